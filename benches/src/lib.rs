@@ -1,0 +1,1 @@
+//! Benchmarks of `range-lock` beside its rivals.

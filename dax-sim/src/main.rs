@@ -1,0 +1,2 @@
+//! The program `dax-sim`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Programs that a user of `range-lock` would copy from.
