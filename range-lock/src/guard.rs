@@ -1,0 +1,331 @@
+//! The guards: what is held, borrowed from the lock or owning a share of it.
+//!
+//! A guard is an entry in the lock and the way back to it. All six types are shells around [`Held`]; their type says the
+//! mode, so that what a mode cannot do does not compile.
+
+use std::fmt;
+use std::ops::{Deref, RangeBounds, RangeInclusive};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::lock::RangeLock;
+use crate::request::{Claim, Hold, Mode};
+use crate::span::Span;
+use crate::sync::Deadline;
+
+/// A granted request and the lock that it is in, which `L` borrows or owns a share of.
+///
+/// Released when dropped. An owned share of the lock is dropped after that, so it outlasts the wake-ups.
+pub(crate) struct Held<L: Deref<Target = RangeLock>> {
+    lock: L,
+    /// `None` if the range is empty.
+    hold: Option<Hold>,
+}
+
+impl<L: Deref<Target = RangeLock>> Held<L> {
+    #[inline]
+    pub(crate) fn acquire(lock: L, claim: Option<Claim>) -> Self {
+        let hold = claim.map(|claim| {
+            lock.acquire(claim, Deadline::Never).expect("a wait without a deadline ends with the grant")
+        });
+        Held { lock, hold }
+    }
+
+    #[inline]
+    pub(crate) fn try_acquire(lock: L, claim: Option<Claim>) -> Option<Self> {
+        let hold = match claim {
+            Some(claim) => Some(lock.try_acquire(claim)?),
+            None => None,
+        };
+        Some(Held { lock, hold })
+    }
+
+    pub(crate) fn acquire_until(lock: L, claim: Option<Claim>, deadline: Deadline) -> Option<Self> {
+        let hold = match claim {
+            Some(claim) => Some(lock.acquire(claim, deadline)?),
+            None => None,
+        };
+        Some(Held { lock, hold })
+    }
+
+    fn range(&self) -> RangeInclusive<u64> {
+        match &self.hold {
+            Some(hold) => hold.span.into(),
+            #[expect(clippy::reversed_empty_ranges, reason = "an empty closed range has no other form")]
+            None => 1..=0,
+        }
+    }
+
+    fn downgrade(self, to: Mode) -> Self {
+        if let Some(hold) = &self.hold {
+            self.lock.downgrade(hold, to);
+        }
+        self
+    }
+
+    fn try_upgrade(&self) -> bool {
+        self.hold.as_ref().is_none_or(|hold| self.lock.try_upgrade(hold))
+    }
+
+    fn upgrade_until(&self, deadline: Deadline) -> bool {
+        self.hold.as_ref().is_none_or(|hold| self.lock.upgrade(hold, deadline))
+    }
+
+    #[track_caller]
+    fn shrink(&mut self, range: &impl RangeBounds<u64>) {
+        let Some(span) = Span::new(range) else {
+            if let Some(hold) = self.hold.take() {
+                self.lock.release(hold);
+            }
+            return;
+        };
+        match self.hold.take_if(|hold| hold.span.covers(span)) {
+            Some(hold) => self.hold = Some(self.lock.shrink(hold, span)),
+            None => panic!("range {span:?} is not part of the range held, {:?}", self.range()),
+        }
+    }
+}
+
+impl<L: Deref<Target = RangeLock> + Clone> Held<L> {
+    #[track_caller]
+    fn split_at(mut self, mid: u64) -> (Self, Self) {
+        let lock = self.lock.clone();
+        let Some(hold) = self.hold.take() else { return (self, Held { lock, hold: None }) };
+        let Span { first, last } = hold.span;
+        if mid == first {
+            return (self, Held { lock, hold: Some(hold) });
+        }
+        if Some(mid) == last.checked_add(1) {
+            return (Held { lock, hold: Some(hold) }, self);
+        }
+        if !hold.span.contains(mid) {
+            let held = hold.span;
+            self.hold = Some(hold); // So that unwinding releases it.
+            panic!("cannot split at {mid}: the range held is {held:?}");
+        }
+        let (left, right) = lock.split(hold, mid);
+        self.hold = Some(left);
+        (self, Held { lock, hold: Some(right) })
+    }
+}
+
+impl<L: Deref<Target = RangeLock>> Drop for Held<L> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(hold) = self.hold.take() {
+            self.lock.release(hold);
+        }
+    }
+}
+
+/// A guard's type and what all guards can do.
+macro_rules! guard {
+    (
+        $(#[$doc:meta])*
+        $Guard:ident [$($lifetime:lifetime)?] $lock:ty,
+        $setup:literal, $acquire:literal
+    ) => {
+        $(#[$doc])*
+        #[must_use = "if unused the range is unlocked at once"]
+        pub struct $Guard$(<$lifetime>)? {
+            pub(crate) held: Held<$lock>,
+        }
+
+        impl$(<$lifetime>)? $Guard$(<$lifetime>)? {
+            /// The range that is held. An empty one is given as `1..=0`, wherever it was asked for.
+            ///
+            /// ```
+            #[doc = $setup]
+            #[doc = concat!("assert_eq!(lock.", $acquire, "(3..7).range(), 3..=6);")]
+            #[doc = concat!("assert!(lock.", $acquire, "(3..3).range().is_empty());")]
+            /// ```
+            pub fn range(&self) -> RangeInclusive<u64> {
+                self.held.range()
+            }
+
+            /// Releases all but `range`, at once, and lets in those who waited for the rest.
+            ///
+            /// This is an associated function, as are all that change a guard: `Guard::shrink(&mut guard, range)`.
+            ///
+            /// ```
+            #[doc = concat!("# use range_lock::", stringify!($Guard), ";")]
+            #[doc = $setup]
+            #[doc = concat!("let mut guard = lock.", $acquire, "(0..100);")]
+            #[doc = concat!(stringify!($Guard), "::shrink(&mut guard, 10..20);")]
+            /// assert_eq!(guard.range(), 10..=19);
+            /// assert!(!lock.is_locked(20..));
+            /// ```
+            ///
+            /// # Panics
+            ///
+            /// If `range` is inverted, or not part of what is held; the guard stays as it was. An empty range is part
+            /// of any: it releases everything.
+            #[track_caller]
+            pub fn shrink(guard: &mut Self, range: impl RangeBounds<u64>) {
+                guard.held.shrink(&range);
+            }
+
+            /// Makes two guards of one: the first holds what lies before `mid`, a point of the domain, the second the
+            /// rest. Nothing is released, and nobody is let in.
+            ///
+            /// ```
+            #[doc = concat!("# use range_lock::", stringify!($Guard), ";")]
+            #[doc = $setup]
+            #[doc = concat!("let guard = lock.", $acquire, "(0..100);")]
+            #[doc = concat!("let (left, right) = ", stringify!($Guard), "::split_at(guard, 30);")]
+            /// assert_eq!((left.range(), right.range()), (0..=29, 30..=99));
+            /// drop(left);
+            /// assert!(!lock.is_locked(..30));
+            /// assert!(lock.is_locked(30..));
+            /// ```
+            ///
+            /// # Panics
+            ///
+            /// If `mid` lies before what is held, or behind its end; at either end one of the two is empty. The range is
+            /// released then, as by any panic that drops a guard.
+            #[track_caller]
+            pub fn split_at(guard: Self, mid: u64) -> (Self, Self) {
+                let (left, right) = guard.held.split_at(mid);
+                (Self { held: left }, Self { held: right })
+            }
+        }
+
+        impl$(<$lifetime>)? fmt::Debug for $Guard$(<$lifetime>)? {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($Guard)).field("range", &self.range()).finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+/// The three guards of one family, borrowed or owned, and the ways between them.
+macro_rules! guards {
+    (
+        [$($lifetime:lifetime)?] $lock:ty, $kind:literal, $setup:literal,
+        $Read:ident, $read:literal,
+        $Upgradable:ident, $upgradable:literal,
+        $Write:ident, $write:literal
+    ) => {
+        guard! {
+            #[doc = concat!("A range that is locked for reading, by a guard that ", $kind, ".")]
+            ///
+            #[doc = concat!("Made by [`RangeLock::", $read, "`] and its `try_` forms. Releases the range when dropped, on")]
+            /// any thread.
+            $Read [$($lifetime)?] $lock, $setup, $read
+        }
+
+        guard! {
+            #[doc = concat!("A range that is locked for reading and can be upgraded, by a guard that ", $kind, ".")]
+            ///
+            #[doc = concat!("Made by [`RangeLock::", $upgradable, "`] and its `try_` forms. Releases the range when dropped,")]
+            /// on any thread.
+            $Upgradable [$($lifetime)?] $lock, $setup, $upgradable
+        }
+
+        guard! {
+            #[doc = concat!("A range that is locked for writing, by a guard that ", $kind, ".")]
+            ///
+            #[doc = concat!("Made by [`RangeLock::", $write, "`] and its `try_` forms. Releases the range when dropped, on")]
+            /// any thread.
+            $Write [$($lifetime)?] $lock, $setup, $write
+        }
+
+        impl$(<$lifetime>)? $Write$(<$lifetime>)? {
+            /// Goes on as a reader, without a moment in which the range is not held: the waiting readers that no waiting
+            /// writer precedes are let in, and no writer.
+            ///
+            /// ```
+            #[doc = concat!("# use range_lock::", stringify!($Write), ";")]
+            #[doc = $setup]
+            #[doc = concat!("let writer = lock.", $write, "(0..10);")]
+            #[doc = concat!("let reader = ", stringify!($Write), "::downgrade(writer);")]
+            /// assert!(lock.try_read(0..10).is_some());
+            /// assert!(lock.try_write(0..10).is_none());
+            /// ```
+            pub fn downgrade(guard: Self) -> $Read$(<$lifetime>)? {
+                $Read { held: guard.held.downgrade(Mode::Read) }
+            }
+
+            /// Goes on as an upgradable reader, without a moment in which the range is not held, and lets in the readers
+            /// that [`downgrade`](Self::downgrade) would.
+            pub fn downgrade_to_upgradable(guard: Self) -> $Upgradable$(<$lifetime>)? {
+                $Upgradable { held: guard.held.downgrade(Mode::Upgradable) }
+            }
+        }
+
+        impl$(<$lifetime>)? $Upgradable$(<$lifetime>)? {
+            /// Becomes a writer; waits until the readers that are in have left.
+            ///
+            /// What was read stays true: no other writer comes in between. Requests that wait are passed, and wait for this
+            /// one from now on; nobody passes it.
+            ///
+            /// ```
+            #[doc = concat!("# use range_lock::", stringify!($Upgradable), ";")]
+            #[doc = $setup]
+            #[doc = concat!("let looking = lock.", $upgradable, "(0..10);")]
+            #[doc = concat!("let changing = ", stringify!($Upgradable), "::upgrade(looking);")]
+            /// assert!(lock.try_read(0..10).is_none());
+            /// ```
+            ///
+            /// # Deadlocks
+            ///
+            /// If the caller also holds an overlapping read guard, it waits for itself.
+            pub fn upgrade(guard: Self) -> $Write$(<$lifetime>)? {
+                let upgraded = guard.held.upgrade_until(Deadline::Never);
+                debug_assert!(upgraded, "a wait without a deadline ends with the grant");
+                $Write { held: guard.held }
+            }
+
+            /// Becomes a writer if no reader is in; else gives the guard back.
+            pub fn try_upgrade(guard: Self) -> Result<$Write$(<$lifetime>)?, Self> {
+                if guard.held.try_upgrade() { Ok($Write { held: guard.held }) } else { Err(guard) }
+            }
+
+            /// Becomes a writer; gives the guard back if that takes longer than `timeout`.
+            ///
+            /// # Cancel safety
+            ///
+            /// Giving up leaves no trace: readers that came meanwhile, and waited for nothing else, are let in.
+            pub fn try_upgrade_for(
+                guard: Self,
+                timeout: Duration,
+            ) -> Result<$Write$(<$lifetime>)?, Self> {
+                guard.upgrade_until(Deadline::after(timeout))
+            }
+
+            /// Becomes a writer; gives the guard back if that takes until `deadline`. As
+            /// [`try_upgrade_for`](Self::try_upgrade_for).
+            pub fn try_upgrade_until(
+                guard: Self,
+                deadline: Instant,
+            ) -> Result<$Write$(<$lifetime>)?, Self> {
+                guard.upgrade_until(Deadline::At(deadline))
+            }
+
+            fn upgrade_until(self, deadline: Deadline) -> Result<$Write$(<$lifetime>)?, Self> {
+                if self.held.upgrade_until(deadline) { Ok($Write { held: self.held }) } else { Err(self) }
+            }
+
+            /// Goes on as a plain reader, without a moment in which the range is not held: a waiting upgradable reader
+            /// may come in.
+            pub fn downgrade(guard: Self) -> $Read$(<$lifetime>)? {
+                $Read { held: guard.held.downgrade(Mode::Read) }
+            }
+        }
+    };
+}
+
+guards! {
+    ['a] &'a RangeLock, "borrows the lock", "# let lock = range_lock::RangeLock::new();",
+    RangeReadGuard, "read",
+    RangeUpgradableReadGuard, "upgradable_read",
+    RangeWriteGuard, "write"
+}
+
+guards! {
+    [] Arc<RangeLock>, "owns a share of the lock",
+    "# let lock = std::sync::Arc::new(range_lock::RangeLock::new());",
+    ArcRangeReadGuard, "read_arc",
+    ArcRangeUpgradableReadGuard, "upgradable_read_arc",
+    ArcRangeWriteGuard, "write_arc"
+}

@@ -1,0 +1,324 @@
+//! One leaf: the requests for one part of the domain, granted and waiting alike, in one interval tree.
+//!
+//! This is Davidlohr Bueso's range lock ("Introduce range reader/writer lock", linux-mm, 20 May 2019; the counting rule
+//! is Jan Kara's, 2013): a request counts the conflicting ones that it finds, waits until that count is zero, and
+//! whoever leaves takes itself out of the counts of those that counted it.
+//!
+//! A leaf knows the bounds of its part, so that several leaves can stand side by side: an entry carries the exact span of
+//! its request, also where that reaches beyond the leaf. All functions here are called under the leaf's mutex; one that
+//! concerns a request in several leaves is called under all their mutexes, for each leaf in turn.
+//!
+//! # What is counted
+//!
+//! A *pair* is an entry's span and another request's span that overlap, in modes that conflict. The blocking count of a
+//! request is the number of its pairs with
+//!
+//! * requests that are held (an upgrade that waits counts as held for writing), and
+//! * requests that wait and entered before it.
+//!
+//! Each pair is counted once, in **the leaf in which its overlap begins**. The following hold between any two calls, and
+//! `check_counts` recomputes them in the tests:
+//!
+//! * **held alone**: no two held entries conflict;
+//! * **exact**: a waiting request's count is the number defined above, and is not zero;
+//! * **queued**: `queued` is the number of entries with a [`Queued`].
+
+use std::num::NonZeroU64;
+
+use crossbeam_utils::atomic::AtomicCell;
+
+use crate::interval_tree::IntervalTree;
+use crate::request::{Claim, Hold, Mode};
+use crate::span::Span;
+use crate::sync::Arc;
+use crate::waiter::{Lowered, Waiter, WakeList};
+
+/// Names a request within its lock, for as long as the lock exists.
+pub(crate) type RequestId = NonZeroU64;
+
+/// The requests for one part of the domain; see the [module](self).
+#[derive(Debug)]
+pub(crate) struct Leaf {
+    bounds: Span,
+    entries: IntervalTree<Entry>,
+    /// How many entries have a [`Queued`]. While there are none, nobody need be told of anything.
+    queued: usize,
+    last_id: u64,
+    /// Records of requests that are gone, to be used again.
+    spare: Vec<Arc<Waiter>>,
+}
+
+/// One span of one request.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) id: RequestId,
+    pub(crate) mode: Mode,
+    /// Set if the request had to wait. It still does while the waiter's count is not zero.
+    pub(crate) queued: Option<Queued>,
+}
+
+/// What an entry has more if its request had to wait.
+#[derive(Clone, Debug)]
+pub(crate) struct Queued {
+    pub(crate) order: Order,
+    pub(crate) waiter: Arc<Waiter>,
+}
+
+/// The place of a waiting request among those that wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Order(u64);
+
+impl Order {
+    /// Upgrades pass all requests that wait.
+    pub(crate) const UPGRADE: Order = Order(0);
+
+    /// The place behind all that have been drawn. To be drawn under the mutexes of all the leaves that the request
+    /// enters, so that it is behind whatever waits there.
+    fn draw() -> Order {
+        /// One for the whole process, since a request may wait in several locks. Only those that wait come here.
+        static LAST: AtomicCell<u64> = AtomicCell::new(0);
+        Order(LAST.fetch_add(1) + 1)
+    }
+}
+
+impl Entry {
+    /// Whether it waits to be admitted or to be upgraded.
+    pub(crate) fn waits(&self) -> bool {
+        self.queued.as_ref().is_some_and(|queued| !queued.waiter.is_granted())
+    }
+
+    /// Whether it has its range: in its own mode, or, if it waits for an upgrade, in the one before.
+    pub(crate) fn is_held(&self) -> bool {
+        self.queued.as_ref().is_none_or(|queued| queued.order == Order::UPGRADE || queued.waiter.is_granted())
+    }
+}
+
+impl Leaf {
+    /// A leaf for the whole domain; allocates nothing.
+    pub(crate) const fn new() -> Self {
+        Leaf { bounds: Span::WHOLE, entries: IntervalTree::new(), queued: 0, last_id: 0, spare: Vec::new() }
+    }
+
+    /// The number of pairs that a request with `claim` would have to wait for: all conflicting ones, since all in the
+    /// leaf are earlier.
+    pub(crate) fn blocking(&self, claim: Claim) -> usize {
+        self.counted_here(claim.span).filter(|(_, entry)| entry.mode.conflicts(claim.mode)).count()
+    }
+
+    /// Enters a request that nothing blocks.
+    pub(crate) fn insert_granted(&mut self, claim: Claim) -> Hold {
+        self.insert(claim, None)
+    }
+
+    /// Enters a request that `waiter` waits for.
+    pub(crate) fn insert_waiting(&mut self, claim: Claim, queued: Queued) -> Hold {
+        self.insert(claim, Some(queued))
+    }
+
+    fn insert(&mut self, claim: Claim, queued: Option<Queued>) -> Hold {
+        self.last_id += 1;
+        let id = RequestId::new(self.last_id).expect("2^64 requests take centuries");
+        self.queued += usize::from(queued.is_some());
+        let slot = self.entries.insert(claim.span, Entry { id, mode: claim.mode, queued });
+        Hold { span: claim.span, id, slot }
+    }
+
+    /// The record for a new request behind all that wait, with `blocking` pairs before it.
+    pub(crate) fn queue(&mut self, blocking: usize) -> Queued {
+        Queued { order: Order::draw(), waiter: self.waiter(blocking) }
+    }
+
+    /// A record that nobody else holds: a spare one if there is.
+    fn waiter(&mut self, blocking: usize) -> Arc<Waiter> {
+        /// A spare record may still be held by whoever woke its last user; a few looks suffice to find another.
+        const LOOKS: usize = 8;
+        for at in (0..self.spare.len()).rev().take(LOOKS) {
+            if Arc::get_mut(&mut self.spare[at]).is_some() {
+                let waiter = self.spare.swap_remove(at);
+                waiter.reset(blocking);
+                return waiter;
+            }
+        }
+        Arc::new(Waiter::new(blocking))
+    }
+
+    /// Whether any request here has had to wait; if not, there is nobody to be let in.
+    pub(crate) fn has_queued(&self) -> bool {
+        self.queued != 0
+    }
+
+    /// Takes out the entry of a request that is held, and lets in whom it kept out.
+    pub(crate) fn release(&mut self, hold: &Hold, wakes: &mut WakeList) {
+        let mode = self.entry(hold).mode;
+        self.let_in(hold, Claim { span: hold.span, mode }, None, None, wakes);
+        self.remove(hold);
+    }
+
+    /// Takes out the entry of a request that waits, and lets in those that counted it: the later ones.
+    ///
+    /// That a reader does not take itself out of the count of another reader, who never counted it, is where Linux' lock
+    /// went wrong: it clears its reader mark first and asks afterwards.
+    pub(crate) fn cancel(&mut self, hold: &Hold, wakes: &mut WakeList) {
+        let entry = self.entry(hold);
+        let order = entry.queued.as_ref().expect("only a waiting request is cancelled").order;
+        self.let_in(hold, Claim { span: hold.span, mode: entry.mode }, None, Some(order), wakes);
+        self.remove(hold);
+    }
+
+    /// Gives a held request a weaker mode.
+    pub(crate) fn downgrade(&mut self, hold: &Hold, to: Mode, wakes: &mut WakeList) {
+        let before = Claim { span: hold.span, mode: self.entry(hold).mode };
+        self.let_in(hold, before, Some(Claim { mode: to, ..before }), None, wakes);
+        self.entry_mut(hold).mode = to;
+    }
+
+    /// Leaves a held request only `span` of what it has.
+    pub(crate) fn shrink(&mut self, hold: &Hold, span: Span, wakes: &mut WakeList) -> Hold {
+        debug_assert!(hold.span.covers(span));
+        let mode = self.entry(hold).mode;
+        self.let_in(hold, Claim { span: hold.span, mode }, Some(Claim { span, mode }), None, wakes);
+        self.remove(hold);
+        self.insert_granted(Claim { span, mode })
+    }
+
+    /// Makes two held requests of one, the second from `mid` on. Who waits for both halves now waits for two pairs.
+    pub(crate) fn split(&mut self, hold: &Hold, mid: u64) -> (Hold, Hold) {
+        let Span { first, last } = hold.span;
+        debug_assert!(first < mid && mid <= last);
+        let (left, right) = (Span { first, last: mid - 1 }, Span { first: mid, last });
+        let mode = self.entry(hold).mode;
+        for (span, entry) in self.others(hold) {
+            if entry.mode.conflicts(mode) && span.overlaps(left) && span.overlaps(right) {
+                let waiter = &entry.queued.as_ref().expect("what conflicts with a held request waits").waiter;
+                waiter.raise().expect("it waits at least for this request");
+            }
+        }
+        self.remove(hold);
+        (self.insert_granted(Claim { span: left, mode }), self.insert_granted(Claim { span: right, mode }))
+    }
+
+    /// The number of pairs that an upgrade of `hold` would have to wait for: the readers that are in. Other requests
+    /// that conflict wait already, and it passes those.
+    pub(crate) fn blocking_upgrade(&self, hold: &Hold) -> usize {
+        self.others(hold).filter(|(_, entry)| entry.mode == Mode::Read && !entry.waits()).count()
+    }
+
+    /// Gives a held request the mode `Write`: readers that wait have to wait for it from now on. Returns how many were
+    /// granted just now, so that it is the upgrade that has to wait for them.
+    pub(crate) fn begin_upgrade(&mut self, hold: &Hold) -> usize {
+        let granted_meanwhile = self
+            .others(hold)
+            .filter(|(_, entry)| entry.mode == Mode::Read && entry.waits())
+            .filter_map(|(_, entry)| entry.queued.as_ref()?.waiter.raise().err())
+            .count();
+        self.entry_mut(hold).mode = Mode::Write;
+        granted_meanwhile
+    }
+
+    /// Lets the upgrade of `hold` wait for `blocking` readers.
+    pub(crate) fn queue_upgrade(&mut self, hold: &Hold, blocking: usize) -> Arc<Waiter> {
+        let waiter = self.waiter(blocking);
+        let queued = Queued { order: Order::UPGRADE, waiter: waiter.clone() };
+        self.settle(hold);
+        self.entry_mut(hold).queued = Some(queued);
+        self.queued += 1;
+        waiter
+    }
+
+    /// Takes an upgrade that waits back.
+    pub(crate) fn cancel_upgrade(&mut self, hold: &Hold, wakes: &mut WakeList) {
+        self.settle(hold);
+        self.downgrade(hold, Mode::Upgradable, wakes);
+    }
+
+    /// Lowers the count of every request that counted `before`, a claim of `hold`, and no longer conflicts with `after`.
+    ///
+    /// Of a held request all that conflict with it and wait have counted it; of a waiting one, which has an `order`,
+    /// only those behind it.
+    fn let_in(
+        &self,
+        hold: &Hold,
+        before: Claim,
+        after: Option<Claim>,
+        order: Option<Order>,
+        wakes: &mut WakeList,
+    ) {
+        if self.queued == 0 {
+            return;
+        }
+        for (span, entry) in self.others(hold) {
+            let Some(queued) = &entry.queued else { continue };
+            if order.is_some_and(|order| queued.order < order) || queued.waiter.is_granted() {
+                continue;
+            }
+            let keeps_out = |claim: Claim| claim.span.overlaps(span) && claim.mode.conflicts(entry.mode);
+            if keeps_out(before) && !after.is_some_and(keeps_out) {
+                match queued.waiter.lower() {
+                    Lowered::GrantedAsleep => wakes.push(queued.waiter.clone()),
+                    Lowered::Granted | Lowered::Blocked => {}
+                }
+            }
+        }
+    }
+
+    fn remove(&mut self, hold: &Hold) {
+        self.settle(hold);
+        let entry = self.entries.remove(hold.slot);
+        debug_assert_eq!(entry.id, hold.id, "an entry is removed by its own request");
+    }
+
+    /// Removes the entry of a held request while nobody is queued: [`release`](Self::release) with nobody to let in.
+    #[inline]
+    pub(crate) fn remove_quietly(&mut self, hold: &Hold) {
+        debug_assert_eq!(self.queued, 0);
+        let entry = self.entries.remove(hold.slot);
+        debug_assert_eq!(entry.id, hold.id, "an entry is removed by its own request");
+    }
+
+    /// Forgets that a request which does not wait any more had to, and keeps its record for the next.
+    fn settle(&mut self, hold: &Hold) {
+        if let Some(queued) = self.entry_mut(hold).queued.take() {
+            self.queued -= 1;
+            self.spare.push(queued.waiter);
+        }
+    }
+
+    /// The entry of `hold`.
+    pub(crate) fn entry(&self, hold: &Hold) -> &Entry {
+        let entry = self.entries.get(hold.slot).filter(|entry| entry.id == hold.id);
+        entry.expect("a request has an entry until it is released")
+    }
+
+    fn entry_mut(&mut self, hold: &Hold) -> &mut Entry {
+        let entry = self.entries.get_mut(hold.slot).filter(|entry| entry.id == hold.id);
+        entry.expect("a request has an entry until it is released")
+    }
+
+    /// All that overlap `span`, each in the one leaf in which its overlap with `span` begins.
+    fn counted_here(&self, span: Span) -> impl Iterator<Item = (Span, &Entry)> {
+        self.entries
+            .overlapping(span)
+            .filter(move |(_, other, _)| self.bounds.contains(span.first.max(other.first)))
+            .map(|(_, other, entry)| (other, entry))
+    }
+
+    /// All that overlap `hold`, but for itself, each in the one leaf in which the overlap begins.
+    fn others(&self, hold: &Hold) -> impl Iterator<Item = (Span, &Entry)> {
+        self.counted_here(hold.span).filter(|(_, entry)| entry.id != hold.id)
+    }
+
+    /// All entries, in the order in which their spans begin.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (Span, &Entry)> {
+        self.entries.overlapping(Span::WHOLE).map(|(_, span, entry)| (span, entry))
+    }
+
+    /// Whether a request that is held overlaps `span`.
+    pub(crate) fn is_locked(&self, span: Span) -> bool {
+        self.entries.overlapping(span).any(|(_, _, entry)| entry.is_held())
+    }
+
+    /// Forgets all requests.
+    pub(crate) fn clear(&mut self) {
+        *self = Leaf { last_id: self.last_id, ..Leaf::new() };
+    }
+}

@@ -1,0 +1,352 @@
+//! [`RangeLock`]: the verbs that acquire.
+
+use std::fmt;
+use std::ops::RangeBounds;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::guard::{
+    ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, Held, RangeReadGuard,
+    RangeUpgradableReadGuard, RangeWriteGuard,
+};
+use crate::inspect::RequestInfo;
+use crate::leaf::Leaf;
+use crate::request::{Claim, Mode};
+use crate::span::Span;
+use crate::sync::{self, Deadline, Mutex};
+
+/// A reader/writer lock whose users lock ranges of a domain instead of the whole of it.
+///
+/// The domain is `u64`, whatever its points stand for: bytes of a file, pages, keys. A request names a range, as any
+/// [`RangeBounds<u64>`], and a mode; two requests *conflict* when their ranges overlap and their [modes](Mode) do not go
+/// together. The lock guards no data of its own.
+///
+/// ```
+/// use range_lock::RangeLock;
+///
+/// static LOCK: RangeLock = RangeLock::new();
+///
+/// let header = LOCK.read(0..4096);
+/// let page = LOCK.write(4096..8192); // Disjoint: does not wait.
+/// assert!(LOCK.try_write(..).is_none()); // Overlaps both.
+/// drop((header, page));
+/// assert!(LOCK.try_write(..).is_some());
+/// ```
+///
+/// # Fairness
+///
+/// First come, first served *per conflict*: a request is granted when no earlier conflicting request is held or waits.
+/// Nobody bypasses a request that has entered, so none starves; requests that conflict with nothing never wait. A reader that
+/// comes after a waiting writer waits for it, even where only readers hold. The `try_` verbs keep to the same rule: they
+/// fail only if something that really conflicts is held or waits.
+///
+/// # Deadlocks
+///
+/// The lock does not know its users: a thread that waits for a range which it holds itself, in a conflicting mode, waits for
+/// ever, and so do two threads each of which waits for what the other holds.
+///
+/// # Guards
+///
+/// Every verb gives a guard that releases the range when dropped, on any thread. There is no unlock by range, and no
+/// poisoning: a guard dropped by a panic releases as usual. A guard that is leaked (`mem::forget`) leaves its range
+/// locked, and the rest of the lock as it was; see [`undo_leak`](Self::undo_leak).
+///
+/// # Empty ranges
+///
+/// `n..n` holds no point. It conflicts with nothing, is granted at once, and its guard releases nothing. An inverted
+/// range, such as `7..3`, is a mistake, and panics as it does for slices.
+///
+/// # Cost
+///
+/// A new lock allocates nothing. Once as many requests have been in it as ever will be at a time, acquiring and releasing
+/// allocate nothing either. With n requests in the lock, m of which overlap the range asked for, acquiring and releasing
+/// take O((1 + m) log n) steps under a short internal mutex.
+///
+/// # Origin
+///
+/// Jan Kara, "Mapping range lock" (linux-fsdevel, 31 January 2013), and Davidlohr Bueso, "Introduce range reader/writer
+/// lock" (linux-mm, 20 May 2019), neither of which was merged into Linux.
+pub struct RangeLock {
+    pub(crate) leaf: Mutex<Leaf>,
+}
+
+impl RangeLock {
+    /// A lock in which nothing is locked. Allocates nothing.
+    ///
+    /// ```
+    /// static LOCK: range_lock::RangeLock = range_lock::RangeLock::new();
+    /// ```
+    #[cfg(not(loom))]
+    pub const fn new() -> Self {
+        RangeLock { leaf: Mutex::new(Leaf::new()) }
+    }
+
+    /// A lock in which nothing is locked. Not `const`: loom's mutexes cannot be made in one.
+    #[cfg(loom)]
+    pub fn new() -> Self {
+        RangeLock { leaf: Mutex::new(Leaf::new()) }
+    }
+
+    /// Whether some request *holds* a part of `range`, in whatever mode. Requests that wait do not count, and an empty
+    /// range is never locked.
+    ///
+    /// Only a report: unless the caller knows better, it may be out of date at once. To act on the answer, take the range
+    /// with a `try_` verb.
+    ///
+    /// ```
+    /// # let lock = range_lock::RangeLock::new();
+    /// let _edges = (lock.read(0..10), lock.write(90..100));
+    /// assert!(lock.is_locked(5..6));
+    /// assert!(!lock.is_locked(10..90)); // The hole between two holders is free.
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the range is inverted.
+    #[track_caller]
+    pub fn is_locked(&self, range: impl RangeBounds<u64>) -> bool {
+        Span::new(&range).is_some_and(|span| sync::lock(&self.leaf).is_locked(span))
+    }
+
+    /// Who holds and who waits for what, at one moment, in the order in which the ranges begin.
+    ///
+    /// For people: to be printed or logged. The `Debug` form of the lock prints the same. Allocates, and holds up the lock
+    /// while it copies the list.
+    ///
+    /// ```
+    /// # let lock = range_lock::RangeLock::new();
+    /// let _page = lock.write(0..4096);
+    /// let requests = lock.requests();
+    /// assert_eq!(requests[0].range(), 0..=4095);
+    /// assert_eq!(requests[0].to_string(), "write 0..=4095 held");
+    /// ```
+    pub fn requests(&self) -> Vec<RequestInfo> {
+        sync::lock(&self.leaf).entries().map(|(span, entry)| RequestInfo::new(span, entry)).collect()
+    }
+
+    /// Forgets all requests, which can only be those whose guards were leaked: the exclusive borrow proves that no
+    /// borrowed guard is alive, and that no owned guard is (an owned guard keeps the `Arc` shared).
+    ///
+    /// ```
+    /// let mut lock = range_lock::RangeLock::new();
+    /// std::mem::forget(lock.write(0..10));
+    /// assert!(lock.try_read(0..10).is_none());
+    /// lock.undo_leak();
+    /// assert!(lock.try_read(0..10).is_some());
+    /// ```
+    pub fn undo_leak(&mut self) {
+        sync::lock(&self.leaf).clear();
+    }
+}
+
+/// The four verbs of one mode, for borrowed and for owned guards.
+macro_rules! acquire {
+    (
+        $mode:expr, $what:literal, $Guard:ident, $ArcGuard:ident,
+        $wait:ident, $try:ident, $try_for:ident, $try_until:ident,
+        $wait_arc:ident, $try_arc:ident, $try_arc_for:ident, $try_arc_until:ident,
+        $example:literal
+    ) => {
+        /// Verbs that acquire
+        #[doc = concat!($what, ".")]
+        impl RangeLock {
+            #[doc = concat!("Locks `range` ", $what, "; waits until it is granted.")]
+            ///
+            /// ```
+            /// # let lock = range_lock::RangeLock::new();
+            #[doc = $example]
+            /// ```
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted.
+            ///
+            /// # Fairness
+            ///
+            /// Waits for the conflicting requests that came before, and for no others; conflicting requests that come later
+            /// wait for this one.
+            #[inline]
+            #[track_caller]
+            pub fn $wait(&self, range: impl RangeBounds<u64>) -> $Guard<'_> {
+                $Guard { held: Held::acquire(self, claim(&range, $mode)) }
+            }
+
+            #[doc = concat!("Locks `range` ", $what, " if that can be granted at once.")]
+            ///
+            /// `None` means that a conflicting request is held, or waits: a `try_` verb does not pass those who wait.
+            ///
+            /// ```
+            /// # let lock = range_lock::RangeLock::new();
+            /// let holder = lock.write(0..10);
+            #[doc = concat!("assert!(lock.", stringify!($try), "(5..15).is_none());")]
+            #[doc = concat!("assert!(lock.", stringify!($try), "(10..20).is_some());")]
+            /// ```
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted.
+            #[inline]
+            #[track_caller]
+            pub fn $try(&self, range: impl RangeBounds<u64>) -> Option<$Guard<'_>> {
+                Some($Guard { held: Held::try_acquire(self, claim(&range, $mode))? })
+            }
+
+            #[doc = concat!("Locks `range` ", $what, "; gives up after `timeout`.")]
+            ///
+            /// A timeout too long for the clock is no timeout.
+            ///
+            /// ```
+            /// # use std::time::Duration;
+            /// # let lock = range_lock::RangeLock::new();
+            /// let holder = lock.write(0..10);
+            #[doc = concat!(
+                "assert!(lock.", stringify!($try_for), "(5..15, Duration::from_millis(1)).is_none());"
+            )]
+            /// drop(holder);
+            #[doc = concat!(
+                "assert!(lock.", stringify!($try_for), "(5..15, Duration::from_millis(1)).is_some());"
+            )]
+            /// ```
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted.
+            ///
+            /// # Fairness and cancel safety
+            ///
+            /// While it waits it has its place among those who wait. Giving up leaves no trace: those who waited for this
+            /// request, and for nothing else, are let in. A request granted in the moment in which it would have given up is
+            /// kept.
+            #[track_caller]
+            pub fn $try_for(
+                &self,
+                range: impl RangeBounds<u64>,
+                timeout: Duration,
+            ) -> Option<$Guard<'_>> {
+                let claim = claim(&range, $mode);
+                Some($Guard { held: Held::acquire_until(self, claim, Deadline::after(timeout))? })
+            }
+
+            #[doc = concat!("Locks `range` ", $what, "; gives up at `deadline`.")]
+            ///
+            #[doc = concat!("As [`", stringify!($try_for), "`](Self::", stringify!($try_for), ").")]
+            #[track_caller]
+            pub fn $try_until(
+                &self,
+                range: impl RangeBounds<u64>,
+                deadline: Instant,
+            ) -> Option<$Guard<'_>> {
+                let claim = claim(&range, $mode);
+                Some($Guard { held: Held::acquire_until(self, claim, Deadline::At(deadline))? })
+            }
+
+            #[doc = concat!("As [`", stringify!($wait), "`](Self::", stringify!($wait), "), with a guard that owns")]
+            /// a share of the lock and so has no lifetime.
+            ///
+            /// ```
+            /// # use std::sync::Arc;
+            /// let lock = Arc::new(range_lock::RangeLock::new());
+            #[doc = concat!("let guard = lock.", stringify!($wait_arc), "(0..10);")]
+            /// std::thread::spawn(move || drop(guard)).join().unwrap(); // Released over there.
+            /// assert!(!lock.is_locked(..));
+            /// ```
+            #[inline]
+            #[track_caller]
+            pub fn $wait_arc(self: &Arc<Self>, range: impl RangeBounds<u64>) -> $ArcGuard {
+                $ArcGuard { held: Held::acquire(Arc::clone(self), claim(&range, $mode)) }
+            }
+
+            #[doc = concat!("As [`", stringify!($try), "`](Self::", stringify!($try), "), with a guard that owns")]
+            /// a share of the lock.
+            #[inline]
+            #[track_caller]
+            pub fn $try_arc(self: &Arc<Self>, range: impl RangeBounds<u64>) -> Option<$ArcGuard> {
+                Some($ArcGuard { held: Held::try_acquire(Arc::clone(self), claim(&range, $mode))? })
+            }
+
+            #[doc = concat!(
+                "As [`", stringify!($try_for), "`](Self::", stringify!($try_for), "), with a guard that owns"
+            )]
+            /// a share of the lock.
+            #[track_caller]
+            pub fn $try_arc_for(
+                self: &Arc<Self>,
+                range: impl RangeBounds<u64>,
+                timeout: Duration,
+            ) -> Option<$ArcGuard> {
+                let claim = claim(&range, $mode);
+                Some($ArcGuard {
+                    held: Held::acquire_until(Arc::clone(self), claim, Deadline::after(timeout))?,
+                })
+            }
+
+            #[doc = concat!(
+                "As [`", stringify!($try_until), "`](Self::", stringify!($try_until), "), with a guard that owns"
+            )]
+            /// a share of the lock.
+            #[track_caller]
+            pub fn $try_arc_until(
+                self: &Arc<Self>,
+                range: impl RangeBounds<u64>,
+                deadline: Instant,
+            ) -> Option<$ArcGuard> {
+                let claim = claim(&range, $mode);
+                Some($ArcGuard {
+                    held: Held::acquire_until(Arc::clone(self), claim, Deadline::At(deadline))?,
+                })
+            }
+        }
+    };
+}
+
+acquire! {
+    Mode::Read, "for reading, shared with all but writers", RangeReadGuard, ArcRangeReadGuard,
+    read, try_read, try_read_for, try_read_until,
+    read_arc, try_read_arc, try_read_arc_for, try_read_arc_until,
+    "let a = lock.read(0..100);
+let b = lock.read(50..150); // Readers share.
+assert!(lock.try_write(75..80).is_none());"
+}
+
+acquire! {
+    Mode::Upgradable, "for reading with the right to upgrade, shared with plain readers",
+    RangeUpgradableReadGuard, ArcRangeUpgradableReadGuard,
+    upgradable_read, try_upgradable_read, try_upgradable_read_for, try_upgradable_read_until,
+    upgradable_read_arc, try_upgradable_read_arc, try_upgradable_read_arc_for, try_upgradable_read_arc_until,
+    "# use range_lock::RangeUpgradableReadGuard;
+let looking = lock.upgradable_read(0..10);
+assert!(lock.try_read(0..10).is_some());
+assert!(lock.try_upgradable_read(0..10).is_none()); // One at a time.
+let changing = RangeUpgradableReadGuard::upgrade(looking);
+assert!(lock.try_read(0..10).is_none());"
+}
+
+acquire! {
+    Mode::Write, "for writing, shared with nobody", RangeWriteGuard, ArcRangeWriteGuard,
+    write, try_write, try_write_for, try_write_until,
+    write_arc, try_write_arc, try_write_arc_for, try_write_arc_until,
+    "let page = lock.write(4096..8192);
+assert!(lock.try_read(8191..8200).is_none());
+assert!(lock.try_read(8192..).is_some());"
+}
+
+/// What is asked for; `None` if the range is empty.
+#[inline]
+#[track_caller]
+fn claim(range: &impl RangeBounds<u64>, mode: Mode) -> Option<Claim> {
+    Span::new(range).map(|span| Claim { span, mode })
+}
+
+impl Default for RangeLock {
+    /// [`RangeLock::new`].
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for RangeLock {
+    /// Prints what [`requests`](RangeLock::requests) lists.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RangeLock").field("requests", &self.requests()).finish()
+    }
+}

@@ -1,0 +1,196 @@
+//! A request: what it asks for, how it is granted, waits, gives up and leaves.
+//!
+//! Each function here is one transition of the lock: it takes the mutex, changes the leaf, and, when the mutex has been
+//! dropped, wakes those whom the change has let in.
+
+use std::num::NonZeroU64;
+
+use crate::leaf::Leaf;
+use crate::lock::RangeLock;
+use crate::span::Span;
+use crate::sync::{self, Arc, Deadline, MutexGuard};
+use crate::waiter::{Waited, Waiter, WakeList};
+
+/// How a request means to use its range.
+///
+/// Two requests *conflict* when their ranges overlap and their modes do not go together:
+///
+/// | | `Read` | `Upgradable` | `Write` |
+/// |---|---|---|---|
+/// | `Read` | together | together | conflict |
+/// | `Upgradable` | together | conflict | conflict |
+/// | `Write` | conflict | conflict | conflict |
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mode {
+    /// Shared with all but writers.
+    Read,
+    /// Shared with readers; one at a time, so that it can become a writer without meeting another on the way.
+    Upgradable,
+    /// Shared with nobody.
+    Write,
+}
+
+impl Mode {
+    /// Whether requests in these two modes cannot hold overlapping ranges at the same time.
+    #[inline]
+    pub const fn conflicts(self, other: Mode) -> bool {
+        // Two upgradable ones (1 + 1) conflict as a reader and a writer (0 + 2) do.
+        self as u8 + other as u8 >= 2
+    }
+}
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Claim {
+    pub(crate) span: Span,
+    pub(crate) mode: Mode,
+}
+
+/// A request's entry in the lock: what its owner needs in order to change it or take it out. Not `Clone`, since each entry
+/// is taken out once.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    pub(crate) span: Span,
+    /// Tells the request from all others of the lock, also from later ones in the same place.
+    pub(crate) id: NonZeroU64,
+    /// Where the leaf keeps the entry.
+    pub(crate) slot: u32,
+}
+
+/// What came of entering a request.
+#[derive(Debug)]
+#[must_use]
+enum Entered {
+    Granted(Hold),
+    Waiting(Hold, Arc<Waiter>),
+}
+
+impl RangeLock {
+    /// Grants `claim` if nothing conflicts with it, held or waiting.
+    #[inline]
+    pub(crate) fn try_acquire(&self, claim: Claim) -> Option<Hold> {
+        let mut leaf = sync::lock(&self.leaf);
+        (leaf.blocking(claim) == 0).then(|| leaf.insert_granted(claim))
+    }
+
+    /// Grants `claim` when all that conflicts with it and came before has left; `None` if the deadline comes first.
+    #[inline]
+    pub(crate) fn acquire(&self, claim: Claim, deadline: Deadline) -> Option<Hold> {
+        match self.enter(claim) {
+            Entered::Granted(hold) => Some(hold),
+            Entered::Waiting(hold, waiter) => self.wait(hold, &waiter, deadline),
+        }
+    }
+
+    #[inline]
+    fn enter(&self, claim: Claim) -> Entered {
+        let mut leaf = sync::lock(&self.leaf);
+        let blocking = leaf.blocking(claim);
+        if blocking == 0 {
+            return Entered::Granted(leaf.insert_granted(claim));
+        }
+        let queued = leaf.queue(blocking);
+        let waiter = queued.waiter.clone();
+        Entered::Waiting(leaf.insert_waiting(claim, queued), waiter)
+    }
+
+    #[cold]
+    fn wait(&self, hold: Hold, waiter: &Waiter, deadline: Deadline) -> Option<Hold> {
+        match waiter.wait(deadline) {
+            Waited::Granted => Some(hold),
+            Waited::TimedOut => self.cancel(hold),
+        }
+    }
+
+    /// Withdraws a request that has been waiting. Returns it if it was granted before it could be withdrawn: then it is
+    /// held, and whoever cancelled decides whether to keep it or to hand it back.
+    #[must_use]
+    pub(crate) fn cancel(&self, hold: Hold) -> Option<Hold> {
+        let mut wakes = WakeList::default();
+        let mut leaf = sync::lock(&self.leaf);
+        // Under the mutex nobody lowers the count: the request is granted by now, or will not be.
+        if !leaf.entry(&hold).waits() {
+            return Some(hold);
+        }
+        leaf.cancel(&hold, &mut wakes);
+        None
+    }
+
+    /// Releases what is held.
+    #[inline]
+    pub(crate) fn release(&self, hold: Hold) {
+        let mut leaf = sync::lock(&self.leaf);
+        if leaf.has_queued() {
+            release_and_wake(leaf, &hold);
+        } else {
+            leaf.remove_quietly(&hold);
+        }
+    }
+
+    /// Weakens a held request to mode `to`, without a moment in which it is not held.
+    pub(crate) fn downgrade(&self, hold: &Hold, to: Mode) {
+        let mut wakes = WakeList::default();
+        sync::lock(&self.leaf).downgrade(hold, to, &mut wakes);
+    }
+
+    /// Leaves a held request only `span` of what it has.
+    pub(crate) fn shrink(&self, hold: Hold, span: Span) -> Hold {
+        let mut wakes = WakeList::default();
+        sync::lock(&self.leaf).shrink(&hold, span, &mut wakes)
+    }
+
+    /// Makes two held requests of one, the second from `mid` on.
+    pub(crate) fn split(&self, hold: Hold, mid: u64) -> (Hold, Hold) {
+        sync::lock(&self.leaf).split(&hold, mid)
+    }
+
+    /// Makes a writer of an upgradable request if no reader is in.
+    #[must_use]
+    pub(crate) fn try_upgrade(&self, hold: &Hold) -> bool {
+        let mut leaf = sync::lock(&self.leaf);
+        leaf.blocking_upgrade(hold) == 0 && {
+            let blocking = leaf.begin_upgrade(hold);
+            debug_assert_eq!(blocking, 0, "a reader of this leaf is let in under its mutex, which is ours");
+            true
+        }
+    }
+
+    /// Makes a writer of an upgradable request when the readers that are in have left; `false` if the deadline comes first,
+    /// and then it is upgradable as before.
+    #[must_use]
+    pub(crate) fn upgrade(&self, hold: &Hold, deadline: Deadline) -> bool {
+        match self.begin_upgrade(hold) {
+            None => true,
+            Some(waiter) => match waiter.wait(deadline) {
+                Waited::Granted => true,
+                Waited::TimedOut => self.cancel_upgrade(hold),
+            },
+        }
+    }
+
+    /// Claims the upgrade; returns whom to wait with, if there are readers in.
+    fn begin_upgrade(&self, hold: &Hold) -> Option<Arc<Waiter>> {
+        let mut leaf = sync::lock(&self.leaf);
+        let blocking = leaf.blocking_upgrade(hold) + leaf.begin_upgrade(hold);
+        (blocking != 0).then(|| leaf.queue_upgrade(hold, blocking))
+    }
+
+    /// Takes an upgrade back; `true` if it was granted before.
+    fn cancel_upgrade(&self, hold: &Hold) -> bool {
+        let mut wakes = WakeList::default();
+        let mut leaf = sync::lock(&self.leaf);
+        let granted = !leaf.entry(hold).waits();
+        if !granted {
+            leaf.cancel_upgrade(hold, &mut wakes);
+        }
+        granted
+    }
+}
+
+#[cold]
+fn release_and_wake(mut leaf: MutexGuard<'_, Leaf>, hold: &Hold) {
+    let mut wakes = WakeList::default();
+    leaf.release(hold, &mut wakes);
+    drop(leaf);
+    drop(wakes);
+}
