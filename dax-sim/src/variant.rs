@@ -39,9 +39,8 @@ impl fmt::Display for Variant {
 impl FromStr for Variant {
     type Err = String;
     fn from_str(name: &str) -> Result<Self, String> {
-        Variant::ALL
-            .into_iter()
-            .find(|v| v.name() == name)
-            .ok_or_else(|| format!("unknown variant `{name}`; known ones: {}", Variant::ALL.map(Variant::name).join(", ")))
+        Variant::ALL.into_iter().find(|v| v.name() == name).ok_or_else(|| {
+            format!("unknown variant `{name}`; known ones: {}", Variant::ALL.map(Variant::name).join(", "))
+        })
     }
 }

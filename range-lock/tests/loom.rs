@@ -237,6 +237,24 @@ fn a_timed_out_reader_releases_only_who_counted_it() {
 }
 
 #[test]
+fn a_time_out_lets_nobody_in_who_came_before_it() {
+    loom::model(|| {
+        let g = Guarded::new();
+        let holder = g.lock.read(0..10);
+        let writer = spawn(&g, |g| {
+            let _guard = g.lock.write(0..10);
+            g.add(1);
+        });
+        // Behind the writer, or before it: in neither case may giving up let the writer in beside the reader.
+        drop(g.lock.try_write_for(0..10, SOON));
+        assert!(matches!(g.get(), 0));
+        drop(holder);
+        writer.join().unwrap();
+        g.check_free();
+    });
+}
+
+#[test]
 fn conflicting_requests_are_served_in_order() {
     loom::model(|| {
         let g = Guarded::new();

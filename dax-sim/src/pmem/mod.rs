@@ -4,11 +4,19 @@ use std::path::{Path, PathBuf};
 
 /// What stands behind a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Backing { PmemSync, Dax, PageCache, Tmpfs, Memfd }
+pub enum Backing {
+    PmemSync,
+    Dax,
+    PageCache,
+    Tmpfs,
+    Memfd,
+}
 
 impl Backing {
     /// The word in tables and JSON.
-    pub fn name(self) -> &'static str { todo!() }
+    pub fn name(self) -> &'static str {
+        todo!()
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -34,9 +42,17 @@ pub struct Device;
 
 impl Device {
     /// Opens or creates the file, checks it, reserves its blocks and maps it. Removes what it created when dropped.
-    pub fn open(_options: &DeviceOptions) -> Result<Device, DeviceError> { todo!() }
-    pub fn size(&self) -> u64 { todo!() }
-    pub fn backing(&self) -> Backing { todo!() }
+    pub fn open(_options: &DeviceOptions) -> Result<Device, DeviceError> {
+        todo!()
+    }
+    pub fn size(&self) -> u64 {
+        todo!()
+    }
+    pub fn backing(&self) -> Backing {
+        todo!()
+    }
     /// The path of the file; `None` for a memfd.
-    pub fn path(&self) -> Option<&Path> { todo!() }
+    pub fn path(&self) -> Option<&Path> {
+        todo!()
+    }
 }
