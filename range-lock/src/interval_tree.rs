@@ -30,8 +30,11 @@ struct Node<T> {
     max_last: u64,
     /// In a vacant node: the next vacant one.
     parent: u32,
+    /// `NIL` in a vacant node.
     left: u32,
+    /// `NIL` in a vacant node.
     right: u32,
+    /// Unset in a vacant node.
     red: bool,
     /// `None` in a vacant node.
     value: Option<T>,
@@ -52,7 +55,19 @@ impl<T> IntervalTree<T> {
     }
 
     /// Adds `span`, behind those that begin at the same point, and returns the index by which it is known from now on.
+    #[inline]
     pub(crate) fn insert(&mut self, span: Span, value: T) -> u32 {
+        let new = self.occupy(span, value);
+        if self.root == NIL {
+            self.root = new; // The usual case: nobody else is in.
+        } else {
+            self.link(new, span);
+        }
+        new
+    }
+
+    /// Links `new`, which has no links yet, below the root.
+    fn link(&mut self, new: u32, span: Span) {
         let mut parent = NIL;
         let mut at = self.root;
         let mut to_the_left = false;
@@ -63,24 +78,15 @@ impl<T> IntervalTree<T> {
             to_the_left = span.first < node.span.first;
             at = if to_the_left { node.left } else { node.right };
         }
-        let new = self.occupy(Node {
-            span,
-            max_last: span.last,
-            parent,
-            left: NIL,
-            right: NIL,
-            red: true,
-            value: Some(value),
-        });
-        if parent == NIL {
-            self.root = new;
-        } else if to_the_left {
+        let node = self.node_mut(new);
+        node.parent = parent;
+        node.red = true;
+        if to_the_left {
             self.node_mut(parent).left = new;
         } else {
             self.node_mut(parent).right = new;
         }
         self.balance_inserted(new);
-        new
     }
 
     /// Takes the span known as `index` out and returns its value.
@@ -88,7 +94,19 @@ impl<T> IntervalTree<T> {
     /// # Panics
     ///
     /// If there is no such span.
+    #[inline]
     pub(crate) fn remove(&mut self, index: u32) -> T {
+        let node = self.node(index);
+        if node.left == NIL && node.right == NIL && node.parent == NIL {
+            self.root = NIL; // The usual case: nobody else is in.
+        } else {
+            self.unlink(index);
+        }
+        self.vacate(index)
+    }
+
+    /// Takes `index` out of the tree; it keeps its place in the arena.
+    fn unlink(&mut self, index: u32) {
         let (left, right) = (self.node(index).left, self.node(index).right);
         // `child` moves up into a place under `parent` from which a node of colour `red` has gone.
         let (child, parent, red);
@@ -124,7 +142,12 @@ impl<T> IntervalTree<T> {
         if !red {
             self.balance_removed(child, parent);
         }
-        self.vacate(index)
+    }
+
+    /// Whether there is no span in the tree.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.root == NIL
     }
 
     /// The value of the span known as `index`, if there is one.
@@ -138,11 +161,13 @@ impl<T> IntervalTree<T> {
     }
 
     /// All that overlap `span`, in the order in which they begin, with index and value.
+    #[inline]
     pub(crate) fn overlapping(&self, span: Span) -> Overlapping<'_, T> {
         Overlapping { tree: self, span, next: self.first_overlap(span) }
     }
 
     /// The first node, in order, that overlaps `span`; `NIL` if there is none.
+    #[inline]
     fn first_overlap(&self, span: Span) -> u32 {
         if self.root == NIL || self.node(self.root).max_last < span.first {
             return NIL;
@@ -335,27 +360,46 @@ impl<T> IntervalTree<T> {
         at != NIL && self.node(at).red
     }
 
-    /// A place in the arena for `node`.
-    fn occupy(&mut self, node: Node<T>) -> u32 {
+    /// A node without links, in a vacant place of the arena or in a new one.
+    #[inline]
+    fn occupy(&mut self, span: Span, value: T) -> u32 {
         if self.vacant == NIL {
-            let index = u32::try_from(self.nodes.len()).unwrap_or(NIL);
-            assert!(index != NIL, "a range lock holds at most {NIL} spans at a time");
-            self.nodes.push(node);
-            index
-        } else {
-            let index = self.vacant;
-            let place = self.node_mut(index);
-            let next = place.parent;
-            *place = node;
-            self.vacant = next;
-            index
+            self.grow();
         }
+        let index = self.vacant;
+        // Field by field: a node built elsewhere and moved here costs several times as much.
+        let node = self.node_mut(index);
+        let next = node.parent;
+        node.span = span;
+        node.max_last = span.last;
+        node.parent = NIL;
+        node.value = Some(value);
+        self.vacant = next;
+        index
     }
 
+    /// Adds a vacant place.
+    #[cold]
+    fn grow(&mut self) {
+        let index = u32::try_from(self.nodes.len()).unwrap_or(NIL);
+        assert!(index != NIL, "a range lock holds at most {NIL} spans at a time");
+        self.nodes.push(Node {
+            span: Span::WHOLE,
+            max_last: 0,
+            parent: self.vacant,
+            left: NIL,
+            right: NIL,
+            red: false,
+            value: None,
+        });
+        self.vacant = index;
+    }
+
+    #[inline]
     fn vacate(&mut self, index: u32) -> T {
         let next = self.vacant;
         let node = self.node_mut(index);
-        node.parent = next;
+        (node.parent, node.left, node.right, node.red) = (next, NIL, NIL, false);
         let value = node.value.take().expect("the tree links only occupied nodes");
         self.vacant = index;
         value

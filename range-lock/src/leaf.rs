@@ -101,11 +101,16 @@ impl Leaf {
 
     /// The number of pairs that a request with `claim` would have to wait for: all conflicting ones, since all in the
     /// leaf are earlier.
+    #[inline]
     pub(crate) fn blocking(&self, claim: Claim) -> usize {
+        if self.entries.is_empty() {
+            return 0; // The usual case.
+        }
         self.counted_here(claim.span).filter(|(_, entry)| entry.mode.conflicts(claim.mode)).count()
     }
 
     /// Enters a request that nothing blocks.
+    #[inline]
     pub(crate) fn insert_granted(&mut self, claim: Claim) -> Hold {
         self.insert(claim, None)
     }
@@ -115,6 +120,7 @@ impl Leaf {
         self.insert(claim, Some(queued))
     }
 
+    #[inline]
     fn insert(&mut self, claim: Claim, queued: Option<Queued>) -> Hold {
         self.last_id += 1;
         let id = RequestId::new(self.last_id).expect("2^64 requests take centuries");
@@ -295,6 +301,7 @@ impl Leaf {
     }
 
     /// All that overlap `span`, each in the one leaf in which its overlap with `span` begins.
+    #[inline]
     fn counted_here(&self, span: Span) -> impl Iterator<Item = (Span, &Entry)> {
         self.entries
             .overlapping(span)
