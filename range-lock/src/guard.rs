@@ -12,6 +12,8 @@ use crate::lock::RangeLock;
 use crate::request::{Claim, Hold, Mode};
 use crate::span::Span;
 use crate::sync::Deadline;
+#[cfg(feature = "async")]
+use crate::{sync, waiter::Waiter};
 
 /// A granted request and the lock that it is in, which `L` borrows or owns a share of.
 ///
@@ -46,6 +48,18 @@ impl<L: Deref<Target = RangeLock>> Held<L> {
             None => None,
         };
         Some(Held { lock, hold })
+    }
+
+    /// What a future has acquired.
+    #[cfg(feature = "async")]
+    pub(crate) fn new(lock: L, hold: Option<Hold>) -> Self {
+        Held { lock, hold }
+    }
+
+    /// Claims an upgrade; returns whom to wait with, if there is anything to wait for.
+    #[cfg(feature = "async")]
+    pub(crate) fn begin_upgrade(&self) -> Option<sync::Arc<Waiter>> {
+        self.lock.begin_upgrade(self.hold.as_ref()?)
     }
 
     fn range(&self) -> RangeInclusive<u64> {
@@ -132,6 +146,11 @@ macro_rules! guard {
         }
 
         impl$(<$lifetime>)? $Guard$(<$lifetime>)? {
+            #[cfg(feature = "async")]
+            pub(crate) fn from_held(held: Held<$lock>) -> Self {
+                Self { held }
+            }
+
             /// The range that is held. An empty one is given as `1..=0`, wherever it was asked for.
             ///
             /// ```

@@ -260,7 +260,7 @@ impl Leaf {
             let keeps_out = |claim: Claim| claim.span.overlaps(span) && claim.mode.conflicts(entry.mode);
             if keeps_out(before) && !after.is_some_and(keeps_out) {
                 match queued.waiter.lower() {
-                    Lowered::GrantedAsleep => wakes.push(queued.waiter.clone()),
+                    Lowered::GrantedAsleep => wakes.push(&queued.waiter),
                     Lowered::Granted | Lowered::Blocked => {}
                 }
             }

@@ -25,8 +25,14 @@
 //!
 //! # Features
 //!
-//! None yet: everything is there by default.
+//! All are additive, and off by default.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `async` | [`future`](future): `read_async`, `write_async` and so on, for any executor |
 
+#[cfg(feature = "async")]
+pub mod future;
 mod guard;
 mod inspect;
 mod interval_tree;

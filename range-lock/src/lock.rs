@@ -333,7 +333,7 @@ assert!(lock.try_read(8192..).is_some());"
 /// What is asked for; `None` if the range is empty.
 #[inline]
 #[track_caller]
-fn claim(range: &impl RangeBounds<u64>, mode: Mode) -> Option<Claim> {
+pub(crate) fn claim(range: &impl RangeBounds<u64>, mode: Mode) -> Option<Claim> {
     Span::new(range).map(|span| Claim { span, mode })
 }
 

@@ -60,7 +60,7 @@ pub(crate) struct Hold {
 /// What came of entering a request.
 #[derive(Debug)]
 #[must_use]
-enum Entered {
+pub(crate) enum Entered {
     Granted(Hold),
     Waiting(Hold, Arc<Waiter>),
 }
@@ -82,8 +82,9 @@ impl RangeLock {
         }
     }
 
+    /// Enters `claim`: granted at once, or counted by all that conflict with it and come later.
     #[inline]
-    fn enter(&self, claim: Claim) -> Entered {
+    pub(crate) fn enter(&self, claim: Claim) -> Entered {
         let mut leaf = sync::lock(&self.leaf);
         let blocking = leaf.blocking(claim);
         if blocking == 0 {
@@ -169,7 +170,7 @@ impl RangeLock {
     }
 
     /// Claims the upgrade; returns whom to wait with, if there are readers in.
-    fn begin_upgrade(&self, hold: &Hold) -> Option<Arc<Waiter>> {
+    pub(crate) fn begin_upgrade(&self, hold: &Hold) -> Option<Arc<Waiter>> {
         let mut leaf = sync::lock(&self.leaf);
         let blocking = leaf.blocking_upgrade(hold) + leaf.begin_upgrade(hold);
         (blocking != 0).then(|| leaf.queue_upgrade(hold, blocking))

@@ -1,15 +1,17 @@
 //! Who waits: the record of a request that could not be granted at once.
 //!
 //! A [`Waiter`] holds the request's *blocking count*, the number of earlier conflicting pairs of spans that are still in
-//! the lock, and the place where its thread sleeps. Whoever takes such a pair away lowers the count; who lowers it to
-//! zero has granted the request and wakes the waiter.
+//! the lock, and the place where its thread sleeps or the waker of its task. Whoever takes such a pair away lowers the
+//! count; who lowers it to zero has granted the request and wakes the waiter.
 //!
-//! Records are kept alive by reference counts and used again: an entry in a leaf holds one, so does the waiting thread,
-//! and so does, until it has done so, whoever is about to wake it. Therefore
+//! Records are kept alive by reference counts and used again: each entry of the request in a leaf holds its record, so do
+//! the waiting thread or future, and whoever is about to unpark the thread, until it has. Therefore
 //!
 //! * a record is taken into use only when nobody else holds it ([`Arc::get_mut`]), so that a late wake-up cannot reach the
 //!   record's next user;
-//! * after the count has reached zero the granter changes nothing in the record: it only wakes.
+//! * a granter that has lowered the count to zero takes the waker out under the leaf's mutex, which the request needs in
+//!   order to leave; after that it touches nothing in the record but to unpark;
+//! * wakers are woken, cloned and dropped with no lock held.
 //!
 //! # Memory ordering
 //!
@@ -17,9 +19,14 @@
 //! holders wrote: every decrement releases, and the look that finds zero acquires. Decrements in between keep the release
 //! sequence going, so the waiter synchronises with all of them, not only with the last.
 
+#[cfg(feature = "async")]
+use std::task::{Context, Poll, Waker};
+
+#[cfg(feature = "async")]
+use crate::sync::{self, Mutex};
 use crate::sync::{Arc, AtomicUsize, Backoff, Deadline, Ordering, Parked, Parker};
 
-/// Set in the word while the waiter's thread sleeps, or is about to: who grants the request must unpark it.
+/// Set in the word while the waiter sleeps, or is about to: who grants the request must wake it.
 const ASLEEP: usize = 1 << (usize::BITS - 1);
 
 /// The rest of the word: the blocking count.
@@ -30,6 +37,9 @@ const COUNT: usize = ASLEEP - 1;
 pub(crate) struct Waiter {
     word: AtomicUsize,
     parker: Parker,
+    /// Set while a task waits.
+    #[cfg(feature = "async")]
+    waker: Mutex<Option<Waker>>,
 }
 
 /// What became of a wait.
@@ -60,7 +70,12 @@ pub(crate) struct AlreadyGranted;
 impl Waiter {
     /// A record for a request with `blocking` pairs before it.
     pub(crate) fn new(blocking: usize) -> Self {
-        let waiter = Waiter { word: AtomicUsize::new(0), parker: Parker::new() };
+        let waiter = Waiter {
+            word: AtomicUsize::new(0),
+            parker: Parker::new(),
+            #[cfg(feature = "async")]
+            waker: Mutex::new(None),
+        };
         waiter.reset(blocking);
         waiter
     }
@@ -136,40 +151,100 @@ impl Waiter {
         }
     }
 
-    fn wake(&self) {
-        self.parker.unpark();
+    /// The same for a task: ready if the request is granted, else `cx` is woken when it is.
+    #[cfg(feature = "async")]
+    pub(crate) fn poll_granted(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.is_granted() {
+            return Poll::Ready(());
+        }
+        if !sync::lock(&self.waker).as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            let new = cx.waker().clone();
+            let old = sync::lock(&self.waker).replace(new);
+            drop(old); // With the mutex released: a waker's drop is code of the user's.
+        }
+        // As in `wait`: a granter either sees that there is somebody to wake, or has lowered the count by now.
+        match self.word.fetch_or(ASLEEP, Ordering::Acquire) & COUNT {
+            0 => Poll::Ready(()),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Drops the waker, if there is one. The request must have been granted or have left.
+    #[cfg(feature = "async")]
+    pub(crate) fn forget_waker(&self) {
+        let waker = sync::lock(&self.waker).take();
+        drop(waker); // With the mutex released.
+    }
+}
+
+/// Somebody to be woken when the leaves' mutexes have been dropped.
+#[derive(Debug)]
+enum Wake {
+    Thread(Arc<Waiter>),
+    #[cfg(feature = "async")]
+    Task(Waker),
+}
+
+impl Wake {
+    fn wake(self) {
+        match self {
+            Wake::Thread(waiter) => waiter.parker.unpark(),
+            #[cfg(feature = "async")]
+            Wake::Task(waker) => waker.wake(),
+        }
     }
 }
 
 /// How many wake-ups a [`WakeList`] notes without a buffer.
 const INLINE: usize = 8;
 
-/// The requests that a transition has granted, to be woken when the leaves' mutexes have been dropped.
+/// Those whom a transition has granted their requests, to be woken when the leaves' mutexes have been dropped.
 ///
 /// Waking happens on drop, so declare the list before the mutexes are locked: locals are dropped in reverse.
 #[derive(Debug, Default)]
 pub(crate) struct WakeList {
-    inline: [Option<Arc<Waiter>>; INLINE],
-    len: usize,
-    more: Vec<Arc<Waiter>>,
+    inline: [Option<Wake>; INLINE],
+    more: Vec<Wake>,
 }
 
 impl WakeList {
-    pub(crate) fn push(&mut self, waiter: Arc<Waiter>) {
-        match self.inline.get_mut(self.len) {
-            Some(place) => *place = Some(waiter),
-            None => self.more.push(waiter),
+    /// Notes the waiter of a request that has been granted and sleeps. To be called under a leaf's mutex.
+    pub(crate) fn push(&mut self, waiter: &Arc<Waiter>) {
+        #[cfg(feature = "async")]
+        let wake = match sync::lock(&waiter.waker).take() {
+            Some(waker) => Wake::Task(waker),
+            None => Wake::Thread(Arc::clone(waiter)),
+        };
+        #[cfg(not(feature = "async"))]
+        let wake = Wake::Thread(Arc::clone(waiter));
+
+        match self.inline.iter_mut().find(|place| place.is_none()) {
+            Some(place) => *place = Some(wake),
+            None => self.more.push(wake),
         }
-        self.len += 1;
+    }
+
+    fn pop(&mut self) -> Option<Wake> {
+        self.inline.iter_mut().find_map(Option::take).or_else(|| self.more.pop())
     }
 }
 
 impl Drop for WakeList {
     fn drop(&mut self) {
-        for waiter in
-            self.inline.iter_mut().take(self.len).filter_map(Option::take).chain(self.more.drain(..))
-        {
-            waiter.wake();
+        /// Wakes the rest even if a waker panics.
+        struct Rest<'a>(&'a mut WakeList);
+
+        impl Drop for Rest<'_> {
+            fn drop(&mut self) {
+                while let Some(wake) = self.0.pop() {
+                    wake.wake();
+                }
+            }
+        }
+
+        let rest = Rest(self);
+        while let Some(wake) = rest.0.pop() {
+            wake.wake();
         }
     }
 }

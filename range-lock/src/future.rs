@@ -1,0 +1,258 @@
+//! Futures that acquire (feature `async`).
+//!
+//! They belong to no runtime: any executor will do, and so will a mixture of tasks and blocked threads on the same lock.
+//! A future enters the lock when it is first polled, not when it is made, and from then on has its place among those who
+//! wait.
+//!
+//! # Cancel safety
+//!
+//! A future may be dropped at any time. If it waits, its request is withdrawn, and those who waited for it, and for nothing
+//! else, are let in; if it has been granted and not yet polled, the range is handed on. The place in the queue is lost:
+//! a future made anew enters behind all who wait.
+//!
+//! # Wakers
+//!
+//! Wakers are woken, cloned and dropped with none of the lock's own locks held, so they may call back into the lock.
+
+use std::fmt;
+use std::future::Future;
+use std::ops::{Deref, RangeBounds};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use crate::guard::{
+    ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, Held, RangeReadGuard,
+    RangeUpgradableReadGuard, RangeWriteGuard,
+};
+use crate::lock::{RangeLock, claim};
+use crate::request::{Claim, Entered, Hold, Mode};
+use crate::sync;
+use crate::waiter::Waiter;
+
+/// What all acquiring futures are: a claim on its way to be [`Held`].
+struct Acquire<L: Deref<Target = RangeLock>> {
+    /// `None` once the guard has been given out.
+    lock: Option<L>,
+    claim: Option<Claim>,
+    /// Set while the request waits.
+    waiting: Option<(Hold, sync::Arc<Waiter>)>,
+}
+
+impl<L: Deref<Target = RangeLock>> Acquire<L> {
+    fn new(lock: L, claim: Option<Claim>) -> Self {
+        Acquire { lock: Some(lock), claim, waiting: None }
+    }
+
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<Held<L>> {
+        let lock = self.lock.as_ref().expect("a future must not be polled after it has completed");
+        if self.waiting.is_none() {
+            let Some(claim) = self.claim else { return Poll::Ready(self.complete(None)) };
+            match lock.enter(claim) {
+                Entered::Granted(hold) => return Poll::Ready(self.complete(Some(hold))),
+                Entered::Waiting(hold, waiter) => self.waiting = Some((hold, waiter)),
+            }
+        }
+        if let Some((_, waiter)) = &self.waiting {
+            ready!(waiter.poll_granted(cx));
+        }
+        let hold = self.waiting.take().map(|(hold, waiter)| {
+            waiter.forget_waker();
+            hold
+        });
+        Poll::Ready(self.complete(hold))
+    }
+
+    fn complete(&mut self, hold: Option<Hold>) -> Held<L> {
+        Held::new(self.lock.take().expect("completes once"), hold)
+    }
+}
+
+impl<L: Deref<Target = RangeLock>> Drop for Acquire<L> {
+    fn drop(&mut self) {
+        if let (Some(lock), Some((hold, waiter))) = (&self.lock, self.waiting.take()) {
+            if let Some(granted) = lock.cancel(hold) {
+                lock.release(granted);
+            }
+            waiter.forget_waker();
+        }
+    }
+}
+
+/// What all upgrading futures are: a hold on its way from upgradable to write.
+struct Upgrade<L: Deref<Target = RangeLock>> {
+    /// `None` once the guard has been given out. Dropped while the upgrade waits, it is released, and the upgrade with it.
+    held: Option<Held<L>>,
+    begun: bool,
+    /// Set while the upgrade waits.
+    waiting: Option<sync::Arc<Waiter>>,
+}
+
+impl<L: Deref<Target = RangeLock>> Upgrade<L> {
+    fn new(held: Held<L>) -> Self {
+        Upgrade { held: Some(held), begun: false, waiting: None }
+    }
+
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<Held<L>> {
+        let held = self.held.as_ref().expect("a future must not be polled after it has completed");
+        if !self.begun {
+            self.begun = true;
+            self.waiting = held.begin_upgrade();
+        }
+        if let Some(waiter) = &self.waiting {
+            ready!(waiter.poll_granted(cx));
+            waiter.forget_waker();
+            self.waiting = None;
+        }
+        Poll::Ready(self.held.take().expect("completes once"))
+    }
+}
+
+impl<L: Deref<Target = RangeLock>> Drop for Upgrade<L> {
+    fn drop(&mut self) {
+        self.held = None;
+        if let Some(waiter) = self.waiting.take() {
+            waiter.forget_waker();
+        }
+    }
+}
+
+/// A named future around [`Acquire`] or [`Upgrade`].
+macro_rules! future {
+    ($(#[$doc:meta])* $Future:ident [$($lifetime:lifetime)?] $inner:ty => $Guard:ty) => {
+        $(#[$doc])*
+        #[must_use = "futures do nothing unless polled"]
+        pub struct $Future$(<$lifetime>)? {
+            inner: $inner,
+        }
+
+        impl$(<$lifetime>)? Future for $Future$(<$lifetime>)? {
+            type Output = $Guard;
+
+            /// # Panics
+            ///
+            /// If polled again after it has completed.
+            fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+                let held = ready!(self.get_mut().inner.poll(cx));
+                Poll::Ready(<$Guard>::from_held(held))
+            }
+        }
+
+        impl$(<$lifetime>)? fmt::Debug for $Future$(<$lifetime>)? {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($Future))
+                    .field("waiting", &self.inner.waiting.is_some())
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+/// The futures of one mode and the verbs that make them.
+macro_rules! acquire_async {
+    (
+        $mode:expr, $what:literal,
+        $verb:ident, $blocking:literal, $Future:ident, $Guard:ident,
+        $verb_arc:ident, $FutureArc:ident, $ArcGuard:ident
+    ) => {
+        future! {
+            #[doc = concat!("Made by [`RangeLock::", stringify!($verb), "`].")]
+            $Future ['a] Acquire<&'a RangeLock> => $Guard<'a>
+        }
+
+        future! {
+            #[doc = concat!("Made by [`RangeLock::", stringify!($verb_arc), "`].")]
+            $FutureArc [] Acquire<Arc<RangeLock>> => $ArcGuard
+        }
+
+        /// Futures that lock
+        #[doc = concat!($what, " (feature `async`).")]
+        impl RangeLock {
+            #[doc = concat!("Locks `range` ", $what, "; the task waits until it is granted. As")]
+            #[doc = concat!("[`", $blocking, "`](Self::", $blocking, "), for tasks.")]
+            ///
+            /// ```
+            /// # futures_lite_block_on(async {
+            /// let lock = range_lock::RangeLock::new();
+            #[doc = concat!("let guard = lock.", stringify!($verb), "(0..10).await;")]
+            /// assert_eq!(guard.range(), 0..=9);
+            /// # });
+            /// # fn futures_lite_block_on(f: impl Future<Output = ()>) {
+            /// #     let waker = std::task::Waker::noop();
+            /// #     let mut f = std::pin::pin!(f);
+            /// #     while f.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending() {}
+            /// # }
+            /// ```
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted: at once, not when polled.
+            ///
+            /// # Fairness and cancel safety
+            ///
+            /// It enters when first polled, and may be dropped at any time: see the [module](crate::future).
+            #[track_caller]
+            pub fn $verb(&self, range: impl RangeBounds<u64>) -> $Future<'_> {
+                $Future { inner: Acquire::new(self, claim(&range, $mode)) }
+            }
+
+            #[doc = concat!("As [`", stringify!($verb), "`](Self::", stringify!($verb), "), with a guard, and a future,")]
+            /// that own a share of the lock and so have no lifetime.
+            #[track_caller]
+            pub fn $verb_arc(self: &Arc<Self>, range: impl RangeBounds<u64>) -> $FutureArc {
+                $FutureArc { inner: Acquire::new(Arc::clone(self), claim(&range, $mode)) }
+            }
+        }
+    };
+}
+
+acquire_async! {
+    Mode::Read, "for reading, shared with all but writers",
+    read_async, "read", Read, RangeReadGuard,
+    read_arc_async, ReadArc, ArcRangeReadGuard
+}
+
+acquire_async! {
+    Mode::Upgradable, "for reading with the right to upgrade, shared with plain readers",
+    upgradable_read_async, "upgradable_read", UpgradableRead, RangeUpgradableReadGuard,
+    upgradable_read_arc_async, UpgradableReadArc, ArcRangeUpgradableReadGuard
+}
+
+acquire_async! {
+    Mode::Write, "for writing, shared with nobody",
+    write_async, "write", Write, RangeWriteGuard,
+    write_arc_async, WriteArc, ArcRangeWriteGuard
+}
+
+/// The future of one kind of upgradable guard and the function that makes it.
+macro_rules! upgrade_async {
+    ($Future:ident [$($lifetime:lifetime)?] $lock:ty, $Upgradable:ty => $Guard:ty, $link:literal) => {
+        future! {
+            #[doc = concat!("Made by [`", $link, "::upgrade_async`](crate::", $link, "::upgrade_async).")]
+            $Future [$($lifetime)?] Upgrade<$lock> => $Guard
+        }
+
+        /// The upgrade for tasks (feature `async`).
+        impl$(<$lifetime>)? $Upgradable {
+            /// Becomes a writer; the task waits until the readers that are in have left. As
+            /// [`upgrade`](Self::upgrade), for tasks.
+            ///
+            /// # Cancel safety
+            ///
+            /// The future owns the guard: to drop it is to release the range. Nothing else is left of it.
+            pub fn upgrade_async(guard: Self) -> $Future$(<$lifetime>)? {
+                $Future { inner: Upgrade::new(guard.held) }
+            }
+        }
+    };
+}
+
+upgrade_async! {
+    UpgradeRead ['a] &'a RangeLock, RangeUpgradableReadGuard<'a> => RangeWriteGuard<'a>,
+    "RangeUpgradableReadGuard"
+}
+
+upgrade_async! {
+    UpgradeReadArc [] Arc<RangeLock>, ArcRangeUpgradableReadGuard => ArcRangeWriteGuard,
+    "ArcRangeUpgradableReadGuard"
+}
