@@ -26,6 +26,7 @@ use crate::guard::{
     RangeUpgradableReadGuard, RangeWriteGuard,
 };
 use crate::lock::{RangeLock, claim};
+use crate::many::{ManyGuard, Parts, Request};
 use crate::request::{Claim, Entered, Hold, Mode};
 use crate::sync;
 use crate::waiter::Waiter;
@@ -114,6 +115,67 @@ impl<L: Deref<Target = RangeLock>> Drop for Upgrade<L> {
         if let Some(waiter) = self.waiting.take() {
             waiter.forget_waker();
         }
+    }
+}
+
+/// Made by [`RangeLock::acquire_many_async`].
+#[must_use = "futures do nothing unless polled"]
+pub struct AcquireMany<'a> {
+    /// `None` once the guard has been given out.
+    parts: Option<Parts<'a>>,
+    begun: bool,
+    /// Set while the request waits.
+    waiting: Option<sync::Arc<Waiter>>,
+}
+
+impl<'a> Future for AcquireMany<'a> {
+    type Output = ManyGuard<'a>;
+
+    /// # Panics
+    ///
+    /// If polled again after it has completed.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let parts = this.parts.as_mut().expect("a future must not be polled after it has completed");
+        if !this.begun {
+            this.begun = true;
+            this.waiting = parts.enter();
+        }
+        if let Some(waiter) = &this.waiting {
+            ready!(waiter.poll_granted(cx));
+            waiter.forget_waker();
+            this.waiting = None;
+        }
+        Poll::Ready(ManyGuard::new(this.parts.take().expect("completes once")))
+    }
+}
+
+impl Drop for AcquireMany<'_> {
+    fn drop(&mut self) {
+        if let (Some(parts), Some(waiter)) = (&mut self.parts, self.waiting.take()) {
+            if parts.cancel() {
+                parts.release();
+            }
+            waiter.forget_waker();
+        }
+    }
+}
+
+impl fmt::Debug for AcquireMany<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AcquireMany").field("waiting", &self.waiting.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl RangeLock {
+    /// Locks several ranges as one request; the task waits until all of them are granted. As
+    /// [`acquire_many`](Self::acquire_many), for tasks (feature `async`).
+    ///
+    /// # Fairness and cancel safety
+    ///
+    /// It enters when first polled, and may be dropped at any time: see the [module](crate::future).
+    pub fn acquire_many_async<'a>(requests: impl IntoIterator<Item = Request<'a>>) -> AcquireMany<'a> {
+        AcquireMany { parts: Some(Parts::new(requests)), begun: false, waiting: None }
     }
 }
 

@@ -34,10 +34,12 @@
 #[cfg(feature = "async")]
 pub mod future;
 mod guard;
+mod inline_vec;
 mod inspect;
 mod interval_tree;
 mod leaf;
 mod lock;
+mod many;
 mod request;
 mod span;
 mod sync;
@@ -49,4 +51,5 @@ pub use guard::{
 };
 pub use inspect::{RequestInfo, RequestState};
 pub use lock::RangeLock;
+pub use many::{ManyGuard, Request};
 pub use request::Mode;

@@ -1,0 +1,411 @@
+//! Several ranges at once, of one lock or of several, queued as one request.
+//!
+//! Whoever takes two ranges one after the other can meet somebody who takes them the other way round. Here the mutexes of all
+//! the locks concerned are held, in the order of their addresses, while the request enters: it is in all queues from one
+//! moment on, and so is before or behind any other such request everywhere. It has one blocking count for all of its ranges,
+//! and one record in all of them.
+
+use std::fmt;
+use std::ops::{RangeBounds, RangeInclusive};
+use std::time::{Duration, Instant};
+
+use crate::inline_vec::InlineVec;
+use crate::leaf::Leaf;
+use crate::lock::RangeLock;
+use crate::request::{Claim, Hold, Mode};
+use crate::span::Span;
+use crate::sync::{self, Arc, Deadline, MutexGuard};
+use crate::waiter::{Waited, Waiter, WakeList};
+
+/// One of the ranges that [`RangeLock::acquire_many`] takes at once.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    lock: &'a RangeLock,
+    claim: Option<Claim>,
+}
+
+impl<'a> Request<'a> {
+    /// `range` of `lock`, for reading.
+    ///
+    /// # Panics
+    ///
+    /// If the range is inverted.
+    #[track_caller]
+    pub fn read(lock: &'a RangeLock, range: impl RangeBounds<u64>) -> Self {
+        Request { lock, claim: crate::lock::claim(&range, Mode::Read) }
+    }
+
+    /// `range` of `lock`, for writing.
+    ///
+    /// # Panics
+    ///
+    /// If the range is inverted.
+    #[track_caller]
+    pub fn write(lock: &'a RangeLock, range: impl RangeBounds<u64>) -> Self {
+        Request { lock, claim: crate::lock::claim(&range, Mode::Write) }
+    }
+}
+
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.claim {
+            Some(Claim { span, mode }) => write!(f, "Request({mode:?} {span:?})"),
+            None => write!(f, "Request(empty)"),
+        }
+    }
+}
+
+/// How many ranges a request may have before it allocates.
+const INLINE: usize = 4;
+
+/// One range of a request: disjoint from the others of the same lock.
+#[derive(Debug)]
+struct Part<'a> {
+    lock: &'a RangeLock,
+    claim: Claim,
+    /// Set while the part has an entry in the lock.
+    hold: Option<Hold>,
+}
+
+/// The ranges of a request, in the order in which their locks are locked: by address, then by first point.
+#[derive(Debug)]
+pub(crate) struct Parts<'a>(InlineVec<Part<'a>, INLINE>);
+
+impl<'a> Parts<'a> {
+    /// Sorts the ranges, and makes those of one lock disjoint: where they overlap, the stronger mode wins.
+    pub(crate) fn new(requests: impl IntoIterator<Item = Request<'a>>) -> Self {
+        let mut asked = InlineVec::<_, INLINE>::new();
+        for request in requests {
+            if let Some(claim) = request.claim {
+                asked.push((request.lock, claim));
+            }
+        }
+        asked.sort_unstable_by_key(|(lock, claim)| (address(lock), claim.span.first));
+
+        let mut sweep = Sweep { parts: InlineVec::new(), at: None };
+        for &(lock, claim) in asked.iter() {
+            sweep.begin(lock, claim);
+        }
+        sweep.emit_before(None);
+        Parts(sweep.parts)
+    }
+
+    /// Grants all parts if nothing conflicts with any.
+    pub(crate) fn try_enter(&mut self) -> bool {
+        let mut leaves = self.lock_leaves();
+        let granted = self.blocking(&leaves) == 0;
+        if granted {
+            self.for_each(&mut leaves, |leaf, part| part.hold = Some(leaf.insert_granted(part.claim)));
+        }
+        granted
+    }
+
+    /// Enters all parts: granted at once (`None`), or counted by all that conflict with any of them and come later.
+    pub(crate) fn enter(&mut self) -> Option<Arc<Waiter>> {
+        let mut leaves = self.lock_leaves();
+        let blocking = self.blocking(&leaves);
+        if blocking == 0 {
+            self.for_each(&mut leaves, |leaf, part| part.hold = Some(leaf.insert_granted(part.claim)));
+            return None;
+        }
+        let first = leaves.iter_mut().next().expect("what is blocked has a part");
+        let queued = first.queue(blocking);
+        self.for_each(&mut leaves, |leaf, part| {
+            part.hold = Some(leaf.insert_waiting(part.claim, queued.clone()));
+        });
+        Some(queued.waiter)
+    }
+
+    fn acquire(&mut self, deadline: Deadline) -> bool {
+        match self.enter() {
+            None => true,
+            Some(waiter) => match waiter.wait(deadline) {
+                Waited::Granted => true,
+                Waited::TimedOut => self.cancel(),
+            },
+        }
+    }
+
+    /// Withdraws a request that has been waiting; `true` if it was granted before it could be withdrawn.
+    #[must_use]
+    pub(crate) fn cancel(&mut self) -> bool {
+        let mut wakes = WakeList::default();
+        let mut leaves = self.lock_leaves();
+        let mut waits = false;
+        self.for_each(&mut leaves, |leaf, part| {
+            waits = part.hold.as_ref().is_some_and(|hold| leaf.entry(hold).waits());
+        });
+        if waits {
+            self.for_each(&mut leaves, |leaf, part| {
+                if let Some(hold) = part.hold.take() {
+                    leaf.cancel(&hold, &mut wakes);
+                }
+            });
+        }
+        !waits
+    }
+
+    /// Releases what is held.
+    pub(crate) fn release(&mut self) {
+        let mut wakes = WakeList::default();
+        let mut leaves = self.lock_leaves();
+        self.for_each(&mut leaves, |leaf, part| {
+            if let Some(hold) = part.hold.take() {
+                leaf.release(&hold, &mut wakes);
+            }
+        });
+    }
+
+    /// Locks the leaves of all parts. They are in the order of the parts, one for each lock.
+    fn lock_leaves(&self) -> InlineVec<MutexGuard<'a, Leaf>, INLINE> {
+        let mut leaves = InlineVec::new();
+        let mut locked = None;
+        for part in self.0.iter() {
+            if locked != Some(address(part.lock)) {
+                leaves.push(sync::lock(&part.lock.leaf));
+                locked = Some(address(part.lock));
+            }
+        }
+        leaves
+    }
+
+    fn blocking(&self, leaves: &InlineVec<MutexGuard<'a, Leaf>, INLINE>) -> usize {
+        let mut leaves = leaves.iter();
+        let (mut leaf, mut locked) = (None, None);
+        let blocking = self.0.iter().map(|part| {
+            if locked != Some(address(part.lock)) {
+                (leaf, locked) = (leaves.next(), Some(address(part.lock)));
+            }
+            leaf.expect("each lock has its leaf").blocking(part.claim)
+        });
+        blocking.sum()
+    }
+
+    fn for_each(
+        &mut self,
+        leaves: &mut InlineVec<MutexGuard<'a, Leaf>, INLINE>,
+        mut f: impl FnMut(&mut Leaf, &mut Part<'a>),
+    ) {
+        let mut leaves = leaves.iter_mut();
+        let (mut leaf, mut locked) = (None, None);
+        for part in self.0.iter_mut() {
+            if locked != Some(address(part.lock)) {
+                (leaf, locked) = (leaves.next(), Some(address(part.lock)));
+            }
+            f(leaf.as_mut().expect("each lock has its leaf"), part);
+        }
+    }
+}
+
+fn address(lock: &RangeLock) -> usize {
+    std::ptr::from_ref(lock).addr()
+}
+
+/// Cuts overlapping claims into disjoint parts, from lock to lock and from left to right.
+struct Sweep<'a> {
+    parts: InlineVec<Part<'a>, INLINE>,
+    at: Option<At<'a>>,
+}
+
+/// How far a [`Sweep`] has come.
+struct At<'a> {
+    lock: &'a RangeLock,
+    /// The first point for which no part has been emitted.
+    next: u64,
+    /// For each mode, the last point of the claims begun so far.
+    lasts: [Option<u64>; 3],
+}
+
+impl<'a> Sweep<'a> {
+    /// Takes up a claim that begins behind, or at, where all before it do.
+    fn begin(&mut self, lock: &'a RangeLock, claim: Claim) {
+        if self.at.as_ref().is_some_and(|at| address(at.lock) == address(lock)) {
+            self.emit_before(Some(claim.span.first));
+        } else {
+            self.emit_before(None);
+            self.at = Some(At { lock, next: 0, lasts: [None; 3] });
+        }
+        if let Some(at) = &mut self.at {
+            at.next = claim.span.first;
+            let last = &mut at.lasts[claim.mode as usize];
+            *last = (*last).max(Some(claim.span.last));
+        }
+    }
+
+    /// Emits what the claims begun so far cover, up to `end` or to their ends.
+    fn emit_before(&mut self, end: Option<u64>) {
+        let Some(at) = &mut self.at else { return };
+        while end.is_none_or(|end| at.next < end) {
+            let strongest = [Mode::Write, Mode::Upgradable, Mode::Read]
+                .into_iter()
+                .find_map(|mode| Some((mode, at.lasts[mode as usize].filter(|&last| at.next <= last)?)));
+            let Some((mode, last)) = strongest else { return };
+            let last = end.map_or(last, |end| last.min(end - 1));
+            push_joined(&mut self.parts, at.lock, Claim { span: Span { first: at.next, last }, mode });
+            match last.checked_add(1) {
+                Some(next) => at.next = next,
+                None => at.lasts = [None; 3], // Nothing lies behind the last point of the domain.
+            }
+        }
+    }
+}
+
+/// Adds a part, as one with the part before where that ends just there and has the same mode.
+fn push_joined<'a>(parts: &mut InlineVec<Part<'a>, INLINE>, lock: &'a RangeLock, claim: Claim) {
+    match parts.last_mut() {
+        Some(before)
+            if address(before.lock) == address(lock)
+                && before.claim.mode == claim.mode
+                && before.claim.span.last.checked_add(1) == Some(claim.span.first) =>
+        {
+            before.claim.span.last = claim.span.last;
+        }
+        _ => parts.push(Part { lock, claim, hold: None }),
+    }
+}
+
+/// Several ranges that are held at once; made by [`RangeLock::acquire_many`]. Releases all of them when dropped, in one step,
+/// on any thread.
+#[must_use = "if unused the ranges are unlocked at once"]
+pub struct ManyGuard<'a> {
+    parts: Parts<'a>,
+}
+
+impl<'a> ManyGuard<'a> {
+    #[cfg(feature = "async")]
+    pub(crate) fn new(parts: Parts<'a>) -> Self {
+        ManyGuard { parts }
+    }
+
+    /// The ranges that are held, with their locks and modes: disjoint, ordered by the locks' addresses and then by where they
+    /// begin. Where ranges of one lock that were asked for overlapped, or touched in the same mode, they may be others than
+    /// those, but make up the same.
+    pub fn ranges(&self) -> impl Iterator<Item = (&'a RangeLock, RangeInclusive<u64>, Mode)> {
+        self.parts.0.iter().map(|part| (part.lock, part.claim.span.into(), part.claim.mode))
+    }
+}
+
+impl Drop for ManyGuard<'_> {
+    fn drop(&mut self) {
+        self.parts.release();
+    }
+}
+
+impl fmt::Debug for ManyGuard<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.parts.0.iter().map(|part| part.claim)).finish()
+    }
+}
+
+/// Verbs that acquire several ranges at once.
+impl RangeLock {
+    /// Locks several ranges, of one lock or of several, as one request; waits until all of them are granted.
+    ///
+    /// Requests made so cannot deadlock each other, in whatever order the ranges are named, unless their owners already hold
+    /// something. Where ranges of one lock overlap, the stronger mode wins there: the same range twice is one range, and
+    /// reading 0..10 next to writing 5..8 is reading 0..5 and 8..10, and writing 5..8.
+    ///
+    /// ```
+    /// use range_lock::{RangeLock, Request};
+    ///
+    /// // copy_file_range: from one file to another, or within one.
+    /// let (from, to) = (RangeLock::new(), RangeLock::new());
+    /// let both = RangeLock::acquire_many([Request::read(&from, 0..4096), Request::write(&to, 512..4608)]);
+    /// assert!(from.try_read(..).is_some());
+    /// assert!(to.try_read(..).is_none());
+    /// drop(both);
+    /// assert!(to.try_read(..).is_some());
+    /// ```
+    ///
+    /// # Fairness
+    ///
+    /// As for one range: it waits for the conflicting requests that came before, for any of its ranges, and those that come
+    /// later wait for it, for any of them, also while it waits for another. Up to four ranges allocate nothing.
+    pub fn acquire_many<'a>(requests: impl IntoIterator<Item = Request<'a>>) -> ManyGuard<'a> {
+        let mut parts = Parts::new(requests);
+        let granted = parts.acquire(Deadline::Never);
+        debug_assert!(granted, "a wait without a deadline ends with the grant");
+        ManyGuard { parts }
+    }
+
+    /// Locks several ranges as one request if all can be granted at once. As
+    /// [`acquire_many`](Self::acquire_many).
+    pub fn try_acquire_many<'a>(requests: impl IntoIterator<Item = Request<'a>>) -> Option<ManyGuard<'a>> {
+        let mut parts = Parts::new(requests);
+        parts.try_enter().then(|| ManyGuard { parts })
+    }
+
+    /// Locks several ranges as one request; gives up after `timeout`. As [`acquire_many`](Self::acquire_many), and cancel
+    /// safe as [`try_write_for`](Self::try_write_for).
+    pub fn try_acquire_many_for<'a>(
+        requests: impl IntoIterator<Item = Request<'a>>,
+        timeout: Duration,
+    ) -> Option<ManyGuard<'a>> {
+        let mut parts = Parts::new(requests);
+        parts.acquire(Deadline::after(timeout)).then(|| ManyGuard { parts })
+    }
+
+    /// Locks several ranges as one request; gives up at `deadline`. As
+    /// [`try_acquire_many_for`](Self::try_acquire_many_for).
+    pub fn try_acquire_many_until<'a>(
+        requests: impl IntoIterator<Item = Request<'a>>,
+        deadline: Instant,
+    ) -> Option<ManyGuard<'a>> {
+        let mut parts = Parts::new(requests);
+        parts.acquire(Deadline::At(deadline)).then(|| ManyGuard { parts })
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The strongest mode asked for at each point, against the mode of the parts there.
+    fn check(ranges: &[(usize, u64, u64, Mode)]) {
+        let locks = [RangeLock::new(), RangeLock::new()];
+        // Small numbers stand for points at both ends of the domain.
+        let point = |n: u64| if n < 20 { n } else { u64::MAX - (39 - n) };
+        let parts = Parts::new(ranges.iter().map(|&(lock, first, last, mode)| Request {
+            lock: &locks[lock],
+            claim: Some(Claim { span: Span { first: point(first), last: point(last) }, mode }),
+        }));
+        for (which, lock) in locks.iter().enumerate() {
+            for n in 0..40 {
+                let asked =
+                    ranges.iter().filter(|&&(l, first, last, _)| l == which && first <= n && n <= last);
+                let covering =
+                    |part: &&Part<'_>| std::ptr::eq(part.lock, lock) && part.claim.span.contains(point(n));
+                let got: Vec<_> = parts.0.iter().filter(covering).map(|part| part.claim.mode).collect();
+                assert_eq!(got, Vec::from_iter(asked.map(|a| a.3).max()), "at {n} of {which} in {parts:?}");
+            }
+        }
+        let ordered: Vec<_> =
+            parts.0.iter().map(|part| (address(part.lock), part.claim.span.first)).collect();
+        assert!(ordered.is_sorted(), "{parts:?}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 8 } else { 1000 }, ..ProptestConfig::default() })]
+
+        #[test]
+        fn parts_are_disjoint_and_the_stronger_mode_wins(
+            ranges in prop::collection::vec(
+                (0..2_usize, 0..40_u64, 0..40_u64, any::<bool>()).prop_map(|(lock, a, b, writes)| {
+                    (lock, a.min(b), a.max(b), if writes { Mode::Write } else { Mode::Read })
+                }),
+                0..9,
+            )
+        ) {
+            check(&ranges);
+        }
+    }
+
+    #[test]
+    fn touching_ranges_of_one_mode_are_one() {
+        let lock = RangeLock::new();
+        let both = RangeLock::acquire_many([Request::read(&lock, 5..9), Request::read(&lock, 0..5)]);
+        assert_eq!(both.ranges().map(|(_, range, _)| range).collect::<Vec<_>>(), [0..=8]);
+    }
+}
