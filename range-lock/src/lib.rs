@@ -30,7 +30,9 @@
 //! | feature | adds |
 //! |---|---|
 //! | `async` | [`future`](future): `read_async`, `write_async` and so on, for any executor |
+//! | `memmap2` | [`RangeRwLock`] of a `memmap2::MmapMut` |
 
+mod data;
 #[cfg(feature = "async")]
 pub mod future;
 mod guard;
@@ -45,6 +47,9 @@ mod span;
 mod sync;
 mod waiter;
 
+pub use data::{
+    RangeRwLock, RangeRwLockReadGuard, RangeRwLockUpgradableReadGuard, RangeRwLockWriteGuard, Storage,
+};
 pub use guard::{
     ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, RangeReadGuard,
     RangeUpgradableReadGuard, RangeWriteGuard,

@@ -1,0 +1,511 @@
+//! [`RangeRwLock`]: a lock that owns the slice whose ranges it guards.
+//!
+//! # Invariants of the unsafe code
+//!
+//! * **own memory**: from [`Storage::into_raw`] to [`Storage::from_raw`] the elements belong to the lock alone, stay where they
+//!   are while it does, and are reached by no other way ([`Storage`]'s contract).
+//! * **in bounds**: a guard's slice is a part of the elements: `indices` has checked it as slices check theirs.
+//! * **range held**: a guard's slice is the part of the elements whose range its [`RangeLock`] guard holds, in the guard's
+//!   mode. So while a `&mut [T]` exists there is no other reference to these elements, and while a `&[T]` does, no `&mut`.
+//! * **pointer, not reference**: a guard keeps a pointer and makes a reference of it only when it is dereferenced. A reference
+//!   kept in it would have to be valid until a function that drops the guard returns, which is after the release.
+
+use std::cell::UnsafeCell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::ops::{Bound, Deref, DerefMut, Range, RangeBounds};
+use std::ptr::NonNull;
+use std::time::{Duration, Instant};
+
+use crate::guard::{RangeReadGuard, RangeUpgradableReadGuard, RangeWriteGuard};
+use crate::lock::RangeLock;
+
+/// What a [`RangeRwLock`] can own: something that gives a slice which stays where it is.
+///
+/// Implemented for arrays, `Box<[T]>`, `Vec<T>`, `&mut [T]`, and, with feature `memmap2`, for `memmap2::MmapMut`.
+///
+/// # Safety
+///
+/// * The pointer that [`slice`](Self::slice) returns is valid for reads and writes of all its elements, and names the same
+///   number of elements at each call, until [`from_raw`](Self::from_raw). It names the same memory too, as long as the `Raw`
+///   is not moved.
+/// * Until then the elements are reached by no other way.
+/// * `slice` may be called from several threads at a time, and makes no reference to the elements.
+pub unsafe trait Storage: Sized {
+    /// An element of the slice.
+    type Item;
+
+    /// The storage taken apart, so that no reference claims the elements: `Vec` and `Box` assert that they alone reach theirs
+    /// whenever they are moved or borrowed.
+    type Raw;
+
+    /// Takes the storage apart.
+    fn into_raw(self) -> Self::Raw;
+
+    /// All elements.
+    ///
+    /// # Safety
+    ///
+    /// `raw` points to what [`into_raw`](Self::into_raw) gave, which nobody changes meanwhile.
+    unsafe fn slice(raw: *mut Self::Raw) -> NonNull<[Self::Item]>;
+
+    /// Puts the storage together again.
+    ///
+    /// # Safety
+    ///
+    /// `raw` comes from [`into_raw`](Self::into_raw), once, and nothing refers to the elements any more.
+    unsafe fn from_raw(raw: Self::Raw) -> Self;
+}
+
+/// A reader/writer lock that owns the elements of `S` and locks ranges of them.
+///
+/// As [`RangeLock`], with indices in place of points, and guards that give the elements: `Deref` to `[T]`, and for writers
+/// `DerefMut`. Ranges are checked as those of slices are: one that is inverted or reaches past the end panics, before
+/// anything is locked.
+///
+/// ```
+/// use range_lock::RangeRwLock;
+///
+/// let table = RangeRwLock::new(vec![0; 100]);
+/// std::thread::scope(|scope| {
+///     for part in 0..4 {
+///         let table = &table;
+///         scope.spawn(move || table.write(part * 25..(part + 1) * 25).fill(part)); // At the same time.
+///     }
+/// });
+/// assert_eq!(table.read(..)[24..26], [0, 1]);
+/// assert_eq!(table.into_inner().len(), 100);
+/// ```
+///
+/// Fairness, deadlocks, leaked guards and cost are those of [`RangeLock`].
+pub struct RangeRwLock<S: Storage> {
+    lock: RangeLock,
+    /// Taken apart (`ManuallyDrop`: put together again when dropped).
+    raw: ManuallyDrop<UnsafeCell<S::Raw>>,
+}
+
+// SAFETY: the lock owns the storage ("own memory"); sending the lock sends the storage.
+unsafe impl<S: Storage + Send> Send for RangeRwLock<S> {}
+// SAFETY: what a shared lock gives is `&[Item]` to several threads, or `&mut [Item]` to one at a time on any thread ("range
+// held"); the storage itself it does not give. `slice` may be called from several threads.
+unsafe impl<S: Storage> Sync for RangeRwLock<S> where S::Item: Send + Sync {}
+
+impl<S: Storage> RangeRwLock<S> {
+    /// A lock around `storage` in which nothing is locked.
+    pub fn new(storage: S) -> Self {
+        RangeRwLock { lock: RangeLock::new(), raw: ManuallyDrop::new(UnsafeCell::new(storage.into_raw())) }
+    }
+
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        self.slice().len()
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All elements, without locking: the exclusive borrow proves that no guard is alive. What leaked guards hold stays locked.
+    pub fn get_mut(&mut self) -> &mut [S::Item] {
+        // SAFETY: "own memory", and no guard is alive, since a guard borrows the lock.
+        unsafe { self.slice().as_mut() }
+    }
+
+    /// Gives the storage back.
+    pub fn into_inner(self) -> S {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not used again, not even dropped.
+        let raw = unsafe { ManuallyDrop::take(&mut this.raw) };
+        // SAFETY: as above.
+        drop(unsafe { std::ptr::read(&this.lock) });
+        // SAFETY: `raw` comes from `into_raw`, and no guard is alive, since a guard borrows the lock.
+        unsafe { S::from_raw(raw.into_inner()) }
+    }
+
+    /// The lock itself: to look at its [requests](RangeLock::requests), say. What it locks are indices; a guard taken from it
+    /// directly gives no access to the elements, but keeps others out.
+    pub fn range_lock(&self) -> &RangeLock {
+        &self.lock
+    }
+
+    fn slice(&self) -> NonNull<[S::Item]> {
+        // SAFETY: the field comes from `into_raw`, and nobody changes it until `self` is taken apart.
+        unsafe { S::slice(self.raw.get()) }
+    }
+
+    /// The elements of `indices`. To be dereferenced only while their range is held.
+    fn part(&self, indices: &Range<usize>) -> NonNull<[S::Item]> {
+        let all = self.slice();
+        debug_assert!(indices.start <= indices.end && indices.end <= all.len());
+        // SAFETY: `indices` lie within the elements ("in bounds"), which are one object.
+        let start = unsafe { all.cast::<S::Item>().add(indices.start) };
+        NonNull::slice_from_raw_parts(start, indices.len())
+    }
+}
+
+/// Checks a range of indices as slices do.
+#[track_caller]
+fn indices(range: &impl RangeBounds<usize>, len: usize) -> Range<usize> {
+    let start = match range.start_bound() {
+        Bound::Included(&start) => Some(start),
+        Bound::Excluded(&before) => before.checked_add(1),
+        Bound::Unbounded => Some(0),
+    };
+    let end = match range.end_bound() {
+        Bound::Included(&last) => last.checked_add(1),
+        Bound::Excluded(&end) => Some(end),
+        Bound::Unbounded => Some(len),
+    };
+    let (Some(start), Some(end)) = (start, end) else { panic!("range index {} + 1 overflows", usize::MAX) };
+    assert!(start <= end, "range index starts at {start} but ends at {end}");
+    assert!(end <= len, "range end index {end} out of range for {len} elements");
+    start..end
+}
+
+/// The points that stand for a range of indices.
+fn points(indices: &Range<usize>) -> Range<u64> {
+    indices.start as u64..indices.end as u64
+}
+
+impl<S: Storage> Drop for RangeRwLock<S> {
+    fn drop(&mut self) {
+        // SAFETY: `raw` is not used again.
+        let raw = unsafe { ManuallyDrop::take(&mut self.raw) };
+        // SAFETY: `raw` comes from `into_raw`, and no guard is alive, since a guard borrows the lock.
+        drop(unsafe { S::from_raw(raw.into_inner()) });
+    }
+}
+
+impl<S: Storage + Default> Default for RangeRwLock<S> {
+    fn default() -> Self {
+        Self::new(S::default())
+    }
+}
+
+impl<S: Storage> From<S> for RangeRwLock<S> {
+    fn from(storage: S) -> Self {
+        Self::new(storage)
+    }
+}
+
+impl<S: Storage> fmt::Debug for RangeRwLock<S> {
+    /// Prints the number of elements and the lock, not the elements: they may be in use.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RangeRwLock").field("len", &self.len()).field("lock", &self.lock).finish()
+    }
+}
+
+/// A guard around one of [`RangeLock`]'s, and the verbs that make it.
+macro_rules! guard {
+    (
+        $(#[$doc:meta])*
+        $Guard:ident around $Held:ident, Send where $($send:ident),+;
+        $wait:ident, $try:ident, $try_for:ident, $try_until:ident
+    ) => {
+        $(#[$doc])*
+        ///
+        /// Dereferences to the elements. Releases their range when dropped, on any thread.
+        #[must_use = "if unused the range is unlocked at once"]
+        pub struct $Guard<'a, T> {
+            /// The elements whose range `held` holds.
+            slice: NonNull<[T]>,
+            held: $Held<'a>,
+            _borrows: PhantomData<&'a mut [T]>,
+        }
+
+        // SAFETY: a guard stands for the reference that it gives ("range held"); the range may be released on any thread.
+        unsafe impl<T: $($send +)+> Send for $Guard<'_, T> {}
+        // SAFETY: through `&self` it gives `&[T]`.
+        unsafe impl<T: Sync> Sync for $Guard<'_, T> {}
+
+        impl<T> Deref for $Guard<'_, T> {
+            type Target = [T];
+
+            fn deref(&self) -> &[T] {
+                // SAFETY: the range is held at least for reading ("range held").
+                unsafe { self.slice.as_ref() }
+            }
+        }
+
+        impl<'a, T> $Guard<'a, T> {
+            /// The indices that are held.
+            pub fn range(guard: &Self) -> Range<usize> {
+                if guard.is_empty() {
+                    return 0..0;
+                }
+                let (first, last) = guard.held.range().into_inner();
+                first as usize..last as usize + 1
+            }
+
+            /// Makes two guards of one: the first holds the first `mid` elements, the second the rest. Nothing is released.
+            ///
+            /// # Panics
+            ///
+            /// If there are fewer than `mid` elements; the range is released then.
+            #[track_caller]
+            pub fn split_at(guard: Self, mid: usize) -> (Self, Self) {
+                let $Guard { slice, held, .. } = guard;
+                let len = slice.len();
+                assert!(mid <= len, "mid {mid} is greater than {len}, the number of elements");
+                let first = *held.range().start();
+                let (left, right) = if len == 0 {
+                    $Held::split_at(held, 0)
+                } else {
+                    $Held::split_at(held, first + mid as u64)
+                };
+                let start = slice.cast::<T>();
+                // SAFETY: `mid` lies within the slice.
+                let middle = unsafe { start.add(mid) };
+                let part = |start, len, held| $Guard {
+                    slice: NonNull::slice_from_raw_parts(start, len),
+                    held,
+                    _borrows: PhantomData,
+                };
+                (part(start, mid, left), part(middle, len - mid, right))
+            }
+        }
+
+        impl<T: fmt::Debug> fmt::Debug for $Guard<'_, T> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&**self, f)
+            }
+        }
+
+        /// As the verbs of [`RangeLock`] of the same names.
+        impl<S: Storage> RangeRwLock<S> {
+            #[doc = concat!("Locks the elements of `range`; waits until that is granted. As [`RangeLock::", stringify!($wait), "`].")]
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted or reaches past the end.
+            #[track_caller]
+            pub fn $wait(&self, range: impl RangeBounds<usize>) -> $Guard<'_, S::Item> {
+                let indices = indices(&range, self.len());
+                let held = self.lock.$wait(points(&indices));
+                $Guard { slice: self.part(&indices), held, _borrows: PhantomData }
+            }
+
+            #[doc = concat!("Locks the elements of `range` if that can be granted at once. As [`RangeLock::", stringify!($try), "`].")]
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted or reaches past the end.
+            #[track_caller]
+            pub fn $try(&self, range: impl RangeBounds<usize>) -> Option<$Guard<'_, S::Item>> {
+                let indices = indices(&range, self.len());
+                let held = self.lock.$try(points(&indices))?;
+                Some($Guard { slice: self.part(&indices), held, _borrows: PhantomData })
+            }
+
+            #[doc = concat!("Locks the elements of `range`; gives up after `timeout`. As [`RangeLock::", stringify!($try_for), "`].")]
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted or reaches past the end.
+            #[track_caller]
+            pub fn $try_for(
+                &self,
+                range: impl RangeBounds<usize>,
+                timeout: Duration,
+            ) -> Option<$Guard<'_, S::Item>> {
+                let indices = indices(&range, self.len());
+                let held = self.lock.$try_for(points(&indices), timeout)?;
+                Some($Guard { slice: self.part(&indices), held, _borrows: PhantomData })
+            }
+
+            #[doc = concat!("Locks the elements of `range`; gives up at `deadline`. As [`RangeLock::", stringify!($try_until), "`].")]
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted or reaches past the end.
+            #[track_caller]
+            pub fn $try_until(
+                &self,
+                range: impl RangeBounds<usize>,
+                deadline: Instant,
+            ) -> Option<$Guard<'_, S::Item>> {
+                let indices = indices(&range, self.len());
+                let held = self.lock.$try_until(points(&indices), deadline)?;
+                Some($Guard { slice: self.part(&indices), held, _borrows: PhantomData })
+            }
+        }
+    };
+}
+
+guard! {
+    /// Elements of a [`RangeRwLock`] that are locked for reading.
+    RangeRwLockReadGuard around RangeReadGuard, Send where Sync;
+    read, try_read, try_read_for, try_read_until
+}
+
+guard! {
+    /// Elements of a [`RangeRwLock`] that are locked for reading and can be upgraded.
+    // `Send` asks for both: it gives `&[T]` beside that of readers, and `&mut [T]` once upgraded.
+    RangeRwLockUpgradableReadGuard around RangeUpgradableReadGuard, Send where Send, Sync;
+    upgradable_read, try_upgradable_read, try_upgradable_read_for, try_upgradable_read_until
+}
+
+guard! {
+    /// Elements of a [`RangeRwLock`] that are locked for writing.
+    RangeRwLockWriteGuard around RangeWriteGuard, Send where Send;
+    write, try_write, try_write_for, try_write_until
+}
+
+impl<T> DerefMut for RangeRwLockWriteGuard<'_, T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: the range is held for writing ("range held").
+        unsafe { self.slice.as_mut() }
+    }
+}
+
+impl<'a, T> RangeRwLockWriteGuard<'a, T> {
+    /// Goes on as a reader, as [`RangeWriteGuard::downgrade`].
+    pub fn downgrade(guard: Self) -> RangeRwLockReadGuard<'a, T> {
+        let held = RangeWriteGuard::downgrade(guard.held);
+        RangeRwLockReadGuard { slice: guard.slice, held, _borrows: PhantomData }
+    }
+}
+
+impl<'a, T> RangeRwLockUpgradableReadGuard<'a, T> {
+    /// Becomes a writer, as [`RangeUpgradableReadGuard::upgrade`].
+    pub fn upgrade(guard: Self) -> RangeRwLockWriteGuard<'a, T> {
+        let held = RangeUpgradableReadGuard::upgrade(guard.held);
+        RangeRwLockWriteGuard { slice: guard.slice, held, _borrows: PhantomData }
+    }
+
+    /// Becomes a writer if no reader is in, as [`RangeUpgradableReadGuard::try_upgrade`].
+    pub fn try_upgrade(guard: Self) -> Result<RangeRwLockWriteGuard<'a, T>, Self> {
+        let slice = guard.slice;
+        match RangeUpgradableReadGuard::try_upgrade(guard.held) {
+            Ok(held) => Ok(RangeRwLockWriteGuard { slice, held, _borrows: PhantomData }),
+            Err(held) => Err(RangeRwLockUpgradableReadGuard { slice, held, _borrows: PhantomData }),
+        }
+    }
+}
+
+// SAFETY: the array lies in the `UnsafeCell` of the lock, which owns it.
+unsafe impl<T, const N: usize> Storage for [T; N] {
+    type Item = T;
+    type Raw = [T; N];
+
+    fn into_raw(self) -> [T; N] {
+        self
+    }
+
+    unsafe fn slice(raw: *mut [T; N]) -> NonNull<[T]> {
+        NonNull::slice_from_raw_parts(NonNull::new(raw).expect("not null: a field of the lock").cast(), N)
+    }
+
+    unsafe fn from_raw(raw: [T; N]) -> Self {
+        raw
+    }
+}
+
+/// A `Vec` taken apart.
+#[derive(Debug)]
+pub struct RawVec<T> {
+    slice: NonNull<[T]>,
+    capacity: usize,
+}
+
+// SAFETY: the allocation belongs to nobody else until `from_raw`, and does not move.
+unsafe impl<T> Storage for Vec<T> {
+    type Item = T;
+    type Raw = RawVec<T>;
+
+    fn into_raw(self) -> RawVec<T> {
+        let mut vec = ManuallyDrop::new(self);
+        let start = NonNull::new(vec.as_mut_ptr()).expect("a vector's pointer is not null");
+        RawVec { slice: NonNull::slice_from_raw_parts(start, vec.len()), capacity: vec.capacity() }
+    }
+
+    unsafe fn slice(raw: *mut RawVec<T>) -> NonNull<[T]> {
+        // SAFETY: `raw` may be read, by contract.
+        unsafe { (*raw).slice }
+    }
+
+    unsafe fn from_raw(raw: RawVec<T>) -> Self {
+        // SAFETY: the parts come from a vector of this type, once, by contract.
+        unsafe { Vec::from_raw_parts(raw.slice.cast().as_ptr(), raw.slice.len(), raw.capacity) }
+    }
+}
+
+// SAFETY: the allocation belongs to nobody else until `from_raw`, and does not move.
+unsafe impl<T> Storage for Box<[T]> {
+    type Item = T;
+    type Raw = NonNull<[T]>;
+
+    fn into_raw(self) -> NonNull<[T]> {
+        NonNull::new(Box::into_raw(self)).expect("a box's pointer is not null")
+    }
+
+    unsafe fn slice(raw: *mut NonNull<[T]>) -> NonNull<[T]> {
+        // SAFETY: `raw` may be read, by contract.
+        unsafe { *raw }
+    }
+
+    unsafe fn from_raw(raw: NonNull<[T]>) -> Self {
+        // SAFETY: the pointer comes from `Box::into_raw`, once, by contract.
+        unsafe { Box::from_raw(raw.as_ptr()) }
+    }
+}
+
+// SAFETY: the exclusive borrow is the lock's until `from_raw`, and what is borrowed does not move.
+unsafe impl<T> Storage for &mut [T] {
+    type Item = T;
+    type Raw = NonNull<[T]>;
+
+    fn into_raw(self) -> NonNull<[T]> {
+        NonNull::from(self)
+    }
+
+    unsafe fn slice(raw: *mut NonNull<[T]>) -> NonNull<[T]> {
+        // SAFETY: `raw` may be read, by contract.
+        unsafe { *raw }
+    }
+
+    unsafe fn from_raw(mut raw: NonNull<[T]>) -> Self {
+        // SAFETY: the borrow that was taken apart, once, by contract.
+        unsafe { raw.as_mut() }
+    }
+}
+
+#[cfg(feature = "memmap2")]
+mod mmap {
+    use std::ptr::NonNull;
+
+    use memmap2::MmapMut;
+
+    use super::Storage;
+
+    /// A mapping, and where it lies.
+    #[derive(Debug)]
+    pub struct RawMmap {
+        slice: NonNull<[u8]>,
+        mapping: MmapMut,
+    }
+
+    // SAFETY: the mapping stays where it is until it is dropped, and its pointer is a plain one: moving an `MmapMut` claims
+    // nothing about what it points to. That no other process changes the file meanwhile is what the caller of `map_mut` has
+    // vouched for.
+    unsafe impl Storage for MmapMut {
+        type Item = u8;
+        type Raw = RawMmap;
+
+        fn into_raw(mut self) -> RawMmap {
+            let start = NonNull::new(self.as_mut_ptr()).expect("a mapping's pointer is not null");
+            RawMmap { slice: NonNull::slice_from_raw_parts(start, self.len()), mapping: self }
+        }
+
+        unsafe fn slice(raw: *mut RawMmap) -> NonNull<[u8]> {
+            // SAFETY: `raw` may be read, by contract.
+            unsafe { (*raw).slice }
+        }
+
+        unsafe fn from_raw(raw: RawMmap) -> Self {
+            raw.mapping
+        }
+    }
+}

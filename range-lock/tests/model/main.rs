@@ -1,0 +1,400 @@
+//! The lock against the reference model: random histories of all verbs on two locks, one thread, no clock.
+//!
+//! Every acquisition is a future that is polled once, with a waker of its own; an upgrade is one too. After every step the
+//! requests that are held and those that wait must be the model's, to the last span, and the tasks that have been woken
+//! must be just those whose requests the step has granted: nobody is left asleep, and nobody is woken in vain.
+
+mod reference;
+
+use std::future::Future;
+use std::ops::RangeInclusive;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use range_lock::{
+    ManyGuard, Mode, RangeLock, RangeReadGuard, RangeUpgradableReadGuard, RangeWriteGuard, Request,
+    RequestState, future,
+};
+use reference::{Model, Part, State};
+
+/// How many locks there are.
+const LOCKS: usize = 2;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Acquire(Part),
+    Try(Part),
+    /// Enters, and gives up at once.
+    TimeOut(Part),
+    AcquireMany(Vec<Part>),
+    TryMany(Vec<Part>),
+    /// Drops a guard or a future.
+    Drop(usize),
+    Downgrade(usize, Mode),
+    Upgrade(usize),
+    TryUpgrade(usize),
+    TimeOutUpgrade(usize),
+    Shrink(usize, u64, u64),
+    Split(usize, u64),
+    /// Polls a future that waits, though nothing has woken it, with the same waker or another.
+    Poll(usize, bool),
+}
+
+/// Points 0 to 19 of a test stand for both ends of the domain.
+fn point(n: u64) -> u64 {
+    if n < 10 { n } else { u64::MAX - (19 - n) }
+}
+
+fn parts() -> impl Strategy<Value = Part> {
+    let modes = prop_oneof![4 => Just(Mode::Read), 1 => Just(Mode::Upgradable), 3 => Just(Mode::Write)];
+    (0..LOCKS, 0..20_u64, 0..20_u64, modes)
+        .prop_map(|(lock, a, b, mode)| (lock, point(a.min(b)), point(a.max(b)), mode))
+}
+
+/// Several parts, disjoint as the lock makes them: what it does with others is a test of its own.
+fn disjoint_parts() -> impl Strategy<Value = Vec<Part>> {
+    prop::collection::vec((0..LOCKS, 0..5_u64, 1..4_u64, any::<bool>()), 1..5).prop_map(|parts| {
+        let mut disjoint: Vec<Part> = Vec::new();
+        for (lock, at, len, writes) in parts {
+            let (first, last) = (point(4 * at), point(4 * at + len - 1));
+            if disjoint.iter().all(|part| part.0 != lock || part.1 != first) {
+                disjoint.push((lock, first, last, if writes { Mode::Write } else { Mode::Read }));
+            }
+        }
+        disjoint
+    })
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    let which = any::<usize>;
+    prop_oneof![
+        8 => parts().prop_map(Step::Acquire),
+        4 => parts().prop_map(Step::Try),
+        2 => parts().prop_map(Step::TimeOut),
+        3 => disjoint_parts().prop_map(Step::AcquireMany),
+        1 => disjoint_parts().prop_map(Step::TryMany),
+        8 => which().prop_map(Step::Drop),
+        3 => (which(), any::<bool>()).prop_map(|(i, weak)| {
+            Step::Downgrade(i, if weak { Mode::Read } else { Mode::Upgradable })
+        }),
+        3 => which().prop_map(Step::Upgrade),
+        1 => which().prop_map(Step::TryUpgrade),
+        1 => which().prop_map(Step::TimeOutUpgrade),
+        3 => (which(), 0..20_u64, 0..20_u64).prop_map(|(i, a, b)| Step::Shrink(i, point(a.min(b)), point(a.max(b)))),
+        3 => (which(), 0..20_u64).prop_map(|(i, mid)| Step::Split(i, point(mid))),
+        2 => (which(), any::<bool>()).prop_map(|(i, same)| Step::Poll(i, same)),
+    ]
+}
+
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+enum Guard<'a> {
+    Read(RangeReadGuard<'a>),
+    Upgradable(RangeUpgradableReadGuard<'a>),
+    Write(RangeWriteGuard<'a>),
+    Many(Box<ManyGuard<'a>>),
+}
+
+enum Pending<'a> {
+    Read(future::Read<'a>),
+    Upgradable(future::UpgradableRead<'a>),
+    Write(future::Write<'a>),
+    Many(Box<future::AcquireMany<'a>>),
+    Upgrade(future::UpgradeRead<'a>),
+}
+
+impl<'a> Pending<'a> {
+    fn new(locks: &'a [RangeLock], (lock, first, last, mode): Part) -> Self {
+        match mode {
+            Mode::Read => Pending::Read(locks[lock].read_async(first..=last)),
+            Mode::Upgradable => Pending::Upgradable(locks[lock].upgradable_read_async(first..=last)),
+            Mode::Write => Pending::Write(locks[lock].write_async(first..=last)),
+        }
+    }
+
+    fn poll(&mut self, waker: &Waker) -> Poll<Guard<'a>> {
+        let mut cx = Context::from_waker(waker);
+        match self {
+            Pending::Read(f) => Pin::new(f).poll(&mut cx).map(Guard::Read),
+            Pending::Upgradable(f) => Pin::new(f).poll(&mut cx).map(Guard::Upgradable),
+            Pending::Write(f) => Pin::new(f).poll(&mut cx).map(Guard::Write),
+            Pending::Many(f) => Pin::new(f).poll(&mut cx).map(|guard| Guard::Many(Box::new(guard))),
+            Pending::Upgrade(f) => Pin::new(f).poll(&mut cx).map(Guard::Write),
+        }
+    }
+}
+
+fn try_guard(locks: &[RangeLock], (lock, first, last, mode): Part, times_out: bool) -> Option<Guard<'_>> {
+    let (lock, range) = (&locks[lock], first..=last);
+    let soon = Duration::ZERO;
+    match (mode, times_out) {
+        (Mode::Read, false) => lock.try_read(range).map(Guard::Read),
+        (Mode::Read, true) => lock.try_read_for(range, soon).map(Guard::Read),
+        (Mode::Upgradable, false) => lock.try_upgradable_read(range).map(Guard::Upgradable),
+        (Mode::Upgradable, true) => lock.try_upgradable_read_for(range, soon).map(Guard::Upgradable),
+        (Mode::Write, false) => lock.try_write(range).map(Guard::Write),
+        (Mode::Write, true) => lock.try_write_for(range, soon).map(Guard::Write),
+    }
+}
+
+fn requests<'a>(locks: &'a [RangeLock], parts: &[Part]) -> impl Iterator<Item = Request<'a>> {
+    parts.iter().map(move |&(lock, first, last, mode)| match mode {
+        Mode::Write => Request::write(&locks[lock], first..=last),
+        _ => Request::read(&locks[lock], first..=last),
+    })
+}
+
+/// The lock's side of a history: what the users have in their hands.
+struct Users<'a> {
+    locks: &'a [RangeLock],
+    model: Model,
+    held: Vec<(usize, Guard<'a>)>,
+    pending: Vec<(usize, Pending<'a>, Arc<Woken>)>,
+}
+
+impl<'a> Users<'a> {
+    fn acquire(&mut self, id: usize, mut pending: Pending<'a>) {
+        let woken = Arc::new(Woken::default());
+        match pending.poll(&Waker::from(Arc::clone(&woken))) {
+            Poll::Ready(guard) => self.held.push((id, guard)),
+            Poll::Pending => self.pending.push((id, pending, woken)),
+        }
+    }
+
+    fn tried(&mut self, id: Option<usize>, guard: Option<Guard<'a>>) {
+        assert_eq!(id.is_some(), guard.is_some(), "a try gave what the model does not");
+        self.held.extend(id.zip(guard));
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Acquire(part) => {
+                let id = self.model.enter(vec![part]);
+                self.acquire(id, Pending::new(self.locks, part));
+            }
+            Step::Try(part) => {
+                let id = self.model.try_enter(vec![part]);
+                self.tried(id, try_guard(self.locks, part, false));
+            }
+            Step::TimeOut(part) => {
+                let id = self.model.try_enter(vec![part]);
+                self.tried(id, try_guard(self.locks, part, true));
+            }
+            Step::AcquireMany(parts) => {
+                let future = RangeLock::acquire_many_async(requests(self.locks, &parts));
+                let id = self.model.enter(parts);
+                self.acquire(id, Pending::Many(Box::new(future)));
+            }
+            Step::TryMany(parts) => {
+                let guard = RangeLock::try_acquire_many(requests(self.locks, &parts));
+                let id = self.model.try_enter(parts);
+                self.tried(id, guard.map(|guard| Guard::Many(Box::new(guard))));
+            }
+            Step::Drop(which) => {
+                let n = self.held.len() + self.pending.len();
+                if n == 0 {
+                    return;
+                }
+                let which = which % n;
+                let id = if which < self.held.len() {
+                    self.held.remove(which).0
+                } else {
+                    self.pending.remove(which - self.held.len()).0
+                };
+                self.model.leave(id);
+            }
+            Step::Poll(which, same) if !self.pending.is_empty() => {
+                let at = which % self.pending.len();
+                let (_, pending, woken) = &mut self.pending[at];
+                if !same {
+                    *woken = Arc::new(Woken::default());
+                }
+                assert!(
+                    pending.poll(&Waker::from(Arc::clone(woken))).is_pending(),
+                    "granted by being polled"
+                );
+            }
+            Step::Poll(..) => {}
+            Step::Downgrade(which, _)
+            | Step::Upgrade(which)
+            | Step::TryUpgrade(which)
+            | Step::TimeOutUpgrade(which)
+            | Step::Shrink(which, ..)
+            | Step::Split(which, _) => {
+                if !self.held.is_empty() {
+                    let (id, guard) = self.held.remove(which % self.held.len());
+                    self.change(step, id, guard);
+                }
+            }
+        }
+    }
+
+    /// The steps that change a guard; one that does not go with its mode leaves it as it is.
+    fn change(&mut self, step: Step, id: usize, guard: Guard<'a>) {
+        let part = self.model.get(id).parts[0];
+        let (lock, first, last, mode) = part;
+        let guard = match (&step, guard) {
+            (&Step::Downgrade(_, to), Guard::Write(guard)) => {
+                self.model.change(id, vec![(lock, first, last, to)]);
+                match to {
+                    Mode::Read => Guard::Read(RangeWriteGuard::downgrade(guard)),
+                    _ => Guard::Upgradable(RangeWriteGuard::downgrade_to_upgradable(guard)),
+                }
+            }
+            (Step::Downgrade(..), Guard::Upgradable(guard)) => {
+                self.model.change(id, vec![(lock, first, last, Mode::Read)]);
+                Guard::Read(RangeUpgradableReadGuard::downgrade(guard))
+            }
+            (Step::Upgrade(_), Guard::Upgradable(guard)) => {
+                self.model.upgrade(id);
+                self.acquire(id, Pending::Upgrade(RangeUpgradableReadGuard::upgrade_async(guard)));
+                return;
+            }
+            (Step::TryUpgrade(_) | Step::TimeOutUpgrade(_), Guard::Upgradable(guard)) => {
+                self.model.upgrade(id);
+                let upgraded = match step {
+                    Step::TryUpgrade(_) => RangeUpgradableReadGuard::try_upgrade(guard),
+                    _ => RangeUpgradableReadGuard::try_upgrade_for(guard, Duration::ZERO),
+                };
+                match (upgraded, self.model.get(id).state) {
+                    (Ok(guard), State::Held) => Guard::Write(guard),
+                    (Err(guard), State::Upgrading) => {
+                        self.model.change(id, vec![(lock, first, last, mode)]);
+                        Guard::Upgradable(guard)
+                    }
+                    (upgraded, state) => panic!("{upgraded:?}, but in the model {state:?}"),
+                }
+            }
+            (&Step::Shrink(_, a, b), guard) if !matches!(guard, Guard::Many(_)) => {
+                let (a, b) = (a.clamp(first, last), b.clamp(first, last));
+                self.model.change(id, vec![(lock, a, b, mode)]);
+                shrink(guard, a..=b)
+            }
+            (&Step::Split(_, mid), guard) if !matches!(guard, Guard::Many(_)) && first < last => {
+                let mid = mid.clamp(first + 1, last);
+                let (left, right) = split(guard, mid);
+                let right_id =
+                    self.model.split(id, vec![(lock, first, mid - 1, mode)], vec![(lock, mid, last, mode)]);
+                self.held.push((right_id, right));
+                left
+            }
+            (_, guard) => guard,
+        };
+        self.held.push((id, guard));
+    }
+
+    /// Polls those who have been woken, and holds everything against the model.
+    fn check(&mut self) {
+        for at in (0..self.pending.len()).rev() {
+            let (id, pending, woken) = &mut self.pending[at];
+            let wakes = woken.0.load(Ordering::SeqCst);
+            let granted = self.model.get(*id).state == State::Held;
+            assert_eq!(wakes, usize::from(granted), "wake-ups of a request that is granted: {granted}");
+            if granted {
+                let Poll::Ready(guard) = pending.poll(&Waker::from(Arc::clone(woken))) else {
+                    panic!("woken, and not granted")
+                };
+                let id = *id;
+                self.pending.remove(at);
+                self.held.push((id, guard));
+            }
+        }
+        for (which, lock) in self.locks.iter().enumerate() {
+            let mut actual: Vec<_> = lock
+                .requests()
+                .iter()
+                .map(|r| (*r.range().start(), *r.range().end(), r.mode(), state(r.state())))
+                .collect();
+            let mut expected: Vec<_> = self
+                .model
+                .requests
+                .iter()
+                .flat_map(|request| request.parts.iter().map(move |part| (part, request.state)))
+                .filter(|(part, _)| part.0 == which)
+                .map(|(&(_, first, last, mode), state)| (first, last, mode, state))
+                .collect();
+            let key =
+                |&(first, last, mode, state): &(u64, u64, Mode, State)| (first, last, mode, state as u8);
+            actual.sort_by_key(key);
+            expected.sort_by_key(key);
+            assert_eq!(actual, expected, "requests of lock {which}");
+        }
+    }
+}
+
+fn state(state: RequestState) -> State {
+    match state {
+        RequestState::Held => State::Held,
+        RequestState::Upgrading => State::Upgrading,
+        _ => State::Waiting,
+    }
+}
+
+fn shrink(guard: Guard<'_>, to: RangeInclusive<u64>) -> Guard<'_> {
+    match guard {
+        Guard::Read(mut guard) => {
+            RangeReadGuard::shrink(&mut guard, to);
+            Guard::Read(guard)
+        }
+        Guard::Upgradable(mut guard) => {
+            RangeUpgradableReadGuard::shrink(&mut guard, to);
+            Guard::Upgradable(guard)
+        }
+        Guard::Write(mut guard) => {
+            RangeWriteGuard::shrink(&mut guard, to);
+            Guard::Write(guard)
+        }
+        Guard::Many(guard) => Guard::Many(guard),
+    }
+}
+
+fn split(guard: Guard<'_>, mid: u64) -> (Guard<'_>, Guard<'_>) {
+    match guard {
+        Guard::Read(guard) => {
+            let (left, right) = RangeReadGuard::split_at(guard, mid);
+            (Guard::Read(left), Guard::Read(right))
+        }
+        Guard::Upgradable(guard) => {
+            let (left, right) = RangeUpgradableReadGuard::split_at(guard, mid);
+            (Guard::Upgradable(left), Guard::Upgradable(right))
+        }
+        Guard::Write(guard) => {
+            let (left, right) = RangeWriteGuard::split_at(guard, mid);
+            (Guard::Write(left), Guard::Write(right))
+        }
+        Guard::Many(_) => unreachable!("not split"),
+    }
+}
+
+fn run(steps: Vec<Step>) {
+    let locks: [RangeLock; LOCKS] = std::array::from_fn(|_| RangeLock::new());
+    let mut users = Users { locks: &locks, model: Model::default(), held: Vec::new(), pending: Vec::new() };
+    for step in steps {
+        users.step(step);
+        users.check();
+    }
+    drop(users);
+    for lock in &locks {
+        assert!(lock.requests().is_empty(), "left behind: {lock:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 8 } else { 2000 }, ..ProptestConfig::default() })]
+
+    #[test]
+    fn agrees_with_the_reference_model(steps in prop::collection::vec(steps(), 1..60)) {
+        run(steps);
+    }
+}
