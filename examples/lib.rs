@@ -1,1 +1,0 @@
-//! Programs that a user of `range-lock` would copy from.
