@@ -3,6 +3,6 @@
 
 mod compare;
 pub mod pmem;
-pub mod report;
+mod report;
 pub mod variant;
 pub mod workload;
