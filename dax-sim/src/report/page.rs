@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{Report, number, palette, plot, verdict, words};
-use crate::compare::Outcome;
+use crate::compare::{BASE, Outcome};
 use crate::variant::Variant;
 use crate::workload::Point;
 
@@ -65,7 +65,14 @@ fn findings(report: &Report) -> String {
             verdict::Kind::Race => "race",
             verdict::Kind::Fault => "fault",
         };
-        put(&mut html, format_args!("<li class=\"{class}\">{}</li>\n", escaped(&finding.text)));
+        put(
+            &mut html,
+            format_args!(
+                "<li class=\"{class}\"><strong>{}:</strong> {}</li>\n",
+                escaped(&finding.subject),
+                escaped(&finding.text)
+            ),
+        );
     }
     html.push_str("</ul>\n</section>\n");
     html
@@ -76,9 +83,9 @@ fn glance(report: &Report) -> String {
     let threads = report.most_threads();
     let variants = report.variants();
     let mut html = format!(
-        "<section>\n<h2>At a glance: throughput at {} as a ratio to rwsem</h2>\n\
+        "<section>\n<h2>At a glance: throughput at {} threads as a ratio to rwsem</h2>\n\
          <div class=\"scroll\"><table class=\"glance\">\n<thead><tr><th scope=\"col\">Workload</th>",
-        number::threads(threads)
+        report.marked_threads(threads)
     );
     for &variant in &variants {
         put(&mut html, format_args!("<th scope=\"col\">{}</th>", words::marked_name(variant)));
@@ -93,9 +100,11 @@ fn glance(report: &Report) -> String {
                 number::media(media)
             ),
         );
+        let at = |variant| report.outcome(Point { workload, variant, threads, media });
         for &variant in &variants {
-            let outcome = report.outcome(Point { workload, variant, threads, media });
-            put(&mut html, format_args!("{}", outcome.map_or("<td>–</td>".to_owned(), glance_cell)));
+            let cell =
+                at(variant).map_or("<td>–</td>".to_owned(), |outcome| glance_cell(outcome, at(BASE)));
+            html.push_str(&cell);
         }
         html.push_str("</tr>\n");
     }
@@ -104,12 +113,14 @@ fn glance(report: &Report) -> String {
     html
 }
 
-fn glance_cell(outcome: &Outcome) -> String {
+/// Colour is for differences that matter and are larger than the spread.
+fn glance_cell(outcome: &Outcome, base: Option<&Outcome>) -> String {
     let class = match outcome.ratio_to_rwsem {
         _ if outcome.point.variant == Variant::Unserialised => "bound",
+        _ if base.is_none_or(|base| base.ops_per_s.overlaps(&outcome.ops_per_s)) => "same",
         Some(ratio) if ratio >= 2.0 => "much",
-        Some(ratio) if ratio >= 1.1 => "more",
-        Some(ratio) if ratio <= 0.9 => "less",
+        Some(ratio) if ratio >= 1.05 => "more",
+        Some(ratio) if ratio <= 0.95 => "less",
         _ => "same",
     };
     let stale = if outcome.stale_reads > 0 {

@@ -18,22 +18,24 @@ use crate::variant::Variant;
 use crate::workload::{Point, Workload};
 
 const WIDTH: u32 = 1120;
-const HEIGHT: u32 = 860;
+const HEIGHT: u32 = 900;
 /// Units to a pixel of the intended size.
 const FINENESS: u32 = 2;
 
-const HEAD: u32 = 104;
+const HEAD: u32 = 116;
 const LEGEND_ROW: u32 = 44;
 const TITLE_SIZE: u32 = 44;
 const TEXT_SIZE: u32 = 34;
 const TICK: i32 = 8;
-const MARKER: i32 = 10;
+const MARKER: i32 = 9;
 const RIM: i32 = 3;
 const WHISKER_END: i32 = 7;
 /// Points with the same number of threads stand so far apart that their whiskers can be seen.
-const DODGE: i32 = 10;
-/// Free space above the highest point, where the shaded part has its label.
-const HEADROOM: f64 = 1.16;
+const DODGE: i32 = 14;
+/// Free space above the highest point, as a share of it.
+const HEADROOM: f64 = 1.06;
+/// Height of the strip above the plot in which the shaded part has its label.
+const STRIP: i32 = 48;
 /// Free space to the left and right of the first and last point, as a share of the axis.
 const SIDES: f64 = 0.05;
 
@@ -105,9 +107,9 @@ impl Panel<'_> {
     fn draw_head(&self, area: &Area<'_>) -> Drawn {
         let title = format!("{}, {}", self.workload.name(), number::media(self.media));
         let title_style = ("sans-serif", TITLE_SIZE as i32, FontStyle::Bold).into_font().color(&INK.light);
-        area.draw_text(&title, &title_style, (24, 14))?;
+        area.draw_text(&title, &title_style, (24, 24))?;
         let subtitle = "operations per second: median, with whiskers from minimum to maximum";
-        area.draw_text(subtitle, &text(MUTED.light, HPos::Left, VPos::Top), (24, 64))?;
+        area.draw_text(subtitle, &text(MUTED.light, HPos::Left, VPos::Top), (24, 78))?;
         Ok(())
     }
 
@@ -116,7 +118,7 @@ impl Panel<'_> {
         let mut chart = ChartBuilder::on(area)
             .margin_right(28)
             .margin_left(8)
-            .margin_top(12)
+            .margin_top(STRIP + 8)
             .x_label_area_size(92)
             .y_label_area_size(104)
             .build_cartesian_2d(left..right, 0.0..self.y_top())?;
@@ -184,20 +186,18 @@ impl Panel<'_> {
         Ok(())
     }
 
-    /// Shades the part of the axis where threads outnumber the hardware, from half-way between its neighbours.
+    /// Shades the part of the axis where threads outnumber the hardware.
     fn draw_oversubscribed(&self, root: &Area<'_>, place: impl Fn(f64, f64) -> (i32, i32)) -> Drawn {
-        let threads = self.report.threads();
-        let first = threads.iter().position(|&threads| self.report.is_oversubscribed(threads));
-        let Some(first) = first else { return Ok(()) };
+        if !self.report.is_oversubscribed(self.report.most_threads()) {
+            return Ok(());
+        }
         let (left, right) = self.x_ends();
-        let from = match first.checked_sub(1) {
-            Some(last_below) => f64::midpoint(log2(threads[last_below]), log2(threads[first])),
-            None => left,
-        };
+        // Half-way to the first number of threads that is too many, so that no point stands on the border.
+        let from = (self.report.host.hardware_threads as f64 + 0.5).log2().max(left);
         let ((right, top), (from, bottom)) = (place(right, self.y_top()), place(from, 0.0));
-        root.draw(&Rectangle::new([(from, top), (right, bottom)], SHADE.light.filled()))?;
+        root.draw(&Rectangle::new([(from, top - STRIP), (right, bottom)], SHADE.light.filled()))?;
         let label = format!("more threads than the {}", self.report.hardware_threads());
-        root.draw_text(&label, &text(MUTED.light, HPos::Right, VPos::Top), (right - 12, top + 12))?;
+        root.draw_text(&label, &text(MUTED.light, HPos::Right, VPos::Center), (right - 12, top - STRIP / 2))?;
         Ok(())
     }
 
@@ -352,7 +352,7 @@ mod tests {
         assert!(svg.starts_with(concat!(
             r#"<svg class="plot" role="img" "#,
             r#"aria-label="write-disjoint, 50 µs media: operations per second against threads, one line per variant" "#,
-            r#"width="560" height="430" viewBox="0 0 1120 860" xmlns="http://www.w3.org/2000/svg">"#,
+            r#"width="560" height="450" viewBox="0 0 1120 900" xmlns="http://www.w3.org/2000/svg">"#,
         )));
         assert!(svg.ends_with("</svg>\n"));
         assert_eq!(svg.matches("<svg").count(), 1);

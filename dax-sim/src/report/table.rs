@@ -38,7 +38,7 @@ pub(crate) fn render(report: &Report, width: Option<usize>) -> String {
             verdict::Kind::Fault => "!",
             _ => "•",
         };
-        wrap(&mut text, &format!("{mark} {}", finding.text), prose, "  ");
+        wrap(&mut text, &format!("{mark} {}: {}", finding.subject, finding.text), prose, "  ");
     }
     text.push('\n');
     text

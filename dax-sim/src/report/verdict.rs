@@ -11,6 +11,9 @@ use crate::workload::Point;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
     pub(crate) kind: Kind,
+    /// What it is about.
+    pub(crate) subject: String,
+    /// What is to be said of that.
     pub(crate) text: String,
 }
 
@@ -62,14 +65,12 @@ fn against_rwsem(report: &Report, threads: usize, media: Duration) -> Option<Fin
         .collect();
     ratios.sort_by(|a, b| b.0.total_cmp(&a.0));
     let list: Vec<String> = ratios.into_iter().map(|(_, text)| text).collect();
-    let text = format!(
-        "{}, {}: {} against {BASE}: {}",
-        number::threads(threads),
-        number::media(media),
-        Variant::RangeLock,
-        list.join(", "),
-    );
-    (!list.is_empty()).then_some(Finding { kind: Kind::Figure, text })
+    let unit = if threads == 1 { "thread" } else { "threads" };
+    (!list.is_empty()).then(|| Finding {
+        kind: Kind::Figure,
+        subject: format!("{} {unit}, {}", report.marked_threads(threads), number::media(media)),
+        text: format!("{} against {BASE}: {}", Variant::RangeLock, list.join(", ")),
+    })
 }
 
 /// What became of the reads that were checked, variant by variant.
@@ -88,7 +89,8 @@ fn stale(report: &Report) -> Vec<Finding> {
         }
     }
     if !clean.is_empty() {
-        findings.push(Finding { kind: Kind::Clean, text: format!("no stale read in {}", clean.join(", ")) });
+        let subject = "no stale read".to_owned();
+        findings.push(Finding { kind: Kind::Clean, subject, text: clean.join(", ") });
     }
     findings
 }
@@ -118,10 +120,9 @@ impl StaleTally {
     fn finding(&self, variant: Variant) -> Finding {
         let checked = number::count(self.checked);
         if self.stale == 0 {
-            let text = format!(
-                "{variant}: no stale read seen in {checked} checked, which does not prove it free of races"
-            );
-            return Finding { kind: Kind::Figure, text };
+            let text =
+                format!("no stale read seen in {checked} checked, which does not prove it free of races");
+            return Finding { kind: Kind::Figure, subject: variant.to_string(), text };
         }
         let (kind, remark) = match variant {
             Variant::Unserialised => (Kind::Race, " (incorrect: upper bound only)"),
@@ -129,12 +130,12 @@ impl StaleTally {
             _ => (Kind::Fault, ", where there must be none"),
         };
         let text = format!(
-            "{variant}: {} stale read{} of {checked} checked, in {}{remark}",
+            "{} stale read{} of {checked} checked, in {}{remark}",
             number::count(self.stale),
             if self.stale == 1 { "" } else { "s" },
             self.places.join(", "),
         );
-        Finding { kind, text }
+        Finding { kind, subject: variant.to_string(), text }
     }
 }
 
@@ -144,7 +145,7 @@ mod tests {
     use super::*;
 
     fn texts(report: &Report) -> Vec<String> {
-        findings(report).into_iter().map(|finding| finding.text).collect()
+        findings(report).into_iter().map(|finding| format!("{}: {}", finding.subject, finding.text)).collect()
     }
 
     #[test]
@@ -152,14 +153,14 @@ mod tests {
         assert_eq!(
             texts(&fixture::report()),
             [
-                "16 threads, 50 µs media: range-lock against rwsem: 16.0× in write-disjoint, 16.0× in fault-vs-write",
-                "16 threads, CPU-bound: range-lock against rwsem: 0.95× in write-disjoint (within the spread), \
+                "16* threads, 50 µs media: range-lock against rwsem: 16.0× in write-disjoint, 16.0× in fault-vs-write",
+                "16* threads, CPU-bound: range-lock against rwsem: 0.95× in write-disjoint (within the spread), \
                  0.95× in fault-vs-write (within the spread)",
                 "1 thread, CPU-bound: range-lock against rwsem: 0.95× in write-disjoint (within the spread), \
                  0.95× in fault-vs-write (within the spread)",
                 "linux-4.11: 42 stale reads of 6,000 checked, in fault-vs-write",
                 "unserialised: no stale read seen in 6,000 checked, which does not prove it free of races",
-                "no stale read in linux-4.12 (6,000 checked), rwsem (6,000 checked), range-lock (6,000 checked)",
+                "no stale read: linux-4.12 (6,000 checked), rwsem (6,000 checked), range-lock (6,000 checked)",
             ]
         );
     }
@@ -172,10 +173,7 @@ mod tests {
         (outcome.stale_reads, outcome.checked_reads) = (1, 5);
         let findings = findings(&report);
         let fault = findings.iter().find(|finding| finding.kind == Kind::Fault).unwrap();
-        assert_eq!(
-            fault.text,
-            "range-lock: 1 stale read of 6,005 checked, in write-disjoint, where there must be none"
-        );
+        assert_eq!(fault.text, "1 stale read of 6,005 checked, in write-disjoint, where there must be none");
         assert!(
             !findings
                 .iter()
