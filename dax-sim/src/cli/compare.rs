@@ -57,12 +57,10 @@ pub(crate) struct CompareOptions {
     #[arg(long, value_name = "LIST", value_parser = threads, allow_hyphen_values = true)]
     threads: Option<List<usize>>,
 
-    /// Variants of serialisation [default: all]
-    #[arg(long, value_name = "LIST", value_parser = variants, long_help = variants_help())]
+    #[arg(long, value_name = "LIST", value_parser = variants, help = variants_help())]
     variants: Option<List<Variant>>,
 
-    /// Workloads [default: all]
-    #[arg(long, value_name = "LIST", value_parser = workloads, long_help = workloads_help())]
+    #[arg(long, value_name = "LIST", value_parser = workloads, help = workloads_help())]
     workloads: Option<List<Workload>>,
 
     /// Media times in microseconds, up to 10000; 0 is CPU-bound [default: 0,50]
@@ -126,7 +124,7 @@ fn workloads(text: &str) -> Result<List<Workload>, String> {
 }
 
 fn variants_help() -> String {
-    format!("Variants of serialisation [default: all of {}]", Variant::ALL.map(Variant::name).join(","))
+    format!("Variants [default: all of {}]", Variant::ALL.map(Variant::name).join(","))
 }
 
 fn workloads_help() -> String {
@@ -264,7 +262,7 @@ pub(crate) fn run(options: &CompareOptions) -> Result<ExitCode, Failure> {
         say("one round shows no spread: the figures cannot tell a difference from chance");
     }
     if !plan.variants.contains(&BASE) {
-        say(format_args!("`{BASE}` is not among the variants, so there are no ratios to it"));
+        say(format_args!("`{BASE}` is not among the variants: there are no ratios to it"));
     }
 
     let progress = Progress::new(&plan);

@@ -29,9 +29,7 @@ impl Progress {
         if !io::stderr().is_terminal() {
             let expected = plan.pace.planned() * u32::try_from(total).unwrap_or(u32::MAX);
             say(format_args!(
-                "{} points, {} rounds of {} ms samples, at least {}",
-                total / plan.rounds,
-                plan.rounds,
+                "{total} samples of {} ms, at least {} in all",
                 plan.pace.planned().as_millis(),
                 number::coarse(expected),
             ));

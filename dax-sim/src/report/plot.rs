@@ -235,14 +235,18 @@ impl Panel<'_> {
     /// Two columns below the plot, with the figures at the most threads, where the lines end.
     fn draw_legend(&self, area: &Area<'_>) -> Drawn {
         let most = self.report.most_threads();
-        let head =
-            format!("at {} threads: operations per second, ratio to rwsem", self.report.marked_threads(most));
-        area.draw_text(&head, &text(MUTED.light, HPos::Left, VPos::Center), (24, LEGEND_ROW as i32 / 2))?;
+        let head = format!("at {} threads: operations/s, ratio to rwsem", self.report.marked_threads(most));
+        let middle = LEGEND_ROW as i32 / 2;
+        area.draw_text(&head, &text(MUTED.light, HPos::Left, VPos::Center), (24, middle))?;
         let variants = self.report.variants();
+        if variants.contains(&Variant::Unserialised) {
+            let style = text(MUTED.light, HPos::Right, VPos::Center);
+            area.draw_text(words::UNSERIALISED_MARK, &style, (WIDTH as i32 - 28, middle))?;
+        }
         let rows = variants.len().div_ceil(2);
         for (index, &variant) in variants.iter().enumerate() {
             let x = 24 + (index / rows) as i32 * (WIDTH as i32 / 2);
-            let y = LEGEND_ROW as i32 * ((index % rows) as i32 + 1) + LEGEND_ROW as i32 / 2;
+            let y = LEGEND_ROW as i32 * ((index % rows) as i32 + 1) + middle;
             self.draw_legend_entry(area, variant, (x, y))?;
         }
         Ok(())
