@@ -1,2 +1,7 @@
 //! The program `dax-sim`.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dax_sim::cli::run()
+}

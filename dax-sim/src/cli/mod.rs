@@ -1,0 +1,124 @@
+//! The command line: parsing, dispatch, and how failures are told.
+
+mod compare;
+mod output;
+mod progress;
+mod value;
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+/// Refused before anything ran.
+const REFUSED: u8 = 2;
+/// Began, and could not be brought to its end.
+const BROKEN: u8 = 1;
+
+/// Compares a global rwsem with a range lock on a memory-mapped file.
+///
+/// Without a subcommand this is `dax-sim compare`.
+#[derive(Parser, Debug)]
+#[command(name = "dax-sim", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    compare: compare::CompareOptions,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Compare the variants: throughput, waiting, stale reads (the default)
+    Compare(compare::CompareOptions),
+}
+
+/// Why the program ends without a result.
+#[derive(Debug)]
+struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    /// Nothing has run, and nothing of the user's was touched.
+    fn refused(message: impl Display) -> Failure {
+        Failure { code: REFUSED, message: message.to_string() }
+    }
+
+    /// Something failed on the way.
+    fn broken(message: impl Display) -> Failure {
+        Failure { code: BROKEN, message: message.to_string() }
+    }
+}
+
+/// Runs the program on the process's arguments.
+///
+/// The exit code is 0 after a complete run, 2 where the arguments were refused before anything ran, and 1 where
+/// something failed later.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return answer_unparsed(&error),
+    };
+    let result = match cli.command {
+        Some(Command::Compare(options)) => compare::run(&options),
+        None => compare::run(&cli.compare),
+    };
+    result.unwrap_or_else(|failure| {
+        complain(&failure.message);
+        ExitCode::from(failure.code)
+    })
+}
+
+/// Help and version, or an error: without the usage, which would bury the line that says what is wrong.
+fn answer_unparsed(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        // Printing fails only where nobody reads.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.to_string();
+    let reason: Vec<&str> = text
+        .lines()
+        .take_while(|line| !line.starts_with("Usage:"))
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
+        .collect();
+    let reason = reason.join("\n");
+    complain(format!("{}\nsee `dax-sim --help`", reason.strip_prefix("error: ").unwrap_or(&reason)));
+    ExitCode::from(REFUSED)
+}
+
+/// Says why the program ends. A standard error that is closed is no reason to panic.
+fn complain(message: impl Display) {
+    let _ = writeln!(io::stderr(), "error: {message}");
+}
+
+/// Says something in passing, on standard error: standard output is for the report.
+fn say(message: impl Display) {
+    let _ = writeln!(io::stderr(), "dax-sim: {message}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_work_with_and_without_the_subcommand() {
+        assert!(Cli::try_parse_from(["dax-sim"]).unwrap().command.is_none());
+        assert!(Cli::try_parse_from(["dax-sim", "--quick"]).unwrap().command.is_none());
+        assert!(Cli::try_parse_from(["dax-sim", "compare", "--quick"]).unwrap().command.is_some());
+        assert!(Cli::try_parse_from(["dax-sim", "--quick", "compare"]).is_err());
+    }
+}

@@ -1,0 +1,231 @@
+//! Files that are written at the end, and the checks that can be made at the beginning.
+//!
+//! A run of a minute that ends in "permission denied" is a minute lost. So every destination is tried before anything
+//! runs, without leaving a trace, and whatever stands there already stays until its successor is complete.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::Failure;
+
+/// A file to be replaced as a whole.
+#[derive(Clone, Debug)]
+pub(crate) struct OutputFile {
+    path: PathBuf,
+}
+
+impl OutputFile {
+    /// A file that a check has no need to look at: its folder has been checked.
+    pub(crate) fn at(path: PathBuf) -> OutputFile {
+        OutputFile { path }
+    }
+
+    /// Refuses a file that could not be written at the end.
+    pub(crate) fn check(path: &Path) -> Result<OutputFile, Failure> {
+        let refuse = |why: String| Failure::refused(format!("cannot write `{}`: {why}", path.display()));
+        // Through a symbolic link, so that the link stays and its target is replaced.
+        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        match fs::metadata(&target) {
+            Ok(found) if found.is_dir() => {
+                return Err(refuse("it is a folder; name a file in it".to_owned()));
+            }
+            Ok(found) if !found.is_file() => {
+                return Err(refuse("it is not a regular file; name one that may be replaced".to_owned()));
+            }
+            // Opened, but not truncated: this only asks for permission.
+            Ok(_) => drop(
+                OpenOptions::new()
+                    .write(true)
+                    .open(&target)
+                    .map_err(|error| refuse(format!("{error}; name a file that may be replaced")))?,
+            ),
+            Err(_) if target.file_name().is_none() => {
+                return Err(refuse("it names no file; name one in an existing folder".to_owned()));
+            }
+            Err(_) => {}
+        }
+        let file = OutputFile { path: target };
+        probe(file.folder()).map_err(|error| {
+            refuse(format!(
+                "{error} in `{}`; name a file in a folder that can be written",
+                file.folder().display()
+            ))
+        })?;
+        Ok(file)
+    }
+
+    /// Where the file is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Replaces the file by `contents` at once: a reader finds the old one or the new one.
+    pub(crate) fn write(&self, contents: &[u8]) -> Result<(), Failure> {
+        let sibling = sibling(self.folder());
+        fs::write(&sibling, contents).and_then(|()| fs::rename(&sibling, &self.path)).map_err(|error| {
+            // It may not even exist; then there is nothing to remove either.
+            let _ = fs::remove_file(&sibling);
+            Failure::broken(format!("cannot write `{}`: {error}", self.path.display()))
+        })
+    }
+
+    fn folder(&self) -> &Path {
+        folder_of(&self.path)
+    }
+}
+
+/// A folder that is made if it does not exist.
+#[derive(Clone, Debug)]
+pub(crate) struct OutputDir {
+    path: PathBuf,
+}
+
+impl OutputDir {
+    /// Refuses a folder that could not be made or written at the end. Makes nothing yet.
+    pub(crate) fn check(path: &Path) -> Result<OutputDir, Failure> {
+        let refuse = |why: String| {
+            Failure::refused(format!(
+                "cannot write to the folder `{}`: {why}; name another one with `--output`",
+                path.display()
+            ))
+        };
+        let here = Path::new(".");
+        let existing = path
+            .ancestors()
+            .map(|ancestor| if ancestor.as_os_str().is_empty() { here } else { ancestor })
+            .find(|ancestor| fs::symlink_metadata(ancestor).is_ok())
+            .unwrap_or(here);
+        if !existing.is_dir() {
+            return Err(refuse(format!("`{}` is not a folder", existing.display())));
+        }
+        probe(existing).map_err(|error| refuse(format!("{error} in `{}`", existing.display())))?;
+        Ok(OutputDir { path: path.to_owned() })
+    }
+
+    /// Makes the folder and those above it.
+    pub(crate) fn create(&self) -> Result<(), Failure> {
+        fs::create_dir_all(&self.path).map_err(|error| {
+            Failure::refused(format!("cannot make the folder `{}`: {error}", self.path.display()))
+        })
+    }
+
+    /// Where a file of this name in the folder is.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+/// Whether both paths lead to one file, which need not exist yet.
+pub(crate) fn same_file(a: &Path, b: &Path) -> bool {
+    match (fs::metadata(a), fs::metadata(b)) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        (Err(_), Err(_)) => {
+            let place = |path: &Path| Some((resolved(folder_of(path))?, path.file_name()?.to_owned()));
+            place(a).is_some_and(|a| place(b) == Some(a))
+        }
+        _ => false,
+    }
+}
+
+/// `folder` without links and dots, also where its last components do not exist yet.
+fn resolved(folder: &Path) -> Option<PathBuf> {
+    let existing = folder.ancestors().find(|ancestor| ancestor.exists());
+    let (base, rest) = match existing {
+        Some(existing) => (existing.canonicalize().ok()?, folder.strip_prefix(existing).ok()?),
+        None => (std::env::current_dir().ok()?, folder),
+    };
+    Some(base.join(rest))
+}
+
+/// The folder that holds `path`; the current one is written `.`, never as nothing.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A name that nobody else uses, beside the final one so that a rename can replace it.
+fn sibling(folder: &Path) -> PathBuf {
+    folder.join(format!(".dax-sim-{}.tmp", std::process::id()))
+}
+
+/// Whether a file can be made in `folder`: makes one and removes it.
+fn probe(folder: &Path) -> io::Result<()> {
+    let sibling = sibling(folder);
+    drop(File::create_new(&sibling)?);
+    fs::remove_file(&sibling)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(folder: &Path) -> usize {
+        fs::read_dir(folder).unwrap().count()
+    }
+
+    #[test]
+    fn a_check_leaves_no_trace() {
+        let folder = tempfile::tempdir().unwrap();
+        OutputFile::check(&folder.path().join("new.json")).unwrap();
+        OutputDir::check(&folder.path().join("a/b/c")).unwrap();
+        assert_eq!(entries(folder.path()), 0);
+    }
+
+    #[test]
+    fn an_existing_file_stays_until_it_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("old.json");
+        fs::write(&path, "old").unwrap();
+        let file = OutputFile::check(&path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        file.write(b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(entries(folder.path()), 1);
+    }
+
+    #[test]
+    fn a_link_stays_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link) = (folder.path().join("target"), folder.path().join("link"));
+        fs::write(&target, "old").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        OutputFile::check(&link).unwrap().write(b"new").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&target).unwrap(), b"new");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        for path in [
+            folder.path(),
+            Path::new("/dev/null"),
+            Path::new("/"),
+            &folder.path().join("no/such"),
+            &file.join("x"),
+        ] {
+            assert!(OutputFile::check(path).is_err(), "{}", path.display());
+        }
+        for path in [&file, &file.join("x"), Path::new("/proc/x"), Path::new("")] {
+            let allowed = path.as_os_str().is_empty();
+            assert_eq!(OutputDir::check(path).is_ok(), allowed, "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn one_file_by_several_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir(path("sub")).unwrap();
+        assert!(same_file(&path("new"), &path("sub/../new")));
+        assert!(same_file(&path("not/yet/new"), &path("sub/../not/yet/new")));
+        assert!(!same_file(&path("new"), &path("other")));
+        fs::write(path("there"), "").unwrap();
+        fs::hard_link(path("there"), path("sub/linked")).unwrap();
+        assert!(same_file(&path("there"), &path("sub/linked")));
+        assert!(!same_file(&path("there"), &path("new")));
+    }
+}

@@ -1,0 +1,251 @@
+//! The program as a user meets it: what it refuses, and what a complete run leaves behind.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A run of a fraction of a second over two variants.
+const TINY: &str = "--duration-ms 2 --rounds 2 --threads 1,2 --media-us 0,20 --variants rwsem,range-lock";
+
+/// `dax-sim`, to be run in `folder`.
+fn dax_sim(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dax-sim"));
+    command.args(arguments).current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    dax_sim(folder, arguments).output().expect("the program starts")
+}
+
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    str::from_utf8(bytes).expect("the program writes UTF-8")
+}
+
+/// Asserts that `arguments` are refused before anything runs, in few lines that contain all of `named`, and that
+/// nothing appears in the folder.
+#[track_caller]
+fn refused(arguments: &[&str], named: &[&str]) {
+    let folder = TempDir::new().unwrap();
+    refused_in(folder.path(), arguments, named);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "something was left behind");
+}
+
+#[track_caller]
+fn refused_in(folder: &Path, arguments: &[&str], named: &[&str]) {
+    let output = run(folder, arguments);
+    let complaint = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {complaint}");
+    assert!(output.stdout.is_empty(), "{arguments:?}: {}", text(&output.stdout));
+    assert!((1..=6).contains(&complaint.lines().count()), "{arguments:?}: {complaint}");
+    assert!(!complaint.contains("panicked"), "{arguments:?}: {complaint}");
+    for part in named {
+        assert!(complaint.contains(part), "{arguments:?} should name `{part}`: {complaint}");
+    }
+}
+
+#[test]
+fn silly_numbers_are_refused() {
+    refused(&["--threads", "0"], &["--threads", "0", "from 1 to 1024"]);
+    refused(&["--threads", "1,5000"], &["5000", "from 1 to 1024"]);
+    refused(&["--threads", "-4"], &["-4"]);
+    refused(&["--threads", "many"], &["many", "from 1 to 1024"]);
+    refused(&["--threads", ""], &["--threads"]);
+    refused(&["--threads", "1,,2"], &["--threads", "empty"]);
+    refused(&["--media-us", "99999999"], &["99999999", "from 0 to 10000"]);
+    refused(&["--duration-ms", "0"], &["--duration-ms", "from 1 to"]);
+    refused(&["--rounds", "0"], &["--rounds", "from 1 to"]);
+}
+
+#[test]
+fn unknown_names_are_answered_with_the_known_ones() {
+    refused(
+        &["--variants", "linux-6.1"],
+        &["linux-6.1", "linux-4.11", "linux-4.12", "rwsem", "range-lock", "unserialised"],
+    );
+    refused(
+        &["--workloads", "fio"],
+        &["fio", "write-disjoint", "write-shared", "fault-vs-write", "read-mostly"],
+    );
+    refused(&["--varients", "rwsem"], &["--varients", "--variants"]);
+    refused(&["race-me"], &["race-me"]);
+}
+
+#[test]
+fn impossible_sizes_are_refused() {
+    refused(&["--size", "0"], &["--size", "0", "64M"]);
+    refused(&["--size", "1.5G"], &["1.5G", "64M"]);
+    refused(&["--size", "-1"], &["-1"]);
+    refused(&["--size", "4K"], &["4096", "too small", "--size"]);
+    refused(&["--file", "device", "--size", "1000000G"], &[]);
+}
+
+#[test]
+fn files_that_are_not_ours_to_use_are_refused() {
+    let before = fs::read("/etc/passwd").unwrap();
+    refused(&["--file", "/etc/passwd"], &["/etc/passwd"]);
+    assert_eq!(fs::read("/etc/passwd").unwrap(), before);
+    refused(&["--file", "/dev"], &["/dev"]);
+    refused(&["--file", "/dev/null"], &["/dev/null"]);
+    refused(&["--file", "no/such/folder/device"], &["no/such/folder"]);
+    refused(&["--overwrite"], &["--file"]);
+
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("thesis"), "the only copy").unwrap();
+    refused_in(folder.path(), &["--file", "thesis"], &["thesis", "--overwrite"]);
+    assert_eq!(fs::read(folder.path().join("thesis")).unwrap(), b"the only copy");
+}
+
+#[test]
+fn destinations_that_cannot_be_written_are_refused() {
+    refused(&["--json", "no/such/folder/results.json"], &["no/such/folder/results.json"]);
+    refused(&["--json", "/proc/results.json"], &["/proc/results.json"]);
+    refused(&["--json", "/dev/null"], &["/dev/null", "regular file"]);
+    refused(&["--json", "/usr"], &["/usr", "folder"]);
+    refused(&["--json", "target/dax-sim/compare.html"], &["compare.html"]);
+    refused(&["--output", "/proc/dax-sim"], &["/proc/dax-sim", "--output"]);
+    refused(&["--output", "/dev/null"], &["/dev/null", "--output"]);
+    refused(&["--json", "same", "--file", "./same"], &["same", "--json"]);
+    refused(&["--output", ".", "--file", "compare.html"], &["compare.html", "the page"]);
+}
+
+#[test]
+fn a_refusal_leaves_earlier_results_alone() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("results.json"), "earlier results").unwrap();
+    refused_in(folder.path(), &["--json", "results.json", "--file", "/etc/passwd"], &["/etc/passwd"]);
+    assert_eq!(fs::read(folder.path().join("results.json")).unwrap(), b"earlier results");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    let folder = TempDir::new().unwrap();
+    let help = run(folder.path(), &["--help"]);
+    assert!(help.status.success());
+    for option in ["--file", "--media-us", "--quick", "--json", "compare"] {
+        assert!(text(&help.stdout).contains(option), "{option}");
+    }
+    assert!(run(folder.path(), &["--version"]).status.success());
+    assert!(run(folder.path(), &["compare", "--help"]).status.success());
+}
+
+#[test]
+fn a_complete_run_leaves_a_page_its_plots_and_json() {
+    let folder = TempDir::new().unwrap();
+    let mut arguments = words(TINY);
+    arguments.extend(["--json", "results.json"]);
+    let output = run(folder.path(), &arguments);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+
+    let report = text(&output.stdout);
+    assert_eq!(report.lines().last(), Some("Page: target/dax-sim/compare.html"));
+    for part in
+        ["hardware thread", "closed loop", "write-disjoint, CPU-bound", "range-lock", "2 rounds of 2 ms"]
+    {
+        assert!(report.contains(part), "{part}:\n{report}");
+    }
+    let page = fs::read_to_string(folder.path().join("target/dax-sim/compare.html")).unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
+    for plot in ["write-disjoint-cpu-bound.svg", "fault-vs-write-20us.svg"] {
+        assert!(folder.path().join("target/dax-sim").join(plot).is_file(), "{plot}");
+    }
+
+    let document: Value =
+        serde_json::from_slice(&fs::read(folder.path().join("results.json")).unwrap()).unwrap();
+    assert_eq!(document["schema"], 1);
+    assert!(document["host"]["hardware_threads"].as_u64().unwrap() >= 1);
+    assert!(document["file"]["backing"].is_string());
+    let results = document["results"].as_array().unwrap();
+    assert_eq!(results.len(), 4 * 2 * 2 * 2);
+    for result in results {
+        assert_eq!(
+            keys(result),
+            [
+                "checked_reads",
+                "media_us",
+                "ops_per_s",
+                "ratio_to_rwsem",
+                "stale_reads",
+                "threads",
+                "variant",
+                "wait_us",
+                "workload",
+            ]
+        );
+        assert_eq!(keys(&result["ops_per_s"]), ["max", "median", "min"]);
+        assert_eq!(keys(&result["wait_us"]), ["max", "p50", "p99"]);
+        let rate = |key: &str| result["ops_per_s"][key].as_f64().unwrap();
+        assert!(rate("min") <= rate("median") && rate("median") <= rate("max"));
+        if result["variant"] == "rwsem" && rate("min") > 0.0 {
+            assert_eq!(result["ratio_to_rwsem"], 1.0);
+        }
+    }
+}
+
+fn keys(object: &Value) -> Vec<&str> {
+    let mut keys: Vec<&str> = object.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys
+}
+
+#[test]
+fn a_named_file_is_used_and_what_was_made_is_removed() {
+    let folder = TempDir::new().unwrap();
+    let mut arguments = words(TINY);
+    arguments.extend([
+        "--workloads",
+        "write-disjoint",
+        "--file",
+        "device",
+        "--json",
+        "results.json",
+        "--output",
+        "out",
+    ]);
+    let output = run(folder.path(), &arguments);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let document: Value =
+        serde_json::from_slice(&fs::read(folder.path().join("results.json")).unwrap()).unwrap();
+    assert!(document["file"]["path"].as_str().unwrap().ends_with("device"));
+    assert!(!folder.path().join("device").exists());
+    assert!(folder.path().join("out/compare.html").is_file());
+    assert!(!folder.path().join("target").exists());
+}
+
+#[test]
+fn without_the_base_there_are_no_ratios() {
+    let folder = TempDir::new().unwrap();
+    let arguments = words(
+        "compare --duration-ms 1 --rounds 1 --threads 1 --media-us 0 --variants range-lock --json results.json",
+    );
+    let output = run(folder.path(), &arguments);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let said = text(&output.stderr);
+    assert!(said.contains("no ratios") && said.contains("one round"), "{said}");
+    let document: Value =
+        serde_json::from_slice(&fs::read(folder.path().join("results.json")).unwrap()).unwrap();
+    assert!(document["results"].as_array().unwrap().iter().all(|result| result["ratio_to_rwsem"].is_null()));
+}
+
+#[test]
+fn a_reader_that_leaves_early_is_no_error() {
+    let folder = TempDir::new().unwrap();
+    let mut child = dax_sim(folder.path(), &words(TINY))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(!text(&output.stderr).contains("panicked"));
+    assert!(folder.path().join("target/dax-sim/compare.html").is_file());
+}
