@@ -23,16 +23,19 @@
 //! | fixed blocks, of which each user takes one | an array of locks, hashed or not |
 //! | keys that are not numbers, or have no order | a map of locks by key |
 //!
+//! Read on: [what exactly is promised](docs::semantics), [patterns](docs::patterns), [what it costs](docs::performance).
+//!
 //! # Features
 //!
 //! All are additive, and off by default.
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `async` | [`future`](future): `read_async`, `write_async` and so on, for any executor |
+//! | `async` | module `future`: `read_async`, `write_async` and so on, for any executor |
 //! | `memmap2` | [`RangeRwLock`] of a `memmap2::MmapMut` |
 
 mod data;
+pub mod docs;
 #[cfg(feature = "async")]
 pub mod future;
 mod guard;

@@ -1,0 +1,24 @@
+//! In which order requests are granted, who may pass whom, and what that costs.
+//!
+//! # The guarantee
+//!
+//! First come, first served among those that conflict. Once a request has entered, no later request that conflicts with it is
+//! granted before it, with one exception that is asked for by name: an [upgrade](crate::RangeUpgradableReadGuard::upgrade), whose
+//! owner is in already, passes those who wait. A request therefore waits at most as long as the sections of those that came before
+//! it, and those that they wait for; none starves.
+//!
+//! "Came before" is decided under a short internal mutex. That mutex itself is not fair: two threads that arrive in the same
+//! moment may enter in either order.
+//!
+//! # What it costs
+//!
+//! Strict order is not free. Where many threads want the same range all the time, each release hands the range to a sleeper, which
+//! must be woken first; a lock that lets a running thread barge in ahead of the sleeper does more operations per second, and makes
+//! some threads wait much longer. Bueso measured up to 40 % less for writers than with the kernel's rwsem, at a far smaller spread.
+//! Waiters here spin a little before they sleep, which helps where sections are short.
+//!
+//! # What it asks of you
+//!
+//! * A thread that holds a read range and asks for an overlapping one again can deadlock, if a writer has come to wait in between:
+//!   the second read is behind the writer, which is behind the first. Recursive reading is not supported.
+//! * A `try_` verb may fail although nobody *holds* the range: somebody who came earlier waits for it.

@@ -1,0 +1,50 @@
+//! How it works, for those who read the code.
+//!
+//! # Counting
+//!
+//! The lock is Jan Kara's range lock of 2013 with Davidlohr Bueso's readers (2017). All requests, held and waiting, are entries in one
+//! interval tree. A request that enters counts the entries that it conflicts with: that is its *blocking count*. At zero it is
+//! granted. Else it waits, and each of those that it counted takes itself out of the count when it leaves; who takes the last one
+//! out wakes it. Nobody searches a queue, and nobody is woken who cannot run.
+//!
+//! ```text
+//! A holds [0, 20)  count 0          A leaves: B's count 1 -> 0, B runs; C's 2 -> 1
+//! B wants [10, 30) count 1 (A)      B leaves: C's count 1 -> 0, C runs
+//! C wants [5, 15)  count 2 (A, B)
+//! ```
+//!
+//! The count of a waiting request is always the number of earlier conflicting entries that are still in the tree. So everything
+//! that changes what conflicts changes counts, and nothing else does:
+//!
+//! | change | whose counts | how |
+//! |---|---|---|
+//! | release | those that conflict and wait | one less |
+//! | giving up | those that conflict, wait, and came later | one less |
+//! | downgrade | those that no longer conflict | one less |
+//! | shrink | those that no longer overlap | one less |
+//! | split | those that overlap both halves | one more |
+//! | upgrade | waiting readers, which now conflict | one more |
+//!
+//! # Waiting
+//!
+//! A request that is granted at once exists only as an entry. One that waits has a record besides, with its count and the place
+//! where its thread sleeps (or its task's waker). The count is atomic: the waiter looks at it without any mutex, and a granted one
+//! goes on without taking one. Decrements release and the final look acquires, so what the previous holders wrote is visible.
+//!
+//! A waiter spins for a moment, then sets a bit next to the count, which tells whoever grants it to wake it, and parks. Wake-ups are
+//! collected under the mutex and done after it has been dropped, so that a woken thread does not run into it, and a waker may
+//! call back into the lock.
+//!
+//! Records are reference-counted and used again only when nobody else holds them: a wake-up that comes late finds either the
+//! right sleeper or nobody.
+//!
+//! # The tree
+//!
+//! A red-black tree in an arena of `u32` indices, ordered by where spans begin, each node with the largest end of its subtree: a
+//! subtree that ends before the span asked for is never entered. No unsafe code.
+//!
+//! # How it is known to be right
+//!
+//! The same verbs are driven by random histories and held against a reference model of a hundred lines after every step, explored in
+//! every order by loom, stressed on real threads against an oracle, and tested against every bug that range locks are known
+//! to have had. `docs/testing.md` in the repository says what each of these proves.

@@ -1,0 +1,107 @@
+//! How to do what users of range locks have asked for.
+//!
+//! # Data and lock in one
+//!
+//! Where the ranges are those of a slice, let the lock own it: [`RangeRwLock`](crate::RangeRwLock) gives `&[T]` and `&mut [T]`,
+//! and the compiler sees to it that nothing is touched without its range.
+//!
+//! ```
+//! use range_lock::RangeRwLock;
+//!
+//! let image = RangeRwLock::new(vec![0_u8; 1 << 20].into_boxed_slice());
+//! std::thread::scope(|scope| {
+//!     for chunk in 0..4 {
+//!         let image = &image;
+//!         scope.spawn(move || image.write(chunk << 18..(chunk + 1) << 18).fill(chunk as u8));
+//!     }
+//! });
+//! assert_eq!(image.read(3 << 18..)[0], 3);
+//! ```
+//!
+//! # Appending to a file
+//!
+//! The offset of an append is known only under the lock. Take everything from a lower bound on, look, and let go of the rest:
+//!
+//! ```
+//! use std::sync::atomic::{AtomicU64, Ordering};
+//! use range_lock::{RangeLock, RangeWriteGuard};
+//!
+//! struct File {
+//!     size: AtomicU64,
+//!     lock: RangeLock,
+//! }
+//!
+//! impl File {
+//!     fn append(&self, len: u64) -> RangeWriteGuard<'_> {
+//!         let mut tail = self.lock.write(self.size.load(Ordering::Acquire)..);
+//!         let end = self.size.load(Ordering::Acquire); // It may have grown while we waited.
+//!         self.size.store(end + len, Ordering::Release);
+//!         RangeWriteGuard::shrink(&mut tail, end..end + len); // The next append may go on.
+//!         tail
+//!     }
+//! }
+//!
+//! let file = File { size: AtomicU64::new(0), lock: RangeLock::new() };
+//! let (a, b) = (file.append(100), file.append(50));
+//! assert_eq!((a.range(), b.range()), (0..=99, 100..=149));
+//! ```
+//!
+//! # I/O that completes elsewhere
+//!
+//! An owned guard has no lifetime: it can be put into the request and dropped by whoever completes it.
+//!
+//! ```
+//! use std::sync::{Arc, mpsc};
+//! use range_lock::{ArcRangeWriteGuard, RangeLock};
+//!
+//! let lock = Arc::new(RangeLock::new());
+//! let (submit, device) = mpsc::channel::<ArcRangeWriteGuard>();
+//! let completions = std::thread::spawn(move || device.into_iter().for_each(drop));
+//! submit.send(lock.write_arc(0..4096)).unwrap();
+//! drop(lock.read(0..4096)); // Waits for the completion.
+//! drop(submit);
+//! completions.join().unwrap();
+//! ```
+//!
+//! # Two files at once
+//!
+//! Copying or cloning between files needs a range of each. Taken one after the other, two copies that cross deadlock; taken as one
+//! request, they do not: [`RangeLock::acquire_many`](crate::RangeLock::acquire_many).
+//!
+//! # Looking first, changing if need be
+//!
+//! An upgradable reader lets readers go on while it looks, and can become a writer without anybody getting in between.
+//!
+//! ```
+//! use range_lock::{RangeLock, RangeUpgradableReadGuard};
+//!
+//! let lock = RangeLock::new();
+//! # let (allocated, allocate) = (|_: u64| false, |_: u64| ());
+//! let looking = lock.upgradable_read(7..8);
+//! if !allocated(7) {
+//!     let changing = RangeUpgradableReadGuard::upgrade(looking);
+//!     allocate(7); // Still not allocated: nobody came in between.
+//!     drop(changing);
+//! }
+//! ```
+//!
+//! # Checking that something is locked
+//!
+//! [`is_locked`](crate::RangeLock::is_locked) is for assertions: `debug_assert!(lock.is_locked(page..page + 1))`. It says that
+//! somebody holds the range, not who.
+//!
+//! # Splitting work
+//!
+//! Hold the whole, split the guard, and give each part to a thread; each lets go of its part when it is done.
+//!
+//! ```
+//! use range_lock::{RangeLock, RangeWriteGuard};
+//!
+//! let lock = RangeLock::new();
+//! let (left, right) = RangeWriteGuard::split_at(lock.write(0..100), 50);
+//! std::thread::scope(|scope| {
+//!     scope.spawn(move || drop(left));
+//!     scope.spawn(move || drop(right));
+//! });
+//! assert!(!lock.is_locked(..));
+//! ```

@@ -1,0 +1,81 @@
+//! What exactly conflicts, what is granted when, and what each verb promises.
+//!
+//! # Spans
+//!
+//! A range is any `RangeBounds<u64>`; inside it is a *span*, a closed interval `first..=last`, so that `..` is the whole domain with
+//! `u64::MAX` in it. What a point stands for (a byte, a page, a key) is the caller's business, and so is rounding: lock as much
+//! as you touch, no less, and not much more.
+//!
+//! * An empty range (`5..5`, `5..=4`) has no span. It is granted at once, conflicts with nothing and releases nothing.
+//! * An inverted range (`7..3`) panics, with both ends in the message, as it does for slices.
+//!
+//! ```
+//! # let lock = range_lock::RangeLock::new();
+//! let whole = lock.write(..);
+//! assert_eq!(whole.range(), 0..=u64::MAX);
+//! assert!(lock.try_write(5..5).is_some()); // Empty: in nobody's way.
+//! ```
+//!
+//! # Modes
+//!
+//! A request asks for a span in a [`Mode`](crate::Mode). Two requests *conflict* when their spans share a point and their modes do
+//! not go together: readers go together with readers and with an upgradable reader, everything else conflicts. There are no false
+//! conflicts: it does not matter how the spans lie in memory, in which block, or who asks. A thread may hold one range and ask for
+//! another; if the two overlap and conflict, it waits for itself.
+//!
+//! # Admission
+//!
+//! **A request is granted when no earlier conflicting request is held or waits.** A request is earlier if it entered earlier.
+//! All else follows:
+//!
+//! * A request that conflicts with nothing in the lock is granted at once, whatever else goes on.
+//! * Among those that conflict the order is first come, first served.
+//! * A waiting writer keeps later readers out of its whole range, also where nobody holds anything yet.
+//! * Disjoint requests never wait for each other directly. They can do so through a third that overlaps both and waits.
+//!
+//! ```
+//! # use range_lock::RangeLock;
+//! # let lock = RangeLock::new();
+//! let reader = lock.read(0..10);
+//! std::thread::scope(|scope| {
+//!     let writer = scope.spawn(|| drop(lock.write(5..96)));
+//!     while lock.requests().len() < 2 {
+//!         std::thread::yield_now();
+//!     }
+//!     assert!(lock.try_read(0..5).is_some()); // Does not overlap the writer.
+//!     assert!(lock.try_read(90..100).is_none()); // Does: a late reader does not pass it.
+//!     drop(reader);
+//!     writer.join().unwrap();
+//! });
+//! ```
+//!
+//! # The verbs
+//!
+//! | verb | promise |
+//! |---|---|
+//! | `read`, `write`, `upgradable_read` | returns when granted |
+//! | `try_…` | grants or fails at once, by the same rule: fails only if something that conflicts is held or waits |
+//! | `try_…_for`, `try_…_until` | as the first, with an end; giving up leaves no trace |
+//! | `…_async` | as the first, for tasks; enters when first polled; may be dropped at any time |
+//! | `acquire_many` | several ranges of several locks as one request |
+//! | `downgrade`, `downgrade_to_upgradable` | never waits, never lets go: readers are let in, writers are not |
+//! | `upgrade` | waits for the readers that are in; passes those who wait; nobody passes it |
+//! | `shrink` | never waits; lets go of the rest |
+//! | `split_at` | never waits, lets nobody in |
+//!
+//! Widening a held range is not offered: it can deadlock with a neighbour who does the same. Let go and ask anew, or ask for the
+//! larger range first.
+//!
+//! # Giving up
+//!
+//! A request that times out, or whose future is dropped, leaves the counts of exactly those that counted it: the later ones that
+//! conflict. If it was granted in the moment in which it gave up, a timed verb keeps the grant and returns the guard, and a dropped
+//! future hands it on. It is never lost.
+//!
+//! # Guards
+//!
+//! A guard is the only way to unlock, and releases just what it holds: two readers of the same range have two requests, and one
+//! of them leaving does not unlock the other. Guards are `Send`: an I/O completion on another thread may drop them. There is no
+//! poisoning: a panic drops the guard and so unlocks.
+//!
+//! A leaked guard keeps its range locked, nothing worse; [`undo_leak`](crate::RangeLock::undo_leak) forgets it.
