@@ -45,6 +45,8 @@ mod interval_tree;
 mod leaf;
 mod lock;
 mod many;
+#[cfg(not(loom))]
+mod mutex;
 mod request;
 mod span;
 mod sync;

@@ -38,22 +38,22 @@ pub(crate) enum Parked {
     TimedOut,
 }
 
-/// Locks a mutex that guards the lock's own state.
-///
-/// Poison is passed over: no code of the user's runs under these mutexes, so they are left consistent or not at all.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
 #[cfg(not(loom))]
 mod imp {
+    pub(crate) use std::sync::Arc;
     pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
-    pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
 
     pub(crate) use crossbeam_utils::Backoff;
     use parking_lot_core::{DEFAULT_PARK_TOKEN, DEFAULT_UNPARK_TOKEN, ParkResult};
 
     use super::{Deadline, Parked};
+    pub(crate) use crate::mutex::{Mutex, MutexGuard};
+
+    /// Locks a mutex that guards the lock's own state. No code of the user's runs under one.
+    #[inline]
+    pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock()
+    }
 
     /// A place where one thread sleeps.
     #[derive(Debug)]
@@ -103,6 +103,11 @@ mod imp {
     pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
 
     use super::{Deadline, Parked};
+
+    /// Locks a mutex that guards the lock's own state.
+    pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().unwrap()
+    }
 
     /// Spinning in a model: one yield, since another turn would see the same.
     #[derive(Debug)]

@@ -1,0 +1,152 @@
+//! The mutex of a leaf: one word, taken by one locked instruction and left by none.
+//!
+//! An uncontended pair of lock and unlock is most of what an uncontended range costs, twice: once to acquire it, once to
+//! release it. A mutex that can wake a sleeper must be left by an exchange, which tells whether there is one. This one is left
+//! by a plain release store, at a third of the cost, and so cannot know: those who wait for it spin, then yield, then sleep for
+//! bounded times and look again. That suits sections as short as these, in which nobody waits and no code of a user's runs;
+//! one that is long is so because its thread was preempted, and then the best that a waiter can do is to leave the CPU.
+//!
+//! # Invariant of the unsafe code
+//!
+//! **exclusive**: a [`MutexGuard`] exists only from the exchange that set `locked` to the store that clears it, which its drop
+//! makes; and only who finds `locked` clear sets it. So there is one at most, and what one thread did under it is visible to the
+//! next, since the store releases and the exchange acquires.
+
+use std::cell::UnsafeCell;
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_utils::Backoff;
+
+/// See the [module](self).
+pub(crate) struct Mutex<T> {
+    locked: AtomicBool,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the value is reached through a guard only, by one thread at a time ("exclusive"); so it is as if it were sent.
+unsafe impl<T: Send> Sync for Mutex<T> {}
+
+/// Access to the value of a [`Mutex`] until dropped.
+pub(crate) struct MutexGuard<'a, T> {
+    mutex: &'a Mutex<T>,
+}
+
+impl<T> Mutex<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Mutex { locked: AtomicBool::new(false), value: UnsafeCell::new(value) }
+    }
+
+    /// Waits until nobody else has it.
+    #[inline]
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        if !self.try_set() {
+            self.wait();
+        }
+        MutexGuard { mutex: self }
+    }
+
+    #[inline]
+    fn try_set(&self) -> bool {
+        self.locked.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    #[cold]
+    fn wait(&self) {
+        /// The first sleep; each further one is twice as long, up to the last.
+        const FIRST: Duration = Duration::from_micros(20);
+        const LAST: Duration = Duration::from_millis(1);
+
+        let backoff = Backoff::new();
+        let mut sleep = FIRST;
+        loop {
+            // Looks before it tries: a failing exchange would take the line from who is about to leave.
+            if !self.locked.load(Ordering::Relaxed) && self.try_set() {
+                return;
+            }
+            if backoff.is_completed() {
+                thread::sleep(sleep);
+                sleep = (2 * sleep).min(LAST);
+            } else {
+                backoff.snooze();
+            }
+        }
+    }
+}
+
+impl<T> Deref for MutexGuard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: this is the only guard ("exclusive").
+        unsafe { &*self.mutex.value.get() }
+    }
+}
+
+impl<T> DerefMut for MutexGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: this is the only guard ("exclusive"), and borrowed exclusively.
+        unsafe { &mut *self.mutex.value.get() }
+    }
+}
+
+impl<T> Drop for MutexGuard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.mutex.locked.store(false, Ordering::Release);
+    }
+}
+
+impl<T> fmt::Debug for Mutex<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mutex").finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for MutexGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MutexGuard").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_right_with_more_threads_than_cpus() {
+        let n = if cfg!(miri) { 10 } else { 10_000 };
+        let count = Mutex::new(0);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..n).for_each(|_| *count.lock() += 1));
+            }
+        });
+        assert_eq!(*count.lock(), 8 * n);
+    }
+
+    #[test]
+    fn who_must_sleep_gets_it_in_the_end() {
+        let mutex = Mutex::new(0);
+        let held = mutex.lock();
+        let waiting = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                waiting.store(true, Ordering::Release);
+                *mutex.lock() += 1;
+            });
+            while !waiting.load(Ordering::Acquire) {
+                thread::yield_now();
+            }
+            // Long enough for it to spin and yield through, on most machines; if not, the test shows less.
+            (0..10_000).for_each(|_| thread::yield_now());
+            drop(held);
+        });
+        assert_eq!(*mutex.lock(), 1);
+    }
+}
