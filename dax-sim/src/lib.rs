@@ -1,7 +1,16 @@
 //! The simulator.
-#![allow(missing_docs, missing_debug_implementations)] // lifted when the rooms are furnished
 
+pub mod check;
+pub mod error;
+pub mod file;
+pub mod fs;
 pub mod pmem;
 pub mod report;
+pub mod schedule;
 pub mod variant;
 pub mod workload;
+
+mod dax;
+mod mm;
+mod per_thread;
+mod radix;
