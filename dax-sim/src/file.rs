@@ -234,6 +234,16 @@ impl Mapping<'_> {
         Ok(())
     }
 
+    /// Drops the translations of the pages that the range touches, so that the next accesses fault (MADV_DONTNEED on a shared
+    /// mapping). The data stays. What lies outside the mapping is passed over.
+    pub fn dont_need(&self, range: Range<u64>) {
+        let (start, end) = (range.start.max(self.vma.start), range.end.min(self.vma.end));
+        if start < end {
+            self.vma.pages.clear(start / BLOCK_SIZE, (end - 1) / BLOCK_SIZE);
+            grace::synchronize();
+        }
+    }
+
     /// One access inside one page: translate, and fault until there is a translation that allows it. `act` is given the offset on
     /// the device, or `None` for the zero page.
     #[inline]

@@ -24,7 +24,6 @@ pub(crate) fn ext4_truncate(fs: &FileSystem<'_>, inode: &Inode, size: u64) {
         let i_mmap_sem = inode.i_mmap_sem.write(page_start(first)..=u64::MAX, &fs.schedule);
         break (i_rwsem, i_mmap_sem);
     };
-    fs.media_time();
     let old = inode.size();
     if size >= old {
         zero_partial_page(fs, inode, old, size);
@@ -41,7 +40,6 @@ pub(crate) fn ext4_truncate(fs: &FileSystem<'_>, inode: &Inode, size: u64) {
 pub(crate) fn ext4_punch_hole(fs: &FileSystem<'_>, inode: &Inode, offset: u64, end: u64) {
     let _i_rwsem = inode.i_rwsem.write(offset..=end - 1, &fs.schedule);
     let _i_mmap_sem = inode.i_mmap_sem.write(pages_around(offset, end), &fs.schedule);
-    fs.media_time();
     let (first, past) = (offset.div_ceil(BLOCK_SIZE), end / BLOCK_SIZE);
     if first > past {
         // All in the middle of one page.

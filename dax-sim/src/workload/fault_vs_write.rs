@@ -1,7 +1,7 @@
 //! Loads and stores through a mapping, beside write(2) into holes.
 //!
-//! Every second thread writes: it punches one of its few pages, writes into the hole, and loads what it wrote. The others load and
-//! store at random in all of these pages. Writers and the others use a mapping each, as two processes would, so that a writer's
+//! Every second thread writes: it punches its few pages, writes into the holes, and loads what it wrote. The others take
+//! any of these pages at random, drop its translation (MADV_DONTNEED), so that there is a fault to be overtaken, and load and store. Writers and the others use a mapping each, as two processes would, so that a writer's
 //! own faults do not mend what a stale one spoiled. A thread that is alone does all of it in turn.
 //!
 //! # Where the schedule points linger
@@ -10,6 +10,7 @@
 //! installation, and in write(2) between the publication of a block and its invalidation. The points and the delays are the same in
 //! every variant. They decide how often the windows are hit, not whether there are any.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::runner::{self, Record};
@@ -41,18 +42,14 @@ pub(super) fn run(point: &Point, device: &Device, duration: Duration) -> Result<
         pages,
     };
     let start = |index: usize| Thread {
-        own: index as u64 / 2 * PAGES_PER_WRITER,
+        own: index as u64 / 2 * PAGES_PER_WRITER..(index as u64 / 2 + 1) * PAGES_PER_WRITER,
         writes: index.is_multiple_of(2),
         maps: index % 2 == 1 || threads == 1,
         buffer: vec![0; BLOCK_SIZE as usize],
     };
     runner::run(threads, duration, start, |thread: &mut Thread, record: &mut Record| {
         if thread.writes {
-            shared.write_into_hole(
-                thread.own + fastrand::u64(..PAGES_PER_WRITER),
-                &mut thread.buffer,
-                record,
-            )?;
+            shared.write_into_holes(thread.own.clone(), &mut thread.buffer, record)?;
         }
         if thread.maps {
             shared.load_and_store(fastrand::u64(..shared.pages), record)?;
@@ -62,8 +59,8 @@ pub(super) fn run(point: &Point, device: &Device, duration: Duration) -> Result<
 }
 
 struct Thread {
-    /// The first of its own pages.
-    own: u64,
+    /// The pages that it punches and writes, and nobody else.
+    own: Range<u64>,
     writes: bool,
     maps: bool,
     buffer: Vec<u8>,
@@ -78,25 +75,38 @@ struct Shared<'a> {
 }
 
 impl Shared<'_> {
-    fn write_into_hole(&self, page: u64, buffer: &mut [u8], record: &mut Record) -> Result<(), FsError> {
-        let punch = self.oracle.begin(page, Covers::PageWithZeros);
-        let result = self.file.punch_hole(page * BLOCK_SIZE, BLOCK_SIZE);
-        self.oracle.end(punch);
-        record.op();
-        result?;
-
-        let write = self.oracle.begin(page, Covers::Page);
-        pattern::fill(buffer, write.word());
-        let result = self.file.write_at(buffer, page * BLOCK_SIZE);
-        self.oracle.end(write);
-        record.op();
-        result?;
-
-        self.load(&self.writers, page, Register::Io, record)
+    /// All of the writer's pages are punched before the first is written, so that there are holes for the others to fault on
+    /// while it is at work.
+    fn write_into_holes(
+        &self,
+        pages: Range<u64>,
+        buffer: &mut [u8],
+        record: &mut Record,
+    ) -> Result<(), FsError> {
+        for page in pages.clone() {
+            let punch = self.oracle.begin(page, Covers::PageWithZeros);
+            let result = self.file.punch_hole(page * BLOCK_SIZE, BLOCK_SIZE);
+            self.oracle.end(punch);
+            record.op();
+            result?;
+        }
+        for page in pages {
+            let write = self.oracle.begin(page, Covers::Page);
+            pattern::fill(buffer, write.word());
+            let result = self.file.write_at(buffer, page * BLOCK_SIZE);
+            self.oracle.end(write);
+            record.op();
+            result?;
+            self.load(&self.writers, page, Register::Io, record)?;
+        }
+        Ok(())
     }
 
     fn load_and_store(&self, page: u64, record: &mut Record) -> Result<(), FsError> {
-        // The first load may fault beside a write, and see either state; the second comes after, and shows what was installed.
+        self.others.dont_need(page * BLOCK_SIZE..(page + 1) * BLOCK_SIZE);
+        record.op();
+        // The first load faults, perhaps beside a write, and may see either state; the next ones come after, and show what was
+        // installed.
         self.load(&self.others, page, Register::Io, record)?;
         self.load(&self.others, page, Register::Io, record)?;
         self.load(&self.others, page, Register::Stored, record)?;
