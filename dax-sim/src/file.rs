@@ -59,7 +59,10 @@ impl<'a> File<'a> {
     ///
     /// [`FsError::NoSpace`] if nothing could be written, [`FsError::TooBig`] past the largest file.
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<usize, FsError> {
-        let Some(end) = self.end_of(offset, bytes.len() as u64)? else { return Ok(0) };
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        let end = self.end_of(offset, bytes.len() as u64)?;
         let _i_rwsem = self.inode.lock_for_write(offset, end, &self.fs.schedule);
         self.fs.media_time();
         let size = self.inode.size();
@@ -87,7 +90,8 @@ impl<'a> File<'a> {
     ///
     /// [`FsError::TooBig`] past the largest file.
     pub fn punch_hole(&self, offset: u64, len: u64) -> Result<(), FsError> {
-        if let Some(end) = self.end_of(offset, len)? {
+        let end = self.end_of(offset, len)?;
+        if len > 0 {
             ext4_punch_hole(self.fs, &self.inode, offset, end);
         }
         Ok(())
@@ -100,10 +104,8 @@ impl<'a> File<'a> {
     /// [`FsError::NoSpace`] if the device has too few free blocks, and then none is reserved; [`FsError::TooBig`] past the
     /// largest file.
     pub fn fallocate(&self, offset: u64, len: u64) -> Result<(), FsError> {
-        match self.end_of(offset, len)? {
-            Some(end) => ext4_fallocate(self.fs, &self.inode, offset, end),
-            None => Ok(()),
-        }
+        let end = self.end_of(offset, len)?;
+        if len > 0 { ext4_fallocate(self.fs, &self.inode, offset, end) } else { Ok(()) }
     }
 
     /// Makes durable what was written and stored before: write-protects and flushes dirty pages, then commits the journal.
@@ -138,10 +140,10 @@ impl<'a> File<'a> {
         self.inode.extents.read().allocated(0, u64::MAX).collect()
     }
 
-    /// The end of `len` bytes from `offset` on; `None` if there are none.
-    fn end_of(&self, offset: u64, len: u64) -> Result<Option<u64>, FsError> {
+    /// One past the last of `len` bytes from `offset` on.
+    fn end_of(&self, offset: u64, len: u64) -> Result<u64, FsError> {
         match offset.checked_add(len) {
-            Some(end) if end <= MAX_FILE_SIZE => Ok((len > 0).then_some(end)),
+            Some(end) if end <= MAX_FILE_SIZE => Ok(end),
             end => Err(FsError::TooBig { end: end.unwrap_or(u64::MAX), max: MAX_FILE_SIZE }),
         }
     }

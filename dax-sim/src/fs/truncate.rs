@@ -95,7 +95,7 @@ pub(crate) fn ext4_fallocate(
 /// Zeroes the bytes from `from` to the end of its page, or to `to` if that comes first, where the page has a written block
 /// (`ext4_block_zero_page_range`). A store through a mapping may have left bytes there, past the end of the file.
 pub(crate) fn zero_partial_page(fs: &FileSystem<'_>, inode: &Inode, from: u64, to: u64) {
-    let end = to.min(from.next_multiple_of(BLOCK_SIZE));
+    let end = to.min((from / BLOCK_SIZE + 1) * BLOCK_SIZE);
     if let (true, Extent::Written(block)) = (from < end, inode.extents.look_up(from / BLOCK_SIZE)) {
         fs.device.zero(block * BLOCK_SIZE + from % BLOCK_SIZE, end - from);
         fs.device.flush(block * BLOCK_SIZE + from % BLOCK_SIZE, end - from);

@@ -52,14 +52,14 @@ impl std::fmt::Display for Backing {
 
 /// Asks the kernel. The order is libpmem's: MAP_SYNC is the real test, the DAX attribute comes second.
 pub(super) fn detect(file: &File, memfd: bool) -> Backing {
-    const TMPFS_MAGIC: i64 = 0x0102_1994;
+    const TMPFS_MAGIC: i128 = 0x0102_1994;
     if memfd {
         Backing::Memfd
     } else if map_sync_works(file) {
         Backing::PmemSync
     } else if has_dax_attribute(file) {
         Backing::Dax
-    } else if rustix::fs::fstatfs(file).is_ok_and(|fs| i64::from(fs.f_type) == TMPFS_MAGIC) {
+    } else if rustix::fs::fstatfs(file).is_ok_and(|fs| i128::from(fs.f_type) == TMPFS_MAGIC) {
         Backing::Tmpfs
     } else {
         Backing::PageCache
