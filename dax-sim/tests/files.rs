@@ -202,8 +202,9 @@ fn apply(number: usize, op: &Op, file: &File<'_>, mappings: &[Mapping<'_>; 2], m
             let end = offset + bytes.len();
             let result = mappings[mapping].store(offset as u64, &bytes);
             assert_eq!(result.is_ok(), end <= end_of_mapped, "{result:?}");
-            for at in offset..end.min(model.len()) {
-                model[at] = bytes[at - offset];
+            let end = end.min(model.len()).max(offset);
+            if let Some(stored) = model.get_mut(offset..end) {
+                stored.copy_from_slice(&bytes[..end - offset]);
             }
         }
         Op::Load { mapping, offset, len } => {

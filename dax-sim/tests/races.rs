@@ -1,11 +1,11 @@
-//! The two races of the mail, step by step, in every variant.
+//! The two races of the mail, and what else two threads can do to each other, step by step, in every variant.
 //!
 //! A fault is held at the point between look-up and installation, until the other side has either returned or is about to wait for
 //! it. So each variant shows the one interleaving that matters: where the other side can finish inside the window, it does.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use dax_sim::check::{Covers, Oracle, Register, Verdict, pattern};
@@ -178,5 +178,76 @@ fn a_write_fault_does_not_hide_its_block_from_write_2() {
             assert_eq!(oracle.check(0, Register::Io, || mapping.load_u64(0)), Ok(Verdict::Good), "{variant}");
             let _ = progress.send(());
         });
+    }
+}
+
+/// The block that an access has translated to is not given to anybody else before the access is over.
+#[test]
+fn a_block_is_not_freed_under_an_access() {
+    for variant in Variant::ALL {
+        let device = Device::open(&DeviceOptions { path: None, size: 1 << 20, overwrite: false }).unwrap();
+        let (translated, go) = channel();
+        let (translated, armed) = (Mutex::new(translated), Arc::new(AtomicBool::new(false)));
+        let reused = Arc::new(AtomicBool::new(false));
+        let fs = FileSystem::format(&device, variant).with_schedule({
+            let (armed, reused) = (Arc::clone(&armed), Arc::clone(&reused));
+            Schedule::hook(move |point, _| {
+                if point == SchedulePoint::Translated && armed.swap(false, Ordering::SeqCst) {
+                    translated.lock().unwrap().send(()).unwrap();
+                    // Time enough for somebody who does not wait.
+                    for _ in 0..2000 {
+                        thread::yield_now();
+                        assert!(!reused.load(Ordering::SeqCst), "{variant}: the block has a new owner");
+                    }
+                }
+            })
+        });
+        let (file, other) = (fs.create(), fs.create());
+        let mapping = file.mmap(0..BLOCK_SIZE);
+        let all = vec![2; device.size() as usize - BLOCK_SIZE as usize];
+        file.write_at(&[1; BLOCK_SIZE as usize], 0).unwrap();
+        assert_eq!(other.write_at(&all, 0), Ok(all.len()), "the device is full now");
+        assert_eq!(mapping.load_u64(0), Ok(0x0101_0101_0101_0101));
+        armed.store(true, Ordering::SeqCst);
+        thread::scope(|s| {
+            let (file, other, reused) = (&file, &other, &reused);
+            s.spawn(move || {
+                go.recv().unwrap();
+                file.punch_hole(0, BLOCK_SIZE).unwrap();
+                other.write_at(&[3; BLOCK_SIZE as usize], other.size()).unwrap();
+                reused.store(true, Ordering::SeqCst);
+            });
+            assert_eq!(mapping.load_u64(0), Ok(0x0101_0101_0101_0101), "{variant}");
+        });
+        assert_eq!(mapping.load_u64(0), Ok(0), "{variant}");
+    }
+}
+
+/// After fsync a page is clean and write-protected: the next store faults, and makes it dirty again.
+#[test]
+fn the_first_store_after_fsync_faults() {
+    for variant in Variant::ALL {
+        let device = Device::open(&DeviceOptions { path: None, size: 1 << 20, overwrite: false }).unwrap();
+        let faults = Arc::new(AtomicU32::new(0));
+        let fs = FileSystem::format(&device, variant).with_schedule({
+            let faults = Arc::clone(&faults);
+            Schedule::hook(move |point, _| {
+                if matches!(point, SchedulePoint::FaultLookedUp { write: true }) {
+                    faults.fetch_add(1, Ordering::SeqCst);
+                }
+            })
+        });
+        let file = fs.create();
+        file.truncate(BLOCK_SIZE).unwrap();
+        let mapping = file.mmap(0..BLOCK_SIZE);
+        let mut seen = Vec::new();
+        for round in 0..3 {
+            for store in 0..2 {
+                mapping.store_u64(8 * store, round).unwrap();
+                seen.push(faults.load(Ordering::SeqCst));
+            }
+            file.fsync().unwrap();
+        }
+        assert_eq!(seen, [1, 1, 2, 2, 3, 3], "{variant}");
     }
 }

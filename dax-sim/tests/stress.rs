@@ -100,6 +100,21 @@ fn every_workload_finds_nothing_wrong_in_the_correct_variants() {
     }
 }
 
+/// The same checker, the same workload, the order of Linux 4.11.
+#[test]
+fn fault_vs_write_finds_the_race_of_linux_4_11() {
+    let device = device(min_device_size(2));
+    let point = Point {
+        workload: Workload::FaultVsWrite,
+        variant: Variant::Linux411,
+        threads: 2,
+        media: Duration::ZERO,
+    };
+    // One run is nearly always enough. A machine that runs only one thread at a time for long may need a few.
+    let mut runs = (0..50).map(|_| workload::run(&point, &device, Duration::from_millis(20)).unwrap());
+    assert!(runs.any(|sample| sample.stale_reads > 0));
+}
+
 /// Nothing is promised of what it reads; but it must come to an end, and lose no block.
 #[test]
 fn the_unserialised_variant_does_wrong_things_and_survives() {

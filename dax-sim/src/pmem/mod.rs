@@ -22,7 +22,6 @@ mod copy;
 mod error;
 mod open;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use memmap2::MmapRaw;
@@ -194,11 +193,5 @@ impl Device {
             "bytes [{offset}, {offset} + {len}) do not lie inside a device of {size} bytes"
         );
         self.map.as_mut_ptr().wrapping_add(offset as usize)
-    }
-}
-
-impl AsRef<File> for Device {
-    fn as_ref(&self) -> &File {
-        self.file.file()
     }
 }

@@ -24,6 +24,8 @@ use crate::schedule::Schedule;
 
 /// Few, so that threads meet.
 const PAGES_PER_WRITER: u64 = 4;
+/// Loads of each judged word of a page after each time that its translation was dropped.
+const LOADS: usize = 4;
 const LINGER_ONE_IN: u32 = 8;
 const LINGER: Duration = Duration::from_micros(20);
 
@@ -107,9 +109,10 @@ impl Shared<'_> {
         record.op();
         // The first load faults, perhaps beside a write, and may see either state; the next ones come after, and show what was
         // installed.
-        self.load(&self.others, page, Register::Io, record)?;
-        self.load(&self.others, page, Register::Io, record)?;
-        self.load(&self.others, page, Register::Stored, record)?;
+        for _ in 0..LOADS {
+            self.load(&self.others, page, Register::Io, record)?;
+            self.load(&self.others, page, Register::Stored, record)?;
+        }
         if fastrand::u8(..4) == 0 {
             let store = self.oracle.begin(page, Covers::StoredWord);
             let result = self.others.store_u64(Register::Stored.offset(page), store.word());
