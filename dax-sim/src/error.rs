@@ -1,6 +1,7 @@
 //! What an operation on a file can fail with.
 
-/// Why an operation on a file failed. A failing operation is an answer, not a bug: nothing of it is left behind.
+/// Why an operation on a file failed. A failing operation is an answer, not a bug: nothing of it is left
+/// behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FsError {

@@ -13,7 +13,8 @@ use crate::mm::{Pte, Vma, grace};
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::SchedulePoint;
 
-/// An open file without a name; dropping it frees its blocks. Its methods may be called by many threads at once.
+/// An open file without a name; dropping it frees its blocks. Its methods may be called by many threads at
+/// once.
 #[derive(Debug)]
 pub struct File<'a> {
     fs: &'a FileSystem<'a>,
@@ -30,7 +31,8 @@ impl<'a> File<'a> {
         self.inode.size()
     }
 
-    /// Reads from `offset` on, up to the end of the buffer or of the file; returns how many bytes were read. Holes read as zeros.
+    /// Reads from `offset` on, up to the end of the buffer or of the file; returns how many bytes were read.
+    /// Holes read as zeros.
     ///
     /// # Errors
     ///
@@ -52,8 +54,8 @@ impl<'a> File<'a> {
         Ok(len)
     }
 
-    /// Writes at `offset`, making the file larger if need be; returns how many bytes were written, fewer than asked only if the
-    /// device is full.
+    /// Writes at `offset`, making the file larger if need be; returns how many bytes were written, fewer than
+    /// asked only if the device is full.
     ///
     /// # Errors
     ///
@@ -72,8 +74,8 @@ impl<'a> File<'a> {
         dax_iomap_write(self.fs, &self.inode, offset, bytes)
     }
 
-    /// Sets the size. What lies past a smaller one is gone, and accesses through mappings to whole pages past it fail; a larger
-    /// one adds a hole.
+    /// Sets the size. What lies past a smaller one is gone, and accesses through mappings to whole pages past
+    /// it fail; a larger one adds a hole.
     ///
     /// # Errors
     ///
@@ -97,18 +99,20 @@ impl<'a> File<'a> {
         Ok(())
     }
 
-    /// Reserves blocks for the holes of a range, as unwritten extents that read as zeros, and makes the file reach its end.
+    /// Reserves blocks for the holes of a range, as unwritten extents that read as zeros, and makes the file
+    /// reach its end.
     ///
     /// # Errors
     ///
-    /// [`FsError::NoSpace`] if the device has too few free blocks, and then none is reserved; [`FsError::TooBig`] past the
-    /// largest file.
+    /// [`FsError::NoSpace`] if the device has too few free blocks, and then none is reserved;
+    /// [`FsError::TooBig`] past the largest file.
     pub fn fallocate(&self, offset: u64, len: u64) -> Result<(), FsError> {
         let end = self.end_of(offset, len)?;
         if len > 0 { ext4_fallocate(self.fs, &self.inode, offset, end) } else { Ok(()) }
     }
 
-    /// Makes durable what was written and stored before: write-protects and flushes dirty pages, then commits the journal.
+    /// Makes durable what was written and stored before: write-protects and flushes dirty pages, then commits
+    /// the journal.
     ///
     /// # Errors
     ///
@@ -123,7 +127,8 @@ impl<'a> File<'a> {
     ///
     /// # Panics
     ///
-    /// If the range is empty or inverted, or does not start at a multiple of [`BLOCK_SIZE`], or ends past [`MAX_FILE_SIZE`].
+    /// If the range is empty or inverted, or does not start at a multiple of [`BLOCK_SIZE`], or ends past
+    /// [`MAX_FILE_SIZE`].
     pub fn mmap(&self, range: Range<u64>) -> Mapping<'_> {
         let Range { start, end } = range;
         assert!(
@@ -192,12 +197,13 @@ impl Mapping<'_> {
         })
     }
 
-    /// Loads bytes, page by page. Bytes past the end of the file, but in its last page, read as whatever is there.
+    /// Loads bytes, page by page. Bytes past the end of the file, but in its last page, read as whatever is
+    /// there.
     ///
     /// # Errors
     ///
-    /// [`FsError::OutsideMapping`], or [`FsError::BusError`] at the first page that lies wholly past the end of the file; what
-    /// came before it has been loaded.
+    /// [`FsError::OutsideMapping`], or [`FsError::BusError`] at the first page that lies wholly past the end
+    /// of the file; what came before it has been loaded.
     pub fn load(&self, offset: u64, buffer: &mut [u8]) -> Result<(), FsError> {
         self.check(offset, buffer.len() as u64)?;
         let mut done = 0;
@@ -214,13 +220,14 @@ impl Mapping<'_> {
         Ok(())
     }
 
-    /// Stores bytes, page by page. What is stored past the end of the file, but in its last page, is zeros again when the file
-    /// grows over it.
+    /// Stores bytes, page by page. What is stored past the end of the file, but in its last page, is zeros
+    /// again when the file grows over it.
     ///
     /// # Errors
     ///
-    /// [`FsError::OutsideMapping`]; [`FsError::BusError`] at the first page that lies wholly past the end of the file;
-    /// [`FsError::NoSpace`] if a page needs a block and none is free. What came before has been stored.
+    /// [`FsError::OutsideMapping`]; [`FsError::BusError`] at the first page that lies wholly past the end of
+    /// the file; [`FsError::NoSpace`] if a page needs a block and none is free. What came before has been
+    /// stored.
     pub fn store(&self, offset: u64, bytes: &[u8]) -> Result<(), FsError> {
         self.check(offset, bytes.len() as u64)?;
         let mut done = 0;
@@ -236,8 +243,8 @@ impl Mapping<'_> {
         Ok(())
     }
 
-    /// Drops the translations of the pages that the range touches, so that the next accesses fault (MADV_DONTNEED on a shared
-    /// mapping). The data stays. What lies outside the mapping is passed over.
+    /// Drops the translations of the pages that the range touches, so that the next accesses fault
+    /// (MADV_DONTNEED on a shared mapping). The data stays. What lies outside the mapping is passed over.
     pub fn dont_need(&self, range: Range<u64>) {
         let (start, end) = (range.start.max(self.vma.start), range.end.min(self.vma.end));
         if start < end {
@@ -246,8 +253,8 @@ impl Mapping<'_> {
         }
     }
 
-    /// One access inside one page: translate, and fault until there is a translation that allows it. `act` is given the offset on
-    /// the device, or `None` for the zero page.
+    /// One access inside one page: translate, and fault until there is a translation that allows it. `act` is
+    /// given the offset on the device, or `None` for the zero page.
     #[inline]
     fn access<R>(&self, offset: u64, write: bool, act: impl FnOnce(Option<u64>) -> R) -> Result<R, FsError> {
         let page = offset / BLOCK_SIZE;

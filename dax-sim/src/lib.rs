@@ -1,9 +1,11 @@
-//! A file system on persistent memory, in user space, in which page faults race with block allocation as they did in Linux.
+//! A file system on persistent memory, in user space, in which page faults race with block allocation as they
+//! did in Linux.
 //!
-//! In April 2017 Jan Kara showed that a DAX page fault could be overtaken by write(2), and leave a page of zeros mapped over data. He
-//! named two cures: look the block up under the lock of the page's entry, which Linux 4.12 did; or hold a semaphore over faults and
-//! writes, which "would scale rather poorly but if we later replaced it with a range lock ... it won't be as bad". Here both are
-//! built, and some others ([`variant::Variant`]), so that they can be compared on real bytes in a real file.
+//! In April 2017 Jan Kara showed that a DAX page fault could be overtaken by write(2), and leave a page of
+//! zeros mapped over data. He named two cures: look the block up under the lock of the page's entry, which
+//! Linux 4.12 did; or hold a semaphore over faults and writes, which "would scale rather poorly but if we
+//! later replaced it with a range lock ... it won't be as bad". Here both are built, and some others
+//! ([`variant::Variant`]), so that they can be compared on real bytes in a real file.
 //!
 //! ```
 //! use dax_sim::fs::FileSystem;
@@ -21,9 +23,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! From the ground up: [`pmem`] is the device, [`fs`] the file system, [`file`] what a user calls, [`check`] what every read must
-//! see, [`schedule`] the steps at which threads can be ordered, [`workload`] what is run. `mm` (page tables and shootdowns) and `dax`
-//! (the paths of Linux' `fs/dax.c`) lie between them.
+//! From the ground up: [`pmem`] is the device, [`fs`] the file system, [`mod@file`] what a user calls, [`check`]
+//! what every read must see, [`schedule`] the steps at which threads can be ordered, [`workload`] what is
+//! run. `mm` (page tables and shootdowns) and `dax` (the paths of Linux' `fs/dax.c`) lie between them.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!(

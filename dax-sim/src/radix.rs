@@ -1,8 +1,9 @@
 //! A sparse table of atomic words, indexed by page: three levels of 512, as a page table has.
 //!
-//! Extents, DAX entries and page tables are all such tables. Nodes are added on demand and stay until the table is dropped,
-//! so a slot once found may be used without a lock. All accesses are sequentially consistent: the protocols above lean on
-//! the order between a word of one table and a word of another, and on x86-64 a load costs nothing more for it.
+//! Extents, DAX entries and page tables are all such tables. Nodes are added on demand and stay until the
+//! table is dropped, so a slot once found may be used without a lock. All accesses are sequentially
+//! consistent: the protocols above lean on the order between a word of one table and a word of another, and
+//! on x86-64 a load costs nothing more for it.
 
 use std::fmt;
 use std::sync::OnceLock;

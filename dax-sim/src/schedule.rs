@@ -1,9 +1,9 @@
 //! Schedule points: the steps between which another thread may matter.
 //!
-//! The races of the mail need a few nanoseconds' luck. Rather than hope for it, a file system may be told to linger at these
-//! points ([`Schedule::widen`]), or to call out at them, so that a test or a demonstration can order two threads step by step
-//! ([`Schedule::hook`]). The points and the delays are the same in every variant; with neither, a point is one predictable
-//! branch, and plain overwrites pass none at all.
+//! The races of the mail need a few nanoseconds' luck. Rather than hope for it, a file system may be told to
+//! linger at these points ([`Schedule::widen`]), or to call out at them, so that a test or a demonstration
+//! can order two threads step by step ([`Schedule::hook`]). The points and the delays are the same in every
+//! variant; with neither, a point is one predictable branch, and plain overwrites pass none at all.
 
 use std::fmt;
 use std::sync::Arc;
@@ -51,13 +51,14 @@ impl Schedule {
         Self::default()
     }
 
-    /// One in `one_in` passages of [`SchedulePoint::FaultLookedUp`] and [`SchedulePoint::WritePublished`], drawn at random,
-    /// lingers for up to `delay`, and yields the CPU meanwhile. 0 means never.
+    /// One in `one_in` passages of [`SchedulePoint::FaultLookedUp`] and [`SchedulePoint::WritePublished`],
+    /// drawn at random, lingers for up to `delay`, and yields the CPU meanwhile. 0 means never.
     pub fn widen(one_in: u32, delay: Duration) -> Self {
         Self(Kind::Widen { one_in, delay })
     }
 
-    /// Calls `hook` with the point and the page's index in its file, in the thread that passes it. The hook may block.
+    /// Calls `hook` with the point and the page's index in its file, in the thread that passes it. The hook
+    /// may block.
     pub fn hook(hook: impl Fn(SchedulePoint, u64) + Send + Sync + 'static) -> Self {
         Self(Kind::Hook(Arc::new(hook)))
     }
@@ -98,7 +99,8 @@ impl fmt::Debug for Schedule {
     }
 }
 
-/// Yields rather than spins: with more threads than CPUs a spinner would only keep out the thread it waits to be overtaken by.
+/// Yields rather than spins: with more threads than CPUs a spinner would only keep out the thread it waits to
+/// be overtaken by.
 fn linger(delay: Duration) {
     let start = Instant::now();
     loop {

@@ -1,8 +1,8 @@
 //! How faults and I/O are serialised: one value for each answer to the mail.
 //!
-//! Jan Kara's mail of 25 April 2017 shows that a page fault, which looks up a block and installs the answer, can be overtaken by
-//! write(2), which allocates the block and invalidates what is mapped. Each [`Variant`] is one way to deal with that, and its
-//! [`Rules`] are all that the paths in `fs` and `dax` ask of it.
+//! Jan Kara's mail of 25 April 2017 shows that a page fault, which looks up a block and installs the answer,
+//! can be overtaken by write(2), which allocates the block and invalidates what is mapped. Each [`Variant`]
+//! is one way to deal with that, and its [`Rules`] are all that the paths in `fs` and `dax` ask of it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,15 +10,16 @@ use std::str::FromStr;
 /// One answer to "faults race with block allocation".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Variant {
-    /// Linux 4.10 and 4.11: a fault looks up, then locks the entry; a hole's zero page replaces whatever entry it finds.
-    /// Both races of the mail happen.
+    /// Linux 4.10 and 4.11: a fault looks up, then locks the entry; a hole's zero page replaces whatever
+    /// entry it finds. Both races of the mail happen.
     Linux411,
     /// Linux 4.12 (option 1 of the mail): transaction, entry lock, then look up.
     Linux412,
-    /// Option 2 of the mail: as 4.11, but write faults hold i_mmap_sem exclusively, and so does write(2) while it looks up,
-    /// allocates and invalidates.
+    /// Option 2 of the mail: as 4.11, but write faults hold i_mmap_sem exclusively, and so does write(2)
+    /// while it looks up, allocates and invalidates.
     Rwsem,
-    /// Option 2 with a range lock at both levels: the very same sections, over the bytes and pages concerned only.
+    /// Option 2 with a range lock at both levels: the very same sections, over the bytes and pages concerned
+    /// only.
     RangeLock,
     /// As 4.12 with neither i_mmap_sem nor i_rwsem. Incorrect; the upper bound.
     Unserialised,
@@ -80,10 +81,11 @@ pub struct Rules {
     pub i_mmap_sem: LockKind,
     /// What a fault does first.
     pub fault_order: FaultOrder,
-    /// A read fault that saw a hole replaces even a block's entry with the zero page, as Linux did up to 4.11.
+    /// A read fault that saw a hole replaces even a block's entry with the zero page, as Linux did up to
+    /// 4.11.
     pub hole_replaces_any_entry: bool,
-    /// Option 2: write faults hold i_mmap_sem exclusively, and write(2) holds it over {look up, allocate, invalidate},
-    /// exclusively where it allocates and shared where it overwrites.
+    /// Option 2: write faults hold i_mmap_sem exclusively, and write(2) holds it over {look up, allocate,
+    /// invalidate}, exclusively where it allocates and shared where it overwrites.
     pub exclusive_allocation: bool,
 }
 

@@ -1,7 +1,8 @@
 //! The two races of the mail, and what else two threads can do to each other, step by step, in every variant.
 //!
-//! A fault is held at the point between look-up and installation, until the other side has either returned or is about to wait for
-//! it. So each variant shows the one interleaving that matters: where the other side can finish inside the window, it does.
+//! A fault is held at the point between look-up and installation, until the other side has either returned or
+//! is about to wait for it. So each variant shows the one interleaving that matters: where the other side can
+//! finish inside the window, it does.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -30,8 +31,8 @@ struct Window {
     progress: Sender<Other>,
 }
 
-/// A schedule that holds the first read fault until the other side has returned or must wait. What it heard comes out of the
-/// last receiver.
+/// A schedule that holds the first read fault until the other side has returned or must wait. What it heard
+/// comes out of the last receiver.
 fn hold_the_first_read_fault() -> (Schedule, Receiver<()>, Sender<Other>, Receiver<Other>) {
     let (looked_up, go) = channel();
     let (progress, heard) = channel();
@@ -54,7 +55,8 @@ fn hold_the_first_read_fault() -> (Schedule, Receiver<()>, Sender<Other>, Receiv
     (schedule, go, progress, outcome)
 }
 
-/// Runs `other` while a load of page 0, which is a hole, is between look-up and installation. Returns what the fault heard first.
+/// Runs `other` while a load of page 0, which is a hole, is between look-up and installation. Returns what
+/// the fault heard first.
 fn in_the_window(
     variant: Variant,
     other: impl FnOnce(&File<'_>, &Oracle) + Send,
@@ -145,8 +147,8 @@ fn a_stale_zero_page_goes_with_the_next_invalidation() {
     });
 }
 
-/// A write fault that finds a zero page unmaps it before it allocates. Else a write(2) between the two finds the block,
-/// has nothing new to invalidate, and returns while the zero page is mapped.
+/// A write fault that finds a zero page unmaps it before it allocates. Else a write(2) between the two finds
+/// the block, has nothing new to invalidate, and returns while the zero page is mapped.
 #[test]
 fn a_write_fault_does_not_hide_its_block_from_write_2() {
     for variant in [Variant::Linux412, Variant::Rwsem, Variant::RangeLock] {

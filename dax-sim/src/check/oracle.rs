@@ -1,10 +1,11 @@
 //! Which versions a read may see.
 //!
-//! A word is a register: writes to it begin and end, and those that overlap may take effect in any order. So the oracle draws a
-//! version when a write *begins*, and calls a run of overlapping writes a busy period. When one closes, whatever was written
-//! before it began has been overwritten: the period's first version becomes the *floor*, and a read that begins later and sees
-//! less is stale. Between overlapping writes nothing is judged, so there are no false alarms; a version that was never drawn, or of
-//! another page, is always wrong.
+//! A word is a register: writes to it begin and end, and those that overlap may take effect in any order. So
+//! the oracle draws a version when a write *begins*, and calls a run of overlapping writes a busy period.
+//! When one closes, whatever was written before it began has been overwritten: the period's first version
+//! becomes the *floor*, and a read that begins later and sees less is stale. Between overlapping writes
+//! nothing is judged, so there are no false alarms; a version that was never drawn, or of another page, is
+//! always wrong.
 
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
@@ -85,7 +86,8 @@ pub struct Oracle {
 struct Page {
     /// The last version drawn.
     drawn: AtomicU32,
-    /// The last version drawn for zeros: what a zero counts as. 0, the version of a fresh page, if there was none.
+    /// The last version drawn for zeros: what a zero counts as. 0, the version of a fresh page, if there was
+    /// none.
     zeroed: AtomicU32,
     /// By register: nothing older may be seen by a read that begins now.
     floor: [AtomicU32; 2],

@@ -3,7 +3,8 @@
 /// Bytes in a page.
 const PAGE: usize = crate::pmem::BLOCK_SIZE as usize;
 
-/// The word that a write with this version leaves everywhere in this page. Never 0, which is what a hole holds.
+/// The word that a write with this version leaves everywhere in this page. Never 0, which is what a hole
+/// holds.
 pub fn word(page: u64, version: u32) -> u64 {
     (page + 1) << 32 | u64::from(version)
 }

@@ -1,12 +1,13 @@
 //! DAX entries and the entry lock.
 //!
-//! A file keeps one entry for each page that is, or was, mapped: what the block map answered when the page was mapped. The entry
-//! has a lock of its own, a bit in it: everything that installs, replaces or removes an answer holds it. Waiters sleep in a small
-//! table of wait queues, hashed by entry, as in Linux.
+//! A file keeps one entry for each page that is, or was, mapped: what the block map answered when the page
+//! was mapped. The entry has a lock of its own, a bit in it: everything that installs, replaces or removes an
+//! answer holds it. Waiters sleep in a small table of wait queues, hashed by entry, as in Linux.
 //!
-//! Follows `get_unlocked_mapping_entry`, `grab_mapping_entry` and `put_locked_mapping_entry` of Linux 4.12. Different: a word
-//! changes by atomic steps, so there is no tree_lock; whoever unlocks wakes all that sleep in the queue, so that no wake-up is to
-//! be handed on. Left out: 2 MiB entries, the TOWRITE tag (write-back takes what is dirty when it gets there).
+//! Follows `get_unlocked_mapping_entry`, `grab_mapping_entry` and `put_locked_mapping_entry` of Linux 4.12.
+//! Different: a word changes by atomic steps, so there is no tree_lock; whoever unlocks wakes all that sleep
+//! in the queue, so that no wake-up is to be handed on. Left out: 2 MiB entries, the TOWRITE tag (write-back
+//! takes what is dirty when it gets there).
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 
@@ -176,7 +177,8 @@ fn sleep_until_unlocked(slot: &AtomicU64, page: u64, schedule: &Schedule) {
     schedule.pass(SchedulePoint::EntryContended, page);
     let queue = queue(slot);
     let mut held = queue.mutex.lock();
-    // Announced first, looked second; the waker does it the other way round, so one of the two sees the other.
+    // Announced first, looked second; the waker does it the other way round, so one of the two sees the
+    // other.
     queue.sleepers.fetch_add(1, SeqCst);
     while slot.load(SeqCst) & LOCKED != 0 {
         queue.unlocked.wait(&mut held);

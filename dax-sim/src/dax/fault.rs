@@ -11,17 +11,20 @@ use crate::variant::FaultOrder;
 
 /// Maps `page` of the file in `vma`, for loads or, if `write`, for stores.
 ///
-/// The two orders of [`FaultOrder`] are all that Linux changed between 4.11 and 4.12 to answer the mail. In the first the
-/// answer of `iomap_begin` may be out of date by the time the entry is locked; in the second the entry lock keeps out the
-/// invalidation that follows every allocation. Left out: 2 MiB faults, copy-on-write, MAP_SYNC's second half.
+/// The two orders of [`FaultOrder`] are all that Linux changed between 4.11 and 4.12 to answer the mail. In
+/// the first the answer of `iomap_begin` may be out of date by the time the entry is locked; in the second
+/// the entry lock keeps out the invalidation that follows every allocation. Left out: 2 MiB faults,
+/// copy-on-write, MAP_SYNC's second half.
 ///
-/// One step is taken earlier than in Linux 4.12: a write fault that finds a zero page unmaps it *before* it looks up, and so
-/// allocates, and not after. Else a write(2) that comes in between finds the block, has nothing new to invalidate, and returns
-/// while the zero page is mapped still: a third, passing race, which the mail does not mention.
+/// One step is taken earlier than in Linux 4.12: a write fault that finds a zero page unmaps it *before* it
+/// looks up, and so allocates, and not after. Else a write(2) that comes in between finds the block, has
+/// nothing new to invalidate, and returns while the zero page is mapped still: a third, passing race, which
+/// the mail does not mention.
 ///
 /// # Errors
 ///
-/// [`FsError::BusError`] past the end of the file, [`FsError::NoSpace`] if a store needs a block and none is free.
+/// [`FsError::BusError`] past the end of the file, [`FsError::NoSpace`] if a store needs a block and none is
+/// free.
 pub(crate) fn dax_iomap_pte_fault(
     fs: &FileSystem<'_>,
     inode: &Inode,
@@ -68,8 +71,9 @@ pub(crate) fn dax_iomap_pte_fault(
 
 /// Records the answer in the locked entry.
 ///
-/// A zero page that gives way to a block is unmapped everywhere *before* the entry is swapped. A block's entry is left alone,
-/// but for the dirty tag, which only write-back clears; the block cannot have changed, for truncate and punch delete the entry.
+/// A zero page that gives way to a block is unmapped everywhere *before* the entry is swapped. A block's
+/// entry is left alone, but for the dirty tag, which only write-back clears; the block cannot have changed,
+/// for truncate and punch delete the entry.
 fn dax_insert_mapping_entry(inode: &Inode, page: u64, entry: &mut LockedEntry<'_>, answer: DaxEntry) {
     match (entry.get(), answer) {
         (DaxEntry::ZeroPage, DaxEntry::Block { .. }) => {
@@ -91,8 +95,8 @@ fn unmap_zero_page(inode: &Inode, page: u64, entry: &mut LockedEntry<'_>) {
 
 /// Maps the zero page.
 ///
-/// From 4.12 on a block's entry would stay as it is; but then none can be found there. Up to 4.11 the hole page took the place
-/// of whatever entry it found, its dirty tag included: the second race of the mail.
+/// From 4.12 on a block's entry would stay as it is; but then none can be found there. Up to 4.11 the hole
+/// page took the place of whatever entry it found, its dirty tag included: the second race of the mail.
 fn dax_load_hole(fs: &FileSystem<'_>, inode: &Inode, vma: &Vma, page: u64, entry: &mut LockedEntry<'_>) {
     if fs.rules.hole_replaces_any_entry {
         entry.set(DaxEntry::ZeroPage);

@@ -5,13 +5,15 @@ use crate::fs::{FileSystem, Inode};
 
 /// Forgets what is known of the pages `first..=last`, so that the next access faults and looks up again.
 ///
-/// Waits for locked entries (`__dax_invalidate_mapping_entry` in its synchronous form). A dirty entry stays: it can only be the answer
-/// of a write fault that came after the allocation, and so is right. A page without an entry is not mapped.
+/// Waits for locked entries (`__dax_invalidate_mapping_entry` in its synchronous form). A dirty entry stays:
+/// it can only be the answer of a write fault that came after the allocation, and so is right. A page without
+/// an entry is not mapped.
 ///
-/// Linux 4.12 deletes the entries, *then* unmaps the whole range once; unmapping first would not do, because a page could be
-/// mapped again before its entry is deleted, and nobody would notice (cd656375f946). Between the two a store in one address space can
-/// fault and be done while another still maps the zero page. Here the entries stay locked until the range is unmapped, which
-/// closes both gaps; nobody who holds one entry's lock waits for another's, but those who invalidate, and they go upwards.
+/// Linux 4.12 deletes the entries, *then* unmaps the whole range once; unmapping first would not do, because
+/// a page could be mapped again before its entry is deleted, and nobody would notice (cd656375f946). Between
+/// the two a store in one address space can fault and be done while another still maps the zero page. Here
+/// the entries stay locked until the range is unmapped, which closes both gaps; nobody who holds one entry's
+/// lock waits for another's, but those who invalidate, and they go upwards.
 pub(crate) fn invalidate_inode_pages2_range(fs: &FileSystem<'_>, inode: &Inode, first: u64, last: u64) {
     let entries = inode.entries.present(first, last);
     let locked = entries.filter_map(|(page, _)| inode.entries.lock_existing(page, &fs.schedule));

@@ -29,12 +29,14 @@ pub(crate) fn dax_iomap_read(
     Ok(())
 }
 
-/// Writes `bytes` at `position`; returns how many were written (`dax_iomap_rw`, and `dax_iomap_actor` in the loop).
+/// Writes `bytes` at `position`; returns how many were written (`dax_iomap_rw`, and `dax_iomap_actor` in the
+/// loop).
 ///
-/// The caller holds i_rwsem exclusively over the bytes. New blocks come zeroed; what maps their pages is invalidated *before* the
-/// copy, and the copy itself holds nothing but i_rwsem, for it may have to fault. Under option 2 of the mail i_mmap_sem is held over
-/// {look up, allocate, invalidate}: exclusively where a block is missing, shared where all are there. Which of the two holds
-/// can be told in advance: a written block goes only under i_rwsem.
+/// The caller holds i_rwsem exclusively over the bytes. New blocks come zeroed; what maps their pages is
+/// invalidated *before* the copy, and the copy itself holds nothing but i_rwsem, for it may have to fault.
+/// Under option 2 of the mail i_mmap_sem is held over {look up, allocate, invalidate}: exclusively where a
+/// block is missing, shared where all are there. Which of the two holds can be told in advance: a written
+/// block goes only under i_rwsem.
 ///
 /// # Errors
 ///

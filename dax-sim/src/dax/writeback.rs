@@ -7,8 +7,8 @@ use crate::pmem::BLOCK_SIZE;
 
 /// Makes durable what was stored to the pages `first..=last` before the call.
 ///
-/// Left out: the TOWRITE tag, which in Linux keeps a writer that is faster than the write-back from keeping it busy; here each
-/// page is visited once in any case.
+/// Left out: the TOWRITE tag, which in Linux keeps a writer that is faster than the write-back from keeping
+/// it busy; here each page is visited once in any case.
 pub(crate) fn dax_writeback_mapping_range(
     fs: &FileSystem<'_>,
     inode: &Inode,
@@ -23,8 +23,8 @@ pub(crate) fn dax_writeback_mapping_range(
     fs.device.fence().map_err(|e| FsError::Device(e.kind()))
 }
 
-/// Under the entry lock: write-protect every mapping, then flush, then clear the dirty tag. No store can slip in after the flush,
-/// since the next one faults, and its fault waits for the entry.
+/// Under the entry lock: write-protect every mapping, then flush, then clear the dirty tag. No store can slip
+/// in after the flush, since the next one faults, and its fault waits for the entry.
 fn dax_writeback_one(fs: &FileSystem<'_>, inode: &Inode, page: u64) {
     let Some(mut entry) = inode.entries.lock_existing(page, &fs.schedule) else { return };
     if let DaxEntry::Block { block, dirty: true } = entry.get() {

@@ -1,8 +1,8 @@
 //! Which blocks of the device are free.
 //!
-//! The device is cut into regions, each with a lock of its own, as ext4 has block groups; a thread starts in its own region and
-//! goes on to others only when that is empty. A block that was freed goes back to its own region and is the first to be given
-//! out again, which shows a use after free soonest.
+//! The device is cut into regions, each with a lock of its own, as ext4 has block groups; a thread starts in
+//! its own region and goes on to others only when that is empty. A block that was freed goes back to its own
+//! region and is the first to be given out again, which shows a use after free soonest.
 
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
@@ -34,7 +34,8 @@ impl BlockAllocator {
         Self { regions: (0..regions).map(free).collect(), blocks_of_a_region }
     }
 
-    /// Takes a free block and zeroes it, so that what it held before is never seen; `None` if no block is free.
+    /// Takes a free block and zeroes it, so that what it held before is never seen; `None` if no block is
+    /// free.
     pub(crate) fn allocate_zeroed(&self, device: &Device) -> Option<u64> {
         let block = self.allocate()?;
         device.zero(block * BLOCK_SIZE, BLOCK_SIZE);

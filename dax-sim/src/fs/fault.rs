@@ -9,9 +9,10 @@ use crate::variant::FaultOrder;
 
 /// Handles a fault at `page` of the file, in `vma` (`ext4_dax_fault`).
 ///
-/// i_mmap_sem is held shared; exclusively for a write fault under option 2 of the mail. From 4.12 on a write fault starts its
-/// transaction here, before the entry lock; up to 4.11 `iomap_begin` does when it allocates. Left out: freeze protection, update
-/// of times, the retry after ENOSPC (which waits for a commit to free blocks; here blocks are free at once).
+/// i_mmap_sem is held shared; exclusively for a write fault under option 2 of the mail. From 4.12 on a write
+/// fault starts its transaction here, before the entry lock; up to 4.11 `iomap_begin` does when it allocates.
+/// Left out: freeze protection, update of times, the retry after ENOSPC (which waits for a commit to free
+/// blocks; here blocks are free at once).
 pub(crate) fn ext4_dax_fault(
     fs: &FileSystem<'_>,
     inode: &Inode,

@@ -12,12 +12,12 @@ use crate::pmem::BLOCK_SIZE;
 use crate::schedule::{Schedule, SchedulePoint};
 use crate::variant::Rules;
 
-/// A file, as the kernel has it. Lock order, outermost first: i_rwsem, i_mmap_sem, journal handle, entry lock, i_data_sem,
-/// i_mmap, page table.
+/// A file, as the kernel has it. Lock order, outermost first: i_rwsem, i_mmap_sem, journal handle, entry
+/// lock, i_data_sem, i_mmap, page table.
 #[derive(Debug)]
 pub(crate) struct Inode {
-    /// Raised and lowered with i_rwsem held exclusively from the smaller of the two sizes to the end of the domain; read
-    /// without a lock.
+    /// Raised and lowered with i_rwsem held exclusively from the smaller of the two sizes to the end of the
+    /// domain; read without a lock.
     i_size: CachePadded<AtomicU64>,
     pub(crate) i_rwsem: CachePadded<Sem>,
     pub(crate) i_mmap_sem: CachePadded<Sem>,
@@ -58,14 +58,16 @@ impl Inode {
         self.i_size.fetch_max(size, SeqCst);
     }
 
-    /// Takes i_rwsem exclusively for a write of the bytes `start..end`: over these alone inside the file, and from the old end
-    /// of the file on, if that comes first, to the end of the domain where the write makes the file larger.
+    /// Takes i_rwsem exclusively for a write of the bytes `start..end`: over these alone inside the file, and
+    /// from the old end of the file on, if that comes first, to the end of the domain where the write makes
+    /// the file larger.
     pub(crate) fn lock_for_write(&self, start: u64, end: u64, schedule: &Schedule) -> SemGuard<'_> {
         loop {
             let size = self.size();
             let (first, last) = if end > size { (start.min(size), u64::MAX) } else { (start, end - 1) };
             let guard = self.i_rwsem.write(first..=last, schedule);
-            // The size may have changed before the lock was held. Every change that matters conflicts with what is held now.
+            // The size may have changed before the lock was held. Every change that matters conflicts with
+            // what is held now.
             let size = self.size();
             if end <= size || (last == u64::MAX && first <= size) {
                 return guard;

@@ -1,6 +1,8 @@
-//! `iomap_begin` and `iomap_end`: where a range of a file is on the device, allocating it if it is to be written.
+//! `iomap_begin` and `iomap_end`: where a range of a file is on the device, allocating it if it is to be
+//! written.
 //!
-//! Follows `ext4_iomap_begin` and `ext4_iomap_end` of Linux 4.12. Left out: delayed allocation, inline data, orphans.
+//! Follows `ext4_iomap_begin` and `ext4_iomap_end` of Linux 4.12. Left out: delayed allocation, inline data,
+//! orphans.
 
 use super::extent::ExtentWriter;
 use super::{Extent, FileSystem, Handle, Inode};
@@ -21,7 +23,8 @@ pub(crate) enum IomapType {
     },
 }
 
-/// An answer of the block map: all pages of it are of one kind, and adjacent on the device if they are mapped.
+/// An answer of the block map: all pages of it are of one kind, and adjacent on the device if they are
+/// mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Iomap {
     pub(crate) first_page: u64,
@@ -49,8 +52,9 @@ impl Iomap {
 
 /// Answers for as many of the pages `first..=last` as are of one kind, from `first` on.
 ///
-/// An allocation joins `handle` if the caller has one open, and else opens one of its own that is stopped before the return,
-/// as ext4 does since 4.10. It holds i_data_sem while it looks again, zeroes (EXT4_GET_BLOCKS_ZERO) and publishes.
+/// An allocation joins `handle` if the caller has one open, and else opens one of its own that is stopped
+/// before the return, as ext4 does since 4.10. It holds i_data_sem while it looks again, zeroes
+/// (EXT4_GET_BLOCKS_ZERO) and publishes.
 ///
 /// # Errors
 ///
@@ -90,8 +94,8 @@ pub(crate) fn iomap_begin(
     Ok(Iomap { first_page: first, pages, kind: IomapType::Mapped { block: start }, new: true })
 }
 
-/// The write of the bytes up to `end` is done: the file reaches at least so far. The caller holds i_rwsem exclusively from the
-/// old size on, or `end` is not past it.
+/// The write of the bytes up to `end` is done: the file reaches at least so far. The caller holds i_rwsem
+/// exclusively from the old size on, or `end` is not past it.
 pub(crate) fn iomap_end(fs: &FileSystem<'_>, inode: &Inode, end: u64) {
     if end > inode.size() {
         let _handle = fs.journal.start();

@@ -1,8 +1,10 @@
-//! The journal, as far as locking knows it: handles, and a commit that stops new handles and waits for the open ones.
+//! The journal, as far as locking knows it: handles, and a commit that stops new handles and waits for the
+//! open ones.
 //!
-//! After jbd2: a change of metadata runs under a handle; a commit first bars new handles, then waits until the open ones have
-//! stopped. That wait is what puts the start of a transaction into the lock order. Left out: the log itself, credits and the
-//! limit of space, nested handles (a function that may find a handle open is given it).
+//! After jbd2: a change of metadata runs under a handle; a commit first bars new handles, then waits until
+//! the open ones have stopped. That wait is what puts the start of a transaction into the lock order. Left
+//! out: the log itself, credits and the limit of space, nested handles (a function that may find a handle
+//! open is given it).
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
@@ -15,8 +17,8 @@ const SHARDS: usize = 64;
 
 /// The journal of a file system.
 ///
-/// Open handles are counted by thread, so starting and stopping one writes no cache line that another thread's handle
-/// writes.
+/// Open handles are counted by thread, so starting and stopping one writes no cache line that another
+/// thread's handle writes.
 #[derive(Debug)]
 pub(crate) struct Journal {
     open: Box<[CachePadded<AtomicU64>]>,
@@ -49,7 +51,8 @@ impl Journal {
     pub(crate) fn start(&self) -> Handle<'_> {
         let shard = per_thread::index() % SHARDS;
         loop {
-            // Announced first, looked second; the committer does it the other way round, so one of the two sees the other.
+            // Announced first, looked second; the committer does it the other way round, so one of the two
+            // sees the other.
             self.open[shard].fetch_add(1, SeqCst);
             if !self.committing.load(SeqCst) {
                 return Handle { journal: self, shard };
@@ -62,8 +65,8 @@ impl Journal {
         }
     }
 
-    /// Commits: bars new handles, waits until the open ones have stopped, and returns the number of the commit
-    /// (`jbd2_journal_commit_transaction`). The caller must not have a handle open.
+    /// Commits: bars new handles, waits until the open ones have stopped, and returns the number of the
+    /// commit (`jbd2_journal_commit_transaction`). The caller must not have a handle open.
     pub(crate) fn commit(&self) -> u64 {
         let mut commits = self.commits.lock();
         while self.committing.load(SeqCst) {

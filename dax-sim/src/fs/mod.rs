@@ -1,7 +1,8 @@
 //! A file system in the shape of ext4 on persistent memory: extents, blocks, a journal, inodes.
 //!
-//! Data lies in the blocks of a [`Device`]; metadata lies in memory. One [`FileSystem`] serialises faults and I/O in one
-//! [`Variant`]'s way. What the paths of `dax` ask of a file system is here, under the names of Linux.
+//! Data lies in the blocks of a [`Device`]; metadata lies in memory. One [`FileSystem`] serialises faults and
+//! I/O in one [`Variant`]'s way. What the paths of `dax` ask of a file system is here, under the names of
+//! Linux.
 
 mod alloc;
 mod extent;
@@ -47,8 +48,8 @@ pub struct FileSystem<'d> {
 }
 
 impl<'d> FileSystem<'d> {
-    /// Makes an empty file system; all blocks of the device are free. What the device held is not looked at, and a block is
-    /// zeroed when it is allocated.
+    /// Makes an empty file system; all blocks of the device are free. What the device held is not looked at,
+    /// and a block is zeroed when it is allocated.
     pub fn format(device: &'d Device, variant: Variant) -> Self {
         Self {
             device,
@@ -68,7 +69,8 @@ impl<'d> FileSystem<'d> {
         self
     }
 
-    /// Lets each read(2) and write(2) sleep that long while it holds i_rwsem, as it would while a device works.
+    /// Lets each read(2) and write(2) sleep that long while it holds i_rwsem, as it would while a device
+    /// works.
     #[must_use]
     pub fn with_media(mut self, media: Duration) -> Self {
         self.media = media;

@@ -1,7 +1,7 @@
 //! i_rwsem and i_mmap_sem: a whole-file rwsem, a range lock, or nothing.
 //!
-//! A lock that is free is taken without looking at the clock. Only a thread that must wait measures how long, and adds it to a
-//! sum of its own, which [`waited`] hands out.
+//! A lock that is free is taken without looking at the clock. Only a thread that must wait measures how long,
+//! and adds it to a sum of its own, which [`waited`] hands out.
 
 use std::cell::Cell;
 use std::fmt;

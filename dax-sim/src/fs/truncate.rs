@@ -1,8 +1,9 @@
 //! truncate, punch hole and preallocation: what takes blocks from a file, or promises it some.
 //!
-//! Follows `ext4_setattr`/`ext4_truncate` and `ext4_punch_hole` of Linux 4.12: i_rwsem exclusive, i_mmap_sem exclusive, unmap,
-//! delete the entries, unmap again, then journal handle and i_data_sem around the extents; the blocks are freed last, when
-//! nothing maps them. Left out: waiting for direct I/O, and breaking the layouts of pinned pages (4.19).
+//! Follows `ext4_setattr`/`ext4_truncate` and `ext4_punch_hole` of Linux 4.12: i_rwsem exclusive, i_mmap_sem
+//! exclusive, unmap, delete the entries, unmap again, then journal handle and i_data_sem around the extents;
+//! the blocks are freed last, when nothing maps them. Left out: waiting for direct I/O, and breaking the
+//! layouts of pinned pages (4.19).
 
 use std::ops::RangeInclusive;
 
@@ -36,7 +37,8 @@ pub(crate) fn ext4_truncate(fs: &FileSystem<'_>, inode: &Inode, size: u64) {
     remove_pages(fs, inode, size.div_ceil(BLOCK_SIZE)..=u64::MAX);
 }
 
-/// Makes the bytes of `offset..end` read as zeros, and frees the blocks that lie wholly inside. The size stays.
+/// Makes the bytes of `offset..end` read as zeros, and frees the blocks that lie wholly inside. The size
+/// stays.
 pub(crate) fn ext4_punch_hole(fs: &FileSystem<'_>, inode: &Inode, offset: u64, end: u64) {
     let _i_rwsem = inode.i_rwsem.write(offset..=end - 1, &fs.schedule);
     let _i_mmap_sem = inode.i_mmap_sem.write(pages_around(offset, end), &fs.schedule);
@@ -53,7 +55,8 @@ pub(crate) fn ext4_punch_hole(fs: &FileSystem<'_>, inode: &Inode, offset: u64, e
     }
 }
 
-/// Reserves unwritten blocks for the holes of `offset..end`, and raises the size to `end` (fallocate's mode 0).
+/// Reserves unwritten blocks for the holes of `offset..end`, and raises the size to `end` (fallocate's mode
+/// 0).
 pub(crate) fn ext4_fallocate(
     fs: &FileSystem<'_>,
     inode: &Inode,
@@ -72,7 +75,8 @@ pub(crate) fn ext4_fallocate(
                     reserved.push((page, block));
                 }
                 None => {
-                    // All or nothing: what was reserved is still unwritten, for a write needs i_data_sem to change that.
+                    // All or nothing: what was reserved is still unwritten, for a write needs i_data_sem to
+                    // change that.
                     for &(page, _) in &reserved {
                         map.publish(page, Extent::Hole);
                     }
@@ -92,8 +96,9 @@ pub(crate) fn ext4_fallocate(
     Ok(())
 }
 
-/// Zeroes the bytes from `from` to the end of its page, or to `to` if that comes first, where the page has a written block
-/// (`ext4_block_zero_page_range`). A store through a mapping may have left bytes there, past the end of the file.
+/// Zeroes the bytes from `from` to the end of its page, or to `to` if that comes first, where the page has a
+/// written block (`ext4_block_zero_page_range`). A store through a mapping may have left bytes there, past
+/// the end of the file.
 pub(crate) fn zero_partial_page(fs: &FileSystem<'_>, inode: &Inode, from: u64, to: u64) {
     let end = to.min((from / BLOCK_SIZE + 1) * BLOCK_SIZE);
     if let (true, Extent::Written(block)) = (from < end, inode.extents.look_up(from / BLOCK_SIZE)) {

@@ -1,16 +1,19 @@
 //! TLB shootdown as a grace period.
 //!
-//! A CPU that has read a translation goes on using it until it is told not to: the kernel sends it an interrupt and waits. Here
-//! an access is bracketed by [`enter`], and whoever has cleared or write-protected a translation calls [`synchronize`], which
-//! waits for the accesses that might have read the old one. After that the block may be freed, or taken to be clean.
+//! A CPU that has read a translation goes on using it until it is told not to: the kernel sends it an
+//! interrupt and waits. Here an access is bracketed by [`enter`], and whoever has cleared or write-protected
+//! a translation calls [`synchronize`], which waits for the accesses that might have read the old one. After
+//! that the block may be freed, or taken to be clean.
 //!
-//! Each thread announces its accesses in a word of its own: odd while it is in one. So an access writes no cache line that
-//! another thread's access writes. The order that makes it right: an access makes its word odd, then reads the translation;
-//! a shootdown changes the translation, then reads the words. All four are sequentially consistent, so either the access
-//! sees the change, or the shootdown sees the access and waits for that word to change. Later accesses see the change.
+//! Each thread announces its accesses in a word of its own: odd while it is in one. So an access writes no
+//! cache line that another thread's access writes. The order that makes it right: an access makes its word
+//! odd, then reads the translation; a shootdown changes the translation, then reads the words. All four are
+//! sequentially consistent, so either the access sees the change, or the shootdown sees the access and waits
+//! for that word to change. Later accesses see the change.
 //!
-//! An access never waits for anything while it is announced, so the wait is short; and the words are those of all threads of
-//! the process, whichever file system they work on, so a shootdown may wait for an access that does not concern it.
+//! An access never waits for anything while it is announced, so the wait is short; and the words are those of
+//! all threads of the process, whichever file system they work on, so a shootdown may wait for an access that
+//! does not concern it.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -30,7 +33,8 @@ pub(crate) fn enter() -> Access {
     Access { _not_send: PhantomData }
 }
 
-/// Waits until every access that was under way when this was called has ended. The calling thread must not be in one.
+/// Waits until every access that was under way when this was called has ended. The calling thread must not be
+/// in one.
 pub(crate) fn synchronize() {
     debug_assert_eq!(THREAD.with(|thread| thread.depth.get()), 0, "an access cannot wait for itself");
     for word in THREADS.read().iter() {

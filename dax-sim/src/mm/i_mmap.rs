@@ -42,14 +42,16 @@ impl IMmap {
         self.vmas.write().retain(|other| !Arc::ptr_eq(other, vma));
     }
 
-    /// Removes every translation of the pages `first..=last`, and waits until no access uses one (`unmap_mapping_range`).
+    /// Removes every translation of the pages `first..=last`, and waits until no access uses one
+    /// (`unmap_mapping_range`).
     ///
     /// It waits even if it found none: somebody else may have just removed them, and be waiting still.
     pub(crate) fn unmap(&self, first: u64, last: u64) {
         self.walk(|vma| vma.pages.clear(first, last));
     }
 
-    /// Write-protects every translation of `page`, and waits until no store uses a writable one (`page_mkclean`).
+    /// Write-protects every translation of `page`, and waits until no store uses a writable one
+    /// (`page_mkclean`).
     pub(crate) fn make_clean(&self, page: u64) {
         self.walk(|vma| vma.pages.write_protect(page));
     }

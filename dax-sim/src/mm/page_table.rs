@@ -72,7 +72,8 @@ impl PageTable {
         Pte(self.0.load(page))
     }
 
-    /// Installs `pte` if nothing is there (`vm_insert_mixed`); what is there stays, as somebody else's answer to the same fault.
+    /// Installs `pte` if nothing is there (`vm_insert_mixed`); what is there stays, as somebody else's answer
+    /// to the same fault.
     pub(crate) fn insert(&self, page: u64, pte: Pte) {
         let _ = self.0.slot_or_insert(page).compare_exchange(0, pte.0, SeqCst, SeqCst);
     }

@@ -66,15 +66,16 @@ pub(super) fn detect(file: &File, memfd: bool) -> Backing {
     }
 }
 
-/// Must be asked with MAP_SHARED_VALIDATE: with plain MAP_SHARED some file systems ignore the flag and succeed.
+/// Must be asked with MAP_SHARED_VALIDATE: with plain MAP_SHARED some file systems ignore the flag and
+/// succeed.
 fn map_sync_works(file: &File) -> bool {
     let flags = MapFlags::SHARED_VALIDATE | MapFlags::SYNC;
     let len = super::BLOCK_SIZE as usize;
     // SAFETY: a fresh mapping at an address that the kernel picks overlaps nothing.
     match unsafe { rustix::mm::mmap(ptr::null_mut(), len, ProtFlags::READ, flags, file, 0) } {
         Ok(probe) => {
-            // SAFETY: exactly the mapping just made, which nothing refers to. Failing to unmap it would cost a page of
-            // address space, and is no reason to fail.
+            // SAFETY: exactly the mapping just made, which nothing refers to. Failing to unmap it would cost
+            // a page of address space, and is no reason to fail.
             let _ = unsafe { rustix::mm::munmap(probe, len) };
             true
         }

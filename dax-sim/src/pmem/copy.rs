@@ -1,13 +1,15 @@
 //! The one routine through which the bytes of the device are touched.
 //!
-//! User threads store to pages that others read, so a plain Rust copy would be a data race, and with it undefined behaviour.
-//! On x86-64 the copy is inline assembly, which the language's memory model does not look into: the hardware's model holds,
-//! as it does for the kernel's own copy routines. Elsewhere, under Miri, and wherever `--cfg dax_sim_atomic_copy` is given (for
-//! ThreadSanitizer, which cannot see into assembly either and would report what is ordered around it), it is relaxed atomics: by
-//! words where the device's side is aligned, by bytes at the ends.
+//! User threads store to pages that others read, so a plain Rust copy would be a data race, and with it
+//! undefined behaviour. On x86-64 the copy is inline assembly, which the language's memory model does not
+//! look into: the hardware's model holds, as it does for the kernel's own copy routines. Elsewhere, under
+//! Miri, and wherever `--cfg dax_sim_atomic_copy` is given (for ThreadSanitizer, which cannot see into
+//! assembly either and would report what is ordered around it), it is relaxed atomics: by words where the
+//! device's side is aligned, by bytes at the ends.
 //!
-//! Either way a copy that starts at an aligned word of the device moves whole words: a load of a word, beside a copy over it, sees
-//! it before or after, never half. The string instructions move 4 KiB in less than half the time of the atomic words.
+//! Either way a copy that starts at an aligned word of the device moves whole words: a load of a word, beside
+//! a copy over it, sees it before or after, never half. The string instructions move 4 KiB in less than half
+//! the time of the atomic words.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -66,7 +68,8 @@ pub(super) unsafe fn store_u64(word: *mut u64, value: u64) {
     unsafe { AtomicU64::from_ptr(word) }.store(value, Ordering::Release);
 }
 
-/// Writes cache lines back to memory. `clflush` also drops them, which CLWB would not, but every x86-64 has it.
+/// Writes cache lines back to memory. `clflush` also drops them, which CLWB would not, but every x86-64 has
+/// it.
 ///
 /// # Safety
 ///
@@ -106,19 +109,21 @@ mod string_instructions {
     use std::arch::asm;
 
     pub(super) unsafe fn copy_out(target: &mut [u8], source: *const u8) {
-        // SAFETY: both ranges are valid for the length of `target`, one by the caller's promise, one as a slice.
+        // SAFETY: both ranges are valid for the length of `target`, one by the caller's promise, one as a
+        // slice.
         unsafe { copy(target.as_mut_ptr(), source, target.len(), source) }
     }
 
     pub(super) unsafe fn copy_in(target: *mut u8, source: &[u8]) {
-        // SAFETY: both ranges are valid for the length of `source`, one by the caller's promise, one as a slice.
+        // SAFETY: both ranges are valid for the length of `source`, one by the caller's promise, one as a
+        // slice.
         unsafe { copy(target, source.as_ptr(), source.len(), target) }
     }
 
     pub(super) unsafe fn zero(target: *mut u8, len: usize) {
         let words = if target.addr().is_multiple_of(8) { len / 8 } else { 0 };
-        // SAFETY: the instructions write 8 * words + (len - 8 * words) bytes from `target` on, which the caller promises to
-        // be writable.
+        // SAFETY: the instructions write 8 * words + (len - 8 * words) bytes from `target` on, which the
+        // caller promises to be writable.
         unsafe {
             asm!(
                 "rep stosq",
@@ -136,8 +141,8 @@ mod string_instructions {
     /// By words as long as the device's side is aligned, then by bytes.
     unsafe fn copy(target: *mut u8, source: *const u8, len: usize, device: *const u8) {
         let words = if device.addr().is_multiple_of(8) { len / 8 } else { 0 };
-        // SAFETY: the instructions read 8 * words + (len - 8 * words) bytes from `source` on and write them to `target`; the
-        // caller promises both.
+        // SAFETY: the instructions read 8 * words + (len - 8 * words) bytes from `source` on and write them
+        // to `target`; the caller promises both.
         unsafe {
             asm!(
                 "rep movsq",

@@ -222,7 +222,8 @@ fn check_contents(path: &Path, len: u64, options: &DeviceOptions) -> Result<(), 
     }
 }
 
-/// Before anything is changed. What is free now may be gone in a moment, so the reservation has the last word.
+/// Before anything is changed. What is free now may be gone in a moment, so the reservation has the last
+/// word.
 fn check_space(path: &Path, on: &File, size: u64) -> Result<(), DeviceError> {
     match free_space(on) {
         Some(free) if size > free => Err(DeviceError::NoSpace { place: folder_of(path), size, free }),
@@ -230,7 +231,8 @@ fn check_space(path: &Path, on: &File, size: u64) -> Result<(), DeviceError> {
     }
 }
 
-/// Bytes free for an ordinary user; `None` where the file system does not say (a tmpfs without a limit says 0 of 0).
+/// Bytes free for an ordinary user; `None` where the file system does not say (a tmpfs without a limit says 0
+/// of 0).
 fn free_space(on: &File) -> Option<u64> {
     let fs = rustix::fs::fstatvfs(on).ok()?;
     (fs.f_blocks > 0).then(|| fs.f_bavail.saturating_mul(fs.f_frsize))

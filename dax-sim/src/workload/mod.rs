@@ -17,7 +17,8 @@ use crate::variant::Variant;
 /// What the threads do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Workload {
-    /// Each thread overwrites random pages of its own part of one file, 4 KiB at a time (FxMark's DWOM without shared pages).
+    /// Each thread overwrites random pages of its own part of one file, 4 KiB at a time (FxMark's DWOM
+    /// without shared pages).
     WriteDisjoint,
     /// All threads overwrite random pages of one file, 4 KiB at a time.
     WriteShared,
@@ -67,7 +68,8 @@ pub struct Point {
     pub variant: Variant,
     /// How many threads; at least 1.
     pub threads: usize,
-    /// How long the simulated device sleeps per read(2) and write(2), inside the section that i_rwsem protects.
+    /// How long the simulated device sleeps per read(2) and write(2), inside the section that i_rwsem
+    /// protects.
     pub media: Duration,
 }
 
@@ -122,7 +124,8 @@ pub fn min_device_size(threads: usize) -> u64 {
 
 /// Runs one point for about `duration` on a freshly formatted device.
 ///
-/// In [`Workload::FaultVsWrite`] with more than one thread the schedule points linger (`fault_vs_write`), in every variant alike.
+/// In [`Workload::FaultVsWrite`] with more than one thread the schedule points linger (`fault_vs_write`), in
+/// every variant alike.
 ///
 /// # Errors
 ///

@@ -15,8 +15,8 @@ use crate::fs;
 
 /// Runs `body` in so many threads at once, each with its index, until about `duration` has passed.
 ///
-/// The body is called again and again, and told to do a few operations each time; the threads look at one flag that nobody
-/// writes meanwhile, so no operation pays for a clock.
+/// The body is called again and again, and told to do a few operations each time; the threads look at one
+/// flag that nobody writes meanwhile, so no operation pays for a clock.
 pub(super) fn run<S>(
     threads: usize,
     duration: Duration,
