@@ -1,9 +1,50 @@
-//! The simulator.
-#![allow(missing_docs, missing_debug_implementations)] // lifted when the rooms are furnished
+//! A file system on persistent memory, in user space, in which page faults race with block allocation as they
+//! did in Linux.
+//!
+//! In April 2017 Jan Kara showed that a DAX page fault could be overtaken by write(2), and leave a page of
+//! zeros mapped over data. He named two cures: look the block up under the lock of the page's entry, which
+//! Linux 4.12 did; or hold a semaphore over faults and writes, which "would scale rather poorly but if we
+//! later replaced it with a range lock ... it won't be as bad". Here both are built, and some others
+//! ([`variant::Variant`]), so that they can be compared on real bytes in a real file.
+//!
+//! ```
+//! use dax_sim::fs::FileSystem;
+//! use dax_sim::pmem::{Device, DeviceOptions};
+//! use dax_sim::variant::Variant;
+//!
+//! let device = Device::open(&DeviceOptions { path: None, size: 4 << 20, overwrite: false })?;
+//! let fs = FileSystem::format(&device, Variant::RangeLock);
+//! let file = fs.create();
+//! file.truncate(8192)?;
+//! let mapping = file.mmap(0..8192);
+//! assert_eq!(mapping.load_u64(4096)?, 0); // a hole: the zero page is mapped
+//! file.write_at(&[1; 8], 4096)?; // allocates a block, and invalidates what is mapped
+//! assert_eq!(mapping.load_u64(4096)?, 0x0101_0101_0101_0101);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! From the ground up: [`pmem`] is the device, [`fs`] the file system, [`mod@file`] what a user calls, [`check`]
+//! what every read must see, [`schedule`] the steps at which threads can be ordered, [`workload`] what is
+//! run. `mm` (page tables and shootdowns) and `dax` (the paths of Linux' `fs/dax.c`) lie between them.
 
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "dax-sim is for Linux: it maps files, reserves their blocks and asks for MAP_SYNC as Linux does"
+);
+
+pub mod check;
 pub mod cli;
 mod compare;
+pub mod error;
+pub mod file;
+pub mod fs;
 pub mod pmem;
 mod report;
+pub mod schedule;
 pub mod variant;
 pub mod workload;
+
+mod dax;
+mod mm;
+mod per_thread;
+mod radix;

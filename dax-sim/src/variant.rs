@@ -1,4 +1,8 @@
 //! How faults and I/O are serialised: one value for each answer to the mail.
+//!
+//! Jan Kara's mail of 25 April 2017 shows that a page fault, which looks up a block and installs the answer,
+//! can be overtaken by write(2), which allocates the block and invalidates what is mapped. Each [`Variant`]
+//! is one way to deal with that, and its [`Rules`] are all that the paths in `fs` and `dax` ask of it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,10 +10,18 @@ use std::str::FromStr;
 /// One answer to "faults race with block allocation".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Variant {
+    /// Linux 4.10 and 4.11: a fault looks up, then locks the entry; a hole's zero page replaces whatever
+    /// entry it finds. Both races of the mail happen.
     Linux411,
+    /// Linux 4.12 (option 1 of the mail): transaction, entry lock, then look up.
     Linux412,
+    /// Option 2 of the mail: as 4.11, but write faults hold i_mmap_sem exclusively, and so does write(2)
+    /// while it looks up, allocates and invalidates.
     Rwsem,
+    /// Option 2 with a range lock at both levels: the very same sections, over the bytes and pages concerned
+    /// only.
     RangeLock,
+    /// As 4.12 with neither i_mmap_sem nor i_rwsem. Incorrect; the upper bound.
     Unserialised,
 }
 
@@ -28,6 +40,73 @@ impl Variant {
             Variant::Unserialised => "unserialised",
         }
     }
+
+    /// Whether write(2), read(2) and mapped accesses are coherent in it.
+    pub fn is_correct(self) -> bool {
+        !matches!(self, Variant::Linux411 | Variant::Unserialised)
+    }
+
+    /// What the paths ask.
+    pub fn rules(self) -> Rules {
+        let linux_4_11 = Rules {
+            i_rwsem: LockKind::Rwsem,
+            i_mmap_sem: LockKind::Rwsem,
+            fault_order: FaultOrder::LookUpThenLock,
+            hole_replaces_any_entry: true,
+            exclusive_allocation: false,
+        };
+        let linux_4_12 =
+            Rules { fault_order: FaultOrder::LockThenLookUp, hole_replaces_any_entry: false, ..linux_4_11 };
+        let option_2 = Rules { exclusive_allocation: true, ..linux_4_11 };
+        match self {
+            Variant::Linux411 => linux_4_11,
+            Variant::Linux412 => linux_4_12,
+            Variant::Rwsem => option_2,
+            Variant::RangeLock => {
+                Rules { i_rwsem: LockKind::RangeLock, i_mmap_sem: LockKind::RangeLock, ..option_2 }
+            }
+            Variant::Unserialised => {
+                Rules { i_rwsem: LockKind::None, i_mmap_sem: LockKind::None, ..linux_4_12 }
+            }
+        }
+    }
+}
+
+/// How the paths behave in a variant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// The lock of read(2), shared, and of write(2), truncate and punch hole, exclusive.
+    pub i_rwsem: LockKind,
+    /// The lock of faults, shared, and of truncate and punch hole, exclusive.
+    pub i_mmap_sem: LockKind,
+    /// What a fault does first.
+    pub fault_order: FaultOrder,
+    /// A read fault that saw a hole replaces even a block's entry with the zero page, as Linux did up to
+    /// 4.11.
+    pub hole_replaces_any_entry: bool,
+    /// Option 2: write faults hold i_mmap_sem exclusively, and write(2) holds it over {look up, allocate,
+    /// invalidate}, exclusively where it allocates and shared where it overwrites.
+    pub exclusive_allocation: bool,
+}
+
+/// What a level of locking is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LockKind {
+    /// One `parking_lot::RwLock<()>` over the whole file.
+    Rwsem,
+    /// One `RangeLock`, of which only the bytes concerned are taken.
+    RangeLock,
+    /// Nothing.
+    None,
+}
+
+/// What a fault does first. Whatever it is, the answer is installed under the entry lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FaultOrder {
+    /// `iomap_begin`, then the entry lock (Linux 4.10 and 4.11, since commit 9f141d6ef625).
+    LookUpThenLock,
+    /// For a write fault the transaction; then the entry lock, then `iomap_begin` (Linux 4.12 on).
+    LockThenLookUp,
 }
 
 impl fmt::Display for Variant {

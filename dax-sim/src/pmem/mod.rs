@@ -1,58 +1,200 @@
 //! The device: a real file, mapped once.
+//!
+//! The simulated file systems keep their data in the bytes of this file, be it on persistent memory, on tmpfs
+//! or on any other file system. [`Device::open`] refuses, before it has changed anything, a file that would
+//! be harmed or that could not hold the data; what it created it removes again when the device is dropped.
+//!
+//! # Invariants
+//!
+//! The unsafe code of this module leans on these, and so on nothing outside this folder:
+//!
+//! * **Mapped**: the mapping covers `[0, size)` of the file, readable and writable, from `open` until the
+//!   device is dropped, and nobody else in the process holds a reference into it.
+//! * **In bounds**: every access has passed `Device::span`, which panics unless it lies in `[0, size)`.
+//! * **One door**: the bytes are only touched by the routines of `copy`, which several threads may run over
+//!   the same bytes at once. Threads may therefore see a mixture of old and new bytes, as they do on real
+//!   memory, but never undefined behaviour.
+//! * **Reserved**: every block of `[0, size)` was reserved in the file, so that touching it does not end in
+//!   SIGBUS. Truncating the file from outside breaks this, as it does for every program that maps a file.
+
+mod backing;
+mod copy;
+mod error;
+mod open;
 
 use std::path::{Path, PathBuf};
 
-/// What stands behind a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Backing {
-    PmemSync,
-    Dax,
-    PageCache,
-    Tmpfs,
-    Memfd,
-}
+use memmap2::MmapRaw;
 
-impl Backing {
-    /// The word in tables and JSON.
-    pub fn name(self) -> &'static str {
-        todo!()
-    }
-}
+pub use backing::Backing;
+pub use error::DeviceError;
 
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DeviceError {
-    #[error("`{path}` is not a regular file; name a file that may be created")]
-    NotRegular { path: PathBuf },
-    // ... A adds the rest: one line each, naming the value and the remedy
-}
+/// Bytes in a block of the device, a page of a mapping, and a page of memory.
+pub const BLOCK_SIZE: u64 = 4096;
+
+/// The smallest device, in bytes.
+pub const MIN_DEVICE_SIZE: u64 = 1 << 20;
 
 /// How to open a device.
 #[derive(Clone, Debug)]
 pub struct DeviceOptions {
-    /// `None`: a temporary file on /dev/shm, else a memfd; removed afterwards.
+    /// The file; `None` for a temporary one on /dev/shm or, failing that, a memfd.
     pub path: Option<PathBuf>,
+    /// Bytes; a multiple of [`BLOCK_SIZE`], at least [`MIN_DEVICE_SIZE`].
     pub size: u64,
-    /// Use a user's file although it is not empty.
+    /// Use a user's file although it is not empty. What it held is lost.
     pub overwrite: bool,
 }
 
+/// A mapped file that plays the persistent memory.
+///
+/// It may be read and written by many threads at once. Offsets are in bytes from the start of the device; an
+/// access that does not lie inside it is a bug of the caller and panics.
 #[derive(Debug)]
-pub struct Device;
+pub struct Device {
+    map: MmapRaw,
+    backing: Backing,
+    // After `map`: fields are dropped in order, and the file may only shrink or go when it is no longer
+    // mapped.
+    file: open::Opened,
+}
 
 impl Device {
-    /// Opens or creates the file, checks it, reserves its blocks and maps it. Removes what it created when dropped.
-    pub fn open(_options: &DeviceOptions) -> Result<Device, DeviceError> {
-        todo!()
+    /// Opens or creates the file, checks it, reserves its blocks and maps it.
+    ///
+    /// # Errors
+    ///
+    /// One line that names the value, its bound and the remedy. The user's file is then as it was before.
+    pub fn open(options: &DeviceOptions) -> Result<Device, DeviceError> {
+        let file = open::open(options)?;
+        let map = file.map()?;
+        let backing = backing::detect(file.file(), file.is_memfd());
+        if backing.is_dax() {
+            // The mapping has just touched every block: now that the file's metadata is durable it stays so,
+            // and MAP_SYNC, which memmap2 does not offer, has nothing left to do.
+            file.sync_metadata()?;
+        }
+        Ok(Device { map, backing, file })
     }
+
+    /// The size in bytes.
     pub fn size(&self) -> u64 {
-        todo!()
+        self.map.len() as u64
     }
+
+    /// The size in blocks of [`BLOCK_SIZE`].
+    pub fn blocks(&self) -> u64 {
+        self.size() / BLOCK_SIZE
+    }
+
+    /// What stands behind the device.
     pub fn backing(&self) -> Backing {
-        todo!()
+        self.backing
     }
-    /// The path of the file; `None` for a memfd.
+
+    /// The path of the file; `None` for a memfd. A temporary file loses its name as soon as it is open, so
+    /// that nothing is left behind even if the program is killed.
     pub fn path(&self) -> Option<&Path> {
-        todo!()
+        self.file.path()
+    }
+
+    /// Copies bytes out of the device.
+    ///
+    /// # Panics
+    ///
+    /// If the bytes do not lie inside the device.
+    pub fn read(&self, offset: u64, buffer: &mut [u8]) {
+        let source = self.span(offset, buffer.len());
+        // SAFETY: *Mapped* and *In bounds* make `source` readable for the length of `buffer`; *One door* for
+        // the races.
+        unsafe { copy::copy_out(buffer, source) }
+    }
+
+    /// Copies bytes into the device.
+    ///
+    /// # Panics
+    ///
+    /// If the bytes do not lie inside the device.
+    pub fn write(&self, offset: u64, bytes: &[u8]) {
+        let target = self.span(offset, bytes.len());
+        // SAFETY: *Mapped* and *In bounds* make `target` writable for the length of `bytes`; *One door* for
+        // the races.
+        unsafe { copy::copy_in(target, bytes) }
+    }
+
+    /// Writes zeros.
+    ///
+    /// # Panics
+    ///
+    /// If the bytes do not lie inside the device.
+    pub fn zero(&self, offset: u64, len: u64) {
+        let len = usize::try_from(len).expect("a length inside a mapping fits usize");
+        let target = self.span(offset, len);
+        // SAFETY: *Mapped* and *In bounds* make `target` writable for `len` bytes; *One door* for the races.
+        unsafe { copy::zero(target, len) }
+    }
+
+    /// Loads an aligned word in one piece (acquire).
+    ///
+    /// # Panics
+    ///
+    /// If `offset` is not a multiple of 8, or the word does not lie inside the device.
+    pub fn load_u64(&self, offset: u64) -> u64 {
+        let word = self.word(offset);
+        // SAFETY: *Mapped* and *In bounds*; `word` checked the alignment.
+        unsafe { copy::load_u64(word) }
+    }
+
+    /// Stores an aligned word in one piece (release).
+    ///
+    /// # Panics
+    ///
+    /// If `offset` is not a multiple of 8, or the word does not lie inside the device.
+    pub fn store_u64(&self, offset: u64, value: u64) {
+        let word = self.word(offset);
+        // SAFETY: *Mapped* and *In bounds*; `word` checked the alignment.
+        unsafe { copy::store_u64(word, value) }
+    }
+
+    /// Writes the CPU's cache lines of the range back to the medium, where there is one that they could be
+    /// lost from. [`Device::fence`] waits for it.
+    ///
+    /// # Panics
+    ///
+    /// If the bytes do not lie inside the device.
+    pub fn flush(&self, offset: u64, len: u64) {
+        let len = usize::try_from(len).expect("a length inside a mapping fits usize");
+        let start = self.span(offset, len);
+        if self.backing.is_dax() {
+            // SAFETY: *Mapped* and *In bounds*.
+            unsafe { copy::write_back(start, len) }
+        }
+    }
+
+    /// Waits until flushed bytes are durable, as far as the backing can promise it: a store fence on
+    /// persistent memory, msync of the whole mapping where the kernel's page cache or a DAX file's metadata
+    /// is in between, nothing on volatile memory.
+    ///
+    /// # Errors
+    ///
+    /// What msync says.
+    pub fn fence(&self) -> std::io::Result<()> {
+        copy::store_fence();
+        if self.backing.needs_msync() { self.map.flush() } else { Ok(()) }
+    }
+
+    fn word(&self, offset: u64) -> *mut u64 {
+        assert!(offset.is_multiple_of(8), "word at device offset {offset} is not aligned");
+        self.span(offset, 8).cast()
+    }
+
+    /// The one place that makes an address: *In bounds*.
+    fn span(&self, offset: u64, len: usize) -> *mut u8 {
+        let size = self.size();
+        assert!(
+            offset <= size && len as u64 <= size - offset,
+            "bytes [{offset}, {offset} + {len}) do not lie inside a device of {size} bytes"
+        );
+        self.map.as_mut_ptr().wrapping_add(offset as usize)
     }
 }

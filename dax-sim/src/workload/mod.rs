@@ -1,23 +1,39 @@
 //! What is run: one [`Point`] is one workload in one variant with so many threads.
 
+mod fault_vs_write;
+mod page_io;
+mod runner;
+
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::pmem::{Device, DeviceError};
+use crate::error::FsError;
+use crate::pmem::{BLOCK_SIZE, Device};
 use crate::variant::Variant;
 
+/// What the threads do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Workload {
+    /// Each thread overwrites random pages of its own part of one file, 4 KiB at a time (FxMark's DWOM
+    /// without shared pages).
     WriteDisjoint,
+    /// All threads overwrite random pages of one file, 4 KiB at a time.
     WriteShared,
+    /// Some threads punch holes and write into them, the others load and store through a mapping.
     FaultVsWrite,
+    /// 95 % reads of random pages of one file, 5 % overwrites, 4 KiB each.
     ReadMostly,
 }
 
 impl Workload {
+    /// All of them, in the order in which tables list them.
     pub const ALL: [Workload; 4] =
         [Workload::WriteDisjoint, Workload::WriteShared, Workload::FaultVsWrite, Workload::ReadMostly];
+
+    /// The name on the command line, in tables and in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Workload::WriteDisjoint => "write-disjoint",
@@ -28,33 +44,105 @@ impl Workload {
     }
 }
 
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Workload {
+    type Err = String;
+    fn from_str(name: &str) -> Result<Self, String> {
+        Workload::ALL.into_iter().find(|w| w.name() == name).ok_or_else(|| {
+            format!("unknown workload `{name}`; known ones: {}", Workload::ALL.map(Workload::name).join(", "))
+        })
+    }
+}
+
 /// One point of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Point {
+    /// What the threads do.
     pub workload: Workload,
+    /// How it is serialised.
     pub variant: Variant,
+    /// How many threads; at least 1.
     pub threads: usize,
-    /// How long the simulated device sleeps per operation, inside the section that the lock protects.
+    /// How long the simulated device sleeps per read(2) and write(2), inside the section that i_rwsem
+    /// protects.
     pub media: Duration,
 }
 
 /// What one run of a point showed.
 #[derive(Clone, Debug)]
 pub struct Sample {
+    /// Calls that were made: reads, writes, punches, loads, stores.
     pub ops: u64,
+    /// From the first thread's start to the last one's end.
     pub elapsed: Duration,
-    /// Nanoseconds that operations waited for i_rwsem and i_mmap_sem.
+    /// Nanoseconds that operations waited for i_rwsem and i_mmap_sem; 0 for those that did not wait.
     pub wait: Histogram<u64>,
+    /// Reads that saw what they may not see: overwritten before they began, torn, or of another page.
     pub stale_reads: u64,
+    /// Reads that were judged.
     pub checked_reads: u64,
 }
 
-/// The smallest device on which `point` can run, in bytes.
-pub fn min_device_size(_threads: usize) -> u64 {
-    16 << 20
+/// Why a point could not be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkloadError {
+    /// There is nobody to do it.
+    #[error("0 threads cannot run anything; ask for at least 1")]
+    NoThreads,
+    /// The device does not hold the files of so many threads.
+    #[error(
+        "a device of {size} bytes is too small for {threads} threads; ask for at least {needed} bytes, or fewer threads"
+    )]
+    DeviceTooSmall {
+        /// Bytes of the device.
+        size: u64,
+        /// The threads asked for.
+        threads: usize,
+        /// The smallest size that will do, in bytes.
+        needed: u64,
+    },
+    /// An operation failed.
+    #[error("an operation of the workload failed: {0}")]
+    Fs(#[from] FsError),
+}
+
+/// Pages of a thread's own part of a file.
+const PAGES_PER_THREAD: u64 = 256;
+/// Pages of a file that all threads share, if the device has so many.
+const SHARED_PAGES: u64 = 4096;
+
+/// The smallest device on which any workload can run with so many threads, in bytes.
+pub fn min_device_size(threads: usize) -> u64 {
+    (threads as u64).saturating_add(1).saturating_mul(PAGES_PER_THREAD * BLOCK_SIZE)
 }
 
 /// Runs one point for about `duration` on a freshly formatted device.
-pub fn run(_point: &Point, _device: &Device, _duration: Duration) -> Result<Sample, DeviceError> {
-    todo!()
+///
+/// In [`Workload::FaultVsWrite`] with more than one thread the schedule points linger (`fault_vs_write`), in
+/// every variant alike.
+///
+/// # Errors
+///
+/// See [`WorkloadError`]; nothing is left running.
+pub fn run(point: &Point, device: &Device, duration: Duration) -> Result<Sample, WorkloadError> {
+    let Point { workload, threads, .. } = *point;
+    if threads == 0 {
+        return Err(WorkloadError::NoThreads);
+    }
+    let (size, needed) = (device.size(), min_device_size(threads));
+    if size < needed {
+        return Err(WorkloadError::DeviceTooSmall { size, threads, needed });
+    }
+    match workload {
+        Workload::WriteDisjoint | Workload::WriteShared | Workload::ReadMostly => {
+            page_io::run(point, device, duration)
+        }
+        Workload::FaultVsWrite => fault_vs_write::run(point, device, duration),
+    }
 }

@@ -1,0 +1,11 @@
+//! What every read must see.
+//!
+//! [`pattern`] says what is written, so that each word tells where it belongs and how new it is; an
+//! [`Oracle`] knows which versions a read may still see, and so tells a stale read from one that merely came
+//! early. It judges single words, each as a register with several writers; a fuller oracle can take its place
+//! behind the same verbs.
+
+mod oracle;
+pub mod pattern;
+
+pub use oracle::{Covers, Oracle, Register, Verdict, Write};

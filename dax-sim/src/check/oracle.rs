@@ -1,0 +1,238 @@
+//! Which versions a read may see.
+//!
+//! A word is a register: writes to it begin and end, and those that overlap may take effect in any order. So
+//! the oracle draws a version when a write *begins*, and calls a run of overlapping writes a busy period.
+//! When one closes, whatever was written before it began has been overwritten: the period's first version
+//! becomes the *floor*, and a read that begins later and sees less is stale. Between overlapping writes
+//! nothing is judged, so there are no false alarms; a version that was never drawn, or of another page, is
+//! always wrong.
+
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+
+use parking_lot::Mutex;
+
+use super::pattern;
+
+/// A word of each page that is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Register {
+    /// The first word: written by write(2) and punch hole only.
+    Io,
+    /// The second word: stores write it as well.
+    Stored,
+}
+
+impl Register {
+    /// Its place in the page, in words.
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Its place in the file, in bytes.
+    pub fn offset(self, page: u64) -> u64 {
+        page * crate::pmem::BLOCK_SIZE + self.index() as u64 * 8
+    }
+}
+
+/// What a write writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Covers {
+    /// Both registers (write(2) of the whole page).
+    Page,
+    /// Both registers, with zeros (punch hole).
+    PageWithZeros,
+    /// [`Register::Stored`] (a store through a mapping).
+    StoredWord,
+}
+
+/// What a read was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use]
+pub enum Verdict {
+    /// Something that it may see.
+    Good,
+    /// Something that had been overwritten before the read began.
+    Stale,
+    /// Something that nobody wrote there.
+    Foreign,
+}
+
+/// A write that has begun. To be handed to [`Oracle::end`] when it has returned.
+#[derive(Debug)]
+#[must_use = "a write that never ends keeps its page from being judged"]
+pub struct Write {
+    page: u64,
+    version: u32,
+    covers: Covers,
+}
+
+impl Write {
+    /// What it is to write.
+    pub fn word(&self) -> u64 {
+        match self.covers {
+            Covers::PageWithZeros => 0,
+            Covers::Page | Covers::StoredWord => pattern::word(self.page, self.version),
+        }
+    }
+}
+
+/// Knows, for every page of one file, which versions may still be seen.
+#[derive(Debug)]
+pub struct Oracle {
+    pages: Box<[Page]>,
+}
+
+#[derive(Debug, Default)]
+struct Page {
+    /// The last version drawn.
+    drawn: AtomicU32,
+    /// The last version drawn for zeros: what a zero counts as. 0, the version of a fresh page, if there was
+    /// none.
+    zeroed: AtomicU32,
+    /// By register: nothing older may be seen by a read that begins now.
+    floor: [AtomicU32; 2],
+    busy: Mutex<[Busy; 2]>,
+}
+
+/// The busy period of a register.
+#[derive(Clone, Copy, Debug, Default)]
+struct Busy {
+    writes: u32,
+    first: u32,
+}
+
+impl Oracle {
+    /// For a file of so many pages, all holes.
+    pub fn new(pages: u64) -> Self {
+        Self { pages: std::iter::repeat_with(Page::default).take(pages as usize).collect() }
+    }
+
+    /// A write is about to begin.
+    ///
+    /// # Panics
+    ///
+    /// If the page is not one of the file's.
+    pub fn begin(&self, page: u64, covers: Covers) -> Write {
+        let state = &self.pages[page as usize];
+        let mut busy = state.busy.lock();
+        let version = state.drawn.load(SeqCst) + 1;
+        state.drawn.store(version, SeqCst);
+        if covers == Covers::PageWithZeros {
+            state.zeroed.store(version, SeqCst);
+        }
+        for register in covered(covers) {
+            let busy = &mut busy[register];
+            if busy.writes == 0 {
+                busy.first = version;
+            }
+            busy.writes += 1;
+        }
+        Write { page, version, covers }
+    }
+
+    /// The write has returned.
+    pub fn end(&self, write: Write) {
+        let state = &self.pages[write.page as usize];
+        let mut busy = state.busy.lock();
+        for register in covered(write.covers) {
+            let busy = &mut busy[register];
+            busy.writes -= 1;
+            if busy.writes == 0 {
+                state.floor[register].store(busy.first, SeqCst);
+            }
+        }
+    }
+
+    /// Runs `read`, which reads the register of the page, and judges what it saw.
+    ///
+    /// # Errors
+    ///
+    /// Those of `read`.
+    pub fn check<E>(
+        &self,
+        page: u64,
+        register: Register,
+        read: impl FnOnce() -> Result<u64, E>,
+    ) -> Result<Verdict, E> {
+        let floor = self.floor(page, register);
+        Ok(self.judge(page, floor, read()?))
+    }
+
+    /// What a read that begins now must at least see, for [`Oracle::judge`].
+    pub fn floor(&self, page: u64, register: Register) -> u32 {
+        self.pages[page as usize].floor[register.index()].load(SeqCst)
+    }
+
+    /// Judges a word that was read from a register of the page, with the floor from before the read.
+    pub fn judge(&self, page: u64, floor: u32, seen: u64) -> Verdict {
+        let state = &self.pages[page as usize];
+        let version = if seen == 0 {
+            state.zeroed.load(SeqCst)
+        } else {
+            match pattern::parse(seen) {
+                (of, version) if of == page && version <= state.drawn.load(SeqCst) => version,
+                _ => return Verdict::Foreign,
+            }
+        };
+        if version >= floor { Verdict::Good } else { Verdict::Stale }
+    }
+}
+
+/// The places of the registers in a page's state.
+fn covered(covers: Covers) -> impl Iterator<Item = usize> {
+    match covers {
+        Covers::Page | Covers::PageWithZeros => 0..2,
+        Covers::StoredWord => 1..2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(oracle: &Oracle, register: Register, seen: u64) -> Verdict {
+        oracle.judge(3, oracle.floor(3, register), seen)
+    }
+
+    #[test]
+    fn what_was_overwritten_is_stale_and_what_overlaps_is_not_judged() {
+        let oracle = Oracle::new(4);
+        assert_eq!(judge(&oracle, Register::Io, 0), Verdict::Good);
+        assert_eq!(judge(&oracle, Register::Io, pattern::word(3, 1)), Verdict::Foreign);
+        let first = oracle.begin(3, Covers::Page);
+        let one = first.word();
+        assert_eq!([0, one].map(|seen| judge(&oracle, Register::Io, seen)), [Verdict::Good; 2]);
+        oracle.end(first);
+        assert_eq!(judge(&oracle, Register::Io, 0), Verdict::Stale);
+        assert_eq!(judge(&oracle, Register::Io, one), Verdict::Good);
+        assert_eq!(judge(&oracle, Register::Io, pattern::word(2, 1)), Verdict::Foreign);
+
+        let (a, b) = (oracle.begin(3, Covers::Page), oracle.begin(3, Covers::Page));
+        let words = [one, a.word(), b.word()];
+        oracle.end(b);
+        assert_eq!(words.map(|seen| judge(&oracle, Register::Io, seen)), [Verdict::Good; 3]);
+        oracle.end(a);
+        assert_eq!(
+            words.map(|seen| judge(&oracle, Register::Io, seen)),
+            [Verdict::Stale, Verdict::Good, Verdict::Good]
+        );
+    }
+
+    #[test]
+    fn zeros_may_be_seen_again_from_the_start_of_a_punch_on_and_must_be_after_it() {
+        let oracle = Oracle::new(4);
+        let write = oracle.begin(3, Covers::Page);
+        let word = write.word();
+        oracle.end(write);
+        let punch = oracle.begin(3, Covers::PageWithZeros);
+        assert_eq!([0, word].map(|seen| judge(&oracle, Register::Io, seen)), [Verdict::Good; 2]);
+        oracle.end(punch);
+        assert_eq!([0, word].map(|seen| judge(&oracle, Register::Io, seen)), [Verdict::Good, Verdict::Stale]);
+        let store = oracle.begin(3, Covers::StoredWord);
+        let stored = store.word();
+        oracle.end(store);
+        assert_eq!(judge(&oracle, Register::Io, 0), Verdict::Good);
+        assert_eq!(judge(&oracle, Register::Stored, 0), Verdict::Stale);
+        assert_eq!(judge(&oracle, Register::Stored, stored), Verdict::Good);
+    }
+}

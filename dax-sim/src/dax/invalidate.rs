@@ -1,0 +1,37 @@
+//! Taking answers back: before a write into new blocks, and when pages go.
+
+use super::entry::LockedEntry;
+use crate::fs::{FileSystem, Inode};
+
+/// Forgets what is known of the pages `first..=last`, so that the next access faults and looks up again.
+///
+/// Waits for locked entries (`__dax_invalidate_mapping_entry` in its synchronous form). A dirty entry stays:
+/// it can only be the answer of a write fault that came after the allocation, and so is right. A page without
+/// an entry is not mapped.
+///
+/// Linux 4.12 deletes the entries, *then* unmaps the whole range once; unmapping first would not do, because
+/// a page could be mapped again before its entry is deleted, and nobody would notice (cd656375f946). Between
+/// the two a store in one address space can fault and be done while another still maps the zero page. Here
+/// the entries stay locked until the range is unmapped, which closes both gaps; nobody who holds one entry's
+/// lock waits for another's, but those who invalidate, and they go upwards.
+pub(crate) fn invalidate_inode_pages2_range(fs: &FileSystem<'_>, inode: &Inode, first: u64, last: u64) {
+    let entries = inode.entries.present(first, last);
+    let locked = entries.filter_map(|(page, _)| inode.entries.lock_existing(page, &fs.schedule));
+    let outdated: Vec<_> = locked.filter(|entry| !entry.get().is_dirty()).collect();
+    if !outdated.is_empty() {
+        inode.i_mmap.unmap(first, last);
+        outdated.into_iter().for_each(LockedEntry::delete);
+    }
+}
+
+/// Forgets the pages `first..=last` for good: unmap, delete the entries, dirty or not, unmap again
+/// (`truncate_inode_pages_range` between two `unmap_mapping_range`). The caller keeps faults out.
+pub(crate) fn truncate_inode_pages_range(fs: &FileSystem<'_>, inode: &Inode, first: u64, last: u64) {
+    inode.i_mmap.unmap(first, last);
+    for (page, _) in inode.entries.present(first, last) {
+        if let Some(entry) = inode.entries.lock_existing(page, &fs.schedule) {
+            entry.delete();
+        }
+    }
+    inode.i_mmap.unmap(first, last);
+}

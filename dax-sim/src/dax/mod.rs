@@ -1,0 +1,14 @@
+//! The paths of Linux' `fs/dax.c`, under their own names: the entries and their lock, faults, read(2) and
+//! write(2), invalidation, write-back.
+
+mod entry;
+mod fault;
+mod invalidate;
+mod rw;
+mod writeback;
+
+pub(crate) use entry::{DaxEntries, DaxEntry};
+pub(crate) use fault::dax_iomap_pte_fault;
+pub(crate) use invalidate::{invalidate_inode_pages2_range, truncate_inode_pages_range};
+pub(crate) use rw::{dax_iomap_read, dax_iomap_write};
+pub(crate) use writeback::dax_writeback_mapping_range;

@@ -1,0 +1,48 @@
+//! What an operation on a file can fail with.
+
+/// Why an operation on a file failed. A failing operation is an answer, not a bug: nothing of it is left
+/// behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FsError {
+    /// ENOSPC.
+    #[error("no free block is left on the device")]
+    NoSpace,
+    /// SIGBUS: an access through a mapping to a page that lies wholly past the end of the file.
+    #[error("access at offset {offset} past the end of a file of {size} bytes (SIGBUS)")]
+    BusError {
+        /// Bytes from the start of the file.
+        offset: u64,
+        /// The file's size when the fault looked.
+        size: u64,
+    },
+    /// SIGSEGV: an access outside the mapping.
+    #[error("access of {len} bytes at offset {offset} outside a mapping of [{start}, {end}) (SIGSEGV)")]
+    OutsideMapping {
+        /// Bytes from the start of the file.
+        offset: u64,
+        /// Bytes asked for.
+        len: u64,
+        /// Where the mapping starts in the file.
+        start: u64,
+        /// Where it ends.
+        end: u64,
+    },
+    /// A word access that is not aligned to its size.
+    #[error("word access at offset {offset}, which is not a multiple of 8")]
+    Misaligned {
+        /// Bytes from the start of the file.
+        offset: u64,
+    },
+    /// EFBIG.
+    #[error("offset {end} exceeds the largest file, {max} bytes")]
+    TooBig {
+        /// One past the last byte asked for; `u64::MAX` if that overflows.
+        end: u64,
+        /// The largest size of a file.
+        max: u64,
+    },
+    /// The device did not take the data.
+    #[error("the device could not make data durable: {0}")]
+    Device(std::io::ErrorKind),
+}

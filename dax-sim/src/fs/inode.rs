@@ -1,0 +1,77 @@
+//! The inode: size, locks, block map, DAX entries, and who maps it.
+
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use crossbeam_utils::CachePadded;
+
+use super::extent::ExtentMap;
+use super::{Sem, SemGuard};
+use crate::dax::DaxEntries;
+use crate::mm::IMmap;
+use crate::pmem::BLOCK_SIZE;
+use crate::schedule::{Schedule, SchedulePoint};
+use crate::variant::Rules;
+
+/// A file, as the kernel has it. Lock order, outermost first: i_rwsem, i_mmap_sem, journal handle, entry
+/// lock, i_data_sem, i_mmap, page table.
+#[derive(Debug)]
+pub(crate) struct Inode {
+    /// Raised and lowered with i_rwsem held exclusively from the smaller of the two sizes to the end of the
+    /// domain; read without a lock.
+    i_size: CachePadded<AtomicU64>,
+    pub(crate) i_rwsem: CachePadded<Sem>,
+    pub(crate) i_mmap_sem: CachePadded<Sem>,
+    pub(crate) extents: ExtentMap,
+    pub(crate) entries: DaxEntries,
+    pub(crate) i_mmap: IMmap,
+}
+
+impl Inode {
+    pub(crate) fn new(rules: &Rules) -> Self {
+        Self {
+            i_size: CachePadded::default(),
+            i_rwsem: CachePadded::new(Sem::new(rules.i_rwsem, SchedulePoint::IRwsemContended)),
+            i_mmap_sem: CachePadded::new(Sem::new(rules.i_mmap_sem, SchedulePoint::IMmapSemContended)),
+            extents: ExtentMap::new(),
+            entries: DaxEntries::new(),
+            i_mmap: IMmap::new(),
+        }
+    }
+
+    /// The file's size in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.i_size.load(SeqCst)
+    }
+
+    /// Pages that the file's bytes reach into.
+    pub(crate) fn size_in_pages(&self) -> u64 {
+        self.size().div_ceil(BLOCK_SIZE)
+    }
+
+    /// Sets the size (truncate).
+    pub(crate) fn set_size(&self, size: u64) {
+        self.i_size.store(size, SeqCst);
+    }
+
+    /// Raises the size to at least `size` (write(2)). Where nothing serialises writers the larger one wins.
+    pub(crate) fn raise_size(&self, size: u64) {
+        self.i_size.fetch_max(size, SeqCst);
+    }
+
+    /// Takes i_rwsem exclusively for a write of the bytes `start..end`: over these alone inside the file, and
+    /// from the old end of the file on, if that comes first, to the end of the domain where the write makes
+    /// the file larger.
+    pub(crate) fn lock_for_write(&self, start: u64, end: u64, schedule: &Schedule) -> SemGuard<'_> {
+        loop {
+            let size = self.size();
+            let (first, last) = if end > size { (start.min(size), u64::MAX) } else { (start, end - 1) };
+            let guard = self.i_rwsem.write(first..=last, schedule);
+            // The size may have changed before the lock was held. Every change that matters conflicts with
+            // what is held now.
+            let size = self.size();
+            if end <= size || (last == u64::MAX && first <= size) {
+                return guard;
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! `iomap_begin` and `iomap_end`: where a range of a file is on the device, allocating it if it is to be
+//! written.
+//!
+//! Follows `ext4_iomap_begin` and `ext4_iomap_end` of Linux 4.12. Left out: delayed allocation, inline data,
+//! orphans.
+
+use super::extent::ExtentWriter;
+use super::{Extent, FileSystem, Handle, Inode};
+use crate::error::FsError;
+use crate::pmem::BLOCK_SIZE;
+
+/// What a part of a file is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IomapType {
+    /// IOMAP_HOLE: no blocks.
+    Hole,
+    /// IOMAP_UNWRITTEN: blocks whose contents do not count.
+    Unwritten,
+    /// IOMAP_MAPPED: blocks one after another, from this one on.
+    Mapped {
+        /// The first page's block.
+        block: u64,
+    },
+}
+
+/// An answer of the block map: all pages of it are of one kind, and adjacent on the device if they are
+/// mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Iomap {
+    pub(crate) first_page: u64,
+    pub(crate) pages: u64,
+    pub(crate) kind: IomapType,
+    /// IOMAP_F_NEW: this very call published the blocks, so what is mapped there may be out of date.
+    pub(crate) new: bool,
+}
+
+/// What the answer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IomapFor {
+    /// Holes stay holes.
+    Read,
+    /// IOMAP_WRITE: the answer is mapped; holes and unwritten extents are given zeroed, written blocks.
+    Write,
+}
+
+impl Iomap {
+    /// The last page of the answer.
+    pub(crate) fn last_page(&self) -> u64 {
+        self.first_page + self.pages - 1
+    }
+}
+
+/// Answers for as many of the pages `first..=last` as are of one kind, from `first` on.
+///
+/// An allocation joins `handle` if the caller has one open, and else opens one of its own that is stopped
+/// before the return, as ext4 does since 4.10. It holds i_data_sem while it looks again, zeroes
+/// (EXT4_GET_BLOCKS_ZERO) and publishes.
+///
+/// # Errors
+///
+/// [`FsError::NoSpace`] if not even the first page could be given a block.
+pub(crate) fn iomap_begin(
+    fs: &FileSystem<'_>,
+    inode: &Inode,
+    first: u64,
+    last: u64,
+    purpose: IomapFor,
+    handle: Option<&Handle<'_>>,
+) -> Result<Iomap, FsError> {
+    let found = look_up(inode, first, last);
+    if purpose == IomapFor::Read || matches!(found.kind, IomapType::Mapped { .. }) {
+        return Ok(found);
+    }
+    let _own = if handle.is_none() { Some(fs.journal.start()) } else { None };
+    let mut map = inode.extents.write();
+    let mut pages = 0;
+    let mut start = 0;
+    while first + pages <= last {
+        let page = first + pages;
+        if let (Extent::Written(_), 0) = (map.look_up(page), pages) {
+            // Somebody else was faster, and has done the invalidation or is about to.
+            drop(map);
+            return Ok(look_up(inode, first, last));
+        }
+        let wanted = if pages == 0 { None } else { Some(start + pages) };
+        match make_written(fs, &mut map, page, wanted) {
+            Some(block) if pages == 0 => start = block,
+            Some(_) => {}
+            None if pages == 0 => return Err(FsError::NoSpace),
+            None => break,
+        }
+        pages += 1;
+    }
+    Ok(Iomap { first_page: first, pages, kind: IomapType::Mapped { block: start }, new: true })
+}
+
+/// The write of the bytes up to `end` is done: the file reaches at least so far. The caller holds i_rwsem
+/// exclusively from the old size on, or `end` is not past it.
+pub(crate) fn iomap_end(fs: &FileSystem<'_>, inode: &Inode, end: u64) {
+    if end > inode.size() {
+        let _handle = fs.journal.start();
+        inode.raise_size(end);
+    }
+}
+
+/// Gives `page` a zeroed written block, which must be `wanted` if that is given.
+fn make_written(
+    fs: &FileSystem<'_>,
+    map: &mut ExtentWriter<'_>,
+    page: u64,
+    wanted: Option<u64>,
+) -> Option<u64> {
+    let fits = |block: u64| wanted.is_none_or(|wanted| wanted == block);
+    let block = match map.look_up(page) {
+        Extent::Written(_) => return None,
+        Extent::Unwritten(block) if fits(block) => {
+            fs.device.zero(block * BLOCK_SIZE, BLOCK_SIZE);
+            block
+        }
+        Extent::Unwritten(_) => return None,
+        Extent::Hole => {
+            let block = fs.blocks.allocate_zeroed(fs.device)?;
+            if !fits(block) {
+                fs.blocks.free(vec![block]);
+                return None;
+            }
+            block
+        }
+    };
+    map.publish(page, Extent::Written(block));
+    Some(block)
+}
+
+fn look_up(inode: &Inode, first: u64, last: u64) -> Iomap {
+    let extent = inode.extents.look_up(first);
+    let mut pages = 1;
+    while first + pages <= last {
+        let follows = match (extent, inode.extents.look_up(first + pages)) {
+            (Extent::Hole, Extent::Hole) | (Extent::Unwritten(_), Extent::Unwritten(_)) => true,
+            (Extent::Written(block), Extent::Written(next)) => next == block + pages,
+            _ => false,
+        };
+        if !follows {
+            break;
+        }
+        pages += 1;
+    }
+    let kind = match extent {
+        Extent::Hole => IomapType::Hole,
+        Extent::Unwritten(_) => IomapType::Unwritten,
+        Extent::Written(block) => IomapType::Mapped { block },
+    };
+    Iomap { first_page: first, pages, kind, new: false }
+}

@@ -1,0 +1,162 @@
+//! The journal, as far as locking knows it: handles, and a commit that stops new handles and waits for the
+//! open ones.
+//!
+//! After jbd2: a change of metadata runs under a handle; a commit first bars new handles, then waits until
+//! the open ones have stopped. That wait is what puts the start of a transaction into the lock order. Left
+//! out: the log itself, credits and the limit of space, nested handles (a function that may find a handle
+//! open is given it).
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+
+use crossbeam_utils::CachePadded;
+use parking_lot::{Condvar, Mutex};
+
+use crate::per_thread;
+
+const SHARDS: usize = 64;
+
+/// The journal of a file system.
+///
+/// Open handles are counted by thread, so starting and stopping one writes no cache line that another
+/// thread's handle writes.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    open: Box<[CachePadded<AtomicU64>]>,
+    committing: CachePadded<AtomicBool>,
+    /// How many commits have been made; held while `committing` is changed and while somebody goes to sleep.
+    commits: Mutex<u64>,
+    /// A handle has stopped during a commit, or a commit has ended.
+    changed: Condvar,
+}
+
+/// An open handle; dropping it stops it.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Handle<'a> {
+    journal: &'a Journal,
+    shard: usize,
+}
+
+impl Journal {
+    pub(crate) fn new() -> Self {
+        Self {
+            open: std::iter::repeat_with(CachePadded::default).take(SHARDS).collect(),
+            committing: CachePadded::default(),
+            commits: Mutex::new(0),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Starts a handle; waits while a commit is being made (`jbd2_journal_start`).
+    pub(crate) fn start(&self) -> Handle<'_> {
+        let shard = per_thread::index() % SHARDS;
+        loop {
+            // Announced first, looked second; the committer does it the other way round, so one of the two
+            // sees the other.
+            self.open[shard].fetch_add(1, SeqCst);
+            if !self.committing.load(SeqCst) {
+                return Handle { journal: self, shard };
+            }
+            self.stop(shard);
+            let mut commits = self.commits.lock();
+            while self.committing.load(SeqCst) {
+                self.changed.wait(&mut commits);
+            }
+        }
+    }
+
+    /// Commits: bars new handles, waits until the open ones have stopped, and returns the number of the
+    /// commit (`jbd2_journal_commit_transaction`). The caller must not have a handle open.
+    pub(crate) fn commit(&self) -> u64 {
+        let mut commits = self.commits.lock();
+        while self.committing.load(SeqCst) {
+            self.changed.wait(&mut commits);
+        }
+        self.committing.store(true, SeqCst);
+        for shard in &self.open {
+            // Once seen at zero a shard only rises for starters that will step back.
+            while shard.load(SeqCst) != 0 {
+                self.changed.wait(&mut commits);
+            }
+        }
+        *commits += 1;
+        self.committing.store(false, SeqCst);
+        self.changed.notify_all();
+        *commits
+    }
+
+    fn stop(&self, shard: usize) {
+        self.open[shard].fetch_sub(1, SeqCst);
+        if self.committing.load(SeqCst) {
+            // Under the mutex, so that the committer is either before its look at the count or asleep.
+            let _commits = self.commits.lock();
+            self.changed.notify_all();
+        }
+    }
+}
+
+impl Drop for Handle<'_> {
+    fn drop(&mut self) {
+        self.journal.stop(self.shard);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_commit_waits_for_open_handles_and_bars_new_ones() {
+        let journal = Journal::new();
+        let (order, events) = mpsc::channel();
+        thread::scope(|s| {
+            let early = journal.start();
+            let (committer, journal) = (order.clone(), &journal);
+            s.spawn(move || {
+                journal.commit();
+                committer.send("committed").unwrap();
+            });
+            while !journal.committing.load(SeqCst) {
+                thread::yield_now();
+            }
+            let starter = order.clone();
+            s.spawn(move || {
+                let _late = journal.start();
+                // The commit is over when a late handle is open, though its thread may not have said so yet.
+                assert!(!journal.committing.load(SeqCst));
+                starter.send("started").unwrap();
+            });
+            assert_eq!(events.try_recv(), Err(mpsc::TryRecvError::Empty));
+            order.send("stopping").unwrap();
+            drop(early);
+        });
+        assert_eq!(events.recv(), Ok("stopping"));
+        let mut rest = [events.recv().unwrap(), events.recv().unwrap()];
+        rest.sort_unstable();
+        assert_eq!(rest, ["committed", "started"]);
+    }
+
+    #[test]
+    fn handles_and_commits_from_many_threads_all_come_to_an_end() {
+        let journal = Journal::new();
+        thread::scope(|s| {
+            for thread in 0..8 {
+                let journal = &journal;
+                s.spawn(move || {
+                    for _ in 0..500 {
+                        if thread < 2 {
+                            journal.commit();
+                        } else {
+                            drop(journal.start());
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(*journal.commits.lock(), 1000);
+        assert!(journal.open.iter().all(|shard| shard.load(SeqCst) == 0));
+    }
+}

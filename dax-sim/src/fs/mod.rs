@@ -1,0 +1,101 @@
+//! A file system in the shape of ext4 on persistent memory: extents, blocks, a journal, inodes.
+//!
+//! Data lies in the blocks of a [`Device`]; metadata lies in memory. One [`FileSystem`] serialises faults and
+//! I/O in one [`Variant`]'s way. What the paths of `dax` ask of a file system is here, under the names of
+//! Linux.
+
+mod alloc;
+mod extent;
+mod fault;
+mod inode;
+mod iomap;
+mod journal;
+mod sem;
+mod truncate;
+
+use std::time::Duration;
+
+use crate::file::File;
+use crate::pmem::{BLOCK_SIZE, Device};
+use crate::radix;
+use crate::schedule::Schedule;
+use crate::variant::{Rules, Variant};
+
+pub use extent::Extent;
+pub use sem::waited;
+
+pub(crate) use alloc::BlockAllocator;
+pub(crate) use fault::ext4_dax_fault;
+pub(crate) use inode::Inode;
+pub(crate) use iomap::{Iomap, IomapFor, IomapType, iomap_begin, iomap_end};
+pub(crate) use journal::{Handle, Journal};
+pub(crate) use sem::{Sem, SemGuard};
+pub(crate) use truncate::{ext4_fallocate, ext4_punch_hole, ext4_truncate, pages_around, zero_partial_page};
+
+/// The largest size of a file, in bytes.
+pub const MAX_FILE_SIZE: u64 = radix::CAPACITY * BLOCK_SIZE;
+
+/// A file system on a device, with one answer to the mail.
+#[derive(Debug)]
+pub struct FileSystem<'d> {
+    pub(crate) device: &'d Device,
+    pub(crate) variant: Variant,
+    pub(crate) rules: Rules,
+    pub(crate) blocks: BlockAllocator,
+    pub(crate) journal: Journal,
+    pub(crate) schedule: Schedule,
+    media: Duration,
+}
+
+impl<'d> FileSystem<'d> {
+    /// Makes an empty file system; all blocks of the device are free. What the device held is not looked at,
+    /// and a block is zeroed when it is allocated.
+    pub fn format(device: &'d Device, variant: Variant) -> Self {
+        Self {
+            device,
+            variant,
+            rules: variant.rules(),
+            blocks: BlockAllocator::new(device.blocks()),
+            journal: Journal::new(),
+            schedule: Schedule::none(),
+            media: Duration::ZERO,
+        }
+    }
+
+    /// Says what happens at schedule points.
+    #[must_use]
+    pub fn with_schedule(mut self, schedule: Schedule) -> Self {
+        self.schedule = schedule;
+        self
+    }
+
+    /// Lets each read(2) and write(2) sleep that long while it holds i_rwsem, as it would while a device
+    /// works.
+    #[must_use]
+    pub fn with_media(mut self, media: Duration) -> Self {
+        self.media = media;
+        self
+    }
+
+    /// Makes an empty file. It has no name, and its blocks are free again when the [`File`] is dropped.
+    pub fn create(&self) -> File<'_> {
+        File::new(self, Inode::new(&self.rules))
+    }
+
+    /// How faults and I/O are serialised.
+    pub fn variant(&self) -> Variant {
+        self.variant
+    }
+
+    /// Blocks that are free at the moment.
+    pub fn free_blocks(&self) -> u64 {
+        self.blocks.free_blocks()
+    }
+
+    /// The time that the simulated medium takes. Called with i_rwsem held, and with nothing else.
+    pub(crate) fn media_time(&self) {
+        if !self.media.is_zero() {
+            std::thread::sleep(self.media);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What stands behind a device, and how it is found out.
+
+use std::fs::File;
+use std::ptr;
+
+use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
+use rustix::mm::{MapFlags, ProtFlags};
+
+/// What stands behind a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Backing {
+    /// Persistent memory on which MAP_SYNC works: writing back cache lines makes data durable.
+    PmemSync,
+    /// A DAX file without MAP_SYNC: stores reach the medium directly, the file's metadata needs msync.
+    Dax,
+    /// The kernel's page cache in front of some other device: msync makes data durable.
+    PageCache,
+    /// Memory with a name.
+    Tmpfs,
+    /// Memory without a name.
+    Memfd,
+}
+
+impl Backing {
+    /// The word in tables and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Backing::PmemSync => "pmem-sync",
+            Backing::Dax => "dax",
+            Backing::PageCache => "page-cache",
+            Backing::Tmpfs => "tmpfs",
+            Backing::Memfd => "memfd",
+        }
+    }
+
+    /// Whether stores reach the medium without the page cache.
+    pub(super) fn is_dax(self) -> bool {
+        matches!(self, Backing::PmemSync | Backing::Dax)
+    }
+
+    /// Whether durability needs msync.
+    pub(super) fn needs_msync(self) -> bool {
+        matches!(self, Backing::Dax | Backing::PageCache)
+    }
+}
+
+impl std::fmt::Display for Backing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Asks the kernel. The order is libpmem's: MAP_SYNC is the real test, the DAX attribute comes second.
+pub(super) fn detect(file: &File, memfd: bool) -> Backing {
+    const TMPFS_MAGIC: i128 = 0x0102_1994;
+    if memfd {
+        Backing::Memfd
+    } else if map_sync_works(file) {
+        Backing::PmemSync
+    } else if has_dax_attribute(file) {
+        Backing::Dax
+    } else if rustix::fs::fstatfs(file).is_ok_and(|fs| i128::from(fs.f_type) == TMPFS_MAGIC) {
+        Backing::Tmpfs
+    } else {
+        Backing::PageCache
+    }
+}
+
+/// Must be asked with MAP_SHARED_VALIDATE: with plain MAP_SHARED some file systems ignore the flag and
+/// succeed.
+fn map_sync_works(file: &File) -> bool {
+    let flags = MapFlags::SHARED_VALIDATE | MapFlags::SYNC;
+    let len = super::BLOCK_SIZE as usize;
+    // SAFETY: a fresh mapping at an address that the kernel picks overlaps nothing.
+    match unsafe { rustix::mm::mmap(ptr::null_mut(), len, ProtFlags::READ, flags, file, 0) } {
+        Ok(probe) => {
+            // SAFETY: exactly the mapping just made, which nothing refers to. Failing to unmap it would cost
+            // a page of address space, and is no reason to fail.
+            let _ = unsafe { rustix::mm::munmap(probe, len) };
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+/// The attribute itself: its bit in the *mask* only says that this kernel knows of it.
+fn has_dax_attribute(file: &File) -> bool {
+    rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
+        .is_ok_and(|stat| stat.stx_attributes.contains(StatxAttributes::DAX))
+}

@@ -1,0 +1,99 @@
+//! Why a device cannot be opened: one line each, with the value, its bound and the remedy.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::{BLOCK_SIZE, MIN_DEVICE_SIZE};
+
+/// Why a device cannot be opened. Each message is one line that names the value, the bound and the remedy.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// The path leads to something that cannot be mapped and sized.
+    #[error("`{path}` is {kind}, not a regular file; name a file that may be created")]
+    NotRegular {
+        /// As given.
+        path: PathBuf,
+        /// With its article: "a directory".
+        kind: &'static str,
+    },
+    /// The folder in which the file would be created does not exist.
+    #[error(
+        "`{path}` cannot be created: the folder `{folder}` does not exist; create it, or name another file"
+    )]
+    NoFolder {
+        /// As given.
+        path: PathBuf,
+        /// The part that is missing.
+        folder: PathBuf,
+    },
+    /// The asked size is zero, no multiple of the block size, or below the minimum.
+    #[error(
+        "a device of {size} bytes is not possible: the size must be a multiple of {BLOCK_SIZE} and at least \
+         {MIN_DEVICE_SIZE}; try {suggestion}"
+    )]
+    BadSize {
+        /// Bytes asked for.
+        size: u64,
+        /// The nearest size above that is possible.
+        suggestion: u64,
+    },
+    /// The file holds something.
+    #[error(
+        "`{path}` is not empty ({len} bytes); name another file, or pass --overwrite to lose what it holds"
+    )]
+    NotEmpty {
+        /// As given.
+        path: PathBuf,
+        /// Bytes that it holds.
+        len: u64,
+    },
+    /// The file may be overwritten, but is shorter than the device is to be.
+    #[error(
+        "`{path}` holds {len} bytes, fewer than the {size} asked for; ask for a smaller size, or name another file"
+    )]
+    TooSmall {
+        /// As given.
+        path: PathBuf,
+        /// Bytes that it holds.
+        len: u64,
+        /// Bytes asked for.
+        size: u64,
+    },
+    /// The file system, or the memory, cannot hold the size asked for.
+    #[error(
+        "{size} bytes do not fit on `{place}`, which has {free} free; ask for a smaller size, or name another file"
+    )]
+    NoSpace {
+        /// The folder, or "memory".
+        place: PathBuf,
+        /// Bytes asked for.
+        size: u64,
+        /// Bytes that are free.
+        free: u64,
+    },
+    /// The user may not use this file, or the file system is read-only.
+    #[error("`{path}` cannot be opened for writing ({source}); change its permissions, or name another file")]
+    Denied {
+        /// As given.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process uses the file as its device.
+    #[error("`{path}` is in use by another process; wait until that has ended, or name another file")]
+    InUse {
+        /// As given.
+        path: PathBuf,
+    },
+    /// Anything else that the system refuses.
+    #[error("cannot {action} `{path}`: {source}; name another file")]
+    Io {
+        /// What was being done, as a verb.
+        action: &'static str,
+        /// As given, or a description for a file without a name.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}

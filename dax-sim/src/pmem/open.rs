@@ -1,0 +1,281 @@
+//! Opening the file behind a device: every check first, then the changes, each undone if a later one fails.
+
+use std::ffi::OsStr;
+use std::fs::{File, FileType, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use memmap2::{MmapOptions, MmapRaw};
+use rustix::fs::{FallocateFlags, FlockOperation, MemfdFlags, OFlags};
+use rustix::io::Errno;
+
+use super::{BLOCK_SIZE, DeviceError, DeviceOptions, MIN_DEVICE_SIZE};
+
+/// A file that is checked, locked and reserved. Dropping it undoes what opening it did.
+#[derive(Debug)]
+pub(super) struct Opened {
+    file: File,
+    path: Option<PathBuf>,
+    size: u64,
+    undo: Undo,
+}
+
+/// What is to be undone when the device goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Undo {
+    /// The file held something before, or has no name.
+    Nothing,
+    /// The user's file was empty: make it empty again.
+    Empty,
+    /// The file did not exist: remove it.
+    Remove,
+}
+
+/// Opens what the options ask for.
+pub(super) fn open(options: &DeviceOptions) -> Result<Opened, DeviceError> {
+    check_size(options.size)?;
+    let opened = match &options.path {
+        Some(path) => named(path, options)?,
+        None => temporary(options.size)?,
+    };
+    opened.reserve()?;
+    Ok(opened)
+}
+
+impl Opened {
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    pub(super) fn is_memfd(&self) -> bool {
+        self.path.is_none()
+    }
+
+    /// Maps the whole device and touches every page, so that no run is the one that pays for it.
+    pub(super) fn map(&self) -> Result<MmapRaw, DeviceError> {
+        let len = usize::try_from(self.size).map_err(|_| self.io("map", ErrorKind::OutOfMemory.into()))?;
+        MmapOptions::new().len(len).populate().map_raw(&self.file).map_err(|e| self.io("map", e))
+    }
+
+    pub(super) fn sync_metadata(&self) -> Result<(), DeviceError> {
+        self.file.sync_all().map_err(|e| self.io("sync", e))
+    }
+
+    /// Reserves every block, so that a full file system is an error here and not a SIGBUS later.
+    fn reserve(&self) -> Result<(), DeviceError> {
+        loop {
+            match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), 0, self.size) {
+                Ok(()) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(Errno::OPNOTSUPP) => return self.fill(),
+                Err(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => {
+                    return Err(self.no_space(free_space(&self.file).unwrap_or(0)));
+                }
+                Err(e) => return Err(self.io("reserve the blocks of", e.into())),
+            }
+        }
+    }
+
+    /// Reserves by writing, where the file system cannot do it otherwise.
+    fn fill(&self) -> Result<(), DeviceError> {
+        let zeros = vec![0; 1 << 20];
+        let mut done = 0;
+        while done < self.size {
+            let part = &zeros[..zeros.len().min((self.size - done) as usize)];
+            match self.file.write_all_at(part, done) {
+                Ok(()) => done += part.len() as u64,
+                Err(e) if e.kind() == ErrorKind::StorageFull => {
+                    return Err(self.no_space(free_space(&self.file).unwrap_or(0)));
+                }
+                Err(e) => return Err(self.io("reserve the blocks of", e)),
+            }
+        }
+        Ok(())
+    }
+
+    fn no_space(&self, free: u64) -> DeviceError {
+        let place = self.path().map_or_else(|| PathBuf::from("memory"), folder_of);
+        DeviceError::NoSpace { place, size: self.size, free }
+    }
+
+    fn io(&self, action: &'static str, source: io::Error) -> DeviceError {
+        io_error(action, self.path().unwrap_or(Path::new("memfd")), source)
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        // Nobody is left to tell: what cannot be undone stays, and the user sees it.
+        match (self.undo, &self.path) {
+            (Undo::Empty, _) => drop(self.file.set_len(0)),
+            (Undo::Remove, Some(path)) if same_file(path, &self.file) => drop(std::fs::remove_file(path)),
+            _ => {}
+        }
+    }
+}
+
+fn check_size(size: u64) -> Result<(), DeviceError> {
+    if size >= MIN_DEVICE_SIZE && size.is_multiple_of(BLOCK_SIZE) {
+        return Ok(());
+    }
+    let suggestion = size.max(MIN_DEVICE_SIZE).checked_next_multiple_of(BLOCK_SIZE).unwrap_or(1 << 30);
+    Err(DeviceError::BadSize { size, suggestion })
+}
+
+/// The user's file, or a new one of that name.
+fn named(path: &Path, options: &DeviceOptions) -> Result<Opened, DeviceError> {
+    let size = options.size;
+    match std::fs::metadata(path) {
+        Ok(found) => {
+            check_regular(path, found.file_type())?;
+            check_contents(path, found.len(), options)?;
+            // O_NONBLOCK, should a FIFO have taken the file's place meanwhile.
+            let file = open_flags(false).open(path).map_err(|e| open_error(path, e))?;
+            let found = file.metadata().map_err(|e| io_error("examine", path, e))?;
+            check_regular(path, found.file_type())?;
+            lock(path, &file)?;
+            // Once more under the lock: another run may have filled it.
+            let found = file.metadata().unwrap_or(found);
+            check_contents(path, found.len(), options)?;
+            check_space(path, &file, size.saturating_sub(found.blocks() * 512))?;
+            let undo = if found.len() == 0 { Undo::Empty } else { Undo::Nothing };
+            Ok(Opened { file, path: Some(path.to_path_buf()), size, undo })
+        }
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            let folder = folder_of(path);
+            if path.file_name().is_none_or(OsStr::is_empty) || !folder.is_dir() {
+                return Err(DeviceError::NoFolder { path: path.to_path_buf(), folder });
+            }
+            let place = File::open(&folder).map_err(|e| open_error(path, e))?;
+            check_space(path, &place, size)?;
+            let file = open_flags(true).open(path).map_err(|e| open_error(path, e))?;
+            let opened = Opened { file, path: Some(path.to_path_buf()), size, undo: Undo::Remove };
+            lock(path, &opened.file)?;
+            Ok(opened)
+        }
+        Err(e) if e.kind() == ErrorKind::NotADirectory => {
+            Err(DeviceError::NoFolder { path: path.to_path_buf(), folder: folder_of(path) })
+        }
+        Err(e) => Err(open_error(path, e)),
+    }
+}
+
+/// A file that loses its name at once; a memfd where there is no /dev/shm to put it.
+fn temporary(size: u64) -> Result<Opened, DeviceError> {
+    let folder = Path::new("/dev/shm");
+    for _ in 0..8 {
+        let path = folder.join(format!("dax-sim-{}-{:08x}", std::process::id(), fastrand::u32(..)));
+        match open_flags(true).open(&path) {
+            Ok(file) => {
+                std::fs::remove_file(&path).map_err(|e| io_error("unlink", &path, e))?;
+                check_space(&path, &file, size)?;
+                return Ok(Opened { file, path: Some(path), size, undo: Undo::Nothing });
+            }
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+            Err(_) => break,
+        }
+    }
+    let memory = Path::new("memory");
+    let free = available_memory().unwrap_or(u64::MAX);
+    if size > free {
+        return Err(DeviceError::NoSpace { place: memory.to_path_buf(), size, free });
+    }
+    let fd = rustix::fs::memfd_create("dax-sim", MemfdFlags::CLOEXEC)
+        .map_err(|e| io_error("create a memfd in", memory, e.into()))?;
+    Ok(Opened { file: File::from(fd), path: None, size, undo: Undo::Nothing })
+}
+
+fn open_flags(create: bool) -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(create).mode(0o600);
+    options.custom_flags(OFlags::NONBLOCK.bits() as i32);
+    options
+}
+
+fn check_regular(path: &Path, found: FileType) -> Result<(), DeviceError> {
+    let kind = match found {
+        _ if found.is_file() => return Ok(()),
+        _ if found.is_dir() => "a directory",
+        _ if found.is_char_device() => "a character device",
+        _ if found.is_block_device() => "a block device",
+        _ if found.is_fifo() => "a named pipe",
+        _ if found.is_socket() => "a socket",
+        _ => "something else",
+    };
+    Err(DeviceError::NotRegular { path: path.to_path_buf(), kind })
+}
+
+fn check_contents(path: &Path, len: u64, options: &DeviceOptions) -> Result<(), DeviceError> {
+    if len == 0 {
+        Ok(())
+    } else if !options.overwrite {
+        Err(DeviceError::NotEmpty { path: path.to_path_buf(), len })
+    } else if len < options.size {
+        Err(DeviceError::TooSmall { path: path.to_path_buf(), len, size: options.size })
+    } else {
+        Ok(())
+    }
+}
+
+/// Before anything is changed. What is free now may be gone in a moment, so the reservation has the last
+/// word.
+fn check_space(path: &Path, on: &File, size: u64) -> Result<(), DeviceError> {
+    match free_space(on) {
+        Some(free) if size > free => Err(DeviceError::NoSpace { place: folder_of(path), size, free }),
+        _ => Ok(()),
+    }
+}
+
+/// Bytes free for an ordinary user; `None` where the file system does not say (a tmpfs without a limit says 0
+/// of 0).
+fn free_space(on: &File) -> Option<u64> {
+    let fs = rustix::fs::fstatvfs(on).ok()?;
+    (fs.f_blocks > 0).then(|| fs.f_bavail.saturating_mul(fs.f_frsize))
+}
+
+fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+}
+
+/// Advisory, for the life of the open file. A file system that has no locks is used without.
+fn lock(path: &Path, file: &File) -> Result<(), DeviceError> {
+    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => Err(DeviceError::InUse { path: path.to_path_buf() }),
+        _ => Ok(()),
+    }
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// Whether the path still leads to this very file.
+fn same_file(path: &Path, file: &File) -> bool {
+    match (std::fs::symlink_metadata(path), file.metadata()) {
+        (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => false,
+    }
+}
+
+fn open_error(path: &Path, source: io::Error) -> DeviceError {
+    match source.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::ExecutableFileBusy => {
+            DeviceError::Denied { path: path.to_path_buf(), source }
+        }
+        _ => io_error("open", path, source),
+    }
+}
+
+fn io_error(action: &'static str, path: &Path, source: io::Error) -> DeviceError {
+    DeviceError::Io { action, path: path.to_path_buf(), source }
+}

@@ -1,0 +1,142 @@
+//! Loads and stores through a mapping, beside write(2) into holes.
+//!
+//! Every second thread writes: it punches its few pages, writes into the holes, and loads what it wrote. The
+//! others take any of these pages at random, drop its translation (MADV_DONTNEED), so that there is a fault
+//! to be overtaken, and load and store. Writers and the others use a mapping each, as two processes would, so
+//! that a writer's own faults do not mend what a stale one spoiled. A thread that is alone does all of it in
+//! turn.
+//!
+//! # Where the schedule points linger
+//!
+//! With two threads or more, one in eight passages lingers for up to 20 µs, drawn at random: in a fault
+//! between look-up and installation, and in write(2) between the publication of a block and its invalidation.
+//! The points and the delays are the same in every variant. They decide how often the windows are hit, not
+//! whether there are any.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use super::runner::{self, Record};
+use super::{Point, Sample, WorkloadError};
+use crate::check::{Covers, Oracle, Register, pattern};
+use crate::error::FsError;
+use crate::file::{File, Mapping};
+use crate::fs::FileSystem;
+use crate::pmem::{BLOCK_SIZE, Device};
+use crate::schedule::Schedule;
+
+/// Few, so that threads meet.
+const PAGES_PER_WRITER: u64 = 4;
+/// Loads of each judged word of a page after each time that its translation was dropped.
+const LOADS: usize = 4;
+const LINGER_ONE_IN: u32 = 8;
+const LINGER: Duration = Duration::from_micros(20);
+
+pub(super) fn run(point: &Point, device: &Device, duration: Duration) -> Result<Sample, WorkloadError> {
+    let Point { variant, threads, media, .. } = *point;
+    let schedule = if threads > 1 { Schedule::widen(LINGER_ONE_IN, LINGER) } else { Schedule::none() };
+    let fs = FileSystem::format(device, variant).with_media(media).with_schedule(schedule);
+    let pages = threads.div_ceil(2) as u64 * PAGES_PER_WRITER;
+    let file = fs.create();
+    file.truncate(pages * BLOCK_SIZE)?;
+    let shared = Shared {
+        writers: file.mmap(0..pages * BLOCK_SIZE),
+        others: file.mmap(0..pages * BLOCK_SIZE),
+        file: &file,
+        oracle: Oracle::new(pages),
+        pages,
+    };
+    let start = |index: usize| Thread {
+        own: index as u64 / 2 * PAGES_PER_WRITER..(index as u64 / 2 + 1) * PAGES_PER_WRITER,
+        writes: index.is_multiple_of(2),
+        maps: index % 2 == 1 || threads == 1,
+        buffer: vec![0; BLOCK_SIZE as usize],
+    };
+    runner::run(threads, duration, start, |thread: &mut Thread, record: &mut Record| {
+        if thread.writes {
+            shared.write_into_holes(thread.own.clone(), &mut thread.buffer, record)?;
+        }
+        if thread.maps {
+            shared.load_and_store(fastrand::u64(..shared.pages), record)?;
+        }
+        Ok(())
+    })
+}
+
+struct Thread {
+    /// The pages that it punches and writes, and nobody else.
+    own: Range<u64>,
+    writes: bool,
+    maps: bool,
+    buffer: Vec<u8>,
+}
+
+struct Shared<'a> {
+    file: &'a File<'a>,
+    writers: Mapping<'a>,
+    others: Mapping<'a>,
+    oracle: Oracle,
+    pages: u64,
+}
+
+impl Shared<'_> {
+    /// All of the writer's pages are punched before the first is written, so that there are holes for the
+    /// others to fault on while it is at work.
+    fn write_into_holes(
+        &self,
+        pages: Range<u64>,
+        buffer: &mut [u8],
+        record: &mut Record,
+    ) -> Result<(), FsError> {
+        for page in pages.clone() {
+            let punch = self.oracle.begin(page, Covers::PageWithZeros);
+            let result = self.file.punch_hole(page * BLOCK_SIZE, BLOCK_SIZE);
+            self.oracle.end(punch);
+            record.op();
+            result?;
+        }
+        for page in pages {
+            let write = self.oracle.begin(page, Covers::Page);
+            pattern::fill(buffer, write.word());
+            let result = self.file.write_at(buffer, page * BLOCK_SIZE);
+            self.oracle.end(write);
+            record.op();
+            result?;
+            self.load(&self.writers, page, Register::Io, record)?;
+        }
+        Ok(())
+    }
+
+    fn load_and_store(&self, page: u64, record: &mut Record) -> Result<(), FsError> {
+        self.others.dont_need(page * BLOCK_SIZE..(page + 1) * BLOCK_SIZE);
+        record.op();
+        // The first load faults, perhaps beside a write, and may see either state; the next ones come after,
+        // and show what was installed.
+        for _ in 0..LOADS {
+            self.load(&self.others, page, Register::Io, record)?;
+            self.load(&self.others, page, Register::Stored, record)?;
+        }
+        if fastrand::u8(..4) == 0 {
+            let store = self.oracle.begin(page, Covers::StoredWord);
+            let result = self.others.store_u64(Register::Stored.offset(page), store.word());
+            self.oracle.end(store);
+            record.op();
+            result?;
+            self.load(&self.others, page, Register::Stored, record)?;
+        }
+        Ok(())
+    }
+
+    fn load(
+        &self,
+        mapping: &Mapping<'_>,
+        page: u64,
+        register: Register,
+        record: &mut Record,
+    ) -> Result<(), FsError> {
+        let verdict = self.oracle.check(page, register, || mapping.load_u64(register.offset(page)))?;
+        record.op();
+        record.verdict(verdict);
+        Ok(())
+    }
+}

@@ -1,0 +1,131 @@
+//! read(2) and write(2) of whole pages of one file: `write-disjoint`, `write-shared` and `read-mostly`.
+//!
+//! All pages are written before the clock starts, so every write is an overwrite. Reads are judged as they
+//! come; what the writers left is read back and judged at the end.
+
+use std::time::Duration;
+
+use super::runner::{self, Record};
+use super::{PAGES_PER_THREAD, Point, SHARED_PAGES, Sample, Workload, WorkloadError};
+use crate::check::{Covers, Oracle, Register, Verdict, pattern};
+use crate::error::FsError;
+use crate::file::File;
+use crate::fs::FileSystem;
+use crate::pmem::{BLOCK_SIZE, Device};
+
+const PAGE: usize = BLOCK_SIZE as usize;
+/// Of a hundred operations of `read-mostly`.
+const WRITES_PERCENT: u8 = 5;
+
+pub(super) fn run(point: &Point, device: &Device, duration: Duration) -> Result<Sample, WorkloadError> {
+    let Point { workload, variant, threads, media } = *point;
+    let fs = FileSystem::format(device, variant).with_media(media);
+    let pages = match workload {
+        Workload::WriteDisjoint => threads as u64 * PAGES_PER_THREAD,
+        _ => SHARED_PAGES.min(device.blocks()),
+    };
+    let file = fs.create();
+    let oracle = Oracle::new(pages);
+    fill(&file, &oracle, pages)?;
+    let start = |index: usize| Thread {
+        pages: match workload {
+            Workload::WriteDisjoint => index as u64 * PAGES_PER_THREAD..(index as u64 + 1) * PAGES_PER_THREAD,
+            _ => 0..pages,
+        },
+        buffer: vec![0; PAGE],
+    };
+    let body = |thread: &mut Thread, record: &mut Record| {
+        let page = fastrand::u64(thread.pages.clone());
+        if workload == Workload::ReadMostly && fastrand::u8(..100) >= WRITES_PERCENT {
+            read(&file, &oracle, page, &mut thread.buffer, record)
+        } else {
+            write(&file, &oracle, page, &mut thread.buffer, record)
+        }
+    };
+    let mut sample = runner::run(threads, duration, start, body)?;
+    let (checked, stale) = read_back(&file, &oracle, pages)?;
+    sample.checked_reads += checked;
+    sample.stale_reads += stale;
+    Ok(sample)
+}
+
+struct Thread {
+    pages: std::ops::Range<u64>,
+    buffer: Vec<u8>,
+}
+
+fn write(
+    file: &File<'_>,
+    oracle: &Oracle,
+    page: u64,
+    buffer: &mut [u8],
+    record: &mut Record,
+) -> Result<(), FsError> {
+    let write = oracle.begin(page, Covers::Page);
+    pattern::fill(buffer, write.word());
+    let result = file.write_at(buffer, page * BLOCK_SIZE);
+    oracle.end(write);
+    record.op();
+    result.map(|_| ())
+}
+
+fn read(
+    file: &File<'_>,
+    oracle: &Oracle,
+    page: u64,
+    buffer: &mut [u8],
+    record: &mut Record,
+) -> Result<(), FsError> {
+    let floor = oracle.floor(page, Register::Io);
+    file.read_at(buffer, page * BLOCK_SIZE)?;
+    record.op();
+    record.verdict(judge(oracle, page, floor, buffer));
+    Ok(())
+}
+
+/// All words of a page must be of one write, and that not an overwritten one.
+fn judge(oracle: &Oracle, page: u64, floor: u32, bytes: &[u8]) -> Verdict {
+    let first = pattern::word_at(bytes, 0);
+    if pattern::is_uniform(bytes, Register::Stored.index()) && pattern::word_at(bytes, 1) == first {
+        oracle.judge(page, floor, first)
+    } else {
+        Verdict::Foreign
+    }
+}
+
+/// A megabyte at a time, for each write takes the medium's time.
+fn fill(file: &File<'_>, oracle: &Oracle, pages: u64) -> Result<(), FsError> {
+    for (first, last) in megabytes(pages) {
+        let writes: Vec<_> = (first..=last).map(|page| oracle.begin(page, Covers::Page)).collect();
+        let mut bytes = vec![0; writes.len() * PAGE];
+        for (chunk, write) in bytes.chunks_exact_mut(PAGE).zip(&writes) {
+            pattern::fill(chunk, write.word());
+        }
+        let written = file.write_at(&bytes, first * BLOCK_SIZE)?;
+        writes.into_iter().for_each(|write| oracle.end(write));
+        if written < bytes.len() {
+            return Err(FsError::NoSpace);
+        }
+    }
+    Ok(())
+}
+
+/// How many pages were judged, and how many of them were wrong.
+fn read_back(file: &File<'_>, oracle: &Oracle, pages: u64) -> Result<(u64, u64), FsError> {
+    let mut wrong = 0;
+    for (first, last) in megabytes(pages) {
+        let mut bytes = vec![0; (last - first + 1) as usize * PAGE];
+        file.read_at(&mut bytes, first * BLOCK_SIZE)?;
+        for (chunk, page) in bytes.chunks_exact(PAGE).zip(first..) {
+            let floor = oracle.floor(page, Register::Io);
+            wrong += u64::from(judge(oracle, page, floor, chunk) != Verdict::Good);
+        }
+    }
+    Ok((pages, wrong))
+}
+
+fn megabytes(pages: u64) -> impl Iterator<Item = (u64, u64)> {
+    (0..pages)
+        .step_by(PAGES_PER_THREAD as usize)
+        .map(move |first| (first, pages.min(first + PAGES_PER_THREAD) - 1))
+}

@@ -1,0 +1,123 @@
+//! Threads, time, and what is counted.
+
+use std::num::NonZeroU64;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+use super::{Sample, WorkloadError};
+use crate::check::Verdict;
+use crate::error::FsError;
+use crate::fs;
+
+/// Runs `body` in so many threads at once, each with its index, until about `duration` has passed.
+///
+/// The body is called again and again, and told to do a few operations each time; the threads look at one
+/// flag that nobody writes meanwhile, so no operation pays for a clock.
+pub(super) fn run<S>(
+    threads: usize,
+    duration: Duration,
+    start: impl Fn(usize) -> S + Sync,
+    body: impl Fn(&mut S, &mut Record) -> Result<(), FsError> + Sync,
+) -> Result<Sample, WorkloadError> {
+    let (stop, together) = (AtomicBool::new(false), Barrier::new(threads + 1));
+    let thread = |index| {
+        sleep_precisely();
+        let mut state = start(index);
+        let mut record = Record::new();
+        together.wait();
+        let from = Instant::now();
+        let mut result = Ok(());
+        while result.is_ok() && !stop.load(Relaxed) {
+            result = body(&mut state, &mut record);
+        }
+        if result.is_err() {
+            stop.store(true, Relaxed);
+        }
+        record.ran = Some((from, Instant::now()));
+        result.map(|()| record)
+    };
+    let records: Result<Vec<Record>, FsError> = thread::scope(|s| {
+        let threads: Vec<_> = (0..threads).map(|index| s.spawn(move_index(&thread, index))).collect();
+        together.wait();
+        thread::sleep(duration);
+        stop.store(true, Relaxed);
+        threads
+            .into_iter()
+            .map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    Ok(Record::merge(records?))
+}
+
+fn move_index<R>(thread: &(impl Fn(usize) -> R + Sync), index: usize) -> impl FnOnce() -> R + Send {
+    move || thread(index)
+}
+
+/// The kernel rounds sleeps up by a thread's timer slack, 50 µs by default: as much as the medium takes.
+fn sleep_precisely() {
+    // A kernel that refuses only makes the medium slower, for all variants alike.
+    let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
+}
+
+/// What one thread has counted.
+#[derive(Debug)]
+pub(super) struct Record {
+    ops: u64,
+    /// Of these, those that did not wait: added to the histogram at the end, all at once.
+    unhindered: u64,
+    wait: Histogram<u64>,
+    stale: u64,
+    checked: u64,
+    ran: Option<(Instant, Instant)>,
+}
+
+impl Record {
+    fn new() -> Self {
+        Self { ops: 0, unhindered: 0, wait: histogram(), stale: 0, checked: 0, ran: None }
+    }
+
+    /// An operation has returned.
+    pub(super) fn op(&mut self) {
+        self.ops += 1;
+        let waited = fs::waited();
+        if waited.is_zero() {
+            self.unhindered += 1;
+        } else {
+            self.wait.saturating_record(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// A read has been judged.
+    pub(super) fn verdict(&mut self, verdict: Verdict) {
+        self.checked += 1;
+        if verdict != Verdict::Good {
+            self.stale += 1;
+        }
+    }
+
+    fn merge(records: Vec<Record>) -> Sample {
+        let ran = || records.iter().filter_map(|record| record.ran);
+        let elapsed = match (ran().map(|(from, _)| from).min(), ran().map(|(_, to)| to).max()) {
+            (Some(from), Some(to)) => to - from,
+            _ => Duration::ZERO,
+        };
+        let mut sample = Sample { ops: 0, elapsed, wait: histogram(), stale_reads: 0, checked_reads: 0 };
+        for record in records {
+            sample.ops += record.ops;
+            sample.stale_reads += record.stale;
+            sample.checked_reads += record.checked;
+            sample.wait.add(&record.wait).expect("all histograms have the same bounds");
+            sample.wait.record_n(0, record.unhindered).expect("0 is within the bounds");
+        }
+        sample
+    }
+}
+
+/// Up to a minute, to three digits.
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("these bounds are valid")
+}
