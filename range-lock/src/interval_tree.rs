@@ -89,20 +89,25 @@ impl<T> IntervalTree<T> {
         self.balance_inserted(new);
     }
 
-    /// Takes the span known as `index` out and returns its value.
+    /// Takes the span known as `index` out and drops its value.
     ///
     /// # Panics
     ///
     /// If there is no such span.
     #[inline]
-    pub(crate) fn remove(&mut self, index: u32) -> T {
+    pub(crate) fn remove(&mut self, index: u32) {
         let node = self.node(index);
+        assert!(node.value.is_some(), "only what is in the tree is taken out");
         if node.left == NIL && node.right == NIL && node.parent == NIL {
             self.root = NIL; // The usual case: nobody else is in.
         } else {
             self.unlink(index);
         }
-        self.vacate(index)
+        let next = self.vacant;
+        let node = self.node_mut(index);
+        (node.parent, node.left, node.right, node.red) = (next, NIL, NIL, false);
+        node.value = None; // Dropped in place: moving it out costs as much as all the rest.
+        self.vacant = index;
     }
 
     /// Takes `index` out of the tree; it keeps its place in the arena.
@@ -393,16 +398,6 @@ impl<T> IntervalTree<T> {
             value: None,
         });
         self.vacant = index;
-    }
-
-    #[inline]
-    fn vacate(&mut self, index: u32) -> T {
-        let next = self.vacant;
-        let node = self.node_mut(index);
-        (node.parent, node.left, node.right, node.red) = (next, NIL, NIL, false);
-        let value = node.value.take().expect("the tree links only occupied nodes");
-        self.vacant = index;
-        value
     }
 
     #[inline]

@@ -28,7 +28,7 @@ use std::num::NonZeroU64;
 use crossbeam_utils::atomic::AtomicCell;
 
 use crate::interval_tree::IntervalTree;
-use crate::request::{Claim, Hold, Mode};
+use crate::request::{Claim, Hold, Key, Mode};
 use crate::span::Span;
 use crate::sync::Arc;
 use crate::waiter::{Lowered, Waiter, WakeList};
@@ -111,22 +111,22 @@ impl Leaf {
 
     /// Enters a request that nothing blocks.
     #[inline]
-    pub(crate) fn insert_granted(&mut self, claim: Claim) -> Hold {
+    pub(crate) fn insert_granted(&mut self, claim: Claim) -> Key {
         self.insert(claim, None)
     }
 
     /// Enters a request that `waiter` waits for.
-    pub(crate) fn insert_waiting(&mut self, claim: Claim, queued: Queued) -> Hold {
+    pub(crate) fn insert_waiting(&mut self, claim: Claim, queued: Queued) -> Key {
         self.insert(claim, Some(queued))
     }
 
     #[inline]
-    fn insert(&mut self, claim: Claim, queued: Option<Queued>) -> Hold {
+    fn insert(&mut self, claim: Claim, queued: Option<Queued>) -> Key {
         self.last_id += 1;
         let id = RequestId::new(self.last_id).expect("2^64 requests take centuries");
         self.queued += usize::from(queued.is_some());
         let slot = self.entries.insert(claim.span, Entry { id, mode: claim.mode, queued });
-        Hold { span: claim.span, id, slot }
+        Key { id, slot }
     }
 
     /// The record for a new request behind all that wait, with `blocking` pairs before it.
@@ -184,7 +184,7 @@ impl Leaf {
         let mode = self.entry(hold).mode;
         self.let_in(hold, Claim { span: hold.span, mode }, Some(Claim { span, mode }), None, wakes);
         self.remove(hold);
-        self.insert_granted(Claim { span, mode })
+        Hold { span, key: self.insert_granted(Claim { span, mode }) }
     }
 
     /// Makes two held requests of one, the second from `mid` on. Who waits for both halves now waits for two pairs.
@@ -200,7 +200,10 @@ impl Leaf {
             }
         }
         self.remove(hold);
-        (self.insert_granted(Claim { span: left, mode }), self.insert_granted(Claim { span: right, mode }))
+        (
+            Hold { span: left, key: self.insert_granted(Claim { span: left, mode }) },
+            Hold { span: right, key: self.insert_granted(Claim { span: right, mode }) },
+        )
     }
 
     /// The number of pairs that an upgrade of `hold` would have to wait for: the readers that are in. Other requests
@@ -269,16 +272,14 @@ impl Leaf {
 
     fn remove(&mut self, hold: &Hold) {
         self.settle(hold);
-        let entry = self.entries.remove(hold.slot);
-        debug_assert_eq!(entry.id, hold.id, "an entry is removed by its own request");
+        self.remove_quietly(hold);
     }
 
-    /// Removes the entry of a held request while nobody is queued: [`release`](Self::release) with nobody to let in.
+    /// Removes the entry of a request that never had to wait: [`release`](Self::release) with nobody to let in.
     #[inline]
     pub(crate) fn remove_quietly(&mut self, hold: &Hold) {
-        debug_assert_eq!(self.queued, 0);
-        let entry = self.entries.remove(hold.slot);
-        debug_assert_eq!(entry.id, hold.id, "an entry is removed by its own request");
+        debug_assert!(self.entry(hold).queued.is_none());
+        self.entries.remove(hold.key.slot);
     }
 
     /// Forgets that a request which does not wait any more had to, and keeps its record for the next.
@@ -291,12 +292,12 @@ impl Leaf {
 
     /// The entry of `hold`.
     pub(crate) fn entry(&self, hold: &Hold) -> &Entry {
-        let entry = self.entries.get(hold.slot).filter(|entry| entry.id == hold.id);
+        let entry = self.entries.get(hold.key.slot).filter(|entry| entry.id == hold.key.id);
         entry.expect("a request has an entry until it is released")
     }
 
     fn entry_mut(&mut self, hold: &Hold) -> &mut Entry {
-        let entry = self.entries.get_mut(hold.slot).filter(|entry| entry.id == hold.id);
+        let entry = self.entries.get_mut(hold.key.slot).filter(|entry| entry.id == hold.key.id);
         entry.expect("a request has an entry until it is released")
     }
 
@@ -311,7 +312,7 @@ impl Leaf {
 
     /// All that overlap `hold`, but for itself, each in the one leaf in which the overlap begins.
     fn others(&self, hold: &Hold) -> impl Iterator<Item = (Span, &Entry)> {
-        self.counted_here(hold.span).filter(|(_, entry)| entry.id != hold.id)
+        self.counted_here(hold.span).filter(|(_, entry)| entry.id != hold.key.id)
     }
 
     /// All entries, in the order in which their spans begin.

@@ -95,7 +95,9 @@ impl<'a> Parts<'a> {
         let mut leaves = self.lock_leaves();
         let granted = self.blocking(&leaves) == 0;
         if granted {
-            self.for_each(&mut leaves, |leaf, part| part.hold = Some(leaf.insert_granted(part.claim)));
+            self.for_each(&mut leaves, |leaf, part| {
+                part.hold = Some(Hold { span: part.claim.span, key: leaf.insert_granted(part.claim) })
+            });
         }
         granted
     }
@@ -105,13 +107,16 @@ impl<'a> Parts<'a> {
         let mut leaves = self.lock_leaves();
         let blocking = self.blocking(&leaves);
         if blocking == 0 {
-            self.for_each(&mut leaves, |leaf, part| part.hold = Some(leaf.insert_granted(part.claim)));
+            self.for_each(&mut leaves, |leaf, part| {
+                part.hold = Some(Hold { span: part.claim.span, key: leaf.insert_granted(part.claim) })
+            });
             return None;
         }
         let first = leaves.iter_mut().next().expect("what is blocked has a part");
         let queued = first.queue(blocking);
         self.for_each(&mut leaves, |leaf, part| {
-            part.hold = Some(leaf.insert_waiting(part.claim, queued.clone()));
+            part.hold =
+                Some(Hold { span: part.claim.span, key: leaf.insert_waiting(part.claim, queued.clone()) });
         });
         Some(queued.waiter)
     }

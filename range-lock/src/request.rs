@@ -51,6 +51,13 @@ pub(crate) struct Claim {
 #[derive(Debug)]
 pub(crate) struct Hold {
     pub(crate) span: Span,
+    pub(crate) key: Key,
+}
+
+/// Where an entry is, and whose it is. As it is returned in two registers, the way from the leaf to the guard leads past no
+/// memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key {
     /// Tells the request from all others of the lock, also from later ones in the same place.
     pub(crate) id: NonZeroU64,
     /// Where the leaf keeps the entry.
@@ -58,6 +65,7 @@ pub(crate) struct Hold {
 }
 
 /// What came of entering a request.
+#[cfg(feature = "async")]
 #[derive(Debug)]
 #[must_use]
 pub(crate) enum Entered {
@@ -70,36 +78,46 @@ impl RangeLock {
     #[inline]
     pub(crate) fn try_acquire(&self, claim: Claim) -> Option<Hold> {
         let mut leaf = sync::lock(&self.leaf);
-        (leaf.blocking(claim) == 0).then(|| leaf.insert_granted(claim))
+        (leaf.blocking(claim) == 0).then(|| Hold { span: claim.span, key: leaf.insert_granted(claim) })
     }
 
     /// Grants `claim` when all that conflicts with it and came before has left; `None` if the deadline comes first.
     #[inline]
     pub(crate) fn acquire(&self, claim: Claim, deadline: Deadline) -> Option<Hold> {
-        match self.enter(claim) {
-            Entered::Granted(hold) => Some(hold),
-            Entered::Waiting(hold, waiter) => self.wait(hold, &waiter, deadline),
+        let mut leaf = sync::lock(&self.leaf);
+        let key = match leaf.blocking(claim) {
+            0 => leaf.insert_granted(claim),
+            blocking => self.wait(leaf, claim, blocking, deadline)?,
+        };
+        Some(Hold { span: claim.span, key })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wait(
+        &self,
+        leaf: MutexGuard<'_, Leaf>,
+        claim: Claim,
+        blocking: usize,
+        deadline: Deadline,
+    ) -> Option<Key> {
+        let (hold, waiter) = queue(leaf, claim, blocking);
+        match waiter.wait(deadline) {
+            Waited::Granted => Some(hold.key),
+            Waited::TimedOut => self.cancel(hold).map(|hold| hold.key),
         }
     }
 
     /// Enters `claim`: granted at once, or counted by all that conflict with it and come later.
-    #[inline]
+    #[cfg(feature = "async")]
     pub(crate) fn enter(&self, claim: Claim) -> Entered {
         let mut leaf = sync::lock(&self.leaf);
-        let blocking = leaf.blocking(claim);
-        if blocking == 0 {
-            return Entered::Granted(leaf.insert_granted(claim));
-        }
-        let queued = leaf.queue(blocking);
-        let waiter = queued.waiter.clone();
-        Entered::Waiting(leaf.insert_waiting(claim, queued), waiter)
-    }
-
-    #[cold]
-    fn wait(&self, hold: Hold, waiter: &Waiter, deadline: Deadline) -> Option<Hold> {
-        match waiter.wait(deadline) {
-            Waited::Granted => Some(hold),
-            Waited::TimedOut => self.cancel(hold),
+        match leaf.blocking(claim) {
+            0 => Entered::Granted(Hold { span: claim.span, key: leaf.insert_granted(claim) }),
+            blocking => {
+                let (hold, waiter) = queue(leaf, claim, blocking);
+                Entered::Waiting(hold, waiter)
+            }
         }
     }
 
@@ -186,6 +204,14 @@ impl RangeLock {
         }
         granted
     }
+}
+
+/// Enters a request with `blocking` pairs before it.
+fn queue(mut leaf: MutexGuard<'_, Leaf>, claim: Claim, blocking: usize) -> (Hold, Arc<Waiter>) {
+    let queued = leaf.queue(blocking);
+    let waiter = Arc::clone(&queued.waiter);
+    let key = leaf.insert_waiting(claim, queued);
+    (Hold { span: claim.span, key }, waiter)
 }
 
 #[cold]
