@@ -73,7 +73,7 @@ impl<L: Deref<Target = RangeLock>> Drop for Acquire<L> {
     fn drop(&mut self) {
         if let (Some(lock), Some((hold, waiter))) = (&self.lock, self.waiting.take()) {
             if let Some(granted) = lock.cancel(hold) {
-                lock.release(granted);
+                lock.release(&granted);
             }
             waiter.forget_waker();
         }

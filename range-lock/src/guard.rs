@@ -89,7 +89,7 @@ impl<L: Deref<Target = RangeLock>> Held<L> {
     fn shrink(&mut self, range: &impl RangeBounds<u64>) {
         let Some(span) = Span::new(range) else {
             if let Some(hold) = self.hold.take() {
-                self.lock.release(hold);
+                self.lock.release(&hold);
             }
             return;
         };
@@ -126,7 +126,7 @@ impl<L: Deref<Target = RangeLock> + Clone> Held<L> {
 impl<L: Deref<Target = RangeLock>> Drop for Held<L> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(hold) = self.hold.take() {
+        if let Some(hold) = &self.hold {
             self.lock.release(hold);
         }
     }

@@ -135,14 +135,16 @@ impl RangeLock {
         None
     }
 
-    /// Releases what is held.
+    /// Releases what is held; `hold` is of no use any more.
+    ///
+    /// Takes it by reference since it comes from a guard that has just been written, and to copy it would stall.
     #[inline]
-    pub(crate) fn release(&self, hold: Hold) {
+    pub(crate) fn release(&self, hold: &Hold) {
         let mut leaf = sync::lock(&self.leaf);
         if leaf.has_queued() {
-            release_and_wake(leaf, &hold);
+            release_and_wake(leaf, hold);
         } else {
-            leaf.remove_quietly(&hold);
+            leaf.remove_quietly(hold);
         }
     }
 
