@@ -433,5 +433,5 @@ impl<'a, T> Iterator for Overlapping<'a, T> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;

@@ -45,7 +45,7 @@ mod interval_tree;
 mod leaf;
 mod lock;
 mod many;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod mutex;
 mod request;
 mod span;

@@ -76,13 +76,13 @@ impl RangeLock {
     /// ```
     /// static LOCK: range_lock::RangeLock = range_lock::RangeLock::new();
     /// ```
-    #[cfg(not(loom))]
+    #[cfg(not(any(loom, shuttle)))]
     pub const fn new() -> Self {
         RangeLock { leaf: Mutex::new(Leaf::new()) }
     }
 
-    /// A lock in which nothing is locked. Not `const`: loom's mutexes cannot be made in one.
-    #[cfg(loom)]
+    /// A lock in which nothing is locked. Not `const`: the mutexes of a model cannot be made in one.
+    #[cfg(any(loom, shuttle))]
     pub fn new() -> Self {
         RangeLock { leaf: Mutex::new(Leaf::new()) }
     }

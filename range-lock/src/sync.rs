@@ -1,5 +1,8 @@
 //! The only door to atomics, mutexes, spinning and parking: the standard library, crossbeam-utils and parking_lot_core
-//! in a normal build, loom in a model (`--cfg loom`).
+//! in a normal build, loom (`--cfg loom`) or shuttle (`--cfg shuttle`) in a model.
+//!
+//! loom tries every schedule of a few steps under the C11 memory model; shuttle tries random schedules of many steps,
+//! sequentially consistent.
 //!
 //! # Invariant of the unsafe code
 //!
@@ -16,9 +19,8 @@ use std::time::{Duration, Instant};
 pub(crate) enum Deadline {
     /// It does not.
     Never,
-    /// At this instant. In a model, where time does not pass, it may be now: every schedule in which the deadline comes
-    /// at another moment is one in which the thread was slow to run.
-    At(#[cfg_attr(loom, expect(dead_code, reason = "in a model the deadline is always now"))] Instant),
+    /// At this instant. In a model, where time does not pass, it is when the model says: see its `Parker`.
+    At(Instant),
 }
 
 impl Deadline {
@@ -38,7 +40,7 @@ pub(crate) enum Parked {
     TimedOut,
 }
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod imp {
     pub(crate) use std::sync::Arc;
     pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
@@ -99,9 +101,40 @@ mod imp {
 
 #[cfg(loom)]
 mod imp {
+    pub(super) use loom::sync::Condvar;
     pub(crate) use loom::sync::atomic::{AtomicUsize, Ordering};
     pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
+    pub(super) use loom::thread::yield_now;
 
+    pub(crate) use super::model::{Backoff, Parker, lock};
+
+    /// For how many turns of the other threads a timed park lasts. With none, the deadline is now: every schedule in which it
+    /// comes at another moment is one in which the thread was slow to come here.
+    pub(super) fn turns_until_the_deadline() -> usize {
+        0
+    }
+}
+
+#[cfg(shuttle)]
+mod imp {
+    pub(super) use shuttle::sync::Condvar;
+    pub(crate) use shuttle::sync::atomic::{AtomicUsize, Ordering};
+    pub(crate) use shuttle::sync::{Arc, Mutex, MutexGuard};
+    pub(super) use shuttle::thread::yield_now;
+
+    pub(crate) use super::model::{Backoff, Parker, lock};
+
+    /// For how many turns of the other threads a timed park lasts: the schedule chooses.
+    pub(super) fn turns_until_the_deadline() -> usize {
+        use shuttle::rand::{Rng, thread_rng};
+        thread_rng().gen_range(0..8)
+    }
+}
+
+/// What a model has in place of spinning and parking.
+#[cfg(any(loom, shuttle))]
+mod model {
+    use super::imp::{Condvar, Mutex, MutexGuard, turns_until_the_deadline, yield_now};
     use super::{Deadline, Parked};
 
     /// Locks a mutex that guards the lock's own state.
@@ -109,7 +142,7 @@ mod imp {
         mutex.lock().unwrap()
     }
 
-    /// Spinning in a model: one yield, since another turn would see the same.
+    /// Spinning in a model: not at all, since a schedule in which the thread is slow to sleep sees the same.
     #[derive(Debug)]
     pub(crate) struct Backoff;
 
@@ -119,7 +152,7 @@ mod imp {
         }
 
         pub(crate) fn snooze(&self) {
-            loom::thread::yield_now();
+            yield_now();
         }
 
         pub(crate) fn is_completed(&self) -> bool {
@@ -130,29 +163,36 @@ mod imp {
     /// A place where one thread sleeps.
     #[derive(Debug)]
     pub(crate) struct Parker {
-        lock: loom::sync::Mutex<()>,
-        woken: loom::sync::Condvar,
+        lock: Mutex<()>,
+        woken: Condvar,
     }
 
     impl Parker {
         pub(crate) fn new() -> Self {
-            Parker { lock: loom::sync::Mutex::new(()), woken: loom::sync::Condvar::new() }
+            Parker { lock: Mutex::new(()), woken: Condvar::new() }
         }
 
+        /// Sleeps until unparked; with a deadline, for so many turns of the others as the model says.
         pub(crate) fn park(&self, asleep: impl Fn() -> bool, deadline: Deadline) -> Parked {
             if let Deadline::At(_instant) = deadline {
-                loom::thread::yield_now();
+                for _ in 0..turns_until_the_deadline() {
+                    yield_now();
+                    if !asleep() {
+                        return Parked::LookAgain;
+                    }
+                }
+                yield_now();
                 return Parked::TimedOut;
             }
-            let queue = self.lock.lock().unwrap();
+            let queue = super::lock(&self.lock);
             if asleep() {
-                drop(self.woken.wait(queue).unwrap());
+                drop(self.woken.wait(queue));
             }
             Parked::LookAgain
         }
 
         pub(crate) fn unpark(&self) {
-            let _queue = self.lock.lock().unwrap();
+            let _queue = super::lock(&self.lock);
             self.woken.notify_one();
         }
     }
