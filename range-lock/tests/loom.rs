@@ -1,9 +1,14 @@
-//! Models: every schedule of a few threads (with at most so many preemptions as `LOOM_MAX_PREEMPTIONS` allows), under the
-//! C11 memory model. Run with
+//! Models: every schedule of a few threads, under the C11 memory model. Run with
 //!
 //! ```text
-//! RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=2 cargo test --release -p range-lock --test loom
+//! RUSTFLAGS="--cfg loom" cargo test --release -p range-lock --features async --test loom
 //! ```
+//!
+//! # Bounds
+//!
+//! Models of two threads, and small ones of three, are exhaustive: all their schedules are tried ([`exhaustive`]). The others,
+//! of three threads, would not end; they try the schedules with at most three preemptions ([`model`]). A switch to another thread where one blocks or ends is no preemption. `LOOM_MAX_PREEMPTIONS` sets another
+//! bound, for all of them.
 //!
 //! The data that a range guards is a loom `UnsafeCell`, so that loom itself reports two users who are in at once, and a
 //! user who does not see what the one before wrote. A timed wait in a model gives up as soon as it would sleep: in some
@@ -16,7 +21,7 @@ use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use loom::thread;
-use range_lock::{RangeLock, RangeReadGuard, RangeUpgradableReadGuard, RangeWriteGuard};
+use range_lock::{RangeLock, RangeReadGuard, RangeUpgradableReadGuard, RangeWriteGuard, Request};
 
 /// A lock and one cell that stands for the data of the points 0 to 9.
 struct Guarded {
@@ -52,19 +57,31 @@ impl Guarded {
     }
 }
 
-fn spawn<T: 'static>(
-    guarded: &Arc<Guarded>,
-    f: impl FnOnce(&Guarded) -> T + 'static,
+fn spawn<S: 'static, T: 'static>(
+    shared: &Arc<S>,
+    f: impl FnOnce(&S) -> T + 'static,
 ) -> thread::JoinHandle<T> {
-    let guarded = Arc::clone(guarded);
-    thread::spawn(move || f(&guarded))
+    let shared = Arc::clone(shared);
+    thread::spawn(move || f(&shared))
+}
+
+/// Tries the schedules with at most three preemptions, or `LOOM_MAX_PREEMPTIONS`.
+fn model(f: impl Fn() + Send + Sync + 'static) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = model.preemption_bound.or(Some(3));
+    model.check(f);
+}
+
+/// Tries all schedules, unless `LOOM_MAX_PREEMPTIONS` says otherwise.
+fn exhaustive(f: impl Fn() + Send + Sync + 'static) {
+    loom::model::Builder::new().check(f);
 }
 
 const SOON: Duration = Duration::ZERO;
 
 #[test]
 fn two_writers_exclude() {
-    loom::model(|| {
+    exhaustive(|| {
         let g = Guarded::new();
         let other = spawn(&g, |g| {
             let _guard = g.lock.write(0..6);
@@ -82,7 +99,7 @@ fn two_writers_exclude() {
 
 #[test]
 fn three_writers_exclude() {
-    loom::model(|| {
+    model(|| {
         let g = Guarded::new();
         let others = [(0..6), (3..8)].map(|range| {
             spawn(&g, move |g| {
@@ -104,7 +121,7 @@ fn three_writers_exclude() {
 
 #[test]
 fn readers_share() {
-    loom::model(|| {
+    exhaustive(|| {
         let g = Guarded::new();
         let inside = Arc::new(AtomicUsize::new(0));
         let mine = g.lock.read(0..10);
@@ -124,7 +141,7 @@ fn readers_share() {
 
 #[test]
 fn a_reader_sees_what_the_writer_wrote() {
-    loom::model(|| {
+    exhaustive(|| {
         let g = Guarded::new();
         let writer = spawn(&g, |g| {
             let _guard = g.lock.write(0..10);
@@ -142,7 +159,7 @@ fn a_reader_sees_what_the_writer_wrote() {
 
 #[test]
 fn disjoint_ranges_do_not_meet() {
-    loom::model(|| {
+    exhaustive(|| {
         let g = Guarded::new();
         let mine = g.lock.write(0..5);
         spawn(&g, |g| drop(g.lock.write(5..10))).join().unwrap();
@@ -153,7 +170,7 @@ fn disjoint_ranges_do_not_meet() {
 
 #[test]
 fn downgrade_lets_a_waiting_reader_in_and_no_writer() {
-    loom::model(|| {
+    model(|| {
         let g = Guarded::new();
         let writer = g.lock.write(0..10);
         g.add(1);
@@ -178,7 +195,7 @@ fn downgrade_lets_a_waiting_reader_in_and_no_writer() {
 
 #[test]
 fn a_reader_that_waits_is_let_in_by_the_downgrade_alone() {
-    loom::model(|| {
+    exhaustive(|| {
         let g = Guarded::new();
         let writer = g.lock.write(0..10);
         let reader = spawn(&g, |g| drop(g.lock.read(0..10)));
@@ -192,7 +209,7 @@ fn a_reader_that_waits_is_let_in_by_the_downgrade_alone() {
 
 #[test]
 fn a_time_out_that_races_a_grant_loses_nothing() {
-    loom::model(|| {
+    exhaustive(|| {
         let g = Guarded::new();
         let holder = g.lock.write(0..10);
         let timed = spawn(&g, |g| g.lock.try_write_for(0..10, SOON).map(|_guard| g.add(1)).is_some());
@@ -206,7 +223,7 @@ fn a_time_out_that_races_a_grant_loses_nothing() {
 
 #[test]
 fn a_time_out_lets_in_who_waited_behind_it() {
-    loom::model(|| {
+    exhaustive(|| {
         let g = Guarded::new();
         let holder = g.lock.read(0..10);
         let timed = spawn(&g, |g| drop(g.lock.try_write_for(0..10, SOON)));
@@ -220,7 +237,7 @@ fn a_time_out_lets_in_who_waited_behind_it() {
 
 #[test]
 fn a_timed_out_reader_releases_only_who_counted_it() {
-    loom::model(|| {
+    model(|| {
         let g = Guarded::new();
         let holder = g.lock.write(0..10);
         let timed = spawn(&g, |g| g.lock.try_read_for(0..10, SOON).map(|_guard| g.get()));
@@ -238,7 +255,7 @@ fn a_timed_out_reader_releases_only_who_counted_it() {
 
 #[test]
 fn a_time_out_lets_nobody_in_who_came_before_it() {
-    loom::model(|| {
+    exhaustive(|| {
         let g = Guarded::new();
         let holder = g.lock.read(0..10);
         let writer = spawn(&g, |g| {
@@ -256,7 +273,7 @@ fn a_time_out_lets_nobody_in_who_came_before_it() {
 
 #[test]
 fn conflicting_requests_are_served_in_order() {
-    loom::model(|| {
+    model(|| {
         let g = Guarded::new();
         let holder = g.lock.read(0..10);
         let writer = spawn(&g, |g| {
@@ -279,7 +296,7 @@ fn conflicting_requests_are_served_in_order() {
 
 #[test]
 fn an_upgrade_waits_for_the_reader_and_is_passed_by_nobody() {
-    loom::model(|| {
+    model(|| {
         let g = Guarded::new();
         let looking = g.lock.upgradable_read(0..10);
         let reader = spawn(&g, |g| {
@@ -304,7 +321,7 @@ fn an_upgrade_waits_for_the_reader_and_is_passed_by_nobody() {
 
 #[test]
 fn a_timed_upgrade_that_gives_up_is_upgradable_as_before() {
-    loom::model(|| {
+    exhaustive(|| {
         let g = Guarded::new();
         let looking = g.lock.upgradable_read(0..10);
         let reader = spawn(&g, |g| {
@@ -331,7 +348,7 @@ fn a_timed_upgrade_that_gives_up_is_upgradable_as_before() {
 
 #[test]
 fn shrink_lets_in_who_waited_for_the_rest() {
-    loom::model(|| {
+    exhaustive(|| {
         let g = Guarded::new();
         let mut holder = g.lock.write(0..20);
         let other = spawn(&g, |g| {
@@ -347,7 +364,7 @@ fn shrink_lets_in_who_waited_for_the_rest() {
 
 #[test]
 fn who_waits_for_both_halves_of_a_split_waits_for_both() {
-    loom::model(|| {
+    exhaustive(|| {
         let g = Guarded::new();
         let holder = g.lock.write(0..10);
         let other = spawn(&g, |g| {
@@ -366,7 +383,7 @@ fn who_waits_for_both_halves_of_a_split_waits_for_both() {
 
 #[test]
 fn an_owned_guard_is_released_on_another_thread_that_outlives_the_lock() {
-    loom::model(|| {
+    exhaustive(|| {
         let lock = std::sync::Arc::new(RangeLock::new());
         let guard = lock.write_arc(0..10);
         let waiter = {
@@ -382,7 +399,7 @@ fn an_owned_guard_is_released_on_another_thread_that_outlives_the_lock() {
 
 #[test]
 fn a_guard_of_readers_hands_over_to_a_writer_what_all_of_them_did() {
-    loom::model(|| {
+    model(|| {
         let g = Guarded::new();
         let readers = [0, 1].map(|_| {
             spawn(&g, |g| {
@@ -401,4 +418,420 @@ fn a_guard_of_readers_hands_over_to_a_writer_what_all_of_them_did() {
         }
         g.check_free();
     });
+}
+
+/// Two locks, and a cell for the data of each.
+struct Pair {
+    locks: [RangeLock; 2],
+    data: [UnsafeCell<usize>; 2],
+}
+
+// SAFETY: as `Guarded`: each cell is touched only under a guard of its lock.
+unsafe impl Sync for Pair {}
+// SAFETY: a `usize` may be sent.
+unsafe impl Send for Pair {}
+
+impl Pair {
+    fn new() -> Arc<Self> {
+        Arc::new(Pair {
+            locks: [RangeLock::new(), RangeLock::new()],
+            data: [UnsafeCell::new(0), UnsafeCell::new(0)],
+        })
+    }
+
+    fn get(&self, at: usize) -> usize {
+        // SAFETY: the caller holds the range for reading; checked by loom.
+        self.data[at].with(|data| unsafe { *data })
+    }
+
+    fn add(&self, at: usize, n: usize) {
+        // SAFETY: the caller holds the range for writing; checked by loom.
+        self.data[at].with_mut(|data| unsafe { *data += n });
+    }
+
+    fn check_free(&self) {
+        for lock in &self.locks {
+            assert!(lock.requests().is_empty(), "{lock:?}");
+            assert!(lock.try_write(..).is_some());
+        }
+    }
+}
+
+#[test]
+fn requests_for_two_locks_in_opposite_orders_do_not_deadlock() {
+    exhaustive(|| {
+        let p = Pair::new();
+        let other = spawn(&p, |p| {
+            let both = [Request::write(&p.locks[1], 0..10), Request::write(&p.locks[0], 0..10)];
+            let _guard = RangeLock::acquire_many(both);
+            p.add(0, 1);
+            p.add(1, 1);
+        });
+        {
+            let both = [Request::write(&p.locks[0], 5..15), Request::write(&p.locks[1], 5..15)];
+            let _guard = RangeLock::acquire_many(both);
+            p.add(1, 1);
+            p.add(0, 1);
+        }
+        other.join().unwrap();
+        assert_eq!((p.get(0), p.get(1)), (2, 2));
+        p.check_free();
+    });
+}
+
+#[test]
+fn a_request_for_two_locks_waits_for_the_holders_of_both() {
+    model(|| {
+        let p = Pair::new();
+        let holders = [0, 1].map(|at| {
+            spawn(&p, move |p| {
+                let _guard = p.locks[at].write(0..10);
+                p.add(at, 1);
+            })
+        });
+        {
+            let both = [Request::read(&p.locks[0], 0..10), Request::write(&p.locks[1], 0..10)];
+            let _guard = RangeLock::acquire_many(both);
+            p.get(0);
+            p.add(1, 1); // loom reports a race with a holder that has not been waited for.
+        }
+        for holder in holders {
+            holder.join().unwrap();
+        }
+        assert_eq!((p.get(0), p.get(1)), (1, 2));
+        p.check_free();
+    });
+}
+
+#[test]
+fn a_request_for_two_spans_of_one_lock_waits_for_the_holders_of_both() {
+    model(|| {
+        let g = Guarded::new();
+        let holders = [0..2, 8..10].map(|range| {
+            spawn(&g, move |g| {
+                let _guard = g.lock.read(range);
+                g.get()
+            })
+        });
+        {
+            let both = [Request::write(&g.lock, 0..2), Request::write(&g.lock, 8..10)];
+            let _guard = RangeLock::acquire_many(both);
+            g.add(1);
+        }
+        for holder in holders {
+            holder.join().unwrap();
+        }
+        g.check_free();
+    });
+}
+
+#[test]
+fn a_time_out_of_two_locks_races_the_grants_of_both() {
+    model(|| {
+        let p = Pair::new();
+        let holders = [0, 1].map(|at| {
+            spawn(&p, move |p| {
+                let _guard = p.locks[at].write(0..10);
+                p.add(at, 1);
+            })
+        });
+        {
+            let both = [Request::write(&p.locks[0], 0..10), Request::write(&p.locks[1], 0..10)];
+            if let Some(_guard) = RangeLock::try_acquire_many_for(both, SOON) {
+                p.add(0, 1);
+                p.add(1, 1);
+            }
+        }
+        for holder in holders {
+            holder.join().unwrap();
+        }
+        p.check_free();
+    });
+}
+
+#[test]
+fn a_try_upgrade_races_a_reader_who_leaves_and_one_who_comes() {
+    model(|| {
+        let g = Guarded::new();
+        let looking = g.lock.upgradable_read(0..10);
+        let readers = [0..5, 5..10].map(|range| {
+            spawn(&g, move |g| {
+                let _guard = g.lock.read(range);
+                g.get()
+            })
+        });
+        match RangeUpgradableReadGuard::try_upgrade(looking) {
+            Ok(changing) => {
+                g.add(1);
+                drop(changing);
+            }
+            Err(looking) => drop(looking),
+        }
+        for reader in readers {
+            reader.join().unwrap();
+        }
+        g.check_free();
+    });
+}
+
+#[test]
+fn an_owned_guard_that_another_thread_drops_wakes_who_waits_here() {
+    exhaustive(|| {
+        let lock = std::sync::Arc::new(RangeLock::new());
+        let data = Arc::new(UnsafeCell::new(0));
+        let guard = lock.write_arc(0..10);
+        let releaser = {
+            let data = Arc::clone(&data);
+            thread::spawn(move || {
+                // SAFETY: `guard` holds the range that stands for `data`; checked by loom.
+                data.with_mut(|data| unsafe { *data += 1 });
+                drop(guard);
+            })
+        };
+        let mine = lock.read_arc(5..6);
+        // SAFETY: as above.
+        assert_eq!(data.with(|data| unsafe { *data }), 1);
+        drop(mine);
+        releaser.join().unwrap();
+        assert!(lock.requests().is_empty());
+    });
+}
+
+#[test]
+fn a_leaked_guard_leaves_the_rest_working() {
+    exhaustive(|| {
+        let g = Guarded::new();
+        std::mem::forget(g.lock.write(10..20));
+        let other = spawn(&g, |g| {
+            let _guard = g.lock.write(0..10);
+            g.add(1);
+        });
+        {
+            let _guard = g.lock.write(5..10);
+            g.add(1);
+        }
+        other.join().unwrap();
+        assert_eq!(g.lock.requests().len(), 1);
+        assert!(g.lock.try_write(..10).is_some());
+    });
+}
+
+/// Tasks: the waker takes the place of the parked thread.
+#[cfg(feature = "async")]
+mod tasks {
+    use std::future::Future;
+    use std::pin::{Pin, pin};
+    use std::task::{Context, Poll, Wake, Waker};
+
+    use loom::sync::{Condvar, Mutex};
+
+    use super::*;
+
+    /// A flag that is set by being woken.
+    struct Signal {
+        woken: Mutex<bool>,
+        changed: Condvar,
+    }
+
+    impl Signal {
+        fn new() -> std::sync::Arc<Self> {
+            std::sync::Arc::new(Signal { woken: Mutex::new(false), changed: Condvar::new() })
+        }
+
+        fn wait(&self) {
+            let mut woken = self.woken.lock().unwrap();
+            while !*woken {
+                woken = self.changed.wait(woken).unwrap();
+            }
+            *woken = false;
+        }
+    }
+
+    impl Wake for Signal {
+        fn wake(self: std::sync::Arc<Self>) {
+            *self.woken.lock().unwrap() = true;
+            self.changed.notify_one();
+        }
+    }
+
+    fn poll<F: Future>(future: &mut Pin<&mut F>, signal: &std::sync::Arc<Signal>) -> Poll<F::Output> {
+        let waker = Waker::from(std::sync::Arc::clone(signal));
+        future.as_mut().poll(&mut Context::from_waker(&waker))
+    }
+
+    fn block_on<F: Future>(future: F) -> F::Output {
+        let signal = Signal::new();
+        let mut future = pin!(future);
+        loop {
+            match poll(&mut future, &signal) {
+                Poll::Ready(output) => return output,
+                Poll::Pending => signal.wait(),
+            }
+        }
+    }
+
+    #[test]
+    fn a_task_is_woken_whenever_it_registers() {
+        exhaustive(|| {
+            let g = Guarded::new();
+            let holder = g.lock.write(0..10);
+            let task = spawn(&g, |g| {
+                let _guard = block_on(g.lock.write_async(0..10));
+                g.add(1);
+            });
+            g.add(1);
+            drop(holder);
+            task.join().unwrap();
+            assert_eq!(g.get(), 2);
+            g.check_free();
+        });
+    }
+
+    #[test]
+    fn a_task_that_changes_its_waker_is_woken_by_the_last() {
+        exhaustive(|| {
+            let g = Guarded::new();
+            let holder = g.lock.write(0..10);
+            let task = spawn(&g, |g| {
+                let mut future = pin!(g.lock.read_async(0..10));
+                let (stale, last) = (Signal::new(), Signal::new());
+                if poll(&mut future, &stale).is_ready() || poll(&mut future, &last).is_ready() {
+                    return;
+                }
+                last.wait();
+                assert!(poll(&mut future, &last).is_ready(), "woken, and not granted");
+            });
+            drop(holder);
+            task.join().unwrap();
+            g.check_free();
+        });
+    }
+
+    #[test]
+    fn a_task_and_a_thread_exclude() {
+        model(|| {
+            let g = Guarded::new();
+            let others = [true, false].map(|task| {
+                spawn(&g, move |g| {
+                    let _guard = if task { block_on(g.lock.write_async(0..6)) } else { g.lock.write(4..10) };
+                    g.add(1);
+                })
+            });
+            {
+                let _guard = block_on(g.lock.read_async(..));
+                g.get();
+            }
+            for other in others {
+                other.join().unwrap();
+            }
+            assert_eq!(g.get(), 2);
+            g.check_free();
+        });
+    }
+
+    #[test]
+    fn a_future_that_is_dropped_while_it_is_granted_hands_the_range_on() {
+        model(|| {
+            let g = Guarded::new();
+            let holder = g.lock.write(0..10);
+            let dropper = spawn(&g, |g| {
+                let mut future = Box::pin(g.lock.write_async(0..10));
+                drop(poll(&mut future.as_mut(), &Signal::new()));
+                drop(future);
+            });
+            let behind = spawn(&g, |g| {
+                let _guard = g.lock.read(0..10);
+                g.get()
+            });
+            g.add(1);
+            drop(holder);
+            dropper.join().unwrap();
+            behind.join().unwrap();
+            g.check_free();
+        });
+    }
+
+    #[test]
+    fn a_dropped_future_of_a_reader_releases_only_who_counted_it() {
+        model(|| {
+            let g = Guarded::new();
+            let holder = g.lock.write(0..10);
+            let dropper = spawn(&g, |g| {
+                let mut future = Box::pin(g.lock.read_async(0..10));
+                drop(poll(&mut future.as_mut(), &Signal::new()));
+                drop(future);
+            });
+            let reader = spawn(&g, |g| {
+                let _guard = g.lock.read(0..10);
+                g.get()
+            });
+            g.add(1);
+            drop(holder);
+            dropper.join().unwrap();
+            assert!(matches!(reader.join().unwrap(), 0 | 1));
+            g.check_free();
+        });
+    }
+
+    #[test]
+    fn a_dropped_future_of_two_locks_races_the_grants_of_both() {
+        model(|| {
+            let p = Pair::new();
+            let holders = [0, 1].map(|at| {
+                spawn(&p, move |p| {
+                    let _guard = p.locks[at].write(0..10);
+                    p.add(at, 1);
+                })
+            });
+            {
+                let both = [Request::write(&p.locks[0], 0..10), Request::write(&p.locks[1], 0..10)];
+                let mut future = Box::pin(RangeLock::acquire_many_async(both));
+                drop(poll(&mut future.as_mut(), &Signal::new()));
+                drop(future);
+            }
+            for holder in holders {
+                holder.join().unwrap();
+            }
+            p.check_free();
+        });
+    }
+
+    #[test]
+    fn an_upgrade_of_a_task_waits_for_the_reader() {
+        exhaustive(|| {
+            let g = Guarded::new();
+            let looking = g.lock.upgradable_read(0..10);
+            let reader = spawn(&g, |g| {
+                let _guard = g.lock.read(0..10);
+                g.get()
+            });
+            let changing = block_on(RangeUpgradableReadGuard::upgrade_async(looking));
+            g.add(1);
+            drop(changing);
+            reader.join().unwrap();
+            g.check_free();
+        });
+    }
+
+    #[test]
+    fn an_upgrade_that_is_dropped_lets_in_the_readers_that_it_kept_out() {
+        model(|| {
+            let g = Guarded::new();
+            let looking = g.lock.upgradable_read(0..10);
+            let reader = spawn(&g, |g| {
+                let _guard = g.lock.read(0..10);
+                g.get()
+            });
+            let late = spawn(&g, |g| {
+                let _guard = g.lock.read(5..10);
+                g.get()
+            });
+            let mut future = Box::pin(RangeUpgradableReadGuard::upgrade_async(looking));
+            drop(poll(&mut future.as_mut(), &Signal::new()));
+            drop(future);
+            reader.join().unwrap();
+            late.join().unwrap();
+            g.check_free();
+        });
+    }
 }
