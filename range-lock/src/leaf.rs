@@ -206,22 +206,17 @@ impl Leaf {
         )
     }
 
-    /// The number of pairs that an upgrade of `hold` would have to wait for: the readers that are in. Other requests
-    /// that conflict wait already, and it passes those.
-    pub(crate) fn blocking_upgrade(&self, hold: &Hold) -> usize {
-        self.others(hold).filter(|(_, entry)| entry.mode == Mode::Read && !entry.waits()).count()
-    }
-
-    /// Gives a held request the mode `Write`: readers that wait have to wait for it from now on. Returns how many were
-    /// granted just now, so that it is the upgrade that has to wait for them.
+    /// Gives a held request the mode `Write`; returns the number of pairs that it has to wait for: the readers that are in.
+    /// Readers that wait have to wait for it from now on. Other requests that conflict do already, and it passes those.
+    ///
+    /// Each reader is looked at once only: one that waits in another leaf too can be granted there at any moment, and must
+    /// not be taken for waiting by one look and for being in by the next.
     pub(crate) fn begin_upgrade(&mut self, hold: &Hold) -> usize {
-        let granted_meanwhile = self
-            .others(hold)
-            .filter(|(_, entry)| entry.mode == Mode::Read && entry.waits())
-            .filter_map(|(_, entry)| entry.queued.as_ref()?.waiter.raise().err())
-            .count();
+        let is_in = |entry: &Entry| entry.queued.as_ref().is_none_or(|queued| queued.waiter.raise().is_err());
+        let blocking =
+            self.others(hold).filter(|(_, entry)| entry.mode == Mode::Read && is_in(entry)).count();
         self.entry_mut(hold).mode = Mode::Write;
-        granted_meanwhile
+        blocking
     }
 
     /// Lets the upgrade of `hold` wait for `blocking` readers.

@@ -168,12 +168,13 @@ impl RangeLock {
     /// Makes a writer of an upgradable request if no reader is in.
     #[must_use]
     pub(crate) fn try_upgrade(&self, hold: &Hold) -> bool {
+        let mut wakes = WakeList::default();
         let mut leaf = sync::lock(&self.leaf);
-        leaf.blocking_upgrade(hold) == 0 && {
-            let blocking = leaf.begin_upgrade(hold);
-            debug_assert_eq!(blocking, 0, "a reader of this leaf is let in under its mutex, which is ours");
-            true
+        let upgraded = leaf.begin_upgrade(hold) == 0;
+        if !upgraded {
+            leaf.downgrade(hold, Mode::Upgradable, &mut wakes);
         }
+        upgraded
     }
 
     /// Makes a writer of an upgradable request when the readers that are in have left; `false` if the deadline comes first,
@@ -192,7 +193,7 @@ impl RangeLock {
     /// Claims the upgrade; returns whom to wait with, if there are readers in.
     pub(crate) fn begin_upgrade(&self, hold: &Hold) -> Option<Arc<Waiter>> {
         let mut leaf = sync::lock(&self.leaf);
-        let blocking = leaf.blocking_upgrade(hold) + leaf.begin_upgrade(hold);
+        let blocking = leaf.begin_upgrade(hold);
         (blocking != 0).then(|| leaf.queue_upgrade(hold, blocking))
     }
 

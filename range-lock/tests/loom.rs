@@ -7,7 +7,8 @@
 //! # Bounds
 //!
 //! Models of two threads, and small ones of three, are exhaustive: all their schedules are tried ([`exhaustive`]). The others,
-//! of three threads, would not end; they try the schedules with at most three preemptions ([`model`]). A switch to another thread where one blocks or ends is no preemption. `LOOM_MAX_PREEMPTIONS` sets another
+//! of three threads, would not end; they try the schedules with at most three preemptions ([`model`]). With two, an upgrade
+//! that misses a reader whom another lock lets in is not found. A switch to another thread where one blocks or ends is no preemption. `LOOM_MAX_PREEMPTIONS` sets another
 //! bound, for all of them.
 //!
 //! The data that a range guards is a loom `UnsafeCell`, so that loom itself reports two users who are in at once, and a
@@ -545,6 +546,55 @@ fn a_time_out_of_two_locks_races_the_grants_of_both() {
         for holder in holders {
             holder.join().unwrap();
         }
+        p.check_free();
+    });
+}
+
+/// The readers whom an upgrade counts wait, or are in; one that waits in another lock too can be let in there, by somebody who
+/// holds only that lock's mutex, while the upgrade looks.
+#[test]
+fn an_upgrade_counts_a_reader_who_is_let_in_by_another_lock() {
+    model(|| {
+        let p = Pair::new();
+        let looking = p.locks[1].upgradable_read(0..10);
+        let holder = spawn(&p, |p| drop(p.locks[0].write(0..10)));
+        let reader = spawn(&p, |p| {
+            let both = [Request::read(&p.locks[0], 0..10), Request::read(&p.locks[1], 0..10)];
+            let _guard = RangeLock::acquire_many(both);
+            p.get(1)
+        });
+        let changing = RangeUpgradableReadGuard::upgrade(looking);
+        p.add(1, 1); // loom reports a race with a reader who is in.
+        drop(changing);
+        holder.join().unwrap();
+        reader.join().unwrap();
+        p.check_free();
+    });
+}
+
+#[test]
+fn a_try_upgrade_fails_for_a_reader_who_is_let_in_by_another_lock() {
+    model(|| {
+        let p = Pair::new();
+        let looking = p.locks[1].upgradable_read(0..10);
+        let holder = spawn(&p, |p| drop(p.locks[0].write(0..10)));
+        let reader = spawn(&p, |p| {
+            let both = [Request::read(&p.locks[0], 0..10), Request::read(&p.locks[1], 0..10)];
+            let _guard = RangeLock::acquire_many(both);
+            p.get(1)
+        });
+        match RangeUpgradableReadGuard::try_upgrade(looking) {
+            Ok(_changing) => p.add(1, 1),
+            Err(looking) => {
+                // The reader is not kept out by what was taken back.
+                reader.join().unwrap();
+                drop(looking);
+                holder.join().unwrap();
+                return p.check_free();
+            }
+        }
+        holder.join().unwrap();
+        reader.join().unwrap();
         p.check_free();
     });
 }
