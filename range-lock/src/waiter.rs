@@ -5,12 +5,11 @@
 //! count; who lowers it to zero has granted the request and wakes the waiter.
 //!
 //! Records are kept alive by reference counts and used again: each entry of the request in a leaf holds its record, so do
-//! the waiting thread or future, and whoever is about to unpark the thread, until it has. Therefore
+//! the waiting thread or future, and whoever is about to wake it, until that is done. Therefore
 //!
 //! * a record is taken into use only when nobody else holds it ([`Arc::get_mut`]), so that a late wake-up cannot reach the
 //!   record's next user;
-//! * a granter that has lowered the count to zero takes the waker out under the leaf's mutex, which the request needs in
-//!   order to leave; after that it touches nothing in the record but to unpark;
+//! * a granter that has lowered the count to zero touches nothing of the request any more, only the record, and only to wake;
 //! * wakers are woken, cloned and dropped with no lock held.
 //!
 //! # Memory ordering
@@ -22,9 +21,7 @@
 #[cfg(feature = "async")]
 use std::task::{Context, Poll, Waker};
 
-#[cfg(feature = "async")]
-use crate::sync::{self, Mutex};
-use crate::sync::{Arc, AtomicUsize, Backoff, Deadline, Ordering, Parked, Parker};
+use crate::sync::{self, Arc, AtomicUsize, Backoff, Deadline, Mutex, Ordering, Parked, Parker};
 
 /// Set in the word while the waiter sleeps, or is about to: who grants the request must wake it.
 const ASLEEP: usize = 1 << (usize::BITS - 1);
@@ -40,6 +37,8 @@ pub(crate) struct Waiter {
     /// Set while a task waits.
     #[cfg(feature = "async")]
     waker: Mutex<Option<Waker>>,
+    /// The next in the list of those to be woken; see [`WakeList`].
+    next: Mutex<Option<Arc<Waiter>>>,
 }
 
 /// What became of a wait.
@@ -75,6 +74,7 @@ impl Waiter {
             parker: Parker::new(),
             #[cfg(feature = "async")]
             waker: Mutex::new(None),
+            next: Mutex::new(None),
         };
         waiter.reset(blocking);
         waiter
@@ -120,6 +120,19 @@ impl Waiter {
             })
             .map(drop)
             .map_err(|_granted| AlreadyGranted)
+    }
+
+    /// Wakes who waits. The request has been granted, and may be gone by now; that the caller holds the record keeps it from
+    /// being used for another.
+    fn wake(&self) {
+        #[cfg(feature = "async")]
+        {
+            let waker = sync::lock(&self.waker).take();
+            if let Some(waker) = waker {
+                return waker.wake(); // With the mutex released.
+            }
+        }
+        self.parker.unpark();
     }
 
     /// Waits until the request is granted or the deadline comes: spins a little, then sleeps.
@@ -177,55 +190,32 @@ impl Waiter {
     }
 }
 
-/// Somebody to be woken when the leaves' mutexes have been dropped.
-#[derive(Debug)]
-enum Wake {
-    Thread(Arc<Waiter>),
-    #[cfg(feature = "async")]
-    Task(Waker),
-}
-
-impl Wake {
-    fn wake(self) {
-        match self {
-            Wake::Thread(waiter) => waiter.parker.unpark(),
-            #[cfg(feature = "async")]
-            Wake::Task(waker) => waker.wake(),
-        }
-    }
-}
-
-/// How many wake-ups a [`WakeList`] notes without a buffer.
-const INLINE: usize = 8;
-
 /// Those whom a transition has granted their requests, to be woken when the leaves' mutexes have been dropped.
 ///
-/// Waking happens on drop, so declare the list before the mutexes are locked: locals are dropped in reverse.
+/// A list of records, each of which names the next, so that it allocates nothing however many there are. Waking happens on
+/// drop, in the order of the grants: declare the list before the mutexes are locked, since locals are dropped in reverse.
 #[derive(Debug, Default)]
 pub(crate) struct WakeList {
-    inline: [Option<Wake>; INLINE],
-    more: Vec<Wake>,
+    first: Option<Arc<Waiter>>,
+    last: Option<Arc<Waiter>>,
 }
 
 impl WakeList {
-    /// Notes the waiter of a request that has been granted and sleeps. To be called under a leaf's mutex.
+    /// Notes the waiter of a request that has been granted and sleeps: only its granter does, and only once.
     pub(crate) fn push(&mut self, waiter: &Arc<Waiter>) {
-        #[cfg(feature = "async")]
-        let wake = match sync::lock(&waiter.waker).take() {
-            Some(waker) => Wake::Task(waker),
-            None => Wake::Thread(Arc::clone(waiter)),
-        };
-        #[cfg(not(feature = "async"))]
-        let wake = Wake::Thread(Arc::clone(waiter));
-
-        match self.inline.iter_mut().find(|place| place.is_none()) {
-            Some(place) => *place = Some(wake),
-            None => self.more.push(wake),
+        match self.last.replace(Arc::clone(waiter)) {
+            Some(before) => *sync::lock(&before.next) = Some(Arc::clone(waiter)),
+            None => self.first = Some(Arc::clone(waiter)),
         }
     }
 
-    fn pop(&mut self) -> Option<Wake> {
-        self.inline.iter_mut().find_map(Option::take).or_else(|| self.more.pop())
+    fn pop(&mut self) -> Option<Arc<Waiter>> {
+        let first = self.first.take()?;
+        self.first = sync::lock(&first.next).take();
+        if self.first.is_none() {
+            self.last = None;
+        }
+        Some(first)
     }
 }
 
@@ -236,15 +226,15 @@ impl Drop for WakeList {
 
         impl Drop for Rest<'_> {
             fn drop(&mut self) {
-                while let Some(wake) = self.0.pop() {
-                    wake.wake();
+                while let Some(waiter) = self.0.pop() {
+                    waiter.wake();
                 }
             }
         }
 
         let rest = Rest(self);
-        while let Some(wake) = rest.0.pop() {
-            wake.wake();
+        while let Some(waiter) = rest.0.pop() {
+            waiter.wake();
         }
     }
 }
