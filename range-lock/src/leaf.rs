@@ -62,6 +62,16 @@ pub(crate) struct Entry {
 pub(crate) struct Queued {
     pub(crate) order: Order,
     pub(crate) waiter: Arc<Waiter>,
+    /// Whether this entry keeps the record for the next request: of a request's entries one does, since a record that is
+    /// spare twice is never seen to be held by nobody else.
+    pub(crate) keeps: bool,
+}
+
+impl Queued {
+    /// The same for another entry of the request.
+    pub(crate) fn again(&self) -> Queued {
+        Queued { keeps: false, ..self.clone() }
+    }
 }
 
 /// The place of a waiting request among those that wait.
@@ -131,7 +141,7 @@ impl Leaf {
 
     /// The record for a new request behind all that wait, with `blocking` pairs before it.
     pub(crate) fn queue(&mut self, blocking: usize) -> Queued {
-        Queued { order: Order::draw(), waiter: self.waiter(blocking) }
+        Queued { order: Order::draw(), waiter: self.waiter(blocking), keeps: true }
     }
 
     /// A record that nobody else holds: a spare one if there is.
@@ -222,7 +232,7 @@ impl Leaf {
     /// Lets the upgrade of `hold` wait for `blocking` readers.
     pub(crate) fn queue_upgrade(&mut self, hold: &Hold, blocking: usize) -> Arc<Waiter> {
         let waiter = self.waiter(blocking);
-        let queued = Queued { order: Order::UPGRADE, waiter: waiter.clone() };
+        let queued = Queued { order: Order::UPGRADE, waiter: waiter.clone(), keeps: true };
         self.settle(hold);
         self.entry_mut(hold).queued = Some(queued);
         self.queued += 1;
@@ -281,7 +291,9 @@ impl Leaf {
     fn settle(&mut self, hold: &Hold) {
         if let Some(queued) = self.entry_mut(hold).queued.take() {
             self.queued -= 1;
-            self.spare.push(queued.waiter);
+            if queued.keeps {
+                self.spare.push(queued.waiter);
+            }
         }
     }
 

@@ -114,11 +114,15 @@ impl<'a> Parts<'a> {
         }
         let first = leaves.iter_mut().next().expect("what is blocked has a part");
         let queued = first.queue(blocking);
+        let waiter = queued.waiter.clone();
+        let others = queued.again();
+        let mut first = Some(queued);
         self.for_each(&mut leaves, |leaf, part| {
-            part.hold =
-                Some(Hold { span: part.claim.span, key: leaf.insert_waiting(part.claim, queued.clone()) });
+            let queued = first.take().unwrap_or_else(|| others.clone());
+            let key = leaf.insert_waiting(part.claim, queued);
+            part.hold = Some(Hold { span: part.claim.span, key });
         });
-        Some(queued.waiter)
+        Some(waiter)
     }
 
     fn acquire(&mut self, deadline: Deadline) -> bool {

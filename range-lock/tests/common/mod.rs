@@ -1,4 +1,5 @@
 //! What the tests share: asking for ranges on threads of their own, and looking at the queue instead of the clock.
+#![allow(dead_code, reason = "each test uses what it needs")]
 
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, Scope};
