@@ -2,17 +2,40 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::time::Instant;
 
-use crate::leaf::Entry;
-use crate::request::Mode;
+use crate::leaf::{Entry, Leaf, Order};
+use crate::request::{Mode, RequestId};
 use crate::span::Span;
 
-/// One request as it stood when [`RangeLock::requests`](crate::RangeLock::requests) looked.
+/// One request, or one range of a request for several, as it stood when
+/// [`RangeLock::requests`](crate::RangeLock::requests) looked.
+///
+/// `Display` says what and whether, `Debug` also whom it waits for and how long it has done so by the time of printing:
+///
+/// ```
+/// # let lock = range_lock::RangeLock::new();
+/// let writer = lock.write(0..4096);
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| drop(lock.read(0..10)));
+///     # while lock.requests().len() < 2 { std::thread::yield_now() }
+///     // As soon as that thread waits:
+///     let [first, second] = &lock.requests()[..] else { panic!() };
+///     assert_eq!(second.waits_for(), [first.id()]);
+///     assert_eq!(second.to_string(), "read 0..=9 waiting");
+///     assert!(format!("{second:?}").starts_with("#2 read 0..=9 waiting for #1 since ")); // "1.2s", say.
+///     drop(writer);
+/// });
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct RequestInfo {
+    id: RequestId,
     range: RangeInclusive<u64>,
     mode: Mode,
     state: RequestState,
+    /// In ascending order, each once.
+    waits_for: Vec<RequestId>,
+    since: Option<Instant>,
 }
 
 /// Whether a request has its range.
@@ -28,13 +51,30 @@ pub enum RequestState {
 }
 
 impl RequestInfo {
-    pub(crate) fn new(span: Span, entry: &Entry) -> Self {
-        let state = match (entry.waits(), entry.is_held()) {
-            (false, _) => RequestState::Held,
-            (true, true) => RequestState::Upgrading,
-            (true, false) => RequestState::Waiting,
-        };
-        RequestInfo { range: span.into(), mode: entry.mode, state }
+    /// What is to be known about an entry of `leaf`. To be called under the leaf's mutex.
+    pub(crate) fn new(leaf: &Leaf, span: Span, entry: &Entry) -> Self {
+        // One look: a request that is in other locks too may be granted there at any moment.
+        let waiting = entry.queued.as_ref().filter(|queued| !queued.waiter.is_granted());
+        let mut waits_for: Vec<_> = leaf.counted_by(span, entry).map(|(_, other)| other.id).collect();
+        waits_for.sort_unstable();
+        waits_for.dedup();
+        RequestInfo {
+            id: entry.id,
+            range: span.into(),
+            mode: entry.mode,
+            state: match waiting {
+                None => RequestState::Held,
+                Some(queued) if queued.order == Order::UPGRADE => RequestState::Upgrading,
+                Some(_) => RequestState::Waiting,
+            },
+            waits_for,
+            since: waiting.and_then(|queued| queued.waiter.since()),
+        }
+    }
+
+    /// Which request of the lock it is. Those of another lock may have the same ids.
+    pub fn id(&self) -> RequestId {
+        self.id
     }
 
     /// The range asked for.
@@ -50,6 +90,20 @@ impl RequestInfo {
     /// Whether it has what it asked for.
     pub fn state(&self) -> RequestState {
         self.state
+    }
+
+    /// Whom it waits for, in ascending order: the requests of the same lock that must leave, or give up this range, before
+    /// it can be granted. They conflict with it, and are held, or are upgrades that wait, or wait themselves and came before.
+    ///
+    /// Empty if it is held. It may also be empty while it waits: a request for several ranges is granted as a whole, and those
+    /// that are in its way may be in the way of another range of it, or in another lock.
+    pub fn waits_for(&self) -> &[RequestId] {
+        &self.waits_for
+    }
+
+    /// When it began to wait; `None` if it does not, or where std has no clock (`wasm32-unknown-unknown`).
+    pub fn since(&self) -> Option<Instant> {
+        self.since
     }
 }
 
@@ -71,6 +125,14 @@ impl fmt::Display for RequestInfo {
 
 impl fmt::Debug for RequestInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+        write!(f, "{} {self}", self.id)?;
+        if let [first, others @ ..] = &self.waits_for[..] {
+            write!(f, " for {first}")?;
+            others.iter().try_for_each(|other| write!(f, ", {other}"))?;
+        }
+        match self.since {
+            Some(since) => write!(f, " since {:.1?}", since.elapsed()),
+            None => Ok(()),
+        }
     }
 }

@@ -23,18 +23,13 @@
 //! * **exact**: a waiting request's count is the number defined above, and is not zero;
 //! * **queued**: `queued` is the number of entries with a [`Queued`].
 
-use std::num::NonZeroU64;
-
 use crossbeam_utils::atomic::AtomicCell;
 
 use crate::interval_tree::IntervalTree;
-use crate::request::{Claim, Hold, Key, Mode};
+use crate::request::{Claim, Hold, Key, Mode, RequestId};
 use crate::span::Span;
 use crate::sync::Arc;
 use crate::waiter::{Lowered, Waiter, WakeList};
-
-/// Names a request within its lock, for as long as the lock exists.
-pub(crate) type RequestId = NonZeroU64;
 
 /// The requests for one part of the domain; see the [module](self).
 #[derive(Debug)]
@@ -122,18 +117,27 @@ impl Leaf {
     /// Enters a request that nothing blocks.
     #[inline]
     pub(crate) fn insert_granted(&mut self, claim: Claim) -> Key {
-        self.insert(claim, None)
+        let id = self.draw_id();
+        self.insert(id, claim, None)
     }
 
-    /// Enters a request that `waiter` waits for.
+    /// Enters a request that has to wait.
     pub(crate) fn insert_waiting(&mut self, claim: Claim, queued: Queued) -> Key {
-        self.insert(claim, Some(queued))
+        let id = self.draw_id();
+        self.insert(id, claim, Some(queued))
     }
 
+    /// The id of a new request.
     #[inline]
-    fn insert(&mut self, claim: Claim, queued: Option<Queued>) -> Key {
-        self.last_id += 1;
-        let id = RequestId::new(self.last_id).expect("2^64 requests take centuries");
+    pub(crate) fn draw_id(&mut self) -> RequestId {
+        let id = RequestId::after(self.last_id);
+        self.last_id = id.get();
+        id
+    }
+
+    /// Enters one span of request `id`, which, if it has others here, has no point in common with them.
+    #[inline]
+    pub(crate) fn insert(&mut self, id: RequestId, claim: Claim, queued: Option<Queued>) -> Key {
         self.queued += usize::from(queued.is_some());
         let slot = self.entries.insert(claim.span, Entry { id, mode: claim.mode, queued });
         Key { id, slot }
@@ -149,10 +153,9 @@ impl Leaf {
         /// A spare record may still be held by whoever woke its last user; a few looks suffice to find another.
         const LOOKS: usize = 8;
         for at in (0..self.spare.len()).rev().take(LOOKS) {
-            if Arc::get_mut(&mut self.spare[at]).is_some() {
-                let waiter = self.spare.swap_remove(at);
+            if let Some(waiter) = Arc::get_mut(&mut self.spare[at]) {
                 waiter.reset(blocking);
-                return waiter;
+                return self.spare.swap_remove(at);
             }
         }
         Arc::new(Waiter::new(blocking))
@@ -194,7 +197,7 @@ impl Leaf {
         let mode = self.entry(hold).mode;
         self.let_in(hold, Claim { span: hold.span, mode }, Some(Claim { span, mode }), None, wakes);
         self.remove(hold);
-        Hold { span, key: self.insert_granted(Claim { span, mode }) }
+        Hold { span, key: self.insert(hold.key.id, Claim { span, mode }, None) }
     }
 
     /// Makes two held requests of one, the second from `mid` on. Who waits for both halves now waits for two pairs.
@@ -211,7 +214,7 @@ impl Leaf {
         }
         self.remove(hold);
         (
-            Hold { span: left, key: self.insert_granted(Claim { span: left, mode }) },
+            Hold { span: left, key: self.insert(hold.key.id, Claim { span: left, mode }, None) },
             Hold { span: right, key: self.insert_granted(Claim { span: right, mode }) },
         )
     }
@@ -322,6 +325,20 @@ impl Leaf {
         self.counted_here(hold.span).filter(|(_, entry)| entry.id != hold.key.id)
     }
 
+    /// The entries that `entry`, which has `span`, still counts, by the rule in [the head](self); none if it does not wait.
+    ///
+    /// For those who look in. The transitions need not ask: what is in when a request enters is before it.
+    pub(crate) fn counted_by(&self, span: Span, entry: &Entry) -> impl Iterator<Item = (Span, &Entry)> {
+        let (id, mode) = (entry.id, entry.mode);
+        let order = entry.queued.as_ref().filter(|_| entry.waits()).map(|queued| queued.order);
+        let is_before = move |other: &Entry| {
+            let Some(order) = order else { return false };
+            other.is_held() || other.queued.as_ref().is_some_and(|queued| queued.order < order)
+        };
+        self.counted_here(span)
+            .filter(move |(_, other)| other.id != id && other.mode.conflicts(mode) && is_before(other))
+    }
+
     /// All entries, in the order in which their spans begin.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (Span, &Entry)> {
         self.entries.overlapping(Span::WHOLE).map(|(_, span, entry)| (span, entry))
@@ -335,5 +352,168 @@ impl Leaf {
     /// Forgets all requests.
     pub(crate) fn clear(&mut self) {
         *self = Leaf { last_id: self.last_id, ..Leaf::new() };
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Instant;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::inspect::{RequestInfo, RequestState};
+    use crate::lock::RangeLock;
+    use crate::many::{Parts, Request};
+    use crate::request::Entered;
+    use crate::sync::{self, Deadline};
+
+    /// Asserts what the head of the module says, of a leaf whose requests are in no other.
+    fn check_counts(leaf: &Leaf) {
+        let entries: Vec<_> = leaf.entries().collect();
+        let upgrades =
+            |entry: &Entry| entry.waits() && entry.queued.as_ref().unwrap().order == Order::UPGRADE;
+        for (n, (span, entry)) in entries.iter().enumerate().filter(|(_, (_, entry))| entry.is_held()) {
+            for (other_span, other) in entries[..n].iter().filter(|(_, other)| other.is_held()) {
+                let modes = [entry, other].map(|e| if upgrades(e) { Mode::Upgradable } else { e.mode });
+                assert!(!span.overlaps(*other_span) || !modes[0].conflicts(modes[1]), "held alone");
+            }
+        }
+        let mut counts = BTreeMap::new();
+        for (span, entry) in entries.iter().filter(|(_, entry)| entry.waits()) {
+            let (pairs, blocking) = counts.entry(entry.id).or_insert((0, 0));
+            *pairs += leaf.counted_by(*span, entry).count();
+            *blocking = entry.queued.as_ref().unwrap().waiter.blocking();
+        }
+        for (id, (pairs, blocking)) in counts {
+            assert!(pairs == blocking && pairs != 0, "exact: {id} counts {blocking} pairs of {pairs}");
+        }
+        let queued = entries.iter().filter(|(_, entry)| entry.queued.is_some()).count();
+        assert_eq!(leaf.queued, queued, "queued");
+    }
+
+    /// What `requests` says must fit together: who waits names those who are in its way, and they are there.
+    fn check_requests(requests: &[RequestInfo]) {
+        for request in requests {
+            let waits = request.state() != RequestState::Held;
+            assert_eq!(waits, request.since().is_some(), "{request:?}");
+            assert!(waits || request.waits_for().is_empty(), "{request:?}");
+            assert!(request.waits_for().is_sorted_by(|a, b| a < b), "{request:?}");
+            for id in request.waits_for() {
+                let in_the_way = |other: &&RequestInfo| {
+                    let overlap = request.range().start() <= other.range().end()
+                        && other.range().start() <= request.range().end();
+                    other.id() == *id && overlap && other.mode().conflicts(request.mode())
+                };
+                assert!(requests.iter().any(|other| in_the_way(&other)), "{request:?} in {requests:?}");
+            }
+        }
+    }
+
+    /// What the owner of a request has in hand.
+    enum Owned<'a> {
+        One(Hold, Mode, Option<Arc<Waiter>>),
+        Many(Box<Parts<'a>>, Option<Arc<Waiter>>),
+    }
+
+    impl Owned<'_> {
+        fn waits(&self) -> bool {
+            let (Owned::One(.., waiter) | Owned::Many(_, waiter)) = self;
+            waiter.as_ref().is_some_and(|waiter| !waiter.is_granted())
+        }
+
+        fn leave(self, lock: &RangeLock) {
+            match (self.waits(), self) {
+                // An upgrade that waits holds its range, and is released with it.
+                (true, Owned::One(hold, Mode::Read | Mode::Write, _)) => {
+                    assert!(lock.cancel(hold).is_none());
+                }
+                (true, Owned::Many(mut parts, _)) => assert!(!parts.cancel()),
+                (_, Owned::One(hold, ..)) => lock.release(hold),
+                (_, Owned::Many(mut parts, _)) => parts.release(),
+            }
+        }
+    }
+
+    fn run(steps: &[(u8, usize, u64, u64)]) {
+        let lock = RangeLock::new();
+        let mut all: Vec<Owned<'_>> = Vec::new();
+        for &(verb, which, a, b) in steps {
+            let span = Span { first: a.min(b), last: a.max(b) };
+            match verb {
+                0..6 => {
+                    // Upgradable readers do not wait here: `Owned` takes those that do for upgrades.
+                    let mode = [Mode::Read, Mode::Write, Mode::Upgradable][usize::from(verb % 3)];
+                    let claim = Claim { span, mode };
+                    if mode == Mode::Upgradable {
+                        all.extend(lock.try_acquire(claim).map(|hold| Owned::One(hold, mode, None)));
+                    } else {
+                        all.push(match lock.enter(claim) {
+                            Entered::Granted(hold) => Owned::One(hold, mode, None),
+                            Entered::Waiting(hold, waiter) => Owned::One(hold, mode, Some(waiter)),
+                        });
+                    }
+                }
+                6..8 => {
+                    let ranges = [Request::read(&lock, a..a + 3), Request::write(&lock, b + 5..b + 9)];
+                    let mut parts = Parts::new(ranges);
+                    let waiter = parts.enter();
+                    all.push(Owned::Many(Box::new(parts), waiter));
+                }
+                _ if all.is_empty() => {}
+                8..11 => all.swap_remove(which % all.len()).leave(&lock),
+                _ => {
+                    let at = which % all.len();
+                    if all[at].waits() || matches!(all[at], Owned::Many(..)) {
+                        continue;
+                    }
+                    let Owned::One(hold, mode, waiter) = all.swap_remove(at) else { unreachable!() };
+                    let upgraded = mode == Mode::Upgradable && waiter.is_some();
+                    let (mode, id) = (if upgraded { Mode::Write } else { mode }, hold.id);
+                    let changed = match verb {
+                        11 if mode == Mode::Upgradable => {
+                            let waiter = lock.begin_upgrade(&hold);
+                            Owned::One(hold, if waiter.is_some() { mode } else { Mode::Write }, waiter)
+                        }
+                        12 if mode == Mode::Upgradable => {
+                            let upgraded = lock.upgrade(&hold, Deadline::At(Instant::now()));
+                            Owned::One(hold, if upgraded { Mode::Write } else { mode }, None)
+                        }
+                        13 if mode == Mode::Write => {
+                            lock.downgrade(&hold, Mode::Read);
+                            Owned::One(hold, Mode::Read, None)
+                        }
+                        14 if hold.span.contains(a) => {
+                            let last = hold.span.last;
+                            Owned::One(lock.shrink(hold, Span { first: a, last }), mode, None)
+                        }
+                        15 if hold.span.contains(a) && hold.span.first < a => {
+                            let (left, right) = lock.split(hold, a);
+                            assert!(left.id == id && right.id > id);
+                            all.push(Owned::One(left, mode, None));
+                            Owned::One(right, mode, None)
+                        }
+                        _ => Owned::One(hold, mode, None),
+                    };
+                    all.push(changed);
+                }
+            }
+            check_counts(&sync::lock(&lock.leaf));
+            check_requests(&lock.requests());
+        }
+        all.into_iter().for_each(|owned| owned.leave(&lock));
+        assert!(lock.requests().is_empty());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 8 } else { 2000 }, ..ProptestConfig::default() })]
+
+        #[test]
+        fn counts_are_exact(
+            steps in prop::collection::vec((0..16_u8, any::<usize>(), 0..20_u64, 0..20_u64), 1..60)
+        ) {
+            run(&steps);
+        }
     }
 }

@@ -62,4 +62,4 @@ pub use guard::{
 pub use inspect::{RequestInfo, RequestState};
 pub use lock::RangeLock;
 pub use many::{ManyGuard, Request};
-pub use request::Mode;
+pub use request::{Mode, RequestId};

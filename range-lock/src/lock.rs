@@ -110,8 +110,10 @@ impl RangeLock {
 
     /// Who holds and who waits for what, at one moment, in the order in which the ranges begin.
     ///
+    /// A request for several ranges is listed once for each of them, with one [id](RequestInfo::id).
+    ///
     /// For people: to be printed or logged. The `Debug` form of the lock prints the same. Allocates, and holds up the lock
-    /// while it copies the list.
+    /// while it copies the list and looks, for each request that waits, at those that overlap it.
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();
@@ -119,9 +121,11 @@ impl RangeLock {
     /// let requests = lock.requests();
     /// assert_eq!(requests[0].range(), 0..=4095);
     /// assert_eq!(requests[0].to_string(), "write 0..=4095 held");
+    /// assert_eq!(format!("{lock:?}"), "RangeLock { requests: [#1 write 0..=4095 held] }");
     /// ```
     pub fn requests(&self) -> Vec<RequestInfo> {
-        sync::lock(&self.leaf).entries().map(|(span, entry)| RequestInfo::new(span, entry)).collect()
+        let leaf = sync::lock(&self.leaf);
+        leaf.entries().map(|(span, entry)| RequestInfo::new(&leaf, span, entry)).collect()
     }
 
     /// Forgets all requests, which can only be those whose guards were leaked: the exclusive borrow proves that no
@@ -345,7 +349,7 @@ impl Default for RangeLock {
 }
 
 impl fmt::Debug for RangeLock {
-    /// Prints what [`requests`](RangeLock::requests) lists.
+    /// Prints what [`requests`](RangeLock::requests) lists; with `{:#?}`, one a line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RangeLock").field("requests", &self.requests()).finish()
     }

@@ -10,7 +10,7 @@ use std::ops::{RangeBounds, RangeInclusive};
 use std::time::{Duration, Instant};
 
 use crate::inline_vec::InlineVec;
-use crate::leaf::Leaf;
+use crate::leaf::{Leaf, Queued};
 use crate::lock::RangeLock;
 use crate::request::{Claim, Hold, Mode};
 use crate::span::Span;
@@ -95,9 +95,7 @@ impl<'a> Parts<'a> {
         let mut leaves = self.lock_leaves();
         let granted = self.blocking(&leaves) == 0;
         if granted {
-            self.for_each(&mut leaves, |leaf, part| {
-                part.hold = Some(Hold { span: part.claim.span, key: leaf.insert_granted(part.claim) })
-            });
+            self.insert(&mut leaves, None);
         }
         granted
     }
@@ -107,22 +105,31 @@ impl<'a> Parts<'a> {
         let mut leaves = self.lock_leaves();
         let blocking = self.blocking(&leaves);
         if blocking == 0 {
-            self.for_each(&mut leaves, |leaf, part| {
-                part.hold = Some(Hold { span: part.claim.span, key: leaf.insert_granted(part.claim) })
-            });
+            self.insert(&mut leaves, None);
             return None;
         }
         let first = leaves.iter_mut().next().expect("what is blocked has a part");
         let queued = first.queue(blocking);
         let waiter = queued.waiter.clone();
-        let others = queued.again();
-        let mut first = Some(queued);
-        self.for_each(&mut leaves, |leaf, part| {
-            let queued = first.take().unwrap_or_else(|| others.clone());
-            let key = leaf.insert_waiting(part.claim, queued);
-            part.hold = Some(Hold { span: part.claim.span, key });
-        });
+        self.insert(&mut leaves, Some(queued));
         Some(waiter)
+    }
+
+    /// Gives each part its entry; those of one lock have one id.
+    fn insert(&mut self, leaves: &mut InlineVec<MutexGuard<'a, Leaf>, INLINE>, queued: Option<Queued>) {
+        let mut drawn = None;
+        let others = queued.as_ref().map(Queued::again);
+        let mut first = queued;
+        self.for_each(leaves, |leaf, part| {
+            let lock = address(part.lock);
+            let id = match drawn {
+                Some((of, id)) if of == lock => id,
+                _ => leaf.draw_id(),
+            };
+            drawn = Some((lock, id));
+            let queued = first.take().or_else(|| others.clone());
+            part.hold = Some(Hold { span: part.claim.span, key: leaf.insert(id, part.claim, queued) });
+        });
     }
 
     fn acquire(&mut self, deadline: Deadline) -> bool {

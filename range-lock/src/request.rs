@@ -3,6 +3,7 @@
 //! Each function here is one transition of the lock: it takes the mutex, changes the leaf, and, when the mutex has been
 //! dropped, wakes those whom the change has let in.
 
+use std::fmt;
 use std::num::NonZeroU64;
 
 use crate::leaf::Leaf;
@@ -39,6 +40,40 @@ impl Mode {
     }
 }
 
+/// Names a request within its lock, for as long as the lock exists: later requests have larger ones, and none is given
+/// twice.
+///
+/// A request for several ranges has one in each lock that it concerns. A guard that is shrunk, downgraded or upgraded keeps
+/// the one of its request; of the two that a split makes, the left one does, and the right one has a new one. Printed as `#7`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(NonZeroU64);
+
+impl RequestId {
+    /// The id that comes after so many others.
+    #[inline]
+    pub(crate) fn after(others: u64) -> Self {
+        let next = others.checked_add(1).and_then(NonZeroU64::new);
+        RequestId(next.expect("2^64 requests take centuries"))
+    }
+
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Claim {
@@ -59,7 +94,7 @@ pub(crate) struct Hold {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Key {
     /// Tells the request from all others of the lock, also from later ones in the same place.
-    pub(crate) id: NonZeroU64,
+    pub(crate) id: RequestId,
     /// Where the leaf keeps the entry.
     pub(crate) slot: u32,
 }

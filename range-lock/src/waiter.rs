@@ -20,6 +20,7 @@
 
 #[cfg(feature = "async")]
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use crate::sync::{self, Arc, AtomicUsize, Backoff, Deadline, Mutex, Ordering, Parked, Parker};
 
@@ -34,6 +35,7 @@ const COUNT: usize = ASLEEP - 1;
 pub(crate) struct Waiter {
     word: AtomicUsize,
     parker: Parker,
+    since: Option<Instant>,
     /// Set while a task waits.
     #[cfg(feature = "async")]
     waker: Mutex<Option<Waker>>,
@@ -69,9 +71,10 @@ pub(crate) struct AlreadyGranted;
 impl Waiter {
     /// A record for a request with `blocking` pairs before it.
     pub(crate) fn new(blocking: usize) -> Self {
-        let waiter = Waiter {
+        let mut waiter = Waiter {
             word: AtomicUsize::new(0),
             parker: Parker::new(),
+            since: None,
             #[cfg(feature = "async")]
             waker: Mutex::new(None),
             next: Mutex::new(None),
@@ -85,10 +88,22 @@ impl Waiter {
     /// # Panics
     ///
     /// If there are more than [`COUNT`] pairs, which takes a 32-bit machine.
-    pub(crate) fn reset(&self, blocking: usize) {
+    pub(crate) fn reset(&mut self, blocking: usize) {
         assert!(blocking <= COUNT, "a request can wait for at most {COUNT} conflicting spans");
         // Nobody else looks: the record gets to others through a leaf's mutex.
         self.word.store(blocking, Ordering::Relaxed);
+        self.since = now();
+    }
+
+    /// The blocking count.
+    #[cfg(test)]
+    pub(crate) fn blocking(&self) -> usize {
+        self.word.load(Ordering::Relaxed) & COUNT
+    }
+
+    /// When the wait began; `None` where there is no clock.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        self.since
     }
 
     /// Whether the count is zero. If it is, all that was done under the ranges waited for is visible.
@@ -188,6 +203,12 @@ impl Waiter {
         let waker = sync::lock(&self.waker).take();
         drop(waker); // With the mutex released.
     }
+}
+
+/// The time, where it can be told: in a browser's module tasks may wait, but std has no clock.
+fn now() -> Option<Instant> {
+    let no_clock = cfg!(all(target_family = "wasm", target_os = "unknown"));
+    (!no_clock).then(Instant::now)
 }
 
 /// Those whom a transition has granted their requests, to be woken when the leaves' mutexes have been dropped.

@@ -1,0 +1,115 @@
+//! Looking in: what `requests` lists and what `Debug` prints.
+
+mod common;
+
+use std::thread;
+use std::time::Instant;
+
+use common::{ask, check_free, until_waiting};
+use range_lock::{Mode, RangeLock, RangeUpgradableReadGuard, Request, RequestState};
+
+/// `requests` as `Debug` prints it, without the times.
+fn printed(lock: &RangeLock) -> Vec<String> {
+    let print = |line: String| line.split(" since ").next().map(str::to_owned);
+    lock.requests().iter().filter_map(|request| print(format!("{request:?}"))).collect()
+}
+
+#[test]
+fn a_request_names_those_it_waits_for() {
+    let lock = RangeLock::new();
+    let before = Instant::now();
+    let readers = (lock.read(0..10), lock.read(5..15));
+    thread::scope(|scope| {
+        let writer = ask(scope, || lock.write(0..20));
+        until_waiting(&lock, 1);
+        let reader = ask(scope, || lock.read(12..30)); // Behind the writer, though the readers would share.
+        until_waiting(&lock, 2);
+        let elsewhere = lock.read(100..);
+        let expected = [
+            "#1 read 0..=9 held",
+            "#3 write 0..=19 waiting for #1, #2",
+            "#2 read 5..=14 held",
+            "#4 read 12..=29 waiting for #3",
+            "#5 read 100..=18446744073709551615 held",
+        ];
+        assert_eq!(printed(&lock), expected);
+        let requests = lock.requests();
+        assert_eq!((requests[1].id().get(), requests[1].id().to_string()), (3, "#3".to_owned()));
+        assert_eq!(requests[1].waits_for(), [requests[0].id(), requests[2].id()]);
+        let since = requests[1].since().unwrap();
+        assert!(before <= since && since <= requests[3].since().unwrap() && since <= Instant::now());
+        assert!(requests.iter().all(|r| r.since().is_some() == (r.state() == RequestState::Waiting)));
+
+        drop(readers.0);
+        assert_eq!(printed(&lock)[0], "#3 write 0..=19 waiting for #2");
+        drop(readers.1);
+        let writer = writer.recv().unwrap();
+        assert_eq!(printed(&lock)[..2], ["#3 write 0..=19 held", "#4 read 12..=29 waiting for #3"]);
+        assert_eq!(lock.requests()[0].since(), None, "it does not wait any more");
+        drop(writer);
+        drop((reader.recv().unwrap(), elsewhere));
+    });
+    check_free(&lock);
+}
+
+#[test]
+fn an_upgrade_waits_for_readers_and_later_ones_for_it() {
+    let lock = RangeLock::new();
+    let reader = lock.read(0..10);
+    let upgradable = lock.upgradable_read(0..10);
+    thread::scope(|scope| {
+        let writer = ask(scope, || RangeUpgradableReadGuard::upgrade(upgradable));
+        until_waiting(&lock, 1);
+        let late = ask(scope, || lock.read(0..5));
+        until_waiting(&lock, 2);
+        let expected =
+            ["#1 read 0..=9 held", "#2 write 0..=9 upgrading for #1", "#3 read 0..=4 waiting for #2"];
+        assert_eq!(printed(&lock), expected);
+        drop(reader);
+        drop(writer.recv().unwrap());
+        drop(late.recv().unwrap());
+    });
+    check_free(&lock);
+}
+
+#[test]
+fn a_request_for_several_ranges_has_one_id() {
+    let (a, b) = (RangeLock::new(), RangeLock::new());
+    let other = (a.write(0..1), b.write(50..60));
+    let ranges = || [Request::write(&a, 10..20), Request::read(&a, 30..40), Request::read(&b, 55..70)];
+    assert!(RangeLock::try_acquire_many(ranges()).is_none());
+    thread::scope(|scope| {
+        let many = ask(scope, || RangeLock::acquire_many(ranges()));
+        until_waiting(&b, 1);
+        assert_eq!(
+            printed(&a),
+            ["#1 write 0..=0 held", "#2 write 10..=19 waiting", "#2 read 30..=39 waiting"],
+            "nothing is in its way in this lock"
+        );
+        assert_eq!(printed(&b), ["#1 write 50..=59 held", "#2 read 55..=69 waiting for #1"]);
+        // In its way behind both of its ranges, and named once.
+        let late = ask(scope, || a.write(15..35));
+        until_waiting(&a, 3);
+        assert_eq!(printed(&a)[2], "#3 write 15..=34 waiting for #2");
+        drop(other);
+        drop(many.recv().unwrap());
+        drop(late.recv().unwrap());
+        let again = RangeLock::acquire_many(ranges());
+        assert_eq!(printed(&a), ["#4 write 10..=19 held", "#4 read 30..=39 held"]);
+        drop(again);
+    });
+    check_free(&a);
+    check_free(&b);
+}
+
+#[test]
+fn debug_prints_one_request_a_line() {
+    let lock = RangeLock::new();
+    let _held = (lock.write(0..4096), lock.read(8192..));
+    assert_eq!(
+        format!("{lock:#?}"),
+        "RangeLock {\n    requests: [\n        #1 write 0..=4095 held,\n        \
+         #2 read 8192..=18446744073709551615 held,\n    ],\n}"
+    );
+    assert_eq!(lock.requests()[0].mode(), Mode::Write);
+}
