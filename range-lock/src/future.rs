@@ -47,8 +47,8 @@ impl<L: Deref<Target = RangeLock>> Acquire<L> {
 
     fn poll(&mut self, cx: &Context<'_>) -> Poll<Held<L>> {
         let lock = self.lock.as_ref().expect("a future must not be polled after it has completed");
+        let Some(claim) = self.claim else { return Poll::Ready(self.complete(None)) };
         if self.waiting.is_none() {
-            let Some(claim) = self.claim else { return Poll::Ready(self.complete(None)) };
             match lock.enter(claim) {
                 Entered::Granted(hold) => return Poll::Ready(self.complete(Some(hold))),
                 Entered::Waiting(hold, waiter) => self.waiting = Some((hold, waiter)),
@@ -56,6 +56,7 @@ impl<L: Deref<Target = RangeLock>> Acquire<L> {
         }
         if let Some((_, waiter)) = &self.waiting {
             ready!(waiter.poll_granted(cx));
+            lock.note_waited(claim.mode, waiter, true);
         }
         let hold = self.waiting.take().map(|(hold, waiter)| {
             waiter.forget_waker();
@@ -71,10 +72,12 @@ impl<L: Deref<Target = RangeLock>> Acquire<L> {
 
 impl<L: Deref<Target = RangeLock>> Drop for Acquire<L> {
     fn drop(&mut self) {
-        if let (Some(lock), Some((hold, waiter))) = (&self.lock, self.waiting.take()) {
+        if let (Some(lock), Some(claim), Some((hold, waiter))) = (&self.lock, self.claim, self.waiting.take())
+        {
             if let Some(granted) = lock.cancel(hold) {
                 lock.release(&granted);
             }
+            lock.note_waited(claim.mode, &waiter, false);
             waiter.forget_waker();
         }
     }
@@ -102,6 +105,7 @@ impl<L: Deref<Target = RangeLock>> Upgrade<L> {
         }
         if let Some(waiter) = &self.waiting {
             ready!(waiter.poll_granted(cx));
+            held.note_upgrade_waited(waiter, true);
             waiter.forget_waker();
             self.waiting = None;
         }
@@ -111,8 +115,10 @@ impl<L: Deref<Target = RangeLock>> Upgrade<L> {
 
 impl<L: Deref<Target = RangeLock>> Drop for Upgrade<L> {
     fn drop(&mut self) {
-        self.held = None;
-        if let Some(waiter) = self.waiting.take() {
+        let held = self.held.take();
+        if let (Some(held), Some(waiter)) = (held, self.waiting.take()) {
+            held.note_upgrade_waited(&waiter, false);
+            drop(held);
             waiter.forget_waker();
         }
     }
@@ -143,6 +149,7 @@ impl<'a> Future for AcquireMany<'a> {
         }
         if let Some(waiter) = &this.waiting {
             ready!(waiter.poll_granted(cx));
+            parts.note_waited(waiter, true);
             waiter.forget_waker();
             this.waiting = None;
         }
@@ -156,6 +163,7 @@ impl Drop for AcquireMany<'_> {
             if parts.cancel() {
                 parts.release();
             }
+            parts.note_waited(&waiter, false);
             waiter.forget_waker();
         }
     }

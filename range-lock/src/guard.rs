@@ -62,6 +62,12 @@ impl<L: Deref<Target = RangeLock>> Held<L> {
         self.lock.begin_upgrade(self.hold.as_ref()?)
     }
 
+    /// An upgrade that waited with `waiter` has been granted or has given up.
+    #[cfg(feature = "async")]
+    pub(crate) fn note_upgrade_waited(&self, waiter: &Waiter, granted: bool) {
+        self.lock.note_waited(Mode::Write, waiter, granted);
+    }
+
     fn range(&self) -> RangeInclusive<u64> {
         match &self.hold {
             Some(hold) => hold.span.into(),

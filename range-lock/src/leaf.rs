@@ -28,6 +28,8 @@ use crossbeam_utils::atomic::AtomicCell;
 use crate::interval_tree::IntervalTree;
 use crate::request::{Claim, Hold, Key, Mode, RequestId};
 use crate::span::Span;
+#[cfg(feature = "stats")]
+use crate::stats::Stats;
 use crate::sync::Arc;
 use crate::waiter::{Lowered, Waiter, WakeList};
 
@@ -41,6 +43,8 @@ pub(crate) struct Leaf {
     last_id: u64,
     /// Records of requests that are gone, to be used again.
     spare: Vec<Arc<Waiter>>,
+    #[cfg(feature = "stats")]
+    pub(crate) stats: Stats,
 }
 
 /// One span of one request.
@@ -101,7 +105,15 @@ impl Entry {
 impl Leaf {
     /// A leaf for the whole domain; allocates nothing.
     pub(crate) const fn new() -> Self {
-        Leaf { bounds: Span::WHOLE, entries: IntervalTree::new(), queued: 0, last_id: 0, spare: Vec::new() }
+        Leaf {
+            bounds: Span::WHOLE,
+            entries: IntervalTree::new(),
+            queued: 0,
+            last_id: 0,
+            spare: Vec::new(),
+            #[cfg(feature = "stats")]
+            stats: Stats::new(),
+        }
     }
 
     /// The number of pairs that a request with `claim` would have to wait for: all conflicting ones, since all in the
@@ -351,7 +363,7 @@ impl Leaf {
 
     /// Forgets all requests.
     pub(crate) fn clear(&mut self) {
-        *self = Leaf { last_id: self.last_id, ..Leaf::new() };
+        (self.entries, self.queued) = (IntervalTree::new(), 0);
     }
 }
 
@@ -430,7 +442,7 @@ mod tests {
                     assert!(lock.cancel(hold).is_none());
                 }
                 (true, Owned::Many(mut parts, _)) => assert!(!parts.cancel()),
-                (_, Owned::One(hold, ..)) => lock.release(hold),
+                (_, Owned::One(hold, ..)) => lock.release(&hold),
                 (_, Owned::Many(mut parts, _)) => parts.release(),
             }
         }
@@ -470,7 +482,7 @@ mod tests {
                     }
                     let Owned::One(hold, mode, waiter) = all.swap_remove(at) else { unreachable!() };
                     let upgraded = mode == Mode::Upgradable && waiter.is_some();
-                    let (mode, id) = (if upgraded { Mode::Write } else { mode }, hold.id);
+                    let (mode, id) = (if upgraded { Mode::Write } else { mode }, hold.key.id);
                     let changed = match verb {
                         11 if mode == Mode::Upgradable => {
                             let waiter = lock.begin_upgrade(&hold);
@@ -490,7 +502,7 @@ mod tests {
                         }
                         15 if hold.span.contains(a) && hold.span.first < a => {
                             let (left, right) = lock.split(hold, a);
-                            assert!(left.id == id && right.id > id);
+                            assert!(left.key.id == id && right.key.id > id);
                             all.push(Owned::One(left, mode, None));
                             Owned::One(right, mode, None)
                         }

@@ -33,6 +33,7 @@
 //! |---|---|
 //! | `async` | module `future`: `read_async`, `write_async` and so on, for any executor |
 //! | `memmap2` | [`RangeRwLock`] of a `memmap2::MmapMut` |
+//! | `stats` | [`RangeLock::stats`](RangeLock): acquisitions, who had to wait, for how long, by mode |
 
 mod data;
 pub mod docs;
@@ -49,8 +50,11 @@ mod many;
 mod mutex;
 mod request;
 mod span;
+#[cfg(feature = "stats")]
+mod stats;
 mod sync;
 mod waiter;
+mod watch;
 
 pub use data::{
     RangeRwLock, RangeRwLockReadGuard, RangeRwLockUpgradableReadGuard, RangeRwLockWriteGuard, Storage,
@@ -63,3 +67,5 @@ pub use inspect::{RequestInfo, RequestState};
 pub use lock::RangeLock;
 pub use many::{ManyGuard, Request};
 pub use request::{Mode, RequestId};
+#[cfg(feature = "stats")]
+pub use stats::{ModeStats, Stats, Waits};

@@ -116,10 +116,9 @@ impl<'a> Parts<'a> {
     }
 
     /// Gives each part its entry; those of one lock have one id.
-    fn insert(&mut self, leaves: &mut InlineVec<MutexGuard<'a, Leaf>, INLINE>, queued: Option<Queued>) {
+    fn insert(&mut self, leaves: &mut InlineVec<MutexGuard<'a, Leaf>, INLINE>, mut queued: Option<Queued>) {
         let mut drawn = None;
-        let others = queued.as_ref().map(Queued::again);
-        let mut first = queued;
+        let again = queued.as_ref().map(Queued::again);
         self.for_each(leaves, |leaf, part| {
             let lock = address(part.lock);
             let id = match drawn {
@@ -127,18 +126,25 @@ impl<'a> Parts<'a> {
                 _ => leaf.draw_id(),
             };
             drawn = Some((lock, id));
-            let queued = first.take().or_else(|| others.clone());
+            let queued = queued.take().or_else(|| again.clone());
             part.hold = Some(Hold { span: part.claim.span, key: leaf.insert(id, part.claim, queued) });
         });
+        if again.is_none() {
+            leaves.iter_mut().zip(self.locks()).for_each(|(leaf, (_, mode))| leaf.note_granted(mode));
+        }
     }
 
     fn acquire(&mut self, deadline: Deadline) -> bool {
         match self.enter() {
             None => true,
-            Some(waiter) => match waiter.wait(deadline) {
-                Waited::Granted => true,
-                Waited::TimedOut => self.cancel(),
-            },
+            Some(waiter) => {
+                let granted = match waiter.wait(deadline) {
+                    Waited::Granted => true,
+                    Waited::TimedOut => self.cancel(),
+                };
+                self.note_waited(&waiter, granted);
+                granted
+            }
         }
     }
 
@@ -175,14 +181,26 @@ impl<'a> Parts<'a> {
     /// Locks the leaves of all parts. They are in the order of the parts, one for each lock.
     fn lock_leaves(&self) -> InlineVec<MutexGuard<'a, Leaf>, INLINE> {
         let mut leaves = InlineVec::new();
-        let mut locked = None;
-        for part in self.0.iter() {
-            if locked != Some(address(part.lock)) {
-                leaves.push(sync::lock(&part.lock.leaf));
-                locked = Some(address(part.lock));
-            }
-        }
+        self.locks().for_each(|(lock, _)| leaves.push(sync::lock(&lock.leaf)));
         leaves
+    }
+
+    /// The locks that are concerned, in order, with the strongest mode asked for in each.
+    fn locks(&self) -> impl Iterator<Item = (&'a RangeLock, Mode)> {
+        let mut parts = self.0.iter().peekable();
+        std::iter::from_fn(move || {
+            let Part { lock, claim, .. } = parts.next()?;
+            let mut strongest = claim.mode;
+            while let Some(part) = parts.next_if(|part| address(part.lock) == address(lock)) {
+                strongest = strongest.max(part.claim.mode);
+            }
+            Some((*lock, strongest))
+        })
+    }
+
+    /// The request, which waited with `waiter`, has been granted or has given up.
+    pub(crate) fn note_waited(&self, waiter: &Waiter, granted: bool) {
+        self.locks().for_each(|(lock, mode)| lock.note_waited(mode, waiter, granted));
     }
 
     fn blocking(&self, leaves: &InlineVec<MutexGuard<'a, Leaf>, INLINE>) -> usize {

@@ -100,7 +100,7 @@ pub(crate) struct Key {
 }
 
 /// What came of entering a request.
-#[cfg(feature = "async")]
+#[cfg(any(feature = "async", test))]
 #[derive(Debug)]
 #[must_use]
 pub(crate) enum Entered {
@@ -113,7 +113,10 @@ impl RangeLock {
     #[inline]
     pub(crate) fn try_acquire(&self, claim: Claim) -> Option<Hold> {
         let mut leaf = sync::lock(&self.leaf);
-        (leaf.blocking(claim) == 0).then(|| Hold { span: claim.span, key: leaf.insert_granted(claim) })
+        (leaf.blocking(claim) == 0).then(|| {
+            leaf.note_granted(claim.mode);
+            Hold { span: claim.span, key: leaf.insert_granted(claim) }
+        })
     }
 
     /// Grants `claim` when all that conflicts with it and came before has left; `None` if the deadline comes first.
@@ -121,7 +124,10 @@ impl RangeLock {
     pub(crate) fn acquire(&self, claim: Claim, deadline: Deadline) -> Option<Hold> {
         let mut leaf = sync::lock(&self.leaf);
         let key = match leaf.blocking(claim) {
-            0 => leaf.insert_granted(claim),
+            0 => {
+                leaf.note_granted(claim.mode);
+                leaf.insert_granted(claim)
+            }
             blocking => self.wait(leaf, claim, blocking, deadline)?,
         };
         Some(Hold { span: claim.span, key })
@@ -137,18 +143,23 @@ impl RangeLock {
         deadline: Deadline,
     ) -> Option<Key> {
         let (hold, waiter) = queue(leaf, claim, blocking);
-        match waiter.wait(deadline) {
+        let key = match waiter.wait(deadline) {
             Waited::Granted => Some(hold.key),
             Waited::TimedOut => self.cancel(hold).map(|hold| hold.key),
-        }
+        };
+        self.note_waited(claim.mode, &waiter, key.is_some());
+        key
     }
 
     /// Enters `claim`: granted at once, or counted by all that conflict with it and come later.
-    #[cfg(feature = "async")]
+    #[cfg(any(feature = "async", test))]
     pub(crate) fn enter(&self, claim: Claim) -> Entered {
         let mut leaf = sync::lock(&self.leaf);
         match leaf.blocking(claim) {
-            0 => Entered::Granted(Hold { span: claim.span, key: leaf.insert_granted(claim) }),
+            0 => {
+                leaf.note_granted(claim.mode);
+                Entered::Granted(Hold { span: claim.span, key: leaf.insert_granted(claim) })
+            }
             blocking => {
                 let (hold, waiter) = queue(leaf, claim, blocking);
                 Entered::Waiting(hold, waiter)
@@ -206,7 +217,9 @@ impl RangeLock {
         let mut wakes = WakeList::default();
         let mut leaf = sync::lock(&self.leaf);
         let upgraded = leaf.begin_upgrade(hold) == 0;
-        if !upgraded {
+        if upgraded {
+            leaf.note_granted(Mode::Write);
+        } else {
             leaf.downgrade(hold, Mode::Upgradable, &mut wakes);
         }
         upgraded
@@ -218,10 +231,14 @@ impl RangeLock {
     pub(crate) fn upgrade(&self, hold: &Hold, deadline: Deadline) -> bool {
         match self.begin_upgrade(hold) {
             None => true,
-            Some(waiter) => match waiter.wait(deadline) {
-                Waited::Granted => true,
-                Waited::TimedOut => self.cancel_upgrade(hold),
-            },
+            Some(waiter) => {
+                let granted = match waiter.wait(deadline) {
+                    Waited::Granted => true,
+                    Waited::TimedOut => self.cancel_upgrade(hold),
+                };
+                self.note_waited(Mode::Write, &waiter, granted);
+                granted
+            }
         }
     }
 
@@ -229,7 +246,11 @@ impl RangeLock {
     pub(crate) fn begin_upgrade(&self, hold: &Hold) -> Option<Arc<Waiter>> {
         let mut leaf = sync::lock(&self.leaf);
         let blocking = leaf.begin_upgrade(hold);
-        (blocking != 0).then(|| leaf.queue_upgrade(hold, blocking))
+        if blocking == 0 {
+            leaf.note_granted(Mode::Write);
+            return None;
+        }
+        Some(leaf.queue_upgrade(hold, blocking))
     }
 
     /// Takes an upgrade back; `true` if it was granted before.

@@ -1,0 +1,389 @@
+//! What was waited for, and how long (feature `stats`).
+//!
+//! The counters are plain numbers in the leaf, changed under its mutex. What is granted at once is counted by the transition
+//! that grants it, which holds the mutex anyway. Who had to wait counts when it goes on, and takes the mutex once more for that:
+//! so a wait includes the way from the grant back to running.
+
+use std::fmt;
+use std::ops::{Add, RangeInclusive, Sub};
+use std::time::Duration;
+
+use crate::lock::RangeLock;
+use crate::request::Mode;
+use crate::sync;
+
+/// What a [`RangeLock`] has counted since it was made, or between two looks (feature `stats`).
+///
+/// A copy, taken by [`RangeLock::stats`]. Subtract an earlier one to see what came in between:
+///
+/// ```
+/// # use range_lock::{Mode, RangeLock};
+/// let lock = RangeLock::new();
+/// drop(lock.write(..));
+/// let before = lock.stats();
+/// drop((lock.read(0..10), lock.read(5..15)));
+/// let interval = lock.stats() - before;
+/// assert_eq!(interval.of(Mode::Read).acquisitions(), 2);
+/// assert_eq!(interval.of(Mode::Write).acquisitions(), 0);
+/// assert_eq!(interval.all().contended(), 0);
+/// ```
+///
+/// # What counts
+///
+/// Whatever enters the lock, by any verb: blocking, timed, `try_`, async, with borrowed guards or owned ones.
+///
+/// * A request counts in the mode that it asks for; one for several ranges counts once in each lock that it concerns, in the
+///   strongest mode that it asks for there.
+/// * An upgrade is a request for [`Write`](Mode::Write). Downgrading, shrinking and splitting count as nothing.
+/// * A `try_` verb that fails, and an empty range, do not enter, and so count as nothing.
+///
+/// # Cost
+///
+/// One increment for a request that is granted at once; for one that waits, a look at the clock and one more turn with the
+/// lock's internal mutex. A lock is about 1.1 KiB larger.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// By mode.
+    modes: [ModeStats; 3],
+}
+
+impl Stats {
+    pub(crate) const fn new() -> Self {
+        Stats { modes: [const { ModeStats::new() }; 3] }
+    }
+
+    /// What requests in `mode` have done.
+    pub fn of(&self, mode: Mode) -> &ModeStats {
+        &self.modes[mode as usize]
+    }
+
+    /// What requests in all modes have done together.
+    pub fn all(&self) -> ModeStats {
+        self.modes.iter().fold(ModeStats::default(), |all, mode| all + mode)
+    }
+
+    #[inline]
+    pub(crate) fn granted(&mut self, mode: Mode) {
+        self.modes[mode as usize].acquisitions += 1;
+    }
+
+    pub(crate) fn waited(&mut self, mode: Mode, wait: Duration) {
+        self.granted(mode);
+        self.modes[mode as usize].waits.add(wait);
+    }
+
+    pub(crate) fn gave_up(&mut self, mode: Mode) {
+        self.modes[mode as usize].gave_up += 1;
+    }
+}
+
+/// What requests in one mode have done, or in all: part of [`Stats`].
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct ModeStats {
+    acquisitions: u64,
+    gave_up: u64,
+    waits: Waits,
+}
+
+impl ModeStats {
+    const fn new() -> Self {
+        ModeStats { acquisitions: 0, gave_up: 0, waits: Waits::new() }
+    }
+
+    /// How many requests were granted, at once or after a wait.
+    pub fn acquisitions(&self) -> u64 {
+        self.acquisitions
+    }
+
+    /// How many of the [acquisitions](Self::acquisitions) had to wait.
+    pub fn contended(&self) -> u64 {
+        self.waits.count()
+    }
+
+    /// How many requests waited and were not granted: they timed out, or their futures were dropped. Their waits are not among
+    /// the [waits](Self::waits).
+    pub fn gave_up(&self) -> u64 {
+        self.gave_up
+    }
+
+    /// How long those that had to wait waited.
+    pub fn waits(&self) -> &Waits {
+        &self.waits
+    }
+}
+
+/// How many [buckets](Waits::buckets) there are: the last one begins at nine minutes.
+const BUCKETS: usize = 40;
+
+/// How long requests waited until they were granted, as a histogram: part of [`ModeStats`].
+///
+/// A wait begins when the request enters and ends when its thread runs again, or its task is polled. The buckets are powers
+/// of two: `n` holds waits from 2^n up to, not including, 2^(n+1) nanoseconds.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Waits {
+    buckets: [u64; BUCKETS],
+    total: Duration,
+    longest: Duration,
+}
+
+impl Waits {
+    const fn new() -> Self {
+        Waits { buckets: [0; BUCKETS], total: Duration::ZERO, longest: Duration::ZERO }
+    }
+
+    fn add(&mut self, wait: Duration) {
+        self.buckets[bucket(wait)] += 1;
+        self.total += wait;
+        self.longest = self.longest.max(wait);
+    }
+
+    /// How many waits there were.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+
+    /// All waits together.
+    pub fn total(&self) -> Duration {
+        self.total
+    }
+
+    /// The longest wait; zero if there was none.
+    ///
+    /// Of the difference of two [`Stats`] it is exact if the longest wait of all lies in between; else it is the upper end of
+    /// its bucket, less than twice too long.
+    pub fn longest(&self) -> Duration {
+        self.longest
+    }
+
+    /// A wait that at least the fraction `q` of all waits did not exceed: 0.5 for the median, 0.99 for the 99th percentile.
+    /// `None` if there was none.
+    ///
+    /// It is an upper bound, the upper end of the bucket in which the quantile lies (or [`longest`](Self::longest), if that
+    /// is less): less than twice too long.
+    ///
+    /// # Panics
+    ///
+    /// If `q` is not a number from 0 to 1.
+    #[track_caller]
+    pub fn quantile(&self, q: f64) -> Option<Duration> {
+        assert!((0.0..=1.0).contains(&q), "a quantile is a number from 0 to 1, not {q}");
+        // The rank of the wait that is asked for, from 1. Rounding is far finer than the buckets.
+        let rank = ((q * self.count() as f64).ceil() as u64).max(1);
+        let mut so_far = 0;
+        let (range, _) = self.buckets().find(|(_, n)| {
+            so_far += n;
+            so_far >= rank
+        })?;
+        Some(*range.end())
+    }
+
+    /// The buckets that are not empty, from short waits to long ones: the range of waits, and how many there were. The upper
+    /// end of the last one is no more than [`longest`](Self::longest).
+    pub fn buckets(&self) -> impl Iterator<Item = (RangeInclusive<Duration>, u64)> {
+        let bounded = |n| bucket_first(n)..=bucket_last(n).min(self.longest);
+        self.buckets
+            .iter()
+            .enumerate()
+            .filter(|(_, count)| **count != 0)
+            .map(move |(n, count)| (bounded(n), *count))
+    }
+}
+
+impl Default for Waits {
+    /// No waits.
+    fn default() -> Self {
+        Waits::new()
+    }
+}
+
+fn bucket(wait: Duration) -> usize {
+    let nanos = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+    nanos.checked_ilog2().map_or(0, |log| (log as usize).min(BUCKETS - 1))
+}
+
+/// The shortest wait of a bucket; the first one holds 0 and 1 ns.
+fn bucket_first(bucket: usize) -> Duration {
+    if bucket == 0 { Duration::ZERO } else { Duration::from_nanos(1 << bucket) }
+}
+
+/// The longest wait of a bucket; the last one has no end.
+fn bucket_last(bucket: usize) -> Duration {
+    if bucket == BUCKETS - 1 { Duration::MAX } else { Duration::from_nanos((2 << bucket) - 1) }
+}
+
+impl Add<&ModeStats> for ModeStats {
+    type Output = ModeStats;
+
+    fn add(mut self, other: &ModeStats) -> ModeStats {
+        self.acquisitions += other.acquisitions;
+        self.gave_up += other.gave_up;
+        for (n, count) in self.waits.buckets.iter_mut().zip(other.waits.buckets) {
+            *n += count;
+        }
+        self.waits.total += other.waits.total;
+        self.waits.longest = self.waits.longest.max(other.waits.longest);
+        self
+    }
+}
+
+/// What was counted between the two looks: `later - earlier`. Of the same lock; where `earlier` is larger the result is zero.
+impl Sub for Stats {
+    type Output = Stats;
+
+    fn sub(self, earlier: Stats) -> Stats {
+        let [a, b, c] = self.modes;
+        let [x, y, z] = earlier.modes;
+        Stats { modes: [a - x, b - y, c - z] }
+    }
+}
+
+/// As for [`Stats`].
+impl Sub for ModeStats {
+    type Output = ModeStats;
+
+    fn sub(self, earlier: ModeStats) -> ModeStats {
+        let (now, before) = (&self.waits, &earlier.waits);
+        let buckets: [u64; BUCKETS] =
+            std::array::from_fn(|n| now.buckets[n].saturating_sub(before.buckets[n]));
+        let longest = match buckets.iter().rposition(|count| *count != 0) {
+            None => Duration::ZERO,
+            Some(_) if now.longest > before.longest => now.longest,
+            Some(n) => bucket_last(n).min(now.longest),
+        };
+        ModeStats {
+            acquisitions: self.acquisitions.saturating_sub(earlier.acquisitions),
+            gave_up: self.gave_up.saturating_sub(earlier.gave_up),
+            waits: Waits { buckets, total: now.total.saturating_sub(before.total), longest },
+        }
+    }
+}
+
+impl fmt::Debug for Stats {
+    /// Prints the modes that were used.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut stats = f.debug_struct("Stats");
+        for (mode, name) in [(Mode::Read, "read"), (Mode::Upgradable, "upgradable"), (Mode::Write, "write")] {
+            if *self.of(mode) != ModeStats::default() {
+                stats.field(name, self.of(mode));
+            }
+        }
+        stats.finish()
+    }
+}
+
+impl fmt::Debug for ModeStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModeStats")
+            .field("acquisitions", &self.acquisitions)
+            .field("contended", &self.contended())
+            .field("gave_up", &self.gave_up)
+            .field("total_wait", &self.waits.total)
+            .field("longest_wait", &self.waits.longest)
+            .field("waits", &self.waits)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Waits {
+    /// Prints how many waits each bucket holds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.buckets()).finish()
+    }
+}
+
+impl RangeLock {
+    /// What the lock has counted since it was made (feature `stats`). See [`Stats`].
+    ///
+    /// Copies about 1 KiB under the lock's internal mutex.
+    ///
+    /// ```
+    /// # use range_lock::{Mode, RangeLock};
+    /// # use std::time::Duration;
+    /// let lock = RangeLock::new();
+    /// let writer = lock.write(0..10);
+    /// assert!(lock.try_read_for(5..15, Duration::from_millis(1)).is_none());
+    /// let stats = lock.stats();
+    /// assert_eq!(stats.of(Mode::Write).acquisitions(), 1);
+    /// assert_eq!(stats.of(Mode::Read).gave_up(), 1);
+    /// ```
+    pub fn stats(&self) -> Stats {
+        sync::lock(&self.leaf).stats.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nanos(n: u64) -> Duration {
+        Duration::from_nanos(n)
+    }
+
+    fn waits(nanoseconds: impl IntoIterator<Item = u64>) -> Stats {
+        let mut stats = Stats::new();
+        nanoseconds.into_iter().for_each(|n| stats.waited(Mode::Write, nanos(n)));
+        stats
+    }
+
+    #[test]
+    fn every_wait_lies_in_its_bucket() {
+        let mut next = Duration::ZERO;
+        for n in 0..BUCKETS {
+            assert_eq!(bucket_first(n), next, "no gap before bucket {n}");
+            assert_eq!((bucket(bucket_first(n)), bucket(bucket_last(n))), (n, n));
+            next = bucket_last(n).saturating_add(nanos(1));
+        }
+        assert_eq!(next, Duration::MAX);
+    }
+
+    #[test]
+    fn quantiles_are_bounded_from_above() {
+        let stats = waits(1..=1000);
+        let waits = stats.of(Mode::Write).waits();
+        assert_eq!((waits.count(), waits.total(), waits.longest()), (1000, nanos(500_500), nanos(1000)));
+        for q in [0.0_f64, 0.001, 0.1, 0.5, 0.9, 0.99, 1.0] {
+            let exact = (q * 1000.0).ceil().max(1.0) as u64;
+            let bound = waits.quantile(q).unwrap();
+            assert!(nanos(exact) <= bound && bound < nanos(2 * exact.max(1)).max(nanos(2)), "{q}: {bound:?}");
+        }
+        assert_eq!(waits.quantile(1.0), Some(nanos(1000)), "no more than the longest");
+        assert_eq!(Waits::default().quantile(0.5), None);
+        assert_eq!(self::waits([0]).all().waits().quantile(0.5), Some(nanos(0)));
+    }
+
+    #[test]
+    #[should_panic(expected = "a quantile is a number from 0 to 1, not 99")]
+    fn a_percentage_is_not_a_quantile() {
+        let _ = Waits::default().quantile(99.0);
+    }
+
+    #[test]
+    fn the_difference_is_what_came_in_between() {
+        let before = waits([5, 100]);
+        let mut after = before.clone();
+        after.waited(Mode::Write, nanos(70));
+        after.granted(Mode::Read);
+        after.gave_up(Mode::Upgradable);
+        let between = after.clone() - before.clone();
+        let write = between.of(Mode::Write);
+        assert_eq!((write.acquisitions(), write.contended(), write.waits().total()), (1, 1, nanos(70)));
+        assert_eq!(write.waits().longest(), nanos(100), "in the bucket of 70, and no longer than any");
+        assert_eq!(between.of(Mode::Read).acquisitions(), 1);
+        assert_eq!((between.all().acquisitions(), between.all().gave_up()), (2, 1));
+
+        let mut later = after.clone();
+        later.waited(Mode::Write, nanos(3000));
+        assert_eq!((later - after.clone()).of(Mode::Write).waits().longest(), nanos(3000), "exact");
+        assert_eq!(after.clone() - after.clone(), Stats::default());
+        assert_eq!(before - after, Stats::default(), "the wrong way round");
+    }
+
+    #[test]
+    fn debug_prints_what_was_used() {
+        assert_eq!(
+            format!("{:?}", waits([5, 6, 100])),
+            "Stats { write: ModeStats { acquisitions: 3, contended: 3, gave_up: 0, total_wait: 111ns, \
+             longest_wait: 100ns, waits: {4ns..=7ns: 2, 64ns..=100ns: 1} } }"
+        );
+    }
+}
