@@ -30,6 +30,7 @@ use crate::many::{ManyGuard, Parts, Request};
 use crate::request::{Claim, Entered, Hold, Mode};
 use crate::sync;
 use crate::waiter::Waiter;
+use crate::watch;
 
 /// What all acquiring futures are: a claim on its way to be [`Held`].
 struct Acquire<L: Deref<Target = RangeLock>> {
@@ -49,7 +50,7 @@ impl<L: Deref<Target = RangeLock>> Acquire<L> {
         let lock = self.lock.as_ref().expect("a future must not be polled after it has completed");
         let Some(claim) = self.claim else { return Poll::Ready(self.complete(None)) };
         if self.waiting.is_none() {
-            match lock.enter(claim) {
+            match watch::by_task(|| lock.enter(claim)) {
                 Entered::Granted(hold) => return Poll::Ready(self.complete(Some(hold))),
                 Entered::Waiting(hold, waiter) => self.waiting = Some((hold, waiter)),
             }
@@ -145,7 +146,7 @@ impl<'a> Future for AcquireMany<'a> {
         let parts = this.parts.as_mut().expect("a future must not be polled after it has completed");
         if !this.begun {
             this.begun = true;
-            this.waiting = parts.enter();
+            this.waiting = watch::by_task(|| parts.enter());
         }
         if let Some(waiter) = &this.waiting {
             ready!(waiter.poll_granted(cx));

@@ -25,6 +25,8 @@
 
 use crossbeam_utils::atomic::AtomicCell;
 
+#[cfg(feature = "deadlock_detection")]
+use crate::deadlock::Owner;
 use crate::interval_tree::IntervalTree;
 use crate::request::{Claim, Hold, Key, Mode, RequestId};
 use crate::span::Span;
@@ -54,6 +56,9 @@ pub(crate) struct Entry {
     pub(crate) mode: Mode,
     /// Set if the request had to wait. It still does while the waiter's count is not zero.
     pub(crate) queued: Option<Queued>,
+    /// Who made the request; whoever has its guard by now is not known.
+    #[cfg(feature = "deadlock_detection")]
+    pub(crate) owner: Owner,
 }
 
 /// What an entry has more if its request had to wait.
@@ -91,6 +96,28 @@ impl Order {
 }
 
 impl Entry {
+    #[inline]
+    fn new(id: RequestId, mode: Mode, queued: Option<Queued>) -> Self {
+        Entry {
+            id,
+            mode,
+            queued,
+            #[cfg(feature = "deadlock_detection")]
+            owner: Owner::current(),
+        }
+    }
+
+    /// The entry of request `id`, which holds what this one does, or a part of it.
+    fn held_as(&self, id: RequestId) -> Entry {
+        Entry {
+            id,
+            mode: self.mode,
+            queued: None,
+            #[cfg(feature = "deadlock_detection")]
+            owner: self.owner.clone(),
+        }
+    }
+
     /// Whether it waits to be admitted or to be upgraded.
     pub(crate) fn waits(&self) -> bool {
         self.queued.as_ref().is_some_and(|queued| !queued.waiter.is_granted())
@@ -151,8 +178,12 @@ impl Leaf {
     #[inline]
     pub(crate) fn insert(&mut self, id: RequestId, claim: Claim, queued: Option<Queued>) -> Key {
         self.queued += usize::from(queued.is_some());
-        let slot = self.entries.insert(claim.span, Entry { id, mode: claim.mode, queued });
-        Key { id, slot }
+        Key { id, slot: self.entries.insert(claim.span, Entry::new(id, claim.mode, queued)) }
+    }
+
+    /// Enters what a held request becomes.
+    fn insert_held(&mut self, span: Span, entry: Entry) -> Hold {
+        Hold { span, key: Key { id: entry.id, slot: self.entries.insert(span, entry) } }
     }
 
     /// The record for a new request behind all that wait, with `blocking` pairs before it.
@@ -208,8 +239,9 @@ impl Leaf {
         debug_assert!(hold.span.covers(span));
         let mode = self.entry(hold).mode;
         self.let_in(hold, Claim { span: hold.span, mode }, Some(Claim { span, mode }), None, wakes);
+        let rest = self.entry(hold).held_as(hold.key.id);
         self.remove(hold);
-        Hold { span, key: self.insert(hold.key.id, Claim { span, mode }, None) }
+        self.insert_held(span, rest)
     }
 
     /// Makes two held requests of one, the second from `mid` on. Who waits for both halves now waits for two pairs.
@@ -224,11 +256,12 @@ impl Leaf {
                 waiter.raise().expect("it waits at least for this request");
             }
         }
+        let id = self.draw_id();
+        let halves =
+            [(left, hold.key.id), (right, id)].map(|(span, id)| (span, self.entry(hold).held_as(id)));
         self.remove(hold);
-        (
-            Hold { span: left, key: self.insert(hold.key.id, Claim { span: left, mode }, None) },
-            Hold { span: right, key: self.insert_granted(Claim { span: right, mode }) },
-        )
+        let [left, right] = halves.map(|(span, half)| self.insert_held(span, half));
+        (left, right)
     }
 
     /// Gives a held request the mode `Write`; returns the number of pairs that it has to wait for: the readers that are in.
@@ -290,6 +323,7 @@ impl Leaf {
         }
     }
 
+    /// Takes out an entry by which nobody is kept out any more.
     fn remove(&mut self, hold: &Hold) {
         self.settle(hold);
         self.remove_quietly(hold);

@@ -32,10 +32,13 @@
 //! | feature | adds |
 //! |---|---|
 //! | `async` | module `future`: `read_async`, `write_async` and so on, for any executor |
+//! | `deadlock_detection` | module `deadlock`: which threads wait for each other, over all range locks |
 //! | `memmap2` | [`RangeRwLock`] of a `memmap2::MmapMut` |
 //! | `stats` | [`RangeLock::stats`](RangeLock): acquisitions, who had to wait, for how long, by mode |
 
 mod data;
+#[cfg(feature = "deadlock_detection")]
+pub mod deadlock;
 pub mod docs;
 #[cfg(feature = "async")]
 pub mod future;

@@ -10,10 +10,10 @@ use crate::guard::{
     RangeUpgradableReadGuard, RangeWriteGuard,
 };
 use crate::inspect::RequestInfo;
-use crate::leaf::Leaf;
 use crate::request::{Claim, Mode};
 use crate::span::Span;
-use crate::sync::{self, Deadline, Mutex};
+use crate::sync::{self, Deadline};
+use crate::watch::{self, LeafCell};
 
 /// A reader/writer lock whose users lock ranges of a domain instead of the whole of it.
 ///
@@ -67,7 +67,7 @@ use crate::sync::{self, Deadline, Mutex};
 /// Jan Kara, "Mapping range lock" (linux-fsdevel, 31 January 2013), and Davidlohr Bueso, "Introduce range reader/writer
 /// lock" (linux-mm, 20 May 2019), neither of which was merged into Linux.
 pub struct RangeLock {
-    pub(crate) leaf: Mutex<Leaf>,
+    pub(crate) leaf: LeafCell,
 }
 
 impl RangeLock {
@@ -78,13 +78,13 @@ impl RangeLock {
     /// ```
     #[cfg(not(any(loom, shuttle)))]
     pub const fn new() -> Self {
-        RangeLock { leaf: Mutex::new(Leaf::new()) }
+        RangeLock { leaf: watch::leaf() }
     }
 
     /// A lock in which nothing is locked. Not `const`: the mutexes of a model cannot be made in one.
     #[cfg(any(loom, shuttle))]
     pub fn new() -> Self {
-        RangeLock { leaf: Mutex::new(Leaf::new()) }
+        RangeLock { leaf: watch::leaf() }
     }
 
     /// Whether some request *holds* a part of `range`, in whatever mode. Requests that wait do not count, and an empty

@@ -16,6 +16,7 @@ use crate::request::{Claim, Hold, Mode};
 use crate::span::Span;
 use crate::sync::{self, Arc, Deadline, MutexGuard};
 use crate::waiter::{Waited, Waiter, WakeList};
+use crate::watch;
 
 /// One of the ranges that [`RangeLock::acquire_many`] takes at once.
 #[derive(Clone, Copy)]
@@ -138,7 +139,8 @@ impl<'a> Parts<'a> {
         match self.enter() {
             None => true,
             Some(waiter) => {
-                let granted = match waiter.wait(deadline) {
+                let entered = self.0.iter().filter_map(|part| Some((part.lock, part.hold.as_ref()?.key.id)));
+                let granted = match watch::blocked(entered, || waiter.wait(deadline)) {
                     Waited::Granted => true,
                     Waited::TimedOut => self.cancel(),
                 };
@@ -231,7 +233,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-fn address(lock: &RangeLock) -> usize {
+pub(crate) fn address(lock: &RangeLock) -> usize {
     std::ptr::from_ref(lock).addr()
 }
 

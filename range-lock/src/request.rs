@@ -11,6 +11,7 @@ use crate::lock::RangeLock;
 use crate::span::Span;
 use crate::sync::{self, Arc, Deadline, MutexGuard};
 use crate::waiter::{Waited, Waiter, WakeList};
+use crate::watch;
 
 /// How a request means to use its range.
 ///
@@ -143,7 +144,7 @@ impl RangeLock {
         deadline: Deadline,
     ) -> Option<Key> {
         let (hold, waiter) = queue(leaf, claim, blocking);
-        let key = match waiter.wait(deadline) {
+        let key = match watch::blocked([(self, hold.key.id)], || waiter.wait(deadline)) {
             Waited::Granted => Some(hold.key),
             Waited::TimedOut => self.cancel(hold).map(|hold| hold.key),
         };
@@ -232,7 +233,7 @@ impl RangeLock {
         match self.begin_upgrade(hold) {
             None => true,
             Some(waiter) => {
-                let granted = match waiter.wait(deadline) {
+                let granted = match watch::blocked([(self, hold.key.id)], || waiter.wait(deadline)) {
                     Waited::Granted => true,
                     Waited::TimedOut => self.cancel_upgrade(hold),
                 };

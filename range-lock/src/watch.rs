@@ -1,15 +1,49 @@
-//! What the transitions tell those who watch: the statistics (feature `stats`). Without the feature every call here is
-//! empty.
-#![cfg_attr(not(feature = "stats"), expect(unused_variables, reason = "nobody watches"))]
+//! What the transitions tell those who watch: the statistics (feature `stats`) and the search for deadlocks (feature
+//! `deadlock_detection`). Without the features every call here is empty.
 
+#[cfg(feature = "deadlock_detection")]
+use std::sync::LazyLock;
+
+#[cfg(feature = "deadlock_detection")]
+use crate::deadlock;
 use crate::leaf::Leaf;
 use crate::lock::RangeLock;
-use crate::request::Mode;
+use crate::request::{Mode, RequestId};
+#[cfg(feature = "deadlock_detection")]
+use crate::sync::Arc;
+use crate::sync::Mutex;
 use crate::waiter::Waiter;
+
+/// Where a lock has its leaf: in itself.
+#[cfg(not(feature = "deadlock_detection"))]
+pub(crate) type LeafCell = Mutex<Leaf>;
+
+/// Where a lock has its leaf: where the search for deadlocks can get at it too, who has not borrowed the lock.
+#[cfg(feature = "deadlock_detection")]
+pub(crate) type LeafCell = LazyLock<Arc<Mutex<Leaf>>>;
+
+/// An empty leaf.
+#[cfg(not(any(loom, feature = "deadlock_detection")))]
+pub(crate) const fn leaf() -> LeafCell {
+    Mutex::new(Leaf::new())
+}
+
+/// An empty leaf. Not `const`, for loom.
+#[cfg(all(loom, not(feature = "deadlock_detection")))]
+pub(crate) fn leaf() -> LeafCell {
+    Mutex::new(Leaf::new())
+}
+
+/// An empty leaf.
+#[cfg(feature = "deadlock_detection")]
+pub(crate) const fn leaf() -> LeafCell {
+    LazyLock::new(|| Arc::new(Mutex::new(Leaf::new())))
+}
 
 impl Leaf {
     /// A request has been granted at once.
     #[inline]
+    #[cfg_attr(not(feature = "stats"), expect(unused_variables, reason = "nobody counts"))]
     pub(crate) fn note_granted(&mut self, mode: Mode) {
         #[cfg(feature = "stats")]
         self.stats.granted(mode);
@@ -19,6 +53,7 @@ impl Leaf {
 impl RangeLock {
     /// A request that waited with `waiter` waits no more: it has been granted, or has given up.
     #[inline]
+    #[cfg_attr(not(feature = "stats"), expect(unused_variables, reason = "nobody counts"))]
     pub(crate) fn note_waited(&self, mode: Mode, waiter: &Waiter, granted: bool) {
         #[cfg(feature = "stats")]
         {
@@ -31,4 +66,29 @@ impl RangeLock {
             }
         }
     }
+}
+
+/// Calls `wait`, in which the calling thread blocks for a request: what it is called in each of its locks. To be called with no
+/// leaf's mutex held.
+#[inline]
+#[cfg_attr(
+    not(feature = "deadlock_detection"),
+    expect(unused_variables, reason = "nobody looks for deadlocks")
+)]
+pub(crate) fn blocked<'a, T>(
+    requests: impl IntoIterator<Item = (&'a RangeLock, RequestId)>,
+    wait: impl FnOnce() -> T,
+) -> T {
+    #[cfg(feature = "deadlock_detection")]
+    let _registration = deadlock::Registration::new(requests);
+    wait()
+}
+
+/// Calls `enter`, which enters a request for a task.
+#[cfg(feature = "async")]
+#[inline]
+pub(crate) fn by_task<T>(enter: impl FnOnce() -> T) -> T {
+    #[cfg(feature = "deadlock_detection")]
+    let _scope = deadlock::TaskScope::enter();
+    enter()
 }
