@@ -114,7 +114,7 @@ impl Entry {
             mode: self.mode,
             queued: None,
             #[cfg(feature = "deadlock_detection")]
-            owner: self.owner.clone(),
+            owner: self.owner,
         }
     }
 
