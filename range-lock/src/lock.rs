@@ -43,7 +43,7 @@ use crate::watch::{self, LeafCell};
 /// # Deadlocks
 ///
 /// The lock does not know its users: a thread that waits for a range which it holds itself, in a conflicting mode, waits for
-/// ever, and so do two threads each of which waits for what the other holds.
+/// ever, and so do two threads each of which waits for what the other holds. Feature `deadlock_detection` finds those who do.
 ///
 /// # Guards
 ///

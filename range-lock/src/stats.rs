@@ -100,8 +100,8 @@ impl ModeStats {
         self.waits.count()
     }
 
-    /// How many requests waited and were not granted: they timed out, or their futures were dropped. Their waits are not among
-    /// the [waits](Self::waits).
+    /// How many requests waited and came to nothing: they timed out, or their futures were dropped, be it in the moment after
+    /// the grant. Their waits are not among the [waits](Self::waits).
     pub fn gave_up(&self) -> u64 {
         self.gave_up
     }

@@ -96,7 +96,7 @@ impl Waiter {
     }
 
     /// The blocking count.
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(crate) fn blocking(&self) -> usize {
         self.word.load(Ordering::Relaxed) & COUNT
     }
