@@ -28,8 +28,7 @@ use crate::guard::{
 use crate::lock::{RangeLock, claim};
 use crate::many::{ManyGuard, Parts, Request};
 use crate::request::{Claim, Entered, Hold, Mode};
-use crate::sync;
-use crate::waiter::Waiter;
+use crate::waiter::Registered;
 use crate::watch;
 
 /// What all acquiring futures are: a claim on its way to be [`Held`].
@@ -38,7 +37,7 @@ struct Acquire<L: Deref<Target = RangeLock>> {
     lock: Option<L>,
     claim: Option<Claim>,
     /// Set while the request waits.
-    waiting: Option<(Hold, sync::Arc<Waiter>)>,
+    waiting: Option<(Hold, Registered)>,
 }
 
 impl<L: Deref<Target = RangeLock>> Acquire<L> {
@@ -52,18 +51,17 @@ impl<L: Deref<Target = RangeLock>> Acquire<L> {
         if self.waiting.is_none() {
             match watch::by_task(|| lock.enter(claim)) {
                 Entered::Granted(hold) => return Poll::Ready(self.complete(Some(hold))),
-                Entered::Waiting(hold, waiter) => self.waiting = Some((hold, waiter)),
+                Entered::Waiting(hold, waiter) => self.waiting = Some((hold, Registered(waiter))),
             }
         }
-        if let Some((_, waiter)) = &self.waiting {
-            ready!(waiter.poll_granted(cx));
-            lock.note_waited(claim.mode, waiter, true);
+        if let Some((_, registered)) = &self.waiting {
+            ready!(registered.0.poll_granted(cx));
+            lock.note_waited(claim.mode, &registered.0, true);
         }
-        let hold = self.waiting.take().map(|(hold, waiter)| {
-            waiter.forget_waker();
-            hold
-        });
-        Poll::Ready(self.complete(hold))
+        let (hold, registered) = self.waiting.take().unzip();
+        let held = self.complete(hold);
+        drop(registered); // Last: should the waker's drop panic, the range is released.
+        Poll::Ready(held)
     }
 
     fn complete(&mut self, hold: Option<Hold>) -> Held<L> {
@@ -73,13 +71,13 @@ impl<L: Deref<Target = RangeLock>> Acquire<L> {
 
 impl<L: Deref<Target = RangeLock>> Drop for Acquire<L> {
     fn drop(&mut self) {
-        if let (Some(lock), Some(claim), Some((hold, waiter))) = (&self.lock, self.claim, self.waiting.take())
+        if let (Some(lock), Some(claim), Some((hold, registered))) =
+            (&self.lock, self.claim, self.waiting.take())
         {
             if let Some(granted) = lock.cancel(hold) {
                 lock.release(&granted);
             }
-            lock.note_waited(claim.mode, &waiter, false);
-            waiter.forget_waker();
+            lock.note_waited(claim.mode, &registered.0, false);
         }
     }
 }
@@ -89,8 +87,8 @@ struct Upgrade<L: Deref<Target = RangeLock>> {
     /// `None` once the guard has been given out. Dropped while the upgrade waits, it is released, and the upgrade with it.
     held: Option<Held<L>>,
     begun: bool,
-    /// Set while the upgrade waits.
-    waiting: Option<sync::Arc<Waiter>>,
+    /// Set while the upgrade waits. Dropped after the release.
+    waiting: Option<Registered>,
 }
 
 impl<L: Deref<Target = RangeLock>> Upgrade<L> {
@@ -102,12 +100,11 @@ impl<L: Deref<Target = RangeLock>> Upgrade<L> {
         let held = self.held.as_ref().expect("a future must not be polled after it has completed");
         if !self.begun {
             self.begun = true;
-            self.waiting = held.begin_upgrade();
+            self.waiting = held.begin_upgrade().map(Registered);
         }
-        if let Some(waiter) = &self.waiting {
-            ready!(waiter.poll_granted(cx));
-            held.note_upgrade_waited(waiter, true);
-            waiter.forget_waker();
+        if let Some(registered) = &self.waiting {
+            ready!(registered.0.poll_granted(cx));
+            held.note_upgrade_waited(&registered.0, true);
             self.waiting = None;
         }
         Poll::Ready(self.held.take().expect("completes once"))
@@ -116,11 +113,8 @@ impl<L: Deref<Target = RangeLock>> Upgrade<L> {
 
 impl<L: Deref<Target = RangeLock>> Drop for Upgrade<L> {
     fn drop(&mut self) {
-        let held = self.held.take();
-        if let (Some(held), Some(waiter)) = (held, self.waiting.take()) {
-            held.note_upgrade_waited(&waiter, false);
-            drop(held);
-            waiter.forget_waker();
+        if let (Some(held), Some(registered)) = (&self.held, &self.waiting) {
+            held.note_upgrade_waited(&registered.0, false);
         }
     }
 }
@@ -132,7 +126,7 @@ pub struct AcquireMany<'a> {
     parts: Option<Parts<'a>>,
     begun: bool,
     /// Set while the request waits.
-    waiting: Option<sync::Arc<Waiter>>,
+    waiting: Option<Registered>,
 }
 
 impl<'a> Future for AcquireMany<'a> {
@@ -146,12 +140,11 @@ impl<'a> Future for AcquireMany<'a> {
         let parts = this.parts.as_mut().expect("a future must not be polled after it has completed");
         if !this.begun {
             this.begun = true;
-            this.waiting = watch::by_task(|| parts.enter());
+            this.waiting = watch::by_task(|| parts.enter()).map(Registered);
         }
-        if let Some(waiter) = &this.waiting {
-            ready!(waiter.poll_granted(cx));
-            parts.note_waited(waiter, true);
-            waiter.forget_waker();
+        if let Some(registered) = &this.waiting {
+            ready!(registered.0.poll_granted(cx));
+            parts.note_waited(&registered.0, true);
             this.waiting = None;
         }
         Poll::Ready(ManyGuard::new(this.parts.take().expect("completes once")))
@@ -160,12 +153,11 @@ impl<'a> Future for AcquireMany<'a> {
 
 impl Drop for AcquireMany<'_> {
     fn drop(&mut self) {
-        if let (Some(parts), Some(waiter)) = (&mut self.parts, self.waiting.take()) {
+        if let (Some(parts), Some(registered)) = (&mut self.parts, self.waiting.take()) {
             if parts.cancel() {
                 parts.release();
             }
-            parts.note_waited(&waiter, false);
-            waiter.forget_waker();
+            parts.note_waited(&registered.0, false);
         }
     }
 }

@@ -99,9 +99,9 @@ impl<L: Deref<Target = RangeLock>> Held<L> {
             }
             return;
         };
-        match self.hold.take_if(|hold| hold.span.covers(span)) {
-            Some(hold) => self.hold = Some(self.lock.shrink(hold, span)),
-            None => panic!("range {span:?} is not part of the range held, {:?}", self.range()),
+        match &mut self.hold {
+            Some(hold) if hold.span.covers(span) => self.lock.shrink(hold, span),
+            _ => panic!("range {span:?} is not part of the range held, {:?}", self.range()),
         }
     }
 }

@@ -201,10 +201,10 @@ impl RangeLock {
         sync::lock(&self.leaf).downgrade(hold, to, &mut wakes);
     }
 
-    /// Leaves a held request only `span` of what it has.
-    pub(crate) fn shrink(&self, hold: Hold, span: Span) -> Hold {
+    /// Leaves a held request only `span` of what it has. `hold` is the new one when others are woken: a waker may panic.
+    pub(crate) fn shrink(&self, hold: &mut Hold, span: Span) {
         let mut wakes = WakeList::default();
-        sync::lock(&self.leaf).shrink(&hold, span, &mut wakes)
+        *hold = sync::lock(&self.leaf).shrink(hold, span, &mut wakes);
     }
 
     /// Makes two held requests of one, the second from `mid` on.

@@ -196,11 +196,18 @@ impl Waiter {
             _ => Poll::Pending,
         }
     }
+}
 
-    /// Drops the waker, if there is one. The request must have been granted or have left.
-    #[cfg(feature = "async")]
-    pub(crate) fn forget_waker(&self) {
-        let waker = sync::lock(&self.waker).take();
+/// A task's share of the record of its request. Dropped when the request has been granted or has left, be it by a panic: a
+/// waker that stayed behind would be woken in place of the record's next user.
+#[cfg(feature = "async")]
+#[derive(Debug)]
+pub(crate) struct Registered(pub(crate) Arc<Waiter>);
+
+#[cfg(feature = "async")]
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let waker = sync::lock(&self.0.waker).take();
         drop(waker); // With the mutex released.
     }
 }
