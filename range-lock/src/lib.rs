@@ -36,6 +36,8 @@
 //! | `memmap2` | [`RangeRwLock`] of a `memmap2::MmapMut` |
 //! | `stats` | [`RangeLock::stats`](RangeLock): acquisitions, who had to wait, for how long, by mode |
 
+#[cfg(doctest)]
+mod compile_fail;
 mod data;
 #[cfg(feature = "deadlock_detection")]
 pub mod deadlock;

@@ -263,14 +263,8 @@ fn zfs_range_up_to_the_maximum() {
     check_free(&lock);
 }
 
-/// OpenZFS 0daa0320e9: unlocking what a failed try returned. Here that does not compile:
-///
-/// ```compile_fail
-/// let lock = range_lock::RangeLock::new();
-/// range_lock::RangeWriteGuard::downgrade(lock.try_write(0..1)); // An `Option` is not a guard.
-/// ```
-///
-/// and neither does unlocking by range, for want of a verb (PhotonLibOS issue 1626; see below).
+/// OpenZFS 0daa0320e9: unlocking what a failed try returned. Here that does not compile, and neither does unlocking by range
+/// (PhotonLibOS issue 1626; see below): `src/compile_fail.rs`.
 #[test]
 fn zfs_a_failed_try_gives_nothing_to_unlock() {
     let lock = RangeLock::new();
