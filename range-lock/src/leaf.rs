@@ -532,7 +532,9 @@ mod tests {
                         }
                         14 if hold.span.contains(a) => {
                             let last = hold.span.last;
-                            Owned::One(lock.shrink(hold, Span { first: a, last }), mode, None)
+                            let mut hold = hold;
+                            lock.shrink(&mut hold, Span { first: a, last });
+                            Owned::One(hold, mode, None)
                         }
                         15 if hold.span.contains(a) && hold.span.first < a => {
                             let (left, right) = lock.split(hold, a);

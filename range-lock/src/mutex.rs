@@ -15,6 +15,7 @@
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -29,6 +30,10 @@ pub(crate) struct Mutex<T> {
 
 // SAFETY: the value is reached through a guard only, by one thread at a time ("exclusive"); so it is as if it were sent.
 unsafe impl<T: Send> Sync for Mutex<T> {}
+
+// No code that could panic runs under it, so nobody ever finds the value half changed.
+impl<T> UnwindSafe for Mutex<T> {}
+impl<T> RefUnwindSafe for Mutex<T> {}
 
 /// Access to the value of a [`Mutex`] until dropped.
 pub(crate) struct MutexGuard<'a, T> {

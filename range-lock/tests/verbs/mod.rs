@@ -89,10 +89,14 @@ pub(crate) enum Guard<'a> {
     ReadArc(ArcRangeReadGuard),
     UpgradableArc(ArcRangeUpgradableReadGuard),
     WriteArc(ArcRangeWriteGuard),
-    Many(#[expect(dead_code, reason = "held only to be dropped")] ManyGuard<'a>),
+    Many(#[expect(dead_code, reason = "held only to be dropped")] Box<ManyGuard<'a>>),
 }
 
 impl<'a> Guard<'a> {
+    fn many(guard: ManyGuard<'a>) -> Self {
+        Guard::Many(Box::new(guard))
+    }
+
     pub(crate) fn try_one(locks: &'a Locks, (lock, first, last, mode): Part) -> Option<Self> {
         let (lock, range) = (&locks[lock], first..=last);
         match (mode, chance(1, 2)) {
@@ -227,7 +231,7 @@ pub(crate) fn enter<'a>(locks: &'a Locks, (lock, first, last, mode): Part) -> Pe
 
 pub(crate) fn enter_many<'a>(locks: &'a Locks, parts: &[Part]) -> Pending<'a> {
     let future = RangeLock::acquire_many_async(requests(locks, parts));
-    Box::pin(async { Guard::Many(future.await) })
+    Box::pin(async { Guard::many(future.await) })
 }
 
 pub(crate) fn enter_upgrade(guard: Guard<'_>) -> Pending<'_> {
@@ -348,10 +352,10 @@ impl<'a> Shared<'a> {
         let guard = if many {
             let requests = requests(self.locks, &parts);
             match kind {
-                0 => RangeLock::try_acquire_many(requests).map(Guard::Many),
-                1 | 2 => RangeLock::try_acquire_many_for(requests, SOON).map(Guard::Many),
+                0 => RangeLock::try_acquire_many(requests).map(Guard::many),
+                1 | 2 => RangeLock::try_acquire_many_for(requests, SOON).map(Guard::many),
                 3 | 4 => Some(block_on(enter_many(self.locks, &parts))),
-                _ => Some(Guard::Many(RangeLock::acquire_many(requests))),
+                _ => Some(Guard::many(RangeLock::acquire_many(requests))),
             }
         } else {
             match kind {
