@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Report, number, words};
+use super::{Report, number};
 use crate::compare::BASE;
 use crate::variant::Variant;
 use crate::workload::Point;
@@ -82,7 +82,7 @@ fn stale(report: &Report) -> Vec<Finding> {
         if tally.checked == 0 {
             continue;
         }
-        if tally.stale == 0 && !words::may_be_stale(variant) {
+        if tally.stale == 0 && variant.is_correct() {
             clean.push(format!("{variant} ({} checked)", number::count(tally.checked)));
         } else {
             findings.push(tally.finding(variant));
@@ -126,7 +126,7 @@ impl StaleTally {
         }
         let (kind, remark) = match variant {
             Variant::Unserialised => (Kind::Race, " (incorrect: upper bound only)"),
-            _ if words::may_be_stale(variant) => (Kind::Race, ""),
+            _ if !variant.is_correct() => (Kind::Race, ""),
             _ => (Kind::Fault, ", where there must be none"),
         };
         let text = format!(

@@ -30,11 +30,6 @@ pub(crate) fn variant(variant: Variant) -> &'static str {
     }
 }
 
-/// Whether stale reads are what this variant is there to show, rather than a fault of the simulator.
-pub(crate) fn may_be_stale(variant: Variant) -> bool {
-    matches!(variant, Variant::Linux411 | Variant::Unserialised)
-}
-
 /// The variant's name, marked where its throughput is no fair answer.
 pub(crate) fn marked_name(variant: Variant) -> String {
     if variant == Variant::Unserialised { format!("{variant}†") } else { variant.to_string() }
