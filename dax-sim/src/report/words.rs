@@ -8,7 +8,7 @@ pub(crate) fn workload(workload: Workload) -> &'static str {
     match workload {
         Workload::WriteDisjoint => "Each thread writes its own pages.",
         Workload::WriteShared => "All threads write random pages of one file, 4 KiB at a time.",
-        Workload::FaultVsWrite => "Some threads load and store through the mapping while others write holes.",
+        Workload::FaultVsWrite => "Each thread writes into holes, then loads and stores where others do.",
         Workload::ReadMostly => "All threads use random pages of one file: 95 % reads, the rest writes.",
     }
 }

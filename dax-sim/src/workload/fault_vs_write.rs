@@ -1,10 +1,12 @@
 //! Loads and stores through a mapping, beside write(2) into holes.
 //!
-//! Every second thread writes: it punches its few pages, writes into the holes, and loads what it wrote. The
-//! others take any of these pages at random, drop its translation (MADV_DONTNEED), so that there is a fault
-//! to be overtaken, and load and store. Writers and the others use a mapping each, as two processes would, so
-//! that a writer's own faults do not mend what a stale one spoiled. A thread that is alone does all of it in
-//! turn.
+//! Every thread does both, in turn and always in the same proportion, so that operations per second can be
+//! compared between variants: were some threads writers and others not, a variant that holds up its writers
+//! would look fast by what the others do meanwhile. As a writer a thread punches its few pages, writes into
+//! the holes, and loads what it wrote. Then it takes pages at random, anybody's, drops their translations
+//! (MADV_DONTNEED), so that there are faults to be overtaken, and loads and stores. It writes and loads
+//! through a mapping each, as two processes would, so that a writer's own faults do not mend what a stale
+//! one spoiled.
 //!
 //! # Where the schedule points linger
 //!
@@ -26,7 +28,7 @@ use crate::pmem::{BLOCK_SIZE, Device};
 use crate::schedule::Schedule;
 
 /// Few, so that threads meet.
-const PAGES_PER_WRITER: u64 = 4;
+const PAGES_PER_THREAD: u64 = 4;
 /// Loads of each judged word of a page after each time that its translation was dropped.
 const LOADS: usize = 4;
 const LINGER_ONE_IN: u32 = 8;
@@ -36,7 +38,7 @@ pub(super) fn run(point: &Point, device: &Device, duration: Duration) -> Result<
     let Point { variant, threads, media, .. } = *point;
     let schedule = if threads > 1 { Schedule::widen(LINGER_ONE_IN, LINGER) } else { Schedule::none() };
     let fs = FileSystem::format(device, variant).with_media(media).with_schedule(schedule);
-    let pages = threads.div_ceil(2) as u64 * PAGES_PER_WRITER;
+    let pages = threads as u64 * PAGES_PER_THREAD;
     let file = fs.create();
     file.truncate(pages * BLOCK_SIZE)?;
     let shared = Shared {
@@ -47,16 +49,12 @@ pub(super) fn run(point: &Point, device: &Device, duration: Duration) -> Result<
         pages,
     };
     let start = |index: usize| Thread {
-        own: index as u64 / 2 * PAGES_PER_WRITER..(index as u64 / 2 + 1) * PAGES_PER_WRITER,
-        writes: index.is_multiple_of(2),
-        maps: index % 2 == 1 || threads == 1,
+        own: index as u64 * PAGES_PER_THREAD..(index as u64 + 1) * PAGES_PER_THREAD,
         buffer: vec![0; BLOCK_SIZE as usize],
     };
     runner::run(threads, duration, start, |thread: &mut Thread, record: &mut Record| {
-        if thread.writes {
-            shared.write_into_holes(thread.own.clone(), &mut thread.buffer, record)?;
-        }
-        if thread.maps {
+        shared.write_into_holes(thread.own.clone(), &mut thread.buffer, record)?;
+        for _ in thread.own.clone() {
             shared.load_and_store(fastrand::u64(..shared.pages), record)?;
         }
         Ok(())
@@ -66,8 +64,6 @@ pub(super) fn run(point: &Point, device: &Device, duration: Duration) -> Result<
 struct Thread {
     /// The pages that it punches and writes, and nobody else.
     own: Range<u64>,
-    writes: bool,
-    maps: bool,
     buffer: Vec<u8>,
 }
 
