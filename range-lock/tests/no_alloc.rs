@@ -194,7 +194,6 @@ fn hand_over() {
                     }
                     _ => drop(lock.try_write_for(0..10, Duration::from_micros(50))),
                 };
-                // Sleeps once before it is counted: what that takes belongs to the thread.
                 ready.wait();
                 (0..100).for_each(round);
                 sleep_once();
@@ -210,7 +209,7 @@ fn hand_over() {
     locks.iter().for_each(check_free);
 }
 
-/// Makes a thread sleep in a lock of its own.
+/// Makes a thread sleep in a lock of its own: what that takes the first time belongs to the thread.
 fn sleep_once() {
     let lock = RangeLock::new();
     let holder = lock.write(..);

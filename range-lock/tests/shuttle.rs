@@ -55,7 +55,7 @@ mod imp {
 /// Tries this test's share of the schedules, or replays one.
 fn explore(name: &str, f: impl Fn() + Send + Sync + 'static) {
     if let Ok(schedule) = std::env::var("SHUTTLE_REPLAY") {
-        return shuttle::replay(f, schedule.trim());
+        return shuttle::replay(f, &schedule.replace(char::is_whitespace, ""));
     }
     let total = match std::env::var("SHUTTLE_ITERATIONS") {
         Ok(total) => total.parse().expect("SHUTTLE_ITERATIONS is a number"),
@@ -71,7 +71,7 @@ fn explore(name: &str, f: impl Fn() + Send + Sync + 'static) {
         let failed = catch_unwind(AssertUnwindSafe(|| Runner::new(scheduler, config).run(move || f())));
         if let Err(panic) = failed {
             eprintln!(
-                "to replay it: SHUTTLE_REPLAY=<that string> RUSTFLAGS='--cfg shuttle' \
+                "to replay it: SHUTTLE_REPLAY='<that string>' RUSTFLAGS='--cfg shuttle' \
                  cargo test --release -p range-lock --features async --test shuttle -- --exact {name}"
             );
             resume_unwind(panic);
