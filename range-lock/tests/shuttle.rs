@@ -153,7 +153,7 @@ impl<'a> World<'a> {
             4 => {
                 let parts = some_parts(owner);
                 let id = self.model.try_enter(parts.clone());
-                (id, RangeLock::try_acquire_many(requests(self.locks, &parts)).map(Guard::Many))
+                (id, RangeLock::try_acquire_many(requests(self.locks, &parts)).map(Guard::many))
             }
             5 => {
                 let parts = some_parts(owner);

@@ -93,7 +93,7 @@ pub(crate) enum Guard<'a> {
 }
 
 impl<'a> Guard<'a> {
-    fn many(guard: ManyGuard<'a>) -> Self {
+    pub(crate) fn many(guard: ManyGuard<'a>) -> Self {
         Guard::Many(Box::new(guard))
     }
 
