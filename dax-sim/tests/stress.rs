@@ -165,3 +165,31 @@ fn points_that_cannot_be_run_are_refused() {
     assert_eq!(run(0), WorkloadError::NoThreads);
     assert!(matches!(run(2), WorkloadError::DeviceTooSmall { threads: 2, .. }));
 }
+
+/// Without i_rwsem a punch may overtake a write between any two of its steps. What is read then may be wrong;
+/// that it ends, and that no block is lost, holds all the same.
+#[test]
+fn writes_and_punches_of_one_page_end_in_every_variant() {
+    for variant in Variant::ALL {
+        let device = device(1 << 20);
+        let fs = FileSystem::format(&device, variant);
+        let file = fs.create();
+        file.truncate(BLOCK_SIZE).unwrap();
+        thread::scope(|s| {
+            for thread in 0..4 {
+                let file = &file;
+                s.spawn(move || {
+                    for _ in 0..5000 {
+                        if thread % 2 == 0 {
+                            assert_eq!(file.write_at(&[1; 8], 0), Ok(8));
+                        } else {
+                            file.punch_hole(0, BLOCK_SIZE).unwrap();
+                        }
+                    }
+                });
+            }
+        });
+        drop(file);
+        assert_eq!(fs.free_blocks(), device.blocks(), "{variant}");
+    }
+}

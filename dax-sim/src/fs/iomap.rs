@@ -78,8 +78,8 @@ pub(crate) fn iomap_begin(
     while first + pages <= last {
         let page = first + pages;
         if let (Extent::Written(_), 0) = (map.look_up(page), pages) {
-            // Somebody else was faster, and has done the invalidation or is about to.
-            drop(map);
+            // Somebody else was faster, and has done the invalidation or is about to. Looked up with the map
+            // still held: a punch that nothing else keeps out would make it a hole again.
             return Ok(look_up(inode, first, last));
         }
         let wanted = if pages == 0 { None } else { Some(start + pages) };
