@@ -107,6 +107,14 @@ pub enum WorkloadError {
         /// The smallest size that will do, in bytes.
         needed: u64,
     },
+    /// The system gives no more threads.
+    #[error("{threads} threads cannot be started ({kind}); ask for fewer, or raise the limit (ulimit -u)")]
+    TooManyThreads {
+        /// The threads asked for.
+        threads: usize,
+        /// What the system said.
+        kind: std::io::ErrorKind,
+    },
     /// An operation failed.
     #[error("an operation of the workload failed: {0}")]
     Fs(#[from] FsError),

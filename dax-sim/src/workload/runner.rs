@@ -1,12 +1,13 @@
 //! Threads, time, and what is counted.
 
 use std::num::NonZeroU64;
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use parking_lot::RwLock;
 
 use super::{Sample, WorkloadError};
 use crate::check::Verdict;
@@ -23,12 +24,16 @@ pub(super) fn run<S>(
     start: impl Fn(usize) -> S + Sync,
     body: impl Fn(&mut S, &mut Record) -> Result<(), FsError> + Sync,
 ) -> Result<Sample, WorkloadError> {
-    let (stop, together) = (AtomicBool::new(false), Barrier::new(threads + 1));
+    // A barrier would keep those that have come waiting for ever, if the system has no more threads to give.
+    let (stop, start_line) = (AtomicBool::new(false), RwLock::new(()));
+    let (ready, arrivals) = mpsc::channel();
     let thread = |index| {
         sleep_precisely();
         let mut state = start(index);
         let mut record = Record::new();
-        together.wait();
+        // Nobody listens any more if another thread could not be started.
+        let _ = ready.send(());
+        drop(start_line.read());
         let from = Instant::now();
         let mut result = Ok(());
         while result.is_ok() && !stop.load(Relaxed) {
@@ -40,14 +45,27 @@ pub(super) fn run<S>(
         record.ran = Some((from, Instant::now()));
         result.map(|()| record)
     };
-    let records: Result<Vec<Record>, FsError> = thread::scope(|s| {
-        let threads: Vec<_> = (0..threads).map(|index| s.spawn(move_index(&thread, index))).collect();
-        together.wait();
+    let records: Result<Vec<Record>, WorkloadError> = thread::scope(|s| {
+        let closed = start_line.write();
+        let mut started = Vec::with_capacity(threads);
+        for index in 0..threads {
+            match thread::Builder::new().spawn_scoped(s, move_index(&thread, index)) {
+                Ok(thread) => started.push(thread),
+                Err(e) => {
+                    // Those that were started find the race over when they are let go.
+                    stop.store(true, Relaxed);
+                    return Err(WorkloadError::TooManyThreads { threads, kind: e.kind() });
+                }
+            }
+        }
+        arrivals.iter().take(threads).for_each(drop);
+        drop(closed);
         thread::sleep(duration);
         stop.store(true, Relaxed);
-        threads
+        started
             .into_iter()
             .map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .map(|record| Ok(record?))
             .collect()
     });
     Ok(Record::merge(records?))
