@@ -4,7 +4,7 @@
 //! runs, without leaving a trace, and whatever stands there already stays until its successor is complete.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -61,14 +61,27 @@ impl OutputFile {
         &self.path
     }
 
-    /// Replaces the file by `contents` at once: a reader finds the old one or the new one.
+    /// Replaces the file by `contents` at once: a reader finds the old one or the new one. Who may read it stays
+    /// as it was.
     pub(crate) fn write(&self, contents: &[u8]) -> Result<(), Failure> {
+        self.replace(contents)
+            .map_err(|error| Failure::broken(format!("cannot write `{}`: {error}", self.path.display())))
+    }
+
+    fn replace(&self, contents: &[u8]) -> io::Result<()> {
         let sibling = sibling(self.folder());
-        fs::write(&sibling, contents).and_then(|()| fs::rename(&sibling, &self.path)).map_err(|error| {
-            // It may not even exist; then there is nothing to remove either.
+        let mut file = File::create_new(&sibling)?;
+        let done = match fs::metadata(&self.path) {
+            Ok(old) => file.set_permissions(old.permissions()),
+            Err(_) => Ok(()),
+        }
+        .and_then(|()| file.write_all(contents))
+        .and_then(|()| fs::rename(&sibling, &self.path));
+        if done.is_err() {
+            // What cannot be removed either stays; the error says where to look.
             let _ = fs::remove_file(&sibling);
-            Failure::broken(format!("cannot write `{}`: {error}", self.path.display()))
-        })
+        }
+        done
     }
 
     fn folder(&self) -> &Path {
@@ -144,9 +157,9 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A name that nobody else uses, beside the final one so that a rename can replace it.
+/// A name that nobody else uses or can foresee, beside the final one so that a rename can replace it.
 fn sibling(folder: &Path) -> PathBuf {
-    folder.join(format!(".dax-sim-{}.tmp", std::process::id()))
+    folder.join(format!(".dax-sim-{}-{:08x}.tmp", std::process::id(), fastrand::u32(..)))
 }
 
 /// Whether a file can be made in `folder`: makes one and removes it.
@@ -182,6 +195,17 @@ mod tests {
         file.write(b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(entries(folder.path()), 1);
+    }
+
+    #[test]
+    fn who_may_read_an_existing_file_stays_as_it_was() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("private.json");
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        OutputFile::check(&path).unwrap().write(b"new").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
