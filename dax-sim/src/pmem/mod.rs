@@ -69,12 +69,22 @@ impl Device {
         let file = open::open(options)?;
         let map = file.map()?;
         let backing = backing::detect(file.file(), file.is_memfd());
+        let device = Device { map, backing, file };
+        device.touch();
         if backing.is_dax() {
-            // The mapping has just touched every block: now that the file's metadata is durable it stays so,
-            // and MAP_SYNC, which memmap2 does not offer, has nothing left to do.
-            file.sync_metadata()?;
+            // Every block has just been stored to: now that the file's metadata is durable it stays so, and
+            // MAP_SYNC, which memmap2 does not offer, has nothing left to do.
+            device.file.sync_metadata()?;
         }
-        Ok(Device { map, backing, file })
+        Ok(device)
+    }
+
+    /// Takes the first write fault of every page, so that no run is the one that pays for it. Populating does
+    /// not: a shared mapping is only read, which leaves reserved blocks unwritten and pages write-protected.
+    fn touch(&self) {
+        for offset in (0..self.size()).step_by(BLOCK_SIZE as usize) {
+            self.store_u64(offset, self.load_u64(offset));
+        }
     }
 
     /// The size in bytes.

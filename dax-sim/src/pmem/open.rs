@@ -56,7 +56,7 @@ impl Opened {
         self.path.is_none()
     }
 
-    /// Maps the whole device and touches every page, so that no run is the one that pays for it.
+    /// Maps the whole device, and reads every page in.
     pub(super) fn map(&self) -> Result<MmapRaw, DeviceError> {
         let len = usize::try_from(self.size).map_err(|_| self.io("map", ErrorKind::OutOfMemory.into()))?;
         MmapOptions::new().len(len).populate().map_raw(&self.file).map_err(|e| self.io("map", e))
