@@ -158,14 +158,16 @@ fn named(path: &Path, options: &DeviceOptions) -> Result<Opened, DeviceError> {
             lock(path, &opened.file)?;
             Ok(opened)
         }
-        Err(e) if e.kind() == ErrorKind::NotADirectory => {
+        // A file's name with a slash behind it has a folder: what is wrong is the name.
+        Err(e) if e.kind() == ErrorKind::NotADirectory && !folder_of(path).is_dir() => {
             Err(DeviceError::NoFolder { path: path.to_path_buf(), folder: folder_of(path) })
         }
         Err(e) => Err(open_error(path, e)),
     }
 }
 
-/// A file that loses its name at once; a memfd where there is no /dev/shm to put it.
+/// A file that loses its name at once; a memfd where there is no /dev/shm to put it, or too small a one (a
+/// container's has 64 MiB, unless it is told otherwise).
 fn temporary(size: u64) -> Result<Opened, DeviceError> {
     let folder = Path::new("/dev/shm");
     for _ in 0..8 {
