@@ -175,7 +175,9 @@ fn temporary(size: u64) -> Result<Opened, DeviceError> {
         match open_flags(true).open(&path) {
             Ok(file) => {
                 std::fs::remove_file(&path).map_err(|e| io_error("unlink", &path, e))?;
-                check_space(&path, &file, size)?;
+                if free_space(&file).is_some_and(|free| size > free) {
+                    break;
+                }
                 return Ok(Opened { file, path: Some(path), size, undo: Undo::Nothing });
             }
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
