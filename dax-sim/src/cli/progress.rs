@@ -26,7 +26,9 @@ impl Progress {
     /// Begins to show the progress of `plan`.
     pub(crate) fn new(plan: &Plan) -> Progress {
         let total = plan.samples();
-        if !io::stderr().is_terminal() {
+        let target = ProgressDrawTarget::stderr();
+        // A terminal that cannot move its cursor (TERM=dumb) shows no bar.
+        if !io::stderr().is_terminal() || target.is_hidden() {
             let expected = plan.pace.planned() * u32::try_from(total).unwrap_or(u32::MAX);
             say(format_args!(
                 "{total} samples of {} ms, at least {} in all",
@@ -35,7 +37,7 @@ impl Progress {
             ));
             return Progress::Plain { shown: Cell::new(0) };
         }
-        let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
+        let bar = ProgressBar::with_draw_target(Some(total as u64), target);
         let style =
             ProgressStyle::with_template("{bar:24.green} {percent:>3}%  {prefix} left  {wide_msg:.dim}")
                 .expect("the template is a constant")

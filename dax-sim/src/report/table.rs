@@ -14,9 +14,15 @@ const GAP: usize = 2;
 /// Prose wider than this is tiring to read.
 const WIDEST_PROSE: usize = 100;
 
-/// The width of the terminal on standard output; `None` if it is not one.
+/// The width of the terminal on standard output; `None` if it is not one, or does not know (0).
 pub(crate) fn terminal_width() -> Option<usize> {
-    Table::new().width().map(usize::from)
+    Table::new().width().map(usize::from).filter(|&width| width > 0)
+}
+
+/// Whether the terminal, if it is one, would show escape sequences as they are, or its user wants none.
+fn is_plain() -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    set("NO_COLOR") || std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// The whole report as text of at most `width` columns; as wide as it needs to be if that is `None`.
@@ -195,6 +201,9 @@ fn figures(report: &Report, width: Option<usize>) -> String {
     let columns = columns(report, width);
     let variants = report.variants();
     let mut table = Table::new();
+    if is_plain() {
+        table.force_no_tty();
+    }
     // Titles of groups are set between the lines afterwards, so no line may be broken or added.
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(
