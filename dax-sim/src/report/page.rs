@@ -156,8 +156,8 @@ fn plots(report: &Report) -> String {
 
 fn table(report: &Report) -> String {
     let mut html = String::from(
-        "<section>\n<h2>All figures</h2>\n<p class=\"note\">Waits are those for the locks, over all rounds; \
-         the median and 99th percentile are exact to one in a hundred.</p>\n\
+        "<section>\n<h2>All figures</h2>\n<p class=\"note\">Waits are those for i_rwsem and i_mmap_sem, over all \
+         operations of all rounds, also those that need neither; the median and 99th percentile are exact to one in a hundred.</p>\n\
          <div class=\"scroll tall\" tabindex=\"0\"><table class=\"full\">\n<thead>\n\
          <tr><th rowspan=\"2\" scope=\"col\">Variant</th><th rowspan=\"2\" scope=\"col\">Threads</th>\
          <th colspan=\"3\" scope=\"colgroup\">Operations per second</th>\
@@ -231,9 +231,9 @@ fn method(report: &Report) -> String {
              nothing of an open load, in which requests arrive by themselves.",
             Report::LOAD_MODEL
         ),
-        "CPU-bound points do nothing but compute and copy. With media time, each operation also sleeps that long inside \
-         the section that the lock protects, as it would wait for a device: that is where waiting can overlap beyond \
-         the number of processors."
+        "CPU-bound points do nothing but compute and copy. With media time, each read(2) and write(2) also sleeps that \
+         long while it holds i_rwsem, as it would wait for a device: that is where waiting can overlap beyond the number \
+         of processors. Loads, stores and punches do not sleep."
             .to_owned(),
         format!(
             "The machine has {}. Points with more threads are marked; what they show is how waiting overlaps, not how \
