@@ -16,7 +16,7 @@ use crate::compare::pace::Pace;
 use crate::compare::plan::Plan;
 use crate::compare::{self, BASE};
 use crate::pmem::{Device, DeviceOptions};
-use crate::report::{BackingFile, Host, Report, json, page, plot, table};
+use crate::report::{BackingFile, Host, Report, json, page, plot, table, verdict};
 use crate::variant::Variant;
 use crate::workload::{self, Workload};
 
@@ -283,7 +283,16 @@ pub(crate) fn run(options: &CompareOptions) -> Result<ExitCode, Failure> {
         outcomes: measured.outcomes,
     };
     let page = write_files(&report, &destinations)?;
-    print(&report, &page, destinations.json.as_ref())
+    print(&report, &page, destinations.json.as_ref())?;
+    check_verdict(&report)
+}
+
+/// A stale read where there must be none is told by the exit code too: scripts do not read tables.
+fn check_verdict(report: &Report) -> Result<ExitCode, Failure> {
+    match verdict::findings(report).into_iter().find(|finding| finding.kind == verdict::Kind::Fault) {
+        None => Ok(ExitCode::SUCCESS),
+        Some(fault) => Err(Failure::broken(format!("{}: {}", fault.subject, fault.text))),
+    }
 }
 
 /// Writes the page, its plots and the JSON, and returns where the page is.
@@ -301,7 +310,7 @@ fn write_files(report: &Report, to: &Destinations) -> Result<PathBuf, Failure> {
 }
 
 /// Prints the report, and the page's path last.
-fn print(report: &Report, page: &Path, json: Option<&OutputFile>) -> Result<ExitCode, Failure> {
+fn print(report: &Report, page: &Path, json: Option<&OutputFile>) -> Result<(), Failure> {
     let mut text = table::render(report, table::terminal_width());
     if let Some(json) = json {
         text.push_str(&format!("JSON: {}\n", json.path().display()));
@@ -310,9 +319,9 @@ fn print(report: &Report, page: &Path, json: Option<&OutputFile>) -> Result<Exit
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         // Whoever reads has seen enough; everything is on the disk.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(Failure::broken(format!("cannot write to standard output: {error}"))),
-        Ok(()) => Ok(ExitCode::SUCCESS),
+        Ok(()) => Ok(()),
     }
 }
 
@@ -368,6 +377,18 @@ mod tests {
     #[test]
     fn a_small_selection_is_sampled_more_often() {
         assert_eq!(plan("--workloads write-disjoint --threads 16 --media-us 50").rounds, MORE_ROUNDS);
+    }
+
+    #[test]
+    fn a_stale_read_where_there_must_be_none_fails_the_run() {
+        let mut report = crate::report::fixture::report();
+        assert!(check_verdict(&report).is_ok());
+        let outcome =
+            report.outcomes.iter_mut().find(|outcome| outcome.point.variant == Variant::RangeLock).unwrap();
+        (outcome.stale_reads, outcome.checked_reads) = (1, 5);
+        let failure = check_verdict(&report).unwrap_err();
+        assert_eq!(failure.code, super::super::BROKEN);
+        assert!(failure.message.contains("range-lock: 1 stale read"), "{}", failure.message);
     }
 
     #[test]

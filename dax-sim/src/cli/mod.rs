@@ -58,7 +58,7 @@ impl Failure {
 /// Runs the program on the process's arguments.
 ///
 /// The exit code is 0 after a complete run, 2 where the arguments were refused before anything ran, and 1 where
-/// something failed later.
+/// something failed later, or a variant that must not have stale reads had some.
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
