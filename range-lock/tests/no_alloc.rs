@@ -164,8 +164,8 @@ const SOON: Duration = Duration::ZERO;
 fn hand_over() {
     const THREADS: usize = 4;
     let locks = [(); 2].map(|()| RangeLock::new());
-    warm_up(&locks, 8 * THREADS);
-    let rounds = if cfg!(miri) { 5 } else { 5_000 };
+    warm_up(&locks, if cfg!(miri) { THREADS } else { 8 * THREADS });
+    let rounds = if cfg!(miri) { 2 } else { 5_000 };
     let (ready, done) = (Barrier::new(THREADS), Barrier::new(THREADS));
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     thread::scope(|scope| {
@@ -195,7 +195,7 @@ fn hand_over() {
                     _ => drop(lock.try_write_for(0..10, Duration::from_micros(50))),
                 };
                 ready.wait();
-                (0..100).for_each(round);
+                (0..if cfg!(miri) { 1 } else { 100 }).for_each(round);
                 sleep_once();
                 ready.wait();
                 COUNTS.set(true);
@@ -235,7 +235,7 @@ fn warm_up(locks: &[RangeLock], n: usize) {
 fn wake_many() {
     let readers = if cfg!(miri) { 12 } else { 100 };
     let lock = RangeLock::new();
-    let rounds = 4;
+    let rounds = if cfg!(miri) { 2 } else { 4 };
     let start = Barrier::new(readers + 1);
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     thread::scope(|scope| {
