@@ -60,8 +60,8 @@ mod imp {
 fn all_verbs_of_real_threads() {
     let rounds = match std::env::var("STRESS_ROUNDS") {
         Ok(rounds) => rounds.parse().expect("STRESS_ROUNDS is a number"),
-        Err(_) if cfg!(miri) => 4,
-        Err(_) => 20_000,
+        Err(_) if cfg!(miri) => 12,
+        Err(_) => 5_000,
     };
     let locks = new_locks();
     let shared = Shared::new(&locks);
