@@ -249,3 +249,31 @@ fn a_reader_that_leaves_early_is_no_error() {
     assert!(!text(&output.stderr).contains("panicked"));
     assert!(folder.path().join("target/dax-sim/compare.html").is_file());
 }
+
+/// The file that the run has made is gone, and the user's own empty one is empty again.
+#[test]
+fn a_signal_ends_the_run_and_leaves_files_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let (new, own) = (folder.path().join("new"), folder.path().join("own"));
+    std::fs::write(&own, "").unwrap();
+    for file in [&new, &own] {
+        let mut run = Command::new(env!("CARGO_BIN_EXE_dax-sim"))
+            .args(["--duration-ms", "20", "--rounds", "1000", "--threads", "1", "--output"])
+            .arg(folder.path().join("out"))
+            .arg("--file")
+            .arg(file)
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        // The device is there once the file has its size.
+        while std::fs::metadata(file).map_or(0, |metadata| metadata.len()) == 0 {
+            std::thread::yield_now();
+        }
+        let pid = rustix::process::Pid::from_child(&run);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        assert_eq!(run.wait().unwrap().code(), Some(130));
+    }
+    assert!(!new.exists());
+    assert_eq!(std::fs::metadata(&own).unwrap().len(), 0);
+    assert!(!folder.path().join("out/compare.html").exists());
+}

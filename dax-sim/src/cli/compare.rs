@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::interrupt::Interrupt;
 use super::output::{OutputDir, OutputFile, same_file};
 use super::progress::Progress;
 use super::value::{self, List};
@@ -250,6 +251,7 @@ pub(crate) fn run(options: &CompareOptions) -> Result<ExitCode, Failure> {
     let plan = options.plan();
     options.check_size(&plan)?;
     let destinations = Destinations::check(options, &plan)?;
+    let interrupt = Interrupt::watch().map_err(Failure::broken)?;
     let device = Device::open(&DeviceOptions {
         path: options.file.clone(),
         size: options.size(),
@@ -268,10 +270,12 @@ pub(crate) fn run(options: &CompareOptions) -> Result<ExitCode, Failure> {
     let progress = Progress::new(&plan);
     let measured = compare::run(
         &plan,
-        |point, duration| workload::run(point, &device, duration),
+        |point, duration| match interrupt.asked() {
+            true => Err(Failure::interrupted()),
+            false => workload::run(point, &device, duration).map_err(Failure::broken),
+        },
         |step| progress.show(&step),
-    )
-    .map_err(Failure::broken)?;
+    )?;
     progress.finish();
 
     let report = Report {

@@ -1,6 +1,7 @@
 //! The command line: parsing, dispatch, and how failures are told.
 
 mod compare;
+mod interrupt;
 mod output;
 mod progress;
 mod value;
@@ -16,6 +17,8 @@ use clap::{Parser, Subcommand};
 const REFUSED: u8 = 2;
 /// Began, and could not be brought to its end.
 const BROKEN: u8 = 1;
+/// What shells make of SIGINT.
+const INTERRUPTED: u8 = 130;
 
 /// Compares a global rwsem with a range lock on a memory-mapped file.
 ///
@@ -49,6 +52,11 @@ impl Failure {
         Failure { code: REFUSED, message: message.to_string() }
     }
 
+    /// Somebody asked the program to end.
+    fn interrupted() -> Failure {
+        Failure { code: INTERRUPTED, message: "interrupted; nothing was written".into() }
+    }
+
     /// Something failed on the way.
     fn broken(message: impl Display) -> Failure {
         Failure { code: BROKEN, message: message.to_string() }
@@ -58,7 +66,7 @@ impl Failure {
 /// Runs the program on the process's arguments.
 ///
 /// The exit code is 0 after a complete run, 2 where the arguments were refused before anything ran, and 1 where
-/// something failed later, or a variant that must not have stale reads had some.
+/// something failed later, or a variant that must not have stale reads had some. A run that a signal ended gives 130.
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
