@@ -14,13 +14,12 @@
 
 use std::cell::UnsafeCell;
 use std::fmt;
+use std::hint;
 use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
-
-use crossbeam_utils::Backoff;
 
 /// See the [module](self).
 pub(crate) struct Mutex<T> {
@@ -61,23 +60,33 @@ impl<T> Mutex<T> {
 
     #[cold]
     fn wait(&self) {
+        /// How many turns a thread waits before it looks again: long enough for the other to use the lock several times
+        /// with its lines in the cache. Where two threads look again at once they take the lines from each other at every step,
+        /// and together do half of what one does alone.
+        const TURNS: u32 = 64;
+        /// How often it then lets others run, in case one of them has the mutex.
+        const YIELDS: u32 = 2;
         /// The first sleep; each further one is twice as long, up to the last.
-        const FIRST: Duration = Duration::from_micros(20);
-        const LAST: Duration = Duration::from_millis(1);
+        const FIRST_SLEEP: Duration = Duration::from_micros(20);
+        const LAST_SLEEP: Duration = Duration::from_millis(1);
 
-        let backoff = Backoff::new();
-        let mut sleep = FIRST;
-        loop {
-            // Looks before it tries: a failing exchange would take the line from who is about to leave.
-            if !self.locked.load(Ordering::Relaxed) && self.try_set() {
+        (0..TURNS).for_each(|_| hint::spin_loop());
+        if self.try_set() {
+            return;
+        }
+        for _ in 0..YIELDS {
+            thread::yield_now();
+            if self.try_set() {
                 return;
             }
-            if backoff.is_completed() {
-                thread::sleep(sleep);
-                sleep = (2 * sleep).min(LAST);
-            } else {
-                backoff.snooze();
+        }
+        let mut sleep = FIRST_SLEEP;
+        loop {
+            thread::sleep(sleep);
+            if self.try_set() {
+                return;
             }
+            sleep = (2 * sleep).min(LAST_SLEEP);
         }
     }
 }
