@@ -142,3 +142,17 @@
 //!     scope.spawn(|| drop(lock.read(..)));
 //! });
 //! ```
+//!
+//! Nor by a writer that is sent away, and becomes a reader there beside those who read here.
+//!
+//! ```compile_fail,E0277
+//! use std::cell::Cell;
+//! use range_lock::{RangeRwLock, RangeRwLockWriteGuard};
+//!
+//! let lock = RangeRwLock::new(vec![Cell::new(1)]);
+//! let writer = lock.write(..);
+//! std::thread::scope(|scope| {
+//!     scope.spawn(move || RangeRwLockWriteGuard::downgrade(writer)[0].set(2));
+//!     lock.read(..)[0].set(3);
+//! });
+//! ```

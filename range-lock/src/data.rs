@@ -215,7 +215,8 @@ macro_rules! guard {
             _borrows: PhantomData<&'a mut [T]>,
         }
 
-        // SAFETY: a guard stands for the reference that it gives ("range held"); the range may be released on any thread.
+        // SAFETY: a guard stands for the references that it gives ("range held"), also after it has been upgraded or downgraded;
+        // the range may be released on any thread.
         unsafe impl<T: $($send +)+> Send for $Guard<'_, T> {}
         // SAFETY: through `&self` it gives `&[T]`.
         unsafe impl<T: Sync> Sync for $Guard<'_, T> {}
@@ -349,7 +350,8 @@ guard! {
 
 guard! {
     /// Elements of a [`RangeRwLock`] that are locked for writing.
-    RangeRwLockWriteGuard around RangeWriteGuard, Send where Send;
+    // `Send` asks for both: it gives `&mut [T]`, and, once downgraded, `&[T]` beside that of readers on other threads.
+    RangeRwLockWriteGuard around RangeWriteGuard, Send where Send, Sync;
     write, try_write, try_write_for, try_write_until
 }
 

@@ -84,7 +84,7 @@ table! {
     RangeRwLockUpgradableReadGuard<'static, Shared>: NO   YES  YES   NO         YES;
     RangeRwLockUpgradableReadGuard<'static, Bound>:  NO   NO   YES   NO         YES;
     RangeRwLockWriteGuard<'static, u8>:              YES  YES  YES   NO         YES;
-    RangeRwLockWriteGuard<'static, Sent>:            YES  NO   YES   NO         NO;
+    RangeRwLockWriteGuard<'static, Sent>:            NO   NO   YES   NO         NO;
     RangeRwLockWriteGuard<'static, Shared>:          NO   YES  YES   NO         YES;
     RangeRwLockWriteGuard<'static, Bound>:           NO   NO   YES   NO         YES;
 }
