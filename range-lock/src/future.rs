@@ -145,9 +145,11 @@ impl<'a> Future for AcquireMany<'a> {
         if let Some(registered) = &this.waiting {
             ready!(registered.0.poll_granted(cx));
             parts.note_waited(&registered.0, true);
-            this.waiting = None;
         }
-        Poll::Ready(ManyGuard::new(this.parts.take().expect("completes once")))
+        let registered = this.waiting.take();
+        let guard = ManyGuard::new(this.parts.take().expect("completes once"));
+        drop(registered); // Last: should the waker's drop panic, the ranges are released.
+        Poll::Ready(guard)
     }
 }
 

@@ -485,3 +485,54 @@ fn a_waker_whose_drop_panics_loses_no_range() {
     assert!(poll(&mut waiting.as_mut(), Waker::noop()).is_ready());
     check_free(&lock);
 }
+
+/// Nor where the waker is still there when the task finds its grant: it is polled after the grant and before it is woken.
+#[test]
+fn a_waker_whose_drop_panics_at_the_grant_loses_no_range() {
+    type Late = Mutex<Option<Box<dyn FnOnce() + Send>>>;
+
+    /// Calls what it is given when it is woken.
+    struct Calls(Late);
+    impl Wake for Calls {
+        fn wake(self: Arc<Self>) {
+            if let Some(call) = self.0.lock().unwrap().take() {
+                call();
+            }
+        }
+    }
+
+    struct Bomb;
+    impl Wake for Bomb {
+        fn wake(self: Arc<Self>) {
+            std::mem::forget(self);
+        }
+    }
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a waker of the tests");
+        }
+    }
+
+    /// Has `armed` granted right behind a task whose waker polls it.
+    fn check<F: Future<Output: Sized> + Send + 'static>(
+        lock: &'static RangeLock,
+        holder: impl Sized,
+        mut armed: Pin<Box<F>>,
+    ) {
+        let calls = Arc::new(Calls(Mutex::new(None)));
+        let mut first = Box::pin(lock.read_async(..));
+        assert!(poll(&mut first.as_mut(), &Waker::from(calls.clone())).is_pending());
+        assert!(poll(&mut armed.as_mut(), &Waker::from(Arc::new(Bomb))).is_pending());
+        *calls.0.lock().unwrap() = Some(Box::new(move || {
+            let poll = AssertUnwindSafe(|| drop(poll(&mut armed.as_mut(), Waker::noop())));
+            assert!(catch_unwind(poll).is_err());
+        }));
+        drop(holder);
+        assert!(poll(&mut first.as_mut(), Waker::noop()).is_ready());
+        check_free(lock);
+    }
+
+    static LOCK: RangeLock = RangeLock::new();
+    check(&LOCK, LOCK.write(..), Box::pin(LOCK.read_async(..)));
+    check(&LOCK, LOCK.write(..), Box::pin(RangeLock::acquire_many_async([Request::read(&LOCK, ..)])));
+}
