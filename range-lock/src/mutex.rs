@@ -15,6 +15,7 @@
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::hint;
+use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,6 +38,8 @@ impl<T> RefUnwindSafe for Mutex<T> {}
 /// Access to the value of a [`Mutex`] until dropped.
 pub(crate) struct MutexGuard<'a, T> {
     mutex: &'a Mutex<T>,
+    /// It may be shared, or sent, where a `&mut T` may: the mutex alone would let a guard be shared whose `T` may not.
+    _value: PhantomData<&'a mut T>,
 }
 
 impl<T> Mutex<T> {
@@ -50,7 +53,7 @@ impl<T> Mutex<T> {
         if !self.try_set() {
             self.wait();
         }
-        MutexGuard { mutex: self }
+        MutexGuard { mutex: self, _value: PhantomData }
     }
 
     #[inline]
