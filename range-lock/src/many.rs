@@ -356,7 +356,12 @@ impl RangeLock {
     /// # Fairness
     ///
     /// As for one range: it waits for the conflicting requests that came before, for any of its ranges, and those that come
-    /// later wait for it, for any of them, also while it waits for another. Up to four ranges allocate nothing.
+    /// later wait for it, for any of them, also while it waits for another.
+    ///
+    /// # Cost
+    ///
+    /// The locks' internal mutexes are taken together. Up to four ranges allocate nothing, if they are no more than four too
+    /// as [`ManyGuard::ranges`] lists them: where some overlap in different modes, they are cut into more.
     pub fn acquire_many<'a>(requests: impl IntoIterator<Item = Request<'a>>) -> ManyGuard<'a> {
         let mut parts = Parts::new(requests);
         let granted = parts.acquire(Deadline::Never);
