@@ -107,10 +107,23 @@ impl<S: Storage> RangeRwLock<S> {
         self.len() == 0
     }
 
-    /// All elements, without locking: the exclusive borrow proves that no guard is alive. What leaked guards hold stays locked.
+    /// All elements, without locking: the exclusive borrow proves that no guard is alive. What leaked guards hold
+    /// stays locked, until [`undo_leak`](Self::undo_leak).
     pub fn get_mut(&mut self) -> &mut [S::Item] {
         // SAFETY: "own memory", and no guard is alive, since a guard borrows the lock.
         unsafe { self.slice().as_mut() }
+    }
+
+    /// Forgets what leaked guards hold, as [`RangeLock::undo_leak`].
+    ///
+    /// ```
+    /// let mut lock = range_lock::RangeRwLock::new([1, 2, 3]);
+    /// std::mem::forget(lock.write(..2));
+    /// lock.undo_leak();
+    /// assert_eq!(lock.read(..)[..], [1, 2, 3]);
+    /// ```
+    pub fn undo_leak(&mut self) {
+        self.lock.undo_leak();
     }
 
     /// Gives the storage back.
@@ -266,6 +279,37 @@ macro_rules! guard {
                 };
                 (part(start, mid, left), part(middle, len - mid, right))
             }
+
+            /// Releases all but the elements of `range`, counted from the guard's first, at once, and lets in those who waited
+            /// for the rest. As [`shrink`](RangeWriteGuard::shrink) of the other guards, but with indices of the guard's slice.
+            ///
+            /// ```
+            #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Guard), "};")]
+            ///
+            /// let lock = RangeRwLock::new([0, 1, 2, 3, 4]);
+            #[doc = concat!("let mut guard = lock.", stringify!($wait), "(1..5);")]
+            #[doc = concat!(stringify!($Guard), "::shrink(&mut guard, 1..3);")]
+            /// assert_eq!(guard[..], [2, 3]);
+            /// assert!(lock.try_write(4..).is_some());
+            /// ```
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted or reaches past the guard's end; the guard stays as it was.
+            #[track_caller]
+            pub fn shrink(guard: &mut Self, range: impl RangeBounds<usize>) {
+                let keep = indices(&range, guard.len());
+                if guard.is_empty() {
+                    return;
+                }
+                let first = *guard.held.range().start();
+                // SAFETY: `keep` lies within the slice.
+                let start = unsafe { guard.slice.cast::<T>().add(keep.start) };
+                // Before the release, since that may unwind (a waker's panic): never more than what is held.
+                guard.slice = NonNull::slice_from_raw_parts(start, keep.len());
+                let points = points(&keep);
+                $Held::shrink(&mut guard.held, first + points.start..first + points.end);
+            }
         }
 
         impl<T: fmt::Debug> fmt::Debug for $Guard<'_, T> {
@@ -368,6 +412,12 @@ impl<'a, T> RangeRwLockWriteGuard<'a, T> {
         let held = RangeWriteGuard::downgrade(guard.held);
         RangeRwLockReadGuard { slice: guard.slice, held, _borrows: PhantomData }
     }
+
+    /// Goes on as an upgradable reader, as [`RangeWriteGuard::downgrade_to_upgradable`].
+    pub fn downgrade_to_upgradable(guard: Self) -> RangeRwLockUpgradableReadGuard<'a, T> {
+        let held = RangeWriteGuard::downgrade_to_upgradable(guard.held);
+        RangeRwLockUpgradableReadGuard { slice: guard.slice, held, _borrows: PhantomData }
+    }
 }
 
 impl<'a, T> RangeRwLockUpgradableReadGuard<'a, T> {
@@ -379,11 +429,35 @@ impl<'a, T> RangeRwLockUpgradableReadGuard<'a, T> {
 
     /// Becomes a writer if no reader is in, as [`RangeUpgradableReadGuard::try_upgrade`].
     pub fn try_upgrade(guard: Self) -> Result<RangeRwLockWriteGuard<'a, T>, Self> {
-        let slice = guard.slice;
-        match RangeUpgradableReadGuard::try_upgrade(guard.held) {
+        Self::upgraded(guard.slice, RangeUpgradableReadGuard::try_upgrade(guard.held))
+    }
+
+    /// Becomes a writer; gives the guard back if that takes longer than `timeout`. As
+    /// [`RangeUpgradableReadGuard::try_upgrade_for`].
+    pub fn try_upgrade_for(guard: Self, timeout: Duration) -> Result<RangeRwLockWriteGuard<'a, T>, Self> {
+        Self::upgraded(guard.slice, RangeUpgradableReadGuard::try_upgrade_for(guard.held, timeout))
+    }
+
+    /// Becomes a writer; gives the guard back if that takes until `deadline`. As
+    /// [`RangeUpgradableReadGuard::try_upgrade_until`].
+    pub fn try_upgrade_until(guard: Self, deadline: Instant) -> Result<RangeRwLockWriteGuard<'a, T>, Self> {
+        Self::upgraded(guard.slice, RangeUpgradableReadGuard::try_upgrade_until(guard.held, deadline))
+    }
+
+    fn upgraded(
+        slice: NonNull<[T]>,
+        held: Result<RangeWriteGuard<'a>, RangeUpgradableReadGuard<'a>>,
+    ) -> Result<RangeRwLockWriteGuard<'a, T>, Self> {
+        match held {
             Ok(held) => Ok(RangeRwLockWriteGuard { slice, held, _borrows: PhantomData }),
             Err(held) => Err(RangeRwLockUpgradableReadGuard { slice, held, _borrows: PhantomData }),
         }
+    }
+
+    /// Goes on as a plain reader, as [`RangeUpgradableReadGuard::downgrade`].
+    pub fn downgrade(guard: Self) -> RangeRwLockReadGuard<'a, T> {
+        let held = RangeUpgradableReadGuard::downgrade(guard.held);
+        RangeRwLockReadGuard { slice: guard.slice, held, _borrows: PhantomData }
     }
 }
 

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use range_lock::{
     RangeRwLock, RangeRwLockReadGuard, RangeRwLockUpgradableReadGuard, RangeRwLockWriteGuard, Storage,
@@ -153,4 +154,75 @@ fn upgrade_and_split_keep_the_elements() {
 fn splitting_past_the_end_panics() {
     let lock = RangeRwLock::new([1, 2]);
     let _ = RangeRwLockReadGuard::split_at(lock.read(..), 3);
+}
+
+#[test]
+fn every_way_between_the_modes_keeps_the_elements() {
+    let lock = RangeRwLock::new([1, 2, 3, 4]);
+    let writer = lock.write(1..3);
+    let looking = RangeRwLockWriteGuard::downgrade_to_upgradable(writer);
+    let reader = lock.read(..);
+    let looking = RangeRwLockUpgradableReadGuard::try_upgrade_for(looking, Duration::ZERO).unwrap_err();
+    let looking = RangeRwLockUpgradableReadGuard::try_upgrade_until(looking, Instant::now()).unwrap_err();
+    drop(reader);
+    let mut writer = RangeRwLockUpgradableReadGuard::try_upgrade_for(looking, Duration::ZERO).unwrap();
+    writer.fill(7);
+    let looking = RangeRwLockWriteGuard::downgrade_to_upgradable(writer);
+    let reader = RangeRwLockUpgradableReadGuard::downgrade(looking);
+    assert_eq!(reader[..], [7, 7]);
+    assert!(lock.try_upgradable_read(..).is_some() && lock.try_write(1..2).is_none());
+    drop(reader);
+    assert_eq!(lock.into_inner(), [1, 7, 7, 4]);
+}
+
+#[test]
+fn a_shrunk_guard_has_the_elements_that_it_holds() {
+    let lock = RangeRwLock::new([0, 1, 2, 3, 4, 5]);
+    let mut writer = lock.write(1..);
+    for past_the_end in [0..6, 6..6] {
+        let shrink = AssertUnwindSafe(|| RangeRwLockWriteGuard::shrink(&mut writer, past_the_end));
+        assert!(catch_unwind(shrink).is_err());
+    }
+    assert_eq!(writer[..], [1, 2, 3, 4, 5], "as it was");
+    RangeRwLockWriteGuard::shrink(&mut writer, 1..4);
+    assert_eq!((RangeRwLockWriteGuard::range(&writer), &writer[..]), (2..5, &[2, 3, 4][..]));
+    let others = (lock.write(..2), lock.write(5..));
+    writer.fill(9);
+    assert!(lock.try_read(4..5).is_none());
+    let mut reader = RangeRwLockWriteGuard::downgrade(writer);
+    RangeRwLockReadGuard::shrink(&mut reader, 3..3);
+    assert!(reader.is_empty() && lock.try_write(2..5).is_some());
+    RangeRwLockReadGuard::shrink(&mut reader, ..);
+    drop((reader, others));
+    assert_eq!(lock.into_inner(), [0, 1, 9, 9, 9, 5]);
+
+    let units = RangeRwLock::new(vec![(); usize::MAX]);
+    let mut last = units.read(..);
+    RangeRwLockReadGuard::shrink(&mut last, usize::MAX - 1..);
+    assert_eq!(RangeRwLockReadGuard::range(&last), usize::MAX - 1..usize::MAX);
+}
+
+/// A waker that panics while a guard is shrunk must not leave it with elements that it does not hold.
+#[test]
+#[cfg(feature = "async")]
+fn a_panic_while_shrinking_leaves_no_element_that_is_not_held() {
+    use std::future::Future;
+    use std::sync::Arc;
+    use std::task::{Context, Wake, Waker};
+
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker of the tests");
+        }
+    }
+
+    let lock = RangeRwLock::new([0, 1, 2, 3]);
+    let mut writer = lock.write(..);
+    let mut waits = Box::pin(lock.range_lock().write_async(2..4));
+    let waker = Waker::from(Arc::new(Panics));
+    assert!(waits.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    assert!(catch_unwind(AssertUnwindSafe(|| RangeRwLockWriteGuard::shrink(&mut writer, ..2))).is_err());
+    assert_eq!((RangeRwLockWriteGuard::range(&writer), &writer[..]), (0..2, &[0, 1][..]));
+    assert!(waits.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
 }
