@@ -32,6 +32,7 @@ use crate::lock::RangeLock;
 ///   is not moved.
 /// * Until then the elements are reached by no other way.
 /// * `slice` may be called from several threads at a time, and makes no reference to the elements.
+/// * If `Self` may be sent to another thread, so may `Raw`, to be put together there.
 pub unsafe trait Storage: Sized {
     /// An element of the slice.
     type Item;

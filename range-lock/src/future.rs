@@ -12,7 +12,9 @@
 //!
 //! # Wakers
 //!
-//! Wakers are woken, cloned and dropped with none of the lock's own locks held, so they may call back into the lock.
+//! Wakers are woken, cloned and dropped with none of the lock's own locks held, so they may call back into the lock. They should
+//! not *wait* for a range: those whom the same release has let in are woken one after the other, and a waker that waits for one
+//! of them keeps it asleep.
 
 use std::fmt;
 use std::future::Future;

@@ -273,6 +273,16 @@ macro_rules! guards {
 
             /// Goes on as an upgradable reader, without a moment in which the range is not held, and lets in the readers
             /// that [`downgrade`](Self::downgrade) would.
+            ///
+            /// ```
+            #[doc = concat!("# use range_lock::", stringify!($Write), ";")]
+            #[doc = $setup]
+            #[doc = concat!("let writer = lock.", $write, "(0..10);")]
+            #[doc = concat!("let looking = ", stringify!($Write), "::downgrade_to_upgradable(writer);")]
+            /// assert!(lock.try_read(0..10).is_some());
+            /// assert!(lock.try_upgradable_read(0..10).is_none());
+            /// # drop(looking);
+            /// ```
             pub fn downgrade_to_upgradable(guard: Self) -> $Upgradable$(<$lifetime>)? {
                 $Upgradable { held: guard.held.downgrade(Mode::Upgradable) }
             }
@@ -302,11 +312,41 @@ macro_rules! guards {
             }
 
             /// Becomes a writer if no reader is in; else gives the guard back.
+            ///
+            /// ```
+            #[doc = concat!("# use range_lock::", stringify!($Upgradable), ";")]
+            #[doc = $setup]
+            #[doc = concat!("let looking = lock.", $upgradable, "(0..10);")]
+            /// let reader = lock.read(5..15);
+            #[doc = concat!("let looking = ", stringify!($Upgradable), "::try_upgrade(looking).unwrap_err();")]
+            /// drop(reader);
+            #[doc = concat!("let writer = ", stringify!($Upgradable), "::try_upgrade(looking).unwrap();")]
+            /// ```
+            ///
+            /// # Errors
+            ///
+            /// The guard, upgradable as before, if a reader is in. Requests that only wait do not count.
             pub fn try_upgrade(guard: Self) -> Result<$Write$(<$lifetime>)?, Self> {
                 if guard.held.try_upgrade() { Ok($Write { held: guard.held }) } else { Err(guard) }
             }
 
             /// Becomes a writer; gives the guard back if that takes longer than `timeout`.
+            ///
+            /// ```
+            /// # use std::time::Duration;
+            #[doc = concat!("# use range_lock::", stringify!($Upgradable), ";")]
+            #[doc = $setup]
+            #[doc = concat!("let looking = lock.", $upgradable, "(0..10);")]
+            /// let reader = lock.read(5..15);
+            /// let soon = Duration::from_millis(1);
+            #[doc = concat!("let looking = ", stringify!($Upgradable), "::try_upgrade_for(looking, soon).unwrap_err();")]
+            /// assert!(lock.try_read(0..10).is_some()); // As if nothing had been asked.
+            /// # drop((looking, reader));
+            /// ```
+            ///
+            /// # Errors
+            ///
+            /// The guard, upgradable as before, if the time was up first.
             ///
             /// # Cancel safety
             ///
@@ -333,6 +373,15 @@ macro_rules! guards {
 
             /// Goes on as a plain reader, without a moment in which the range is not held: a waiting upgradable reader
             /// may come in.
+            ///
+            /// ```
+            #[doc = concat!("# use range_lock::", stringify!($Upgradable), ";")]
+            #[doc = $setup]
+            #[doc = concat!("let looking = lock.", $upgradable, "(0..10);")]
+            #[doc = concat!("let reading = ", stringify!($Upgradable), "::downgrade(looking);")]
+            /// assert!(lock.try_upgradable_read(0..10).is_some());
+            /// # drop(reading);
+            /// ```
             pub fn downgrade(guard: Self) -> $Read$(<$lifetime>)? {
                 $Read { held: guard.held.downgrade(Mode::Read) }
             }

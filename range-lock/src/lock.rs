@@ -59,7 +59,8 @@ use crate::watch::{self, LeafCell};
 /// # Cost
 ///
 /// A new lock allocates nothing. Once as many requests have been in it as ever will be at a time, acquiring and releasing
-/// allocate nothing either. With n requests in the lock, m of which overlap the range asked for, acquiring and releasing
+/// allocate nothing either (but what a thread needs when it first sleeps, and with feature `deadlock_detection` a backtrace
+/// whenever a thread blocks). With n requests in the lock, m of which overlap the range asked for, acquiring and releasing
 /// take O((1 + m) log n) steps under a short internal mutex.
 ///
 /// # Origin
@@ -254,6 +255,10 @@ macro_rules! acquire {
             /// std::thread::spawn(move || drop(guard)).join().unwrap(); // Released over there.
             /// assert!(!lock.is_locked(..));
             /// ```
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted.
             #[inline]
             #[track_caller]
             pub fn $wait_arc(self: &Arc<Self>, range: impl RangeBounds<u64>) -> $ArcGuard {
@@ -262,6 +267,10 @@ macro_rules! acquire {
 
             #[doc = concat!("As [`", stringify!($try), "`](Self::", stringify!($try), "), with a guard that owns")]
             /// a share of the lock.
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted.
             #[inline]
             #[track_caller]
             pub fn $try_arc(self: &Arc<Self>, range: impl RangeBounds<u64>) -> Option<$ArcGuard> {
@@ -272,6 +281,10 @@ macro_rules! acquire {
                 "As [`", stringify!($try_for), "`](Self::", stringify!($try_for), "), with a guard that owns"
             )]
             /// a share of the lock.
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted.
             #[track_caller]
             pub fn $try_arc_for(
                 self: &Arc<Self>,
@@ -288,6 +301,10 @@ macro_rules! acquire {
                 "As [`", stringify!($try_until), "`](Self::", stringify!($try_until), "), with a guard that owns"
             )]
             /// a share of the lock.
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted.
             #[track_caller]
             pub fn $try_arc_until(
                 self: &Arc<Self>,

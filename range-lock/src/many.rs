@@ -371,6 +371,16 @@ impl RangeLock {
 
     /// Locks several ranges as one request if all can be granted at once. As
     /// [`acquire_many`](Self::acquire_many).
+    ///
+    /// ```
+    /// # use range_lock::{RangeLock, Request};
+    /// # let (from, to) = (RangeLock::new(), RangeLock::new());
+    /// let reader = to.read(100..101);
+    /// let both = [Request::read(&from, 0..4096), Request::write(&to, 0..4096)];
+    /// assert!(RangeLock::try_acquire_many(both).is_none());
+    /// assert!(!from.is_locked(..)); // All or nothing.
+    /// # drop(reader);
+    /// ```
     pub fn try_acquire_many<'a>(requests: impl IntoIterator<Item = Request<'a>>) -> Option<ManyGuard<'a>> {
         let mut parts = Parts::new(requests);
         parts.try_enter().then(|| ManyGuard { parts })
