@@ -42,6 +42,12 @@ pub enum FsError {
         /// The largest size of a file.
         max: u64,
     },
+    /// EINVAL: the call is refused, whatever the device has room for.
+    #[error("{0} (EINVAL)")]
+    Invalid(&'static str),
+    /// EXDEV: the two files are of different file systems.
+    #[error("the files are not of one file system (EXDEV)")]
+    CrossDevice,
     /// The device did not take the data.
     #[error("the device could not make data durable: {0}")]
     Device(std::io::ErrorKind),

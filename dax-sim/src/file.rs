@@ -1,13 +1,15 @@
 //! What a user calls: files and mappings of them.
 
+mod ranges;
+
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::dax::{dax_iomap_read, dax_iomap_write, dax_writeback_mapping_range};
 use crate::error::FsError;
 use crate::fs::{
-    Extent, FileSystem, Inode, MAX_FILE_SIZE, ext4_dax_fault, ext4_fallocate, ext4_punch_hole, ext4_truncate,
-    zero_partial_page,
+    Extent, FileSystem, Inode, MAX_FILE_SIZE, Size, ext4_dax_fault, ext4_fallocate, ext4_punch_hole,
+    ext4_truncate, zero_past_end,
 };
 use crate::mm::{Pte, Vma, grace};
 use crate::pmem::BLOCK_SIZE;
@@ -69,7 +71,7 @@ impl<'a> File<'a> {
         self.fs.media_time();
         let size = self.inode.size();
         if offset > size {
-            zero_partial_page(self.fs, &self.inode, size, offset);
+            zero_past_end(self.fs, &self.inode, size, offset)?;
         }
         dax_iomap_write(self.fs, &self.inode, offset, bytes)
     }
@@ -79,24 +81,22 @@ impl<'a> File<'a> {
     ///
     /// # Errors
     ///
-    /// [`FsError::TooBig`] past the largest file.
+    /// [`FsError::TooBig`] past the largest file; [`FsError::NoSpace`] if a part of a shared block must be
+    /// zeroed and there is no room for a copy.
     pub fn truncate(&self, size: u64) -> Result<(), FsError> {
         self.end_of(size, 0)?;
-        ext4_truncate(self.fs, &self.inode, size);
-        Ok(())
+        ext4_truncate(self.fs, &self.inode, size)
     }
 
     /// Makes a range read as zeros and frees the blocks that lie wholly inside. The size stays.
     ///
     /// # Errors
     ///
-    /// [`FsError::TooBig`] past the largest file.
+    /// [`FsError::TooBig`] past the largest file; [`FsError::NoSpace`] if a part of a shared block must be
+    /// zeroed and there is no room for a copy.
     pub fn punch_hole(&self, offset: u64, len: u64) -> Result<(), FsError> {
         let end = self.end_of(offset, len)?;
-        if len > 0 {
-            ext4_punch_hole(self.fs, &self.inode, offset, end);
-        }
-        Ok(())
+        if len > 0 { ext4_punch_hole(self.fs, &self.inode, offset, end) } else { Ok(()) }
     }
 
     /// Reserves blocks for the holes of a range, as unwritten extents that read as zeros, and makes the file
@@ -108,7 +108,7 @@ impl<'a> File<'a> {
     /// [`FsError::TooBig`] past the largest file.
     pub fn fallocate(&self, offset: u64, len: u64) -> Result<(), FsError> {
         let end = self.end_of(offset, len)?;
-        if len > 0 { ext4_fallocate(self.fs, &self.inode, offset, end) } else { Ok(()) }
+        if len > 0 { ext4_fallocate(self.fs, &self.inode, offset, end, Size::Grows) } else { Ok(()) }
     }
 
     /// Makes durable what was written and stored before: write-protects and flushes dirty pages, then commits
@@ -157,7 +157,7 @@ impl<'a> File<'a> {
 impl Drop for File<'_> {
     fn drop(&mut self) {
         // Mappings borrow the file, so none is left; accesses have ended, so the blocks can go at once.
-        self.fs.blocks.free(self.inode.extents.write().remove(0, u64::MAX));
+        self.fs.free(self.inode.extents.write().remove(0, u64::MAX));
     }
 }
 

@@ -3,7 +3,7 @@
 use super::DaxEntry;
 use super::entry::LockedEntry;
 use crate::error::FsError;
-use crate::fs::{FileSystem, Handle, Inode, Iomap, IomapFor, IomapType, iomap_begin};
+use crate::fs::{Extent, FileSystem, Handle, Inode, Iomap, IomapFor, IomapType, iomap_begin};
 use crate::mm::{Pte, Vma};
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::SchedulePoint;
@@ -16,10 +16,12 @@ use crate::variant::FaultOrder;
 /// the entry lock keeps out the invalidation that follows every allocation. Left out: 2 MiB faults,
 /// copy-on-write, MAP_SYNC's second half.
 ///
-/// One step is taken earlier than in Linux 4.12: a write fault that finds a zero page unmaps it *before* it
-/// looks up, and so allocates, and not after. Else a write(2) that comes in between finds the block, has
+/// One step is taken earlier than in Linux 4.12: a write fault that finds a zero page, or a shared block,
+/// unmaps it *before* it looks up, and so allocates, and not after. Else a write(2) that comes in between finds the block, has
 /// nothing new to invalidate, and returns while the zero page is mapped still: a third, passing race, which
 /// the mail does not mention.
+///
+/// A write fault on a shared block maps a copy of it, which `iomap_begin` makes.
 ///
 /// # Errors
 ///
@@ -49,8 +51,8 @@ pub(crate) fn dax_iomap_pte_fault(
         }
         FaultOrder::LockThenLookUp => {
             let mut entry = inode.entries.grab(page, &fs.schedule);
-            if write && entry.get() == DaxEntry::ZeroPage {
-                unmap_zero_page(inode, page, &mut entry);
+            if write && gives_way(inode, page, entry.get()) {
+                unmap_everywhere(inode, page, &mut entry);
             }
             (look_up()?, entry)
         }
@@ -66,18 +68,25 @@ pub(crate) fn dax_iomap_pte_fault(
         }
         IomapType::Hole | IomapType::Unwritten => dax_load_hole(fs, inode, vma, page, &mut entry),
     }
+    if let Some(block) = iomap.replaced {
+        fs.release(block);
+    }
     Ok(())
 }
 
 /// Records the answer in the locked entry.
 ///
-/// A zero page that gives way to a block is unmapped everywhere *before* the entry is swapped. A block's
-/// entry is left alone, but for the dirty tag, which only write-back clears; the block cannot have changed,
-/// for truncate and punch delete the entry.
+/// A zero page that gives way to a block, or a shared block that gave way to a copy, is unmapped everywhere
+/// *before* the entry is swapped. A block's entry is else left alone, but for the dirty tag, which only
+/// write-back clears: truncate and punch delete the entry.
 fn dax_insert_mapping_entry(inode: &Inode, page: u64, entry: &mut LockedEntry<'_>, answer: DaxEntry) {
     match (entry.get(), answer) {
         (DaxEntry::ZeroPage, DaxEntry::Block { .. }) => {
-            unmap_zero_page(inode, page, entry);
+            unmap_everywhere(inode, page, entry);
+            entry.set(answer);
+        }
+        (DaxEntry::Block { block: old, .. }, DaxEntry::Block { block: new, .. }) if old != new => {
+            unmap_everywhere(inode, page, entry);
             entry.set(answer);
         }
         (DaxEntry::Empty, _) => entry.set(answer),
@@ -88,7 +97,16 @@ fn dax_insert_mapping_entry(inode: &Inode, page: u64, entry: &mut LockedEntry<'_
     }
 }
 
-fn unmap_zero_page(inode: &Inode, page: u64, entry: &mut LockedEntry<'_>) {
+/// Whether what is mapped is about to be replaced by a write fault.
+fn gives_way(inode: &Inode, page: u64, mapped: DaxEntry) -> bool {
+    match mapped {
+        DaxEntry::Empty => false,
+        DaxEntry::ZeroPage => true,
+        DaxEntry::Block { .. } => matches!(inode.extents.look_up(page), Extent::Shared(_)),
+    }
+}
+
+fn unmap_everywhere(inode: &Inode, page: u64, entry: &mut LockedEntry<'_>) {
     inode.i_mmap.unmap(page, page);
     entry.set(DaxEntry::Empty);
 }

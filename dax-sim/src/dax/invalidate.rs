@@ -1,7 +1,20 @@
 //! Taking answers back: before a write into new blocks, and when pages go.
 
 use super::entry::LockedEntry;
-use crate::fs::{FileSystem, Inode};
+use crate::fs::{FileSystem, Inode, Iomap};
+use crate::schedule::SchedulePoint;
+
+/// Does what must follow an `iomap_begin` for a write before the write may go on: invalidates the pages whose
+/// blocks are new, and gives up the shared block that one of them replaced.
+pub(crate) fn settle_allocation(fs: &FileSystem<'_>, inode: &Inode, iomap: &Iomap) {
+    if iomap.new {
+        fs.schedule.pass(SchedulePoint::WritePublished, iomap.first_page);
+        invalidate_inode_pages2_range(fs, inode, iomap.first_page, iomap.last_page());
+    }
+    if let Some(block) = iomap.replaced {
+        fs.release(block);
+    }
+}
 
 /// Forgets what is known of the pages `first..=last`, so that the next access faults and looks up again.
 ///
@@ -14,7 +27,7 @@ use crate::fs::{FileSystem, Inode};
 /// the two a store in one address space can fault and be done while another still maps the zero page. Here
 /// the entries stay locked until the range is unmapped, which closes both gaps; nobody who holds one entry's
 /// lock waits for another's, but those who invalidate, and they go upwards.
-pub(crate) fn invalidate_inode_pages2_range(fs: &FileSystem<'_>, inode: &Inode, first: u64, last: u64) {
+fn invalidate_inode_pages2_range(fs: &FileSystem<'_>, inode: &Inode, first: u64, last: u64) {
     let entries = inode.entries.present(first, last);
     let locked = entries.filter_map(|(page, _)| inode.entries.lock_existing(page, &fs.schedule));
     let outdated: Vec<_> = locked.filter(|entry| !entry.get().is_dirty()).collect();

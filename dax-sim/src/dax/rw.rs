@@ -1,10 +1,10 @@
 //! read(2) and write(2): straight to the blocks, no page cache in between.
 
-use super::invalidate_inode_pages2_range;
+use super::settle_allocation;
 use crate::error::FsError;
 use crate::fs::{FileSystem, Inode, Iomap, IomapFor, IomapType, iomap_begin, iomap_end, pages_around};
+use crate::mm::grace;
 use crate::pmem::BLOCK_SIZE;
-use crate::schedule::SchedulePoint;
 
 /// Reads the bytes from `position` on; holes and unwritten extents read as zeros (`dax_iomap_rw`).
 ///
@@ -17,7 +17,13 @@ pub(crate) fn dax_iomap_read(
 ) -> Result<(), FsError> {
     while !buffer.is_empty() {
         let last = (position + buffer.len() as u64 - 1) / BLOCK_SIZE;
-        let iomap = iomap_begin(fs, inode, position / BLOCK_SIZE, last, IomapFor::Read, None)?;
+        let mut iomap = iomap_begin(fs, inode, position / BLOCK_SIZE, last, IomapFor::Read, None)?;
+        // A write fault, which does not hold i_rwsem, may give the page a block of its own, and then the
+        // shared one may go. Who announces the access before looking up is waited for.
+        let _access = iomap.shared.then(grace::enter);
+        if iomap.shared {
+            iomap = iomap_begin(fs, inode, position / BLOCK_SIZE, last, IomapFor::Read, None)?;
+        }
         let (part, rest) = buffer.split_at_mut(bytes_in(&iomap, position, buffer.len()));
         match device_offset(&iomap, position) {
             Some(offset) => fs.device.read(offset, part),
@@ -34,6 +40,7 @@ pub(crate) fn dax_iomap_read(
 ///
 /// The caller holds i_rwsem exclusively over the bytes. New blocks come zeroed; what maps their pages is
 /// invalidated *before* the copy, and the copy itself holds nothing but i_rwsem, for it may have to fault.
+/// A shared block gives way to a copy of its own first, in the same way.
 /// Under option 2 of the mail i_mmap_sem is held over {look up, allocate, invalidate}: exclusively where a
 /// block is missing, shared where all are there. Which of the two holds can be told in advance: a written
 /// block goes only under i_rwsem.
@@ -78,10 +85,7 @@ fn begin_write(fs: &FileSystem<'_>, inode: &Inode, start: u64, end: u64) -> Resu
         }
     });
     let iomap = iomap_begin(fs, inode, first, last, IomapFor::Write, None)?;
-    if iomap.new {
-        fs.schedule.pass(SchedulePoint::WritePublished, first);
-        invalidate_inode_pages2_range(fs, inode, iomap.first_page, iomap.last_page());
-    }
+    settle_allocation(fs, inode, &iomap);
     Ok(iomap)
 }
 

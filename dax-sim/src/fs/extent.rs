@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::radix::Radix;
+use crate::radix::{CAPACITY, Radix};
 
 /// What the block map says of one page of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,13 +16,17 @@ pub enum Extent {
     Hole,
     /// A block is reserved, but its contents do not count; reads as zeros.
     Unwritten(u64),
-    /// The block that holds the page's bytes.
+    /// The block that holds the page's bytes, of this page alone.
     Written(u64),
+    /// As [`Extent::Written`], but other pages, of this file or another, may have the same block (reflink).
+    /// Nobody writes to it: who wants to gives the page a block of its own first.
+    Shared(u64),
 }
 
 const KIND: u64 = 0b11;
 const UNWRITTEN: u64 = 0b01;
 const WRITTEN: u64 = 0b10;
+const SHARED: u64 = 0b11;
 const BLOCK_SHIFT: u32 = 8;
 
 impl Extent {
@@ -31,6 +35,7 @@ impl Extent {
         match word & KIND {
             UNWRITTEN => Extent::Unwritten(block),
             WRITTEN => Extent::Written(block),
+            SHARED => Extent::Shared(block),
             _ => Extent::Hole,
         }
     }
@@ -40,6 +45,7 @@ impl Extent {
             Extent::Hole => 0,
             Extent::Unwritten(block) => block << BLOCK_SHIFT | UNWRITTEN,
             Extent::Written(block) => block << BLOCK_SHIFT | WRITTEN,
+            Extent::Shared(block) => block << BLOCK_SHIFT | SHARED,
         }
     }
 
@@ -47,7 +53,7 @@ impl Extent {
     pub fn block(self) -> Option<u64> {
         match self {
             Extent::Hole => None,
-            Extent::Unwritten(block) | Extent::Written(block) => Some(block),
+            Extent::Unwritten(block) | Extent::Written(block) | Extent::Shared(block) => Some(block),
         }
     }
 }
@@ -69,7 +75,7 @@ impl ExtentMap {
         Extent::from_word(self.pages.load(page))
     }
 
-    /// Whether every page of `first..=last` has a written block.
+    /// Whether every page of `first..=last` has a written block of its own.
     pub(crate) fn all_written(&self, first: u64, last: u64) -> bool {
         (first..=last).all(|page| matches!(self.look_up(page), Extent::Written(_)))
     }
@@ -114,14 +120,43 @@ impl ExtentWriter<'_> {
         self.map.pages.slot_or_insert(page).store(extent.word(), SeqCst);
     }
 
-    /// Turns `first..=last` into a hole; returns the blocks that were there.
+    /// The pages of `first..=last` that are not holes.
+    pub(crate) fn allocated(&self, first: u64, last: u64) -> Vec<(u64, Extent)> {
+        let words = self.map.pages.occupied(first, last);
+        words.map(|(page, word)| (page, Extent::from_word(word))).collect()
+    }
+
+    /// Turns `first..=last` into a hole; returns what was there.
     #[must_use = "blocks that nobody frees are lost"]
-    pub(crate) fn remove(&mut self, first: u64, last: u64) -> Vec<u64> {
-        let removed: Vec<_> = self.map.pages.occupied(first, last).collect();
+    pub(crate) fn remove(&mut self, first: u64, last: u64) -> Vec<Extent> {
+        let removed = self.allocated(first, last);
         for &(page, _) in &removed {
             self.publish(page, Extent::Hole);
         }
-        removed.into_iter().filter_map(|(_, word)| Extent::from_word(word).block()).collect()
+        removed.into_iter().map(|(_, extent)| extent).collect()
+    }
+
+    /// Moves what is at `first` and behind it `pages` pages towards the start of the file. What it lands on
+    /// must be a hole.
+    pub(crate) fn shift_down(&mut self, first: u64, pages: u64) {
+        for (page, extent) in self.allocated(first, u64::MAX) {
+            self.publish(page, Extent::Hole);
+            self.publish(page - pages, extent);
+        }
+    }
+
+    /// Moves what is at `first` and behind it `pages` pages towards the end, and so leaves a hole. `false`,
+    /// and nothing has moved, if the last of it would come to lie past the largest file.
+    pub(crate) fn shift_up(&mut self, first: u64, pages: u64) -> bool {
+        let moving = self.allocated(first, u64::MAX);
+        if moving.last().is_some_and(|&(last, _)| last + pages >= CAPACITY) {
+            return false;
+        }
+        for (page, extent) in moving.into_iter().rev() {
+            self.publish(page, Extent::Hole);
+            self.publish(page + pages, extent);
+        }
+        true
     }
 }
 
@@ -130,17 +165,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn removing_gives_back_exactly_the_blocks_of_the_range() {
+    fn removing_gives_back_exactly_the_extents_of_the_range() {
         let map = ExtentMap::new();
         for page in 0..1000 {
             map.write()
                 .publish(page, if page % 2 == 0 { Extent::Written(page) } else { Extent::Unwritten(page) });
         }
         assert!(map.all_written(4, 4) && !map.all_written(4, 5));
-        assert_eq!(map.write().remove(10, 600), (10..=600).collect::<Vec<_>>());
+        let blocks: Vec<_> = map.write().remove(10, 600).into_iter().map(Extent::block).collect();
+        assert_eq!(blocks, (10..=600).map(Some).collect::<Vec<_>>());
         assert_eq!(map.look_up(600), Extent::Hole);
         assert_eq!(map.look_up(601), Extent::Unwritten(601));
         assert_eq!(map.read().allocated(0, 605).count(), 10 + 5);
-        assert_eq!(map.write().remove(10, 600), [0_u64; 0]);
+        assert_eq!(map.write().remove(10, 600), []);
+    }
+
+    #[test]
+    fn shifting_moves_everything_behind_a_page_and_nothing_before_it() {
+        let map = ExtentMap::new();
+        let extents = [(1, Extent::Written(5)), (600, Extent::Shared(6)), (601, Extent::Unwritten(7))];
+        for (page, extent) in extents {
+            map.write().publish(page, extent);
+        }
+        assert!(map.write().shift_up(2, 512));
+        let up = [extents[0], (1112, extents[1].1), (1113, extents[2].1)];
+        assert_eq!(map.read().allocated(0, u64::MAX).collect::<Vec<_>>(), up);
+        assert!(!map.write().shift_up(1113, CAPACITY - 1113), "past the largest file");
+        map.write().shift_down(1000, 512);
+        assert_eq!(map.read().allocated(0, u64::MAX).collect::<Vec<_>>(), extents);
+        assert!(map.write().shift_up(601, CAPACITY - 602));
+        assert_eq!(map.look_up(CAPACITY - 1), extents[2].1);
     }
 }

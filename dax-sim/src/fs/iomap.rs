@@ -1,8 +1,8 @@
 //! `iomap_begin` and `iomap_end`: where a range of a file is on the device, allocating it if it is to be
 //! written.
 //!
-//! Follows `ext4_iomap_begin` and `ext4_iomap_end` of Linux 4.12. Left out: delayed allocation, inline data,
-//! orphans.
+//! Follows `ext4_iomap_begin` and `ext4_iomap_end` of Linux 4.12; for shared blocks, which ext4 does not have,
+//! XFS' reflink on DAX (Linux 6.0 on). Left out: delayed allocation, inline data, orphans.
 
 use super::extent::ExtentWriter;
 use super::{Extent, FileSystem, Handle, Inode};
@@ -32,6 +32,11 @@ pub(crate) struct Iomap {
     pub(crate) kind: IomapType,
     /// IOMAP_F_NEW: this very call published the blocks, so what is mapped there may be out of date.
     pub(crate) new: bool,
+    /// IOMAP_F_SHARED: other pages may have the same blocks, so they are only for reading.
+    pub(crate) shared: bool,
+    /// The shared block that this very call replaced by a copy. The caller invalidates the page, and then
+    /// hands the block to [`FileSystem::release`].
+    pub(crate) replaced: Option<u64>,
 }
 
 /// What the answer is for.
@@ -39,7 +44,8 @@ pub(crate) struct Iomap {
 pub(crate) enum IomapFor {
     /// Holes stay holes.
     Read,
-    /// IOMAP_WRITE: the answer is mapped; holes and unwritten extents are given zeroed, written blocks.
+    /// IOMAP_WRITE: the answer is mapped and not shared; holes and unwritten extents are given zeroed,
+    /// written blocks, and a shared block gives way to a copy.
     Write,
 }
 
@@ -68,20 +74,22 @@ pub(crate) fn iomap_begin(
     handle: Option<&Handle<'_>>,
 ) -> Result<Iomap, FsError> {
     let found = look_up(inode, first, last);
-    if purpose == IomapFor::Read || matches!(found.kind, IomapType::Mapped { .. }) {
+    if purpose == IomapFor::Read || (matches!(found.kind, IomapType::Mapped { .. }) && !found.shared) {
         return Ok(found);
     }
     let _own = if handle.is_none() { Some(fs.journal.start()) } else { None };
     let mut map = inode.extents.write();
+    match map.look_up(first) {
+        // Somebody else was faster, and has done the invalidation or is about to. Looked up with the map still
+        // held: a punch that nothing else keeps out would make it a hole again.
+        Extent::Written(_) => return Ok(look_up(inode, first, last)),
+        Extent::Shared(block) => return copy_on_write(fs, &mut map, first, block),
+        Extent::Hole | Extent::Unwritten(_) => {}
+    }
     let mut pages = 0;
     let mut start = 0;
     while first + pages <= last {
         let page = first + pages;
-        if let (Extent::Written(_), 0) = (map.look_up(page), pages) {
-            // Somebody else was faster, and has done the invalidation or is about to. Looked up with the map
-            // still held: a punch that nothing else keeps out would make it a hole again.
-            return Ok(look_up(inode, first, last));
-        }
         let wanted = if pages == 0 { None } else { Some(start + pages) };
         match make_written(fs, &mut map, page, wanted) {
             Some(block) if pages == 0 => start = block,
@@ -91,7 +99,8 @@ pub(crate) fn iomap_begin(
         }
         pages += 1;
     }
-    Ok(Iomap { first_page: first, pages, kind: IomapType::Mapped { block: start }, new: true })
+    let kind = IomapType::Mapped { block: start };
+    Ok(Iomap { first_page: first, pages, kind, new: true, shared: false, replaced: None })
 }
 
 /// The write of the bytes up to `end` is done: the file reaches at least so far. The caller holds i_rwsem
@@ -103,6 +112,29 @@ pub(crate) fn iomap_end(fs: &FileSystem<'_>, inode: &Inode, end: u64) {
     }
 }
 
+/// Gives `page`, which has a shared block, one of its own: a copy, or the block itself if nobody shares it any
+/// more. The copy is durable before it is published, as if it had always been there.
+fn copy_on_write(
+    fs: &FileSystem<'_>,
+    map: &mut ExtentWriter<'_>,
+    page: u64,
+    block: u64,
+) -> Result<Iomap, FsError> {
+    let (own, replaced) = if fs.shared.is_last(block) {
+        (block, None)
+    } else {
+        let copy = fs.blocks.allocate().ok_or(FsError::NoSpace)?;
+        let mut bytes = [0; BLOCK_SIZE as usize];
+        fs.device.read(block * BLOCK_SIZE, &mut bytes);
+        fs.device.write(copy * BLOCK_SIZE, &bytes);
+        fs.device.flush(copy * BLOCK_SIZE, BLOCK_SIZE);
+        (copy, Some(block))
+    };
+    map.publish(page, Extent::Written(own));
+    let kind = IomapType::Mapped { block: own };
+    Ok(Iomap { first_page: page, pages: 1, kind, new: replaced.is_some(), shared: false, replaced })
+}
+
 /// Gives `page` a zeroed written block, which must be `wanted` if that is given.
 fn make_written(
     fs: &FileSystem<'_>,
@@ -112,7 +144,7 @@ fn make_written(
 ) -> Option<u64> {
     let fits = |block: u64| wanted.is_none_or(|wanted| wanted == block);
     let block = match map.look_up(page) {
-        Extent::Written(_) => return None,
+        Extent::Written(_) | Extent::Shared(_) => return None,
         Extent::Unwritten(block) if fits(block) => {
             fs.device.zero(block * BLOCK_SIZE, BLOCK_SIZE);
             block
@@ -137,7 +169,8 @@ fn look_up(inode: &Inode, first: u64, last: u64) -> Iomap {
     while first + pages <= last {
         let follows = match (extent, inode.extents.look_up(first + pages)) {
             (Extent::Hole, Extent::Hole) | (Extent::Unwritten(_), Extent::Unwritten(_)) => true,
-            (Extent::Written(block), Extent::Written(next)) => next == block + pages,
+            (Extent::Written(block), Extent::Written(next))
+            | (Extent::Shared(block), Extent::Shared(next)) => next == block + pages,
             _ => false,
         };
         if !follows {
@@ -148,7 +181,8 @@ fn look_up(inode: &Inode, first: u64, last: u64) -> Iomap {
     let kind = match extent {
         Extent::Hole => IomapType::Hole,
         Extent::Unwritten(_) => IomapType::Unwritten,
-        Extent::Written(block) => IomapType::Mapped { block },
+        Extent::Written(block) | Extent::Shared(block) => IomapType::Mapped { block },
     };
-    Iomap { first_page: first, pages, kind, new: false }
+    let shared = matches!(extent, Extent::Shared(_));
+    Iomap { first_page: first, pages, kind, new: false, shared, replaced: None }
 }

@@ -5,13 +5,22 @@
 //! Linux.
 
 mod alloc;
+mod collapse;
 mod extent;
+mod fallocate;
 mod fault;
 mod inode;
+mod insert;
 mod iomap;
 mod journal;
+mod pages;
+mod punch;
+mod remap;
 mod sem;
+mod sharing;
 mod truncate;
+mod unshare;
+mod zero;
 
 use std::time::Duration;
 
@@ -22,15 +31,25 @@ use crate::schedule::Schedule;
 use crate::variant::{Rules, Variant};
 
 pub use extent::Extent;
+pub use remap::Deduped;
 pub use sem::waited;
 
 pub(crate) use alloc::BlockAllocator;
+pub(crate) use collapse::ext4_collapse_range;
+pub(crate) use fallocate::{Size, ext4_fallocate};
 pub(crate) use fault::ext4_dax_fault;
 pub(crate) use inode::Inode;
+pub(crate) use insert::ext4_insert_range;
 pub(crate) use iomap::{Iomap, IomapFor, IomapType, iomap_begin, iomap_end};
 pub(crate) use journal::{Handle, Journal};
+pub(crate) use pages::{page_start, pages_around, remove_pages, zero_partial_page};
+pub(crate) use punch::ext4_punch_hole;
+pub(crate) use remap::{Remap, xfs_clone_range, xfs_dedupe_range};
 pub(crate) use sem::{Sem, SemGuard};
-pub(crate) use truncate::{ext4_fallocate, ext4_punch_hole, ext4_truncate, pages_around, zero_partial_page};
+pub(crate) use sharing::SharedBlocks;
+pub(crate) use truncate::ext4_truncate;
+pub(crate) use unshare::{unshare_cut, xfs_reflink_unshare, zero_past_end};
+pub(crate) use zero::ext4_zero_range;
 
 /// The largest size of a file, in bytes.
 pub const MAX_FILE_SIZE: u64 = radix::CAPACITY * BLOCK_SIZE;
@@ -42,6 +61,7 @@ pub struct FileSystem<'d> {
     pub(crate) variant: Variant,
     pub(crate) rules: Rules,
     pub(crate) blocks: BlockAllocator,
+    pub(crate) shared: SharedBlocks,
     pub(crate) journal: Journal,
     pub(crate) schedule: Schedule,
     media: Duration,
@@ -56,6 +76,7 @@ impl<'d> FileSystem<'d> {
             variant,
             rules: variant.rules(),
             blocks: BlockAllocator::new(device.blocks()),
+            shared: SharedBlocks::new(),
             journal: Journal::new(),
             schedule: Schedule::none(),
             media: Duration::ZERO,
@@ -90,6 +111,11 @@ impl<'d> FileSystem<'d> {
     /// Blocks that are free at the moment.
     pub fn free_blocks(&self) -> u64 {
         self.blocks.free_blocks()
+    }
+
+    /// Blocks that several pages have at the moment.
+    pub fn shared_blocks(&self) -> u64 {
+        self.shared.blocks()
     }
 
     /// The time that the simulated medium takes. Called with i_rwsem held, and with nothing else.

@@ -4,12 +4,13 @@
 //! and adds it to a sum of its own, which [`waited`] hands out.
 
 use std::cell::Cell;
+use std::cmp::Ordering;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
-use range_lock::{RangeLock, RangeReadGuard, RangeWriteGuard};
+use range_lock::{ManyGuard, RangeLock, RangeReadGuard, RangeWriteGuard, Request};
 
 use crate::schedule::{Schedule, SchedulePoint};
 use crate::variant::LockKind;
@@ -59,6 +60,14 @@ pub(crate) enum SemGuard<'a> {
     Nothing,
 }
 
+/// Holds parts of two [`Sem`]s, or two of one, until it is dropped.
+#[must_use]
+#[expect(dead_code, reason = "the guards are held, never read")]
+pub(crate) enum BothGuard<'a> {
+    OneByOne(SemGuard<'a>, Option<SemGuard<'a>>),
+    AtOnce(ManyGuard<'a>),
+}
+
 impl Sem {
     pub(crate) fn new(kind: LockKind, contended: SchedulePoint) -> Self {
         let kind = match kind {
@@ -99,6 +108,38 @@ impl Sem {
         }
     }
 
+    /// Exclusive over `bytes` of this lock and `other_bytes` of another, or of the same. Those who take two
+    /// locks so cannot deadlock each other: rwsems are taken in the order of their addresses, as Linux does
+    /// with two i_rwsems and two invalidate locks, and ranges as one request.
+    pub(crate) fn write_both<'a>(
+        &'a self,
+        bytes: RangeInclusive<u64>,
+        other: &'a Sem,
+        other_bytes: RangeInclusive<u64>,
+        schedule: &Schedule,
+    ) -> BothGuard<'a> {
+        if let (Kind::Range(lock), Kind::Range(other)) = (&self.kind, &other.kind) {
+            let first = *bytes.start();
+            let both = [Request::write(lock, bytes), Request::write(other, other_bytes)];
+            return BothGuard::AtOnce(match RangeLock::try_acquire_many(both) {
+                Some(guard) => guard,
+                None => self.wait(first, schedule, || RangeLock::acquire_many(both)),
+            });
+        }
+        let address = |sem: &Sem| std::ptr::from_ref(sem).addr();
+        match address(self).cmp(&address(other)) {
+            Ordering::Equal => BothGuard::OneByOne(self.write(bytes, schedule), None),
+            Ordering::Less => {
+                let guard = self.write(bytes, schedule);
+                BothGuard::OneByOne(guard, Some(other.write(other_bytes, schedule)))
+            }
+            Ordering::Greater => {
+                let guard = other.write(other_bytes, schedule);
+                BothGuard::OneByOne(guard, Some(self.write(bytes, schedule)))
+            }
+        }
+    }
+
     #[cold]
     fn wait<G>(&self, first: u64, schedule: &Schedule, acquire: impl FnOnce() -> G) -> G {
         schedule.pass(self.contended, first / crate::pmem::BLOCK_SIZE);
@@ -127,5 +168,25 @@ mod tests {
         let Kind::Range(lock) = &range.kind else { unreachable!() };
         assert!(lock.try_read(4095..=4096).is_none());
         assert_eq!(waited(), Duration::ZERO);
+    }
+
+    #[test]
+    fn two_locks_are_taken_in_either_order_by_many_and_one_lock_twice_by_one() {
+        let schedule = Schedule::none();
+        for kind in [LockKind::Rwsem, LockKind::RangeLock, LockKind::None] {
+            let sems = [(); 2].map(|()| Sem::new(kind, SchedulePoint::IRwsemContended));
+            drop(sems[0].write_both(0..=9, &sems[0], 5..=u64::MAX, &schedule));
+            std::thread::scope(|s| {
+                for thread in 0..4 {
+                    let (sems, schedule) = (&sems, &schedule);
+                    s.spawn(move || {
+                        let (one, other) = (&sems[thread % 2], &sems[1 - thread % 2]);
+                        for _ in 0..1000 {
+                            drop(one.write_both(0..=4095, other, 0..=4095, schedule));
+                        }
+                    });
+                }
+            });
+        }
     }
 }

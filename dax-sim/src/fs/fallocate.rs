@@ -1,0 +1,79 @@
+//! Preallocation: blocks that are promised to a file.
+//!
+//! Follows `ext4_fallocate` and `ext4_alloc_file_blocks` of Linux 4.12.
+
+use std::ops::Range;
+
+use super::{Extent, FileSystem, Inode, zero_past_end};
+use crate::error::FsError;
+use crate::pmem::BLOCK_SIZE;
+
+/// What becomes of the size where a range reaches past the end of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Size {
+    /// The file grows to reach the end of the range.
+    Grows,
+    /// FALLOC_FL_KEEP_SIZE.
+    Kept,
+}
+
+/// Reserves unwritten blocks for the holes of `offset..end` (fallocate's mode 0, or FALLOC_FL_KEEP_SIZE).
+pub(crate) fn ext4_fallocate(
+    fs: &FileSystem<'_>,
+    inode: &Inode,
+    offset: u64,
+    end: u64,
+    size: Size,
+) -> Result<(), FsError> {
+    let _i_rwsem = lock_for_allocation(fs, inode, offset, end, size);
+    let old = inode.size();
+    let grows = size == Size::Grows && end > old;
+    if grows {
+        zero_past_end(fs, inode, old, end)?;
+    }
+    let _handle = fs.journal.start();
+    reserve(fs, inode, offset / BLOCK_SIZE..end.div_ceil(BLOCK_SIZE))?;
+    if grows {
+        inode.raise_size(end);
+    }
+    Ok(())
+}
+
+/// i_rwsem as a write of the range takes it, or over the range alone where the size stays.
+pub(crate) fn lock_for_allocation<'a>(
+    fs: &FileSystem<'_>,
+    inode: &'a Inode,
+    offset: u64,
+    end: u64,
+    size: Size,
+) -> super::SemGuard<'a> {
+    match size {
+        Size::Grows => inode.lock_for_write(offset, end, &fs.schedule),
+        Size::Kept => inode.i_rwsem.write(offset..=end - 1, &fs.schedule),
+    }
+}
+
+/// Gives the holes among `pages` unwritten blocks: all or none.
+pub(crate) fn reserve(fs: &FileSystem<'_>, inode: &Inode, pages: Range<u64>) -> Result<(), FsError> {
+    let mut reserved = Vec::new();
+    let mut map = inode.extents.write();
+    for page in pages {
+        if map.look_up(page) == Extent::Hole {
+            match fs.blocks.allocate() {
+                Some(block) => {
+                    map.publish(page, Extent::Unwritten(block));
+                    reserved.push((page, block));
+                }
+                None => {
+                    // What was reserved is still unwritten, for a write needs i_data_sem to change that.
+                    for &(page, _) in &reserved {
+                        map.publish(page, Extent::Hole);
+                    }
+                    fs.blocks.free(reserved.into_iter().map(|(_, block)| block).collect());
+                    return Err(FsError::NoSpace);
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! Ranges of bytes and the pages that they touch, and the removal of whole pages.
+
+use std::ops::RangeInclusive;
+
+use super::{Extent, FileSystem, Inode};
+use crate::dax::truncate_inode_pages_range;
+use crate::pmem::BLOCK_SIZE;
+
+/// The bytes of all pages that `start..end` touches.
+pub(crate) fn pages_around(start: u64, end: u64) -> RangeInclusive<u64> {
+    page_start(start)..=end.next_multiple_of(BLOCK_SIZE) - 1
+}
+
+/// The first byte of the page of `offset`.
+pub(crate) fn page_start(offset: u64) -> u64 {
+    offset - offset % BLOCK_SIZE
+}
+
+/// Frees whole pages. The caller holds i_rwsem and i_mmap_sem exclusively over them.
+pub(crate) fn remove_pages(fs: &FileSystem<'_>, inode: &Inode, pages: RangeInclusive<u64>) {
+    truncate_inode_pages_range(fs, inode, *pages.start(), *pages.end());
+    let removed = {
+        let _handle = fs.journal.start();
+        inode.extents.write().remove(*pages.start(), *pages.end())
+    };
+    fs.free(removed);
+}
+
+/// Zeroes the bytes from `from` to the end of its page, or to `to` if that comes first, where the page has a
+/// written block of its own (`ext4_block_zero_page_range`): the caller has seen to that with
+/// [`unshare_cut`](super::unshare_cut). A store through a mapping may have left bytes there, past the end of
+/// the file.
+pub(crate) fn zero_partial_page(fs: &FileSystem<'_>, inode: &Inode, from: u64, to: u64) {
+    let end = to.min((from / BLOCK_SIZE + 1) * BLOCK_SIZE);
+    if let (true, Extent::Written(block)) = (from < end, inode.extents.look_up(from / BLOCK_SIZE)) {
+        fs.device.zero(block * BLOCK_SIZE + from % BLOCK_SIZE, end - from);
+        fs.device.flush(block * BLOCK_SIZE + from % BLOCK_SIZE, end - from);
+    }
+}

@@ -1,0 +1,220 @@
+//! Sharing blocks between two ranges of pages: clone and dedupe.
+//!
+//! Follows `generic_remap_file_range_prep` and `xfs_file_remap_range` of Linux 6.0, ext4 having no such thing:
+//! i_rwsem of both files, i_mmap_sem of both files, write back the source, which makes its mappings
+//! read-only, forget the target's pages, then journal handle and the extents. From then on nobody writes to
+//! the blocks: whoever wants to finds a shared extent, and makes a copy first.
+
+use std::ops::RangeInclusive;
+
+use super::{Extent, FileSystem, Inode, MAX_FILE_SIZE, page_start, unshare_cut, zero_partial_page};
+use crate::dax::{dax_iomap_read, dax_writeback_mapping_range, truncate_inode_pages_range};
+use crate::error::FsError;
+use crate::fs::sem::BothGuard;
+use crate::pmem::BLOCK_SIZE;
+
+/// What is to share blocks with what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Remap<'a> {
+    pub(crate) source: &'a Inode,
+    pub(crate) from: u64,
+    pub(crate) target: &'a Inode,
+    pub(crate) to: u64,
+    /// Bytes; up to the end of the source where a clone gives 0.
+    pub(crate) len: u64,
+}
+
+/// What a dedupe found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Deduped {
+    /// FILE_DEDUPE_RANGE_SAME: so many bytes, from the start of the ranges on, are the same, and share their
+    /// blocks now. Fewer than asked where the ranges do not end at a multiple of the block size.
+    Same(u64),
+    /// FILE_DEDUPE_RANGE_DIFFERS: nothing has changed.
+    Differs,
+}
+
+/// A remap that has been checked against the sizes of the files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Plan {
+    first: u64,
+    target_first: u64,
+    pages: u64,
+    /// In bytes: where what is remapped ends in the target.
+    target_end: u64,
+    /// The size from which the target grows to `target_end`.
+    grows_from: Option<u64>,
+}
+
+/// Lets the target's range have the blocks of the source's (FICLONERANGE); the target grows if need be.
+pub(crate) fn xfs_clone_range(fs: &FileSystem<'_>, remap: &Remap<'_>) -> Result<(), FsError> {
+    let Some((plan, _guards)) = lock(fs, remap, clone_plan)? else { return Ok(()) };
+    if let Some(size) = plan.grows_from {
+        unshare_cut(fs, remap.target, size)?;
+        zero_partial_page(fs, remap.target, size, remap.to);
+    }
+    dax_writeback_mapping_range(fs, remap.source, plan.first, plan.first + plan.pages - 1)?;
+    share(fs, remap, &plan);
+    Ok(())
+}
+
+/// Lets the target's range have the blocks of the source's if it holds the same bytes (FIDEDUPERANGE).
+pub(crate) fn xfs_dedupe_range(fs: &FileSystem<'_>, remap: &Remap<'_>) -> Result<Deduped, FsError> {
+    let Some((plan, _guards)) = lock(fs, remap, dedupe_plan)? else { return Ok(Deduped::Same(0)) };
+    // Nobody stores to either while they are compared.
+    for (inode, first) in [(remap.source, plan.first), (remap.target, plan.target_first)] {
+        dax_writeback_mapping_range(fs, inode, first, first + plan.pages - 1)?;
+    }
+    let len = plan.target_end - remap.to;
+    if !same_bytes(fs, remap, len)? {
+        return Ok(Deduped::Differs);
+    }
+    share(fs, remap, &plan);
+    Ok(Deduped::Same(len))
+}
+
+/// Locks both ranges; `None` if there is nothing to do. The sizes must not matter any more when the locks are
+/// held, so the plan that was made without them must still be the same.
+fn lock<'a>(
+    fs: &FileSystem<'_>,
+    remap: &Remap<'a>,
+    make_plan: fn(&Remap<'_>) -> Result<Option<Plan>, FsError>,
+) -> Result<Option<(Plan, [BothGuard<'a>; 2])>, FsError> {
+    loop {
+        let Some(plan) = make_plan(remap)? else { return Ok(None) };
+        let source = plan.first * BLOCK_SIZE..=(plan.first + plan.pages) * BLOCK_SIZE - 1;
+        let (i_rwsem, i_mmap_sem) = plan.target_bytes(remap.to);
+        let (from, to) = (remap.source, remap.target);
+        let i_rwsem = from.i_rwsem.write_both(source.clone(), &to.i_rwsem, i_rwsem, &fs.schedule);
+        if make_plan(remap)?.as_ref() == Some(&plan) {
+            let i_mmap_sem = from.i_mmap_sem.write_both(source, &to.i_mmap_sem, i_mmap_sem, &fs.schedule);
+            return Ok(Some((plan, [i_mmap_sem, i_rwsem])));
+        }
+    }
+}
+
+impl Plan {
+    /// What of the target's i_rwsem and i_mmap_sem the remap needs.
+    fn target_bytes(&self, to: u64) -> (RangeInclusive<u64>, RangeInclusive<u64>) {
+        let last = (self.target_first + self.pages) * BLOCK_SIZE - 1;
+        match self.grows_from {
+            Some(size) => (to.min(size)..=u64::MAX, page_start(to.min(size))..=last),
+            None => (to..=last, to..=last),
+        }
+    }
+}
+
+fn clone_plan(remap: &Remap<'_>) -> Result<Option<Plan>, FsError> {
+    let (size, target_size) = (remap.source.size(), remap.target.size());
+    let len = match remap.len {
+        0 if remap.from <= size => size - remap.from,
+        len => len,
+    };
+    check_starts(remap)?;
+    if remap.len == 0 && len == 0 {
+        return Ok(None);
+    }
+    if len == 0 || remap.from >= size || len > size - remap.from {
+        return Err(FsError::Invalid("a range to be cloned must end by the end of its file"));
+    }
+    let target_end = remap.to + len;
+    // The last block of the source may be cloned in part, but not into the middle of the target.
+    if !len.is_multiple_of(BLOCK_SIZE) && (remap.from + len != size || target_end < target_size) {
+        return Err(FsError::Invalid(
+            "a range to be cloned must be of whole blocks, but where it ends at the end of both files",
+        ));
+    }
+    plan(remap, len, target_size).map(Some)
+}
+
+fn dedupe_plan(remap: &Remap<'_>) -> Result<Option<Plan>, FsError> {
+    if remap.len == 0 {
+        return Ok(None);
+    }
+    let (size, target_size) = (remap.source.size(), remap.target.size());
+    check_starts(remap)?;
+    let inside = |from: u64, size: u64| from < size && remap.len <= size - from;
+    if !inside(remap.from, size) || !inside(remap.to, target_size) {
+        return Err(FsError::Invalid("ranges to be deduped must end by the end of their files"));
+    }
+    let at_both_ends = remap.from + remap.len == size && remap.to + remap.len == target_size;
+    let len = if at_both_ends { remap.len } else { page_start(remap.len) };
+    if len == 0 { Ok(None) } else { plan(remap, len, target_size).map(Some) }
+}
+
+fn check_starts(remap: &Remap<'_>) -> Result<(), FsError> {
+    if remap.from.is_multiple_of(BLOCK_SIZE) && remap.to.is_multiple_of(BLOCK_SIZE) {
+        Ok(())
+    } else {
+        Err(FsError::Invalid("ranges that are to share blocks must begin at multiples of 4096"))
+    }
+}
+
+fn plan(remap: &Remap<'_>, len: u64, target_size: u64) -> Result<Plan, FsError> {
+    let (from, to, whole) = (remap.from, remap.to, len.next_multiple_of(BLOCK_SIZE));
+    if whole > MAX_FILE_SIZE - to {
+        return Err(FsError::TooBig { end: to + len, max: MAX_FILE_SIZE });
+    }
+    if std::ptr::eq(remap.source, remap.target) && from < to + whole && to < from + whole {
+        return Err(FsError::Invalid("ranges of one file that are to share blocks must not overlap"));
+    }
+    Ok(Plan {
+        first: from / BLOCK_SIZE,
+        target_first: to / BLOCK_SIZE,
+        pages: whole / BLOCK_SIZE,
+        target_end: to + len,
+        grows_from: (to + len > target_size).then_some(target_size),
+    })
+}
+
+/// Both ranges are locked, and nobody can store to the source's pages (`xfs_reflink_remap_blocks`).
+fn share(fs: &FileSystem<'_>, remap: &Remap<'_>, plan: &Plan) {
+    let (first, last) = (plan.target_first, plan.target_first + plan.pages - 1);
+    truncate_inode_pages_range(fs, remap.target, first, last);
+    let given_up = {
+        let _handle = fs.journal.start();
+        let shared = make_shared(fs, remap.source, plan.first, plan.first + plan.pages - 1);
+        let mut map = remap.target.extents.write();
+        let given_up = map.remove(first, last);
+        for (page, block) in shared {
+            map.publish(page - plan.first + first, Extent::Shared(block));
+        }
+        drop(map);
+        if plan.grows_from.is_some() {
+            remap.target.raise_size(plan.target_end);
+        }
+        given_up
+    };
+    fs.free(given_up);
+}
+
+/// Counts one more page for each written block of `first..=last`. Unwritten blocks are as good as holes.
+fn make_shared(fs: &FileSystem<'_>, source: &Inode, first: u64, last: u64) -> Vec<(u64, u64)> {
+    let mut map = source.extents.write();
+    let mut shared = Vec::new();
+    for (page, extent) in map.allocated(first, last) {
+        if let Extent::Written(block) | Extent::Shared(block) = extent {
+            fs.shared.add(block);
+            map.publish(page, Extent::Shared(block));
+            shared.push((page, block));
+        }
+    }
+    shared
+}
+
+fn same_bytes(fs: &FileSystem<'_>, remap: &Remap<'_>, len: u64) -> Result<bool, FsError> {
+    let (mut ours, mut theirs) = ([0; BLOCK_SIZE as usize], [0; BLOCK_SIZE as usize]);
+    let mut done = 0;
+    while done < len {
+        let part = (len - done).min(BLOCK_SIZE);
+        let (ours, theirs) = (&mut ours[..part as usize], &mut theirs[..part as usize]);
+        dax_iomap_read(fs, remap.source, remap.from + done, ours)?;
+        dax_iomap_read(fs, remap.target, remap.to + done, theirs)?;
+        if ours != theirs {
+            return Ok(false);
+        }
+        done += part;
+    }
+    Ok(true)
+}

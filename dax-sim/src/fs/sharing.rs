@@ -1,0 +1,101 @@
+//! Blocks that several pages have, and how many.
+//!
+//! Only blocks that are shared have a count; an extent says by itself whether its block may be one
+//! ([`Extent::Shared`]), so that plain reads, writes and faults never come here. XFS keeps the counts in a
+//! B-tree of its own (refcountbt). The counts are spread over locks by block.
+
+use std::collections::HashMap;
+
+use crossbeam_utils::CachePadded;
+use parking_lot::Mutex;
+
+use super::{Extent, FileSystem};
+use crate::mm::grace;
+
+const SHARDS: u64 = 16;
+
+/// How many pages have each shared block.
+#[derive(Debug)]
+pub(crate) struct SharedBlocks {
+    /// By block modulo [`SHARDS`].
+    pages: Box<[CachePadded<Mutex<Counts>>]>,
+}
+
+/// How many pages a block has, where it is more than one.
+type Counts = HashMap<u64, u64>;
+
+impl SharedBlocks {
+    pub(crate) fn new() -> Self {
+        Self { pages: std::iter::repeat_with(CachePadded::default).take(SHARDS as usize).collect() }
+    }
+
+    /// One more page has `block`. The caller holds i_data_sem of a page that has it already.
+    pub(crate) fn add(&self, block: u64) {
+        *self.shard(block).lock().entry(block).or_insert(1) += 1;
+    }
+
+    /// A page has `block` no more; whether it was the last.
+    #[must_use = "a block that nobody has must be freed"]
+    fn remove(&self, block: u64) -> bool {
+        let mut pages = self.shard(block).lock();
+        let Some(count) = pages.get_mut(&block) else { return true };
+        *count -= 1;
+        if *count == 1 {
+            pages.remove(&block);
+        }
+        false
+    }
+
+    /// Whether no more than one page has `block`. It stays so while the caller holds i_data_sem of that page.
+    pub(crate) fn is_last(&self, block: u64) -> bool {
+        !self.shard(block).lock().contains_key(&block)
+    }
+
+    /// How many blocks more than one page has.
+    pub(crate) fn blocks(&self) -> u64 {
+        self.pages.iter().map(|shard| shard.lock().len() as u64).sum()
+    }
+
+    fn shard(&self, block: u64) -> &Mutex<Counts> {
+        &self.pages[(block % SHARDS) as usize]
+    }
+}
+
+impl FileSystem<'_> {
+    /// Gives up what pages had; blocks that no page has any more are free. Nothing may map them or read them.
+    pub(crate) fn free(&self, extents: Vec<Extent>) {
+        let given_up = |extent| match extent {
+            Extent::Hole => None,
+            Extent::Unwritten(block) | Extent::Written(block) => Some(block),
+            Extent::Shared(block) => self.shared.remove(block).then_some(block),
+        };
+        self.blocks.free(extents.into_iter().filter_map(given_up).collect());
+    }
+
+    /// Gives up the shared block that a page had, after the page was given another and nothing maps the old
+    /// one. Waits for read(2)s that may still look at it: once it is given up, somebody may write to it.
+    pub(crate) fn release(&self, block: u64) {
+        grace::synchronize();
+        self.free(vec![Extent::Shared(block)]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_given_up_with_its_last_page() {
+        let shared = SharedBlocks::new();
+        assert!(shared.is_last(3));
+        shared.add(3);
+        shared.add(3);
+        shared.add(3 + SHARDS);
+        assert_eq!(shared.blocks(), 2);
+        assert!(!shared.remove(3) && !shared.is_last(3));
+        assert!(!shared.remove(3) && shared.is_last(3));
+        assert!(shared.remove(3));
+        assert!(!shared.is_last(3 + SHARDS));
+        assert_eq!(shared.blocks(), 1);
+    }
+}

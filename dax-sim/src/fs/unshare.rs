@@ -1,0 +1,55 @@
+//! Giving pages blocks of their own, before something other than write(2) or a write fault changes them.
+//!
+//! Follows `xfs_reflink_unshare` of Linux 6.0.
+
+use super::{Extent, FileSystem, Inode, IomapFor, iomap_begin, pages_around, zero_partial_page};
+use crate::dax::settle_allocation;
+use crate::error::FsError;
+use crate::pmem::BLOCK_SIZE;
+
+/// Gives the pages of `offset..end` that have shared blocks copies of them (FALLOC_FL_UNSHARE_RANGE).
+pub(crate) fn xfs_reflink_unshare(
+    fs: &FileSystem<'_>,
+    inode: &Inode,
+    offset: u64,
+    end: u64,
+) -> Result<(), FsError> {
+    let _i_rwsem = inode.i_rwsem.write(offset..=end - 1, &fs.schedule);
+    let _i_mmap_sem = inode.i_mmap_sem.write(pages_around(offset, end), &fs.schedule);
+    let (first, last) = (offset / BLOCK_SIZE, (end - 1) / BLOCK_SIZE);
+    let allocated: Vec<_> = inode.extents.read().allocated(first, last).collect();
+    allocated.into_iter().try_for_each(|(page, _)| unshare_page(fs, inode, page))
+}
+
+/// Gives the page that `offset` cuts in two, if it does, a block of its own, so that a part of it can be
+/// zeroed. The caller holds i_rwsem and i_mmap_sem exclusively over the page.
+pub(crate) fn unshare_cut(fs: &FileSystem<'_>, inode: &Inode, offset: u64) -> Result<(), FsError> {
+    if offset.is_multiple_of(BLOCK_SIZE) { Ok(()) } else { unshare_page(fs, inode, offset / BLOCK_SIZE) }
+}
+
+/// Zeroes what may lie past the old end of the file, `size`, before the file grows to reach past `to`. The
+/// caller holds i_rwsem exclusively from the old end on, and not i_mmap_sem: as in write(2) that is taken
+/// here, where a block must be allocated and option 2 of the mail asks for it.
+pub(crate) fn zero_past_end(fs: &FileSystem<'_>, inode: &Inode, size: u64, to: u64) -> Result<(), FsError> {
+    if is_shared(inode, size / BLOCK_SIZE) {
+        let _i_mmap_sem = fs
+            .rules
+            .exclusive_allocation
+            .then(|| inode.i_mmap_sem.write(pages_around(size, size + 1), &fs.schedule));
+        unshare_cut(fs, inode, size)?;
+    }
+    zero_partial_page(fs, inode, size, to);
+    Ok(())
+}
+
+fn unshare_page(fs: &FileSystem<'_>, inode: &Inode, page: u64) -> Result<(), FsError> {
+    if is_shared(inode, page) {
+        let iomap = iomap_begin(fs, inode, page, page, IomapFor::Write, None)?;
+        settle_allocation(fs, inode, &iomap);
+    }
+    Ok(())
+}
+
+fn is_shared(inode: &Inode, page: u64) -> bool {
+    matches!(inode.extents.look_up(page), Extent::Shared(_))
+}

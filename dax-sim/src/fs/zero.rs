@@ -1,0 +1,96 @@
+//! Zeroing a range without giving its blocks back.
+//!
+//! Follows `ext4_zero_range` of Linux 4.12, in the order of truncate: parts of pages are zeroed, whole pages
+//! become unwritten. Different: blocks are found for everything before anything is changed.
+
+use super::fallocate::{lock_for_allocation, reserve};
+use super::punch::zero_edges;
+use super::{Extent, FileSystem, Inode, Size, pages_around, unshare_cut, zero_partial_page};
+use crate::dax::truncate_inode_pages_range;
+use crate::error::FsError;
+use crate::pmem::BLOCK_SIZE;
+
+/// Makes the bytes of `offset..end` read as zeros, and reserves blocks for all of them
+/// (FALLOC_FL_ZERO_RANGE).
+pub(crate) fn ext4_zero_range(
+    fs: &FileSystem<'_>,
+    inode: &Inode,
+    offset: u64,
+    end: u64,
+    size: Size,
+) -> Result<(), FsError> {
+    let _i_rwsem = lock_for_allocation(fs, inode, offset, end, size);
+    let old = inode.size();
+    let grows = size == Size::Grows && end > old;
+    let start = if grows { offset.min(old) } else { offset };
+    let _i_mmap_sem = inode.i_mmap_sem.write(pages_around(start, end), &fs.schedule);
+    for cut in [start, offset, end] {
+        unshare_cut(fs, inode, cut)?;
+    }
+    let whole = offset.div_ceil(BLOCK_SIZE)..end / BLOCK_SIZE;
+    let substitutes = allocate_for_shared(fs, inode, whole.start, whole.end)?;
+    if let Err(error) = reserve(fs, inode, offset / BLOCK_SIZE..end.div_ceil(BLOCK_SIZE)) {
+        fs.blocks.free(substitutes);
+        return Err(error);
+    }
+    if grows {
+        zero_partial_page(fs, inode, old, end);
+    }
+    if !zero_edges(fs, inode, offset, end).is_empty() {
+        truncate_inode_pages_range(fs, inode, whole.start, whole.end - 1);
+    }
+    let _handle = fs.journal.start();
+    fs.free(make_unwritten(inode, whole.start, whole.end, substitutes));
+    if grows {
+        inode.raise_size(end);
+    }
+    Ok(())
+}
+
+/// A block for each page of `first..past` that has a shared one.
+fn allocate_for_shared(
+    fs: &FileSystem<'_>,
+    inode: &Inode,
+    first: u64,
+    past: u64,
+) -> Result<Vec<u64>, FsError> {
+    if first >= past {
+        return Ok(Vec::new());
+    }
+    let reader = inode.extents.read();
+    let shared = reader.allocated(first, past - 1).filter(|(_, extent)| matches!(extent, Extent::Shared(_)));
+    let mut blocks = Vec::new();
+    for _ in shared {
+        match fs.blocks.allocate() {
+            Some(block) => blocks.push(block),
+            None => {
+                fs.blocks.free(blocks);
+                return Err(FsError::NoSpace);
+            }
+        }
+    }
+    Ok(blocks)
+}
+
+/// Makes the pages of `first..past` unwritten, those that share a block with one of `substitutes`. Returns
+/// what is left over.
+#[must_use = "blocks that nobody frees are lost"]
+fn make_unwritten(inode: &Inode, first: u64, past: u64, mut substitutes: Vec<u64>) -> Vec<Extent> {
+    let mut given_up = Vec::new();
+    if first < past {
+        let mut map = inode.extents.write();
+        for (page, extent) in map.allocated(first, past - 1) {
+            match extent {
+                Extent::Hole | Extent::Unwritten(_) => {}
+                Extent::Written(block) => map.publish(page, Extent::Unwritten(block)),
+                Extent::Shared(_) => {
+                    // Where nothing serialises, pages may have come to be shared since; then they are holes.
+                    map.publish(page, substitutes.pop().map_or(Extent::Hole, Extent::Unwritten));
+                    given_up.push(extent);
+                }
+            }
+        }
+    }
+    given_up.extend(substitutes.into_iter().map(Extent::Unwritten));
+    given_up
+}
