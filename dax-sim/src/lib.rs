@@ -48,3 +48,4 @@ mod dax;
 mod mm;
 mod per_thread;
 mod radix;
+mod replay;

@@ -1,6 +1,5 @@
 //! `dax-sim compare`: its options, what they default to, and the way from them to a finished report.
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -12,7 +11,7 @@ use super::interrupt::Interrupt;
 use super::output::{OutputDir, OutputFile, same_file};
 use super::progress::Progress;
 use super::value::{self, List};
-use super::{Failure, say};
+use super::{Failure, answer, say};
 use crate::compare::pace::Pace;
 use crate::compare::plan::Plan;
 use crate::compare::{self, BASE};
@@ -320,13 +319,7 @@ fn print(report: &Report, page: &Path, json: Option<&OutputFile>) -> Result<(), 
         text.push_str(&format!("JSON: {}\n", json.path().display()));
     }
     text.push_str(&format!("Page: {}\n", page.display()));
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        // Whoever reads has seen enough; everything is on the disk.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => Err(Failure::broken(format!("cannot write to standard output: {error}"))),
-        Ok(()) => Ok(()),
-    }
+    answer(&text)
 }
 
 #[cfg(test)]

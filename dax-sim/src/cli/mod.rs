@@ -4,10 +4,12 @@ mod compare;
 mod interrupt;
 mod output;
 mod progress;
+mod replay;
 mod value;
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -37,19 +39,22 @@ struct Cli {
 enum Command {
     /// Compare the variants: throughput, waiting, stale reads (the default)
     Compare(compare::CompareOptions),
+    /// Replay a log of operations on one file, as fsx records them, and print what becomes of the file
+    Replay(replay::ReplayOptions),
 }
 
 /// Why the program ends without a result.
 #[derive(Debug)]
 struct Failure {
     code: u8,
+    /// Whole lines, as they are to appear.
     message: String,
 }
 
 impl Failure {
     /// Nothing has run, and nothing of the user's was touched.
     fn refused(message: impl Display) -> Failure {
-        Failure { code: REFUSED, message: message.to_string() }
+        Failure { code: REFUSED, message: format!("error: {message}") }
     }
 
     /// Somebody asked the program to end.
@@ -59,7 +64,12 @@ impl Failure {
 
     /// Something failed on the way.
     fn broken(message: impl Display) -> Failure {
-        Failure { code: BROKEN, message: message.to_string() }
+        Failure { code: BROKEN, message: format!("error: {message}") }
+    }
+
+    /// A line of an input is not what it should be: as compilers say it, so that an editor finds the place.
+    fn at_line(path: &Path, number: u64, message: impl Display) -> Failure {
+        Failure { code: REFUSED, message: format!("{}:{number}: {message}", path.display()) }
     }
 }
 
@@ -74,6 +84,7 @@ pub fn run() -> ExitCode {
     };
     let result = match cli.command {
         Some(Command::Compare(options)) => compare::run(&options),
+        Some(Command::Replay(options)) => replay::run(&options),
         None => compare::run(&cli.compare),
     };
     result.unwrap_or_else(|failure| {
@@ -97,13 +108,24 @@ fn answer_unparsed(error: &clap::Error) -> ExitCode {
         .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
         .collect();
     let reason = reason.join("\n");
-    complain(format!("{}\nsee `dax-sim --help`", reason.strip_prefix("error: ").unwrap_or(&reason)));
+    complain(format!("error: {}\nsee `dax-sim --help`", reason.strip_prefix("error: ").unwrap_or(&reason)));
     ExitCode::from(REFUSED)
+}
+
+/// Prints a report on standard output, when everything else is done.
+fn answer(text: &str) -> Result<ExitCode, Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        // Whoever reads has seen enough; everything is on the disk.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(error) => Err(Failure::broken(format!("cannot write to standard output: {error}"))),
+        Ok(()) => Ok(ExitCode::SUCCESS),
+    }
 }
 
 /// Says why the program ends. A standard error that is closed is no reason to panic.
 fn complain(message: impl Display) {
-    let _ = writeln!(io::stderr(), "error: {message}");
+    let _ = writeln!(io::stderr(), "{message}");
 }
 
 /// Says something in passing, on standard error: standard output is for the report.

@@ -1,0 +1,251 @@
+//! The log: one operation a line.
+//!
+//! ```text
+//! name 0xOFFSET 0xLENGTH [0xDEST] 0xSIZE_BEFORE [keep_size] [close_open] [unshare] [*]
+//! ```
+//!
+//! DEST stands in the operations with two ranges only. For truncate LENGTH is the new size. SIZE_BEFORE is
+//! what the file's size was when fsx wrote the line; like fsx' own replay, this one does not look at it. `*`
+//! marks the lines that touched the byte which fsx found to be wrong. Numbers are read as C's strtoul reads
+//! them: `0x` for hexadecimal, else a leading 0 for octal. Lines that begin with `skip` or `#` and empty ones
+//! are passed over, and count as lines.
+
+use super::BadLine;
+
+/// What an operation does. The variants are named after the names in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Read,
+    Write,
+    MapRead,
+    MapWrite,
+    Truncate,
+    Fallocate,
+    PunchHole,
+    ZeroRange,
+    CollapseRange,
+    InsertRange,
+    CloneRange,
+    DedupeRange,
+    CopyRange,
+    Fsync,
+}
+
+/// All names. On DAX there is no cache to keep out of, and one thread cannot tear a write, so that the
+/// special forms of read and write are the plain ones.
+const NAMES: [(&str, Verb); 17] = [
+    ("read", Verb::Read),
+    ("write", Verb::Write),
+    ("mapread", Verb::MapRead),
+    ("mapwrite", Verb::MapWrite),
+    ("truncate", Verb::Truncate),
+    ("fallocate", Verb::Fallocate),
+    ("punch_hole", Verb::PunchHole),
+    ("zero_range", Verb::ZeroRange),
+    ("collapse_range", Verb::CollapseRange),
+    ("insert_range", Verb::InsertRange),
+    ("clone_range", Verb::CloneRange),
+    ("dedupe_range", Verb::DedupeRange),
+    ("copy_range", Verb::CopyRange),
+    ("fsync", Verb::Fsync),
+    ("read_dontcache", Verb::Read),
+    ("write_dontcache", Verb::Write),
+    ("write_atomic", Verb::Write),
+];
+
+/// Names of fsx for what is not simulated.
+const UNSUPPORTED: [&str; 1] = ["exchange_range"];
+
+/// One operation of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Operation {
+    /// The line, from 1 on.
+    pub(crate) number: u64,
+    pub(crate) verb: Verb,
+    pub(crate) offset: u64,
+    pub(crate) len: u64,
+    /// Where the second range begins, if there are two.
+    pub(crate) dest: u64,
+    pub(crate) keep_size: bool,
+    pub(crate) close_open: bool,
+    pub(crate) unshare: bool,
+}
+
+impl Verb {
+    pub(crate) fn name(self) -> &'static str {
+        NAMES.iter().find(|(_, verb)| *verb == self).map_or("", |(name, _)| name)
+    }
+
+    /// Whether the line has a DEST.
+    fn has_dest(self) -> bool {
+        matches!(self, Verb::CloneRange | Verb::DedupeRange | Verb::CopyRange)
+    }
+}
+
+impl Operation {
+    /// One past the last byte that the operation names; `None` if that overflows.
+    pub(super) fn end(&self) -> Option<u64> {
+        match self.verb {
+            Verb::Fsync => Some(0),
+            Verb::Truncate => Some(self.len),
+            _ => self.offset.max(self.dest).checked_add(self.len),
+        }
+    }
+}
+
+/// Reads a log for a file of at most `size_max` bytes.
+///
+/// # Errors
+///
+/// The first line that is not one of a log, or names a byte past `size_max`.
+pub(crate) fn parse(text: &str, size_max: u64) -> Result<Vec<Operation>, BadLine> {
+    let mut operations = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let mut words = line.split_ascii_whitespace();
+        let name = match words.next() {
+            None | Some("skip") => continue,
+            Some(word) if word.starts_with('#') => continue,
+            Some(name) => name,
+        };
+        let operation = operation(number, name, words)
+            .and_then(|operation| within(operation, size_max))
+            .map_err(|expected| BadLine { number, expected })?;
+        operations.push(operation);
+    }
+    Ok(operations)
+}
+
+fn operation<'a>(
+    number: u64,
+    name: &str,
+    mut words: impl Iterator<Item = &'a str>,
+) -> Result<Operation, String> {
+    let verb = verb(name)?;
+    let mut value = |what: &str| {
+        let word = words.next().ok_or_else(|| format!("expected a number for {what} of `{name}`"))?;
+        number_of(word)
+            .ok_or_else(|| format!("expected a number such as 0x1000 for {what} of `{name}`, not `{word}`"))
+    };
+    let offset = value("the offset")?;
+    let len = value(if verb == Verb::Truncate { "the new size" } else { "the length" })?;
+    let dest = if verb.has_dest() { value("the destination")? } else { 0 };
+    value("the size before")?;
+    let (mut keep_size, mut close_open, mut unshare) = (false, false, false);
+    for word in words {
+        match word {
+            "keep_size" => keep_size = true,
+            "close_open" => close_open = true,
+            "unshare" => unshare = true,
+            "*" => {}
+            _ => return Err(format!("expected `keep_size`, `close_open`, `unshare` or `*`, not `{word}`")),
+        }
+    }
+    Ok(Operation { number, verb, offset, len, dest, keep_size, close_open, unshare })
+}
+
+fn verb(name: &str) -> Result<Verb, String> {
+    if let Some((_, verb)) = NAMES.iter().find(|(known, _)| *known == name) {
+        return Ok(*verb);
+    }
+    let problem = if UNSUPPORTED.contains(&name) { "is not simulated" } else { "is not one" };
+    let names: Vec<_> = NAMES.iter().map(|(name, _)| *name).collect();
+    Err(format!("expected an operation, and `{name}` {problem}; known ones: {}", names.join(", ")))
+}
+
+/// As strtoul with base 0, but for signs and overflow.
+fn number_of(word: &str) -> Option<u64> {
+    let (digits, radix) = if let Some(digits) = word.strip_prefix("0x").or(word.strip_prefix("0X")) {
+        (digits, 16)
+    } else if word.len() > 1 && word.starts_with('0') {
+        (&word[1..], 8)
+    } else {
+        (word, 10)
+    };
+    let plain = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    plain.then(|| u64::from_str_radix(digits, radix).ok()).flatten()
+}
+
+fn within(operation: Operation, size_max: u64) -> Result<Operation, String> {
+    match operation.end() {
+        Some(end) if end <= size_max => Ok(operation),
+        end => Err(format!(
+            "expected a range that ends by {size_max:#x} (see `--size-max`), not {}",
+            end.map_or("past 2^64".to_owned(), |end| format!("at {end:#x}"))
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE_MAX: u64 = 0x10_0000;
+
+    fn plain(number: u64, verb: Verb, offset: u64, len: u64) -> Operation {
+        Operation { number, verb, offset, len, dest: 0, keep_size: false, close_open: false, unshare: false }
+    }
+
+    #[test]
+    fn a_log_is_read_line_by_line() {
+        let log = "\
+            # by hand\n\
+            write 0x0 0x1000 0x0\n\
+            \n\
+            skip exchange_range 0x0 nonsense\n\
+            clone_range 0x1000 0x2000 0x8000 0x9000 close_open *\n\
+            \tfallocate 4096 010 0 unshare keep_size\r\n\
+            truncate 0x0 0x55 0x3000\n\
+            write_atomic 0x0 0x1 0x0";
+        let expected = [
+            plain(2, Verb::Write, 0, 0x1000),
+            Operation { dest: 0x8000, close_open: true, ..plain(5, Verb::CloneRange, 0x1000, 0x2000) },
+            Operation { keep_size: true, unshare: true, ..plain(6, Verb::Fallocate, 4096, 8) },
+            plain(7, Verb::Truncate, 0, 0x55),
+            plain(8, Verb::Write, 0, 1),
+        ];
+        assert_eq!(parse(log, SIZE_MAX).unwrap(), expected);
+        assert_eq!(parse("", SIZE_MAX), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn every_name_of_the_log_has_a_verb_that_knows_its_name() {
+        for (name, verb) in NAMES {
+            let dest = if verb.has_dest() { " 0x2" } else { "" };
+            let parsed = parse(&format!("{name} 0x0 0x1{dest} 0x3"), SIZE_MAX).unwrap();
+            assert_eq!(parsed[0].verb, verb);
+            assert!(name.starts_with(verb.name()), "{name}");
+        }
+    }
+
+    #[test]
+    fn bad_lines_say_what_was_expected() {
+        for (line, parts) in [
+            ("wrote 0x0 0x1 0x0", &["an operation", "`wrote`", "mapwrite", "clone_range"][..]),
+            ("exchange_range 0x0 0x1 0x2 0x0", &["`exchange_range` is not simulated"]),
+            ("write", &["a number for the offset of `write`"]),
+            ("write 0x0", &["a number for the length of `write`"]),
+            ("write 0x0 0x1", &["a number for the size before"]),
+            ("copy_range 0x0 0x1 0x2", &["a number for the size before"]),
+            ("truncate 0x0", &["a number for the new size"]),
+            ("read 0xzz 0x1 0x0", &["a number such as 0x1000 for the offset", "`0xzz`"]),
+            ("read 0x 0x1 0x0", &["`0x`"]),
+            ("read -1 0x1 0x0", &["`-1`"]),
+            ("read 0x+1 0x1 0x0", &["`0x+1`"]),
+            ("read 08 0x1 0x0", &["`08`"]),
+            ("read 12a 0x1 0x0", &["`12a`"]),
+            ("read 0x10000000000000000 0x1 0x0", &["`0x10000000000000000`"]),
+            ("fallocate 0x0 0x1 0x0 keepsize", &["`keep_size`", "not `keepsize`"]),
+            ("write 0x0 0x1 0x2 0x3", &["not `0x3`"]),
+            ("write 0x100000 0x1 0x0", &["0x100000", "--size-max", "0x100001"]),
+            ("read 0xffffffffffffffff 0x1 0x0", &["2^64"]),
+            ("copy_range 0x0 0x1000 0xff001 0x0", &["0x100001"]),
+            ("truncate 0x0 0x100001 0x0", &["0x100001"]),
+        ] {
+            let bad = parse(&format!("fsync 0x0 0x0 0x0\n{line}\nnever read"), SIZE_MAX).unwrap_err();
+            assert_eq!(bad.number, 2, "{line}");
+            for part in parts {
+                assert!(bad.expected.contains(part), "{line}: `{part}` is not in: {}", bad.expected);
+            }
+        }
+    }
+}

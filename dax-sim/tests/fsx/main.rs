@@ -1,0 +1,129 @@
+//! Random operations in the manner of xfstests' fsx: what the simulator holds, what a model in memory holds,
+//! and what a real file holds, must be the same bytes.
+
+mod model;
+mod op;
+mod real;
+mod simulated;
+
+use std::fs;
+use std::process::Command;
+
+use dax_sim::fs::FileSystem;
+use dax_sim::pmem::{Device, DeviceOptions};
+use dax_sim::variant::Variant;
+use sha2::{Digest, Sha256};
+
+use model::Model;
+use op::{Generator, Op, SIZE_MAX};
+use real::Real;
+use simulated::{Fault, Simulated};
+
+/// What operations are done to.
+trait Subject {
+    /// Does the operation; returns the bytes of a read.
+    fn apply(&mut self, number: u64, op: &Op) -> Vec<u8>;
+    /// All of the file.
+    fn contents(&mut self) -> Vec<u8>;
+}
+
+/// Operations in each random run. `.ci/long` asks for a million.
+fn ops() -> u64 {
+    std::env::var("DAX_SIM_FSX_OPS").map_or(20_000, |text| text.parse().expect("a number of operations"))
+}
+
+/// What an operation of this number writes there.
+fn bytes(number: u64, offset: u64, len: u64) -> Vec<u8> {
+    (offset..offset + len).map(|at| ((number * 31 + at) % 251) as u8).collect()
+}
+
+fn device() -> Device {
+    Device::open(&DeviceOptions { path: None, size: 4 * SIZE_MAX, overwrite: false }).unwrap()
+}
+
+/// Runs as many operations; compares each read, and everything after every few of them. An error says after
+/// which operation what differed.
+fn run(seed: u64, ops: u64, device: &Device, fs: &FileSystem<'_>, fault: Fault) -> Result<(), String> {
+    let mut generator = Generator::new(seed);
+    let mut model = Model::default();
+    let file = fs.create();
+    let mut most_shared = 0;
+    let mut simulated = Simulated::new(fs, &file, device, fault);
+    for number in 1..=ops {
+        let op = generator.next(model.size());
+        let told = |what: &str| format!("seed {seed}, operation {number}, {op:?}: {what}");
+        if simulated.apply(number, &op) != model.apply(number, &op) {
+            return Err(told("reads something else"));
+        }
+        if file.size() != model.size() {
+            return Err(told(&format!("leaves {} bytes, not {}", file.size(), model.size())));
+        }
+        if number % 8 == 0 || number == ops {
+            if simulated.contents() != model.contents() {
+                return Err(told("other bytes"));
+            }
+            simulated.check_blocks(fs).map_err(|what| told(&what))?;
+            most_shared = most_shared.max(fs.shared_blocks());
+        }
+    }
+    drop(simulated);
+    drop(file);
+    match (fs.free_blocks(), fs.shared_blocks()) {
+        _ if most_shared < 8 => Err(format!("only {most_shared} blocks were ever shared")),
+        (free, 0) if free == device.blocks() => Ok(()),
+        (free, shared) => Err(format!("{free} of {} blocks free, {shared} shared", device.blocks())),
+    }
+}
+
+#[test]
+fn random_operations_leave_what_the_model_says_in_every_variant() {
+    let device = device();
+    let start = std::time::Instant::now();
+    for (seed, variant) in (1..).zip(Variant::ALL) {
+        let fs = FileSystem::format(&device, variant);
+        run(seed, ops(), &device, &fs, Fault::None).unwrap_or_else(|what| panic!("{variant}: {what}"));
+    }
+    println!("{} operations in each of {} variants: {:?}", ops(), Variant::ALL.len(), start.elapsed());
+}
+
+/// A checker that has never failed is none.
+#[test]
+fn planted_faults_are_found() {
+    let device = device();
+    for fault in [Fault::WriteSharedBlocksInPlace, Fault::ForgetToZeroTheTail, Fault::LoseABlock] {
+        let fs = FileSystem::format(&device, Variant::RangeLock);
+        let found = run(7, 5000, &device, &fs, fault).expect_err("the fault is found");
+        println!("{fault:?}: {found}");
+    }
+}
+
+#[test]
+fn a_replay_leaves_what_the_same_log_leaves_in_a_real_file() {
+    const OPS: u64 = 4000;
+    let folder = tempfile::tempdir().unwrap();
+    let (log, dump) = (folder.path().join("ops"), folder.path().join("dump"));
+    for (seed, variant) in (101..).zip(Variant::ALL) {
+        let mut generator = Generator::new(seed);
+        let (mut model, mut real) = (Model::default(), Real::new());
+        let mut lines = String::from("# random operations\n");
+        for number in 2..OPS {
+            let op = generator.next(model.size());
+            lines.push_str(&op.line(model.size()));
+            lines.push('\n');
+            assert!(real.apply(number, &op) == model.apply(number, &op), "operation {number}, {op:?}");
+        }
+        let expected = real.contents();
+        assert!(expected == model.contents(), "the real file is not what the model says");
+        fs::write(&log, lines).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_dax-sim"))
+            .args(["replay", "--variant", variant.name(), "--dump"])
+            .args([&dump, &log])
+            .output()
+            .expect("the program starts");
+        let said = str::from_utf8(&output.stdout).unwrap();
+        assert!(output.status.success(), "{variant}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(fs::read(&dump).unwrap() == expected, "{variant}: other bytes than in a real file");
+        let hash: String = Sha256::digest(&expected).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(said, format!("size   {}\nsha256 {hash}\n", expected.len()));
+    }
+}

@@ -1,0 +1,141 @@
+//! The simulator's file, and faults that can be planted in front of it.
+
+use std::collections::HashMap;
+
+use dax_sim::file::{File, Mapping};
+use dax_sim::fs::{Deduped, Extent, FileSystem};
+use dax_sim::pmem::{BLOCK_SIZE, Device};
+
+use crate::op::{Op, SIZE_MAX, Verb};
+use crate::{Subject, bytes};
+
+/// A planted fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    None,
+    /// write(2) does not make copies of shared blocks.
+    WriteSharedBlocksInPlace,
+    /// What a mapping stored past the end of the file comes back when the file grows: fsx calls it pollution.
+    ForgetToZeroTheTail,
+    /// A file goes without giving its block back.
+    LoseABlock,
+}
+
+pub(crate) struct Simulated<'a> {
+    file: &'a File<'a>,
+    mapping: Mapping<'a>,
+    device: &'a Device,
+    fault: Fault,
+}
+
+impl<'a> Simulated<'a> {
+    pub(crate) fn new(fs: &FileSystem<'_>, file: &'a File<'a>, device: &'a Device, fault: Fault) -> Self {
+        if fault == Fault::LoseABlock {
+            let lost = fs.create();
+            lost.fallocate(0, 1).unwrap();
+            std::mem::forget(lost);
+        }
+        Self { file, mapping: file.mmap(0..SIZE_MAX), device, fault }
+    }
+
+    /// A block that several pages have is marked as shared in all of them and counted, and blocks are either
+    /// free or the file's.
+    pub(crate) fn check_blocks(&self, fs: &FileSystem<'_>) -> Result<(), String> {
+        let mut pages = HashMap::<u64, Vec<Extent>>::new();
+        for (_, extent) in self.file.extents() {
+            pages.entry(extent.block().expect("not a hole")).or_default().push(extent);
+        }
+        let several = pages.values().filter(|extents| extents.len() > 1);
+        if several.clone().flatten().any(|extent| !matches!(extent, Extent::Shared(_))) {
+            return Err("a block of several pages is not marked as shared".to_owned());
+        }
+        let (shared, used) = (several.count() as u64, pages.len() as u64);
+        if shared != fs.shared_blocks() {
+            return Err(format!("{shared} blocks are shared, {} counted", fs.shared_blocks()));
+        }
+        if used + fs.free_blocks() != self.device.blocks() {
+            return Err(format!("{used} blocks used, {} free", fs.free_blocks()));
+        }
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) {
+        let shared = self.file.extents().into_iter().find_map(|(page, extent)| match extent {
+            Extent::Shared(block) if page == offset / BLOCK_SIZE => Some(block),
+            _ => None,
+        });
+        if let (Some(block), Fault::WriteSharedBlocksInPlace) = (shared, self.fault) {
+            let part = data.len().min((BLOCK_SIZE - offset % BLOCK_SIZE) as usize);
+            self.device.write(block * BLOCK_SIZE + offset % BLOCK_SIZE, &data[..part]);
+        }
+        assert_eq!(self.file.write_at(data, offset), Ok(data.len()));
+    }
+
+    fn truncate(&self, size: u64) {
+        let old = self.file.size();
+        self.file.truncate(size).unwrap();
+        if self.fault == Fault::ForgetToZeroTheTail && size > old && !old.is_multiple_of(BLOCK_SIZE) {
+            self.file.write_at(&[7], old).unwrap();
+        }
+    }
+}
+
+impl Subject for Simulated<'_> {
+    fn apply(&mut self, number: u64, op: &Op) -> Vec<u8> {
+        let Op { verb, offset, len, dest, .. } = *op;
+        let (file, mut read) = (self.file, Vec::new());
+        match verb {
+            Verb::Read => {
+                read = vec![0xaa; len as usize];
+                assert_eq!(file.read_at(&mut read, offset), Ok(read.len()));
+            }
+            Verb::MapRead => {
+                read = vec![0xaa; len as usize];
+                self.mapping.load(offset, &mut read).unwrap();
+            }
+            Verb::Write => self.write(offset, &bytes(number, offset, len)),
+            Verb::MapWrite => {
+                if op.end() > file.size() {
+                    self.truncate(op.end());
+                }
+                self.mapping.store(offset, &bytes(number, offset, len)).unwrap();
+                // Past the end of the file, where nobody may find it later.
+                if !file.size().is_multiple_of(BLOCK_SIZE) && number.is_multiple_of(2) {
+                    self.mapping.store(file.size(), &[0xee]).unwrap();
+                }
+            }
+            Verb::Truncate => self.truncate(len),
+            Verb::Fallocate => {
+                if op.unshare {
+                    file.unshare_range(offset, len).unwrap();
+                }
+                let allocate = if op.keep_size { File::fallocate_keep_size } else { File::fallocate };
+                allocate(file, offset, len).unwrap();
+            }
+            Verb::PunchHole => file.punch_hole(offset, len).unwrap(),
+            Verb::ZeroRange => {
+                let zero = if op.keep_size { File::zero_range_keep_size } else { File::zero_range };
+                zero(file, offset, len).unwrap();
+            }
+            Verb::CollapseRange => file.collapse_range(offset, len).unwrap(),
+            Verb::InsertRange => file.insert_range(offset, len).unwrap(),
+            Verb::CloneRange => file.clone_range(file, offset, dest, len).unwrap(),
+            Verb::DedupeRange => {
+                let _: Deduped = file.dedupe_range(file, offset, dest, len).unwrap();
+            }
+            Verb::CopyRange => assert_eq!(file.copy_range(file, offset, dest, len), Ok(len)),
+            Verb::Fsync => file.fsync().unwrap(),
+            Verb::Skip => {}
+        }
+        if op.close_open {
+            self.mapping = file.mmap(0..SIZE_MAX);
+        }
+        read
+    }
+
+    fn contents(&mut self) -> Vec<u8> {
+        let mut contents = vec![0; self.file.size() as usize];
+        assert_eq!(self.file.read_at(&mut contents, 0), Ok(contents.len()));
+        contents
+    }
+}
