@@ -107,16 +107,13 @@ impl Plan {
 
 fn clone_plan(remap: &Remap<'_>) -> Result<Option<Plan>, FsError> {
     let (size, target_size) = (remap.source.size(), remap.target.size());
-    let len = match remap.len {
-        0 if remap.from <= size => size - remap.from,
-        len => len,
-    };
     check_starts(remap)?;
-    if remap.len == 0 && len == 0 {
+    let rest = size.checked_sub(remap.from);
+    let rest = rest.filter(|&rest| remap.len <= rest);
+    let rest = rest.ok_or(FsError::Invalid("a range to be cloned must end by the end of its file"))?;
+    let len = if remap.len == 0 { rest } else { remap.len };
+    if len == 0 {
         return Ok(None);
-    }
-    if len == 0 || remap.from >= size || len > size - remap.from {
-        return Err(FsError::Invalid("a range to be cloned must end by the end of its file"));
     }
     let target_end = remap.to + len;
     // The last block of the source may be cloned in part, but not into the middle of the target.
