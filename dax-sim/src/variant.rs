@@ -75,9 +75,9 @@ impl Variant {
 /// How the paths behave in a variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// The lock of read(2), shared, and of write(2), truncate and punch hole, exclusive.
+    /// The lock of read(2), shared, and of whatever changes a file by a system call, exclusive.
     pub i_rwsem: LockKind,
-    /// The lock of faults, shared, and of truncate and punch hole, exclusive.
+    /// The lock of faults, shared, and of whatever takes blocks from pages or moves them, exclusive.
     pub i_mmap_sem: LockKind,
     /// What a fault does first.
     pub fault_order: FaultOrder,

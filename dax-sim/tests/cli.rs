@@ -126,6 +126,65 @@ fn a_refusal_leaves_earlier_results_alone() {
 }
 
 #[test]
+fn a_replay_prints_what_becomes_of_the_file_and_replaces_the_dump() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("ops"), "# three bytes\nwrite 0x1 0x2 0x0\ntruncate 0x0 0x4 0x3\n").unwrap();
+    fs::write(folder.path().join("out"), "an older and longer dump").unwrap();
+    let variants = ["linux-4.11", "linux-4.12", "rwsem", "range-lock", "unserialised"];
+    for variant in variants.map(|variant| ["--variant", variant]) {
+        let arguments = [&["replay", "ops", "--dump", "out", "--size-max", "4"][..], &variant].concat();
+        let output = run(folder.path(), &arguments);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        // Written by line 2: 2 * 31 + 1 and 2 * 31 + 2.
+        assert_eq!(fs::read(folder.path().join("out")).unwrap(), [0, 63, 64, 0]);
+        assert_eq!(
+            text(&output.stdout),
+            "size   4\nsha256 6529f1ba07f750447e450ce0c53b54ab3c8923bd0adbc0eae0464e0b456fc4fa\n"
+        );
+        assert!(output.stderr.is_empty());
+    }
+    fs::write(folder.path().join("ops"), "").unwrap();
+    let output = run(folder.path(), &["replay", "ops"]);
+    assert!(
+        text(&output.stdout).contains("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+    );
+}
+
+#[test]
+fn a_bad_line_is_named_and_nothing_is_written() {
+    for (line, named) in [
+        ("wriet 0x0 0x1 0x0", "`wriet`"),
+        ("write 0x0 0x1", "the size before"),
+        ("write 0x0 1e3 0x0", "`1e3`"),
+        ("write 0x1000000 0x1 0x0", "--size-max"),
+        ("exchange_range 0x0 0x1000 0x1000 0x2000", "not simulated"),
+        ("collapse_range 0x0 0x1000 0x1000", "EINVAL"),
+        ("mapread 0x0 0x1 0x0", "SIGBUS"),
+    ] {
+        let folder = TempDir::new().unwrap();
+        fs::write(folder.path().join("ops"), format!("fsync 0x0 0x0 0x0\n\n{line}\n")).unwrap();
+        refused_in(folder.path(), &["replay", "ops", "--dump", "out"], &["ops:3: expected ", named]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "{line}");
+        let complaint = run(folder.path(), &["replay", "ops"]).stderr;
+        assert!(text(&complaint).starts_with("ops:3: "), "{}", text(&complaint));
+    }
+}
+
+#[test]
+fn replays_that_cannot_be_are_refused() {
+    refused(&["replay"], &["<FILE>"]);
+    refused(&["replay", "no-such-log"], &["no-such-log"]);
+    refused(&["replay", "/usr"], &["/usr"]);
+    refused(&["replay", "/dev/null", "--variant", "xfs"], &["xfs", "range-lock"]);
+    refused(&["replay", "/dev/null", "--size-max", "0"], &["--size-max"]);
+    refused(&["replay", "/dev/null", "--size-max", "1T"], &["--size-max", "largest file"]);
+    refused(&["replay", "/dev/null", "--dump", "no/such/folder/out"], &["no/such/folder"]);
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("ops"), "").unwrap();
+    refused_in(folder.path(), &["replay", "ops", "--dump", "./ops"], &["the log itself"]);
+}
+
+#[test]
 fn help_and_version_are_no_errors() {
     let folder = TempDir::new().unwrap();
     let help = run(folder.path(), &["--help"]);

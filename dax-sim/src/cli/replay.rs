@@ -22,6 +22,7 @@ as fsx writes it with --record-ops. Byte o of the file, when the operation of li
 (31 k + o) mod 251.")]
 pub(crate) struct ReplayOptions {
     /// The log
+    #[arg(value_name = "FILE")]
     log: PathBuf,
 
     /// How faults and I/O are serialised

@@ -1,4 +1,5 @@
-//! A file system in the shape of ext4 on persistent memory: extents, blocks, a journal, inodes.
+//! A file system in the shape of ext4 on persistent memory, with the shared blocks of XFS: extents, blocks, a
+//! journal, inodes.
 //!
 //! Data lies in the blocks of a [`Device`]; metadata lies in memory. One [`FileSystem`] serialises faults and
 //! I/O in one [`Variant`]'s way. What the paths of `dax` ask of a file system is here, under the names of
