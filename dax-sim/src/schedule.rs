@@ -26,7 +26,8 @@ pub enum SchedulePoint {
     IMmapSemContended,
     /// The entry is locked: the thread is about to wait for it.
     EntryContended,
-    /// An access through a mapping has read a translation, and has not yet used it.
+    /// An access through a mapping has read a translation, or read(2) has found a shared block, and has not
+    /// yet used it.
     Translated,
 }
 

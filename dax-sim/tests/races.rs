@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use dax_sim::check::{Covers, Oracle, Register, Verdict, pattern};
 use dax_sim::file::File;
@@ -257,5 +258,45 @@ fn the_first_store_after_fsync_faults() {
             }
         }
         assert_eq!(seen, [1, 1, 2, 2, 3, 3], "{variant}");
+    }
+}
+
+/// A write fault makes a copy of a shared block while read(2) is about to read the block. Once the copy is
+/// there the other file is alone with the block and may write to it, or free it for others: so the fault must
+/// not return before the read has read.
+#[test]
+fn a_shared_block_is_not_given_up_under_a_read() {
+    for variant in Variant::ALL.into_iter().filter(|variant| variant.is_correct()) {
+        let device = Device::open(&DeviceOptions { path: None, size: 1 << 20, overwrite: false }).unwrap();
+        let (found, go) = channel();
+        let (returned, heard) = channel();
+        let (held, found, heard) = (AtomicBool::new(false), Mutex::new(found), Mutex::new(heard));
+        let early = Arc::new(AtomicBool::new(false));
+        let seen_early = Arc::clone(&early);
+        let schedule = Schedule::hook(move |point, _| {
+            if point == SchedulePoint::Translated && !held.swap(true, Ordering::SeqCst) {
+                found.lock().unwrap().send(()).unwrap();
+                let heard = heard.lock().unwrap().recv_timeout(Duration::from_millis(50));
+                seen_early.store(heard.is_ok(), Ordering::SeqCst);
+            }
+        });
+        let fs = FileSystem::format(&device, variant).with_schedule(schedule);
+        let (file, other) = (fs.create(), fs.create());
+        file.write_at(&[1; BLOCK_SIZE as usize], 0).unwrap();
+        other.clone_range(&file, 0, 0, BLOCK_SIZE).unwrap();
+        let mut bytes = [0; BLOCK_SIZE as usize];
+        thread::scope(|s| {
+            let (file, other) = (&file, &other);
+            s.spawn(move || {
+                go.recv().unwrap();
+                file.mmap(0..BLOCK_SIZE).store(0, &[2]).unwrap();
+                other.write_at(&[3; BLOCK_SIZE as usize], 0).unwrap();
+                // The read may be over.
+                let _ = returned.send(());
+            });
+            file.read_at(&mut bytes, 0).unwrap();
+        });
+        assert!(!early.load(Ordering::SeqCst), "{variant}: the block was given up under the read");
+        assert_eq!(bytes, [1; BLOCK_SIZE as usize], "{variant}");
     }
 }

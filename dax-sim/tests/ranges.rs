@@ -132,6 +132,31 @@ fn whoever_writes_to_a_clone_gets_a_copy_first() {
 }
 
 #[test]
+fn whoever_maps_a_page_sees_the_copy_that_another_store_has_made() {
+    in_every_variant(|fs| {
+        let source = file_of(fs, &[1, 2]);
+        let clone = fs.create();
+        clone.clone_range(&source, 0, 0, 2 * BLOCK_SIZE).unwrap();
+        for file in [&source, &clone] {
+            let mappings = [(); 3].map(|()| file.mmap(0..2 * BLOCK_SIZE));
+            for mapping in &mappings {
+                mapping.load_u64(BLOCK_SIZE).unwrap();
+                mapping.load_u64(0).unwrap();
+            }
+            mappings[1].store_u64(0, 77).unwrap();
+            file.write_at(&78_u64.to_le_bytes(), BLOCK_SIZE).unwrap();
+            for mapping in &mappings {
+                assert_eq!((mapping.load_u64(0), mapping.load_u64(BLOCK_SIZE)), (Ok(77), Ok(78)));
+            }
+            // What is dirty is the copy.
+            file.fsync().unwrap();
+            mappings[2].store_u64(0, 79).unwrap();
+            assert_eq!(mappings[0].load_u64(0), Ok(79));
+        }
+    });
+}
+
+#[test]
 fn a_shared_block_goes_with_the_last_page_that_has_it() {
     in_every_variant(|fs| {
         let source = file_of(fs, &[1]);

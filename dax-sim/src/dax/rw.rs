@@ -5,6 +5,7 @@ use crate::error::FsError;
 use crate::fs::{FileSystem, Inode, Iomap, IomapFor, IomapType, iomap_begin, iomap_end, pages_around};
 use crate::mm::grace;
 use crate::pmem::BLOCK_SIZE;
+use crate::schedule::SchedulePoint;
 
 /// Reads the bytes from `position` on; holes and unwritten extents read as zeros (`dax_iomap_rw`).
 ///
@@ -23,6 +24,7 @@ pub(crate) fn dax_iomap_read(
         let _access = iomap.shared.then(grace::enter);
         if iomap.shared {
             iomap = iomap_begin(fs, inode, position / BLOCK_SIZE, last, IomapFor::Read, None)?;
+            fs.schedule.pass(SchedulePoint::Translated, iomap.first_page);
         }
         let (part, rest) = buffer.split_at_mut(bytes_in(&iomap, position, buffer.len()));
         match device_offset(&iomap, position) {
