@@ -148,11 +148,12 @@ fn a_stale_zero_page_goes_with_the_next_invalidation() {
     });
 }
 
-/// A write fault that finds a zero page unmaps it before it allocates. Else a write(2) between the two finds
-/// the block, has nothing new to invalidate, and returns while the zero page is mapped.
+/// A write fault that finds a zero page, or a shared block, unmaps it before it allocates. Else a write(2)
+/// between the two finds the block, has nothing new to invalidate, and returns while the old one is mapped.
 #[test]
 fn a_write_fault_does_not_hide_its_block_from_write_2() {
-    for variant in [Variant::Linux412, Variant::Rwsem, Variant::RangeLock] {
+    let correct = Variant::ALL.into_iter().filter(|variant| variant.is_correct());
+    for (variant, is_shared) in correct.flat_map(|variant| [(variant, false), (variant, true)]) {
         let device = Device::open(&DeviceOptions { path: None, size: 1 << 20, overwrite: false }).unwrap();
         let (looked_up, go) = channel();
         let (progress, heard) = channel();
@@ -169,8 +170,12 @@ fn a_write_fault_does_not_hide_its_block_from_write_2() {
                 }
                 _ => {}
             }));
-        let (file, oracle) = (fs.create(), Oracle::new(1));
+        let (file, clone, oracle) = (fs.create(), fs.create(), Oracle::new(1));
         file.truncate(BLOCK_SIZE).unwrap();
+        if is_shared {
+            file.write_at(&[0; BLOCK_SIZE as usize], 0).unwrap();
+            clone.clone_range(&file, 0, 0, BLOCK_SIZE).unwrap();
+        }
         let mapping = file.mmap(0..BLOCK_SIZE);
         assert_eq!(mapping.load_u64(0), Ok(0));
         thread::scope(|s| {

@@ -6,11 +6,16 @@ use crate::schedule::SchedulePoint;
 
 /// Does what must follow an `iomap_begin` for a write before the write may go on: invalidates the pages whose
 /// blocks are new, and gives up the shared block that one of them replaced.
+#[inline]
 pub(crate) fn settle_allocation(fs: &FileSystem<'_>, inode: &Inode, iomap: &Iomap) {
     if iomap.new {
-        fs.schedule.pass(SchedulePoint::WritePublished, iomap.first_page);
-        invalidate_inode_pages2_range(fs, inode, iomap.first_page, iomap.last_page());
+        settle_new(fs, inode, iomap);
     }
+}
+
+fn settle_new(fs: &FileSystem<'_>, inode: &Inode, iomap: &Iomap) {
+    fs.schedule.pass(SchedulePoint::WritePublished, iomap.first_page);
+    invalidate_inode_pages2_range(fs, inode, iomap.first_page, iomap.last_page());
     if let Some(block) = iomap.replaced {
         fs.release(block);
     }

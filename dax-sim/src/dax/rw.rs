@@ -18,23 +18,46 @@ pub(crate) fn dax_iomap_read(
 ) -> Result<(), FsError> {
     while !buffer.is_empty() {
         let last = (position + buffer.len() as u64 - 1) / BLOCK_SIZE;
-        let mut iomap = iomap_begin(fs, inode, position / BLOCK_SIZE, last, IomapFor::Read, None)?;
-        // A write fault, which does not hold i_rwsem, may give the page a block of its own, and then the
-        // shared one may go. Who announces the access before looking up is waited for.
-        let _access = iomap.shared.then(grace::enter);
+        let iomap = iomap_begin(fs, inode, position / BLOCK_SIZE, last, IomapFor::Read, None)?;
         if iomap.shared {
-            iomap = iomap_begin(fs, inode, position / BLOCK_SIZE, last, IomapFor::Read, None)?;
-            fs.schedule.pass(SchedulePoint::Translated, iomap.first_page);
+            let done = read_shared(fs, inode, position, buffer)?;
+            position += done as u64;
+            buffer = &mut buffer[done..];
+            continue;
         }
         let (part, rest) = buffer.split_at_mut(bytes_in(&iomap, position, buffer.len()));
-        match device_offset(&iomap, position) {
-            Some(offset) => fs.device.read(offset, part),
-            None => part.fill(0),
-        }
+        read_part(fs, &iomap, position, part);
         position += part.len() as u64;
         buffer = rest;
     }
     Ok(())
+}
+
+/// Reads what one answer covers, where that was a shared block; returns how many bytes.
+///
+/// A write fault, which does not hold i_rwsem, may give the page a block of its own meanwhile, and then the
+/// shared one may go. Who announces the access before looking up is waited for.
+#[cold]
+fn read_shared(
+    fs: &FileSystem<'_>,
+    inode: &Inode,
+    position: u64,
+    buffer: &mut [u8],
+) -> Result<usize, FsError> {
+    let _access = grace::enter();
+    let last = (position + buffer.len() as u64 - 1) / BLOCK_SIZE;
+    let iomap = iomap_begin(fs, inode, position / BLOCK_SIZE, last, IomapFor::Read, None)?;
+    fs.schedule.pass(SchedulePoint::Translated, iomap.first_page);
+    let len = bytes_in(&iomap, position, buffer.len());
+    read_part(fs, &iomap, position, &mut buffer[..len]);
+    Ok(len)
+}
+
+fn read_part(fs: &FileSystem<'_>, iomap: &Iomap, position: u64, part: &mut [u8]) {
+    match device_offset(iomap, position) {
+        Some(offset) => fs.device.read(offset, part),
+        None => part.fill(0),
+    }
 }
 
 /// Writes `bytes` at `position`; returns how many were written (`dax_iomap_rw`, and `dax_iomap_actor` in the

@@ -114,6 +114,7 @@ pub(crate) fn iomap_end(fs: &FileSystem<'_>, inode: &Inode, end: u64) {
 
 /// Gives `page`, which has a shared block, one of its own: a copy, or the block itself if nobody shares it any
 /// more. The copy is durable before it is published, as if it had always been there.
+#[cold]
 fn copy_on_write(
     fs: &FileSystem<'_>,
     map: &mut ExtentWriter<'_>,
