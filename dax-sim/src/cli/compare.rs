@@ -319,7 +319,7 @@ fn print(report: &Report, page: &Path, json: Option<&OutputFile>) -> Result<(), 
         text.push_str(&format!("JSON: {}\n", json.path().display()));
     }
     text.push_str(&format!("Page: {}\n", page.display()));
-    answer(&text)
+    answer(&text).map(drop)
 }
 
 #[cfg(test)]
