@@ -3,7 +3,7 @@
 use super::DaxEntry;
 use super::entry::LockedEntry;
 use crate::error::FsError;
-use crate::fs::{Extent, FileSystem, Handle, Inode, Iomap, IomapFor, IomapType, iomap_begin};
+use crate::fs::{Extent, FileSystem, Handle, Inode, Iomap, IomapFor, IomapType, Origin, iomap_begin};
 use crate::mm::{Pte, Vma};
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::SchedulePoint;
@@ -68,8 +68,8 @@ pub(crate) fn dax_iomap_pte_fault(
         }
         IomapType::Hole | IomapType::Unwritten => dax_load_hole(fs, inode, vma, page, &mut entry),
     }
-    if let Some(block) = iomap.replaced {
-        fs.release(block);
+    if let Origin::Copied(block) = iomap.origin {
+        fs.release(block.into());
     }
     Ok(())
 }

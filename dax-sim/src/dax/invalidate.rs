@@ -1,14 +1,14 @@
 //! Taking answers back: before a write into new blocks, and when pages go.
 
 use super::entry::LockedEntry;
-use crate::fs::{FileSystem, Inode, Iomap};
+use crate::fs::{FileSystem, Inode, Iomap, Origin};
 use crate::schedule::SchedulePoint;
 
 /// Does what must follow an `iomap_begin` for a write before the write may go on: invalidates the pages whose
 /// blocks are new, and gives up the shared block that one of them replaced.
 #[inline]
 pub(crate) fn settle_allocation(fs: &FileSystem<'_>, inode: &Inode, iomap: &Iomap) {
-    if iomap.new {
+    if matches!(iomap.origin, Origin::New | Origin::Copied(_)) {
         settle_new(fs, inode, iomap);
     }
 }
@@ -16,8 +16,8 @@ pub(crate) fn settle_allocation(fs: &FileSystem<'_>, inode: &Inode, iomap: &Ioma
 fn settle_new(fs: &FileSystem<'_>, inode: &Inode, iomap: &Iomap) {
     fs.schedule.pass(SchedulePoint::WritePublished, iomap.first_page);
     invalidate_inode_pages2_range(fs, inode, iomap.first_page, iomap.last_page());
-    if let Some(block) = iomap.replaced {
-        fs.release(block);
+    if let Origin::Copied(block) = iomap.origin {
+        fs.release(block.into());
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::settle_allocation;
 use crate::error::FsError;
-use crate::fs::{FileSystem, Inode, Iomap, IomapFor, IomapType, iomap_begin, iomap_end, pages_around};
+use crate::fs::{
+    FileSystem, Inode, Iomap, IomapFor, IomapType, Origin, iomap_begin, iomap_end, pages_around,
+};
 use crate::mm::grace;
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::SchedulePoint;
@@ -19,7 +21,7 @@ pub(crate) fn dax_iomap_read(
     while !buffer.is_empty() {
         let last = (position + buffer.len() as u64 - 1) / BLOCK_SIZE;
         let iomap = iomap_begin(fs, inode, position / BLOCK_SIZE, last, IomapFor::Read, None)?;
-        if iomap.shared {
+        if iomap.origin == Origin::Shared {
             let done = read_shared(fs, inode, position, buffer)?;
             position += done as u64;
             buffer = &mut buffer[done..];

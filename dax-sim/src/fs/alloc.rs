@@ -65,7 +65,7 @@ impl BlockAllocator {
 }
 
 /// Block numbers are kept in 32 bits: 16 TiB of 4 KiB blocks.
-fn number(block: u64) -> u32 {
+pub(super) fn number(block: u64) -> u32 {
     u32::try_from(block).expect("a device has less than 2^32 blocks")
 }
 

@@ -4,6 +4,7 @@
 //! Follows `ext4_iomap_begin` and `ext4_iomap_end` of Linux 4.12; for shared blocks, which ext4 does not have,
 //! XFS' reflink on DAX (Linux 6.0 on). Left out: delayed allocation, inline data, orphans.
 
+use super::alloc::number;
 use super::extent::ExtentWriter;
 use super::{Extent, FileSystem, Handle, Inode};
 use crate::error::FsError;
@@ -30,13 +31,21 @@ pub(crate) struct Iomap {
     pub(crate) first_page: u64,
     pub(crate) pages: u64,
     pub(crate) kind: IomapType,
-    /// IOMAP_F_NEW: this very call published the blocks, so what is mapped there may be out of date.
-    pub(crate) new: bool,
-    /// IOMAP_F_SHARED: other pages may have the same blocks, so they are only for reading.
-    pub(crate) shared: bool,
-    /// The shared block that this very call replaced by a copy. The caller invalidates the page, and then
-    /// hands the block to [`FileSystem::release`].
-    pub(crate) replaced: Option<u64>,
+    pub(crate) origin: Origin,
+}
+
+/// Where the blocks of an answer come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// They were there.
+    Found,
+    /// IOMAP_F_SHARED: they were there, and other pages may have them, so they are only for reading.
+    Shared,
+    /// IOMAP_F_NEW: this very call published them, so what is mapped there may be out of date.
+    New,
+    /// As [`Origin::New`], in the place of this shared block. The caller invalidates the page, and then hands
+    /// the block to [`FileSystem::release`]. Blocks have numbers of 32 bits, and an answer is copied often.
+    Copied(u32),
 }
 
 /// What the answer is for.
@@ -74,7 +83,8 @@ pub(crate) fn iomap_begin(
     handle: Option<&Handle<'_>>,
 ) -> Result<Iomap, FsError> {
     let found = look_up(inode, first, last);
-    if purpose == IomapFor::Read || (matches!(found.kind, IomapType::Mapped { .. }) && !found.shared) {
+    let is_own = matches!(found.kind, IomapType::Mapped { .. }) && found.origin == Origin::Found;
+    if purpose == IomapFor::Read || is_own {
         return Ok(found);
     }
     let _own = if handle.is_none() { Some(fs.journal.start()) } else { None };
@@ -100,7 +110,7 @@ pub(crate) fn iomap_begin(
         pages += 1;
     }
     let kind = IomapType::Mapped { block: start };
-    Ok(Iomap { first_page: first, pages, kind, new: true, shared: false, replaced: None })
+    Ok(Iomap { first_page: first, pages, kind, origin: Origin::New })
 }
 
 /// The write of the bytes up to `end` is done: the file reaches at least so far. The caller holds i_rwsem
@@ -121,19 +131,19 @@ fn copy_on_write(
     page: u64,
     block: u64,
 ) -> Result<Iomap, FsError> {
-    let (own, replaced) = if fs.shared.is_last(block) {
-        (block, None)
+    let (own, origin) = if fs.shared.is_last(block) {
+        (block, Origin::Found)
     } else {
         let copy = fs.blocks.allocate().ok_or(FsError::NoSpace)?;
         let mut bytes = [0; BLOCK_SIZE as usize];
         fs.device.read(block * BLOCK_SIZE, &mut bytes);
         fs.device.write(copy * BLOCK_SIZE, &bytes);
         fs.device.flush(copy * BLOCK_SIZE, BLOCK_SIZE);
-        (copy, Some(block))
+        (copy, Origin::Copied(number(block)))
     };
     map.publish(page, Extent::Written(own));
     let kind = IomapType::Mapped { block: own };
-    Ok(Iomap { first_page: page, pages: 1, kind, new: replaced.is_some(), shared: false, replaced })
+    Ok(Iomap { first_page: page, pages: 1, kind, origin })
 }
 
 /// Gives `page` a zeroed written block, which must be `wanted` if that is given.
@@ -184,6 +194,6 @@ fn look_up(inode: &Inode, first: u64, last: u64) -> Iomap {
         Extent::Unwritten(_) => IomapType::Unwritten,
         Extent::Written(block) | Extent::Shared(block) => IomapType::Mapped { block },
     };
-    let shared = matches!(extent, Extent::Shared(_));
-    Iomap { first_page: first, pages, kind, new: false, shared, replaced: None }
+    let origin = if matches!(extent, Extent::Shared(_)) { Origin::Shared } else { Origin::Found };
+    Iomap { first_page: first, pages, kind, origin }
 }

@@ -41,7 +41,7 @@ pub(crate) use fallocate::{Size, ext4_fallocate};
 pub(crate) use fault::ext4_dax_fault;
 pub(crate) use inode::Inode;
 pub(crate) use insert::ext4_insert_range;
-pub(crate) use iomap::{Iomap, IomapFor, IomapType, iomap_begin, iomap_end};
+pub(crate) use iomap::{Iomap, IomapFor, IomapType, Origin, iomap_begin, iomap_end};
 pub(crate) use journal::{Handle, Journal};
 pub(crate) use pages::{page_start, pages_around, remove_pages, zero_partial_page};
 pub(crate) use punch::ext4_punch_hole;

@@ -74,6 +74,7 @@ impl FileSystem<'_> {
 
     /// Gives up the shared block that a page had, after the page was given another and nothing maps the old
     /// one. Waits for read(2)s that may still look at it: once it is given up, somebody may write to it.
+    #[cold]
     pub(crate) fn release(&self, block: u64) {
         grace::synchronize();
         self.free(vec![Extent::Shared(block)]);
