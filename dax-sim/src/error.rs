@@ -28,6 +28,9 @@ pub enum FsError {
         /// Where it ends.
         end: u64,
     },
+    /// EFAULT: the user's buffer cannot be accessed, not even its first byte.
+    #[error("the buffer of the call cannot be accessed (EFAULT)")]
+    BadAddress,
     /// A word access that is not aligned to its size.
     #[error("word access at offset {offset}, which is not a multiple of 8")]
     Misaligned {

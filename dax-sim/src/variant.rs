@@ -54,6 +54,7 @@ impl Variant {
             fault_order: FaultOrder::LookUpThenLock,
             hole_replaces_any_entry: true,
             exclusive_allocation: false,
+            write_copy: WriteCopy::Released,
         };
         let linux_4_12 =
             Rules { fault_order: FaultOrder::LockThenLookUp, hole_replaces_any_entry: false, ..linux_4_11 };
@@ -87,6 +88,8 @@ pub struct Rules {
     /// Option 2: write faults hold i_mmap_sem exclusively, and write(2) holds it over {look up, allocate,
     /// invalidate}, exclusively where it allocates and shared where it overwrites.
     pub exclusive_allocation: bool,
+    /// Where write(2) holds i_mmap_sem at all: whether over the copy, too.
+    pub write_copy: WriteCopy,
 }
 
 /// What a level of locking is made of.
@@ -107,6 +110,19 @@ pub enum FaultOrder {
     LookUpThenLock,
     /// For a write fault the transaction; then the entry lock, then `iomap_begin` (Linux 4.12 on).
     LockThenLookUp,
+}
+
+/// How write(2) copies, where it holds i_mmap_sem to allocate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WriteCopy {
+    /// After i_mmap_sem has been released: the copy may fault.
+    Released,
+    /// With i_mmap_sem held, and faulting where it must: a fault on a mapping of the same file waits for
+    /// ever.
+    Held,
+    /// With i_mmap_sem held and faults off: the buffer is faulted in before, and again after a copy that came
+    /// out short; after eight tries in vain a page goes through a bounce buffer.
+    HeldWithoutFaults,
 }
 
 impl fmt::Display for Variant {

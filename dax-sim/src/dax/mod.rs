@@ -5,10 +5,12 @@ mod entry;
 mod fault;
 mod invalidate;
 mod rw;
+mod user;
 mod writeback;
 
 pub(crate) use entry::{DaxEntries, DaxEntry};
 pub(crate) use fault::dax_iomap_pte_fault;
 pub(crate) use invalidate::{settle_allocation, truncate_inode_pages_range};
 pub(crate) use rw::{dax_iomap_read, dax_iomap_write};
+pub(crate) use user::{Faults, UserSource, UserTarget};
 pub(crate) use writeback::dax_writeback_mapping_range;

@@ -1,41 +1,57 @@
 //! read(2) and write(2): straight to the blocks, no page cache in between.
 
-use super::settle_allocation;
+use std::ops::Range;
+
+use super::{Faults, UserSource, UserTarget, settle_allocation};
 use crate::error::FsError;
 use crate::fs::{
-    FileSystem, Inode, Iomap, IomapFor, IomapType, Origin, iomap_begin, iomap_end, pages_around,
+    FileSystem, Inode, Iomap, IomapFor, IomapType, Origin, SemGuard, ext4_truncate_failed_write, iomap_begin,
+    iomap_end, pages_around,
 };
 use crate::mm::grace;
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::SchedulePoint;
+use crate::variant::WriteCopy;
 
-/// Reads the bytes from `position` on; holes and unwritten extents read as zeros (`dax_iomap_rw`).
+/// Reads `len` bytes from `position` on; holes and unwritten extents read as zeros (`dax_iomap_rw`). Returns
+/// how many were read: fewer where the target takes no more.
 ///
-/// The caller holds i_rwsem shared over the bytes, and has cut `buffer` at the end of the file.
-pub(crate) fn dax_iomap_read(
+/// The caller holds i_rwsem shared over the bytes and nothing else, for the copy may have to fault, and has
+/// cut `len` at the end of the file.
+///
+/// # Errors
+///
+/// [`FsError::BadAddress`] if the target takes nothing.
+pub(crate) fn dax_iomap_read<T: UserTarget + ?Sized>(
     fs: &FileSystem<'_>,
     inode: &Inode,
-    mut position: u64,
-    mut buffer: &mut [u8],
-) -> Result<(), FsError> {
-    while !buffer.is_empty() {
-        let last = (position + buffer.len() as u64 - 1) / BLOCK_SIZE;
-        let iomap = iomap_begin(fs, inode, position / BLOCK_SIZE, last, IomapFor::Read, None)?;
-        if iomap.origin == Origin::Shared {
-            let done = read_shared(fs, inode, position, buffer)?;
-            position += done as u64;
-            buffer = &mut buffer[done..];
-            continue;
+    position: u64,
+    target: &mut T,
+    len: usize,
+) -> Result<usize, FsError> {
+    let mut done = 0;
+    while done < len {
+        let start = position + done as u64;
+        let last = (position + len as u64 - 1) / BLOCK_SIZE;
+        let iomap = iomap_begin(fs, inode, start / BLOCK_SIZE, last, IomapFor::Read, None)?;
+        let part = bytes_in(&iomap, start, len - done);
+        let copied = if iomap.origin == Origin::Shared {
+            target.copy_to(done, part, |at, bytes| read_shared(fs, inode, start + at as u64, bytes))?
+        } else {
+            target.copy_to(done, part, |at, bytes| {
+                read_part(fs, &iomap, start + at as u64, bytes);
+                Ok(())
+            })?
+        };
+        done += copied;
+        if copied < part {
+            break;
         }
-        let (part, rest) = buffer.split_at_mut(bytes_in(&iomap, position, buffer.len()));
-        read_part(fs, &iomap, position, part);
-        position += part.len() as u64;
-        buffer = rest;
     }
-    Ok(())
+    if done == 0 { Err(FsError::BadAddress) } else { Ok(done) }
 }
 
-/// Reads what one answer covers, where that was a shared block; returns how many bytes.
+/// Reads bytes whose blocks were shared a moment ago.
 ///
 /// A write fault, which does not hold i_rwsem, may give the page a block of its own meanwhile, and then the
 /// shared one may go. Who announces the access before looking up is waited for.
@@ -43,16 +59,20 @@ pub(crate) fn dax_iomap_read(
 fn read_shared(
     fs: &FileSystem<'_>,
     inode: &Inode,
-    position: u64,
-    buffer: &mut [u8],
-) -> Result<usize, FsError> {
-    let _access = grace::enter();
-    let last = (position + buffer.len() as u64 - 1) / BLOCK_SIZE;
-    let iomap = iomap_begin(fs, inode, position / BLOCK_SIZE, last, IomapFor::Read, None)?;
-    fs.schedule.pass(SchedulePoint::Translated, iomap.first_page);
-    let len = bytes_in(&iomap, position, buffer.len());
-    read_part(fs, &iomap, position, &mut buffer[..len]);
-    Ok(len)
+    mut position: u64,
+    mut bytes: &mut [u8],
+) -> Result<(), FsError> {
+    while !bytes.is_empty() {
+        let _access = grace::enter();
+        let last = (position + bytes.len() as u64 - 1) / BLOCK_SIZE;
+        let iomap = iomap_begin(fs, inode, position / BLOCK_SIZE, last, IomapFor::Read, None)?;
+        fs.schedule.pass(SchedulePoint::Translated, iomap.first_page);
+        let (part, rest) = bytes.split_at_mut(bytes_in(&iomap, position, bytes.len()));
+        read_part(fs, &iomap, position, part);
+        position += part.len() as u64;
+        bytes = rest;
+    }
+    Ok(())
 }
 
 fn read_part(fs: &FileSystem<'_>, iomap: &Iomap, position: u64, part: &mut [u8]) {
@@ -62,58 +82,185 @@ fn read_part(fs: &FileSystem<'_>, iomap: &Iomap, position: u64, part: &mut [u8])
     }
 }
 
-/// Writes `bytes` at `position`; returns how many were written (`dax_iomap_rw`, and `dax_iomap_actor` in the
-/// loop).
+/// How often write(2) tries to copy with faults off before a page goes through a bounce buffer.
+const TRIES: u32 = 8;
+
+/// Writes what is in `source` at `position`; returns how many bytes were written (`dax_iomap_rw`).
 ///
 /// The caller holds i_rwsem exclusively over the bytes. New blocks come zeroed; what maps their pages is
 /// invalidated *before* the copy, and the copy itself holds nothing but i_rwsem, for it may have to fault.
 /// A shared block gives way to a copy of its own first, in the same way.
 /// Under option 2 of the mail i_mmap_sem is held over {look up, allocate, invalidate}: exclusively where a
 /// block is missing, shared where all are there. Which of the two holds can be told in advance: a written
-/// block goes only under i_rwsem.
+/// block goes only under i_rwsem. Where [`WriteCopy`] says so it is held, exclusively, over the copy as well.
 ///
 /// # Errors
 ///
-/// [`FsError::NoSpace`] if no byte could be written.
-pub(crate) fn dax_iomap_write(
+/// If no byte could be written: [`FsError::NoSpace`], or [`FsError::BadAddress`] if the source gives nothing.
+pub(crate) fn dax_iomap_write<S: UserSource + ?Sized>(
     fs: &FileSystem<'_>,
     inode: &Inode,
     position: u64,
-    bytes: &[u8],
+    source: &S,
 ) -> Result<usize, FsError> {
-    let mut done = 0;
-    while done < bytes.len() {
-        let start = position + done as u64;
-        let end = position + bytes.len() as u64;
-        let iomap = match begin_write(fs, inode, start, end) {
-            Ok(iomap) => iomap,
-            Err(FsError::NoSpace) if done > 0 => break,
-            Err(e) => return Err(e),
-        };
-        let part = bytes_in(&iomap, start, bytes.len() - done);
-        let offset = device_offset(&iomap, start).expect("iomap_begin for a write answers with blocks");
-        fs.device.write(offset, &bytes[done..done + part]);
-        // Linux copies past the CPU's caches (memcpy_flushcache).
-        fs.device.flush(offset, part as u64);
-        done += part;
+    let len = source.len();
+    let done = match fs.rules.write_copy {
+        WriteCopy::Released => write_released(fs, inode, position, source)?,
+        WriteCopy::Held => write_held(fs, inode, position, source, 0..len, Faults::On)?,
+        WriteCopy::HeldWithoutFaults => write_without_faults(fs, inode, position, source)?,
+    };
+    if done > 0 {
+        iomap_end(fs, inode, position + done as u64);
     }
-    iomap_end(fs, inode, position + done as u64);
+    if done < len {
+        ext4_truncate_failed_write(fs, inode, position + len as u64);
+    }
+    if done == 0 { Err(FsError::BadAddress) } else { Ok(done) }
+}
+
+/// Looks up, allocates and copies answer by answer (`dax_iomap_actor` in the loop of `iomap_apply`).
+fn write_released<S: UserSource + ?Sized>(
+    fs: &FileSystem<'_>,
+    inode: &Inode,
+    position: u64,
+    source: &S,
+) -> Result<usize, FsError> {
+    let end = position + source.len() as u64;
+    let mut done = 0;
+    while done < source.len() {
+        let start = position + done as u64;
+        let iomap = {
+            let _i_mmap_sem =
+                fs.rules.exclusive_allocation.then(|| lock_for_allocation(fs, inode, start, end));
+            allocate(fs, inode, start, end)
+        };
+        let iomap = match iomap {
+            Err(FsError::NoSpace) if done > 0 => break,
+            iomap => iomap?,
+        };
+        let part = bytes_in(&iomap, start, source.len() - done);
+        let copied = copy(fs, &iomap, start, source, done, part, Faults::On);
+        done += copied;
+        if copied < part {
+            break;
+        }
+    }
     Ok(done)
 }
 
-fn begin_write(fs: &FileSystem<'_>, inode: &Inode, start: u64, end: u64) -> Result<Iomap, FsError> {
-    let (first, last) = (start / BLOCK_SIZE, (end - 1) / BLOCK_SIZE);
-    let _i_mmap_sem = fs.rules.exclusive_allocation.then(|| {
-        let bytes = pages_around(start, end);
-        if inode.extents.all_written(first, last) {
-            inode.i_mmap_sem.read(bytes, &fs.schedule)
-        } else {
-            inode.i_mmap_sem.write(bytes, &fs.schedule)
+/// The same for the bytes `range` of the source, all under i_mmap_sem held exclusively.
+#[cold]
+fn write_held<S: UserSource + ?Sized>(
+    fs: &FileSystem<'_>,
+    inode: &Inode,
+    position: u64,
+    source: &S,
+    range: Range<usize>,
+    faults: Faults,
+) -> Result<usize, FsError> {
+    let end = position + range.end as u64;
+    let pages = pages_around(position + range.start as u64, end);
+    let _i_mmap_sem = inode.i_mmap_sem.write(pages, &fs.schedule);
+    let mut done = range.start;
+    while done < range.end {
+        let start = position + done as u64;
+        let iomap = match allocate(fs, inode, start, end) {
+            Err(FsError::NoSpace) if done > range.start => break,
+            iomap => iomap?,
+        };
+        let part = bytes_in(&iomap, start, range.end - done);
+        let copied = copy(fs, &iomap, start, source, done, part, faults);
+        done += copied;
+        if copied < part {
+            break;
         }
-    });
+    }
+    Ok(done - range.start)
+}
+
+/// Faults the buffer in, and then copies under i_mmap_sem what can be copied without a fault, until all is
+/// done. Whoever takes the buffer's translations away again and again does not keep it from coming to an end.
+#[cold]
+fn write_without_faults<S: UserSource + ?Sized>(
+    fs: &FileSystem<'_>,
+    inode: &Inode,
+    position: u64,
+    source: &S,
+) -> Result<usize, FsError> {
+    let len = source.len();
+    let (mut done, mut tries) = (0, 0);
+    while done < len {
+        let within = source.fault_in(done, len - done);
+        if within == 0 {
+            break;
+        }
+        let result = if tries < TRIES {
+            write_held(fs, inode, position, source, done..done + within, Faults::Off)
+        } else {
+            write_bounced(fs, inode, position + done as u64, source, done)
+        };
+        match result {
+            Err(FsError::NoSpace) if done > 0 => break,
+            Ok(0) if tries == TRIES => break,
+            Ok(0) => tries += 1,
+            copied => {
+                done += copied?;
+                tries = 0;
+            }
+        }
+    }
+    Ok(done)
+}
+
+/// Up to the end of the page at `position`: copies with nothing but i_rwsem held to memory that does not
+/// fault, and from there under i_mmap_sem.
+fn write_bounced<S: UserSource + ?Sized>(
+    fs: &FileSystem<'_>,
+    inode: &Inode,
+    position: u64,
+    source: &S,
+    from: usize,
+) -> Result<usize, FsError> {
+    let mut bounce = [0; BLOCK_SIZE as usize];
+    let part = (source.len() - from).min((BLOCK_SIZE - position % BLOCK_SIZE) as usize);
+    let copied = source
+        .copy_from(from, part, Faults::On, |at, bytes| bounce[at..at + bytes.len()].copy_from_slice(bytes));
+    write_held(fs, inode, position, &bounce[..copied], 0..copied, Faults::Off)
+}
+
+/// i_mmap_sem over the pages that are about to be written.
+fn lock_for_allocation<'a>(fs: &FileSystem<'_>, inode: &'a Inode, start: u64, end: u64) -> SemGuard<'a> {
+    let bytes = pages_around(start, end);
+    if inode.extents.all_written(start / BLOCK_SIZE, (end - 1) / BLOCK_SIZE) {
+        inode.i_mmap_sem.read(bytes, &fs.schedule)
+    } else {
+        inode.i_mmap_sem.write(bytes, &fs.schedule)
+    }
+}
+
+fn allocate(fs: &FileSystem<'_>, inode: &Inode, start: u64, end: u64) -> Result<Iomap, FsError> {
+    let (first, last) = (start / BLOCK_SIZE, (end - 1) / BLOCK_SIZE);
     let iomap = iomap_begin(fs, inode, first, last, IomapFor::Write, None)?;
     settle_allocation(fs, inode, &iomap);
     Ok(iomap)
+}
+
+/// Copies `len` bytes of the source, from `from` on, to `position`; returns how many could be copied.
+#[inline]
+fn copy<S: UserSource + ?Sized>(
+    fs: &FileSystem<'_>,
+    iomap: &Iomap,
+    position: u64,
+    source: &S,
+    from: usize,
+    len: usize,
+    faults: Faults,
+) -> usize {
+    let offset = device_offset(iomap, position).expect("iomap_begin for a write answers with blocks");
+    let copied = source.copy_from(from, len, faults, |at, bytes| fs.device.write(offset + at as u64, bytes));
+    // Linux copies past the CPU's caches (memcpy_flushcache).
+    fs.device.flush(offset, copied as u64);
+    copied
 }
 
 /// How many of `len` bytes from `position` on the answer covers.
@@ -127,5 +274,54 @@ fn device_offset(iomap: &Iomap, position: u64) -> Option<u64> {
     match iomap.kind {
         IomapType::Mapped { block } => Some(block * BLOCK_SIZE + (position - iomap.first_page * BLOCK_SIZE)),
         IomapType::Hole | IomapType::Unwritten => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::pmem::{Device, DeviceOptions};
+    use crate::variant::Variant;
+
+    /// Gives its bytes only with faults on, but for those that are granted, as if somebody took the buffer's
+    /// translations away after each time that it was faulted in.
+    struct Stubborn {
+        bytes: Vec<u8>,
+        granted: Cell<usize>,
+        tries: Cell<u32>,
+    }
+
+    impl UserSource for Stubborn {
+        fn len(&self) -> usize {
+            self.bytes.len()
+        }
+
+        fn copy_from(&self, at: usize, len: usize, faults: Faults, write: impl FnMut(usize, &[u8])) -> usize {
+            let granted = if faults == Faults::On { len } else { self.granted.take().min(len) };
+            self.tries.set(self.tries.get() + u32::from(faults == Faults::Off));
+            if granted > 0 { self.bytes.as_slice().copy_from(at, granted, faults, write) } else { 0 }
+        }
+
+        fn fault_in(&self, _at: usize, len: usize) -> usize {
+            len
+        }
+    }
+
+    #[test]
+    fn a_copy_without_faults_is_tried_again_and_goes_through_a_bounce_buffer_in_the_end() {
+        let device = Device::open(&DeviceOptions { path: None, size: 1 << 20, overwrite: false }).unwrap();
+        let mut fs = FileSystem::format(&device, Variant::RangeLock);
+        fs.rules.write_copy = WriteCopy::HeldWithoutFaults;
+        let inode = Inode::new(&fs.rules);
+        let bytes: Vec<u8> = (0..10_000_u32).map(|i| (i % 251) as u8).collect();
+        let source = Stubborn { bytes, granted: Cell::new(100), tries: Cell::new(0) };
+        assert_eq!(dax_iomap_write(&fs, &inode, 10, &source), Ok(10_000));
+        // One that comes out short; then three pages, each after as many tries as are made.
+        assert_eq!(source.tries.get(), 1 + 3 * TRIES);
+        let mut seen = vec![0; 10_000];
+        assert_eq!(dax_iomap_read(&fs, &inode, 10, seen.as_mut_slice(), 10_000), Ok(10_000));
+        assert!(seen == source.bytes);
     }
 }

@@ -206,8 +206,8 @@ fn same_bytes(fs: &FileSystem<'_>, remap: &Remap<'_>, len: u64) -> Result<bool, 
     while done < len {
         let part = (len - done).min(BLOCK_SIZE);
         let (ours, theirs) = (&mut ours[..part as usize], &mut theirs[..part as usize]);
-        dax_iomap_read(fs, remap.source, remap.from + done, ours)?;
-        dax_iomap_read(fs, remap.target, remap.to + done, theirs)?;
+        dax_iomap_read(fs, remap.source, remap.from + done, ours, part as usize)?;
+        dax_iomap_read(fs, remap.target, remap.to + done, theirs, part as usize)?;
         if ours != theirs {
             return Ok(false);
         }

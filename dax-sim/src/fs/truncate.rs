@@ -35,3 +35,15 @@ pub(crate) fn ext4_truncate(fs: &FileSystem<'_>, inode: &Inode, size: u64) -> Re
     remove_pages(fs, inode, size.div_ceil(BLOCK_SIZE)..=u64::MAX);
     Ok(())
 }
+
+/// A write of the bytes up to `end` came out short: gives back what was allocated for it past the end of the
+/// file (`ext4_truncate_failed_write`). The caller holds i_rwsem exclusively from the old size on, or `end` is
+/// not past it.
+#[cold]
+pub(crate) fn ext4_truncate_failed_write(fs: &FileSystem<'_>, inode: &Inode, end: u64) {
+    let (first, past) = (inode.size_in_pages(), end.div_ceil(BLOCK_SIZE));
+    if first < past {
+        let _i_mmap_sem = inode.i_mmap_sem.write(first * BLOCK_SIZE..=past * BLOCK_SIZE - 1, &fs.schedule);
+        remove_pages(fs, inode, first..=past - 1);
+    }
+}
