@@ -23,7 +23,39 @@ use crate::lock::RangeLock;
 
 /// What a [`RangeRwLock`] can own: something that gives a slice which stays where it is.
 ///
-/// Implemented for arrays, `Box<[T]>`, `Vec<T>`, `&mut [T]`, and, with feature `memmap2`, for `memmap2::MmapMut`.
+/// Implemented for arrays, `Box<[T]>`, `Vec<T>`, `&mut [T]`, and, with feature `memmap2`, for `memmap2::MmapMut`. Memory of another
+/// kind can be made one too:
+///
+/// ```
+/// use std::ptr::NonNull;
+/// use range_lock::{RangeRwLock, Storage};
+///
+/// /// Memory that somebody else keeps for as long as the program runs: a device's, say.
+/// struct Window(NonNull<[u8]>);
+///
+/// // SAFETY: whoever makes a `Window` vouches for the memory, and that nobody else reaches it; it is not moved.
+/// unsafe impl Storage for Window {
+///     type Item = u8;
+///     type Raw = NonNull<[u8]>;
+///
+///     fn into_raw(self) -> NonNull<[u8]> {
+///         self.0
+///     }
+///
+///     unsafe fn slice(raw: *mut NonNull<[u8]>) -> NonNull<[u8]> {
+///         // SAFETY: `raw` may be read, by contract.
+///         unsafe { *raw }
+///     }
+///
+///     unsafe fn from_raw(raw: NonNull<[u8]>) -> Window {
+///         Window(raw)
+///     }
+/// }
+///
+/// let lock = RangeRwLock::new(Window(NonNull::from(Vec::leak(vec![0; 4096]))));
+/// lock.write(..512).fill(1);
+/// assert_eq!(lock.read(511..)[..2], [1, 0]);
+/// ```
 ///
 /// # Safety
 ///
@@ -93,23 +125,46 @@ unsafe impl<S: Storage + Send> Send for RangeRwLock<S> {}
 unsafe impl<S: Storage> Sync for RangeRwLock<S> where S::Item: Send + Sync {}
 
 impl<S: Storage> RangeRwLock<S> {
-    /// A lock around `storage` in which nothing is locked.
+    /// A lock around `storage` in which nothing is locked. Allocates nothing.
+    ///
+    /// ```
+    /// use range_lock::RangeRwLock;
+    ///
+    /// let array = RangeRwLock::new([0; 16]);
+    /// let mut elsewhere = vec![0; 16];
+    /// let borrowed = RangeRwLock::new(&mut elsewhere[..]);
+    /// borrowed.write(0..8).copy_from_slice(&array.read(8..));
+    /// ```
     pub fn new(storage: S) -> Self {
         RangeRwLock { lock: RangeLock::new(), raw: ManuallyDrop::new(UnsafeCell::new(storage.into_raw())) }
     }
 
-    /// The number of elements.
+    /// The number of elements. It does not change, so no lock is needed to ask for it.
+    ///
+    /// ```
+    /// assert_eq!(range_lock::RangeRwLock::new([1, 2, 3]).len(), 3);
+    /// ```
     pub fn len(&self) -> usize {
         self.slice().len()
     }
 
     /// Whether there are no elements.
+    ///
+    /// ```
+    /// assert!(range_lock::RangeRwLock::new(Vec::<u8>::new()).is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// All elements, without locking: the exclusive borrow proves that no guard is alive. What leaked guards hold
     /// stays locked, until [`undo_leak`](Self::undo_leak).
+    ///
+    /// ```
+    /// let mut lock = range_lock::RangeRwLock::new(vec![3, 1, 2]);
+    /// lock.get_mut().sort();
+    /// assert_eq!(lock.read(..)[..], [1, 2, 3]);
+    /// ```
     pub fn get_mut(&mut self) -> &mut [S::Item] {
         // SAFETY: "own memory", and no guard is alive, since a guard borrows the lock.
         unsafe { self.slice().as_mut() }
@@ -127,7 +182,14 @@ impl<S: Storage> RangeRwLock<S> {
         self.lock.undo_leak();
     }
 
-    /// Gives the storage back.
+    /// Gives the storage back, as it was given in: a `Vec` with its spare capacity. That it takes the lock proves that no
+    /// guard is alive.
+    ///
+    /// ```
+    /// let lock = range_lock::RangeRwLock::new(vec![1, 2, 3]);
+    /// lock.write(..2).fill(7);
+    /// assert_eq!(lock.into_inner(), [7, 7, 3]);
+    /// ```
     pub fn into_inner(self) -> S {
         let mut this = ManuallyDrop::new(self);
         // SAFETY: `this` is not used again, not even dropped.
@@ -140,6 +202,12 @@ impl<S: Storage> RangeRwLock<S> {
 
     /// The lock itself: to look at its [requests](RangeLock::requests), say. What it locks are indices; a guard taken from it
     /// directly gives no access to the elements, but keeps others out.
+    ///
+    /// ```
+    /// let lock = range_lock::RangeRwLock::new([1, 2, 3]);
+    /// let guard = lock.write(1..);
+    /// assert_eq!(lock.range_lock().requests()[0].to_string(), "write 1..=2 held");
+    /// ```
     pub fn range_lock(&self) -> &RangeLock {
         &self.lock
     }
@@ -245,7 +313,15 @@ macro_rules! guard {
         }
 
         impl<'a, T> $Guard<'a, T> {
-            /// The indices that are held.
+            /// The indices that are held; `0..0` if there are none. An associated function, as are all of a guard's: `Deref`
+            /// gives the methods of slices.
+            ///
+            /// ```
+            #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Guard), "};")]
+            ///
+            /// let lock = RangeRwLock::new([0; 10]);
+            #[doc = concat!("assert_eq!(", stringify!($Guard), "::range(&lock.", stringify!($wait), "(3..7)), 3..7);")]
+            /// ```
             pub fn range(guard: &Self) -> Range<usize> {
                 if guard.is_empty() {
                     return 0..0;
@@ -255,6 +331,17 @@ macro_rules! guard {
             }
 
             /// Makes two guards of one: the first holds the first `mid` elements, the second the rest. Nothing is released.
+            ///
+            /// ```
+            #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Guard), "};")]
+            ///
+            /// let lock = RangeRwLock::new([0, 1, 2, 3, 4]);
+            #[doc = concat!("let guard = lock.", stringify!($wait), "(1..);")]
+            #[doc = concat!("let (left, right) = ", stringify!($Guard), "::split_at(guard, 3);")]
+            /// assert_eq!((&left[..], &right[..]), (&[1, 2, 3][..], &[4][..]));
+            /// drop(left);
+            /// assert!(lock.try_write(..4).is_some());
+            /// ```
             ///
             /// # Panics
             ///
@@ -323,6 +410,13 @@ macro_rules! guard {
         impl<S: Storage> RangeRwLock<S> {
             #[doc = concat!("Locks the elements of `range`; waits until that is granted. As [`RangeLock::", stringify!($wait), "`].")]
             ///
+            /// ```
+            /// # let lock = range_lock::RangeRwLock::new([1, 2, 3, 4]);
+            #[doc = concat!("let guard = lock.", stringify!($wait), "(1..3);")]
+            /// assert_eq!(guard[..], [2, 3]);
+            /// assert!(lock.try_write(2..).is_none());
+            /// ```
+            ///
             /// # Panics
             ///
             /// If the range is inverted or reaches past the end.
@@ -335,6 +429,13 @@ macro_rules! guard {
 
             #[doc = concat!("Locks the elements of `range` if that can be granted at once. As [`RangeLock::", stringify!($try), "`].")]
             ///
+            /// ```
+            /// # let lock = range_lock::RangeRwLock::new([1, 2, 3, 4]);
+            /// let writer = lock.write(..2);
+            #[doc = concat!("assert!(lock.", stringify!($try), "(1..3).is_none());")]
+            #[doc = concat!("assert_eq!(lock.", stringify!($try), "(2..).unwrap()[..], [3, 4]);")]
+            /// ```
+            ///
             /// # Panics
             ///
             /// If the range is inverted or reaches past the end.
@@ -345,7 +446,17 @@ macro_rules! guard {
                 Some($Guard { slice: self.part(&indices), held, _borrows: PhantomData })
             }
 
-            #[doc = concat!("Locks the elements of `range`; gives up after `timeout`. As [`RangeLock::", stringify!($try_for), "`].")]
+            #[doc = concat!("Locks the elements of `range`; gives up after `timeout`. As [`RangeLock::", stringify!($try_for), "`],")]
+            /// which also says how fair that is, and what giving up leaves behind: nothing.
+            ///
+            /// ```
+            /// # use std::time::Duration;
+            /// # let lock = range_lock::RangeRwLock::new([1, 2, 3, 4]);
+            /// let writer = lock.write(..2);
+            /// let soon = Duration::from_millis(1);
+            #[doc = concat!("assert!(lock.", stringify!($try_for), "(1..3, soon).is_none());")]
+            #[doc = concat!("assert_eq!(lock.", stringify!($try_for), "(2.., soon).unwrap()[..], [3, 4]);")]
+            /// ```
             ///
             /// # Panics
             ///
@@ -362,6 +473,15 @@ macro_rules! guard {
             }
 
             #[doc = concat!("Locks the elements of `range`; gives up at `deadline`. As [`RangeLock::", stringify!($try_until), "`].")]
+            ///
+            /// ```
+            /// # use std::time::{Duration, Instant};
+            /// # let lock = range_lock::RangeRwLock::new([1, 2, 3, 4]);
+            /// let writer = lock.write(..2);
+            /// let deadline = Instant::now() + Duration::from_millis(1);
+            #[doc = concat!("assert!(lock.", stringify!($try_until), "(1..3, deadline).is_none());")]
+            #[doc = concat!("assert_eq!(lock.", stringify!($try_until), "(2.., deadline).unwrap()[..], [3, 4]);")]
+            /// ```
             ///
             /// # Panics
             ///
@@ -408,13 +528,35 @@ impl<T> DerefMut for RangeRwLockWriteGuard<'_, T> {
 }
 
 impl<'a, T> RangeRwLockWriteGuard<'a, T> {
-    /// Goes on as a reader, as [`RangeWriteGuard::downgrade`].
+    /// Goes on as a reader, without a moment in which the elements are not held: as [`RangeWriteGuard::downgrade`].
+    ///
+    /// ```
+    /// use range_lock::{RangeRwLock, RangeRwLockWriteGuard};
+    ///
+    /// let lock = RangeRwLock::new([0; 4]);
+    /// let mut writer = lock.write(..2);
+    /// writer.fill(7);
+    /// let reader = RangeRwLockWriteGuard::downgrade(writer);
+    /// assert_eq!(lock.read(..)[..], [7, 7, 0, 0]);
+    /// # drop(reader);
+    /// ```
     pub fn downgrade(guard: Self) -> RangeRwLockReadGuard<'a, T> {
         let held = RangeWriteGuard::downgrade(guard.held);
         RangeRwLockReadGuard { slice: guard.slice, held, _borrows: PhantomData }
     }
 
-    /// Goes on as an upgradable reader, as [`RangeWriteGuard::downgrade_to_upgradable`].
+    /// Goes on as an upgradable reader, without a moment in which the elements are not held: as
+    /// [`RangeWriteGuard::downgrade_to_upgradable`].
+    ///
+    /// ```
+    /// use range_lock::{RangeRwLock, RangeRwLockUpgradableReadGuard, RangeRwLockWriteGuard};
+    ///
+    /// let lock = RangeRwLock::new([0; 4]);
+    /// let looking = RangeRwLockWriteGuard::downgrade_to_upgradable(lock.write(..2));
+    /// drop(lock.read(..)); // Readers come in,
+    /// assert!(lock.try_upgradable_read(..).is_none()); // and nobody who could write.
+    /// RangeRwLockUpgradableReadGuard::upgrade(looking).fill(7);
+    /// ```
     pub fn downgrade_to_upgradable(guard: Self) -> RangeRwLockUpgradableReadGuard<'a, T> {
         let held = RangeWriteGuard::downgrade_to_upgradable(guard.held);
         RangeRwLockUpgradableReadGuard { slice: guard.slice, held, _borrows: PhantomData }
@@ -422,25 +564,90 @@ impl<'a, T> RangeRwLockWriteGuard<'a, T> {
 }
 
 impl<'a, T> RangeRwLockUpgradableReadGuard<'a, T> {
-    /// Becomes a writer, as [`RangeUpgradableReadGuard::upgrade`].
+    /// Becomes a writer, when the readers that are in have left; what was read stays true. As
+    /// [`RangeUpgradableReadGuard::upgrade`].
+    ///
+    /// ```
+    /// use range_lock::{RangeRwLock, RangeRwLockUpgradableReadGuard};
+    ///
+    /// let lock = RangeRwLock::new([3, 1, 2]);
+    /// let looking = lock.upgradable_read(..);
+    /// if !looking.is_sorted() {
+    ///     RangeRwLockUpgradableReadGuard::upgrade(looking).sort();
+    /// }
+    /// assert_eq!(lock.read(..)[..], [1, 2, 3]);
+    /// ```
+    ///
+    /// # Deadlocks
+    ///
+    /// If the caller also holds an overlapping read guard, it waits for itself.
     pub fn upgrade(guard: Self) -> RangeRwLockWriteGuard<'a, T> {
         let held = RangeUpgradableReadGuard::upgrade(guard.held);
         RangeRwLockWriteGuard { slice: guard.slice, held, _borrows: PhantomData }
     }
 
     /// Becomes a writer if no reader is in, as [`RangeUpgradableReadGuard::try_upgrade`].
+    ///
+    /// ```
+    /// use range_lock::{RangeRwLock, RangeRwLockUpgradableReadGuard};
+    ///
+    /// let lock = RangeRwLock::new([1, 2, 3]);
+    /// let looking = lock.upgradable_read(..2);
+    /// let reader = lock.read(1..);
+    /// let looking = RangeRwLockUpgradableReadGuard::try_upgrade(looking).unwrap_err();
+    /// drop(reader);
+    /// RangeRwLockUpgradableReadGuard::try_upgrade(looking).unwrap().fill(7);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The guard, upgradable as before, if a reader is in. Requests that only wait do not count.
     pub fn try_upgrade(guard: Self) -> Result<RangeRwLockWriteGuard<'a, T>, Self> {
         Self::upgraded(guard.slice, RangeUpgradableReadGuard::try_upgrade(guard.held))
     }
 
     /// Becomes a writer; gives the guard back if that takes longer than `timeout`. As
     /// [`RangeUpgradableReadGuard::try_upgrade_for`].
+    ///
+    /// ```
+    /// use range_lock::{RangeRwLock, RangeRwLockUpgradableReadGuard};
+    /// use std::time::Duration;
+    ///
+    /// let lock = RangeRwLock::new([1, 2, 3]);
+    /// let reader = lock.read(1..);
+    /// let (looking, soon) = (lock.upgradable_read(..2), Duration::from_millis(1));
+    /// let looking = RangeRwLockUpgradableReadGuard::try_upgrade_for(looking, soon).unwrap_err();
+    /// assert_eq!(looking[..], [1, 2]);
+    /// # drop(reader);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The guard, upgradable as before, if the time was up first.
+    ///
+    /// # Cancel safety
+    ///
+    /// Giving up leaves no trace: readers that came meanwhile, and waited for nothing else, are let in.
     pub fn try_upgrade_for(guard: Self, timeout: Duration) -> Result<RangeRwLockWriteGuard<'a, T>, Self> {
         Self::upgraded(guard.slice, RangeUpgradableReadGuard::try_upgrade_for(guard.held, timeout))
     }
 
-    /// Becomes a writer; gives the guard back if that takes until `deadline`. As
-    /// [`RangeUpgradableReadGuard::try_upgrade_until`].
+    /// Becomes a writer; gives the guard back if that takes until `deadline`. As [`try_upgrade_for`](Self::try_upgrade_for).
+    ///
+    /// ```
+    /// use range_lock::{RangeRwLock, RangeRwLockUpgradableReadGuard};
+    /// use std::time::Instant;
+    ///
+    /// let lock = RangeRwLock::new([1, 2, 3]);
+    /// let reader = lock.read(1..);
+    /// let looking = lock.upgradable_read(..2);
+    /// assert!(RangeRwLockUpgradableReadGuard::try_upgrade_until(looking, Instant::now()).is_err());
+    /// # drop(reader);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The guard, upgradable as before, if the deadline came first.
     pub fn try_upgrade_until(guard: Self, deadline: Instant) -> Result<RangeRwLockWriteGuard<'a, T>, Self> {
         Self::upgraded(guard.slice, RangeUpgradableReadGuard::try_upgrade_until(guard.held, deadline))
     }
@@ -455,7 +662,16 @@ impl<'a, T> RangeRwLockUpgradableReadGuard<'a, T> {
         }
     }
 
-    /// Goes on as a plain reader, as [`RangeUpgradableReadGuard::downgrade`].
+    /// Goes on as a plain reader, as [`RangeUpgradableReadGuard::downgrade`]: another upgradable reader may come in.
+    ///
+    /// ```
+    /// use range_lock::{RangeRwLock, RangeRwLockUpgradableReadGuard};
+    ///
+    /// let lock = RangeRwLock::new([1, 2, 3]);
+    /// let reader = RangeRwLockUpgradableReadGuard::downgrade(lock.upgradable_read(..));
+    /// assert!(lock.try_upgradable_read(..).is_some());
+    /// assert_eq!(reader[..], [1, 2, 3]);
+    /// ```
     pub fn downgrade(guard: Self) -> RangeRwLockReadGuard<'a, T> {
         let held = RangeUpgradableReadGuard::downgrade(guard.held);
         RangeRwLockReadGuard { slice: guard.slice, held, _borrows: PhantomData }

@@ -86,14 +86,40 @@ use crate::sync::{self, Arc, Mutex, MutexGuard};
 
 /// Threads that wait for each other, or for themselves, as [`check`] found them.
 ///
-/// `Display` gives a line to each; with `{:#}` also the backtraces.
+/// `Display` gives a line to each; with `{:#}` also the backtraces. Who wants it otherwise puts it together from the parts:
+///
+/// ```
+/// use range_lock::deadlock::{self, Deadlock, Kind};
+///
+/// fn report(deadlock: &Deadlock) -> String {
+///     let certain = match deadlock.kind() {
+///         Kind::Cycle => "deadlock",
+///         Kind::PossibleSelf => "deadlock, unless the guard is elsewhere",
+///         _ => "unknown kind of deadlock",
+///     };
+///     let mut report = certain.to_owned();
+///     for participant in deadlock.participants() {
+///         let name = participant.thread().name().unwrap_or("a thread");
+///         for wanted in participant.waits_for() {
+///             report += &format!("\n{name} waits for {} of lock {:#x}", wanted.request(), wanted.lock());
+///         }
+///         for had in participant.in_the_way() {
+///             report += &format!("\n{name} has {} of lock {:#x}", had.request(), had.lock());
+///         }
+///         report += &format!("\n{}", participant.backtrace());
+///     }
+///     report
+/// }
+///
+/// let reports: Vec<String> = deadlock::check().iter().map(report).collect();
+/// ```
 #[derive(Clone, Debug)]
 pub struct Deadlock {
     kind: Kind,
     participants: Vec<Participant>,
 }
 
-/// In what way threads are deadlocked.
+/// In what way threads are deadlocked; [`Deadlock`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
@@ -103,7 +129,9 @@ pub enum Kind {
     PossibleSelf,
 }
 
-/// A thread that has part in a [`Deadlock`].
+/// A thread that has part in a [`Deadlock`], which has an example.
+///
+/// `Display` names the thread.
 #[derive(Clone, Debug)]
 pub struct Participant {
     thread: Thread,
@@ -113,7 +141,9 @@ pub struct Participant {
     backtrace: std_sync::Arc<Backtrace>,
 }
 
-/// A range that a [`Participant`] has or wants, and in which lock.
+/// A range that a [`Participant`] has or wants, and in which lock; [`Deadlock`] has an example.
+///
+/// `Display` gives the request and the lock's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stake {
     lock: usize,
@@ -171,6 +201,20 @@ impl Stake {
 /// Each thread that waits in a circle is in at least one of those returned, but not every circle is: of those that lead through
 /// a thread, a shortest one. Threads that wait for a deadlocked one without being waited for are in none. Those that blocked
 /// first come first.
+///
+/// A watchdog thread looks once in a while, and twice before it believes what it sees: a circle of timed waits dissolves.
+///
+/// ```
+/// use range_lock::deadlock;
+/// use std::time::Duration;
+///
+/// std::thread::spawn(|| loop {
+///     std::thread::sleep(Duration::from_secs(10));
+///     for deadlock in deadlock::check() {
+///         eprintln!("{deadlock:#}");
+///     }
+/// });
+/// ```
 ///
 /// See the [module](self) for what is found and what is not, and for what it costs: with n blocked threads and e pairs of which one
 /// waits for the other, O(n (n + e)) steps at most, while the locks concerned are held up.

@@ -4,6 +4,23 @@
 //! A future enters the lock when it is first polled, not when it is made, and from then on has its place among those who
 //! wait.
 //!
+//! ```
+//! use range_lock::RangeLock;
+//!
+//! async fn update(lock: &RangeLock) {
+//!     let block = lock.write_async(4096..8192).await; // Other tasks run meanwhile.
+//!     // ...
+//!     drop(block);
+//! }
+//! # let lock = RangeLock::new();
+//! # let mut future = std::pin::pin!(update(&lock));
+//! # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+//! # assert!(future.as_mut().poll(&mut cx).is_ready());
+//! ```
+//!
+//! There are no timed futures: let the executor's own timer drop the future, `tokio::time::timeout(soon, lock.write_async(..))`
+//! say.
+//!
 //! # Cancel safety
 //!
 //! A future may be dropped at any time. If it waits, its request is withdrawn, and those who waited for it, and for nothing
@@ -121,7 +138,7 @@ impl<L: Deref<Target = RangeLock>> Drop for Upgrade<L> {
     }
 }
 
-/// Made by [`RangeLock::acquire_many_async`].
+/// Made by [`RangeLock::acquire_many_async`]. It may be sent and polled on any thread, and dropped at any time.
 #[must_use = "futures do nothing unless polled"]
 pub struct AcquireMany<'a> {
     /// `None` once the guard has been given out.
@@ -176,6 +193,20 @@ impl RangeLock {
     /// Locks several ranges as one request; the task waits until all of them are granted. As
     /// [`acquire_many`](Self::acquire_many), for tasks (feature `async`).
     ///
+    /// ```
+    /// use range_lock::{RangeLock, Request};
+    ///
+    /// async fn copy(from: &RangeLock, to: &RangeLock) {
+    ///     let both = [Request::read(from, 0..4096), Request::write(to, 0..4096)];
+    ///     let _guard = RangeLock::acquire_many_async(both).await;
+    ///     // ...
+    /// }
+    /// # let (from, to) = (RangeLock::new(), RangeLock::new());
+    /// # let mut future = std::pin::pin!(copy(&from, &to));
+    /// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    /// # assert!(future.as_mut().poll(&mut cx).is_ready());
+    /// ```
+    ///
     /// # Fairness and cancel safety
     ///
     /// It enters when first polled, and may be dropped at any time: see the [module](crate::future).
@@ -223,12 +254,12 @@ macro_rules! acquire_async {
         $verb_arc:ident, $FutureArc:ident, $ArcGuard:ident
     ) => {
         future! {
-            #[doc = concat!("Made by [`RangeLock::", stringify!($verb), "`].")]
+            #[doc = concat!("Made by [`RangeLock::", stringify!($verb), "`]. It may be sent and polled on any thread, and dropped at any time.")]
             $Future ['a] Acquire<&'a RangeLock> => $Guard<'a>
         }
 
         future! {
-            #[doc = concat!("Made by [`RangeLock::", stringify!($verb_arc), "`].")]
+            #[doc = concat!("Made by [`RangeLock::", stringify!($verb_arc), "`]. It may be sent and polled on any thread, and dropped at any time.")]
             $FutureArc [] Acquire<Arc<RangeLock>> => $ArcGuard
         }
 
@@ -264,7 +295,24 @@ macro_rules! acquire_async {
             }
 
             #[doc = concat!("As [`", stringify!($verb), "`](Self::", stringify!($verb), "), with a guard, and a future,")]
-            /// that own a share of the lock and so have no lifetime.
+            /// that own a share of the lock and so have no lifetime: both may be sent into a task that outlives the caller.
+            ///
+            /// ```
+            #[doc = concat!("use range_lock::{", stringify!($ArcGuard), ", RangeLock};")]
+            /// use std::sync::Arc;
+            ///
+            #[doc = concat!("async fn whole(lock: Arc<RangeLock>) -> ", stringify!($ArcGuard), " {")]
+            #[doc = concat!("    lock.", stringify!($verb_arc), "(..).await")]
+            /// }
+            /// # let lock = Arc::new(RangeLock::new());
+            /// # let mut future = std::pin::pin!(whole(Arc::clone(&lock)));
+            /// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+            /// # assert!(future.as_mut().poll(&mut cx).is_ready());
+            /// ```
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted: at once, not when polled.
             #[track_caller]
             pub fn $verb_arc(self: &Arc<Self>, range: impl RangeBounds<u64>) -> $FutureArc {
                 $FutureArc { inner: Acquire::new(Arc::clone(self), claim(&range, $mode)) }
@@ -293,9 +341,13 @@ acquire_async! {
 
 /// The future of one kind of upgradable guard and the function that makes it.
 macro_rules! upgrade_async {
-    ($Future:ident [$($lifetime:lifetime)?] $lock:ty, $Upgradable:ty => $Guard:ty, $link:literal) => {
+    (
+        $Future:ident [$($lifetime:lifetime)?] $lock:ty, $Upgradable:ty => $Guard:ty,
+        $link:literal, $anonymous:literal, $acquire:literal
+    ) => {
         future! {
-            #[doc = concat!("Made by [`", $link, "::upgrade_async`](crate::", $link, "::upgrade_async).")]
+            #[doc = concat!("Made by [`", $link, "::upgrade_async`](crate::", $link, "::upgrade_async). It may be sent and polled on any")]
+            /// thread; dropped before it has completed, it releases the range.
             $Future [$($lifetime)?] Upgrade<$lock> => $Guard
         }
 
@@ -303,6 +355,24 @@ macro_rules! upgrade_async {
         impl$(<$lifetime>)? $Upgradable {
             /// Becomes a writer; the task waits until the readers that are in have left. As
             /// [`upgrade`](Self::upgrade), for tasks.
+            ///
+            /// ```
+            #[doc = concat!("use range_lock::", $link, ";")]
+            ///
+            #[doc = concat!("async fn change(looking: ", $link, $anonymous, ") {")]
+            #[doc = concat!("    let changing = ", $link, "::upgrade_async(looking).await;")]
+            ///     // What was read is still true.
+            ///     drop(changing);
+            /// }
+            /// # let lock = std::sync::Arc::new(range_lock::RangeLock::new());
+            #[doc = concat!("# let mut future = std::pin::pin!(change(lock.", $acquire, "(..)));")]
+            /// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+            /// # assert!(future.as_mut().poll(&mut cx).is_ready());
+            /// ```
+            ///
+            /// # Fairness
+            ///
+            /// It claims the upgrade when first polled: from then on waiting requests are passed, and nobody passes it.
             ///
             /// # Cancel safety
             ///
@@ -316,10 +386,10 @@ macro_rules! upgrade_async {
 
 upgrade_async! {
     UpgradeRead ['a] &'a RangeLock, RangeUpgradableReadGuard<'a> => RangeWriteGuard<'a>,
-    "RangeUpgradableReadGuard"
+    "RangeUpgradableReadGuard", "<'_>", "upgradable_read"
 }
 
 upgrade_async! {
     UpgradeReadArc [] Arc<RangeLock>, ArcRangeUpgradableReadGuard => ArcRangeWriteGuard,
-    "ArcRangeUpgradableReadGuard"
+    "ArcRangeUpgradableReadGuard", "", "upgradable_read_arc"
 }

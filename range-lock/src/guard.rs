@@ -146,6 +146,14 @@ macro_rules! guard {
         $setup:literal, $acquire:literal
     ) => {
         $(#[$doc])*
+        ///
+        /// ```
+        #[doc = $setup]
+        #[doc = concat!("let guard = lock.", $acquire, "(0..10);")]
+        /// assert!(lock.try_write(9..20).is_none());
+        /// drop(guard);
+        /// assert!(lock.try_write(9..20).is_some());
+        /// ```
         #[must_use = "if unused the range is unlocked at once"]
         pub struct $Guard$(<$lifetime>)? {
             pub(crate) held: Held<$lock>,
@@ -291,8 +299,7 @@ macro_rules! guards {
         impl$(<$lifetime>)? $Upgradable$(<$lifetime>)? {
             /// Becomes a writer; waits until the readers that are in have left.
             ///
-            /// What was read stays true: no other writer comes in between. Requests that wait are passed, and wait for this
-            /// one from now on; nobody passes it.
+            /// What was read stays true: no other writer comes in between.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Upgradable), ";")]
@@ -301,6 +308,10 @@ macro_rules! guards {
             #[doc = concat!("let changing = ", stringify!($Upgradable), "::upgrade(looking);")]
             /// assert!(lock.try_read(0..10).is_none());
             /// ```
+            ///
+            /// # Fairness
+            ///
+            /// Requests that wait are passed, and wait for this one from now on; nobody passes it.
             ///
             /// # Deadlocks
             ///
@@ -360,6 +371,21 @@ macro_rules! guards {
 
             /// Becomes a writer; gives the guard back if that takes until `deadline`. As
             /// [`try_upgrade_for`](Self::try_upgrade_for).
+            ///
+            /// ```
+            /// # use std::time::Instant;
+            #[doc = concat!("# use range_lock::", stringify!($Upgradable), ";")]
+            #[doc = $setup]
+            #[doc = concat!("let looking = lock.", $upgradable, "(0..10);")]
+            /// let reader = lock.read(5..15);
+            #[doc = concat!("let looking = ", stringify!($Upgradable), "::try_upgrade_until(looking, Instant::now());")]
+            /// assert!(looking.is_err());
+            /// # drop((looking, reader));
+            /// ```
+            ///
+            /// # Errors
+            ///
+            /// The guard, upgradable as before, if the deadline came first.
             pub fn try_upgrade_until(
                 guard: Self,
                 deadline: Instant,

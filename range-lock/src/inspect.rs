@@ -39,6 +39,16 @@ pub struct RequestInfo {
 }
 
 /// Whether a request has its range.
+///
+/// ```
+/// use range_lock::{RangeLock, RequestState};
+///
+/// let lock = RangeLock::new();
+/// let guard = lock.read(0..10);
+/// let waiting = lock.requests().iter().filter(|request| request.state() != RequestState::Held).count();
+/// assert_eq!(waiting, 0);
+/// # drop(guard);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RequestState {
@@ -73,21 +83,52 @@ impl RequestInfo {
     }
 
     /// Which request of the lock it is. Those of another lock may have the same ids.
+    ///
+    /// ```
+    /// # let lock = range_lock::RangeLock::new();
+    /// let guards = (lock.read(0..10), lock.read(0..10));
+    /// let [a, b] = &lock.requests()[..] else { panic!() };
+    /// assert_ne!(a.id(), b.id()); // Alike, and yet two.
+    /// # drop(guards);
+    /// ```
     pub fn id(&self) -> RequestId {
         self.id
     }
 
-    /// The range asked for.
+    /// The range asked for; what is left of it, once shrunk.
+    ///
+    /// ```
+    /// # use range_lock::RangeWriteGuard;
+    /// # let lock = range_lock::RangeLock::new();
+    /// let mut guard = lock.write(..);
+    /// assert_eq!(lock.requests()[0].range(), 0..=u64::MAX);
+    /// RangeWriteGuard::shrink(&mut guard, 3..7);
+    /// assert_eq!(lock.requests()[0].range(), 3..=6);
+    /// ```
     pub fn range(&self) -> RangeInclusive<u64> {
         self.range.clone()
     }
 
-    /// The mode asked for.
+    /// The mode asked for: of an upgrade that waits, [`Write`](Mode::Write).
+    ///
+    /// ```
+    /// # use range_lock::{Mode, RangeLock};
+    /// # let lock = RangeLock::new();
+    /// let _guard = lock.upgradable_read(0..10);
+    /// assert_eq!(lock.requests()[0].mode(), Mode::Upgradable);
+    /// ```
     pub fn mode(&self) -> Mode {
         self.mode
     }
 
     /// Whether it has what it asked for.
+    ///
+    /// ```
+    /// # use range_lock::{RangeLock, RequestState};
+    /// # let lock = RangeLock::new();
+    /// let _guard = lock.read(0..10);
+    /// assert_eq!(lock.requests()[0].state(), RequestState::Held);
+    /// ```
     pub fn state(&self) -> RequestState {
         self.state
     }
@@ -97,11 +138,23 @@ impl RequestInfo {
     ///
     /// Empty if it is held. It may also be empty while it waits: a request for several ranges is granted as a whole, and those
     /// that are in its way may be in the way of another range of it, or in another lock.
+    ///
+    /// ```
+    /// # let lock = range_lock::RangeLock::new();
+    /// let _guard = lock.read(0..10);
+    /// assert!(lock.requests()[0].waits_for().is_empty());
+    /// ```
     pub fn waits_for(&self) -> &[RequestId] {
         &self.waits_for
     }
 
     /// When it began to wait; `None` if it does not, or where std has no clock (`wasm32-unknown-unknown`).
+    ///
+    /// ```
+    /// # let lock = range_lock::RangeLock::new();
+    /// let longest = lock.requests().iter().filter_map(|request| request.since()).map(|since| since.elapsed()).max();
+    /// assert_eq!(longest, None); // Nobody waits.
+    /// ```
     pub fn since(&self) -> Option<Instant> {
         self.since
     }

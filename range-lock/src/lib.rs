@@ -38,6 +38,10 @@
 
 #[cfg(doctest)]
 mod compile_fail;
+/// The examples of the README, so that they are tested.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}
 mod data;
 #[cfg(feature = "deadlock_detection")]
 pub mod deadlock;

@@ -53,11 +53,25 @@ impl Stats {
     }
 
     /// What requests in `mode` have done.
+    ///
+    /// ```
+    /// # use range_lock::{Mode, RangeLock};
+    /// # let lock = RangeLock::new();
+    /// drop(lock.read(0..10));
+    /// assert_eq!(lock.stats().of(Mode::Read).acquisitions(), 1);
+    /// assert_eq!(lock.stats().of(Mode::Write).acquisitions(), 0);
+    /// ```
     pub fn of(&self, mode: Mode) -> &ModeStats {
         &self.modes[mode as usize]
     }
 
     /// What requests in all modes have done together.
+    ///
+    /// ```
+    /// # let lock = range_lock::RangeLock::new();
+    /// drop((lock.read(0..10), lock.write(10..20)));
+    /// assert_eq!(lock.stats().all().acquisitions(), 2);
+    /// ```
     pub fn all(&self) -> ModeStats {
         self.modes.iter().fold(ModeStats::default(), |all, mode| all + mode)
     }
@@ -78,6 +92,20 @@ impl Stats {
 }
 
 /// What requests in one mode have done, or in all: part of [`Stats`].
+///
+/// ```
+/// # use range_lock::{Mode, RangeLock};
+/// # use std::time::Duration;
+/// # let lock = RangeLock::new();
+/// let writer = lock.write(0..10);
+/// assert!(lock.try_read_for(0..10, Duration::from_millis(1)).is_none());
+/// drop(writer);
+/// drop(lock.read(0..10));
+/// let stats = lock.stats();
+/// let reads = stats.of(Mode::Read);
+/// assert_eq!((reads.acquisitions(), reads.contended(), reads.gave_up()), (1, 0, 1));
+/// assert_eq!(reads.waits().count(), 0); // The one that gave up is not among them.
+/// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ModeStats {
     acquisitions: u64,
@@ -119,6 +147,24 @@ const BUCKETS: usize = 40;
 ///
 /// A wait begins when the request enters and ends when its thread runs again, or its task is polled. The buckets are powers
 /// of two: `n` holds waits from 2^n up to, not including, 2^(n+1) nanoseconds.
+///
+/// ```
+/// # let lock = range_lock::RangeLock::new();
+/// let writer = lock.write(0..10);
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| drop(lock.read(0..10)));
+///     # while lock.requests().len() < 2 { std::thread::yield_now() }
+///     // As soon as that thread waits:
+///     drop(writer);
+/// });
+/// let all = lock.stats().all();
+/// let waits = all.waits();
+/// assert_eq!(waits.count(), 1);
+/// assert_eq!(waits.total(), waits.longest()); // There was one.
+/// assert!(waits.quantile(0.5).unwrap() >= waits.longest());
+/// let (bucket, count) = waits.buckets().next().unwrap();
+/// assert!(bucket.contains(&waits.longest()) && count == 1);
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Waits {
     buckets: [u64; BUCKETS],
