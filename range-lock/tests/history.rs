@@ -10,6 +10,17 @@
 //! * OpenZFS 8926ab7a50 and 450dc149bd, where a condition variable was freed with sleepers on it, SPDK f79e44c3d3 (unlock
 //!   against unregister) and TiKV #19957 (a guard's drop frees what it stands on):
 //!   `an_owned_guard_is_released_on_another_thread_that_outlives_the_lock`.
+//!
+//! # What cannot be had here
+//!
+//! * Requests are read and changed under mutexes only, and what they lie in is freed only under them. So nobody meets the node of
+//!   a failed try that is being freed (FreeBSD, `RL_TRYLOCK_FAILED_MARKED`), a list that is reclaimed during a walk (Odinfs), or
+//!   an iterator that has been erased (flstar/RangeLock); and the tree is in safe code.
+//! * There are no reader slots that a writer must revoke (Odinfs, `BRAVO_NO_REVOCATION`).
+//! * What users of range locks did wrong is not the lock's to prevent: locks taken in two orders (OpenZFS a140dc5469), ranges
+//!   narrower than what is touched (OpenZFS f763c3d1df), endless retries under a range (OpenZFS 54828b3aa2), a copy that faults on
+//!   the range held (Jan Kara, linux-fsdevel, 27 September 2013). The second of two orders is found by feature
+//!   `deadlock_detection`; the others concern `dax-sim`.
 
 mod common;
 
@@ -388,6 +399,27 @@ fn rocksdb_own_read_does_not_block_the_upgrade() {
     check_free(&lock);
 }
 
+/// RocksDB d9d456de49: the owner of a lock is freed while another one's record says that it waits for it, and the report made of
+/// that reads freed memory. A report here owns what it says.
+#[test]
+fn rocksdb_a_report_outlives_whom_it_names() {
+    let lock = RangeLock::new();
+    let holder = lock.write(0..10);
+    let report = thread::scope(|scope| {
+        let waiter = ask(scope, || lock.read(0..10));
+        until_waiting(&lock, 1);
+        let report = lock.requests();
+        drop(holder);
+        drop(waiter.recv().unwrap());
+        report
+    });
+    check_free(&lock);
+    drop(lock);
+    let [holder, waiter] = &report[..] else { panic!("{report:?}") };
+    assert_eq!(waiter.waits_for(), [holder.id()]);
+    assert!(format!("{waiter:?}").starts_with("#2 read 0..=9 waiting for #1 since "));
+}
+
 /// Asterinas #3283: each restart of a wait leaves a waiter behind.
 #[test]
 fn asterinas_a_thousand_retries_leave_nothing() {
@@ -520,6 +552,24 @@ fn btrfs_short_completion_releases_everything() {
     drop(submit);
     drop(lock.write(0..8192));
     device.join().unwrap();
+    check_free(&lock);
+}
+
+/// Kirill Shutemov, "dax: use range_lock instead of i_mmap_lock" (linux-fsdevel, 10 August 2015): an early return leaves the range
+/// locked, and one path unlocks where it should lock. Whichever way a section is left, its guard goes with it.
+#[test]
+fn shutemov_an_early_return_unlocks() {
+    let lock = RangeLock::new();
+    let fault = |sigbus: bool| -> Result<(), &str> {
+        let _guard = lock.read(0..10);
+        if sigbus {
+            return Err("SIGBUS");
+        }
+        panic!("in the middle of the section");
+    };
+    assert_eq!(fault(true), Err("SIGBUS"));
+    check_free(&lock);
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| fault(false))).is_err());
     check_free(&lock);
 }
 

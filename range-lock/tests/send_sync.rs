@@ -9,7 +9,7 @@ use std::rc::Rc;
 use range_lock::{
     ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, ManyGuard, Mode, RangeLock,
     RangeReadGuard, RangeRwLock, RangeRwLockReadGuard, RangeRwLockUpgradableReadGuard, RangeRwLockWriteGuard,
-    RangeUpgradableReadGuard, RangeWriteGuard, Request, RequestInfo, RequestState,
+    RangeUpgradableReadGuard, RangeWriteGuard, Request, RequestId, RequestInfo, RequestState,
 };
 
 /// Whether a type implements a trait: the inherent constant is preferred to that of the blanket trait, where its bound holds.
@@ -60,6 +60,7 @@ table! {
     RangeLock:                                       YES  YES  YES   YES        YES;
     Mode:                                            YES  YES  YES   YES        YES;
     Request<'static>:                                YES  YES  YES   YES        YES;
+    RequestId:                                       YES  YES  YES   YES        YES;
     RequestInfo:                                     YES  YES  YES   YES        YES;
     RequestState:                                    YES  YES  YES   YES        YES;
     RangeReadGuard<'static>:                         YES  YES  YES   YES        YES;
@@ -72,6 +73,9 @@ table! {
 
     // The lock that owns the data: as a `RwLock` of the elements.
     RangeRwLock<Vec<u8>>:                            YES  YES  YES   YES        NO;
+    RangeRwLock<Box<[u8]>>:                          YES  YES  YES   YES        NO;
+    RangeRwLock<[u8; 4]>:                            YES  YES  YES   YES        NO;
+    RangeRwLock<&'static mut [u8]>:                  YES  YES  YES   YES        NO;
     RangeRwLock<Vec<Sent>>:                          YES  NO   YES   NO         NO;
     RangeRwLock<Vec<Shared>>:                        NO   NO   YES   YES        NO;
     RangeRwLock<Vec<Bound>>:                         NO   NO   YES   YES        NO;
@@ -110,6 +114,26 @@ mod futures {
         UpgradeReadArc:          YES  YES  YES   YES        YES;
         AcquireMany<'static>:    YES  YES  YES   YES        YES;
     }
+}
+
+#[cfg(feature = "memmap2")]
+table! {
+    RangeRwLock<memmap2::MmapMut>: YES YES YES YES NO;
+}
+
+#[cfg(feature = "stats")]
+table! {
+    range_lock::Stats:     YES YES YES YES YES;
+    range_lock::ModeStats: YES YES YES YES YES;
+    range_lock::Waits:     YES YES YES YES YES;
+}
+
+#[cfg(feature = "deadlock_detection")]
+table! {
+    range_lock::deadlock::Deadlock:    YES YES YES YES YES;
+    range_lock::deadlock::Kind:        YES YES YES YES YES;
+    range_lock::deadlock::Participant: YES YES YES YES YES;
+    range_lock::deadlock::Stake:       YES YES YES YES YES;
 }
 
 #[test]
