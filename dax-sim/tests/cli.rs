@@ -59,6 +59,7 @@ fn silly_numbers_are_refused() {
     refused(&["--threads", "many"], &["many", "from 1 to 1024"]);
     refused(&["--threads", ""], &["--threads"]);
     refused(&["--threads", "1,,2"], &["--threads", "empty"]);
+    refused(&["--threads", "1\n2\n3\n4\n5\n6\n7\n8"], &["--threads"]);
     refused(&["--media-us", "99999999"], &["99999999", "from 0 to 10000"]);
     refused(&["--duration-ms", "0"], &["--duration-ms", "from 1 to"]);
     refused(&["--rounds", "0"], &["--rounds", "from 1 to"]);
@@ -95,12 +96,19 @@ fn files_that_are_not_ours_to_use_are_refused() {
     refused(&["--file", "/dev"], &["/dev"]);
     refused(&["--file", "/dev/null"], &["/dev/null"]);
     refused(&["--file", "no/such/folder/device"], &["no/such/folder"]);
+    refused(&["--file", "no\nsuch\nfolder/device"], &["`no\\nsuch\\nfolder`"]);
     refused(&["--overwrite"], &["--file"]);
 
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("thesis"), "the only copy").unwrap();
     refused_in(folder.path(), &["--file", "thesis"], &["thesis", "--overwrite"]);
     assert_eq!(fs::read(folder.path().join("thesis")).unwrap(), b"the only copy");
+    refused_in(folder.path(), &["--file", "thesis/device"], &["no folder `thesis`"]);
+    std::os::unix::fs::symlink("nowhere", folder.path().join("link")).unwrap();
+    for option in ["--file", "--json"] {
+        refused_in(folder.path(), &[option, "link"], &["link", "leads nowhere"]);
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
 }
 
 #[test]

@@ -54,7 +54,7 @@ struct Failure {
 impl Failure {
     /// Nothing has run, and nothing of the user's was touched.
     fn refused(message: impl Display) -> Failure {
-        Failure { code: REFUSED, message: format!("error: {message}") }
+        Failure { code: REFUSED, message: format!("error: {}", one_line(message)) }
     }
 
     /// Somebody asked the program to end.
@@ -64,13 +64,20 @@ impl Failure {
 
     /// Something failed on the way.
     fn broken(message: impl Display) -> Failure {
-        Failure { code: BROKEN, message: format!("error: {message}") }
+        Failure { code: BROKEN, message: format!("error: {}", one_line(message)) }
     }
 
     /// A line of an input is not what it should be: as compilers say it, so that an editor finds the place.
     fn at_line(path: &Path, number: u64, message: impl Display) -> Failure {
-        Failure { code: REFUSED, message: format!("{}:{number}: {message}", path.display()) }
+        let place = one_line(path.display());
+        Failure { code: REFUSED, message: format!("{place}:{number}: {}", one_line(message)) }
     }
+}
+
+/// The message without line ends and other control characters, which names of files may have.
+fn one_line(message: impl Display) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    message.to_string().chars().map(escaped).collect()
 }
 
 /// Runs the program on the process's arguments.
@@ -107,7 +114,8 @@ fn answer_unparsed(error: &clap::Error) -> ExitCode {
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
         .collect();
-    let reason = reason.join("\n");
+    // A value may have any number of lines of its own.
+    let reason = reason.join(if reason.len() <= 5 { "\n" } else { " " });
     complain(format!("error: {}\nsee `dax-sim --help`", reason.strip_prefix("error: ").unwrap_or(&reason)));
     ExitCode::from(REFUSED)
 }

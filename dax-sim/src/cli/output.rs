@@ -28,6 +28,9 @@ impl OutputFile {
         // Through a symbolic link, so that the link stays and its target is replaced.
         let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         match fs::metadata(&target) {
+            Err(_) if target.is_symlink() => {
+                return Err(refuse("it is a symbolic link that leads nowhere; name a file".to_owned()));
+            }
             Ok(found) if found.is_dir() => {
                 return Err(refuse("it is a folder; name a file in it".to_owned()));
             }
@@ -224,7 +227,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
+        let nowhere = folder.path().join("nowhere");
+        std::os::unix::fs::symlink("no-such-file", &nowhere).unwrap();
         for path in [
+            &nowhere,
             folder.path(),
             Path::new("/dev/null"),
             Path::new("/"),

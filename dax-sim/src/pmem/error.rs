@@ -18,9 +18,7 @@ pub enum DeviceError {
         kind: &'static str,
     },
     /// The folder in which the file would be created does not exist.
-    #[error(
-        "`{path}` cannot be created: the folder `{folder}` does not exist; create it, or name another file"
-    )]
+    #[error("`{path}` cannot be created: there is no folder `{folder}`; create it, or name another file")]
     NoFolder {
         /// As given.
         path: PathBuf,

@@ -146,6 +146,10 @@ fn named(path: &Path, options: &DeviceOptions) -> Result<Opened, DeviceError> {
             let undo = if found.len() == 0 { Undo::Empty } else { Undo::Nothing };
             Ok(Opened { file, path: Some(path.to_path_buf()), size, undo })
         }
+        Err(e) if e.kind() == ErrorKind::NotFound && path.is_symlink() => {
+            let kind = "a symbolic link that leads nowhere";
+            Err(DeviceError::NotRegular { path: path.to_path_buf(), kind })
+        }
         Err(e) if e.kind() == ErrorKind::NotFound => {
             let folder = folder_of(path);
             if path.file_name().is_none_or(OsStr::is_empty) || !folder.is_dir() {
