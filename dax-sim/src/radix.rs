@@ -35,11 +35,13 @@ impl Radix {
     }
 
     /// The word at `index`; 0 if it was never stored.
+    #[inline]
     pub(crate) fn load(&self, index: u64) -> u64 {
         self.slot(index).map_or(0, |word| word.load(SeqCst))
     }
 
     /// The slot at `index`, if its leaf exists.
+    #[inline]
     pub(crate) fn slot(&self, index: u64) -> Option<&AtomicU64> {
         let (top, middle, leaf) = split(index)?;
         Some(&self.top[top].get()?.leaves[middle].get()?.words[leaf])
@@ -103,6 +105,7 @@ impl fmt::Debug for Radix {
     }
 }
 
+#[inline]
 fn split(index: u64) -> Option<(usize, usize, usize)> {
     let i = index as usize;
     (index < CAPACITY).then_some((i / (FANOUT * FANOUT), i / FANOUT % FANOUT, i % FANOUT))

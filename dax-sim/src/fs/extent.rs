@@ -30,6 +30,7 @@ const SHARED: u64 = 0b11;
 const BLOCK_SHIFT: u32 = 8;
 
 impl Extent {
+    #[inline]
     fn from_word(word: u64) -> Self {
         let block = word >> BLOCK_SHIFT;
         match word & KIND {
@@ -71,6 +72,7 @@ impl ExtentMap {
     }
 
     /// What is known of `page` at this moment.
+    #[inline]
     pub(crate) fn look_up(&self, page: u64) -> Extent {
         Extent::from_word(self.pages.load(page))
     }

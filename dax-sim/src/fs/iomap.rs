@@ -74,6 +74,8 @@ impl Iomap {
 /// # Errors
 ///
 /// [`FsError::NoSpace`] if not even the first page could be given a block.
+// Inline, so that the answer of a plain read or overwrite never leaves the registers.
+#[inline]
 pub(crate) fn iomap_begin(
     fs: &FileSystem<'_>,
     inode: &Inode,
@@ -87,6 +89,19 @@ pub(crate) fn iomap_begin(
     if purpose == IomapFor::Read || is_own {
         return Ok(found);
     }
+    allocate(fs, inode, first, last, handle)
+}
+
+/// The rest of `iomap_begin` for a write that found no written block of its own (`ext4_map_blocks` with
+/// EXT4_GET_BLOCKS_CREATE).
+#[inline(never)]
+fn allocate(
+    fs: &FileSystem<'_>,
+    inode: &Inode,
+    first: u64,
+    last: u64,
+    handle: Option<&Handle<'_>>,
+) -> Result<Iomap, FsError> {
     let _own = if handle.is_none() { Some(fs.journal.start()) } else { None };
     let mut map = inode.extents.write();
     match map.look_up(first) {
@@ -115,6 +130,7 @@ pub(crate) fn iomap_begin(
 
 /// The write of the bytes up to `end` is done: the file reaches at least so far. The caller holds i_rwsem
 /// exclusively from the old size on, or `end` is not past it.
+#[inline]
 pub(crate) fn iomap_end(fs: &FileSystem<'_>, inode: &Inode, end: u64) {
     if end > inode.size() {
         let _handle = fs.journal.start();
@@ -174,21 +190,10 @@ fn make_written(
     Some(block)
 }
 
+#[inline]
 fn look_up(inode: &Inode, first: u64, last: u64) -> Iomap {
     let extent = inode.extents.look_up(first);
-    let mut pages = 1;
-    while first + pages <= last {
-        let follows = match (extent, inode.extents.look_up(first + pages)) {
-            (Extent::Hole, Extent::Hole) | (Extent::Unwritten(_), Extent::Unwritten(_)) => true,
-            (Extent::Written(block), Extent::Written(next))
-            | (Extent::Shared(block), Extent::Shared(next)) => next == block + pages,
-            _ => false,
-        };
-        if !follows {
-            break;
-        }
-        pages += 1;
-    }
+    let pages = if first == last { 1 } else { pages_like(inode, extent, first, last) };
     let kind = match extent {
         Extent::Hole => IomapType::Hole,
         Extent::Unwritten(_) => IomapType::Unwritten,
@@ -196,4 +201,16 @@ fn look_up(inode: &Inode, first: u64, last: u64) -> Iomap {
     };
     let origin = if matches!(extent, Extent::Shared(_)) { Origin::Shared } else { Origin::Found };
     Iomap { first_page: first, pages, kind, origin }
+}
+
+/// How many pages of `first..=last` go on as the first of them begins, with `extent`.
+fn pages_like(inode: &Inode, extent: Extent, first: u64, last: u64) -> u64 {
+    let follows = |page: u64| match (extent, inode.extents.look_up(page)) {
+        (Extent::Hole, Extent::Hole) | (Extent::Unwritten(_), Extent::Unwritten(_)) => true,
+        (Extent::Written(block), Extent::Written(next)) | (Extent::Shared(block), Extent::Shared(next)) => {
+            next == block + (page - first)
+        }
+        _ => false,
+    };
+    1 + (first + 1..=last).take_while(|&page| follows(page)).count() as u64
 }

@@ -1,0 +1,250 @@
+//! How thin the simulator is: its calls beside the same bytes moved through a plain shared mapping of the same file.
+//!
+//! Two questions, over random pages of a mapped file all of whose blocks are there. The simulator's checkers are off.
+//!
+//! * What does one call cost, on one thread and 1 MiB? A write(2) of 4 KiB beside a copy of 4 KiB under one uncontended
+//!   rwsem; a mapped load of 8 bytes beside one volatile load.
+//! * Do threads that work on different pages leave each other alone? `unserialised` has no lock above the entry, so
+//!   nothing but lines that its operations write beside their pages' own can keep two threads from doing twice as much as
+//!   one. What two threads gain on the bare device, with the same copies, is printed beside it: that is as much as the
+//!   machine has to give.
+//!
+//! The two sides of a figure take turns, a batch each, and the figure is the median over the turns of their ratio: a machine
+//! that drifts drifts for both. These are printed first; criterion's own times of the calls follow.
+
+use std::hint::black_box;
+use std::path::Path;
+use std::ptr;
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use dax_sim::file::{File, Mapping};
+use dax_sim::fs::FileSystem;
+use dax_sim::pmem::{BLOCK_SIZE, Device, DeviceOptions};
+use dax_sim::variant::Variant;
+use memmap2::MmapRaw;
+use parking_lot::RwLock;
+
+const PAGE: usize = BLOCK_SIZE as usize;
+/// Bytes of the file, or of each thread's part of it.
+const SIZE: u64 = 1 << 20;
+/// Bytes that each of two threads writes to: both fit a cache that they may share.
+const PART: u64 = SIZE / 4;
+/// The device is larger: threads' blocks come from different regions of it.
+const DEVICE: u64 = 4 << 20;
+const VARIANTS: [Variant; 4] = [Variant::Linux412, Variant::Rwsem, Variant::RangeLock, Variant::Unserialised];
+
+/// A file on /dev/shm, mapped twice: by the device, and plainly.
+struct Both {
+    device: Device,
+    plain: MmapRaw,
+    rwsem: RwLock<()>,
+}
+
+impl Both {
+    fn new() -> Self {
+        let shm = Path::new("/dev/shm");
+        let folder = if shm.is_dir() { shm.to_owned() } else { std::env::temp_dir() };
+        let file = tempfile::NamedTempFile::new_in(folder).expect("a temporary file can be made");
+        let options = DeviceOptions { path: Some(file.path().to_owned()), size: DEVICE, overwrite: false };
+        let device = Device::open(&options).expect("there is room for the device");
+        let plain = MmapRaw::map_raw(file.as_file()).expect("a file can be mapped twice");
+        let both = Self { device, plain, rwsem: RwLock::new(()) };
+        // Its first write faults.
+        (0..SIZE).step_by(PAGE).for_each(|offset| both.copy(offset, &[1; PAGE]));
+        both
+    }
+
+    /// What a write(2) of a page cannot do without.
+    fn copy(&self, offset: u64, page: &[u8; PAGE]) {
+        assert!(offset <= DEVICE - BLOCK_SIZE);
+        let _exclusive = self.rwsem.write();
+        // SAFETY: the page lies inside the mapping, which holds no other reference, and only one thread comes here.
+        unsafe { ptr::copy_nonoverlapping(page.as_ptr(), self.plain.as_mut_ptr().add(offset as usize), PAGE) }
+    }
+
+    fn load(&self, offset: u64) -> u64 {
+        assert!(offset <= DEVICE - 8 && offset.is_multiple_of(8));
+        // SAFETY: the word lies inside the mapping and is aligned; only one thread comes here.
+        unsafe { self.plain.as_ptr().add(offset as usize).cast::<u64>().read_volatile() }
+    }
+}
+
+/// A file with `size` bytes of blocks, and a mapping of it with every page mapped for stores.
+fn with_file<R>(fs: &FileSystem<'_>, size: u64, run: impl FnOnce(&File<'_>, &Mapping<'_>) -> R) -> R {
+    let file = fs.create();
+    let pages = || (0..size).step_by(PAGE);
+    pages().for_each(|at| assert_eq!(file.write_at(&[1; PAGE], at), Ok(PAGE)));
+    let mapping = file.mmap(0..size);
+    pages().for_each(|at| assert_eq!(mapping.store_u64(at, 1), Ok(())));
+    run(&file, &mapping)
+}
+
+/// Places in `SIZE` bytes, drawn beforehand, so that a call pays one load to know its own.
+struct Places {
+    offsets: Box<[u32; 4096]>,
+    next: usize,
+}
+
+impl Places {
+    /// Multiples of `unit`.
+    fn of(unit: u64) -> Self {
+        // The high bits of a linear congruence: which places does not matter, only that no prefetcher knows them.
+        let mut state = 1_u64;
+        let mut draw = || {
+            state = state.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(1);
+            ((state >> 33) % (SIZE / unit) * unit) as u32
+        };
+        Self { offsets: Box::new([(); 4096].map(|()| draw())), next: 0 }
+    }
+
+    #[inline]
+    fn next(&mut self) -> u64 {
+        self.next = (self.next + 1) % self.offsets.len();
+        self.offsets[self.next].into()
+    }
+}
+
+/// Seconds of one call, over a batch of so many.
+fn time<R>(calls: u32, mut call: impl FnMut() -> R) -> f64 {
+    let start = Instant::now();
+    (0..calls).for_each(|_| drop(black_box(call())));
+    start.elapsed().as_secs_f64() / f64::from(calls)
+}
+
+/// Lets the two take turns; the medians of what each returned, and of the ratio.
+fn in_turns(turns: usize, mut one: impl FnMut() -> f64, mut other: impl FnMut() -> f64) -> [f64; 3] {
+    let pairs: Vec<_> = (0..turns).map(|_| (one(), other())).collect();
+    [0, 1, 2].map(|which| {
+        let mut values: Vec<_> =
+            pairs.iter().map(|(one, other)| [*one, *other, one / other][which]).collect();
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    })
+}
+
+fn calls_beside_plain_ones(turns: usize) {
+    let both = Both::new();
+    println!(
+        "{:<19} {:<14} {:>9} {:>6} {:>7}",
+        "one thread, 1 MiB", "variant", "simulated", "plain", "ratio"
+    );
+    for variant in VARIANTS {
+        let fs = FileSystem::format(&both.device, variant);
+        with_file(&fs, SIZE, |file, mapping| {
+            let page = [7; PAGE];
+            let (mut places, mut same) = (Places::of(BLOCK_SIZE), Places::of(BLOCK_SIZE));
+            let write = in_turns(
+                turns,
+                || time(2_000, || file.write_at(black_box(&page), places.next())),
+                || time(2_000, || both.copy(same.next(), black_box(&page))),
+            );
+            let (mut places, mut same) = (Places::of(8), Places::of(8));
+            let load = in_turns(
+                turns,
+                || time(20_000, || mapping.load_u64(places.next())),
+                || time(20_000, || both.load(same.next())),
+            );
+            for (call, [simulated, plain, ratio]) in [("write_at of 4 KiB", write), ("load of 8 bytes", load)]
+            {
+                let (simulated, plain) = (simulated * 1e9, plain * 1e9);
+                println!("{call:<19} {variant:<14} {simulated:>6.1} ns {plain:>3.1} ns {ratio:>6.2}");
+            }
+        });
+    }
+}
+
+/// An operation of the thread with this index, its so-manieth, with a buffer to read into.
+type Op<'a> = dyn Fn(usize, u64, &mut [u8; PAGE]) + Sync + 'a;
+
+/// Operations a second of so many threads, until the time is over.
+fn rate(threads: usize, duration: Duration, op: &Op<'_>) -> f64 {
+    let start_line = Barrier::new(threads);
+    let work = |thread: usize| {
+        let mut buffer = [0; PAGE];
+        start_line.wait();
+        let (start, mut done) = (Instant::now(), 0);
+        while start.elapsed() < duration {
+            (done..done + 256).for_each(|i| op(thread, i, &mut buffer));
+            done += 256;
+        }
+        done as f64 / start.elapsed().as_secs_f64()
+    };
+    thread::scope(|s| {
+        let workers: Vec<_> = (0..threads).map(|t| s.spawn(move_index(&work, t))).collect();
+        workers.into_iter().map(|worker| worker.join().expect("no operation panics")).sum()
+    })
+}
+
+fn move_index<R>(work: &(impl Fn(usize) -> R + Sync), index: usize) -> impl FnOnce() -> R + Send {
+    move || work(index)
+}
+
+fn gain_of_a_second_thread(turns: usize) {
+    let hardware_threads = thread::available_parallelism().map_or(1, usize::from);
+    println!("two threads over one, of {hardware_threads} hardware threads: unserialised, bare device");
+    let both = Both::new();
+    let device = &both.device;
+    let fs = FileSystem::format(device, Variant::Unserialised);
+    with_file(&fs, 2 * SIZE, |file, mapping| {
+        // A step that is prime to the sizes visits all.
+        let own = |t: usize, i: u64, unit: u64| t as u64 * SIZE + i.wrapping_mul(40_503) * unit % PART;
+        let any = |t: usize, i: u64| (i.wrapping_mul(40_503) * BLOCK_SIZE + t as u64 * SIZE) % (2 * SIZE);
+        let page = [7; PAGE];
+        let gain = |name: &str, simulated: &Op<'_>, bare: &Op<'_>| {
+            let [simulated, bare] = [simulated, bare].map(|op| {
+                let of = |threads| rate(threads, Duration::from_millis(20), op);
+                in_turns(turns, || of(2), || of(1))[2]
+            });
+            println!("  {name:<16} {simulated:>6.2} {bare:>6.2}");
+        };
+        gain(
+            "write-disjoint",
+            &|t, i, _| _ = black_box(file.write_at(&page, own(t, i, BLOCK_SIZE))),
+            &|t, i, _| device.write(own(t, i, BLOCK_SIZE), &page),
+        );
+        gain(
+            "read-mostly",
+            &|t, i, buffer| {
+                let at = any(t, i);
+                let done = if i % 20 == 0 { file.write_at(&page, at) } else { file.read_at(buffer, at) };
+                _ = black_box(done);
+            },
+            &|t, i, buffer| {
+                let at = any(t, i);
+                if i % 20 == 0 { device.write(at, &page) } else { device.read(at, buffer) }
+            },
+        );
+        gain("mapped stores", &|t, i, _| _ = black_box(mapping.store_u64(own(t, i, 8), i)), &|t, i, _| {
+            device.store_u64(own(t, i, 8), i)
+        });
+    });
+}
+
+fn simulator_overhead(c: &mut Criterion) {
+    let once = std::env::args().any(|argument| argument == "--test");
+    calls_beside_plain_ones(if once { 1 } else { 400 });
+    gain_of_a_second_thread(if once { 1 } else { 20 });
+
+    let both = Both::new();
+    let mut group = c.benchmark_group("simulator_overhead");
+    group.measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(500));
+    let (page, mut places, mut words) = ([7; PAGE], Places::of(BLOCK_SIZE), Places::of(8));
+    group.bench_function("write/plain", |b| b.iter(|| both.copy(places.next(), black_box(&page))));
+    group.bench_function("load/plain", |b| b.iter(|| both.load(words.next())));
+    for variant in VARIANTS {
+        let fs = FileSystem::format(&both.device, variant);
+        with_file(&fs, SIZE, |file, mapping| {
+            group.bench_function(format!("write/{variant}"), |b| {
+                b.iter(|| file.write_at(black_box(&page), places.next()));
+            });
+            group.bench_function(format!("load/{variant}"), |b| b.iter(|| mapping.load_u64(words.next())));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, simulator_overhead);
+criterion_main!(benches);
