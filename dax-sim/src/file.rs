@@ -99,13 +99,14 @@ impl<'a> File<'a> {
             return Ok(0);
         }
         let end = self.end_of(offset, len)?;
-        let _i_rwsem = self.inode.lock_for_write(offset, end, &self.fs.schedule);
-        self.fs.media_time();
-        let size = self.inode.size();
-        if offset > size {
-            zero_past_end(self.fs, &self.inode, size, offset)?;
-        }
-        dax_iomap_write(self.fs, &self.inode, offset, source)
+        self.inode.locked_for_write(offset, end, &self.fs.schedule, || {
+            self.fs.media_time();
+            let size = self.inode.size();
+            if offset > size {
+                zero_past_end(self.fs, &self.inode, size, offset)?;
+            }
+            dax_iomap_write(self.fs, &self.inode, offset, source)
+        })
     }
 
     /// Sets the size. What lies past a smaller one is gone, and accesses through mappings to whole pages past

@@ -18,15 +18,15 @@ const SPANS: [u64; 2] = [(FANOUT * FANOUT) as u64, FANOUT as u64];
 
 /// The table.
 pub(crate) struct Radix {
-    top: Box<[OnceLock<Middle>]>,
+    top: Box<[OnceLock<Middle>; FANOUT]>,
 }
 
 struct Middle {
-    leaves: Box<[OnceLock<Leaf>]>,
+    leaves: Box<[OnceLock<Leaf>; FANOUT]>,
 }
 
 struct Leaf {
-    words: Box<[AtomicU64]>,
+    words: Box<[AtomicU64; FANOUT]>,
 }
 
 impl Radix {
@@ -111,8 +111,9 @@ fn split(index: u64) -> Option<(usize, usize, usize)> {
     (index < CAPACITY).then_some((i / (FANOUT * FANOUT), i / FANOUT % FANOUT, i % FANOUT))
 }
 
-fn boxed<T>(make: impl FnMut() -> T) -> Box<[T]> {
-    std::iter::repeat_with(make).take(FANOUT).collect()
+fn boxed<T>(make: impl FnMut() -> T) -> Box<[T; FANOUT]> {
+    let all: Box<[T]> = std::iter::repeat_with(make).take(FANOUT).collect();
+    all.try_into().ok().expect("so many were made")
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{Faults, UserSource, UserTarget, settle_allocation};
 use crate::error::FsError;
 use crate::fs::{
-    FileSystem, Inode, Iomap, IomapFor, IomapType, Origin, SemGuard, ext4_truncate_failed_write, iomap_begin,
+    FileSystem, Inode, Iomap, IomapFor, IomapType, Origin, ext4_truncate_failed_write, iomap_begin,
     iomap_end, pages_around,
 };
 use crate::mm::grace;
@@ -129,12 +129,7 @@ fn write_released<S: UserSource + ?Sized>(
     let mut done = 0;
     while done < source.len() {
         let start = position + done as u64;
-        let iomap = {
-            let _i_mmap_sem =
-                fs.rules.exclusive_allocation.then(|| lock_for_allocation(fs, inode, start, end));
-            allocate(fs, inode, start, end)
-        };
-        let iomap = match iomap {
+        let iomap = match look_up_for_write(fs, inode, start, end) {
             Err(FsError::NoSpace) if done > 0 => break,
             iomap => iomap?,
         };
@@ -228,16 +223,24 @@ fn write_bounced<S: UserSource + ?Sized>(
     write_held(fs, inode, position, &bounce[..copied], 0..copied, Faults::Off)
 }
 
-/// i_mmap_sem over the pages that are about to be written.
-fn lock_for_allocation<'a>(fs: &FileSystem<'_>, inode: &'a Inode, start: u64, end: u64) -> SemGuard<'a> {
+/// {Look up, allocate, invalidate}, under option 2 of the mail with i_mmap_sem held.
+#[inline(always)]
+fn look_up_for_write(fs: &FileSystem<'_>, inode: &Inode, start: u64, end: u64) -> Result<Iomap, FsError> {
+    if !fs.rules.exclusive_allocation {
+        return allocate(fs, inode, start, end);
+    }
     let bytes = pages_around(start, end);
-    if inode.extents.all_written(start / BLOCK_SIZE, (end - 1) / BLOCK_SIZE) {
+    let _i_mmap_sem = if inode.extents.all_written(start / BLOCK_SIZE, (end - 1) / BLOCK_SIZE) {
         inode.i_mmap_sem.read(bytes, &fs.schedule)
     } else {
         inode.i_mmap_sem.write(bytes, &fs.schedule)
-    }
+    };
+    allocate(fs, inode, start, end)
 }
 
+// Always inline, as iomap_begin: an answer that is stored in parts and loaded whole waits until the parts have
+// left the CPU, for as long as a third of the copy takes.
+#[inline(always)]
 fn allocate(fs: &FileSystem<'_>, inode: &Inode, start: u64, end: u64) -> Result<Iomap, FsError> {
     let (first, last) = (start / BLOCK_SIZE, (end - 1) / BLOCK_SIZE);
     let iomap = iomap_begin(fs, inode, first, last, IomapFor::Write, None)?;

@@ -25,31 +25,36 @@ pub(crate) fn ext4_fallocate(
     end: u64,
     size: Size,
 ) -> Result<(), FsError> {
-    let _i_rwsem = lock_for_allocation(fs, inode, offset, end, size);
-    let old = inode.size();
-    let grows = size == Size::Grows && end > old;
-    if grows {
-        zero_past_end(fs, inode, old, end)?;
-    }
-    let _handle = fs.journal.start();
-    reserve(fs, inode, offset / BLOCK_SIZE..end.div_ceil(BLOCK_SIZE))?;
-    if grows {
-        inode.raise_size(end);
-    }
-    Ok(())
+    locked_for_allocation(fs, inode, offset, end, size, || {
+        let old = inode.size();
+        let grows = size == Size::Grows && end > old;
+        if grows {
+            zero_past_end(fs, inode, old, end)?;
+        }
+        let _handle = fs.journal.start();
+        reserve(fs, inode, offset / BLOCK_SIZE..end.div_ceil(BLOCK_SIZE))?;
+        if grows {
+            inode.raise_size(end);
+        }
+        Ok(())
+    })
 }
 
-/// i_rwsem as a write of the range takes it, or over the range alone where the size stays.
-pub(crate) fn lock_for_allocation<'a>(
+/// Does `act` with i_rwsem held as a write of the range holds it, or over the range alone where the size stays.
+pub(crate) fn locked_for_allocation<R>(
     fs: &FileSystem<'_>,
-    inode: &'a Inode,
+    inode: &Inode,
     offset: u64,
     end: u64,
     size: Size,
-) -> super::SemGuard<'a> {
+    act: impl FnOnce() -> R,
+) -> R {
     match size {
-        Size::Grows => inode.lock_for_write(offset, end, &fs.schedule),
-        Size::Kept => inode.i_rwsem.write(offset..=end - 1, &fs.schedule),
+        Size::Grows => inode.locked_for_write(offset, end, &fs.schedule, act),
+        Size::Kept => {
+            let _i_rwsem = inode.i_rwsem.write(offset..=end - 1, &fs.schedule);
+            act()
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use crossbeam_utils::CachePadded;
 
+use super::Sem;
 use super::extent::ExtentMap;
-use super::{Sem, SemGuard};
 use crate::dax::DaxEntries;
 use crate::mm::IMmap;
 use crate::pmem::BLOCK_SIZE;
@@ -58,19 +58,29 @@ impl Inode {
         self.i_size.fetch_max(size, SeqCst);
     }
 
-    /// Takes i_rwsem exclusively for a write of the bytes `start..end`: over these alone inside the file, and
-    /// from the old end of the file on, if that comes first, to the end of the domain where the write makes
-    /// the file larger.
-    pub(crate) fn lock_for_write(&self, start: u64, end: u64, schedule: &Schedule) -> SemGuard<'_> {
+    /// Does `act` with i_rwsem held exclusively for a write of the bytes `start..end`: over these alone inside
+    /// the file, and from the old end of the file on, if that comes first, to the end of the domain where the
+    /// write makes the file larger.
+    ///
+    /// The guard stays where it was made. Were it returned, it would be stored in parts and loaded whole, which
+    /// waits until the parts have left the CPU: for longer than the lock takes.
+    #[inline]
+    pub(crate) fn locked_for_write<R>(
+        &self,
+        start: u64,
+        end: u64,
+        schedule: &Schedule,
+        act: impl FnOnce() -> R,
+    ) -> R {
         loop {
             let size = self.size();
             let (first, last) = if end > size { (start.min(size), u64::MAX) } else { (start, end - 1) };
-            let guard = self.i_rwsem.write(first..=last, schedule);
+            let _i_rwsem = self.i_rwsem.write(first..=last, schedule);
             // The size may have changed before the lock was held. Every change that matters conflicts with
             // what is held now.
             let size = self.size();
             if end <= size || (last == u64::MAX && first <= size) {
-                return guard;
+                return act();
             }
         }
     }

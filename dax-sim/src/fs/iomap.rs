@@ -75,7 +75,7 @@ impl Iomap {
 ///
 /// [`FsError::NoSpace`] if not even the first page could be given a block.
 // Inline, so that the answer of a plain read or overwrite never leaves the registers.
-#[inline]
+#[inline(always)]
 pub(crate) fn iomap_begin(
     fs: &FileSystem<'_>,
     inode: &Inode,

@@ -46,7 +46,7 @@ pub(crate) use journal::{Handle, Journal};
 pub(crate) use pages::{page_start, pages_around, remove_pages, zero_partial_page};
 pub(crate) use punch::ext4_punch_hole;
 pub(crate) use remap::{Remap, xfs_clone_range, xfs_dedupe_range};
-pub(crate) use sem::{Sem, SemGuard};
+pub(crate) use sem::Sem;
 pub(crate) use sharing::SharedBlocks;
 pub(crate) use truncate::{ext4_truncate, ext4_truncate_failed_write};
 pub(crate) use unshare::{unshare_cut, xfs_reflink_unshare, zero_past_end};

@@ -3,7 +3,7 @@
 //! Follows `ext4_zero_range` of Linux 4.12, in the order of truncate: parts of pages are zeroed, whole pages
 //! become unwritten. Different: blocks are found for everything before anything is changed.
 
-use super::fallocate::{lock_for_allocation, reserve};
+use super::fallocate::{locked_for_allocation, reserve};
 use super::punch::zero_edges;
 use super::{Extent, FileSystem, Inode, Size, pages_around, unshare_cut, zero_partial_page};
 use crate::dax::truncate_inode_pages_range;
@@ -19,7 +19,11 @@ pub(crate) fn ext4_zero_range(
     end: u64,
     size: Size,
 ) -> Result<(), FsError> {
-    let _i_rwsem = lock_for_allocation(fs, inode, offset, end, size);
+    locked_for_allocation(fs, inode, offset, end, size, || zero_locked(fs, inode, offset, end, size))
+}
+
+/// The same with i_rwsem held.
+fn zero_locked(fs: &FileSystem<'_>, inode: &Inode, offset: u64, end: u64, size: Size) -> Result<(), FsError> {
     let old = inode.size();
     let grows = size == Size::Grows && end > old;
     let start = if grows { offset.min(old) } else { offset };
