@@ -152,7 +152,7 @@ impl<'a> File<'a> {
     /// [`FsError::Device`] if the device could not.
     pub fn fsync(&self) -> Result<(), FsError> {
         dax_writeback_mapping_range(self.fs, &self.inode, 0, u64::MAX)?;
-        self.fs.journal.commit();
+        self.fs.journal.commit(&self.fs.schedule);
         Ok(())
     }
 
@@ -169,13 +169,13 @@ impl<'a> File<'a> {
             "[{start}, {end}) cannot be mapped: it must start at a multiple of {BLOCK_SIZE}, hold something, and end by {MAX_FILE_SIZE}"
         );
         let vma = Arc::new(Vma::new(start, end));
-        self.inode.i_mmap.insert(Arc::clone(&vma));
+        self.inode.i_mmap.insert(Arc::clone(&vma), &self.fs.schedule);
         Mapping::new(self.fs, &self.inode, vma)
     }
 
     /// The pages of the file that are not holes, all at one instant (FIEMAP).
     pub fn extents(&self) -> Vec<(u64, Extent)> {
-        self.inode.extents.read().allocated(0, u64::MAX).collect()
+        self.inode.extents.read(&self.fs.schedule).allocated(0, u64::MAX).collect()
     }
 
     /// One past the last of `len` bytes from `offset` on.
@@ -190,6 +190,6 @@ impl<'a> File<'a> {
 impl Drop for File<'_> {
     fn drop(&mut self) {
         // Mappings borrow the file, so none is left; accesses have ended, so the blocks can go at once.
-        self.fs.free(self.inode.extents.write().remove(0, u64::MAX));
+        self.fs.free(self.inode.extents.write(&self.fs.schedule).remove(0, u64::MAX));
     }
 }

@@ -7,5 +7,6 @@
 
 mod oracle;
 pub mod pattern;
+pub(crate) mod ranks;
 
 pub use oracle::{Covers, Oracle, Register, Verdict, Write};

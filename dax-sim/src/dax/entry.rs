@@ -2,20 +2,17 @@
 //!
 //! A file keeps one entry for each page that is, or was, mapped: what the block map answered when the page
 //! was mapped. The entry has a lock of its own, a bit in it: everything that installs, replaces or removes an
-//! answer holds it. Waiters sleep in a small table of wait queues, hashed by entry, as in Linux.
+//! answer holds it. Who finds it locked sleeps in the [`wait_table`].
 //!
-//! Follows `get_unlocked_mapping_entry`, `grab_mapping_entry` and `put_locked_mapping_entry` of Linux 4.12.
-//! Different: a word changes by atomic steps, so there is no tree_lock; whoever unlocks wakes all that sleep
-//! in the queue, so that no wake-up is to be handed on. Left out: 2 MiB entries, the TOWRITE tag (write-back
-//! takes what is dirty when it gets there).
+//! Follows `get_unlocked_mapping_entry`, `grab_mapping_entry`, `put_locked_mapping_entry` and
+//! `put_unlocked_mapping_entry` of Linux 4.12. Different: a word changes by atomic steps, so there is no
+//! tree_lock. Left out: 2 MiB entries, the TOWRITE tag (write-back takes what is dirty when it gets there).
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-use crossbeam_utils::CachePadded;
-use parking_lot::{Condvar, Mutex};
-
+use super::wait_table::{self, Wake};
 use crate::radix::Radix;
-use crate::schedule::{Schedule, SchedulePoint};
+use crate::schedule::{Held, LockClass, LockRequest, PlantedFault, Schedule, SchedulePoint};
 
 /// There is an entry: sets block 0 apart from nothing at all (the mark of XArray's value entries).
 const VALUE: u64 = 1 << 0;
@@ -80,7 +77,9 @@ impl DaxEntries {
     }
 
     /// Locks the entry of `page`, made EMPTY if there is none (`grab_mapping_entry`).
-    pub(crate) fn grab(&self, page: u64, schedule: &Schedule) -> LockedEntry<'_> {
+    #[track_caller]
+    pub(crate) fn grab<'a>(&'a self, page: u64, schedule: &'a Schedule) -> LockedEntry<'a> {
+        let held = self.locking(page, schedule);
         let slot = self.0.slot_or_insert(page);
         loop {
             let word = slot.load(SeqCst);
@@ -90,23 +89,45 @@ impl DaxEntries {
             }
             let entry = DaxEntry::from_word(word).unwrap_or(DaxEntry::Empty);
             if slot.compare_exchange(word, entry.word() | LOCKED, SeqCst, SeqCst).is_ok() {
-                return LockedEntry { slot, entry: Some(entry) };
+                return LockedEntry { slot, entry: Some(entry), page, schedule, _held: held };
             }
         }
     }
 
-    /// Locks the entry of `page` if there is one.
-    pub(crate) fn lock_existing(&self, page: u64, schedule: &Schedule) -> Option<LockedEntry<'_>> {
+    /// Locks the entry of `page` if there is one, and it is `wanted` when it is found unlocked.
+    #[track_caller]
+    pub(crate) fn lock_if<'a>(
+        &'a self,
+        page: u64,
+        wanted: impl Fn(DaxEntry) -> bool,
+        schedule: &'a Schedule,
+    ) -> Option<LockedEntry<'a>> {
+        let held = self.locking(page, schedule);
         let slot = self.0.slot(page)?;
+        let mut woken = false;
         loop {
             let word = slot.load(SeqCst);
-            let entry = DaxEntry::from_word(word)?;
             if word & LOCKED != 0 {
-                sleep_until_unlocked(slot, page, schedule);
-            } else if slot.compare_exchange(word, word | LOCKED, SeqCst, SeqCst).is_ok() {
-                return Some(LockedEntry { slot, entry: Some(entry) });
+                woken |= sleep_until_unlocked(slot, page, schedule);
+                continue;
+            }
+            let Some(entry) = DaxEntry::from_word(word).filter(|&entry| wanted(entry)) else {
+                // The wake-up was meant for somebody who locks, and so wakes the next in the end.
+                if woken && !schedule.has(PlantedFault::ForgetWake) {
+                    wait_table::wake(slot, Wake::One);
+                }
+                return None;
+            };
+            if slot.compare_exchange(word, word | LOCKED, SeqCst, SeqCst).is_ok() {
+                return Some(LockedEntry { slot, entry: Some(entry), page, schedule, _held: held });
             }
         }
+    }
+
+    #[inline]
+    #[track_caller]
+    fn locking(&self, page: u64, schedule: &Schedule) -> Held {
+        schedule.locking(|| LockRequest::part(LockClass::Entry, self, page..=page, true))
     }
 
     /// The entries of `first..=last`, each as it is when it is reached, locked or not.
@@ -122,6 +143,9 @@ pub(crate) struct LockedEntry<'a> {
     slot: &'a AtomicU64,
     /// `None` once deleted.
     entry: Option<DaxEntry>,
+    page: u64,
+    schedule: &'a Schedule,
+    _held: Held,
 }
 
 impl LockedEntry<'_> {
@@ -131,12 +155,14 @@ impl LockedEntry<'_> {
 
     /// Replaces what the entry says.
     pub(crate) fn set(&mut self, entry: DaxEntry) {
+        self.schedule.pass(SchedulePoint::EntryChange, self.page);
         self.slot.store(entry.word() | LOCKED, SeqCst);
         self.entry = Some(entry);
     }
 
     /// Removes the entry, and the lock with it.
     pub(crate) fn delete(mut self) {
+        self.schedule.pass(SchedulePoint::EntryChange, self.page);
         self.entry = None;
     }
 }
@@ -144,55 +170,15 @@ impl LockedEntry<'_> {
 impl Drop for LockedEntry<'_> {
     fn drop(&mut self) {
         self.slot.store(self.entry.map_or(0, DaxEntry::word), SeqCst);
-        queue(self.slot).wake();
+        wait_table::wake(self.slot, if self.entry.is_some() { Wake::One } else { Wake::All });
     }
 }
 
-/// Threads that wait for one of the entries that hash to it.
-#[derive(Debug)]
-struct WaitQueue {
-    sleepers: AtomicUsize,
-    mutex: Mutex<()>,
-    unlocked: Condvar,
-}
-
-const QUEUES: usize = 256;
-
-static WAIT_TABLE: [CachePadded<WaitQueue>; QUEUES] = [const {
-    CachePadded::new(WaitQueue {
-        sleepers: AtomicUsize::new(0),
-        mutex: Mutex::new(()),
-        unlocked: Condvar::new(),
-    })
-}; QUEUES];
-
-fn queue(slot: &AtomicU64) -> &'static WaitQueue {
-    // Fibonacci hashing of the address; neighbouring words go to different queues.
-    let hash = (std::ptr::from_ref(slot).addr() as u64 / 8).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    &WAIT_TABLE[(hash >> 56) as usize]
-}
-
+/// Returns whether the thread was woken, and so owes the wake-up to the next if it does not lock the entry.
 #[cold]
-fn sleep_until_unlocked(slot: &AtomicU64, page: u64, schedule: &Schedule) {
+fn sleep_until_unlocked(slot: &AtomicU64, page: u64, schedule: &Schedule) -> bool {
     schedule.pass(SchedulePoint::EntryContended, page);
-    let queue = queue(slot);
-    let mut held = queue.mutex.lock();
-    // Announced first, looked second; the waker does it the other way round, so one of the two sees the
-    // other.
-    queue.sleepers.fetch_add(1, SeqCst);
-    while slot.load(SeqCst) & LOCKED != 0 {
-        queue.unlocked.wait(&mut held);
-    }
-    queue.sleepers.fetch_sub(1, SeqCst);
-}
-
-impl WaitQueue {
-    fn wake(&self) {
-        if self.sleepers.load(SeqCst) != 0 {
-            let _held = self.mutex.lock();
-            self.unlocked.notify_all();
-        }
-    }
+    wait_table::sleep(slot, || slot.load(SeqCst) & LOCKED != 0, schedule)
 }
 
 #[cfg(test)]
@@ -205,7 +191,7 @@ mod tests {
     #[test]
     fn an_entry_keeps_what_it_was_told_and_is_gone_when_deleted() {
         let (entries, schedule) = (DaxEntries::new(), Schedule::none());
-        assert!(entries.lock_existing(3, &schedule).is_none());
+        assert!(entries.lock_if(3, |_| true, &schedule).is_none());
         let all = [
             DaxEntry::Empty,
             DaxEntry::ZeroPage,
@@ -217,7 +203,7 @@ mod tests {
             entry.set(said);
             assert_eq!(entries.present(0, 9).collect::<Vec<_>>(), [(3, said)]);
             drop(entry);
-            assert_eq!(entries.lock_existing(3, &schedule).unwrap().get(), said);
+            assert_eq!(entries.lock_if(3, |_| true, &schedule).unwrap().get(), said);
         }
         entries.grab(3, &schedule).delete();
         assert_eq!(entries.present(0, 9).count(), 0);

@@ -6,7 +6,7 @@ use crate::error::FsError;
 use crate::fs::{Extent, FileSystem, Handle, Inode, Iomap, IomapFor, IomapType, Origin, iomap_begin};
 use crate::mm::{Pte, Vma};
 use crate::pmem::BLOCK_SIZE;
-use crate::schedule::SchedulePoint;
+use crate::schedule::{PlantedFault, SchedulePoint};
 use crate::variant::FaultOrder;
 
 /// Maps `page` of the file in `vma`, for loads or, if `write`, for stores.
@@ -52,15 +52,16 @@ pub(crate) fn dax_iomap_pte_fault(
         FaultOrder::LockThenLookUp => {
             let mut entry = inode.entries.grab(page, &fs.schedule);
             if write && gives_way(inode, page, entry.get()) {
-                unmap_everywhere(inode, page, &mut entry);
+                unmap_everywhere(fs, inode, page, &mut entry);
             }
             (look_up()?, entry)
         }
     };
     match iomap.kind {
         IomapType::Mapped { block } => {
-            dax_insert_mapping_entry(inode, page, &mut entry, DaxEntry::Block { block, dirty: write });
-            if write {
+            dax_insert_mapping_entry(fs, inode, page, &mut entry, DaxEntry::Block { block, dirty: write });
+            fs.schedule.pass(SchedulePoint::Install, page);
+            if write || fs.schedule.has(PlantedFault::MapWritableWhenClean) {
                 vma.pages.make_writable(page, Pte::writable(block));
             } else {
                 vma.pages.insert(page, Pte::read_only(block));
@@ -79,14 +80,20 @@ pub(crate) fn dax_iomap_pte_fault(
 /// A zero page that gives way to a block, or a shared block that gave way to a copy, is unmapped everywhere
 /// *before* the entry is swapped. A block's entry is else left alone, but for the dirty tag, which only
 /// write-back clears: truncate and punch delete the entry.
-fn dax_insert_mapping_entry(inode: &Inode, page: u64, entry: &mut LockedEntry<'_>, answer: DaxEntry) {
+fn dax_insert_mapping_entry(
+    fs: &FileSystem<'_>,
+    inode: &Inode,
+    page: u64,
+    entry: &mut LockedEntry<'_>,
+    answer: DaxEntry,
+) {
     match (entry.get(), answer) {
         (DaxEntry::ZeroPage, DaxEntry::Block { .. }) => {
-            unmap_everywhere(inode, page, entry);
+            unmap_everywhere(fs, inode, page, entry);
             entry.set(answer);
         }
         (DaxEntry::Block { block: old, .. }, DaxEntry::Block { block: new, .. }) if old != new => {
-            unmap_everywhere(inode, page, entry);
+            unmap_everywhere(fs, inode, page, entry);
             entry.set(answer);
         }
         (DaxEntry::Empty, _) => entry.set(answer),
@@ -106,8 +113,8 @@ fn gives_way(inode: &Inode, page: u64, mapped: DaxEntry) -> bool {
     }
 }
 
-fn unmap_everywhere(inode: &Inode, page: u64, entry: &mut LockedEntry<'_>) {
-    inode.i_mmap.unmap(page, page);
+fn unmap_everywhere(fs: &FileSystem<'_>, inode: &Inode, page: u64, entry: &mut LockedEntry<'_>) {
+    inode.i_mmap.unmap(page, page, &fs.schedule);
     entry.set(DaxEntry::Empty);
 }
 
@@ -119,7 +126,8 @@ fn dax_load_hole(fs: &FileSystem<'_>, inode: &Inode, vma: &Vma, page: u64, entry
     if fs.rules.hole_replaces_any_entry {
         entry.set(DaxEntry::ZeroPage);
     } else {
-        dax_insert_mapping_entry(inode, page, entry, DaxEntry::ZeroPage);
+        dax_insert_mapping_entry(fs, inode, page, entry, DaxEntry::ZeroPage);
     }
+    fs.schedule.pass(SchedulePoint::Install, page);
     vma.pages.insert(page, Pte::ZERO);
 }

@@ -1,8 +1,9 @@
 //! Taking answers back: before a write into new blocks, and when pages go.
 
+use super::DaxEntry;
 use super::entry::LockedEntry;
 use crate::fs::{FileSystem, Inode, Iomap, Origin};
-use crate::schedule::SchedulePoint;
+use crate::schedule::{PlantedFault, SchedulePoint};
 
 /// Does what must follow an `iomap_begin` for a write before the write may go on: invalidates the pages whose
 /// blocks are new, and gives up the shared block that one of them replaced.
@@ -33,11 +34,15 @@ fn settle_new(fs: &FileSystem<'_>, inode: &Inode, iomap: &Iomap) {
 /// the entries stay locked until the range is unmapped, which closes both gaps; nobody who holds one entry's
 /// lock waits for another's, but those who invalidate, and they go upwards.
 fn invalidate_inode_pages2_range(fs: &FileSystem<'_>, inode: &Inode, first: u64, last: u64) {
+    if fs.schedule.has(PlantedFault::SkipInvalidation) {
+        return;
+    }
+    let is_clean = |entry: DaxEntry| !entry.is_dirty();
     let entries = inode.entries.present(first, last);
-    let locked = entries.filter_map(|(page, _)| inode.entries.lock_existing(page, &fs.schedule));
-    let outdated: Vec<_> = locked.filter(|entry| !entry.get().is_dirty()).collect();
+    let outdated: Vec<_> =
+        entries.filter_map(|(page, _)| inode.entries.lock_if(page, is_clean, &fs.schedule)).collect();
     if !outdated.is_empty() {
-        inode.i_mmap.unmap(first, last);
+        inode.i_mmap.unmap(first, last, &fs.schedule);
         outdated.into_iter().for_each(LockedEntry::delete);
     }
 }
@@ -45,11 +50,11 @@ fn invalidate_inode_pages2_range(fs: &FileSystem<'_>, inode: &Inode, first: u64,
 /// Forgets the pages `first..=last` for good: unmap, delete the entries, dirty or not, unmap again
 /// (`truncate_inode_pages_range` between two `unmap_mapping_range`). The caller keeps faults out.
 pub(crate) fn truncate_inode_pages_range(fs: &FileSystem<'_>, inode: &Inode, first: u64, last: u64) {
-    inode.i_mmap.unmap(first, last);
+    inode.i_mmap.unmap(first, last, &fs.schedule);
     for (page, _) in inode.entries.present(first, last) {
-        if let Some(entry) = inode.entries.lock_existing(page, &fs.schedule) {
+        if let Some(entry) = inode.entries.lock_if(page, |_| true, &fs.schedule) {
             entry.delete();
         }
     }
-    inode.i_mmap.unmap(first, last);
+    inode.i_mmap.unmap(first, last, &fs.schedule);
 }

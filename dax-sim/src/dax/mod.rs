@@ -6,6 +6,7 @@ mod fault;
 mod invalidate;
 mod rw;
 mod user;
+mod wait_table;
 mod writeback;
 
 pub(crate) use entry::{DaxEntries, DaxEntry};

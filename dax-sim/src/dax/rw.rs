@@ -63,7 +63,7 @@ fn read_shared(
     mut bytes: &mut [u8],
 ) -> Result<(), FsError> {
     while !bytes.is_empty() {
-        let _access = grace::enter();
+        let _access = grace::enter(&fs.schedule);
         let last = (position + bytes.len() as u64 - 1) / BLOCK_SIZE;
         let iomap = iomap_begin(fs, inode, position / BLOCK_SIZE, last, IomapFor::Read, None)?;
         fs.schedule.pass(SchedulePoint::Translated, iomap.first_page);
@@ -77,7 +77,10 @@ fn read_shared(
 
 fn read_part(fs: &FileSystem<'_>, iomap: &Iomap, position: u64, part: &mut [u8]) {
     match device_offset(iomap, position) {
-        Some(offset) => fs.device.read(offset, part),
+        Some(offset) => {
+            fs.schedule.pass(SchedulePoint::Copy, iomap.first_page);
+            fs.device.read(offset, part);
+        }
         None => part.fill(0),
     }
 }
@@ -230,6 +233,7 @@ fn look_up_for_write(fs: &FileSystem<'_>, inode: &Inode, start: u64, end: u64) -
         return allocate(fs, inode, start, end);
     }
     let bytes = pages_around(start, end);
+    fs.schedule.pass(SchedulePoint::LookUp, start / BLOCK_SIZE);
     let _i_mmap_sem = if inode.extents.all_written(start / BLOCK_SIZE, (end - 1) / BLOCK_SIZE) {
         inode.i_mmap_sem.read(bytes, &fs.schedule)
     } else {
@@ -260,7 +264,10 @@ fn copy<S: UserSource + ?Sized>(
     faults: Faults,
 ) -> usize {
     let offset = device_offset(iomap, position).expect("iomap_begin for a write answers with blocks");
-    let copied = source.copy_from(from, len, faults, |at, bytes| fs.device.write(offset + at as u64, bytes));
+    let copied = source.copy_from(from, len, faults, |at, bytes| {
+        fs.schedule.pass(SchedulePoint::Copy, iomap.first_page);
+        fs.device.write(offset + at as u64, bytes);
+    });
     // Linux copies past the CPU's caches (memcpy_flushcache).
     fs.device.flush(offset, copied as u64);
     copied
@@ -317,7 +324,7 @@ mod tests {
         let device = Device::open(&DeviceOptions { path: None, size: 1 << 20, overwrite: false }).unwrap();
         let mut fs = FileSystem::format(&device, Variant::RangeLock);
         fs.rules.write_copy = WriteCopy::HeldWithoutFaults;
-        let inode = Inode::new(&fs.rules);
+        let inode = Inode::new(&fs.rules, &fs.schedule);
         let bytes: Vec<u8> = (0..10_000_u32).map(|i| (i % 251) as u8).collect();
         let source = Stubborn { bytes, granted: Cell::new(100), tries: Cell::new(0) };
         assert_eq!(dax_iomap_write(&fs, &inode, 10, &source), Ok(10_000));

@@ -4,6 +4,7 @@ use super::DaxEntry;
 use crate::error::FsError;
 use crate::fs::{FileSystem, Inode};
 use crate::pmem::BLOCK_SIZE;
+use crate::schedule::{PlantedFault, SchedulePoint};
 
 /// Makes durable what was stored to the pages `first..=last` before the call.
 ///
@@ -26,9 +27,13 @@ pub(crate) fn dax_writeback_mapping_range(
 /// Under the entry lock: write-protect every mapping, then flush, then clear the dirty tag. No store can slip
 /// in after the flush, since the next one faults, and its fault waits for the entry.
 fn dax_writeback_one(fs: &FileSystem<'_>, inode: &Inode, page: u64) {
-    let Some(mut entry) = inode.entries.lock_existing(page, &fs.schedule) else { return };
+    let Some(mut entry) = inode.entries.lock_if(page, DaxEntry::is_dirty, &fs.schedule) else { return };
     if let DaxEntry::Block { block, dirty: true } = entry.get() {
-        inode.i_mmap.make_clean(page);
+        if fs.schedule.has(PlantedFault::CleanBeforeFlush) {
+            entry.set(DaxEntry::Block { block, dirty: false });
+        }
+        inode.i_mmap.make_clean(page, &fs.schedule);
+        fs.schedule.pass(SchedulePoint::Flush, page);
         fs.device.flush(block * BLOCK_SIZE, BLOCK_SIZE);
         entry.set(DaxEntry::Block { block, dirty: false });
     }

@@ -106,8 +106,9 @@ impl<'a> Mapping<'a> {
     pub fn dont_need(&self, range: Range<u64>) {
         let (start, end) = (range.start.max(self.vma.start), range.end.min(self.vma.end));
         if start < end {
+            self.fs.schedule.pass(SchedulePoint::Unmap, start / BLOCK_SIZE);
             self.vma.pages.clear(start / BLOCK_SIZE, (end - 1) / BLOCK_SIZE);
-            grace::synchronize();
+            grace::synchronize(&self.fs.schedule);
         }
     }
 
@@ -144,7 +145,8 @@ impl<'a> Mapping<'a> {
     ) -> Result<R, FsError> {
         let page = offset / BLOCK_SIZE;
         loop {
-            let access = grace::enter();
+            let access = grace::enter(&self.fs.schedule);
+            self.fs.schedule.pass(SchedulePoint::Translate, page);
             let pte: Pte = self.vma.pages.get(page);
             if pte.is_present() && (pte.is_writable() || !write) {
                 self.fs.schedule.pass(SchedulePoint::Translated, page);
@@ -177,7 +179,7 @@ impl<'a> Mapping<'a> {
 
 impl Drop for Mapping<'_> {
     fn drop(&mut self) {
-        self.inode.i_mmap.remove(&self.vma);
+        self.inode.i_mmap.remove(&self.vma, &self.fs.schedule);
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::radix::{CAPACITY, Radix};
+use crate::schedule::{Held, LockClass, LockRequest, Schedule, SchedulePoint};
 
 /// What the block map says of one page of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -83,13 +84,22 @@ impl ExtentMap {
     }
 
     /// Keeps changes out, for a look at several pages at one instant.
-    pub(crate) fn read(&self) -> ExtentReader<'_> {
-        ExtentReader { map: self, _i_data_sem: self.i_data_sem.read() }
+    #[track_caller]
+    pub(crate) fn read(&self, schedule: &Schedule) -> ExtentReader<'_> {
+        let held = self.locking(false, schedule);
+        ExtentReader { map: self, _i_data_sem: schedule.read(&self.i_data_sem), _held: held }
     }
 
     /// For changes.
-    pub(crate) fn write(&self) -> ExtentWriter<'_> {
-        ExtentWriter { map: self, _i_data_sem: self.i_data_sem.write() }
+    #[track_caller]
+    pub(crate) fn write<'a>(&'a self, schedule: &'a Schedule) -> ExtentWriter<'a> {
+        let held = self.locking(true, schedule);
+        ExtentWriter { map: self, _i_data_sem: schedule.write(&self.i_data_sem), _held: held, schedule }
+    }
+
+    #[track_caller]
+    fn locking(&self, exclusive: bool, schedule: &Schedule) -> Held {
+        schedule.locking(|| LockRequest::whole(LockClass::IDataSem, self, exclusive))
     }
 }
 
@@ -97,6 +107,7 @@ impl ExtentMap {
 pub(crate) struct ExtentReader<'a> {
     map: &'a ExtentMap,
     _i_data_sem: RwLockReadGuard<'a, ()>,
+    _held: Held,
 }
 
 impl ExtentReader<'_> {
@@ -110,6 +121,8 @@ impl ExtentReader<'_> {
 pub(crate) struct ExtentWriter<'a> {
     map: &'a ExtentMap,
     _i_data_sem: RwLockWriteGuard<'a, ()>,
+    _held: Held,
+    schedule: &'a Schedule,
 }
 
 impl ExtentWriter<'_> {
@@ -119,6 +132,7 @@ impl ExtentWriter<'_> {
 
     /// Publishes `extent` for `page`: from now on look-ups find it.
     pub(crate) fn publish(&mut self, page: u64, extent: Extent) {
+        self.schedule.pass(SchedulePoint::Publish, page);
         self.map.pages.slot_or_insert(page).store(extent.word(), SeqCst);
     }
 
@@ -168,34 +182,34 @@ mod tests {
 
     #[test]
     fn removing_gives_back_exactly_the_extents_of_the_range() {
-        let map = ExtentMap::new();
+        let (map, schedule) = (ExtentMap::new(), Schedule::none());
         for page in 0..1000 {
-            map.write()
+            map.write(&schedule)
                 .publish(page, if page % 2 == 0 { Extent::Written(page) } else { Extent::Unwritten(page) });
         }
         assert!(map.all_written(4, 4) && !map.all_written(4, 5));
-        let blocks: Vec<_> = map.write().remove(10, 600).into_iter().map(Extent::block).collect();
+        let blocks: Vec<_> = map.write(&schedule).remove(10, 600).into_iter().map(Extent::block).collect();
         assert_eq!(blocks, (10..=600).map(Some).collect::<Vec<_>>());
         assert_eq!(map.look_up(600), Extent::Hole);
         assert_eq!(map.look_up(601), Extent::Unwritten(601));
-        assert_eq!(map.read().allocated(0, 605).count(), 10 + 5);
-        assert_eq!(map.write().remove(10, 600), []);
+        assert_eq!(map.read(&schedule).allocated(0, 605).count(), 10 + 5);
+        assert_eq!(map.write(&schedule).remove(10, 600), []);
     }
 
     #[test]
     fn shifting_moves_everything_behind_a_page_and_nothing_before_it() {
-        let map = ExtentMap::new();
+        let (map, schedule) = (ExtentMap::new(), Schedule::none());
         let extents = [(1, Extent::Written(5)), (600, Extent::Shared(6)), (601, Extent::Unwritten(7))];
         for (page, extent) in extents {
-            map.write().publish(page, extent);
+            map.write(&schedule).publish(page, extent);
         }
-        assert!(map.write().shift_up(2, 512));
+        assert!(map.write(&schedule).shift_up(2, 512));
         let up = [extents[0], (1112, extents[1].1), (1113, extents[2].1)];
-        assert_eq!(map.read().allocated(0, u64::MAX).collect::<Vec<_>>(), up);
-        assert!(!map.write().shift_up(1113, CAPACITY - 1113), "past the largest file");
-        map.write().shift_down(1000, 512);
-        assert_eq!(map.read().allocated(0, u64::MAX).collect::<Vec<_>>(), extents);
-        assert!(map.write().shift_up(601, CAPACITY - 602));
+        assert_eq!(map.read(&schedule).allocated(0, u64::MAX).collect::<Vec<_>>(), up);
+        assert!(!map.write(&schedule).shift_up(1113, CAPACITY - 1113), "past the largest file");
+        map.write(&schedule).shift_down(1000, 512);
+        assert_eq!(map.read(&schedule).allocated(0, u64::MAX).collect::<Vec<_>>(), extents);
+        assert!(map.write(&schedule).shift_up(601, CAPACITY - 602));
         assert_eq!(map.look_up(CAPACITY - 1), extents[2].1);
     }
 }

@@ -31,10 +31,10 @@ pub(crate) fn ext4_fallocate(
         if grows {
             zero_past_end(fs, inode, old, end)?;
         }
-        let _handle = fs.journal.start();
+        let _handle = fs.journal.start(&fs.schedule);
         reserve(fs, inode, offset / BLOCK_SIZE..end.div_ceil(BLOCK_SIZE))?;
         if grows {
-            inode.raise_size(end);
+            inode.raise_size(end, &fs.schedule);
         }
         Ok(())
     })
@@ -61,7 +61,7 @@ pub(crate) fn locked_for_allocation<R>(
 /// Gives the holes among `pages` unwritten blocks: all or none.
 pub(crate) fn reserve(fs: &FileSystem<'_>, inode: &Inode, pages: Range<u64>) -> Result<(), FsError> {
     let mut reserved = Vec::new();
-    let mut map = inode.extents.write();
+    let mut map = inode.extents.write(&fs.schedule);
     for page in pages {
         if map.look_up(page) == Extent::Hole {
             match fs.blocks.allocate() {

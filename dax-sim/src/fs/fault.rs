@@ -5,6 +5,7 @@ use crate::dax::dax_iomap_pte_fault;
 use crate::error::FsError;
 use crate::mm::Vma;
 use crate::pmem::BLOCK_SIZE;
+use crate::schedule::{LockClass, LockRequest};
 use crate::variant::FaultOrder;
 
 /// Handles a fault at `page` of the file, in `vma` (`ext4_dax_fault`).
@@ -20,6 +21,8 @@ pub(crate) fn ext4_dax_fault(
     page: u64,
     write: bool,
 ) -> Result<(), FsError> {
+    let _mmap_lock = fs.schedule.locking(|| LockRequest::whole(LockClass::MmapLock, vma, false));
+    let _sb_start_pagefault = fs.schedule.locking(|| LockRequest::whole(LockClass::PageFault, fs, false));
     let bytes = page * BLOCK_SIZE..=page * BLOCK_SIZE + (BLOCK_SIZE - 1);
     let _i_mmap_sem = if write && fs.rules.exclusive_allocation {
         inode.i_mmap_sem.write(bytes, &fs.schedule)
@@ -27,6 +30,6 @@ pub(crate) fn ext4_dax_fault(
         inode.i_mmap_sem.read(bytes, &fs.schedule)
     };
     let transaction = fs.rules.fault_order == FaultOrder::LockThenLookUp && write;
-    let handle = transaction.then(|| fs.journal.start());
+    let handle = transaction.then(|| fs.journal.start(&fs.schedule));
     dax_iomap_pte_fault(fs, inode, vma, page, write, handle.as_ref())
 }

@@ -9,7 +9,7 @@ use super::extent::ExtentMap;
 use crate::dax::DaxEntries;
 use crate::mm::IMmap;
 use crate::pmem::BLOCK_SIZE;
-use crate::schedule::{Schedule, SchedulePoint};
+use crate::schedule::{LockClass, Schedule, SchedulePoint};
 use crate::variant::Rules;
 
 /// A file, as the kernel has it. Lock order, outermost first: i_rwsem, i_mmap_sem, journal handle, entry
@@ -27,11 +27,11 @@ pub(crate) struct Inode {
 }
 
 impl Inode {
-    pub(crate) fn new(rules: &Rules) -> Self {
+    pub(crate) fn new(rules: &Rules, schedule: &Schedule) -> Self {
         Self {
             i_size: CachePadded::default(),
-            i_rwsem: CachePadded::new(Sem::new(rules.i_rwsem, SchedulePoint::IRwsemContended)),
-            i_mmap_sem: CachePadded::new(Sem::new(rules.i_mmap_sem, SchedulePoint::IMmapSemContended)),
+            i_rwsem: CachePadded::new(Sem::new(rules.i_rwsem, LockClass::IRwsem, schedule)),
+            i_mmap_sem: CachePadded::new(Sem::new(rules.i_mmap_sem, LockClass::IMmapSem, schedule)),
             extents: ExtentMap::new(),
             entries: DaxEntries::new(),
             i_mmap: IMmap::new(),
@@ -49,12 +49,14 @@ impl Inode {
     }
 
     /// Sets the size (truncate).
-    pub(crate) fn set_size(&self, size: u64) {
+    pub(crate) fn set_size(&self, size: u64, schedule: &Schedule) {
+        schedule.pass(SchedulePoint::Resize, size / BLOCK_SIZE);
         self.i_size.store(size, SeqCst);
     }
 
     /// Raises the size to at least `size` (write(2)). Where nothing serialises writers the larger one wins.
-    pub(crate) fn raise_size(&self, size: u64) {
+    pub(crate) fn raise_size(&self, size: u64, schedule: &Schedule) {
+        schedule.pass(SchedulePoint::Resize, size / BLOCK_SIZE);
         self.i_size.fetch_max(size, SeqCst);
     }
 
@@ -65,6 +67,7 @@ impl Inode {
     /// The guard stays where it was made. Were it returned, it would be stored in parts and loaded whole, which
     /// waits until the parts have left the CPU: for longer than the lock takes.
     #[inline]
+    #[track_caller]
     pub(crate) fn locked_for_write<R>(
         &self,
         start: u64,

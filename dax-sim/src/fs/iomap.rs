@@ -9,6 +9,7 @@ use super::extent::ExtentWriter;
 use super::{Extent, FileSystem, Handle, Inode};
 use crate::error::FsError;
 use crate::pmem::BLOCK_SIZE;
+use crate::schedule::SchedulePoint;
 
 /// What a part of a file is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +85,7 @@ pub(crate) fn iomap_begin(
     purpose: IomapFor,
     handle: Option<&Handle<'_>>,
 ) -> Result<Iomap, FsError> {
+    fs.schedule.pass(SchedulePoint::LookUp, first);
     let found = look_up(inode, first, last);
     let is_own = matches!(found.kind, IomapType::Mapped { .. }) && found.origin == Origin::Found;
     if purpose == IomapFor::Read || is_own {
@@ -102,8 +104,8 @@ fn allocate(
     last: u64,
     handle: Option<&Handle<'_>>,
 ) -> Result<Iomap, FsError> {
-    let _own = if handle.is_none() { Some(fs.journal.start()) } else { None };
-    let mut map = inode.extents.write();
+    let _own = if handle.is_none() { Some(fs.journal.start(&fs.schedule)) } else { None };
+    let mut map = inode.extents.write(&fs.schedule);
     match map.look_up(first) {
         // Somebody else was faster, and has done the invalidation or is about to. Looked up with the map still
         // held: a punch that nothing else keeps out would make it a hole again.
@@ -133,8 +135,8 @@ fn allocate(
 #[inline]
 pub(crate) fn iomap_end(fs: &FileSystem<'_>, inode: &Inode, end: u64) {
     if end > inode.size() {
-        let _handle = fs.journal.start();
-        inode.raise_size(end);
+        let _handle = fs.journal.start(&fs.schedule);
+        inode.raise_size(end, &fs.schedule);
     }
 }
 

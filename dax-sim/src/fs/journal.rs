@@ -12,6 +12,7 @@ use crossbeam_utils::CachePadded;
 use parking_lot::{Condvar, Mutex};
 
 use crate::per_thread;
+use crate::schedule::{Held, LockClass, LockRequest, Schedule, Wait};
 
 const SHARDS: usize = 64;
 
@@ -35,6 +36,7 @@ pub(crate) struct Journal {
 pub(crate) struct Handle<'a> {
     journal: &'a Journal,
     shard: usize,
+    _held: Held,
 }
 
 impl Journal {
@@ -48,36 +50,38 @@ impl Journal {
     }
 
     /// Starts a handle; waits while a commit is being made (`jbd2_journal_start`).
-    pub(crate) fn start(&self) -> Handle<'_> {
+    #[track_caller]
+    pub(crate) fn start(&self, schedule: &Schedule) -> Handle<'_> {
+        let held = schedule.locking(|| LockRequest::whole(LockClass::Handle, self, false));
         let shard = per_thread::index() % SHARDS;
         loop {
             // Announced first, looked second; the committer does it the other way round, so one of the two
             // sees the other.
             self.open[shard].fetch_add(1, SeqCst);
             if !self.committing.load(SeqCst) {
-                return Handle { journal: self, shard };
+                return Handle { journal: self, shard, _held: held };
             }
             self.stop(shard);
             let mut commits = self.commits.lock();
-            while self.committing.load(SeqCst) {
-                self.changed.wait(&mut commits);
-            }
+            let is_over = || !self.committing.load(SeqCst);
+            schedule.sleep_until(&self.changed, &mut commits, Wait::CommitToEnd, is_over);
         }
     }
 
     /// Commits: bars new handles, waits until the open ones have stopped, and returns the number of the
     /// commit (`jbd2_journal_commit_transaction`). The caller must not have a handle open.
-    pub(crate) fn commit(&self) -> u64 {
+    #[track_caller]
+    pub(crate) fn commit(&self, schedule: &Schedule) -> u64 {
+        // It waits for handles, so whoever may keep one from stopping must not commit.
+        let _held = schedule.locking(|| LockRequest::whole(LockClass::Handle, self, true));
         let mut commits = self.commits.lock();
-        while self.committing.load(SeqCst) {
-            self.changed.wait(&mut commits);
-        }
+        let is_over = || !self.committing.load(SeqCst);
+        schedule.sleep_until(&self.changed, &mut commits, Wait::CommitToEnd, is_over);
         self.committing.store(true, SeqCst);
         for shard in &self.open {
             // Once seen at zero a shard only rises for starters that will step back.
-            while shard.load(SeqCst) != 0 {
-                self.changed.wait(&mut commits);
-            }
+            let are_stopped = || shard.load(SeqCst) == 0;
+            schedule.sleep_until(&self.changed, &mut commits, Wait::OpenHandles, are_stopped);
         }
         *commits += 1;
         self.committing.store(false, SeqCst);
@@ -110,13 +114,13 @@ mod tests {
 
     #[test]
     fn a_commit_waits_for_open_handles_and_bars_new_ones() {
-        let journal = Journal::new();
+        let (journal, schedule) = (Journal::new(), Schedule::none());
         let (order, events) = mpsc::channel();
         thread::scope(|s| {
-            let early = journal.start();
-            let (committer, journal) = (order.clone(), &journal);
+            let early = journal.start(&schedule);
+            let (committer, journal, schedule) = (order.clone(), &journal, &schedule);
             s.spawn(move || {
-                journal.commit();
+                journal.commit(schedule);
                 committer.send("committed").unwrap();
             });
             while !journal.committing.load(SeqCst) {
@@ -124,7 +128,7 @@ mod tests {
             }
             let starter = order.clone();
             s.spawn(move || {
-                let _late = journal.start();
+                let _late = journal.start(schedule);
                 // The commit is over when a late handle is open, though its thread may not have said so yet.
                 assert!(!journal.committing.load(SeqCst));
                 starter.send("started").unwrap();
@@ -141,16 +145,16 @@ mod tests {
 
     #[test]
     fn handles_and_commits_from_many_threads_all_come_to_an_end() {
-        let journal = Journal::new();
+        let (journal, schedule) = (Journal::new(), Schedule::none());
         thread::scope(|s| {
             for thread in 0..8 {
-                let journal = &journal;
+                let (journal, schedule) = (&journal, &schedule);
                 s.spawn(move || {
                     for _ in 0..500 {
                         if thread < 2 {
-                            journal.commit();
+                            journal.commit(schedule);
                         } else {
-                            drop(journal.start());
+                            drop(journal.start(schedule));
                         }
                     }
                 });

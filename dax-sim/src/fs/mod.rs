@@ -101,7 +101,7 @@ impl<'d> FileSystem<'d> {
 
     /// Makes an empty file. It has no name, and its blocks are free again when the [`File`] is dropped.
     pub fn create(&self) -> File<'_> {
-        File::new(self, Inode::new(&self.rules))
+        File::new(self, Inode::new(&self.rules, &self.schedule))
     }
 
     /// How faults and I/O are serialised.

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use super::{Extent, FileSystem, Inode};
 use crate::dax::truncate_inode_pages_range;
 use crate::pmem::BLOCK_SIZE;
+use crate::schedule::PlantedFault;
 
 /// The bytes of all pages that `start..end` touches.
 pub(crate) fn pages_around(start: u64, end: u64) -> RangeInclusive<u64> {
@@ -18,12 +19,18 @@ pub(crate) fn page_start(offset: u64) -> u64 {
 
 /// Frees whole pages. The caller holds i_rwsem and i_mmap_sem exclusively over them.
 pub(crate) fn remove_pages(fs: &FileSystem<'_>, inode: &Inode, pages: RangeInclusive<u64>) {
-    truncate_inode_pages_range(fs, inode, *pages.start(), *pages.end());
+    let late = fs.schedule.has(PlantedFault::FreeBeforeUnmap);
+    if !late {
+        truncate_inode_pages_range(fs, inode, *pages.start(), *pages.end());
+    }
     let removed = {
-        let _handle = fs.journal.start();
-        inode.extents.write().remove(*pages.start(), *pages.end())
+        let _handle = fs.journal.start(&fs.schedule);
+        inode.extents.write(&fs.schedule).remove(*pages.start(), *pages.end())
     };
     fs.free(removed);
+    if late {
+        truncate_inode_pages_range(fs, inode, *pages.start(), *pages.end());
+    }
 }
 
 /// Zeroes the bytes from `from` to the end of its page, or to `to` if that comes first, where the page has a

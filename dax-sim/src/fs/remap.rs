@@ -170,16 +170,16 @@ fn share(fs: &FileSystem<'_>, remap: &Remap<'_>, plan: &Plan) {
     let (first, last) = (plan.target_first, plan.target_first + plan.pages - 1);
     truncate_inode_pages_range(fs, remap.target, first, last);
     let given_up = {
-        let _handle = fs.journal.start();
+        let _handle = fs.journal.start(&fs.schedule);
         let shared = make_shared(fs, remap.source, plan.first, plan.first + plan.pages - 1);
-        let mut map = remap.target.extents.write();
+        let mut map = remap.target.extents.write(&fs.schedule);
         let given_up = map.remove(first, last);
         for (page, block) in shared {
             map.publish(page - plan.first + first, Extent::Shared(block));
         }
         drop(map);
         if plan.grows_from.is_some() {
-            remap.target.raise_size(plan.target_end);
+            remap.target.raise_size(plan.target_end, &fs.schedule);
         }
         given_up
     };
@@ -188,7 +188,7 @@ fn share(fs: &FileSystem<'_>, remap: &Remap<'_>, plan: &Plan) {
 
 /// Counts one more page for each written block of `first..=last`. Unwritten blocks are as good as holes.
 fn make_shared(fs: &FileSystem<'_>, source: &Inode, first: u64, last: u64) -> Vec<(u64, u64)> {
-    let mut map = source.extents.write();
+    let mut map = source.extents.write(&fs.schedule);
     let mut shared = Vec::new();
     for (page, extent) in map.allocated(first, last) {
         if let Extent::Written(block) | Extent::Shared(block) = extent {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use range_lock::{ManyGuard, RangeLock, RangeReadGuard, RangeWriteGuard, Request};
 
-use crate::schedule::{Schedule, SchedulePoint};
+use crate::schedule::{Held, LockClass, LockRequest, Schedule, SchedulePoint};
 use crate::variant::LockKind;
 
 /// How long the calling thread has waited for i_rwsem and i_mmap_sem since it last asked.
@@ -28,13 +28,15 @@ thread_local! {
 #[derive(Debug)]
 pub(crate) struct Sem {
     kind: Kind,
-    /// Passed by a thread that must wait.
-    contended: SchedulePoint,
+    class: LockClass,
 }
 
 enum Kind {
     Rwsem(RwLock<()>),
     Range(RangeLock),
+    /// A rwsem where threads are simulated: Linux' serves in the order of arrival, as a range lock does that is
+    /// always taken whole.
+    Whole(RangeLock),
     None,
 }
 
@@ -44,6 +46,7 @@ impl fmt::Debug for Kind {
             Kind::Rwsem(lock) if lock.is_locked() => "rwsem, held",
             Kind::Rwsem(_) => "rwsem, free",
             Kind::Range(_) => "range lock",
+            Kind::Whole(_) => "rwsem, simulated",
             Kind::None => "none",
         })
     }
@@ -58,6 +61,8 @@ pub(crate) enum SemGuard<'a> {
     SharedRange(RangeReadGuard<'a>),
     ExclusiveRange(RangeWriteGuard<'a>),
     Nothing,
+    /// In a box of its own, so that the others are as small as they are.
+    Watched(Box<(SemGuard<'a>, Held)>),
 }
 
 /// Holds parts of two [`Sem`]s, or two of one, until it is dropped.
@@ -65,21 +70,44 @@ pub(crate) enum SemGuard<'a> {
 #[expect(dead_code, reason = "the guards are held, never read")]
 pub(crate) enum BothGuard<'a> {
     OneByOne(SemGuard<'a>, Option<SemGuard<'a>>),
-    AtOnce(ManyGuard<'a>),
+    AtOnce(ManyGuard<'a>, [Held; 2]),
 }
 
 impl Sem {
-    pub(crate) fn new(kind: LockKind, contended: SchedulePoint) -> Self {
+    /// A lock of this class, i_rwsem or i_mmap_sem.
+    pub(crate) fn new(kind: LockKind, class: LockClass, schedule: &Schedule) -> Self {
         let kind = match kind {
+            LockKind::Rwsem if schedule.is_controlled() => Kind::Whole(RangeLock::new()),
             LockKind::Rwsem => Kind::Rwsem(RwLock::new(())),
             LockKind::RangeLock => Kind::Range(RangeLock::new()),
             LockKind::None => Kind::None,
         };
-        Self { kind, contended }
+        Self { kind, class }
     }
 
     /// Shared over `bytes`; a rwsem knows no ranges and takes all.
+    #[inline]
+    #[track_caller]
     pub(crate) fn read(&self, bytes: RangeInclusive<u64>, schedule: &Schedule) -> SemGuard<'_> {
+        if schedule.is_quiet() {
+            self.read_now(bytes, schedule)
+        } else {
+            self.watched(bytes, false, schedule)
+        }
+    }
+
+    /// Exclusive over `bytes`; a rwsem knows no ranges and takes all.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn write(&self, bytes: RangeInclusive<u64>, schedule: &Schedule) -> SemGuard<'_> {
+        if schedule.is_quiet() {
+            self.write_now(bytes, schedule)
+        } else {
+            self.watched(bytes, true, schedule)
+        }
+    }
+
+    fn read_now(&self, bytes: RangeInclusive<u64>, schedule: &Schedule) -> SemGuard<'_> {
         match &self.kind {
             Kind::Rwsem(lock) => SemGuard::Shared(match lock.try_read() {
                 Some(guard) => guard,
@@ -89,12 +117,11 @@ impl Sem {
                 Some(guard) => guard,
                 None => self.wait(*bytes.start(), schedule, || lock.read(bytes)),
             }),
-            Kind::None => SemGuard::Nothing,
+            Kind::None | Kind::Whole(_) => SemGuard::Nothing,
         }
     }
 
-    /// Exclusive over `bytes`; a rwsem knows no ranges and takes all.
-    pub(crate) fn write(&self, bytes: RangeInclusive<u64>, schedule: &Schedule) -> SemGuard<'_> {
+    fn write_now(&self, bytes: RangeInclusive<u64>, schedule: &Schedule) -> SemGuard<'_> {
         match &self.kind {
             Kind::Rwsem(lock) => SemGuard::Exclusive(match lock.try_write() {
                 Some(guard) => guard,
@@ -104,13 +131,34 @@ impl Sem {
                 Some(guard) => guard,
                 None => self.wait(*bytes.start(), schedule, || lock.write(bytes)),
             }),
-            Kind::None => SemGuard::Nothing,
+            Kind::None | Kind::Whole(_) => SemGuard::Nothing,
         }
+    }
+
+    /// The same where the order of locks is checked, or threads are simulated.
+    #[cold]
+    #[track_caller]
+    fn watched(&self, bytes: RangeInclusive<u64>, exclusive: bool, schedule: &Schedule) -> SemGuard<'_> {
+        let held = self.locking(&bytes, exclusive, schedule);
+        let guard = match &self.kind {
+            Kind::Range(lock) | Kind::Whole(lock) if schedule.is_controlled() => {
+                let bytes = self.range(bytes);
+                if exclusive {
+                    SemGuard::ExclusiveRange(schedule.queue_for(lock.write_async(bytes)))
+                } else {
+                    SemGuard::SharedRange(schedule.queue_for(lock.read_async(bytes)))
+                }
+            }
+            _ if exclusive => self.write_now(bytes, schedule),
+            _ => self.read_now(bytes, schedule),
+        };
+        SemGuard::Watched(Box::new((guard, held)))
     }
 
     /// Exclusive over `bytes` of this lock and `other_bytes` of another, or of the same. Those who take two
     /// locks so cannot deadlock each other: rwsems are taken in the order of their addresses, as Linux does
     /// with two i_rwsems and two invalidate locks, and ranges as one request.
+    #[track_caller]
     pub(crate) fn write_both<'a>(
         &'a self,
         bytes: RangeInclusive<u64>,
@@ -118,13 +166,19 @@ impl Sem {
         other_bytes: RangeInclusive<u64>,
         schedule: &Schedule,
     ) -> BothGuard<'a> {
-        if let (Kind::Range(lock), Kind::Range(other)) = (&self.kind, &other.kind) {
+        if let (Kind::Range(lock), Kind::Range(other_lock)) = (&self.kind, &other.kind) {
             let first = *bytes.start();
-            let both = [Request::write(lock, bytes), Request::write(other, other_bytes)];
-            return BothGuard::AtOnce(match RangeLock::try_acquire_many(both) {
+            let held = [
+                self.locking(&bytes, true, schedule),
+                schedule.locking_too(|| LockRequest::part(other.class, other, other_bytes.clone(), true)),
+            ];
+            let both = [Request::write(lock, bytes), Request::write(other_lock, other_bytes)];
+            let guard = match RangeLock::try_acquire_many(both) {
                 Some(guard) => guard,
+                None if schedule.is_controlled() => schedule.queue_for(RangeLock::acquire_many_async(both)),
                 None => self.wait(first, schedule, || RangeLock::acquire_many(both)),
-            });
+            };
+            return BothGuard::AtOnce(guard, held);
         }
         let address = |sem: &Sem| std::ptr::from_ref(sem).addr();
         match address(self).cmp(&address(other)) {
@@ -140,9 +194,27 @@ impl Sem {
         }
     }
 
+    /// What is locked when `bytes` are asked for.
+    fn range(&self, bytes: RangeInclusive<u64>) -> RangeInclusive<u64> {
+        if matches!(self.kind, Kind::Range(_)) { bytes } else { 0..=u64::MAX }
+    }
+
+    #[inline]
+    #[track_caller]
+    fn locking(&self, bytes: &RangeInclusive<u64>, exclusive: bool, schedule: &Schedule) -> Held {
+        if matches!(self.kind, Kind::None) {
+            return Held::NOTHING;
+        }
+        schedule.locking(|| LockRequest::part(self.class, self, self.range(bytes.clone()), exclusive))
+    }
+
     #[cold]
     fn wait<G>(&self, first: u64, schedule: &Schedule, acquire: impl FnOnce() -> G) -> G {
-        schedule.pass(self.contended, first / crate::pmem::BLOCK_SIZE);
+        let contended = match self.class {
+            LockClass::IRwsem => SchedulePoint::IRwsemContended,
+            _ => SchedulePoint::IMmapSemContended,
+        };
+        schedule.pass(contended, first / crate::pmem::BLOCK_SIZE);
         let start = Instant::now();
         let guard = acquire();
         WAITED.set(WAITED.get() + start.elapsed());
@@ -156,10 +228,10 @@ mod tests {
 
     #[test]
     fn only_the_range_lock_lets_disjoint_writers_in_together() {
-        let (schedule, point) = (Schedule::none(), SchedulePoint::IRwsemContended);
-        let rwsem = Sem::new(LockKind::Rwsem, point);
-        let range = Sem::new(LockKind::RangeLock, point);
-        let none = Sem::new(LockKind::None, point);
+        // Locks of one class are taken in any order here.
+        let (schedule, class) = (Schedule::none().with_checks(false), LockClass::IRwsem);
+        let [rwsem, range, none] = [LockKind::Rwsem, LockKind::RangeLock, LockKind::None]
+            .map(|kind| Sem::new(kind, class, &schedule));
         let _held = [&rwsem, &range, &none].map(|sem| sem.write(0..=4095, &schedule));
         let _disjoint = range.write(4096..=u64::MAX, &schedule);
         let _overlapping = none.write(0..=4095, &schedule);
@@ -174,7 +246,7 @@ mod tests {
     fn two_locks_are_taken_in_either_order_by_many_and_one_lock_twice_by_one() {
         let schedule = Schedule::none();
         for kind in [LockKind::Rwsem, LockKind::RangeLock, LockKind::None] {
-            let sems = [(); 2].map(|()| Sem::new(kind, SchedulePoint::IRwsemContended));
+            let sems = [(); 2].map(|()| Sem::new(kind, LockClass::IRwsem, &schedule));
             drop(sems[0].write_both(0..=9, &sems[0], 5..=u64::MAX, &schedule));
             std::thread::scope(|s| {
                 for thread in 0..4 {

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use super::{Extent, FileSystem};
 use crate::mm::grace;
+use crate::schedule::SchedulePoint;
 
 const SHARDS: u64 = 16;
 
@@ -64,6 +65,7 @@ impl SharedBlocks {
 impl FileSystem<'_> {
     /// Gives up what pages had; blocks that no page has any more are free. Nothing may map them or read them.
     pub(crate) fn free(&self, extents: Vec<Extent>) {
+        self.schedule.pass(SchedulePoint::Free, 0);
         let given_up = |extent| match extent {
             Extent::Hole => None,
             Extent::Unwritten(block) | Extent::Written(block) => Some(block),
@@ -76,7 +78,7 @@ impl FileSystem<'_> {
     /// one. Waits for read(2)s that may still look at it: once it is given up, somebody may write to it.
     #[cold]
     pub(crate) fn release(&self, block: u64) {
-        grace::synchronize();
+        grace::synchronize(&self.schedule);
         self.free(vec![Extent::Shared(block)]);
     }
 }

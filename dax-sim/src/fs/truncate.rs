@@ -26,11 +26,11 @@ pub(crate) fn ext4_truncate(fs: &FileSystem<'_>, inode: &Inode, size: u64) -> Re
     unshare_cut(fs, inode, old.min(size))?;
     if size >= old {
         zero_partial_page(fs, inode, old, size);
-        inode.set_size(size);
+        inode.set_size(size, &fs.schedule);
         return Ok(());
     }
     // First of all: faults look at the size under i_mmap_sem, and must not bring back what is about to go.
-    inode.set_size(size);
+    inode.set_size(size, &fs.schedule);
     zero_partial_page(fs, inode, size, old);
     remove_pages(fs, inode, size.div_ceil(BLOCK_SIZE)..=u64::MAX);
     Ok(())

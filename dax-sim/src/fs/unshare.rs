@@ -17,7 +17,7 @@ pub(crate) fn xfs_reflink_unshare(
     let _i_rwsem = inode.i_rwsem.write(offset..=end - 1, &fs.schedule);
     let _i_mmap_sem = inode.i_mmap_sem.write(pages_around(offset, end), &fs.schedule);
     let (first, last) = (offset / BLOCK_SIZE, (end - 1) / BLOCK_SIZE);
-    let allocated: Vec<_> = inode.extents.read().allocated(first, last).collect();
+    let allocated: Vec<_> = inode.extents.read(&fs.schedule).allocated(first, last).collect();
     allocated.into_iter().try_for_each(|(page, _)| unshare_page(fs, inode, page))
 }
 

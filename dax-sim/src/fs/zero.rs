@@ -43,10 +43,10 @@ fn zero_locked(fs: &FileSystem<'_>, inode: &Inode, offset: u64, end: u64, size: 
     if !zero_edges(fs, inode, offset, end).is_empty() {
         truncate_inode_pages_range(fs, inode, whole.start, whole.end - 1);
     }
-    let _handle = fs.journal.start();
-    fs.free(make_unwritten(inode, whole.start, whole.end, substitutes));
+    let _handle = fs.journal.start(&fs.schedule);
+    fs.free(make_unwritten(fs, inode, whole.start, whole.end, substitutes));
     if grows {
-        inode.raise_size(end);
+        inode.raise_size(end, &fs.schedule);
     }
     Ok(())
 }
@@ -61,7 +61,7 @@ fn allocate_for_shared(
     if first >= past {
         return Ok(Vec::new());
     }
-    let reader = inode.extents.read();
+    let reader = inode.extents.read(&fs.schedule);
     let shared = reader.allocated(first, past - 1).filter(|(_, extent)| matches!(extent, Extent::Shared(_)));
     let mut blocks = Vec::new();
     for _ in shared {
@@ -79,10 +79,16 @@ fn allocate_for_shared(
 /// Makes the pages of `first..past` unwritten, those that share a block with one of `substitutes`. Returns
 /// what is left over.
 #[must_use = "blocks that nobody frees are lost"]
-fn make_unwritten(inode: &Inode, first: u64, past: u64, mut substitutes: Vec<u64>) -> Vec<Extent> {
+fn make_unwritten(
+    fs: &FileSystem<'_>,
+    inode: &Inode,
+    first: u64,
+    past: u64,
+    mut substitutes: Vec<u64>,
+) -> Vec<Extent> {
     let mut given_up = Vec::new();
     if first < past {
-        let mut map = inode.extents.write();
+        let mut map = inode.extents.write(&fs.schedule);
         for (page, extent) in map.allocated(first, past - 1) {
             match extent {
                 Extent::Hole | Extent::Unwritten(_) => {}

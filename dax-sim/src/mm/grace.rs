@@ -23,19 +23,54 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use crossbeam_utils::{Backoff, CachePadded};
 use parking_lot::RwLock;
 
+use crate::schedule::{Held, LockClass, LockRequest, PlantedFault, Schedule, SchedulePoint, simulated};
+
 /// Announces an access until the result is dropped.
-pub(crate) fn enter() -> Access {
+#[inline]
+#[track_caller]
+pub(crate) fn enter(schedule: &Schedule) -> Access {
+    if !schedule.is_quiet() {
+        return watched(schedule);
+    }
+    begin();
+    Access { watched: None, _not_send: PhantomData }
+}
+
+/// The same where the order of locks is checked, or threads are simulated.
+#[cold]
+#[track_caller]
+fn watched(schedule: &Schedule) -> Access {
+    let held = schedule.locking(|| LockRequest::whole(LockClass::Access, &THREADS, false));
+    let simulated = schedule.is_controlled();
+    if simulated {
+        simulated::toggle_access()
+    } else {
+        begin()
+    }
+    Access { watched: Some(Watched { simulated, _held: held }), _not_send: PhantomData }
+}
+
+#[inline]
+fn begin() {
     THREAD.with(|thread| {
         if thread.depth.replace(thread.depth.get() + 1) == 0 {
             thread.word.swap(thread.word.load(SeqCst) + 1, SeqCst);
         }
     });
-    Access { _not_send: PhantomData }
 }
 
 /// Waits until every access that was under way when this was called has ended. The calling thread must not be
 /// in one.
-pub(crate) fn synchronize() {
+#[track_caller]
+pub(crate) fn synchronize(schedule: &Schedule) {
+    if schedule.has(PlantedFault::SkipTlbFlush) {
+        return;
+    }
+    schedule.pass(SchedulePoint::Shootdown, 0);
+    let _held = schedule.locking_too(|| LockRequest::whole(LockClass::Access, &THREADS, true));
+    if schedule.is_controlled() {
+        return simulated::wait_for_accesses();
+    }
     debug_assert_eq!(THREAD.with(|thread| thread.depth.get()), 0, "an access cannot wait for itself");
     for word in THREADS.read().iter() {
         let seen = word.load(SeqCst);
@@ -52,12 +87,24 @@ pub(crate) fn synchronize() {
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Access {
+    watched: Option<Watched>,
     // It ends in the thread that began it.
     _not_send: PhantomData<*const ()>,
 }
 
+#[derive(Debug)]
+struct Watched {
+    /// Of a simulated thread.
+    simulated: bool,
+    _held: Held,
+}
+
 impl Drop for Access {
+    #[inline]
     fn drop(&mut self) {
+        if self.watched.as_ref().is_some_and(|watched| watched.simulated) {
+            return simulated::toggle_access();
+        }
         THREAD.with(|thread| {
             thread.depth.set(thread.depth.get() - 1);
             if thread.depth.get() == 0 {
@@ -109,11 +156,11 @@ mod tests {
         let (left, over) = (AtomicBool::new(false), AtomicBool::new(false));
         let (entered, begun) = mpsc::channel();
         let (leave, told) = mpsc::channel();
-        let (left, over) = (&left, &over);
+        let (left, over, schedule) = (&left, &over, &Schedule::none().with_checks(false));
         thread::scope(|s| {
             s.spawn(move || {
-                let access = enter();
-                let nested = enter();
+                let access = enter(schedule);
+                let nested = enter(schedule);
                 entered.send(()).unwrap();
                 told.recv().unwrap();
                 drop(nested);
@@ -123,7 +170,7 @@ mod tests {
             });
             begun.recv().unwrap();
             let waiter = s.spawn(|| {
-                synchronize();
+                synchronize(schedule);
                 assert!(left.load(SeqCst));
                 over.store(true, SeqCst);
             });

@@ -1,0 +1,132 @@
+//! The order of locks, checked at every acquisition.
+//!
+//! Each thread keeps a list of what it holds. Whoever asks for a lock whose rank is not larger than that of one
+//! that it holds is reported at once, on the first occurrence, whether or not a deadlock comes of it this time:
+//! as lockdep does, but with ranks that are known beforehand. Two locks of one rank are taken in the order of
+//! their objects' addresses, and then of their ranges.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::panic::Location;
+
+use crate::schedule::{LockRequest, simulated};
+
+/// Names one acquisition of this thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Id(u32);
+
+/// A lock that is held, or asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct HeldLock {
+    id: Id,
+    pub(crate) request: LockRequest,
+    /// Where it was asked for.
+    site: &'static Location<'static>,
+}
+
+impl fmt::Display for HeldLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}:{}", self.request, self.site.file(), self.site.line())
+    }
+}
+
+thread_local! {
+    static LOCKS: RefCell<Locks> = const { RefCell::new(Locks { next: 0, held: Vec::new() }) };
+}
+
+struct Locks {
+    next: u32,
+    held: Vec<HeldLock>,
+}
+
+/// The thread asks for a lock. `in_order` is false for one that is asked for at once with the one before it.
+///
+/// # Panics
+///
+/// In a thread that is not simulated, if the order is wrong.
+#[track_caller]
+pub(crate) fn acquire(request: LockRequest, in_order: bool) -> Id {
+    let site = Location::caller();
+    LOCKS.with_borrow_mut(|locks| {
+        let id = Id(locks.next);
+        locks.next = locks.next.wrapping_add(1);
+        let wanted = HeldLock { id, request, site };
+        if let Some(inversion) = find_inversion(&locks.held, &wanted).filter(|_| in_order) {
+            assert!(simulated::current().is_some() || std::thread::panicking(), "{inversion}");
+            simulated::find(inversion);
+        }
+        locks.held.push(wanted);
+        id
+    })
+}
+
+/// The thread has released a lock, or does not wait for it any more.
+pub(crate) fn release(id: Id) {
+    LOCKS.with_borrow_mut(|locks| {
+        if let Some(at) = locks.held.iter().rposition(|lock| lock.id == id) {
+            locks.held.remove(at);
+        }
+    });
+}
+
+/// Exchanges the list of what this thread holds with another.
+pub(crate) fn exchange(held: &mut Vec<HeldLock>) {
+    LOCKS.with_borrow_mut(|locks| std::mem::swap(&mut locks.held, held));
+}
+
+fn find_inversion(held: &[HeldLock], wanted: &HeldLock) -> Option<String> {
+    let against = held.iter().find(|held| !may_follow(&held.request, &wanted.request))?;
+    let all: Vec<_> = held.iter().map(|held| format!("\n  holds    {held}")).collect();
+    Some(format!(
+        "lock order: {} is asked for while {} is held{}\n  asks for {wanted}",
+        wanted.request,
+        against.request,
+        all.concat()
+    ))
+}
+
+fn may_follow(held: &LockRequest, wanted: &LockRequest) -> bool {
+    if held.class != wanted.class {
+        return held.class < wanted.class;
+    }
+    match held.object.cmp(&wanted.object) {
+        std::cmp::Ordering::Equal => held.range.end() < wanted.range.start(),
+        order => order.is_lt(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::schedule::{LockClass, Schedule};
+
+    fn request(class: LockClass, range: std::ops::RangeInclusive<u64>) -> LockRequest {
+        LockRequest { class, object: 1, range, exclusive: true }
+    }
+
+    #[test]
+    fn a_wrong_order_is_told_with_both_places_and_a_right_one_is_not() {
+        let schedule = Schedule::none().with_checks(true);
+        let inode = schedule.locking(|| request(LockClass::IRwsem, 0..=u64::MAX));
+        let first = schedule.locking(|| request(LockClass::Entry, 3..=3));
+        let second = schedule.locking(|| request(LockClass::Entry, 4..=4));
+        drop(first);
+        let wrong =
+            catch_unwind(AssertUnwindSafe(|| schedule.locking(|| request(LockClass::Handle, 0..=u64::MAX))));
+        let message = *wrong.unwrap_err().downcast::<String>().unwrap();
+        assert!(
+            message.contains("journal handle is asked for while entry lock of page 4 is held"),
+            "{message}"
+        );
+        assert_eq!(message.matches("ranks.rs:").count(), 3, "{message}");
+        drop((inode, second));
+        let again = catch_unwind(AssertUnwindSafe(|| {
+            let _held = schedule.locking(|| request(LockClass::Entry, 4..=4));
+            drop(schedule.locking(|| request(LockClass::Entry, 4..=4)));
+        }));
+        assert!(again.is_err(), "what is held cannot be locked again");
+        LOCKS.with_borrow(|locks| assert!(locks.held.is_empty(), "what is refused is not held"));
+    }
+}

@@ -1,0 +1,124 @@
+//! Where threads sleep that wait for a locked entry.
+//!
+//! After the wait queues of Linux' `fs/dax.c`: a small table of them for all files, hashed by entry, with the
+//! entry as the key that tells waiters of one queue apart. Waiters are *exclusive*: who unlocks an entry wakes
+//! the first that waits for it, and who deletes it wakes all, since what they wait for is gone. So a thread that
+//! was woken and does not lock the entry owes the wake-up to the next ([`wake`]): forgetting that is the lost
+//! wake-up that `put_unlocked_mapping_entry` is there for.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::thread::{self, Thread};
+
+use crossbeam_utils::CachePadded;
+use parking_lot::Mutex;
+
+use crate::schedule::{Schedule, Wait};
+
+/// Who is woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wake {
+    /// The first in the queue: the entry is unlocked.
+    One,
+    /// Everybody: the entry is gone.
+    All,
+}
+
+#[derive(Debug)]
+struct WaitQueue {
+    /// How many wait; changed with the mutex held.
+    sleepers: AtomicUsize,
+    waiters: Mutex<VecDeque<Arc<Waiter>>>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    key: usize,
+    woken: AtomicBool,
+    thread: Thread,
+}
+
+const QUEUES: usize = 256;
+
+static WAIT_TABLE: [CachePadded<WaitQueue>; QUEUES] = [const {
+    CachePadded::new(WaitQueue { sleepers: AtomicUsize::new(0), waiters: Mutex::new(VecDeque::new()) })
+}; QUEUES];
+
+/// Sleeps until it is woken for this slot, unless `is_locked` says meanwhile that there is nothing to wait for.
+/// Returns whether it was woken: then it must lock the entry or wake the next.
+#[cold]
+pub(super) fn sleep(slot: &AtomicU64, is_locked: impl Fn() -> bool, schedule: &Schedule) -> bool {
+    let queue = queue(slot);
+    let waiter =
+        Arc::new(Waiter { key: key(slot), woken: AtomicBool::new(false), thread: thread::current() });
+    // Announced first, looked second; the waker does it the other way round, so one of the two sees the
+    // other.
+    {
+        let mut waiters = queue.waiters.lock();
+        waiters.push_back(Arc::clone(&waiter));
+        queue.sleepers.fetch_add(1, SeqCst);
+    }
+    let leave = Leave { queue, waiter: &waiter };
+    if is_locked() {
+        let is_woken = || waiter.woken.load(SeqCst);
+        if !schedule.block_until(Wait::WakeUp, is_woken) {
+            while !is_woken() {
+                thread::park();
+            }
+        }
+    }
+    drop(leave);
+    waiter.woken.load(SeqCst)
+}
+
+/// Wakes those who sleep for this slot, after it has changed.
+#[inline]
+pub(super) fn wake(slot: &AtomicU64, whom: Wake) {
+    let queue = queue(slot);
+    if queue.sleepers.load(SeqCst) != 0 {
+        queue.wake(key(slot), whom);
+    }
+}
+
+impl WaitQueue {
+    #[cold]
+    fn wake(&self, key: usize, whom: Wake) {
+        let mut waiters = self.waiters.lock();
+        while let Some(at) = waiters.iter().position(|waiter| waiter.key == key) {
+            let waiter = waiters.remove(at).expect("it was found there");
+            self.sleepers.fetch_sub(1, SeqCst);
+            waiter.woken.store(true, SeqCst);
+            waiter.thread.unpark();
+            if whom == Wake::One {
+                break;
+            }
+        }
+    }
+}
+
+/// Takes a waiter out of its queue, if nobody who woke it has.
+struct Leave<'a> {
+    queue: &'a WaitQueue,
+    waiter: &'a Arc<Waiter>,
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        let mut waiters = self.queue.waiters.lock();
+        if let Some(at) = waiters.iter().position(|other| Arc::ptr_eq(other, self.waiter)) {
+            waiters.remove(at);
+            self.queue.sleepers.fetch_sub(1, SeqCst);
+        }
+    }
+}
+
+fn key(slot: &AtomicU64) -> usize {
+    std::ptr::from_ref(slot).addr()
+}
+
+fn queue(slot: &AtomicU64) -> &'static WaitQueue {
+    // Fibonacci hashing of the address; neighbouring words go to different queues.
+    let hash = (key(slot) as u64 / 8).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    &WAIT_TABLE[(hash >> 56) as usize]
+}

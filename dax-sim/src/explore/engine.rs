@@ -1,0 +1,255 @@
+//! Runs one schedule: simulated threads of which one goes on at a time, and a [`Chooser`] who says which.
+//!
+//! Threads are coroutines, and all of a schedule are run by one thread of the machine: to switch costs
+//! nanoseconds, where handing a token from thread to thread costs microseconds, and a table of cells needs
+//! millions of schedules.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use corosensei::stack::DefaultStack;
+use corosensei::{CoroutineResult, ScopedCoroutine, ScopedCoroutineRef};
+
+use crate::check::ranks::HeldLock;
+use crate::schedule::simulated::{self, Aside, Gate, Order, Pause};
+use crate::schedule::{SchedulePoint, Wait};
+
+/// A schedule of more steps than this is taken not to end.
+const MOST_STEPS: u32 = 20_000;
+
+const STACK_SIZE: usize = 128 << 10;
+
+/// What a simulated thread does.
+pub(super) type Body<'w> = Box<dyn FnOnce() + 'w>;
+
+/// What there is to choose from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Choice<'a> {
+    /// How many steps were made before.
+    pub(super) step: u32,
+    /// The threads that can go on, in ascending order; at least one.
+    pub(super) enabled: &'a [usize],
+    /// The thread that made the last step, if it can go on: choosing another one preempts it.
+    pub(super) running: Option<usize>,
+}
+
+impl Choice<'_> {
+    /// Who goes on where nobody interferes: the running thread, or else the first that can.
+    pub(super) fn usual(&self) -> usize {
+        self.running.unwrap_or(self.enabled[0])
+    }
+}
+
+/// Says which thread goes on.
+pub(super) trait Chooser {
+    /// One of `choice.enabled`.
+    fn choose(&mut self, choice: Choice<'_>) -> usize;
+}
+
+/// One step of a thread: from where it gave way to where it does so again.
+#[derive(Debug)]
+pub(super) struct Step<'a> {
+    pub(super) thread: usize,
+    pub(super) from: Place,
+    pub(super) to: Place,
+    /// What the thread holds now, and last what it waits for if it is blocked.
+    pub(super) locks: &'a [HeldLock],
+}
+
+/// Where a thread is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It has not begun.
+    Start,
+    /// About to take a step, at work on a page.
+    At(SchedulePoint, u64),
+    Blocked(Wait),
+    /// What it waited for has come.
+    Ready(Wait),
+    End,
+}
+
+/// How a schedule ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// All threads did.
+    Complete,
+    /// Nobody can go on: who waits for what.
+    Deadlock(String),
+    /// Too many steps.
+    Endless,
+    /// A thread panicked, with this message.
+    Panic(String),
+}
+
+/// What became of a schedule.
+#[derive(Clone, Debug)]
+pub(super) struct Outcome {
+    pub(super) end: End,
+    pub(super) steps: u32,
+    /// By step: what was chosen instead of the usual.
+    pub(super) deviations: Vec<(u32, usize)>,
+}
+
+/// The stacks of the simulated threads, to be used again.
+#[derive(Default)]
+pub(super) struct Stacks(Vec<DefaultStack>);
+
+type Coroutine<'c, 's> = ScopedCoroutineRef<'c, Order, Pause, (), &'s mut DefaultStack>;
+
+struct Thread<'c, 's> {
+    coroutine: Coroutine<'c, 's>,
+    aside: Aside,
+    place: Place,
+}
+
+/// Runs the threads to their end, or until nobody can go on; then those that are left are unwound.
+pub(super) fn run(
+    bodies: Vec<Body<'_>>,
+    stacks: &mut Stacks,
+    chooser: &mut dyn Chooser,
+    observe: &mut dyn FnMut(Step<'_>),
+) -> Outcome {
+    while stacks.0.len() < bodies.len() {
+        stacks.0.push(DefaultStack::new(STACK_SIZE).expect("there is memory for a stack"));
+    }
+    simulated::begin(bodies.len());
+    let threads = Vec::with_capacity(bodies.len());
+    nest(bodies.into_iter(), stacks.0.iter_mut(), threads, &mut |threads| drive(threads, chooser, observe))
+}
+
+/// Makes a coroutine of each body, one in the scope of another, and then calls `then` with all of them.
+fn nest<'s>(
+    mut bodies: std::vec::IntoIter<Body<'_>>,
+    mut stacks: std::slice::IterMut<'s, DefaultStack>,
+    threads: Vec<Thread<'_, 's>>,
+    then: &mut dyn FnMut(Vec<Thread<'_, 's>>) -> Outcome,
+) -> Outcome {
+    let (Some(body), Some(stack)) = (bodies.next(), stacks.next()) else { return then(threads) };
+    let coroutine = ScopedCoroutine::with_stack(stack, |gate: &Gate, _| {
+        simulated::enter(gate);
+        body();
+    });
+    coroutine.scope(move |coroutine| {
+        // From here on as short-lived as the innermost scope.
+        let mut threads: Vec<Thread<'_, 's>> = threads;
+        threads.push(Thread { coroutine, aside: Aside::default(), place: Place::Start });
+        nest(bodies, stacks, threads, then)
+    })
+}
+
+fn drive(
+    mut threads: Vec<Thread<'_, '_>>,
+    chooser: &mut dyn Chooser,
+    observe: &mut dyn FnMut(Step<'_>),
+) -> Outcome {
+    let mut outcome = Outcome { end: End::Complete, steps: 0, deviations: Vec::new() };
+    let mut enabled = Vec::with_capacity(threads.len());
+    let mut last = None;
+    loop {
+        enabled.clear();
+        for (index, thread) in threads.iter_mut().enumerate() {
+            if thread.can_go_on(index) {
+                enabled.push(index);
+            }
+        }
+        if enabled.is_empty() {
+            if threads.iter().any(|thread| thread.place != Place::End) {
+                outcome.end = End::Deadlock(deadlock(&threads));
+            }
+            break;
+        }
+        if outcome.steps == MOST_STEPS {
+            outcome.end = End::Endless;
+            break;
+        }
+        let running = last.filter(|last| enabled.contains(last));
+        let choice = Choice { step: outcome.steps, enabled: &enabled, running };
+        let chosen = if let [only] = *enabled { only } else { chooser.choose(choice) };
+        debug_assert!(enabled.contains(&chosen), "{chosen} is not one of {enabled:?}");
+        if chosen != choice.usual() {
+            outcome.deviations.push((outcome.steps, chosen));
+        }
+        outcome.steps += 1;
+        last = Some(chosen);
+        let thread = &mut threads[chosen];
+        let from = thread.place;
+        if let Err(message) = thread.resume(chosen, Order::Run) {
+            outcome.end = End::Panic(message);
+            break;
+        }
+        observe(Step { thread: chosen, from, to: thread.place, locks: thread.aside.locks() });
+    }
+    // Guards are released, and nobody waits for anything any more.
+    for (index, thread) in threads.iter_mut().enumerate() {
+        let Thread { coroutine, aside, .. } = thread;
+        simulated::with(index, aside, || coroutine.as_mut().force_unwind());
+    }
+    outcome
+}
+
+impl Thread<'_, '_> {
+    fn can_go_on(&mut self, index: usize) -> bool {
+        match self.place {
+            Place::Start | Place::At(..) => true,
+            Place::End => false,
+            Place::Blocked(_) | Place::Ready(_) => {
+                self.resume(index, Order::Poll).expect("looking whether a wait is over does not panic");
+                matches!(self.place, Place::Ready(_))
+            }
+        }
+    }
+
+    /// The message, if the thread panics.
+    fn resume(&mut self, index: usize, order: Order) -> Result<(), String> {
+        let Self { coroutine, aside, place } = self;
+        let resume = || catch_unwind(AssertUnwindSafe(|| coroutine.as_mut().resume(order)));
+        let result = simulated::with(index, aside, resume);
+        *place = match (result, *place) {
+            (Ok(CoroutineResult::Yield(Pause::At(point, page))), _) => Place::At(point, page),
+            (Ok(CoroutineResult::Yield(Pause::Blocked(wait))), _) => Place::Blocked(wait),
+            (Ok(CoroutineResult::Yield(Pause::Ready)), Place::Blocked(wait) | Place::Ready(wait)) => {
+                Place::Ready(wait)
+            }
+            (Ok(CoroutineResult::Yield(Pause::Ready)), place) => unreachable!("{place:?} is no wait"),
+            (Ok(CoroutineResult::Return(())), _) => Place::End,
+            (Err(payload), _) => {
+                *place = Place::End;
+                return Err(message(&*payload));
+            }
+        };
+        Ok(())
+    }
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "a panic without a message".into())
+}
+
+/// Who waits for what, and holds what.
+fn deadlock(threads: &[Thread<'_, '_>]) -> String {
+    let mut text = String::from("deadlock: nobody can go on");
+    for (index, thread) in threads.iter().enumerate() {
+        let Place::Blocked(wait) = thread.place else { continue };
+        let (held, wanted) = match (wait, thread.aside.locks()) {
+            (Wait::Lock | Wait::WakeUp | Wait::CommitToEnd, [held @ .., wanted]) => {
+                (held, wanted.to_string())
+            }
+            (_, held) => (held, String::new()),
+        };
+        let wanted = match wait {
+            Wait::Lock => wanted,
+            Wait::WakeUp => format!("a wake-up, for {wanted}"),
+            Wait::CommitToEnd => format!("the commit to end, for {wanted}"),
+            Wait::OpenHandles => "open handles to stop".into(),
+            Wait::Accesses => "accesses through old translations to end".into(),
+        };
+        text.push_str(&format!("\n{} waits for {wanted}", super::letter(index)));
+        for lock in held {
+            text.push_str(&format!("\n  holds {lock}"));
+        }
+    }
+    text
+}

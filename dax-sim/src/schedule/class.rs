@@ -1,0 +1,89 @@
+//! The locks of the file system, in the order in which they are taken.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+/// A kind of lock. The numbers are ranks: who holds one takes only those of larger rank.
+///
+/// The order is that of `fs/ext4/super.c` and `fs/xfs/xfs_inode.c`: i_rwsem outside of mmap_lock, since the
+/// copy of read(2) and write(2) may fault; i_mmap_sem inside of it. Then the transaction before the entry lock,
+/// which is what Linux 4.12 came back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LockClass {
+    /// i_rwsem, or its range lock.
+    IRwsem = 1,
+    /// mmap_lock of an address space; in the order only, since nothing here takes it exclusively.
+    MmapLock,
+    /// Protection against freezing (`sb_start_pagefault`); in the order only.
+    PageFault,
+    /// i_mmap_sem, later the invalidate lock, or its range lock.
+    IMmapSem,
+    /// A journal handle.
+    Handle,
+    /// The lock of a DAX entry.
+    Entry,
+    /// i_data_sem, over the block map.
+    IDataSem,
+    /// i_mmap_rwsem, over the list of mappings.
+    IMmap,
+    /// An access through a translation, which a shootdown waits for.
+    Access,
+}
+
+impl LockClass {
+    /// The name in Linux.
+    pub fn name(self) -> &'static str {
+        match self {
+            LockClass::IRwsem => "i_rwsem",
+            LockClass::MmapLock => "mmap_lock",
+            LockClass::PageFault => "sb_start_pagefault",
+            LockClass::IMmapSem => "i_mmap_sem",
+            LockClass::Handle => "journal handle",
+            LockClass::Entry => "entry lock",
+            LockClass::IDataSem => "i_data_sem",
+            LockClass::IMmap => "i_mmap_rwsem",
+            LockClass::Access => "access",
+        }
+    }
+}
+
+/// An acquisition: what of which lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LockRequest {
+    pub(crate) class: LockClass,
+    /// Tells two locks of one class apart: an address. Also their order.
+    pub(crate) object: usize,
+    /// Bytes, pages, or all.
+    pub(crate) range: RangeInclusive<u64>,
+    pub(crate) exclusive: bool,
+}
+
+impl LockRequest {
+    /// Of the whole of a lock.
+    pub(crate) fn whole<T>(class: LockClass, object: &T, exclusive: bool) -> Self {
+        Self { class, object: std::ptr::from_ref(object).addr(), range: 0..=u64::MAX, exclusive }
+    }
+
+    /// Of a part.
+    pub(crate) fn part<T>(class: LockClass, object: &T, range: RangeInclusive<u64>, exclusive: bool) -> Self {
+        Self { range, ..Self::whole(class, object, exclusive) }
+    }
+}
+
+impl fmt::Display for LockRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.class.name())?;
+        match self.class {
+            LockClass::MmapLock | LockClass::PageFault | LockClass::Handle | LockClass::Access => {
+                return Ok(());
+            }
+            LockClass::Entry => return write!(f, " of page {}", self.range.start()),
+            _ => f.write_str(if self.exclusive { " exclusive" } else { " shared" })?,
+        }
+        match (*self.range.start(), *self.range.end()) {
+            (0, u64::MAX) => Ok(()),
+            (first, u64::MAX) => write!(f, " [{first}, ∞)"),
+            (first, last) => write!(f, " [{first}, {})", last + 1),
+        }
+    }
+}

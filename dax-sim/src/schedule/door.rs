@@ -1,0 +1,144 @@
+//! Locks and waits, as the paths see them.
+//!
+//! In a driven schedule nothing may put the thread to sleep: the simulated thread says what it waits for, and
+//! is not chosen until that has come. So a lock that everybody waits for is a deadlock that is seen, and not
+//! one that hangs.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::{Condvar, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::{LockRequest, Schedule, SchedulePoint, simulated};
+use crate::check::ranks;
+
+/// The registration of a lock that is asked for or held; dropping it takes it back.
+#[must_use]
+pub(crate) struct Held(Option<ranks::Id>);
+
+impl Held {
+    /// Of nothing.
+    pub(crate) const NOTHING: Held = Held(None);
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(id) = self.0 {
+            ranks::release(id);
+        }
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Held")
+    }
+}
+
+/// What a simulated thread waits for, besides the lock that it asked for last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// The lock.
+    Lock,
+    /// To be woken by whoever unlocks the entry that it asked for last.
+    WakeUp,
+    /// The end of a commit, which bars new handles.
+    CommitToEnd,
+    /// That all open handles have stopped.
+    OpenHandles,
+    /// That the accesses end which may use old translations.
+    Accesses,
+}
+
+impl Schedule {
+    /// The thread is about to ask for a lock. The order of locks is checked here, before anybody waits.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn locking(&self, request: impl FnOnce() -> LockRequest) -> Held {
+        if self.quiet { Held::NOTHING } else { self.register(request(), true) }
+    }
+
+    /// As [`Schedule::locking`], for a lock that is asked for together with the one before, so that their order
+    /// does not matter.
+    #[track_caller]
+    pub(crate) fn locking_too(&self, request: impl FnOnce() -> LockRequest) -> Held {
+        if self.quiet { Held::NOTHING } else { self.register(request(), false) }
+    }
+
+    #[cold]
+    #[track_caller]
+    fn register(&self, request: LockRequest, in_order: bool) -> Held {
+        let page = match request.class {
+            super::LockClass::Entry => *request.range.start(),
+            _ => *request.range.start() / crate::pmem::BLOCK_SIZE,
+        };
+        if in_order {
+            self.act(SchedulePoint::Lock(request.class), page);
+        }
+        // Not in a closure, which would hide the caller.
+        Held(if self.checked { Some(ranks::acquire(request, in_order)) } else { None })
+    }
+
+    /// Waits until `ready` is true, if threads are simulated; else returns `false`, and the caller waits in its
+    /// own way.
+    pub(crate) fn block_until(&self, wait: Wait, ready: impl FnMut() -> bool) -> bool {
+        let controlled = self.is_controlled();
+        if controlled {
+            simulated::block_until(wait, ready);
+        }
+        controlled
+    }
+
+    /// Sleeps on `condition`, with the mutex given up meanwhile, until `ready` is true.
+    pub(crate) fn sleep_until<T>(
+        &self,
+        condition: &Condvar,
+        guard: &mut MutexGuard<'_, T>,
+        wait: Wait,
+        ready: impl Fn() -> bool,
+    ) {
+        while !ready() {
+            if self.is_controlled() {
+                MutexGuard::unlocked(guard, || simulated::block_until(wait, &ready));
+            } else {
+                condition.wait(guard);
+            }
+        }
+    }
+
+    /// Locks a short-term lock shared.
+    #[inline]
+    pub(crate) fn read<'a, T>(&self, lock: &'a RwLock<T>) -> RwLockReadGuard<'a, T> {
+        if self.is_controlled() {
+            simulated::block_until(Wait::Lock, || !lock.is_locked_exclusive());
+        }
+        lock.read()
+    }
+
+    /// Locks a short-term lock exclusively.
+    #[inline]
+    pub(crate) fn write<'a, T>(&self, lock: &'a RwLock<T>) -> RwLockWriteGuard<'a, T> {
+        if self.is_controlled() {
+            simulated::block_until(Wait::Lock, || !lock.is_locked());
+        }
+        lock.write()
+    }
+
+    /// Waits for a lock in its own queue, in a driven schedule: `future` enters it at the first poll.
+    pub(crate) fn queue_for<F: Future>(&self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        let mut granted = None;
+        simulated::block_until(Wait::Lock, || {
+            // Once ready it is not polled again.
+            if granted.is_none()
+                && let Poll::Ready(guard) = future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+            {
+                granted = Some(guard);
+            }
+            granted.is_some()
+        });
+        granted.expect("the wait has ended")
+    }
+}

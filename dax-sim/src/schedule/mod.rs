@@ -1,0 +1,238 @@
+//! The one door between the paths and the order of threads.
+//!
+//! Whatever another thread may see, or be waited for at, passes here: a [`SchedulePoint`] before each such
+//! step ([`Schedule::pass`]), and the waits themselves (`door`). So a file system may be told
+//!
+//! * to do nothing, as benchmarks do: a point is one predictable branch;
+//! * to linger at some points ([`Schedule::widen`]): the races of the mail need a few nanoseconds' luck;
+//! * to call out ([`Schedule::hook`]), so that a test or a demonstration can order two threads step by step;
+//! * to be driven: one simulated thread runs at a time, and at every point somebody chooses which goes on
+//!   (`Schedule::controlled`, for [`explore`](crate::explore)).
+//!
+//! The points and the delays are the same in every variant.
+
+mod class;
+mod door;
+pub(crate) mod simulated;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use class::LockClass;
+pub(crate) use class::LockRequest;
+pub(crate) use door::{Held, Wait};
+
+/// A step at which the order of threads matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SchedulePoint {
+    /// A fault has asked the file system where the page's block is, and has not yet installed the answer.
+    FaultLookedUp {
+        /// Whether it is a write fault.
+        write: bool,
+    },
+    /// write(2) has published a new block, and has not yet invalidated what maps its page.
+    WritePublished,
+    /// i_rwsem is not free: the thread is about to wait for it.
+    IRwsemContended,
+    /// i_mmap_sem is not free: the thread is about to wait for it.
+    IMmapSemContended,
+    /// The entry is locked: the thread is about to wait for it.
+    EntryContended,
+    /// An access through a mapping has read a translation, or read(2) has found a shared block, and has not
+    /// yet used it.
+    Translated,
+    /// The thread is about to ask for the lock.
+    Lock(LockClass),
+    /// About to ask the block map.
+    LookUp,
+    /// About to change the block map, with i_data_sem held.
+    Publish,
+    /// About to change what a locked entry says, or to delete it.
+    EntryChange,
+    /// About to read a translation.
+    Translate,
+    /// About to install a translation.
+    Install,
+    /// About to remove translations.
+    Unmap,
+    /// About to take the right to store from translations.
+    WriteProtect,
+    /// Translations have changed; about to wait for the accesses that may still use the old ones.
+    Shootdown,
+    /// read(2) or write(2) is about to touch a block.
+    Copy,
+    /// About to write a page back.
+    Flush,
+    /// About to change the size of the file.
+    Resize,
+    /// About to give blocks back.
+    Free,
+}
+
+/// What is done wrong on purpose, to see that the checkers notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[doc(hidden)]
+pub enum PlantedFault {
+    /// write(2) does not invalidate the pages whose blocks are new.
+    SkipInvalidation,
+    /// Write-back clears the dirty tag before it flushes.
+    CleanBeforeFlush,
+    /// Punch and truncate free blocks before they are unmapped.
+    FreeBeforeUnmap,
+    /// Who was woken for an entry and does not lock it wakes nobody else.
+    ForgetWake,
+    /// A read fault maps its block writable.
+    MapWritableWhenClean,
+    /// Nobody waits for accesses that use an old translation.
+    SkipTlbFlush,
+}
+
+/// What happens at schedule points.
+#[derive(Clone)]
+pub struct Schedule {
+    kind: Kind,
+    /// Whether the order of locks is checked at every acquisition.
+    checked: bool,
+    fault: Option<PlantedFault>,
+    /// Nothing of the above: the branch that is taken at every point.
+    quiet: bool,
+}
+
+#[derive(Clone)]
+enum Kind {
+    Nothing,
+    Widen {
+        one_in: u32,
+        delay: Duration,
+    },
+    Hook(Arc<dyn Fn(SchedulePoint, u64) + Send + Sync>),
+    #[allow(dead_code, reason = "the scenarios are on their way")]
+    Controlled,
+}
+
+impl Schedule {
+    fn new(kind: Kind) -> Self {
+        let quiet = matches!(kind, Kind::Nothing);
+        Self { kind, checked: false, fault: None, quiet }.with_checks(cfg!(debug_assertions))
+    }
+
+    /// Nothing happens.
+    pub fn none() -> Self {
+        Self::new(Kind::Nothing)
+    }
+
+    /// One in `one_in` passages of [`SchedulePoint::FaultLookedUp`] and [`SchedulePoint::WritePublished`],
+    /// drawn at random, lingers for up to `delay`, and yields the CPU meanwhile. 0 means never.
+    pub fn widen(one_in: u32, delay: Duration) -> Self {
+        Self::new(Kind::Widen { one_in, delay })
+    }
+
+    /// Calls `hook` with the point and the page's index in its file, in the thread that passes it. The hook
+    /// may block.
+    pub fn hook(hook: impl Fn(SchedulePoint, u64) + Send + Sync + 'static) -> Self {
+        Self::new(Kind::Hook(Arc::new(hook)))
+    }
+
+    /// Threads are simulated, and whoever drives them chooses at every point. A thread that is not one of the
+    /// simulated passes all points, and must not have to wait.
+    #[allow(dead_code, reason = "the scenarios are on their way")]
+    pub(crate) fn controlled() -> Self {
+        Self::new(Kind::Controlled).with_checks(true)
+    }
+
+    /// Whether every acquisition of a lock is held against the order of locks, and a wrong one reported: by a
+    /// panic in a thread of its own, as a finding in an exploration. On in builds with debug assertions unless
+    /// told otherwise.
+    #[must_use]
+    pub fn with_checks(mut self, checked: bool) -> Self {
+        self.checked = checked;
+        self.refresh()
+    }
+
+    /// Does one thing wrong.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_fault(mut self, fault: Option<PlantedFault>) -> Self {
+        self.fault = fault;
+        self.refresh()
+    }
+
+    fn refresh(mut self) -> Self {
+        self.quiet = matches!(self.kind, Kind::Nothing) && !self.checked && self.fault.is_none();
+        self
+    }
+
+    /// A thread passes `point`, at work on `page`.
+    #[inline]
+    pub(crate) fn pass(&self, point: SchedulePoint, page: u64) {
+        if !self.quiet {
+            self.act(point, page);
+        }
+    }
+
+    /// Whether this is done wrong.
+    #[inline]
+    pub(crate) fn has(&self, fault: PlantedFault) -> bool {
+        !self.quiet && self.fault == Some(fault)
+    }
+
+    /// Whether nothing happens at points, and nothing is checked.
+    #[inline]
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Whether threads are simulated.
+    pub(crate) fn is_controlled(&self) -> bool {
+        matches!(self.kind, Kind::Controlled)
+    }
+
+    #[cold]
+    fn act(&self, point: SchedulePoint, page: u64) {
+        match &self.kind {
+            Kind::Nothing => {}
+            Kind::Widen { one_in, delay } => {
+                let widened =
+                    matches!(point, SchedulePoint::FaultLookedUp { .. } | SchedulePoint::WritePublished);
+                if widened && *one_in > 0 && fastrand::u32(..*one_in) == 0 {
+                    linger(delay.mul_f64(fastrand::f64()));
+                }
+            }
+            Kind::Hook(hook) => hook(point, page),
+            Kind::Controlled => simulated::pass(point, page),
+        }
+    }
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self::none()
+    }
+}
+
+impl fmt::Debug for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::Nothing => f.write_str("Nothing"),
+            Kind::Widen { one_in, delay } => {
+                f.debug_struct("Widen").field("one_in", one_in).field("delay", delay).finish()
+            }
+            Kind::Hook(_) => f.write_str("Hook"),
+            Kind::Controlled => f.write_str("Controlled"),
+        }
+    }
+}
+
+/// Yields rather than spins: with more threads than CPUs a spinner would only keep out the thread it waits to
+/// be overtaken by.
+fn linger(delay: Duration) {
+    let start = Instant::now();
+    loop {
+        std::thread::yield_now();
+        if start.elapsed() >= delay {
+            return;
+        }
+    }
+}

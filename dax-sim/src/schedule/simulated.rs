@@ -1,0 +1,165 @@
+//! Simulated threads, from the inside: what a thread says when it comes to a point or must wait.
+//!
+//! A simulated thread is a coroutine. [`explore`](crate::explore) resumes one of them at a time, all in one
+//! thread of the machine, so what the thread knows of itself (its number, the locks that it holds, whether it is
+//! in an access) is kept here and changed with it. In a thread of the machine that runs no simulated one all
+//! points are passed, and all waits must be over already.
+//!
+//! *Running*: the yielder in [`CURRENT`] is that of the coroutine that is running. [`enter`] puts it there when
+//! the coroutine begins, `resume` sets it aside while the coroutine is suspended, and it lives as long as the
+//! coroutine's body.
+
+use std::cell::{Cell, RefCell};
+use std::ptr::NonNull;
+
+use corosensei::Yielder;
+
+use super::SchedulePoint;
+use super::door::Wait;
+use crate::check::ranks::{self, HeldLock};
+use crate::per_thread;
+
+/// What a resumed thread is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Go on.
+    Run,
+    /// Say whether what it waits for has come.
+    Poll,
+}
+
+/// What a thread says when it gives way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pause {
+    /// About to take this step, at work on this page.
+    At(SchedulePoint, u64),
+    /// Waits.
+    Blocked(Wait),
+    /// What it waited for has come.
+    Ready,
+}
+
+/// Where a thread gives way.
+pub(crate) type Gate = Yielder<Order, Pause>;
+
+/// What a thread knows of itself while another one runs.
+#[derive(Debug, Default)]
+pub(crate) struct Aside {
+    gate: Option<NonNull<Gate>>,
+    held: Vec<HeldLock>,
+}
+
+thread_local! {
+    static CURRENT: Cell<Option<Current>> = const { Cell::new(None) };
+    /// By thread: how often it has begun or ended an access. Odd while it is in one.
+    static ACCESSES: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+    static FINDINGS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+#[derive(Clone, Copy)]
+struct Current {
+    index: usize,
+    gate: Option<NonNull<Gate>>,
+}
+
+/// The number of the simulated thread that is running.
+pub(crate) fn current() -> Option<usize> {
+    CURRENT.get().map(|current| current.index)
+}
+
+/// A schedule of so many threads begins.
+pub(crate) fn begin(threads: usize) {
+    ACCESSES.with_borrow_mut(|accesses| {
+        accesses.clear();
+        accesses.resize(threads, 0);
+    });
+    FINDINGS.take();
+}
+
+/// A thread begins: it gives way at `gate`.
+pub(crate) fn enter(gate: &Gate) {
+    let current = CURRENT.get().expect("a simulated thread is running");
+    CURRENT.set(Some(Current { gate: Some(NonNull::from(gate)), ..current }));
+}
+
+/// Runs `resume`, which resumes the thread of this number, with what it knows of itself in place.
+pub(crate) fn with<R>(index: usize, aside: &mut Aside, resume: impl FnOnce() -> R) -> R {
+    CURRENT.set(Some(Current { index, gate: aside.gate }));
+    ranks::exchange(&mut aside.held);
+    let outside = per_thread::pretend(Some(index));
+    let result = resume();
+    per_thread::pretend(outside);
+    ranks::exchange(&mut aside.held);
+    aside.gate = CURRENT.take().and_then(|current| current.gate);
+    result
+}
+
+impl Aside {
+    /// The locks that the thread holds, and last the one that it waits for.
+    pub(crate) fn locks(&self) -> &[HeldLock] {
+        &self.held
+    }
+}
+
+/// The thread comes to a point.
+pub(super) fn pass(point: SchedulePoint, page: u64) {
+    if let Some(gate) = gate() {
+        pause(gate, Pause::At(point, page));
+    }
+}
+
+/// The thread waits until `ready` is true. In a thread that unwinds it does not wait, for nobody will choose it.
+pub(super) fn block_until(wait: Wait, mut ready: impl FnMut() -> bool) {
+    if ready() {
+        return;
+    }
+    let Some(gate) = gate() else {
+        assert!(std::thread::panicking(), "only simulated threads can wait: {wait:?}");
+        return;
+    };
+    let mut pause_with = Pause::Blocked(wait);
+    while pause(gate, pause_with) == Order::Poll {
+        pause_with = if ready() { Pause::Ready } else { Pause::Blocked(wait) };
+    }
+    debug_assert!(ready(), "only threads whose wait is over are chosen");
+}
+
+/// Where the running thread gives way; `None` outside of simulated threads, and while one unwinds.
+fn gate() -> Option<NonNull<Gate>> {
+    CURRENT.get()?.gate.filter(|_| !std::thread::panicking())
+}
+
+fn pause(gate: NonNull<Gate>, pause: Pause) -> Order {
+    // SAFETY: *Running*.
+    unsafe { gate.as_ref() }.suspend(pause)
+}
+
+/// An access of the running thread begins or ends. Accesses of nobody in particular are not waited for.
+pub(crate) fn toggle_access() {
+    if let Some(index) = current() {
+        ACCESSES.with_borrow_mut(|accesses| accesses[index] += 1);
+    }
+}
+
+/// Waits until all accesses that are under way in other threads have ended.
+pub(crate) fn wait_for_accesses() {
+    let Some(index) = current() else { return };
+    let seen = ACCESSES.with_borrow(Vec::clone);
+    block_until(Wait::Accesses, || {
+        ACCESSES.with_borrow(|now| {
+            let mut threads = seen.iter().zip(now).enumerate();
+            threads.all(|(thread, (seen, now))| thread == index || seen % 2 == 0 || now != seen)
+        })
+    });
+}
+
+/// Something is wrong in the schedule that is under way. It goes on.
+pub(crate) fn find(finding: String) {
+    FINDINGS.with_borrow_mut(|findings| findings.push(finding));
+}
+
+/// What was found, which is forgotten here.
+#[allow(dead_code, reason = "the scenarios are on their way")]
+pub(crate) fn findings() -> Vec<String> {
+    FINDINGS.take()
+}
