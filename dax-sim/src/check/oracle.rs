@@ -57,7 +57,7 @@ pub enum Verdict {
     Foreign,
 }
 
-/// A write that has begun. To be handed to [`Oracle::end`] when it has returned.
+/// A write that has begun. To be handed to [`Oracle::end`] when it has returned, or to [`Oracle::fail`].
 #[derive(Debug)]
 #[must_use = "a write that never ends keeps its page from being judged"]
 pub struct Write {
@@ -99,6 +99,8 @@ struct Page {
 struct Busy {
     writes: u32,
     first: u32,
+    /// One of them has failed.
+    failed: bool,
 }
 
 impl Oracle {
@@ -123,7 +125,7 @@ impl Oracle {
         for register in covered(covers) {
             let busy = &mut busy[register];
             if busy.writes == 0 {
-                busy.first = version;
+                *busy = Busy { writes: 0, first: version, failed: false };
             }
             busy.writes += 1;
         }
@@ -132,12 +134,23 @@ impl Oracle {
 
     /// The write has returned.
     pub fn end(&self, write: Write) {
+        self.close(&write, false);
+    }
+
+    /// The write has failed: it may have happened or not. So nothing is learned from the busy period that it is
+    /// in.
+    pub fn fail(&self, write: Write) {
+        self.close(&write, true);
+    }
+
+    fn close(&self, write: &Write, failed: bool) {
         let state = &self.pages[write.page as usize];
         let mut busy = state.busy.lock();
         for register in covered(write.covers) {
             let busy = &mut busy[register];
             busy.writes -= 1;
-            if busy.writes == 0 {
+            busy.failed |= failed;
+            if busy.writes == 0 && !busy.failed {
                 state.floor[register].store(busy.first, SeqCst);
             }
         }
@@ -215,6 +228,23 @@ mod tests {
         assert_eq!(
             words.map(|seen| judge(&oracle, Register::Io, seen)),
             [Verdict::Stale, Verdict::Good, Verdict::Good]
+        );
+    }
+
+    #[test]
+    fn a_write_that_failed_may_be_seen_or_not() {
+        let oracle = Oracle::new(4);
+        let (a, b) = (oracle.begin(3, Covers::Page), oracle.begin(3, Covers::Page));
+        let words = [0, a.word(), b.word()];
+        oracle.fail(a);
+        oracle.end(b);
+        assert_eq!(words.map(|seen| judge(&oracle, Register::Io, seen)), [Verdict::Good; 3]);
+        let c = oracle.begin(3, Covers::Page);
+        let word = c.word();
+        oracle.end(c);
+        assert_eq!(
+            [words[2], word].map(|seen| judge(&oracle, Register::Io, seen)),
+            [Verdict::Stale, Verdict::Good]
         );
     }
 

@@ -1,90 +1,14 @@
-//! Many threads at once, with everything checked.
+//! The workloads of the comparison, with more threads than there are CPUs.
 
 use std::thread;
 use std::time::Duration;
 
 use dax_sim::fs::FileSystem;
-use dax_sim::pmem::{BLOCK_SIZE, Device, DeviceOptions};
-use dax_sim::schedule::Schedule;
+use dax_sim::pmem::BLOCK_SIZE;
 use dax_sim::variant::Variant;
 use dax_sim::workload::{self, Point, Workload, WorkloadError, min_device_size};
 
-fn device(size: u64) -> Device {
-    Device::open(&DeviceOptions { path: None, size, overwrite: false }).unwrap()
-}
-
-fn correct() -> impl Iterator<Item = Variant> {
-    Variant::ALL.into_iter().filter(|variant| variant.is_correct())
-}
-
-/// After xfstests' holetest: each thread has a slot of its own in every page, so that pages, entries and
-/// blocks are shared and no byte is. What a thread finds in its slots must be exactly what it left there, by
-/// whichever way it looks.
-#[test]
-fn threads_with_slots_in_the_same_pages_find_what_they_left_there() {
-    const PAGES: u64 = 6;
-    const SLOT: u64 = 1000;
-    const ROUNDS: usize = 40;
-    const OPS: u32 = 150;
-    for variant in correct() {
-        let device = device(1 << 20);
-        for round in 0..ROUNDS {
-            let fs = FileSystem::format(&device, variant)
-                .with_schedule(Schedule::widen(4, Duration::from_micros(5)));
-            let file = fs.create();
-            file.truncate(PAGES * BLOCK_SIZE).unwrap();
-            let whole = || 0..PAGES * BLOCK_SIZE;
-            let mappings = [file.mmap(whole()), file.mmap(whole())];
-            thread::scope(|s| {
-                for slot in 0..4_u64 {
-                    let (file, mappings) = (&file, &mappings);
-                    s.spawn(move || {
-                        let mut random = fastrand::Rng::with_seed(round as u64 * 4 + slot);
-                        let mut model = vec![vec![0_u8; SLOT as usize]; PAGES as usize];
-                        for _ in 0..OPS {
-                            let page = random.u64(..PAGES);
-                            let from = random.u64(..SLOT);
-                            let len = random.u64(1..=SLOT - from);
-                            let at = page * BLOCK_SIZE + slot * SLOT + from;
-                            let mine = &mut model[page as usize][from as usize..][..len as usize];
-                            let mapping = &mappings[random.usize(..2)];
-                            let mut seen = vec![0; len as usize];
-                            match random.u8(..100) {
-                                0..20 => {
-                                    mine.fill(random.u8(1..));
-                                    assert_eq!(file.write_at(mine, at), Ok(mine.len()));
-                                }
-                                20..40 => {
-                                    mine.fill(random.u8(1..));
-                                    mapping.store(at, mine).unwrap();
-                                }
-                                40..70 => {
-                                    mapping.load(at, &mut seen).unwrap();
-                                    assert!(seen == mine, "{variant}: load of {len} at {at}");
-                                }
-                                70..85 => {
-                                    file.read_at(&mut seen, at).unwrap();
-                                    assert!(seen == mine, "{variant}: read of {len} at {at}");
-                                }
-                                85..92 => {
-                                    mine.fill(0);
-                                    file.punch_hole(at, len).unwrap();
-                                }
-                                92..96 => mapping.dont_need(at..at + len),
-                                96..98 => file.fsync().unwrap(),
-                                // Past what anybody else works on: the size goes up and down, the pages
-                                // before it stay.
-                                _ => file
-                                    .truncate((PAGES + random.u64(..3)) * BLOCK_SIZE + random.u64(..9))
-                                    .unwrap(),
-                            }
-                        }
-                    });
-                }
-            });
-        }
-    }
-}
+use super::{correct, device};
 
 #[test]
 fn every_workload_finds_nothing_wrong_in_the_correct_variants() {
