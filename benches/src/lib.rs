@@ -1,1 +1,13 @@
-//! Benchmarks of `range-lock` beside its rivals.
+//! `range-lock` beside its rivals: one [adapter](rival) for each, the [workloads](workload) that they all run, and what is
+//! needed to [measure](measure) and [report](report) them fairly.
+//!
+//! The program `scaling` runs everything, in turn within each round; the criterion benchmarks use the same adapters.
+
+pub mod measure;
+pub mod placement;
+pub mod report;
+
+pub mod rival;
+pub mod rivals;
+pub mod sample;
+pub mod workload;

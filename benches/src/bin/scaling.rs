@@ -1,0 +1,209 @@
+//! Runs the locks through the workloads, all of them in turn within each round, and reports.
+
+use std::fs;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use range_lock_benches::measure::Plan;
+use range_lock_benches::placement;
+use range_lock_benches::report::{markdown, plot};
+use range_lock_benches::sample::{Host, Record, Sample};
+use range_lock_benches::workload::{Cell, Contender, Workload, contenders};
+
+/// Compares range-lock with its rivals: every workload, every rival, in turn within each round. Prints tables in Markdown.
+#[derive(Debug, Parser)]
+#[command(max_term_width = 100)]
+struct Options {
+    /// A look in half a minute: one short round
+    #[arg(long)]
+    quick: bool,
+    /// Rounds; 0 only reports what --add names
+    #[arg(long, default_value_t = 9, value_name = "N")]
+    rounds: usize,
+    /// How long a sample takes, in milliseconds (some workloads take a multiple)
+    #[arg(long, default_value_t = 40, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    millis: u64,
+    /// Only these workloads, by the names in the tables or their beginnings: W3,W4,W5/100
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    only: Vec<String>,
+    /// Only these rivals, by the names in the tables
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    rivals: Vec<String>,
+    /// Only with these numbers of threads
+    #[arg(long, value_delimiter = ',', value_name = "N")]
+    threads: Vec<usize>,
+    /// Adds the samples that an earlier run has kept, as further rounds
+    #[arg(long, value_name = "FILE")]
+    add: Vec<PathBuf>,
+    /// Keeps the samples
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Draws plots into this folder
+    #[arg(long, value_name = "DIR")]
+    svg: Option<PathBuf>,
+    /// Writes the tables into this document, between its markers
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    /// Prints the names of workloads and rivals
+    #[arg(long)]
+    list: bool,
+}
+
+/// What is not run is said with exit code 2, as clap does.
+const BAD_INPUT: u8 = 2;
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("scaling: {message}");
+            ExitCode::from(BAD_INPUT)
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), String> {
+    let cells = cells(options)?;
+    let rivals = rivals(options)?;
+    if options.list {
+        Workload::ALL.iter().for_each(|workload| println!("{:16} {:?}", workload.name(), workload.threads()));
+        rivals.iter().for_each(|rival| println!("{}", rival.name()));
+        return Ok(());
+    }
+    // Before anything is measured, so that a mistake in a name costs no time.
+    let document = options.markdown.as_deref().map(read).transpose()?;
+    let mut record = Record { host: Host::this(), ..Record::default() };
+    for path in &options.add {
+        record.add(Record::read(path).map_err(|error| format!("{}: {error}", path.display()))?);
+    }
+    measure(options, &cells, &rivals, &mut record);
+    let figures = markdown::figures(&record, &command(options));
+    println!("{figures}");
+    if let Some(path) = &options.json {
+        record.write(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    if let Some(folder) = &options.svg {
+        draw(&record, folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    }
+    if let (Some(path), Some(document)) = (&options.markdown, document) {
+        let new =
+            markdown::splice(&document, &figures).map_err(|error| format!("{}: {error}", path.display()))?;
+        fs::write(path, new).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// The cells that are asked for, each of which some name has to begin.
+fn cells(options: &Options) -> Result<Vec<Cell>, String> {
+    let named = |cell: &Cell, wanted: &str| {
+        let name = cell.workload.name();
+        name.eq_ignore_ascii_case(wanted)
+            || name.split_once('/').is_some_and(|(group, _)| group.eq_ignore_ascii_case(wanted))
+    };
+    let all = Cell::all();
+    if let Some(unknown) = options.only.iter().find(|wanted| !all.iter().any(|cell| named(cell, wanted))) {
+        let names: Vec<String> = Workload::ALL.iter().map(|workload| workload.name()).collect();
+        return Err(format!("no workload is called '{unknown}'; there are {}", names.join(", ")));
+    }
+    let wanted = |cell: &Cell| {
+        (options.only.is_empty() || options.only.iter().any(|wanted| named(cell, wanted)))
+            && (options.threads.is_empty() || options.threads.contains(&cell.threads))
+    };
+    Ok(all.into_iter().filter(wanted).collect())
+}
+
+fn rivals(options: &Options) -> Result<Vec<Box<dyn Contender>>, String> {
+    let all = contenders();
+    if let Some(unknown) = options.rivals.iter().find(|wanted| !all.iter().any(|of| of.name() == **wanted)) {
+        let names: Vec<&str> = all.iter().map(|rival| rival.name()).collect();
+        return Err(format!("no rival is called '{unknown}'; there are: {}", names.join(", ")));
+    }
+    let wanted = |name: &str| options.rivals.is_empty() || options.rivals.iter().any(|wanted| wanted == name);
+    Ok(all.into_iter().filter(|rival| wanted(rival.name())).collect())
+}
+
+/// Every cell with every rival, in turn within each round; whoever begins changes from round to round.
+fn measure(options: &Options, cells: &[Cell], rivals: &[Box<dyn Contender>], record: &mut Record) {
+    let (rounds, millis) =
+        if options.quick { (options.rounds.min(1), 5) } else { (options.rounds, options.millis) };
+    if rounds == 0 {
+        return;
+    }
+    let plan = Plan { warm_up: Duration::from_millis(millis / 8), duration: Duration::from_millis(millis) };
+    // Before there are threads, which keep memory for themselves.
+    record.footprints = rivals.iter().map(|rival| rival.footprint()).collect();
+    let can = |cell: Cell| rivals.iter().filter(move |rival| rival.can(cell.workload));
+    let per_round: usize = cells.iter().map(|&cell| can(cell).count()).sum();
+    let progress = progress(rounds * per_round);
+    let first = record.next_round();
+    let mut before = placement::hand_over_ns();
+    for round in first..first + rounds {
+        for &cell in cells {
+            let count = can(cell).count().max(1);
+            for rival in can(cell).cycle().skip(round % count).take(can(cell).count()) {
+                progress.set_message(format!("{}, {}", cell.workload.name(), rival.name()));
+                let outcome = rival.run(cell, plan);
+                let after = placement::hand_over_ns();
+                record.samples.push(Sample {
+                    workload: cell.workload.name(),
+                    threads: cell.threads,
+                    rival: rival.name().to_owned(),
+                    round,
+                    hand_over_ns: before.zip(after).map(|(before, after)| [before, after]),
+                    ops_per_s: outcome.ops_per_s(),
+                    fairness: outcome.fairness(),
+                    wait_us: outcome.waits,
+                });
+                before = after;
+                progress.inc(1);
+            }
+        }
+    }
+    progress.finish_and_clear();
+}
+
+/// A bar on a terminal, drawn only as samples come in: a thread that redraws it would run beside the threads under test.
+fn progress(total: usize) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:24.green} {percent:>3}%  {eta} left  {wide_msg:.dim}");
+    ProgressBar::new(total as u64).with_style(style.expect("the template is a constant"))
+}
+
+fn draw(record: &Record, folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    for (name, svg) in plot::all(record).map_err(|error| io::Error::other(error.to_string()))? {
+        fs::write(folder.join(name), svg)?;
+    }
+    Ok(())
+}
+
+/// The command that takes these figures again.
+fn command(options: &Options) -> String {
+    let mut command = "cargo run --release -p range-lock-benches --bin scaling --".to_owned();
+    if options.quick {
+        command.push_str(" --quick");
+    } else {
+        command.push_str(&format!(" --rounds {} --millis {}", options.rounds, options.millis));
+    }
+    if !options.only.is_empty() {
+        command.push_str(&format!(" --only {}", options.only.join(",")));
+    }
+    if let Some(path) = &options.markdown {
+        command.push_str(&format!(" --markdown {}", path.display()));
+    }
+    if let Some(path) = &options.svg {
+        command.push_str(&format!(" --svg {}", path.display()));
+    }
+    command
+}
