@@ -1,104 +1,99 @@
-//! Threads that write disjoint blocks, each in its own part: the range lock beside a global rwsem
-//! (`parking_lot::RwLock`, taken whole).
+//! Two threads, each rival: where they are in different places, and where they meet. One iteration is one operation of
+//! *each* thread, so a lock that lets both run takes as long as for one.
 //!
-//! Two figures for each number of threads. `empty`: nothing is done under the lock, so that its own cost is seen; with
-//! more threads than the machine has this measures the scheduler. `copy`: 4 KiB are copied under the lock, as a write(2) to
-//! persistent memory does. One iteration is one operation of *every* thread, so a lock that scales stays level while
-//! threads are added, as long as there are hardware threads for them; what is printed as throughput counts the operations
-//! of all threads.
+//! The states in which a virtual machine has its CPUs near or far from each other are not told apart here; the program
+//! `scaling` does that.
 
 use std::cell::RefCell;
 use std::hint::black_box;
-use std::sync::Barrier;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use range_lock::RangeLock;
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
+use range_lock_benches::measure::{Plan, on_threads};
+use range_lock_benches::rival::{PAGE, Rival, User, page};
+use range_lock_benches::rivals::{self, Visitor};
+use range_lock_benches::workload::pattern::Random;
 
-const BLOCK: usize = 4096;
-/// Blocks of each thread's own part.
-const PART: u64 = 256;
+const THREADS: usize = 2;
 
-/// Runs `op(thread, iteration)` so many times on each thread, started together; the time from the first thread's start to
-/// the last one's end, by their own clocks: with more threads than the machine has, this one may be let run only when the
-/// others are done.
-fn on_all(threads: usize, iterations: u64, op: impl Fn(usize, u64) + Sync) -> Duration {
-    let start_line = Barrier::new(threads + 1);
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads)
-            .map(|t| {
-                let (start_line, op) = (&start_line, &op);
-                scope.spawn(move || {
-                    start_line.wait();
-                    let start = Instant::now();
-                    for i in 0..iterations {
-                        op(t, i);
-                    }
-                    (start, Instant::now())
-                })
-            })
-            .collect();
-        start_line.wait();
-        let (starts, ends): (Vec<_>, Vec<_>) =
-            workers.into_iter().map(|worker| worker.join().unwrap()).unzip();
-        match (starts.into_iter().min(), ends.into_iter().max()) {
-            (Some(start), Some(end)) => end - start,
-            _ => Duration::ZERO,
+/// Pages in the part of one thread, as a power of two.
+const PART: u32 = 14;
+
+/// Does `op` so many times on each thread; the time from the first one's start to the last one's end.
+fn timed<R: Rival>(
+    lock: &R,
+    iterations: u64,
+    op: impl Fn(&R::User<'_>, u64, &mut Random) + Sync,
+) -> Duration {
+    let at_once = Plan { warm_up: Duration::ZERO, duration: Duration::ZERO };
+    let stints = on_threads(THREADS, at_once, |thread, start_line| {
+        let (user, mut random) = (lock.user(), Random::new(thread));
+        let mut clock = start_line.wait();
+        for _ in 0..iterations {
+            op(&user, thread as u64, &mut random);
         }
-    })
-}
-
-/// Blocks of its own for each thread.
-fn block(thread: usize, iteration: u64) -> std::ops::Range<u64> {
-    let block = thread as u64 * PART + iteration * 97 % PART;
-    block * BLOCK as u64..(block + 1) * BLOCK as u64
+        clock.lap(iterations);
+        clock.stint()
+    });
+    let start = stints.iter().map(|stint| stint.start).min();
+    let end = stints.iter().map(|stint| stint.end).max();
+    start.zip(end).map_or(Duration::ZERO, |(start, end)| end - start)
 }
 
 /// Copies a page, from and to where the two do not lie at the same offsets of theirs: processors take that for an overlap.
-fn copy_block() {
-    const TO: usize = 2 * BLOCK + BLOCK / 2;
-    thread_local!(static PAGES: RefCell<Vec<u8>> = RefCell::new(vec![1; TO + BLOCK]));
+fn copy_page() {
+    const LENGTH: usize = PAGE as usize;
+    const TO: usize = 2 * LENGTH + LENGTH / 2;
+    thread_local!(static PAGES: RefCell<Vec<u8>> = RefCell::new(vec![1; TO + LENGTH]));
     PAGES.with_borrow_mut(|pages| {
         let (from, to) = pages.split_at_mut(TO);
-        black_box(to).copy_from_slice(black_box(&from[..BLOCK]));
+        black_box(to).copy_from_slice(black_box(&from[..LENGTH]));
     });
 }
 
-fn scaling(c: &mut Criterion) {
-    let hardware_threads = thread::available_parallelism().map_or(0, usize::from);
-    eprintln!("{hardware_threads} hardware threads: points with more threads are oversubscribed");
-    for (work, under_lock) in [("empty", (|| ()) as fn()), ("copy", copy_block)] {
-        let mut group = c.benchmark_group(format!("disjoint-write/{work}"));
-        group
-            .sample_size(20)
-            .measurement_time(Duration::from_secs(2))
-            .warm_up_time(Duration::from_millis(500));
-        for threads in [1, 2, 4, 8] {
-            group.throughput(Throughput::Elements(threads as u64));
-            let lock = RangeLock::new();
-            group.bench_function(BenchmarkId::new("range-lock", threads), |b| {
-                b.iter_custom(|iterations| {
-                    on_all(threads, iterations, |t, i| {
-                        let _guard = lock.write(block(t, i));
-                        under_lock();
-                    })
-                });
+struct TwoThreads<'a>(BenchmarkGroup<'a, WallTime>);
+
+impl Visitor for TwoThreads<'_> {
+    fn visit<R: Rival + 'static>(&mut self) {
+        let lock = R::new();
+        self.0.bench_function(format!("{}/disjoint writes", R::NAME), |b| {
+            b.iter_custom(|iterations| {
+                timed(&lock, iterations, |user, thread, random| {
+                    drop(user.write(page((thread << PART) + random.bits(PART))));
+                })
             });
-            let rwsem = parking_lot::RwLock::new(());
-            group.bench_function(BenchmarkId::new("rwsem", threads), |b| {
-                b.iter_custom(|iterations| {
-                    on_all(threads, iterations, |t, i| {
-                        black_box(block(t, i));
-                        let _guard = rwsem.write();
-                        under_lock();
-                    })
-                });
+        });
+        let lock = R::new();
+        self.0.bench_function(format!("{}/disjoint writes, a page copied", R::NAME), |b| {
+            b.iter_custom(|iterations| {
+                timed(&lock, iterations, |user, thread, random| {
+                    let _guard = user.write(page((thread << PART) + random.bits(PART)));
+                    copy_page();
+                })
             });
-        }
-        group.finish();
+        });
+        let lock = R::new();
+        self.0.bench_function(format!("{}/95 % reads", R::NAME), |b| {
+            b.iter_custom(|iterations| {
+                timed(&lock, iterations, |user, _, random| match random.bits_and_chance(18, 95) {
+                    (at, true) => drop(user.read(page(at))),
+                    (at, false) => drop(user.write(page(at))),
+                })
+            });
+        });
+        let lock = R::new();
+        self.0.bench_function(format!("{}/one block, written", R::NAME), |b| {
+            b.iter_custom(|iterations| timed(&lock, iterations, |user, _, _| drop(user.write(page(0)))));
+        });
     }
 }
 
-criterion_group!(benches, scaling);
+fn two_threads(c: &mut Criterion) {
+    let mut group = c.benchmark_group("two threads");
+    group.sample_size(20).measurement_time(Duration::from_secs(1)).warm_up_time(Duration::from_millis(300));
+    rivals::each(&mut TwoThreads(group));
+}
+
+criterion_group!(benches, two_threads);
 criterion_main!(benches);
