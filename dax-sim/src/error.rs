@@ -28,6 +28,12 @@ pub enum FsError {
         /// Where it ends.
         end: u64,
     },
+    /// SIGSEGV: a store through a mapping that is for loads only.
+    #[error("store at offset {offset} through a read-only mapping (SIGSEGV)")]
+    ReadOnlyMapping {
+        /// Bytes from the start of the file.
+        offset: u64,
+    },
     /// EFAULT: the user's buffer cannot be accessed, not even its first byte.
     #[error("the buffer of the call cannot be accessed (EFAULT)")]
     BadAddress,

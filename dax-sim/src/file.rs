@@ -1,22 +1,27 @@
 //! What a user calls: files and mappings of them.
 
+mod fault;
 mod mapping;
+mod options;
+mod pin;
 mod ranges;
 mod user;
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::dax::{UserSource, UserTarget, dax_iomap_read, dax_iomap_write, dax_writeback_mapping_range};
+use crate::dax::{UserSource, UserTarget, dax_iomap_read, dax_iomap_write};
 use crate::error::FsError;
 use crate::fs::{
-    Extent, FileSystem, Inode, MAX_FILE_SIZE, Size, ext4_fallocate, ext4_punch_hole, ext4_truncate,
-    zero_past_end,
+    Extent, FileSystem, Inode, MAX_FILE_SIZE, Size, ext4_fallocate, ext4_punch_hole, ext4_sync_file,
+    ext4_truncate, zero_past_end,
 };
 use crate::mm::Vma;
 use crate::pmem::BLOCK_SIZE;
 
 pub use mapping::Mapping;
+pub use options::{AddressSpace, MapOptions};
+pub use pin::Pin;
 pub use user::UserBuffer;
 
 /// An open file without a name; dropping it frees its blocks. Its methods may be called by many threads at
@@ -145,30 +150,45 @@ impl<'a> File<'a> {
     }
 
     /// Makes durable what was written and stored before: write-protects and flushes dirty pages, then commits
-    /// the journal.
+    /// the journal if blocks or size have changed.
     ///
     /// # Errors
     ///
     /// [`FsError::Device`] if the device could not.
     pub fn fsync(&self) -> Result<(), FsError> {
-        dax_writeback_mapping_range(self.fs, &self.inode, 0, u64::MAX)?;
-        self.fs.journal.commit(&self.fs.schedule);
-        Ok(())
+        ext4_sync_file(self.fs, &self.inode, 0, u64::MAX)
     }
 
     /// Maps a range of the file, shared, into an address space of its own: each mapping stands for a process.
     ///
     /// # Panics
     ///
-    /// If the range is empty or inverted, or does not start at a multiple of [`BLOCK_SIZE`], or ends past
-    /// [`MAX_FILE_SIZE`].
+    /// As [`File::mmap_in`].
     pub fn mmap(&self, range: Range<u64>) -> Mapping<'_> {
+        self.mmap_in(&AddressSpace::new(), range, MapOptions::new())
+    }
+
+    /// Maps a range of the file into an address space.
+    ///
+    /// # Panics
+    ///
+    /// If the range is empty or inverted, or does not start at a multiple of [`BLOCK_SIZE`], or ends past
+    /// [`MAX_FILE_SIZE`]; if an address is asked for that is not a multiple of [`BLOCK_SIZE`], or not free.
+    pub fn mmap_in(&self, space: &AddressSpace, range: Range<u64>, options: MapOptions) -> Mapping<'_> {
         let Range { start, end } = range;
         assert!(
             start < end && start.is_multiple_of(BLOCK_SIZE) && end <= MAX_FILE_SIZE,
             "[{start}, {end}) cannot be mapped: it must start at a multiple of {BLOCK_SIZE}, hold something, and end by {MAX_FILE_SIZE}"
         );
-        let vma = Arc::new(Vma::new(start, end));
+        let address = options.address;
+        assert!(
+            address.unwrap_or(0).is_multiple_of(BLOCK_SIZE),
+            "nothing can be mapped at {address:?}: it must be a multiple of {BLOCK_SIZE}"
+        );
+        let flags = options.flags(self.fs.has_huge_pages());
+        let vma = Vma::new(&space.0, start, end, flags, address);
+        let vma = vma.unwrap_or_else(|| panic!("{} bytes do not fit at {address:?}", end - start));
+        let vma = Arc::new(vma);
         self.inode.i_mmap.insert(Arc::clone(&vma), &self.fs.schedule);
         Mapping::new(self.fs, &self.inode, vma)
     }

@@ -241,7 +241,7 @@ fn the_first_store_after_fsync_faults() {
         let fs = FileSystem::format(&device, variant).with_schedule({
             let faults = Arc::clone(&faults);
             Schedule::hook(move |point, _| {
-                if matches!(point, SchedulePoint::FaultLookedUp { write: true }) {
+                if matches!(point, SchedulePoint::FaultLookedUp { write: true } | SchedulePoint::PfnMkwrite) {
                     faults.fetch_add(1, Ordering::SeqCst);
                 }
             })

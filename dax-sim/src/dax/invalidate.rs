@@ -1,8 +1,10 @@
 //! Taking answers back: before a write into new blocks, and when pages go.
 
 use super::DaxEntry;
-use super::entry::LockedEntry;
-use crate::fs::{FileSystem, Inode, Iomap, Origin};
+use super::entries::LockedEntry;
+use crate::fs::{Extent, FileSystem, Inode, Iomap, Origin};
+use crate::mm::EvenCows;
+use crate::pmem::BLOCK_SIZE;
 use crate::schedule::{PlantedFault, SchedulePoint};
 
 /// Does what must follow an `iomap_begin` for a write before the write may go on: invalidates the pages whose
@@ -25,8 +27,9 @@ fn settle_new(fs: &FileSystem<'_>, inode: &Inode, iomap: &Iomap) {
 /// Forgets what is known of the pages `first..=last`, so that the next access faults and looks up again.
 ///
 /// Waits for locked entries (`__dax_invalidate_mapping_entry` in its synchronous form). A dirty entry stays:
-/// it can only be the answer of a write fault that came after the allocation, and so is right. A page without
-/// an entry is not mapped.
+/// it can only be the answer of a write fault that came after the allocation, and so is right. One of 2 MiB
+/// may be dirty for the sake of another page, and stays only if it is right. A page without an entry is not
+/// mapped.
 ///
 /// Linux 4.12 deletes the entries, *then* unmaps the whole range once; unmapping first would not do, because
 /// a page could be mapped again before its entry is deleted, and nobody would notice (cd656375f946). Between
@@ -37,24 +40,71 @@ fn invalidate_inode_pages2_range(fs: &FileSystem<'_>, inode: &Inode, first: u64,
     if fs.schedule.has(PlantedFault::SkipInvalidation) {
         return;
     }
-    let is_clean = |entry: DaxEntry| !entry.is_dirty();
-    let entries = inode.entries.present(first, last);
-    let outdated: Vec<_> =
-        entries.filter_map(|(page, _)| inode.entries.lock_if(page, is_clean, &fs.schedule)).collect();
-    if !outdated.is_empty() {
-        inode.i_mmap.unmap(first, last, &fs.schedule);
-        outdated.into_iter().for_each(LockedEntry::delete);
+    let locked = inode.entries.lock_all(first, last, |_| true, &fs.schedule);
+    let outdated: Vec<_> = locked.filter(|entry| !stays(inode, entry, first, last)).collect();
+    if let (Some(lowest), Some(highest)) = (outdated.first(), outdated.last()) {
+        // What an entry of 2 MiB stands for goes as a whole.
+        inode.i_mmap.unmap(first.min(lowest.first()), last.max(highest.last()), EvenCows::No, &fs.schedule);
+        outdated.into_iter().for_each(|entry| delete_unmapped(fs, entry));
     }
 }
 
+fn stays(inode: &Inode, entry: &LockedEntry<'_>, first: u64, last: u64) -> bool {
+    let is_right =
+        |page| matches!(inode.extents.look_up(page), Extent::Written(b) if entry.block_of(page) == Some(b));
+    entry.get().is_dirty()
+        && (!entry.is_pmd() || (entry.first().max(first)..=entry.last().min(last)).all(is_right))
+}
+
 /// Forgets the pages `first..=last` for good: unmap, delete the entries, dirty or not, unmap again
-/// (`truncate_inode_pages_range` between two `unmap_mapping_range`). The caller keeps faults out.
-pub(crate) fn truncate_inode_pages_range(fs: &FileSystem<'_>, inode: &Inode, first: u64, last: u64) {
-    inode.i_mmap.unmap(first, last, &fs.schedule);
-    for (page, _) in inode.entries.present(first, last) {
-        if let Some(entry) = inode.entries.lock_if(page, |_| true, &fs.schedule) {
+/// (`truncate_inode_pages_range` between two `unmap_mapping_range`). The caller keeps faults out. Pages that
+/// private mappings have copied go only with the end of the file ([`EvenCows::Yes`]).
+///
+/// Different: where only a part of an entry of 2 MiB goes, its other pages are written back first if it is
+/// dirty; Linux forgets them. And they are unmapped everywhere, so that nothing is mapped without an entry.
+pub(crate) fn truncate_inode_pages_range(
+    fs: &FileSystem<'_>,
+    inode: &Inode,
+    first: u64,
+    last: u64,
+    even_cows: EvenCows,
+) {
+    inode.i_mmap.unmap(first, last, even_cows, &fs.schedule);
+    for entry in inode.entries.lock_all(first, last, |_| true, &fs.schedule) {
+        if entry.first() < first || entry.last() > last {
+            split_entry(fs, inode, entry);
+        } else {
             entry.delete();
         }
     }
-    inode.i_mmap.unmap(first, last, &fs.schedule);
+    inode.i_mmap.unmap(first, last, even_cows, &fs.schedule);
+}
+
+/// A block of the pages `first..=last` that is pinned. They are unmapped first, so that whoever pins one at the
+/// same time has either done so before, and is seen, or finds no translation, and his fault waits for
+/// i_mmap_sem (`dax_layout_busy_page_range`). The caller holds it exclusively.
+pub(crate) fn dax_layout_busy_page(fs: &FileSystem<'_>, inode: &Inode, first: u64, last: u64) -> Option<u64> {
+    inode.i_mmap.unmap(first, last, EvenCows::No, &fs.schedule);
+    let blocks = inode.entries.present(first, last).filter_map(|seen| match seen.entry {
+        DaxEntry::Block { block, .. } => Some(block..=block + (seen.last - seen.first)),
+        DaxEntry::Empty | DaxEntry::ZeroPage => None,
+    });
+    fs.pins.find_pinned(blocks.flatten())
+}
+
+/// Gives an entry of 2 MiB up, so that its pages get entries of their own: unmaps them everywhere, and writes
+/// them back if need be.
+pub(super) fn split_entry(fs: &FileSystem<'_>, inode: &Inode, entry: LockedEntry<'_>) {
+    inode.i_mmap.unmap(entry.first(), entry.last(), EvenCows::No, &fs.schedule);
+    delete_unmapped(fs, entry);
+}
+
+/// Deletes an entry that nothing maps any more. With one of 2 MiB the tag goes that says that its other pages
+/// need write-back, so they get it now.
+fn delete_unmapped(fs: &FileSystem<'_>, entry: LockedEntry<'_>) {
+    if let (DaxEntry::Block { block, dirty: true }, true) = (entry.get(), entry.is_pmd()) {
+        fs.schedule.pass(SchedulePoint::Flush, entry.first());
+        fs.device.flush(block * BLOCK_SIZE, (entry.last() - entry.first() + 1) * BLOCK_SIZE);
+    }
+    entry.delete();
 }

@@ -1,6 +1,7 @@
 //! The paths of Linux' `fs/dax.c`, under their own names: the entries and their lock, faults, read(2) and
 //! write(2), invalidation, write-back.
 
+mod entries;
 mod entry;
 mod fault;
 mod invalidate;
@@ -9,9 +10,14 @@ mod user;
 mod wait_table;
 mod writeback;
 
-pub(crate) use entry::{DaxEntries, DaxEntry};
-pub(crate) use fault::dax_iomap_pte_fault;
-pub(crate) use invalidate::{settle_allocation, truncate_inode_pages_range};
+pub(crate) use entries::DaxEntries;
+pub(crate) use entry::DaxEntry;
+pub(crate) use fault::{
+    FaultFor, VmFault, dax_finish_sync_fault, dax_iomap_pmd_fault, dax_iomap_pte_fault, dax_pfn_mkwrite,
+};
+pub(crate) use invalidate::{dax_layout_busy_page, settle_allocation, truncate_inode_pages_range};
 pub(crate) use rw::{dax_iomap_read, dax_iomap_write};
 pub(crate) use user::{Faults, UserSource, UserTarget};
 pub(crate) use writeback::dax_writeback_mapping_range;
+
+use rw::read_extent;

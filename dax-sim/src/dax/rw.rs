@@ -39,7 +39,7 @@ pub(crate) fn dax_iomap_read<T: UserTarget + ?Sized>(
             target.copy_to(done, part, |at, bytes| read_shared(fs, inode, start + at as u64, bytes))?
         } else {
             target.copy_to(done, part, |at, bytes| {
-                read_part(fs, &iomap, start + at as u64, bytes);
+                read_extent(fs, &iomap, start + at as u64, bytes);
                 Ok(())
             })?
         };
@@ -68,14 +68,15 @@ fn read_shared(
         let iomap = iomap_begin(fs, inode, position / BLOCK_SIZE, last, IomapFor::Read, None)?;
         fs.schedule.pass(SchedulePoint::Translated, iomap.first_page);
         let (part, rest) = bytes.split_at_mut(bytes_in(&iomap, position, bytes.len()));
-        read_part(fs, &iomap, position, part);
+        read_extent(fs, &iomap, position, part);
         position += part.len() as u64;
         bytes = rest;
     }
     Ok(())
 }
 
-fn read_part(fs: &FileSystem<'_>, iomap: &Iomap, position: u64, part: &mut [u8]) {
+/// Reads bytes that the answer covers.
+pub(super) fn read_extent(fs: &FileSystem<'_>, iomap: &Iomap, position: u64, part: &mut [u8]) {
     match device_offset(iomap, position) {
         Some(offset) => {
             fs.schedule.pass(SchedulePoint::Copy, iomap.first_page);

@@ -39,7 +39,7 @@ struct Waiter {
     thread: Thread,
 }
 
-const QUEUES: usize = 256;
+const QUEUES: usize = 4096;
 
 static WAIT_TABLE: [CachePadded<WaitQueue>; QUEUES] = [const {
     CachePadded::new(WaitQueue { sleepers: AtomicUsize::new(0), waiters: Mutex::new(VecDeque::new()) })
@@ -120,5 +120,5 @@ fn key(slot: &AtomicU64) -> usize {
 fn queue(slot: &AtomicU64) -> &'static WaitQueue {
     // Fibonacci hashing of the address; neighbouring words go to different queues.
     let hash = (key(slot) as u64 / 8).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    &WAIT_TABLE[(hash >> 56) as usize]
+    &WAIT_TABLE[(hash >> 52) as usize]
 }

@@ -6,35 +6,40 @@ use crate::fs::{FileSystem, Inode};
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::{PlantedFault, SchedulePoint};
 
-/// Makes durable what was stored to the pages `first..=last` before the call.
+/// Makes durable what was stored to the pages `first..=last` before the call; an entry of 2 MiB is written
+/// back as a whole.
 ///
-/// Left out: the TOWRITE tag, which in Linux keeps a writer that is faster than the write-back from keeping
-/// it busy; here each page is visited once in any case.
+/// Follows Linux 4.12: what is dirty is tagged TOWRITE first, and only what has the tag is written back, so
+/// that a writer who is faster than the write-back does not keep it busy. Left out: errors of the medium.
+///
+/// # Errors
+///
+/// [`FsError::Device`] if the device could not.
 pub(crate) fn dax_writeback_mapping_range(
     fs: &FileSystem<'_>,
     inode: &Inode,
     first: u64,
     last: u64,
 ) -> Result<(), FsError> {
-    for (page, entry) in inode.entries.present(first, last) {
-        if entry.is_dirty() {
-            dax_writeback_one(fs, inode, page);
-        }
+    inode.entries.tag_for_writeback(first, last);
+    for seen in inode.entries.present(first, last).filter(|seen| seen.to_write) {
+        dax_writeback_one(fs, inode, seen.first);
     }
     fs.device.fence().map_err(|e| FsError::Device(e.kind()))
 }
 
-/// Under the entry lock: write-protect every mapping, then flush, then clear the dirty tag. No store can slip
-/// in after the flush, since the next one faults, and its fault waits for the entry.
+/// Under the entry lock: take the TOWRITE tag, write-protect every mapping, then flush, then clear the dirty
+/// tag. No store can slip in after the flush, since the next one faults, and its fault waits for the entry.
+/// Who waited for the lock and finds nothing to write back any more hands the wake-up on.
 fn dax_writeback_one(fs: &FileSystem<'_>, inode: &Inode, page: u64) {
     let Some(mut entry) = inode.entries.lock_if(page, DaxEntry::is_dirty, &fs.schedule) else { return };
-    if let DaxEntry::Block { block, dirty: true } = entry.get() {
+    if let (DaxEntry::Block { block, .. }, true) = (entry.get(), entry.take_to_write()) {
         if fs.schedule.has(PlantedFault::CleanBeforeFlush) {
             entry.set(DaxEntry::Block { block, dirty: false });
         }
-        inode.i_mmap.make_clean(page, &fs.schedule);
-        fs.schedule.pass(SchedulePoint::Flush, page);
-        fs.device.flush(block * BLOCK_SIZE, BLOCK_SIZE);
+        inode.i_mmap.make_clean(entry.first(), entry.last(), &fs.schedule);
+        fs.schedule.pass(SchedulePoint::Flush, entry.first());
+        fs.device.flush(block * BLOCK_SIZE, (entry.last() - entry.first() + 1) * BLOCK_SIZE);
         entry.set(DaxEntry::Block { block, dirty: false });
     }
 }

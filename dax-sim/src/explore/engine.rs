@@ -244,6 +244,7 @@ fn deadlock(threads: &[Thread<'_, '_>]) -> String {
             Wait::WakeUp => format!("a wake-up, for {wanted}"),
             Wait::CommitToEnd => format!("the commit to end, for {wanted}"),
             Wait::OpenHandles => "open handles to stop".into(),
+            Wait::Unpin => "a page to be unpinned".into(),
             Wait::Accesses => "accesses through old translations to end".into(),
         };
         text.push_str(&format!("\n{} waits for {wanted}", super::letter(index)));

@@ -3,20 +3,31 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::UserBuffer;
+use super::fault::handle_mm_fault;
+use super::{Pin, UserBuffer};
 use crate::dax::Faults;
 use crate::error::FsError;
-use crate::fs::{FileSystem, Inode, ext4_dax_fault};
-use crate::mm::{Pte, Vma, grace};
+use crate::fs::{FileSystem, Inode, ext4_sync_file};
+use crate::mm::{AnonymousPage, PMD_SIZE, Pte, Target, Vma, grace};
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::SchedulePoint;
 
-/// A shared mapping of a file. Dropping it unmaps. Offsets are those of the file.
+/// A mapping of a file. Dropping it unmaps. Offsets are those of the file.
 #[derive(Debug)]
 pub struct Mapping<'a> {
-    fs: &'a FileSystem<'a>,
+    pub(super) fs: &'a FileSystem<'a>,
     inode: &'a Inode,
-    vma: Arc<Vma>,
+    pub(super) vma: Arc<Vma>,
+}
+
+/// Where an access finds its bytes.
+enum Place<'p> {
+    /// Bytes from the start of the device.
+    Device(u64),
+    /// Zeros.
+    ZeroPage,
+    /// Bytes from the start of a page of the mapping's own.
+    Anonymous(&'p AnonymousPage, usize),
 }
 
 impl<'a> Mapping<'a> {
@@ -35,6 +46,18 @@ impl<'a> Mapping<'a> {
         Ok(UserBuffer::new(self, range.start, len as usize))
     }
 
+    /// Pins the pages that the range touches, for a device that reads them, or, if `write`, also writes them
+    /// (`get_user_pages`).
+    ///
+    /// # Errors
+    ///
+    /// As [`Mapping::load`], or [`Mapping::store`]; no page is pinned then.
+    pub fn pin(&self, range: Range<u64>, write: bool) -> Result<Pin<'_>, FsError> {
+        let len = range.end.saturating_sub(range.start);
+        self.check(range.start, len)?;
+        Pin::new(self, range.start, len as usize, write)
+    }
+
     /// Loads a word in one piece.
     ///
     /// # Errors
@@ -43,9 +66,10 @@ impl<'a> Mapping<'a> {
     #[inline]
     pub fn load_u64(&self, offset: u64) -> Result<u64, FsError> {
         self.check_word(offset)?;
-        self.access(offset, false, |device_offset| match device_offset {
-            Some(at) => self.fs.device.load_u64(at),
-            None => 0,
+        self.access(offset, false, Faults::On, |place| match place {
+            Place::Device(at) => self.fs.device.load_u64(at),
+            Place::ZeroPage => 0,
+            Place::Anonymous(page, at) => page.load_u64(at),
         })
     }
 
@@ -57,8 +81,10 @@ impl<'a> Mapping<'a> {
     #[inline]
     pub fn store_u64(&self, offset: u64, value: u64) -> Result<(), FsError> {
         self.check_word(offset)?;
-        self.access(offset, true, |device_offset| {
-            self.fs.device.store_u64(device_offset.expect("the zero page is never writable"), value);
+        self.access(offset, true, Faults::On, |place| match place {
+            Place::Device(at) => self.fs.device.store_u64(at, value),
+            Place::ZeroPage => unreachable!("the zero page is never writable"),
+            Place::Anonymous(page, at) => page.store_u64(at, value),
         })
     }
 
@@ -102,63 +128,112 @@ impl<'a> Mapping<'a> {
     }
 
     /// Drops the translations of the pages that the range touches, so that the next accesses fault
-    /// (MADV_DONTNEED on a shared mapping). The data stays. What lies outside the mapping is passed over.
+    /// (MADV_DONTNEED). The data of a shared mapping stay; what a private one has copied is gone, and the file's
+    /// pages are seen again. What lies outside the mapping is passed over.
     pub fn dont_need(&self, range: Range<u64>) {
         let (start, end) = (range.start.max(self.vma.start), range.end.min(self.vma.end));
         if start < end {
-            self.fs.schedule.pass(SchedulePoint::Unmap, start / BLOCK_SIZE);
-            self.vma.pages.clear(start / BLOCK_SIZE, (end - 1) / BLOCK_SIZE);
-            grace::synchronize(&self.fs.schedule);
+            let schedule = &self.fs.schedule;
+            let _mmap_lock = self.vma.mm.read(schedule);
+            self.vma.zap(start / BLOCK_SIZE, (end - 1) / BLOCK_SIZE, schedule);
         }
+    }
+
+    /// In what size the page at `offset` is mapped at the moment, in bytes: [`BLOCK_SIZE`], or 2 MiB. `None` if it
+    /// is not, and the next access faults.
+    pub fn mapped_size(&self, offset: u64) -> Option<u64> {
+        let page = offset / BLOCK_SIZE;
+        let of = |size: u64, pte: Pte| pte.is_present().then_some(size);
+        of(PMD_SIZE, self.vma.pages.pmd(page)).or(of(BLOCK_SIZE, self.vma.pages.translate(page)))
+    }
+
+    /// Makes durable what was stored to the pages that the range touches, and what the file system knows of
+    /// the file (msync with MS_SYNC). A private mapping has nothing to sync.
+    ///
+    /// # Errors
+    ///
+    /// [`FsError::OutsideMapping`], and [`FsError::Device`] if the device could not.
+    pub fn msync(&self, range: Range<u64>) -> Result<(), FsError> {
+        let Range { start, end } = range;
+        self.check(start, end.saturating_sub(start))?;
+        if start >= end || !self.vma.flags.shared {
+            return Ok(());
+        }
+        // Linux lets go of mmap_lock before it syncs; so it is not taken here.
+        ext4_sync_file(self.fs, self.inode, start / BLOCK_SIZE, (end - 1) / BLOCK_SIZE)
     }
 
     /// Loads bytes of one page.
     pub(super) fn load_part(&self, at: u64, target: &mut [u8], faults: Faults) -> Result<(), FsError> {
-        self.access_with(at, false, faults, |device_offset| match device_offset {
-            Some(at) => self.fs.device.read(at, target),
-            None => target.fill(0),
+        self.access(at, false, faults, |place| match place {
+            Place::Device(at) => self.fs.device.read(at, target),
+            Place::ZeroPage => target.fill(0),
+            Place::Anonymous(page, at) => page.load(at, target),
         })
     }
 
     /// Stores bytes to one page.
     pub(super) fn store_part(&self, at: u64, source: &[u8], faults: Faults) -> Result<(), FsError> {
-        self.access_with(at, true, faults, |device_offset| {
-            self.fs.device.write(device_offset.expect("the zero page is never writable"), source);
+        self.access(at, true, faults, |place| match place {
+            Place::Device(at) => self.fs.device.write(at, source),
+            Place::ZeroPage => unreachable!("the zero page is never writable"),
+            Place::Anonymous(page, at) => page.store(at, source),
         })
     }
 
+    /// One access inside one page: `act` is told where the bytes are.
     #[inline]
-    fn access<R>(&self, offset: u64, write: bool, act: impl FnOnce(Option<u64>) -> R) -> Result<R, FsError> {
-        self.access_with(offset, write, Faults::On, act)
-    }
-
-    /// One access inside one page: translate, and fault until there is a translation that allows it. `act` is
-    /// given the offset on the device, or `None` for the zero page. With faults off, what would be a fault is
-    /// an error.
-    #[inline]
-    fn access_with<R>(
+    fn access<R>(
         &self,
         offset: u64,
         write: bool,
         faults: Faults,
-        act: impl FnOnce(Option<u64>) -> R,
+        act: impl FnOnce(Place<'_>) -> R,
+    ) -> Result<R, FsError> {
+        let in_page = offset % BLOCK_SIZE;
+        self.translate_with(offset, write, faults, |target| match target {
+            Target::Block(block) => act(Place::Device(block * BLOCK_SIZE + in_page)),
+            Target::ZeroPage => act(Place::ZeroPage),
+            Target::Anonymous => {
+                act(Place::Anonymous(&self.vma.anonymous.get(offset / BLOCK_SIZE), in_page as usize))
+            }
+        })
+    }
+
+    pub(super) fn translate<R>(
+        &self,
+        offset: u64,
+        write: bool,
+        act: impl FnOnce(Target) -> R,
+    ) -> Result<R, FsError> {
+        self.translate_with(offset, write, Faults::On, act)
+    }
+
+    /// Translates, and faults until there is a translation that allows the access; with faults off, what would
+    /// be a fault is an error.
+    #[inline]
+    fn translate_with<R>(
+        &self,
+        offset: u64,
+        write: bool,
+        faults: Faults,
+        act: impl FnOnce(Target) -> R,
     ) -> Result<R, FsError> {
         let page = offset / BLOCK_SIZE;
         loop {
             let access = grace::enter(&self.fs.schedule);
             self.fs.schedule.pass(SchedulePoint::Translate, page);
-            let pte: Pte = self.vma.pages.get(page);
-            if pte.is_present() && (pte.is_writable() || !write) {
+            let pte = self.vma.pages.translate(page);
+            if pte.allows(write) {
                 self.fs.schedule.pass(SchedulePoint::Translated, page);
-                let device_offset = pte.block().map(|block| block * BLOCK_SIZE + offset % BLOCK_SIZE);
-                // The translation is used inside the access: its block is not freed before that ends.
-                return Ok(act(device_offset));
+                // The translation is used inside the access: what it leads to is not freed before that ends.
+                return Ok(act(pte.target()));
             }
             drop(access);
             if faults == Faults::Off {
                 return Err(FsError::BadAddress);
             }
-            ext4_dax_fault(self.fs, self.inode, &self.vma, page, write)?;
+            handle_mm_fault(self.fs, self.inode, &self.vma, page, write)?;
         }
     }
 

@@ -3,9 +3,10 @@
 //! Follows `ext4_collapse_range` of Linux 4.12, in the order of truncate: everything from the range on is
 //! locked, written back and forgotten, since all of it moves.
 
-use super::{FileSystem, Inode};
+use super::{FileSystem, Inode, lock_unpinned};
 use crate::dax::{dax_writeback_mapping_range, truncate_inode_pages_range};
 use crate::error::FsError;
+use crate::mm::EvenCows;
 use crate::pmem::BLOCK_SIZE;
 
 /// Removes the bytes of `offset..end`, whole blocks inside the file, and closes the gap
@@ -24,12 +25,12 @@ pub(crate) fn ext4_collapse_range(
     if end >= size {
         return Err(FsError::Invalid("a range to be collapsed must end before the end of the file"));
     }
-    let _i_mmap_sem = inode.i_mmap_sem.write(offset..=u64::MAX, &fs.schedule);
+    let _i_mmap_sem = lock_unpinned(fs, inode, offset..=u64::MAX);
     let (first, past) = (offset / BLOCK_SIZE, end / BLOCK_SIZE);
     dax_writeback_mapping_range(fs, inode, past, u64::MAX)?;
-    truncate_inode_pages_range(fs, inode, first, u64::MAX);
+    truncate_inode_pages_range(fs, inode, first, u64::MAX, EvenCows::Yes);
     let removed = {
-        let _handle = fs.journal.start(&fs.schedule);
+        let _handle = fs.start_handle(inode);
         let mut map = inode.extents.write(&fs.schedule);
         let removed = map.remove(first, past - 1);
         map.shift_down(past, past - first);

@@ -113,7 +113,7 @@ pub(crate) struct ExtentReader<'a> {
 impl ExtentReader<'_> {
     /// The pages of `first..=last` that are not holes.
     pub(crate) fn allocated(&self, first: u64, last: u64) -> impl Iterator<Item = (u64, Extent)> + '_ {
-        self.map.pages.occupied(first, last).map(|(page, word)| (page, Extent::from_word(word)))
+        self.map.pages.occupied(first, last).map(|found| (found.first, Extent::from_word(found.word)))
     }
 }
 
@@ -139,7 +139,7 @@ impl ExtentWriter<'_> {
     /// The pages of `first..=last` that are not holes.
     pub(crate) fn allocated(&self, first: u64, last: u64) -> Vec<(u64, Extent)> {
         let words = self.map.pages.occupied(first, last);
-        words.map(|(page, word)| (page, Extent::from_word(word))).collect()
+        words.map(|found| (found.first, Extent::from_word(found.word))).collect()
     }
 
     /// Turns `first..=last` into a hole; returns what was there.

@@ -4,9 +4,11 @@
 
 use std::ops::Range;
 
-use super::{Extent, FileSystem, Inode, zero_past_end};
+use super::huge::reserve_huge;
+use super::{Extent, FileSystem, Inode, ext4_should_retry_alloc, zero_past_end};
 use crate::error::FsError;
 use crate::pmem::BLOCK_SIZE;
+use crate::radix::HUGE;
 
 /// What becomes of the size where a range reaches past the end of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,12 +33,24 @@ pub(crate) fn ext4_fallocate(
         if grows {
             zero_past_end(fs, inode, old, end)?;
         }
-        let _handle = fs.journal.start(&fs.schedule);
-        reserve(fs, inode, offset / BLOCK_SIZE..end.div_ceil(BLOCK_SIZE))?;
-        if grows {
-            inode.raise_size(end, &fs.schedule);
+        let mut retries = 0;
+        loop {
+            let handle = fs.start_handle(inode);
+            match reserve(fs, inode, offset / BLOCK_SIZE..end.div_ceil(BLOCK_SIZE)) {
+                Err(FsError::NoSpace) => {}
+                reserved => {
+                    reserved?;
+                    if grows {
+                        inode.raise_size(end, &fs.schedule);
+                    }
+                    return Ok(());
+                }
+            }
+            drop(handle);
+            if !ext4_should_retry_alloc(fs, &mut retries) {
+                return Err(FsError::NoSpace);
+            }
         }
-        Ok(())
     })
 }
 
@@ -62,8 +76,16 @@ pub(crate) fn locked_for_allocation<R>(
 pub(crate) fn reserve(fs: &FileSystem<'_>, inode: &Inode, pages: Range<u64>) -> Result<(), FsError> {
     let mut reserved = Vec::new();
     let mut map = inode.extents.write(&fs.schedule);
-    for page in pages {
+    let mut page = pages.start;
+    while page < pages.end {
         if map.look_up(page) == Extent::Hole {
+            if pages.end - page >= HUGE
+                && let Some(first) = reserve_huge(fs, &mut map, page)
+            {
+                reserved.extend((0..HUGE).map(|i| (page + i, first + i)));
+                page += HUGE;
+                continue;
+            }
             match fs.blocks.allocate() {
                 Some(block) => {
                     map.publish(page, Extent::Unwritten(block));
@@ -79,6 +101,7 @@ pub(crate) fn reserve(fs: &FileSystem<'_>, inode: &Inode, pages: Range<u64>) -> 
                 }
             }
         }
+        page += 1;
     }
     Ok(())
 }

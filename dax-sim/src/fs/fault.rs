@@ -1,35 +1,98 @@
-//! The file system's part of a page fault: the locks around `dax_iomap_pte_fault`.
+//! The file system's part of a page fault: the locks around those of `dax`.
 
-use super::{FileSystem, Inode};
-use crate::dax::dax_iomap_pte_fault;
+use std::ops::RangeInclusive;
+
+use super::{FileSystem, Inode, ext4_should_retry_alloc};
+use crate::dax::{
+    FaultFor, VmFault, dax_finish_sync_fault, dax_iomap_pmd_fault, dax_iomap_pte_fault, dax_pfn_mkwrite,
+};
 use crate::error::FsError;
-use crate::mm::Vma;
+use crate::mm::{PMD_SIZE, Pte, Vma};
 use crate::pmem::BLOCK_SIZE;
-use crate::schedule::{LockClass, LockRequest};
+use crate::schedule::{Held, LockClass, LockRequest};
 use crate::variant::FaultOrder;
 
-/// Handles a fault at `page` of the file, in `vma` (`ext4_dax_fault`).
+/// How much a fault is to map (`enum page_entry_size`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PeSize {
+    /// A page.
+    Pte,
+    /// 2 MiB.
+    Pmd,
+}
+
+/// Handles a fault at `page` of the file, in `vma` (`ext4_dax_huge_fault`).
 ///
 /// i_mmap_sem is held shared; exclusively for a write fault under option 2 of the mail. From 4.12 on a write
 /// fault starts its transaction here, before the entry lock; up to 4.11 `iomap_begin` does when it allocates.
-/// Left out: freeze protection, update of times, the retry after ENOSPC (which waits for a commit to free
-/// blocks; here blocks are free at once).
-pub(crate) fn ext4_dax_fault(
+/// A fault that finds no block is tried again after a commit. If the mapping is MAP_SYNC and the metadata are
+/// not durable, they are made so when the handle has stopped (4.15). Only a write fault of a shared mapping
+/// counts as one: a copy-on-write does not touch the file. Left out: freezing, of which there is only the place
+/// in the order of locks; update of times.
+pub(crate) fn ext4_dax_huge_fault(
     fs: &FileSystem<'_>,
     inode: &Inode,
     vma: &Vma,
     page: u64,
-    write: bool,
-) -> Result<(), FsError> {
-    let _mmap_lock = fs.schedule.locking(|| LockRequest::whole(LockClass::MmapLock, vma, false));
-    let _sb_start_pagefault = fs.schedule.locking(|| LockRequest::whole(LockClass::PageFault, fs, false));
-    let bytes = page * BLOCK_SIZE..=page * BLOCK_SIZE + (BLOCK_SIZE - 1);
+    fault: FaultFor,
+    size: PeSize,
+) -> Result<VmFault, FsError> {
+    let write = fault == FaultFor::Write;
+    let _sb_start_pagefault = write.then(|| start_pagefault(fs));
     let _i_mmap_sem = if write && fs.rules.exclusive_allocation {
+        inode.i_mmap_sem.write(bytes(page, size), &fs.schedule)
+    } else {
+        inode.i_mmap_sem.read(bytes(page, size), &fs.schedule)
+    };
+    let mut retries = 0;
+    let result = loop {
+        let transaction = fs.rules.fault_order == FaultOrder::LockThenLookUp && write;
+        let handle = transaction.then(|| fs.journal.start(&fs.schedule));
+        let result = match size {
+            PeSize::Pte => dax_iomap_pte_fault(fs, inode, vma, page, fault, handle.as_ref()),
+            PeSize::Pmd => dax_iomap_pmd_fault(fs, inode, vma, page, fault, handle.as_ref()),
+        };
+        let may_wait = handle.is_some();
+        drop(handle);
+        match result {
+            Err(FsError::NoSpace) if may_wait && ext4_should_retry_alloc(fs, &mut retries) => {}
+            result => break result?,
+        }
+    };
+    match result {
+        VmFault::NeedDsync => dax_finish_sync_fault(fs, inode, vma, page, size == PeSize::Pmd),
+        result => Ok(result),
+    }
+}
+
+/// Handles the first store to a page that `mapped` maps for loads (`ext4_dax_pfn_mkwrite` of 4.12).
+pub(crate) fn ext4_dax_pfn_mkwrite(
+    fs: &FileSystem<'_>,
+    inode: &Inode,
+    vma: &Vma,
+    page: u64,
+    mapped: Pte,
+) -> Result<VmFault, FsError> {
+    let _sb_start_pagefault = start_pagefault(fs);
+    let bytes = bytes(page, PeSize::Pte);
+    let _i_mmap_sem = if fs.rules.exclusive_allocation {
         inode.i_mmap_sem.write(bytes, &fs.schedule)
     } else {
         inode.i_mmap_sem.read(bytes, &fs.schedule)
     };
-    let transaction = fs.rules.fault_order == FaultOrder::LockThenLookUp && write;
-    let handle = transaction.then(|| fs.journal.start(&fs.schedule));
-    dax_iomap_pte_fault(fs, inode, vma, page, write, handle.as_ref())
+    dax_pfn_mkwrite(fs, inode, vma, page, mapped)
+}
+
+/// `sb_start_pagefault`.
+fn start_pagefault(fs: &FileSystem<'_>) -> Held {
+    fs.schedule.locking(|| LockRequest::whole(LockClass::PageFault, fs, false))
+}
+
+fn bytes(page: u64, size: PeSize) -> RangeInclusive<u64> {
+    let len = match size {
+        PeSize::Pte => BLOCK_SIZE,
+        PeSize::Pmd => PMD_SIZE,
+    };
+    let start = page * BLOCK_SIZE / len * len;
+    start..=start + len - 1
 }

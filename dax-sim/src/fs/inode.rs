@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use crossbeam_utils::CachePadded;
 
-use super::Sem;
 use super::extent::ExtentMap;
+use super::{Journal, Sem};
 use crate::dax::DaxEntries;
 use crate::mm::IMmap;
 use crate::pmem::BLOCK_SIZE;
@@ -19,6 +19,8 @@ pub(crate) struct Inode {
     /// Raised and lowered with i_rwsem held exclusively from the smaller of the two sizes to the end of the
     /// domain; read without a lock.
     i_size: CachePadded<AtomicU64>,
+    /// The transaction that changed blocks or size last (`i_datasync_tid`).
+    datasync_tid: CachePadded<AtomicU64>,
     pub(crate) i_rwsem: CachePadded<Sem>,
     pub(crate) i_mmap_sem: CachePadded<Sem>,
     pub(crate) extents: ExtentMap,
@@ -30,6 +32,7 @@ impl Inode {
     pub(crate) fn new(rules: &Rules, schedule: &Schedule) -> Self {
         Self {
             i_size: CachePadded::default(),
+            datasync_tid: CachePadded::default(),
             i_rwsem: CachePadded::new(Sem::new(rules.i_rwsem, LockClass::IRwsem, schedule)),
             i_mmap_sem: CachePadded::new(Sem::new(rules.i_mmap_sem, LockClass::IMmapSem, schedule)),
             extents: ExtentMap::new(),
@@ -58,6 +61,20 @@ impl Inode {
     pub(crate) fn raise_size(&self, size: u64, schedule: &Schedule) {
         schedule.pass(SchedulePoint::Resize, size / BLOCK_SIZE);
         self.i_size.fetch_max(size, SeqCst);
+    }
+
+    /// The transaction that is running changes blocks or size. Its handle is open.
+    pub(crate) fn mark_datasync_dirty(&self, journal: &Journal) {
+        let running = journal.running();
+        // Many of one transaction come here, and the first says it for all.
+        if self.datasync_tid.load(SeqCst) < running {
+            self.datasync_tid.fetch_max(running, SeqCst);
+        }
+    }
+
+    /// Whether blocks or size have changed since the last commit (`ext4_inode_datasync_dirty`).
+    pub(crate) fn is_datasync_dirty(&self, journal: &Journal) -> bool {
+        self.datasync_tid.load(SeqCst) > journal.committed()
     }
 
     /// Does `act` with i_rwsem held exclusively for a write of the bytes `start..end`: over these alone inside

@@ -3,9 +3,10 @@
 //! Follows `ext4_insert_range` of Linux 4.12, in the order of truncate: everything from the hole on is locked,
 //! written back and forgotten, since all of it moves.
 
-use super::{FileSystem, Inode, MAX_FILE_SIZE};
+use super::{FileSystem, Inode, MAX_FILE_SIZE, lock_unpinned};
 use crate::dax::{dax_writeback_mapping_range, truncate_inode_pages_range};
 use crate::error::FsError;
+use crate::mm::EvenCows;
 use crate::pmem::BLOCK_SIZE;
 
 /// Puts a hole of `len` bytes, whole blocks, before the byte at `offset` (FALLOC_FL_INSERT_RANGE).
@@ -27,11 +28,11 @@ pub(crate) fn ext4_insert_range(
     if offset >= size {
         return Err(FsError::Invalid("a range must be inserted before the end of the file"));
     }
-    let _i_mmap_sem = inode.i_mmap_sem.write(offset..=u64::MAX, &fs.schedule);
+    let _i_mmap_sem = lock_unpinned(fs, inode, offset..=u64::MAX);
     let (first, pages) = (offset / BLOCK_SIZE, len / BLOCK_SIZE);
     dax_writeback_mapping_range(fs, inode, first, u64::MAX)?;
-    truncate_inode_pages_range(fs, inode, first, u64::MAX);
-    let _handle = fs.journal.start(&fs.schedule);
+    truncate_inode_pages_range(fs, inode, first, u64::MAX, EvenCows::Yes);
+    let _handle = fs.start_handle(inode);
     // Blocks that were reserved past the end of the file move as well, and may have no room.
     if !inode.extents.write(&fs.schedule).shift_up(first, pages) {
         return Err(too_big);

@@ -6,9 +6,11 @@
 
 use super::alloc::number;
 use super::extent::ExtentWriter;
-use super::{Extent, FileSystem, Handle, Inode};
+use super::huge::allocate_huge;
+use super::{Extent, FileSystem, Handle, Inode, ext4_should_retry_alloc};
 use crate::error::FsError;
 use crate::pmem::BLOCK_SIZE;
+use crate::radix::HUGE;
 use crate::schedule::SchedulePoint;
 
 /// What a part of a file is made of.
@@ -57,9 +59,20 @@ pub(crate) enum IomapFor {
     /// IOMAP_WRITE: the answer is mapped and not shared; holes and unwritten extents are given zeroed,
     /// written blocks, and a shared block gives way to a copy.
     Write,
+    /// IOMAP_WRITE by a fault of 2 MiB: 512 holes or unwritten blocks are given 512 blocks in one piece, where
+    /// there are such. Else the answer is what is there, mapped or not, and the fault falls back.
+    WriteHuge,
 }
 
 impl Iomap {
+    /// The first page's block, if it is mapped.
+    pub(crate) fn block(&self) -> Option<u64> {
+        match self.kind {
+            IomapType::Mapped { block } => Some(block),
+            IomapType::Hole | IomapType::Unwritten => None,
+        }
+    }
+
     /// The last page of the answer.
     pub(crate) fn last_page(&self) -> u64 {
         self.first_page + self.pages - 1
@@ -91,21 +104,49 @@ pub(crate) fn iomap_begin(
     if purpose == IomapFor::Read || is_own {
         return Ok(found);
     }
-    allocate(fs, inode, first, last, handle)
+    allocate(fs, inode, first, last, purpose, handle)
 }
 
-/// The rest of `iomap_begin` for a write that found no written block of its own (`ext4_map_blocks` with
-/// EXT4_GET_BLOCKS_CREATE).
+/// The rest of `iomap_begin` for a write that found no written block of its own.
 #[inline(never)]
 fn allocate(
     fs: &FileSystem<'_>,
     inode: &Inode,
     first: u64,
     last: u64,
+    purpose: IomapFor,
+    handle: Option<&Handle<'_>>,
+) -> Result<Iomap, FsError> {
+    let mut retries = 0;
+    loop {
+        match ext4_map_blocks(fs, inode, first, last, purpose, handle) {
+            // Whoever has a handle open must not wait for a commit, and tries again himself.
+            Err(FsError::NoSpace) if handle.is_none() && ext4_should_retry_alloc(fs, &mut retries) => {}
+            result => return result,
+        }
+    }
+}
+
+/// With EXT4_GET_BLOCKS_CREATE: under i_data_sem, which is taken only now.
+fn ext4_map_blocks(
+    fs: &FileSystem<'_>,
+    inode: &Inode,
+    first: u64,
+    last: u64,
+    purpose: IomapFor,
     handle: Option<&Handle<'_>>,
 ) -> Result<Iomap, FsError> {
     let _own = if handle.is_none() { Some(fs.journal.start(&fs.schedule)) } else { None };
+    inode.mark_datasync_dirty(&fs.journal);
     let mut map = inode.extents.write(&fs.schedule);
+    if last - first + 1 >= HUGE
+        && let Some(iomap) = allocate_huge(fs, &mut map, first)
+    {
+        return Ok(iomap);
+    }
+    if purpose == IomapFor::WriteHuge {
+        return Ok(look_up(inode, first, last));
+    }
     match map.look_up(first) {
         // Somebody else was faster, and has done the invalidation or is about to. Looked up with the map still
         // held: a punch that nothing else keeps out would make it a hole again.
@@ -135,7 +176,7 @@ fn allocate(
 #[inline]
 pub(crate) fn iomap_end(fs: &FileSystem<'_>, inode: &Inode, end: u64) {
     if end > inode.size() {
-        let _handle = fs.journal.start(&fs.schedule);
+        let _handle = fs.start_handle(inode);
         inode.raise_size(end, &fs.schedule);
     }
 }

@@ -24,6 +24,8 @@ const SHARDS: usize = 64;
 pub(crate) struct Journal {
     open: Box<[CachePadded<AtomicU64>]>,
     committing: CachePadded<AtomicBool>,
+    /// The number of the last transaction that is durable.
+    committed: CachePadded<AtomicU64>,
     /// How many commits have been made; held while `committing` is changed and while somebody goes to sleep.
     commits: Mutex<u64>,
     /// A handle has stopped during a commit, or a commit has ended.
@@ -44,6 +46,7 @@ impl Journal {
         Self {
             open: std::iter::repeat_with(CachePadded::default).take(SHARDS).collect(),
             committing: CachePadded::default(),
+            committed: CachePadded::default(),
             commits: Mutex::new(0),
             changed: Condvar::new(),
         }
@@ -68,10 +71,21 @@ impl Journal {
         }
     }
 
-    /// Commits: bars new handles, waits until the open ones have stopped, and returns the number of the
-    /// commit (`jbd2_journal_commit_transaction`). The caller must not have a handle open.
+    /// The number of the last transaction that is durable.
+    pub(crate) fn committed(&self) -> u64 {
+        self.committed.load(SeqCst)
+    }
+
+    /// The number of the transaction that a handle belongs to; it holds while the handle is open (`t_tid`).
+    pub(crate) fn running(&self) -> u64 {
+        self.committed() + 1
+    }
+
+    /// Commits: bars new handles, waits until the open ones have stopped, calls `done` while there are none,
+    /// and returns the number of the transaction (`jbd2_journal_commit_transaction`). The caller must not have
+    /// a handle open.
     #[track_caller]
-    pub(crate) fn commit(&self, schedule: &Schedule) -> u64 {
+    pub(crate) fn commit(&self, schedule: &Schedule, done: impl FnOnce()) -> u64 {
         // It waits for handles, so whoever may keep one from stopping must not commit.
         let _held = schedule.locking(|| LockRequest::whole(LockClass::Handle, self, true));
         let mut commits = self.commits.lock();
@@ -83,7 +97,9 @@ impl Journal {
             let are_stopped = || shard.load(SeqCst) == 0;
             schedule.sleep_until(&self.changed, &mut commits, Wait::OpenHandles, are_stopped);
         }
+        done();
         *commits += 1;
+        self.committed.store(*commits, SeqCst);
         self.committing.store(false, SeqCst);
         self.changed.notify_all();
         *commits
@@ -120,7 +136,7 @@ mod tests {
             let early = journal.start(&schedule);
             let (committer, journal, schedule) = (order.clone(), &journal, &schedule);
             s.spawn(move || {
-                journal.commit(schedule);
+                journal.commit(schedule, || ());
                 committer.send("committed").unwrap();
             });
             while !journal.committing.load(SeqCst) {
@@ -152,7 +168,7 @@ mod tests {
                 s.spawn(move || {
                     for _ in 0..500 {
                         if thread < 2 {
-                            journal.commit(schedule);
+                            journal.commit(schedule, || ());
                         } else {
                             drop(journal.start(schedule));
                         }

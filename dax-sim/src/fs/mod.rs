@@ -6,24 +6,30 @@
 //! Linux.
 
 mod alloc;
+mod break_layouts;
 mod collapse;
 mod extent;
 mod fallocate;
 mod fault;
+mod huge;
 mod inode;
 mod insert;
 mod iomap;
 mod journal;
 mod pages;
+mod pins;
 mod punch;
 mod remap;
 mod sem;
 mod sharing;
+mod sync;
 mod truncate;
 mod unshare;
 mod zero;
 
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::file::File;
 use crate::pmem::{BLOCK_SIZE, Device};
@@ -34,20 +40,24 @@ use crate::variant::{Rules, Variant};
 pub use extent::Extent;
 pub use remap::Deduped;
 pub use sem::waited;
+pub use sync::DataMode;
 
 pub(crate) use alloc::BlockAllocator;
+pub(crate) use break_layouts::{lock_unpinned, wait_for_page};
 pub(crate) use collapse::ext4_collapse_range;
 pub(crate) use fallocate::{Size, ext4_fallocate};
-pub(crate) use fault::ext4_dax_fault;
+pub(crate) use fault::{PeSize, ext4_dax_huge_fault, ext4_dax_pfn_mkwrite};
 pub(crate) use inode::Inode;
 pub(crate) use insert::ext4_insert_range;
 pub(crate) use iomap::{Iomap, IomapFor, IomapType, Origin, iomap_begin, iomap_end};
 pub(crate) use journal::{Handle, Journal};
 pub(crate) use pages::{page_start, pages_around, remove_pages, zero_partial_page};
+pub(crate) use pins::Pins;
 pub(crate) use punch::ext4_punch_hole;
 pub(crate) use remap::{Remap, xfs_clone_range, xfs_dedupe_range};
 pub(crate) use sem::Sem;
 pub(crate) use sharing::SharedBlocks;
+pub(crate) use sync::{ext4_should_retry_alloc, ext4_sync_file};
 pub(crate) use truncate::{ext4_truncate, ext4_truncate_failed_write};
 pub(crate) use unshare::{unshare_cut, xfs_reflink_unshare, zero_past_end};
 pub(crate) use zero::ext4_zero_range;
@@ -63,9 +73,14 @@ pub struct FileSystem<'d> {
     pub(crate) rules: Rules,
     pub(crate) blocks: BlockAllocator,
     pub(crate) shared: SharedBlocks,
+    pub(crate) pins: Pins,
     pub(crate) journal: Journal,
     pub(crate) schedule: Schedule,
     media: Duration,
+    huge_pages: bool,
+    data: DataMode,
+    /// Blocks that the next commit makes free.
+    freed: Mutex<Vec<u64>>,
 }
 
 impl<'d> FileSystem<'d> {
@@ -78,9 +93,13 @@ impl<'d> FileSystem<'d> {
             rules: variant.rules(),
             blocks: BlockAllocator::new(device.blocks()),
             shared: SharedBlocks::new(),
+            pins: Pins::new(),
             journal: Journal::new(),
             schedule: Schedule::none(),
             media: Duration::ZERO,
+            huge_pages: false,
+            data: DataMode::default(),
+            freed: Mutex::default(),
         }
     }
 
@@ -99,6 +118,20 @@ impl<'d> FileSystem<'d> {
         self
     }
 
+    /// Lets faults map 2 MiB in one piece where they can, and aligns blocks for it.
+    #[must_use]
+    pub fn with_huge_pages(mut self) -> Self {
+        self.huge_pages = true;
+        self
+    }
+
+    /// Says when freed blocks can be given to others.
+    #[must_use]
+    pub fn with_data_mode(mut self, data: DataMode) -> Self {
+        self.data = data;
+        self
+    }
+
     /// Makes an empty file. It has no name, and its blocks are free again when the [`File`] is dropped.
     pub fn create(&self) -> File<'_> {
         File::new(self, Inode::new(&self.rules, &self.schedule))
@@ -109,14 +142,30 @@ impl<'d> FileSystem<'d> {
         self.variant
     }
 
-    /// Blocks that are free at the moment.
+    /// Blocks that are free at the moment, or will be with the next commit.
     pub fn free_blocks(&self) -> u64 {
-        self.blocks.free_blocks()
+        self.blocks.free_blocks() + self.freed.lock().len() as u64
     }
 
     /// Blocks that several pages have at the moment.
     pub fn shared_blocks(&self) -> u64 {
         self.shared.blocks()
+    }
+
+    /// How many transactions of the journal have been committed.
+    pub fn commits(&self) -> u64 {
+        self.journal.committed()
+    }
+
+    pub(crate) fn has_huge_pages(&self) -> bool {
+        self.huge_pages
+    }
+
+    /// Starts a handle to change the blocks or the size of a file.
+    pub(crate) fn start_handle(&self, inode: &Inode) -> Handle<'_> {
+        let handle = self.journal.start(&self.schedule);
+        inode.mark_datasync_dirty(&self.journal);
+        handle
     }
 
     /// The time that the simulated medium takes. Called with i_rwsem held, and with nothing else.

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::{Extent, FileSystem, Inode};
 use crate::dax::truncate_inode_pages_range;
+use crate::mm::EvenCows;
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::PlantedFault;
 
@@ -18,18 +19,23 @@ pub(crate) fn page_start(offset: u64) -> u64 {
 }
 
 /// Frees whole pages. The caller holds i_rwsem and i_mmap_sem exclusively over them.
-pub(crate) fn remove_pages(fs: &FileSystem<'_>, inode: &Inode, pages: RangeInclusive<u64>) {
+pub(crate) fn remove_pages(
+    fs: &FileSystem<'_>,
+    inode: &Inode,
+    pages: RangeInclusive<u64>,
+    even_cows: EvenCows,
+) {
     let late = fs.schedule.has(PlantedFault::FreeBeforeUnmap);
     if !late {
-        truncate_inode_pages_range(fs, inode, *pages.start(), *pages.end());
+        truncate_inode_pages_range(fs, inode, *pages.start(), *pages.end(), even_cows);
     }
     let removed = {
-        let _handle = fs.journal.start(&fs.schedule);
+        let _handle = fs.start_handle(inode);
         inode.extents.write(&fs.schedule).remove(*pages.start(), *pages.end())
     };
     fs.free(removed);
     if late {
-        truncate_inode_pages_range(fs, inode, *pages.start(), *pages.end());
+        truncate_inode_pages_range(fs, inode, *pages.start(), *pages.end(), even_cows);
     }
 }
 

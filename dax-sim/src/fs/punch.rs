@@ -1,9 +1,10 @@
 //! Punching holes.
 //!
-//! Follows `ext4_punch_hole` of Linux 4.12, in the order of truncate.
+//! Follows `ext4_punch_hole` of Linux 4.12, in the order of truncate, with the wait for pinned pages of 4.19.
 
-use super::{FileSystem, Inode, pages_around, remove_pages, unshare_cut, zero_partial_page};
+use super::{FileSystem, Inode, lock_unpinned, pages_around, remove_pages, unshare_cut, zero_partial_page};
 use crate::error::FsError;
+use crate::mm::EvenCows;
 use crate::pmem::BLOCK_SIZE;
 
 /// Makes the bytes of `offset..end` read as zeros, and frees the blocks that lie wholly inside. The size
@@ -15,12 +16,12 @@ pub(crate) fn ext4_punch_hole(
     end: u64,
 ) -> Result<(), FsError> {
     let _i_rwsem = inode.i_rwsem.write(offset..=end - 1, &fs.schedule);
-    let _i_mmap_sem = inode.i_mmap_sem.write(pages_around(offset, end), &fs.schedule);
+    let _i_mmap_sem = lock_unpinned(fs, inode, pages_around(offset, end));
     unshare_cut(fs, inode, offset)?;
     unshare_cut(fs, inode, end)?;
     let whole = zero_edges(fs, inode, offset, end);
     if !whole.is_empty() {
-        remove_pages(fs, inode, whole.start..=whole.end - 1);
+        remove_pages(fs, inode, whole.start..=whole.end - 1, EvenCows::No);
     }
     Ok(())
 }

@@ -7,10 +7,15 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Extent, FileSystem, Inode, MAX_FILE_SIZE, page_start, unshare_cut, zero_partial_page};
-use crate::dax::{dax_iomap_read, dax_writeback_mapping_range, truncate_inode_pages_range};
+use super::{
+    Extent, FileSystem, Inode, MAX_FILE_SIZE, page_start, unshare_cut, wait_for_page, zero_partial_page,
+};
+use crate::dax::{
+    dax_iomap_read, dax_layout_busy_page, dax_writeback_mapping_range, truncate_inode_pages_range,
+};
 use crate::error::FsError;
 use crate::fs::sem::BothGuard;
+use crate::mm::EvenCows;
 use crate::pmem::BLOCK_SIZE;
 
 /// What is to share blocks with what.
@@ -88,9 +93,34 @@ fn lock<'a>(
         let (from, to) = (remap.source, remap.target);
         let i_rwsem = from.i_rwsem.write_both(source.clone(), &to.i_rwsem, i_rwsem, &fs.schedule);
         if make_plan(remap)?.as_ref() == Some(&plan) {
-            let i_mmap_sem = from.i_mmap_sem.write_both(source, &to.i_mmap_sem, i_mmap_sem, &fs.schedule);
+            let lock = || {
+                let target = i_mmap_sem.clone();
+                from.i_mmap_sem.write_both(source.clone(), &to.i_mmap_sem, target, &fs.schedule)
+            };
+            let i_mmap_sem = lock_both_unpinned(fs, remap, &plan, lock);
             return Ok(Some((plan, [i_mmap_sem, i_rwsem])));
         }
+    }
+}
+
+/// i_mmap_sem of both, when neither has a pinned page in its range: one that is pinned for stores must not
+/// become shared, and one that is replaced must not go
+/// (`xfs_mmaplock_two_inodes_and_break_dax_layout` of Linux 6.0).
+fn lock_both_unpinned<'a>(
+    fs: &FileSystem<'_>,
+    remap: &Remap<'_>,
+    plan: &Plan,
+    lock: impl Fn() -> BothGuard<'a>,
+) -> BothGuard<'a> {
+    loop {
+        let guard = lock();
+        let ranges = [(remap.source, plan.first), (remap.target, plan.target_first)];
+        let busy = ranges.into_iter().find_map(|(inode, first)| {
+            Some((first, dax_layout_busy_page(fs, inode, first, first + plan.pages - 1)?))
+        });
+        let Some((page, block)) = busy else { return guard };
+        drop(guard);
+        wait_for_page(fs, page, block);
     }
 }
 
@@ -168,9 +198,9 @@ fn plan(remap: &Remap<'_>, len: u64, target_size: u64) -> Result<Plan, FsError> 
 /// Both ranges are locked, and nobody can store to the source's pages (`xfs_reflink_remap_blocks`).
 fn share(fs: &FileSystem<'_>, remap: &Remap<'_>, plan: &Plan) {
     let (first, last) = (plan.target_first, plan.target_first + plan.pages - 1);
-    truncate_inode_pages_range(fs, remap.target, first, last);
+    truncate_inode_pages_range(fs, remap.target, first, last, EvenCows::No);
     let given_up = {
-        let _handle = fs.journal.start(&fs.schedule);
+        let _handle = fs.start_handle(remap.target);
         let shared = make_shared(fs, remap.source, plan.first, plan.first + plan.pages - 1);
         let mut map = remap.target.extents.write(&fs.schedule);
         let given_up = map.remove(first, last);

@@ -71,7 +71,7 @@ impl FileSystem<'_> {
             Extent::Unwritten(block) | Extent::Written(block) => Some(block),
             Extent::Shared(block) => self.shared.remove(block).then_some(block),
         };
-        self.blocks.free(extents.into_iter().filter_map(given_up).collect());
+        self.free_blocks_of_files(extents.into_iter().filter_map(given_up).collect());
     }
 
     /// Gives up the shared block that a page had, after the page was given another and nothing maps the old

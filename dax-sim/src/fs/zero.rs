@@ -5,9 +5,10 @@
 
 use super::fallocate::{locked_for_allocation, reserve};
 use super::punch::zero_edges;
-use super::{Extent, FileSystem, Inode, Size, pages_around, unshare_cut, zero_partial_page};
+use super::{Extent, FileSystem, Inode, Size, lock_unpinned, pages_around, unshare_cut, zero_partial_page};
 use crate::dax::truncate_inode_pages_range;
 use crate::error::FsError;
+use crate::mm::EvenCows;
 use crate::pmem::BLOCK_SIZE;
 
 /// Makes the bytes of `offset..end` read as zeros, and reserves blocks for all of them
@@ -27,7 +28,7 @@ fn zero_locked(fs: &FileSystem<'_>, inode: &Inode, offset: u64, end: u64, size: 
     let old = inode.size();
     let grows = size == Size::Grows && end > old;
     let start = if grows { offset.min(old) } else { offset };
-    let _i_mmap_sem = inode.i_mmap_sem.write(pages_around(start, end), &fs.schedule);
+    let _i_mmap_sem = lock_unpinned(fs, inode, pages_around(start, end));
     for cut in [start, offset, end] {
         unshare_cut(fs, inode, cut)?;
     }
@@ -41,9 +42,9 @@ fn zero_locked(fs: &FileSystem<'_>, inode: &Inode, offset: u64, end: u64, size: 
         zero_partial_page(fs, inode, old, end);
     }
     if !zero_edges(fs, inode, offset, end).is_empty() {
-        truncate_inode_pages_range(fs, inode, whole.start, whole.end - 1);
+        truncate_inode_pages_range(fs, inode, whole.start, whole.end - 1, EvenCows::No);
     }
-    let _handle = fs.journal.start(&fs.schedule);
+    let _handle = fs.start_handle(inode);
     fs.free(make_unwritten(fs, inode, whole.start, whole.end, substitutes));
     if grows {
         inode.raise_size(end, &fs.schedule);

@@ -1,28 +1,13 @@
-//! Mappings of a file, and the list of them that the file keeps.
+//! The list of its mappings that a file keeps.
 
 use std::sync::Arc;
 
 use parking_lot::RwLock;
 
 use super::grace;
-use super::page_table::PageTable;
+use super::page_table::EvenCows;
+use super::vma::Vma;
 use crate::schedule::{Held, LockClass, LockRequest, Schedule, SchedulePoint};
-
-/// One shared mapping of a range of a file, with the page table of the address space that it is in.
-#[derive(Debug)]
-pub(crate) struct Vma {
-    /// The first byte of the file that is mapped.
-    pub(crate) start: u64,
-    /// One past the last.
-    pub(crate) end: u64,
-    pub(crate) pages: PageTable,
-}
-
-impl Vma {
-    pub(crate) fn new(start: u64, end: u64) -> Self {
-        Self { start, end, pages: PageTable::new() }
-    }
-}
 
 /// All mappings of one file (`i_mmap`, under i_mmap_rwsem).
 #[derive(Debug)]
@@ -52,20 +37,24 @@ impl IMmap {
     ///
     /// It waits even if it found none: somebody else may have just removed them, and be waiting still.
     #[track_caller]
-    pub(crate) fn unmap(&self, first: u64, last: u64, schedule: &Schedule) {
+    pub(crate) fn unmap(&self, first: u64, last: u64, even_cows: EvenCows, schedule: &Schedule) {
         self.walk(schedule, |vma| {
             schedule.pass(SchedulePoint::Unmap, first);
-            vma.pages.clear(first, last);
+            vma.pages.clear(first, last, even_cows);
         });
+        if even_cows == EvenCows::Yes {
+            let _held = self.locking(false, schedule);
+            schedule.read(&self.vmas).iter().for_each(|vma| vma.forget_unmapped(first, last));
+        }
     }
 
-    /// Write-protects every translation of `page`, and waits until no store uses a writable one
-    /// (`page_mkclean`).
+    /// Write-protects every translation of the pages `first..=last`, and waits until no store uses a writable
+    /// one (`dax_mapping_entry_mkclean`).
     #[track_caller]
-    pub(crate) fn make_clean(&self, page: u64, schedule: &Schedule) {
+    pub(crate) fn make_clean(&self, first: u64, last: u64, schedule: &Schedule) {
         self.walk(schedule, |vma| {
-            schedule.pass(SchedulePoint::WriteProtect, page);
-            vma.pages.write_protect(page);
+            schedule.pass(SchedulePoint::WriteProtect, first);
+            vma.pages.write_protect(first, last);
         });
     }
 

@@ -1,14 +1,22 @@
 //! A memory management unit in software: address spaces that map files, page tables, and the shootdown of
 //! translations.
 //!
-//! A [`Vma`] is one mapping of one file with the page table below it; [`IMmap`] lists the mappings of a file,
-//! so that whoever takes a block away finds all that may translate to it; [`grace`] makes sure that no access
-//! still uses a translation that is gone. What stays out: several mappings under one page table, private
-//! mappings, huge pages.
+//! A [`Vma`] is one mapping of one file with the page table below it, in an address space ([`Mm`]); [`IMmap`]
+//! lists the mappings of a file, so that whoever takes a block away finds all that may translate to it;
+//! [`grace`] makes sure that no access still uses a translation that is gone. What stays out: several mappings
+//! under one page table, memory that is short.
 
+mod address_space;
+mod anonymous;
 pub(crate) mod grace;
 mod i_mmap;
 mod page_table;
+mod pte;
+mod vma;
 
-pub(crate) use i_mmap::{IMmap, Vma};
-pub(crate) use page_table::Pte;
+pub(crate) use address_space::{Mm, PMD_SIZE};
+pub(crate) use anonymous::AnonymousPage;
+pub(crate) use i_mmap::IMmap;
+pub(crate) use page_table::EvenCows;
+pub(crate) use pte::{Pte, Target};
+pub(crate) use vma::{VmFlags, Vma};

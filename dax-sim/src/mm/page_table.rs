@@ -1,99 +1,165 @@
-//! Page-table entries, and the table that holds them.
+//! The page table of a mapping: translations of pages, and above them translations of 2 MiB.
 
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-use crate::radix::Radix;
-
-/// The entry translates to something.
-const PRESENT: u64 = 1 << 0;
-/// Stores are allowed.
-const WRITABLE: u64 = 1 << 1;
-/// It translates to the shared page of zeros, and not to a block.
-const ZERO_PAGE: u64 = 1 << 2;
-/// The block starts here, where x86 keeps the frame's number.
-const BLOCK_SHIFT: u32 = 12;
-
-/// One translation of a page.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Pte(u64);
-
-impl Pte {
-    /// The zero page, for loads only.
-    pub(crate) const ZERO: Pte = Pte(PRESENT | ZERO_PAGE);
-
-    /// A block, for loads only.
-    pub(crate) fn read_only(block: u64) -> Pte {
-        Pte(block << BLOCK_SHIFT | PRESENT)
-    }
-
-    /// A block, for loads and stores.
-    pub(crate) fn writable(block: u64) -> Pte {
-        Pte(block << BLOCK_SHIFT | PRESENT | WRITABLE)
-    }
-
-    pub(crate) fn is_present(self) -> bool {
-        self.0 & PRESENT != 0
-    }
-
-    pub(crate) fn is_writable(self) -> bool {
-        self.0 & WRITABLE != 0
-    }
-
-    /// The block; `None` for the zero page.
-    pub(crate) fn block(self) -> Option<u64> {
-        (self.0 & ZERO_PAGE == 0).then_some(self.0 >> BLOCK_SHIFT)
-    }
-}
-
-impl std::fmt::Debug for Pte {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match (self.is_present(), self.block()) {
-            (false, _) => f.write_str("not present"),
-            (true, None) => f.write_str("zero page, read-only"),
-            (true, Some(block)) => {
-                write!(f, "block {block}, {}", if self.is_writable() { "writable" } else { "read-only" })
-            }
-        }
-    }
-}
+use super::pte::Pte;
+use crate::radix::{Found, HUGE, Radix};
 
 /// The page table of one mapping, indexed by page of the file.
+///
+/// Each 2 MiB has a PMD, which is either nothing, or a translation of all of it, or stands for a table of 512
+/// PTEs. As in Linux a table, once there, stays until the mapping goes; so a mapping that has faulted on a
+/// single page of some 2 MiB gets no PMD there any more. No PTE is present below a PMD that translates (I5):
+/// both are installed under the lock of the DAX entry that covers the page, which is one for all 512 pages or
+/// one for each, and never both.
 ///
 /// Changes are made by single atomic steps, so there is no lock of the page table (ptl).
 #[derive(Debug)]
 pub(crate) struct PageTable(Radix);
+
+/// Whether pages of the mapping's own go, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EvenCows {
+    /// truncate: there is no such place in the file any more.
+    Yes,
+    /// What was copied stays, whatever becomes of its original.
+    No,
+}
 
 impl PageTable {
     pub(crate) fn new() -> Self {
         Self(Radix::new())
     }
 
-    pub(crate) fn get(&self, page: u64) -> Pte {
-        Pte(self.0.load(page))
+    /// The translation of `page`, be it its own or that of its 2 MiB.
+    #[inline]
+    pub(crate) fn translate(&self, page: u64) -> Pte {
+        match self.0.load(page) {
+            0 => self.pmd(page).of_page(page),
+            word => Pte::from_word(word),
+        }
+    }
+
+    /// The translation of the 2 MiB around `page`.
+    pub(crate) fn pmd(&self, page: u64) -> Pte {
+        Pte::from_word(self.0.load_huge(page))
+    }
+
+    /// Whether the 2 MiB around `page` have a table of PTEs.
+    pub(crate) fn has_table(&self, page: u64) -> bool {
+        self.0.has_leaf(page)
     }
 
     /// Installs `pte` if nothing is there (`vm_insert_mixed`); what is there stays, as somebody else's answer
     /// to the same fault.
     pub(crate) fn insert(&self, page: u64, pte: Pte) {
-        let _ = self.0.slot_or_insert(page).compare_exchange(0, pte.0, SeqCst, SeqCst);
+        let _ = self.0.slot_or_insert(page).compare_exchange(0, pte.word(), SeqCst, SeqCst);
     }
 
     /// Installs a writable `pte` over whatever is there (`vm_insert_mixed_mkwrite`).
     pub(crate) fn make_writable(&self, page: u64, pte: Pte) {
-        self.0.slot_or_insert(page).store(pte.0, SeqCst);
+        self.0.slot_or_insert(page).store(pte.word(), SeqCst);
     }
 
-    /// Removes the translations of `first..=last` (`zap_page_range`). Accesses may still be using them.
-    pub(crate) fn clear(&self, first: u64, last: u64) {
-        for (page, _) in self.0.occupied(first, last) {
-            self.0.slot_or_insert(page).store(0, SeqCst);
-        }
-    }
-
-    /// Takes the right to store to `page` (`page_mkclean`). Accesses may still be using it.
-    pub(crate) fn write_protect(&self, page: u64) {
+    /// Lets stores to `page` through if its own translation is still `read_only` (`finish_mkwrite_fault`).
+    pub(crate) fn mkwrite(&self, page: u64, read_only: Pte, writable: Pte) {
         if let Some(slot) = self.0.slot(page) {
-            slot.fetch_and(!WRITABLE, SeqCst);
+            let _ = slot.compare_exchange(read_only.word(), writable.word(), SeqCst, SeqCst);
         }
+    }
+
+    /// Installs a translation of the 2 MiB around `page` if none of that size is there
+    /// (`vmf_insert_pfn_pmd`). There is no table of PTEs.
+    pub(crate) fn insert_pmd(&self, page: u64, pmd: Pte) {
+        let _ = self.0.huge_or_insert(page).compare_exchange(0, pmd.word(), SeqCst, SeqCst);
+    }
+
+    /// Installs a writable translation of the 2 MiB around `page` over whatever of that size is there.
+    pub(crate) fn make_pmd_writable(&self, page: u64, pmd: Pte) {
+        self.0.huge_or_insert(page).store(pmd.word(), SeqCst);
+    }
+
+    /// Removes the translation of the 2 MiB around `page`, so that PTEs can take its place
+    /// (`split_huge_pmd`, which for DAX makes no table of it). Accesses may still be using it.
+    pub(crate) fn split_pmd(&self, page: u64) {
+        if let Some(slot) = self.0.huge(page) {
+            slot.store(0, SeqCst);
+        }
+    }
+
+    /// Removes the translations of `first..=last` (`zap_page_range`), and all of a PMD that reaches into it,
+    /// as Linux does for DAX. Accesses may still be using them.
+    pub(crate) fn clear(&self, first: u64, last: u64, even_cows: EvenCows) {
+        self.change(first, last, |pte| match even_cows {
+            EvenCows::No if pte.is_anonymous() => pte,
+            _ => Pte::NONE,
+        });
+    }
+
+    /// Takes the right to store to the pages `first..=last` of the file (`page_mkclean`). Accesses may still
+    /// be using it.
+    pub(crate) fn write_protect(&self, first: u64, last: u64) {
+        self.change(first, last, |pte| if pte.is_anonymous() { pte } else { pte.write_protected() });
+    }
+
+    /// The translations of `first..=last`: where each begins, for how many pages, and what it says.
+    #[cfg(test)]
+    fn present(&self, first: u64, last: u64) -> impl Iterator<Item = (u64, u64, Pte)> + '_ {
+        self.0.occupied(first, last).map(|found| (found.first, found.len, Pte::from_word(found.word)))
+    }
+
+    fn change(&self, first: u64, last: u64, change: impl Fn(Pte) -> Pte) {
+        for found in self.0.occupied(first, last) {
+            let changed = |word| Some(change(Pte::from_word(word)).word());
+            let _ = self.slot(found).fetch_update(SeqCst, SeqCst, changed);
+        }
+    }
+
+    fn slot(&self, found: Found) -> &AtomicU64 {
+        if found.len == HUGE {
+            self.0.huge_or_insert(found.first)
+        } else {
+            self.0.slot_or_insert(found.first)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pte::Target;
+    use super::*;
+
+    #[test]
+    fn a_pmd_translates_all_of_its_pages_until_any_of_them_is_cleared() {
+        let table = PageTable::new();
+        table.insert_pmd(700, Pte::writable(1024));
+        for page in [512, 700, 1023] {
+            let pte = table.translate(page);
+            assert_eq!((pte.target(), pte.is_writable()), (Target::Block(1024 + page - 512), true));
+        }
+        assert!(!table.translate(511).is_present() && !table.translate(1024).is_present());
+        table.write_protect(600, 600);
+        assert!(!table.translate(1023).is_writable());
+        assert!(!table.has_table(512));
+        table.clear(1000, 3000, EvenCows::No);
+        assert!(!table.translate(512).is_present());
+        table.insert_pmd(512, Pte::ZERO);
+        assert_eq!(table.translate(900).target(), Target::ZeroPage);
+        table.split_pmd(513);
+        assert_eq!(table.present(0, u64::MAX).count(), 0);
+        table.insert(513, Pte::ZERO);
+        assert!(table.has_table(512) && table.translate(513).is_present());
+    }
+
+    #[test]
+    fn what_was_copied_goes_with_its_place_in_the_file_only() {
+        let table = PageTable::new();
+        table.make_writable(3, Pte::ANONYMOUS);
+        table.insert(4, Pte::read_only(9));
+        table.write_protect(0, 9);
+        table.clear(0, 9, EvenCows::No);
+        assert_eq!(table.present(0, 9).collect::<Vec<_>>(), [(3, 1, Pte::ANONYMOUS)]);
+        table.clear(0, 9, EvenCows::Yes);
+        assert_eq!(table.present(0, 9).count(), 0);
     }
 }

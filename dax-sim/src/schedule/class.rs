@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 pub enum LockClass {
     /// i_rwsem, or its range lock.
     IRwsem = 1,
-    /// mmap_lock of an address space; in the order only, since nothing here takes it exclusively.
+    /// mmap_lock of an address space.
     MmapLock,
     /// Protection against freezing (`sb_start_pagefault`); in the order only.
     PageFault,

@@ -48,6 +48,8 @@ pub(crate) enum Wait {
     CommitToEnd,
     /// That all open handles have stopped.
     OpenHandles,
+    /// That a pinned page is pinned no more.
+    Unpin,
     /// That the accesses end which may use old translations.
     Accesses,
 }

@@ -32,6 +32,9 @@ pub enum SchedulePoint {
         /// Whether it is a write fault.
         write: bool,
     },
+    /// The first store to a page that is mapped for loads has found its entry as it was, and is about to make
+    /// it dirty.
+    PfnMkwrite,
     /// write(2) has published a new block, and has not yet invalidated what maps its page.
     WritePublished,
     /// i_rwsem is not free: the thread is about to wait for it.
@@ -40,6 +43,8 @@ pub enum SchedulePoint {
     IMmapSemContended,
     /// The entry is locked: the thread is about to wait for it.
     EntryContended,
+    /// A page whose block is to go is pinned: the thread is about to wait for the pin.
+    LayoutBusy,
     /// An access through a mapping has read a translation, or read(2) has found a shared block, and has not
     /// yet used it.
     Translated,

@@ -1,0 +1,133 @@
+//! Page faults: look up where the page is, and install the answer in the entry and the page table.
+//!
+//! The paths of `fs/dax.c`: [`dax_iomap_pte_fault`] for a page, [`dax_iomap_pmd_fault`] for 2 MiB,
+//! [`dax_pfn_mkwrite`] for the first store to a page that is mapped for loads, [`dax_finish_sync_fault`] for
+//! the second half of a MAP_SYNC fault. This file has what they share.
+
+mod mkwrite;
+mod pmd;
+mod pte;
+
+pub(crate) use mkwrite::{dax_finish_sync_fault, dax_pfn_mkwrite};
+pub(crate) use pmd::dax_iomap_pmd_fault;
+pub(crate) use pte::dax_iomap_pte_fault;
+
+use super::DaxEntry;
+use super::entries::LockedEntry;
+use super::invalidate::split_entry;
+use crate::fs::{Extent, FileSystem, Inode};
+use crate::mm::{EvenCows, Vma};
+
+/// What a fault is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FaultFor {
+    /// A load.
+    Read,
+    /// A store to a shared mapping.
+    Write,
+    /// A store to a private mapping: the page is copied.
+    Cow,
+}
+
+/// What came of a fault that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum VmFault {
+    /// VM_FAULT_NOPAGE: the page is mapped, or the access is to be tried again.
+    NoPage,
+    /// VM_FAULT_FALLBACK: not with 2 MiB.
+    Fallback,
+    /// VM_FAULT_NEEDDSYNC: the entry is there, but the page may be mapped for stores only when the metadata
+    /// are durable.
+    NeedDsync,
+}
+
+/// Locks the entry that is to answer for `page` (`grab_mapping_entry`).
+///
+/// An entry of 2 MiB that has no blocks gives way (a *downgrade*): unmapped, if the huge zero page is mapped,
+/// deleted, and everybody woken. One with blocks is kept, and serves the page as well.
+fn grab_mapping_entry<'a>(fs: &'a FileSystem<'_>, inode: &'a Inode, page: u64) -> LockedEntry<'a> {
+    loop {
+        let entry = inode.entries.grab(page, &fs.schedule);
+        if entry.is_pmd() && entry.block_of(page).is_none() {
+            split_entry(fs, inode, entry);
+        } else {
+            return entry;
+        }
+    }
+}
+
+/// The same, before the look-up: what a write fault will replace is unmapped, and EMPTY.
+fn grab_to_look_up<'a>(fs: &'a FileSystem<'_>, inode: &'a Inode, page: u64, write: bool) -> LockedEntry<'a> {
+    loop {
+        let mut entry = grab_mapping_entry(fs, inode, page);
+        if !write || !gives_way(inode, page, entry.get()) {
+            return entry;
+        }
+        if !entry.is_pmd() {
+            unmap_everywhere(fs, inode, &mut entry);
+            return entry;
+        }
+        split_entry(fs, inode, entry);
+    }
+}
+
+/// Records the answer in the locked entry.
+///
+/// A zero page that gives way to a block, or a shared block that gave way to a copy, is unmapped everywhere
+/// *before* the entry is swapped. A block's entry is else left alone, but for the dirty tag, which only
+/// write-back clears: truncate and punch delete the entry.
+fn dax_insert_mapping_entry(
+    fs: &FileSystem<'_>,
+    inode: &Inode,
+    entry: &mut LockedEntry<'_>,
+    answer: DaxEntry,
+) {
+    match (entry.get(), answer) {
+        (DaxEntry::ZeroPage, DaxEntry::Block { .. }) => {
+            unmap_everywhere(fs, inode, entry);
+            entry.set(answer);
+        }
+        (DaxEntry::Block { block: old, .. }, DaxEntry::Block { block: new, .. }) if old != new => {
+            unmap_everywhere(fs, inode, entry);
+            entry.set(answer);
+        }
+        (DaxEntry::Empty, _) => entry.set(answer),
+        (DaxEntry::Block { block, dirty: false }, DaxEntry::Block { dirty: true, .. }) => {
+            entry.set(DaxEntry::Block { block, dirty: true });
+        }
+        _ => {}
+    }
+}
+
+/// Whether what is mapped at `page` is about to be replaced by a write fault.
+fn gives_way(inode: &Inode, page: u64, mapped: DaxEntry) -> bool {
+    match mapped {
+        DaxEntry::Empty => false,
+        DaxEntry::ZeroPage => true,
+        DaxEntry::Block { .. } => matches!(inode.extents.look_up(page), Extent::Shared(_)),
+    }
+}
+
+fn unmap_everywhere(fs: &FileSystem<'_>, inode: &Inode, entry: &mut LockedEntry<'_>) {
+    inode.i_mmap.unmap(entry.first(), entry.last(), EvenCows::No, &fs.schedule);
+    entry.set(DaxEntry::Empty);
+}
+
+/// Records that the zero page is mapped.
+///
+/// From 4.12 on a block's entry would stay as it is; but then none can be found there. Up to 4.11 the hole
+/// page took the place of whatever entry it found, its dirty tag included: the second race of the mail.
+fn insert_zero_page(fs: &FileSystem<'_>, inode: &Inode, entry: &mut LockedEntry<'_>) {
+    if fs.rules.hole_replaces_any_entry {
+        entry.set(DaxEntry::ZeroPage);
+    } else {
+        dax_insert_mapping_entry(fs, inode, entry, DaxEntry::ZeroPage);
+    }
+}
+
+/// Whether a store may not come to the pages yet, since the mapping is MAP_SYNC and the file's metadata are
+/// not durable (VM_SYNC and IOMAP_F_DIRTY).
+fn needs_dsync(fs: &FileSystem<'_>, inode: &Inode, vma: &Vma, fault: FaultFor) -> bool {
+    fault == FaultFor::Write && vma.flags.sync && inode.is_datasync_dirty(&fs.journal)
+}

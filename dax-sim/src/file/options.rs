@@ -1,0 +1,100 @@
+//! How a file is mapped, and where.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::mm::{Mm, VmFlags};
+
+/// How a file is mapped: what mmap(2) takes as protection and flags.
+///
+/// ```
+/// use dax_sim::file::MapOptions;
+/// let options = MapOptions::new().private().read_only();
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MapOptions {
+    shared: bool,
+    write: bool,
+    sync: bool,
+    huge: Option<bool>,
+    pub(super) address: Option<u64>,
+}
+
+impl MapOptions {
+    /// Shared, for loads and stores, with 2 MiB pages if the file system has them.
+    pub fn new() -> Self {
+        Self { shared: true, write: true, sync: false, huge: None, address: None }
+    }
+
+    /// MAP_PRIVATE: a store copies the page first, and neither the file nor anybody else sees it. What the
+    /// file holds is seen of pages that were not copied.
+    #[must_use]
+    pub fn private(mut self) -> Self {
+        self.shared = false;
+        self
+    }
+
+    /// PROT_READ alone: stores fail.
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.write = false;
+        self
+    }
+
+    /// MAP_SYNC: a store comes to a page only when the metadata are durable by which it is found again, so that
+    /// flushing the CPU's caches is all that a program has to do for its data.
+    #[must_use]
+    pub fn sync(mut self) -> Self {
+        self.sync = true;
+        self
+    }
+
+    /// Whether faults try 2 MiB first, whatever the file system does.
+    #[must_use]
+    pub fn huge_pages(mut self, huge: bool) -> Self {
+        self.huge = Some(huge);
+        self
+    }
+
+    /// MAP_FIXED_NOREPLACE: the address in the address space, a multiple of 4096. Where none is given, address
+    /// and file offset are the same modulo 2 MiB.
+    #[must_use]
+    pub fn address(mut self, address: u64) -> Self {
+        self.address = Some(address);
+        self
+    }
+
+    pub(super) fn flags(&self, huge_pages: bool) -> VmFlags {
+        VmFlags {
+            shared: self.shared,
+            write: self.write,
+            // A private mapping has nothing that would have to be durable.
+            sync: self.sync && self.shared,
+            huge: self.huge.unwrap_or(huge_pages),
+        }
+    }
+}
+
+impl Default for MapOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// An address space, as a process has it: mappings of several files may lie in one, and of one file in
+/// several. Their faults hold its mmap_lock.
+#[derive(Clone, Default)]
+pub struct AddressSpace(pub(super) Arc<Mm>);
+
+impl AddressSpace {
+    /// One without mappings.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl fmt::Debug for AddressSpace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AddressSpace").field(&self.0).finish()
+    }
+}

@@ -1,0 +1,110 @@
+//! Pinned pages of mappings.
+
+use std::sync::Arc;
+
+use super::mapping::{Mapping, part_of_page};
+use crate::error::FsError;
+use crate::fs::FileSystem;
+use crate::mm::{AnonymousPage, Target};
+use crate::pmem::BLOCK_SIZE;
+
+/// A part of a mapping whose pages stay where they are until this is dropped, as the buffer of direct I/O or
+/// RDMA does: a device reads and writes them without translating again, and does not fault. Whoever wants to
+/// take the blocks from the file waits ([`File::truncate`](super::File::truncate) and the like); a thread that
+/// does so while it holds a pin waits for itself.
+///
+/// What is written is the file's at once, but fsync does not see to it if it has cleaned the page since it was
+/// pinned, which is so in Linux as well.
+#[derive(Debug)]
+pub struct Pin<'a> {
+    fs: &'a FileSystem<'a>,
+    /// Bytes from the start of the file.
+    offset: u64,
+    len: usize,
+    write: bool,
+    pages: Vec<Page>,
+}
+
+#[derive(Debug)]
+enum Page {
+    Block(u64),
+    Zero,
+    Anonymous(Arc<AnonymousPage>),
+}
+
+impl<'a> Pin<'a> {
+    /// Pins page by page; faults are taken where need be (`get_user_pages`).
+    pub(super) fn new(mapping: &Mapping<'a>, offset: u64, len: usize, write: bool) -> Result<Self, FsError> {
+        let mut pin = Self { fs: mapping.fs, offset, len, write, pages: Vec::new() };
+        let mut done = 0;
+        while done < len {
+            let at = offset + done as u64;
+            pin.pages.push(mapping.translate(at, write, |target| match target {
+                Target::Block(block) => {
+                    mapping.fs.pins.pin(block);
+                    Page::Block(block)
+                }
+                Target::ZeroPage => Page::Zero,
+                Target::Anonymous => Page::Anonymous(mapping.vma.anonymous.get(at / BLOCK_SIZE)),
+            })?);
+            done += part_of_page(at, len - done);
+        }
+        Ok(pin)
+    }
+
+    /// The device reads bytes, `at` bytes from where the pinned part begins.
+    ///
+    /// # Panics
+    ///
+    /// If they do not lie in the part.
+    pub fn read(&self, at: usize, bytes: &mut [u8]) {
+        self.each_piece(at, bytes.len(), |page, in_page, place| match page {
+            Page::Block(block) => self.fs.device.read(block * BLOCK_SIZE + in_page, &mut bytes[place]),
+            Page::Zero => bytes[place].fill(0),
+            Page::Anonymous(page) => page.load(in_page as usize, &mut bytes[place]),
+        });
+    }
+
+    /// The device writes bytes.
+    ///
+    /// # Panics
+    ///
+    /// If they do not lie in the part, or that was pinned for reading only.
+    pub fn write(&self, at: usize, bytes: &[u8]) {
+        assert!(self.write, "what was pinned for reading is not to be written");
+        self.each_piece(at, bytes.len(), |page, in_page, place| match page {
+            Page::Block(block) => self.fs.device.write(block * BLOCK_SIZE + in_page, &bytes[place]),
+            Page::Zero => unreachable!("the zero page is never writable"),
+            Page::Anonymous(page) => page.store(in_page as usize, &bytes[place]),
+        });
+    }
+
+    fn each_piece(&self, at: usize, len: usize, mut act: impl FnMut(&Page, u64, std::ops::Range<usize>)) {
+        assert!(
+            at <= self.len && len <= self.len - at,
+            "[{at}, {at} + {len}) does not lie in the {} pinned bytes",
+            self.len
+        );
+        let first = self.offset / BLOCK_SIZE;
+        let mut done = 0;
+        while done < len {
+            let offset = self.offset + (at + done) as u64;
+            let part = part_of_page(offset, len - done);
+            let page = &self.pages[(offset / BLOCK_SIZE - first) as usize];
+            act(page, offset % BLOCK_SIZE, done..done + part);
+            done += part;
+        }
+    }
+}
+
+impl Drop for Pin<'_> {
+    fn drop(&mut self) {
+        for page in &self.pages {
+            if let Page::Block(block) = *page
+                && self.fs.pins.unpin(block)
+            {
+                self.fs.free_blocks_of_files(vec![block]);
+            }
+        }
+    }
+}

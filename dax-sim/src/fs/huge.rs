@@ -1,0 +1,44 @@
+//! Blocks for 2 MiB pages: 512 of them, one after another, aligned on the device.
+//!
+//! ext4's allocator aligns what is large enough by itself; here that is done on file systems with
+//! [`FileSystem::with_huge_pages`] only, so that the others stay as they are.
+
+use super::extent::ExtentWriter;
+use super::{Extent, FileSystem, Iomap, IomapType, Origin};
+use crate::pmem::BLOCK_SIZE;
+use crate::radix::HUGE;
+
+/// Gives the 512 pages from `first` on zeroed, written blocks in one aligned piece: new ones for 512 holes, or
+/// those that they have unwritten. `None`, with nothing changed, if they have others, or there are none.
+pub(super) fn allocate_huge(fs: &FileSystem<'_>, map: &mut ExtentWriter<'_>, first: u64) -> Option<Iomap> {
+    let block = match map.look_up(first) {
+        Extent::Hole => reserve_huge(fs, map, first)?,
+        Extent::Unwritten(block) if has_unwritten_from(map, first, block) => block,
+        _ => return None,
+    };
+    fs.device.zero(block * BLOCK_SIZE, HUGE * BLOCK_SIZE);
+    for page in 0..HUGE {
+        map.publish(first + page, Extent::Written(block + page));
+    }
+    Some(Iomap { first_page: first, pages: HUGE, kind: IomapType::Mapped { block }, origin: Origin::New })
+}
+
+/// Gives the 512 pages from `first` on unwritten blocks in one aligned piece, if they are holes and there is
+/// one; returns the first of them.
+pub(super) fn reserve_huge(fs: &FileSystem<'_>, map: &mut ExtentWriter<'_>, first: u64) -> Option<u64> {
+    let are_holes = || (first..first + HUGE).all(|page| map.look_up(page) == Extent::Hole);
+    if !fs.has_huge_pages() || !first.is_multiple_of(HUGE) || !are_holes() {
+        return None;
+    }
+    let block = fs.blocks.allocate_huge()?;
+    for page in 0..HUGE {
+        map.publish(first + page, Extent::Unwritten(block + page));
+    }
+    Some(block)
+}
+
+fn has_unwritten_from(map: &ExtentWriter<'_>, first: u64, block: u64) -> bool {
+    first.is_multiple_of(HUGE)
+        && block.is_multiple_of(HUGE)
+        && (0..HUGE).all(|page| map.look_up(first + page) == Extent::Unwritten(block + page))
+}

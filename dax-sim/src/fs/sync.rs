@@ -1,0 +1,70 @@
+//! fsync, and what only a commit brings: durable metadata, and blocks that were freed.
+
+use super::{FileSystem, Inode};
+use crate::dax::dax_writeback_mapping_range;
+use crate::error::FsError;
+
+/// When freed blocks can be given to others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum DataMode {
+    /// data=writeback: at once. A block that is used after it was freed soon belongs to somebody else.
+    #[default]
+    Writeback,
+    /// data=ordered: when the transaction that freed them has been committed. Who finds no block commits, and
+    /// tries again.
+    Ordered,
+}
+
+/// Makes durable what was stored to the pages `first..=last` and what is known of the file: write back, then
+/// commit, unless blocks and size are durable already (`ext4_sync_file`).
+///
+/// # Errors
+///
+/// [`FsError::Device`] if the device could not.
+pub(crate) fn ext4_sync_file(
+    fs: &FileSystem<'_>,
+    inode: &Inode,
+    first: u64,
+    last: u64,
+) -> Result<(), FsError> {
+    dax_writeback_mapping_range(fs, inode, first, last)?;
+    if inode.is_datasync_dirty(&fs.journal) {
+        fs.commit();
+    }
+    Ok(())
+}
+
+/// How often an allocation is tried again.
+const RETRIES: u32 = 3;
+
+/// Whether it is worth while to look for blocks again, after a commit that may have brought some
+/// (`ext4_should_retry_alloc`). The caller has no handle open.
+#[cold]
+pub(crate) fn ext4_should_retry_alloc(fs: &FileSystem<'_>, retries: &mut u32) -> bool {
+    *retries += 1;
+    if *retries > RETRIES || fs.free_blocks() == 0 {
+        return false;
+    }
+    // Somebody else may have committed since.
+    if !fs.freed.lock().is_empty() {
+        fs.commit();
+    }
+    true
+}
+
+impl FileSystem<'_> {
+    /// Commits the journal. What the transactions up to this one have freed is free now.
+    pub(crate) fn commit(&self) {
+        // No handle is open then, so whatever is on the list was freed under one that has stopped.
+        self.journal.commit(&self.schedule, || self.blocks.free(std::mem::take(&mut self.freed.lock())));
+    }
+
+    /// Gives up blocks that were a file's. Those that are pinned go with the last pin.
+    pub(crate) fn free_blocks_of_files(&self, mut blocks: Vec<u64>) {
+        self.pins.keep_pinned(&mut blocks);
+        match self.data {
+            DataMode::Writeback => self.blocks.free(blocks),
+            DataMode::Ordered => self.freed.lock().extend(blocks),
+        }
+    }
+}

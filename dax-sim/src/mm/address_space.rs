@@ -1,0 +1,85 @@
+//! Address spaces: where mappings lie, and mmap_lock.
+
+use std::collections::BTreeMap;
+
+use parking_lot::{RwLock, RwLockReadGuard};
+
+use crate::pmem::BLOCK_SIZE;
+use crate::radix::HUGE;
+use crate::schedule::{Held, LockClass, LockRequest, Schedule};
+
+/// Bytes of a PMD.
+pub(crate) const PMD_SIZE: u64 = HUGE * BLOCK_SIZE;
+
+/// Where the first mapping goes: far from 0, which is nobody's.
+const BASE: u64 = 1 << 32;
+
+/// An address space (`mm_struct`), as one process has it. Several mappings, of several files, may lie in it.
+///
+/// mmap_lock is held shared by page faults, and exclusively while mappings come and go, as it was before
+/// there was a lock for each VMA (6.4). Left out: finding the VMA of an address, since a mapping is asked for
+/// by name here, and page tables that mappings share.
+#[derive(Debug, Default)]
+pub(crate) struct Mm {
+    /// Where mappings begin and end.
+    mmap_lock: RwLock<BTreeMap<u64, u64>>,
+}
+
+/// mmap_lock held shared.
+#[must_use]
+pub(crate) struct MmapLock<'a> {
+    _mmap_lock: RwLockReadGuard<'a, BTreeMap<u64, u64>>,
+    _held: Held,
+}
+
+impl Mm {
+    /// mmap_lock, shared, for a fault.
+    #[track_caller]
+    pub(crate) fn read(&self, schedule: &Schedule) -> MmapLock<'_> {
+        let held = schedule.locking(|| LockRequest::whole(LockClass::MmapLock, self, false));
+        MmapLock { _mmap_lock: schedule.read(&self.mmap_lock), _held: held }
+    }
+
+    /// Finds room for the bytes `start..end` of a file: at `address`, if that is given and free
+    /// (MAP_FIXED_NOREPLACE), or else where address and file offset are the same modulo 2 MiB, so that PMDs
+    /// fit (`thp_get_unmapped_area`). Returns the address.
+    pub(super) fn map(&self, start: u64, end: u64, address: Option<u64>) -> Option<u64> {
+        let mut mappings = self.mmap_lock.write();
+        let len = end - start;
+        let address = address.unwrap_or_else(|| {
+            let past = mappings.last_key_value().map_or(BASE, |(_, end)| *end).next_multiple_of(PMD_SIZE);
+            past + start % PMD_SIZE
+        });
+        let past = address.checked_add(len)?.next_multiple_of(BLOCK_SIZE);
+        let before = mappings.range(..past).next_back();
+        if before.is_some_and(|(_, end)| *end > address) {
+            return None;
+        }
+        mappings.insert(address, past);
+        Some(address)
+    }
+
+    /// munmap.
+    pub(super) fn unmap(&self, address: u64) {
+        self.mmap_lock.write().remove(&address);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mappings_do_not_overlap_and_fit_pmds_unless_told_otherwise() {
+        let mm = Mm::default();
+        let first = mm.map(0, 10, None).unwrap();
+        let second = mm.map(PMD_SIZE + 4096, 9 * PMD_SIZE, None).unwrap();
+        assert_eq!([first % PMD_SIZE, second % PMD_SIZE], [0, 4096]);
+        assert_eq!(mm.map(0, 4096, Some(first + 4096)), Some(first + 4096));
+        assert_eq!(mm.map(0, 4097, Some(first + 4096)), None);
+        assert_eq!(mm.map(0, 4097, Some(second - 4096)), None);
+        assert_eq!(mm.map(0, 4096, Some(u64::MAX - 4095)), None, "past the end of all addresses");
+        mm.unmap(second);
+        assert_eq!(mm.map(0, 4097, Some(second - 4096)), Some(second - 4096));
+    }
+}

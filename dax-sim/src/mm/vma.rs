@@ -1,0 +1,75 @@
+//! Mappings of a file.
+
+use std::sync::Arc;
+
+use super::address_space::Mm;
+use super::anonymous::AnonymousPages;
+use super::grace;
+use super::page_table::{EvenCows, PageTable};
+use crate::schedule::{Schedule, SchedulePoint};
+
+/// One mapping of a range of a file, with the page table below it.
+#[derive(Debug)]
+pub(crate) struct Vma {
+    /// The first byte of the file that is mapped.
+    pub(crate) start: u64,
+    /// One past the last.
+    pub(crate) end: u64,
+    pub(crate) flags: VmFlags,
+    /// Where `start` is in the address space.
+    pub(crate) address: u64,
+    pub(crate) mm: Arc<Mm>,
+    pub(crate) pages: PageTable,
+    /// What copy-on-write made.
+    pub(crate) anonymous: AnonymousPages,
+}
+
+/// What a mapping is like (`vm_flags`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct VmFlags {
+    /// VM_SHARED; else the mapping is private, and a store copies the page first.
+    pub(crate) shared: bool,
+    /// VM_WRITE.
+    pub(crate) write: bool,
+    /// VM_SYNC: a store may only come to a page whose metadata are durable.
+    pub(crate) sync: bool,
+    /// VM_HUGEPAGE: faults try 2 MiB first.
+    pub(crate) huge: bool,
+}
+
+impl Vma {
+    /// `None` if `address` is given and not free.
+    pub(crate) fn new(
+        mm: &Arc<Mm>,
+        start: u64,
+        end: u64,
+        flags: VmFlags,
+        address: Option<u64>,
+    ) -> Option<Self> {
+        let address = mm.map(start, end, address)?;
+        let (pages, anonymous) = (PageTable::new(), AnonymousPages::default());
+        Some(Self { start, end, flags, address, mm: Arc::clone(mm), pages, anonymous })
+    }
+
+    /// Removes the translations of `first..=last`, waits until no access uses one, and lets the pages go to
+    /// which only they led: MADV_DONTNEED, of all that is mapped there.
+    pub(crate) fn zap(&self, first: u64, last: u64, schedule: &Schedule) {
+        schedule.pass(SchedulePoint::Unmap, first);
+        self.pages.clear(first, last, EvenCows::Yes);
+        grace::synchronize(schedule);
+        self.forget_unmapped(first, last);
+    }
+
+    /// Lets pages of its own go whose translations are gone.
+    pub(super) fn forget_unmapped(&self, first: u64, last: u64) {
+        if !self.flags.shared {
+            self.anonymous.remove(first, last, |page| self.pages.translate(page).is_anonymous());
+        }
+    }
+}
+
+impl Drop for Vma {
+    fn drop(&mut self) {
+        self.mm.unmap(self.address);
+    }
+}
