@@ -40,6 +40,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+pub use crate::data::{ReadElements, UpgradableReadElements, UpgradeElements, WriteElements};
 use crate::guard::{
     ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, Held, RangeReadGuard,
     RangeUpgradableReadGuard, RangeWriteGuard,

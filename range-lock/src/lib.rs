@@ -31,7 +31,7 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `async` | module `future`: `read_async`, `write_async` and so on, for any executor |
+//! | `async` | module `future`: `read_async`, `write_async` and so on, for any executor, also of [`RangeRwLock`] |
 //! | `deadlock_detection` | module `deadlock`: which threads wait for each other, over all range locks |
 //! | `memmap2` | [`RangeRwLock`] of a `memmap2::MmapMut` |
 //! | `stats` | [`RangeLock::stats`](RangeLock): acquisitions, who had to wait, for how long, by mode |

@@ -104,7 +104,7 @@ fn out_of_bounds_panics_as_slices_do() {
 #[test]
 fn zero_sized_elements_and_no_elements() {
     let units = RangeRwLock::new(vec![(); usize::MAX]);
-    assert_eq!(units.len(), usize::MAX);
+    assert_eq!((units.len(), units.is_empty()), (usize::MAX, false));
     let guard = units.write(1..usize::MAX);
     assert!(units.try_read(5..6).is_none());
     assert!(units.try_read(0..1).is_some());
@@ -129,7 +129,20 @@ fn a_leaked_guard_leaves_the_rest_usable() {
     assert!(lock.try_read(0..1).is_none());
     assert_eq!(lock.read(1..)[..], [2, 3]);
     lock.get_mut()[0] = 5;
+    assert!(lock.try_read(0..1).is_none());
+    lock.undo_leak();
+    assert_eq!(lock.read(0..1)[0], 5);
     assert_eq!(lock.into_inner(), [5, 2, 3]);
+}
+
+#[test]
+fn debug_prints_the_lock_and_not_the_elements() {
+    let lock = RangeRwLock::new([7, 8, 9]);
+    let _writer = lock.write(1..);
+    assert_eq!(
+        format!("{lock:?}"),
+        "RangeRwLock { len: 3, lock: RangeLock { requests: [#1 write 1..=2 held] } }"
+    );
 }
 
 #[test]
@@ -225,4 +238,65 @@ fn a_panic_while_shrinking_leaves_no_element_that_is_not_held() {
     assert!(catch_unwind(AssertUnwindSafe(|| RangeRwLockWriteGuard::shrink(&mut writer, ..2))).is_err());
     assert_eq!((RangeRwLockWriteGuard::range(&writer), &writer[..]), (0..2, &[0, 1][..]));
     assert!(waits.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+}
+
+/// Tasks get the elements as threads do.
+#[cfg(feature = "async")]
+mod tasks {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+        pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn what_waits_is_granted_with_its_elements() {
+        let lock = RangeRwLock::new([0, 1, 2, 3]);
+        let mut writer = lock.write(..3);
+        let (mut reads, mut looks, mut writes) =
+            (lock.read_async(1..3), lock.upgradable_read_async(2..), lock.write_async(3..));
+        assert!(poll(&mut reads).is_pending() && poll(&mut looks).is_pending());
+        assert!(poll(&mut writes).is_pending(), "behind the upgradable reader");
+        assert_eq!(format!("{reads:?}"), "ReadElements(Read { waiting: true, .. })");
+        writer[1] = 11;
+        drop(writer);
+        let Poll::Ready(read) = poll(&mut reads) else { panic!() };
+        let Poll::Ready(looking) = poll(&mut looks) else { panic!() };
+        assert_eq!((&read[..], &looking[..]), (&[11, 2][..], &[2, 3][..]));
+
+        let mut upgrades = RangeRwLockUpgradableReadGuard::upgrade_async(looking);
+        assert!(poll(&mut upgrades).is_pending(), "a reader is in");
+        drop(read);
+        let Poll::Ready(mut changing) = poll(&mut upgrades) else { panic!() };
+        changing[1] = 33;
+        drop(changing);
+        let Poll::Ready(mut write) = poll(&mut writes) else { panic!() };
+        assert_eq!(write[..], [33]);
+        write[0] += 1;
+        drop(write);
+        assert_eq!(lock.read(..)[..], [0, 11, 2, 34]);
+    }
+
+    #[test]
+    fn what_is_dropped_leaves_nothing() {
+        let lock = RangeRwLock::new(vec![0; 10]);
+        let reader = lock.read(..5);
+        let mut writes = lock.write_async(..);
+        assert!(poll(&mut writes).is_pending() && lock.try_read(9..).is_none());
+        drop(writes);
+        let mut upgrades = RangeRwLockUpgradableReadGuard::upgrade_async(lock.upgradable_read(..));
+        assert!(poll(&mut upgrades).is_pending() && lock.try_read(9..).is_none());
+        drop((upgrades, lock.read_async(..), reader));
+        assert!(lock.range_lock().requests().is_empty());
+    }
+
+    #[test]
+    #[should_panic(expected = "range end index 3 out of range for 2 elements")]
+    fn out_of_bounds_panics_before_the_first_poll() {
+        drop(RangeRwLock::new([1, 2]).write_async(..3));
+    }
 }

@@ -96,8 +96,8 @@ table! {
 #[cfg(feature = "async")]
 mod futures {
     use range_lock::future::{
-        AcquireMany, Read, ReadArc, UpgradableRead, UpgradableReadArc, UpgradeRead, UpgradeReadArc, Write,
-        WriteArc,
+        AcquireMany, Read, ReadArc, ReadElements, UpgradableRead, UpgradableReadArc, UpgradableReadElements,
+        UpgradeElements, UpgradeRead, UpgradeReadArc, Write, WriteArc, WriteElements,
     };
 
     use super::*;
@@ -113,6 +113,20 @@ mod futures {
         WriteArc:                YES  YES  YES   YES        YES;
         UpgradeReadArc:          YES  YES  YES   YES        YES;
         AcquireMany<'static>:    YES  YES  YES   YES        YES;
+
+        // Those of the lock that owns the data: as the guards that they give.
+        ReadElements<'static, u8>:               YES YES YES NO YES;
+        ReadElements<'static, Sent>:             NO  NO  YES NO NO;
+        ReadElements<'static, Shared>:           YES YES YES NO YES;
+        UpgradableReadElements<'static, u8>:     YES YES YES NO YES;
+        UpgradableReadElements<'static, Sent>:   NO  NO  YES NO NO;
+        UpgradableReadElements<'static, Shared>: NO  YES YES NO YES;
+        UpgradeElements<'static, u8>:            YES YES YES NO YES;
+        UpgradeElements<'static, Sent>:          NO  NO  YES NO NO;
+        UpgradeElements<'static, Shared>:        NO  YES YES NO YES;
+        WriteElements<'static, u8>:              YES YES YES NO YES;
+        WriteElements<'static, Sent>:            NO  NO  YES NO NO;
+        WriteElements<'static, Shared>:          NO  YES YES NO YES;
     }
 }
 

@@ -1,0 +1,200 @@
+//! [`Storage`]: what a [`RangeRwLock`](super::RangeRwLock) can own. Its contract is the invariant **own memory** of the module
+//! above, and all that the unsafe code here leans on.
+
+use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
+
+/// What a [`RangeRwLock`](crate::RangeRwLock) can own: something that gives a slice which stays where it is.
+///
+/// Implemented for arrays, `Box<[T]>`, `Vec<T>`, `&mut [T]`, and, with feature `memmap2`, for `memmap2::MmapMut`. Memory of another
+/// kind can be made one too:
+///
+/// ```
+/// use std::ptr::NonNull;
+/// use range_lock::{RangeRwLock, Storage};
+///
+/// /// Memory that somebody else keeps for as long as the program runs: a device's, say.
+/// struct Window(NonNull<[u8]>);
+///
+/// // SAFETY: whoever makes a `Window` vouches for the memory, and that nobody else reaches it; it is not moved.
+/// unsafe impl Storage for Window {
+///     type Item = u8;
+///     type Raw = NonNull<[u8]>;
+///
+///     fn into_raw(self) -> NonNull<[u8]> {
+///         self.0
+///     }
+///
+///     unsafe fn slice(raw: *mut NonNull<[u8]>) -> NonNull<[u8]> {
+///         // SAFETY: `raw` may be read, by contract.
+///         unsafe { *raw }
+///     }
+///
+///     unsafe fn from_raw(raw: NonNull<[u8]>) -> Window {
+///         Window(raw)
+///     }
+/// }
+///
+/// let lock = RangeRwLock::new(Window(NonNull::from(Vec::leak(vec![0; 4096]))));
+/// lock.write(..512).fill(1);
+/// assert_eq!(lock.read(511..)[..2], [1, 0]);
+/// ```
+///
+/// # Safety
+///
+/// * The pointer that [`slice`](Self::slice) returns is valid for reads and writes of all its elements, and names the same
+///   number of elements at each call, until [`from_raw`](Self::from_raw). It names the same memory too, as long as the `Raw`
+///   is not moved.
+/// * Until then the elements are reached by no other way.
+/// * `slice` may be called from several threads at a time, and makes no reference to the elements.
+/// * If `Self` may be sent to another thread, so may `Raw`, to be put together there.
+pub unsafe trait Storage: Sized {
+    /// An element of the slice.
+    type Item;
+
+    /// The storage taken apart, so that no reference claims the elements: `Vec` and `Box` assert that they alone reach theirs
+    /// whenever they are moved or borrowed.
+    type Raw;
+
+    /// Takes the storage apart.
+    fn into_raw(self) -> Self::Raw;
+
+    /// All elements.
+    ///
+    /// # Safety
+    ///
+    /// `raw` points to what [`into_raw`](Self::into_raw) gave, which nobody changes meanwhile.
+    unsafe fn slice(raw: *mut Self::Raw) -> NonNull<[Self::Item]>;
+
+    /// Puts the storage together again.
+    ///
+    /// # Safety
+    ///
+    /// `raw` comes from [`into_raw`](Self::into_raw), once, and nothing refers to the elements any more.
+    unsafe fn from_raw(raw: Self::Raw) -> Self;
+}
+
+// SAFETY: the array lies in the `UnsafeCell` of the lock, which owns it.
+unsafe impl<T, const N: usize> Storage for [T; N] {
+    type Item = T;
+    type Raw = [T; N];
+
+    fn into_raw(self) -> [T; N] {
+        self
+    }
+
+    unsafe fn slice(raw: *mut [T; N]) -> NonNull<[T]> {
+        NonNull::slice_from_raw_parts(NonNull::new(raw).expect("not null: a field of the lock").cast(), N)
+    }
+
+    unsafe fn from_raw(raw: [T; N]) -> Self {
+        raw
+    }
+}
+
+/// A `Vec` taken apart.
+#[derive(Debug)]
+pub struct RawVec<T> {
+    slice: NonNull<[T]>,
+    capacity: usize,
+}
+
+// SAFETY: the allocation belongs to nobody else until `from_raw`, and does not move.
+unsafe impl<T> Storage for Vec<T> {
+    type Item = T;
+    type Raw = RawVec<T>;
+
+    fn into_raw(self) -> RawVec<T> {
+        let mut vec = ManuallyDrop::new(self);
+        let start = NonNull::new(vec.as_mut_ptr()).expect("a vector's pointer is not null");
+        RawVec { slice: NonNull::slice_from_raw_parts(start, vec.len()), capacity: vec.capacity() }
+    }
+
+    unsafe fn slice(raw: *mut RawVec<T>) -> NonNull<[T]> {
+        // SAFETY: `raw` may be read, by contract.
+        unsafe { (*raw).slice }
+    }
+
+    unsafe fn from_raw(raw: RawVec<T>) -> Self {
+        // SAFETY: the parts come from a vector of this type, once, by contract.
+        unsafe { Vec::from_raw_parts(raw.slice.cast().as_ptr(), raw.slice.len(), raw.capacity) }
+    }
+}
+
+// SAFETY: the allocation belongs to nobody else until `from_raw`, and does not move.
+unsafe impl<T> Storage for Box<[T]> {
+    type Item = T;
+    type Raw = NonNull<[T]>;
+
+    fn into_raw(self) -> NonNull<[T]> {
+        NonNull::new(Box::into_raw(self)).expect("a box's pointer is not null")
+    }
+
+    unsafe fn slice(raw: *mut NonNull<[T]>) -> NonNull<[T]> {
+        // SAFETY: `raw` may be read, by contract.
+        unsafe { *raw }
+    }
+
+    unsafe fn from_raw(raw: NonNull<[T]>) -> Self {
+        // SAFETY: the pointer comes from `Box::into_raw`, once, by contract.
+        unsafe { Box::from_raw(raw.as_ptr()) }
+    }
+}
+
+// SAFETY: the exclusive borrow is the lock's until `from_raw`, and what is borrowed does not move.
+unsafe impl<T> Storage for &mut [T] {
+    type Item = T;
+    type Raw = NonNull<[T]>;
+
+    fn into_raw(self) -> NonNull<[T]> {
+        NonNull::from(self)
+    }
+
+    unsafe fn slice(raw: *mut NonNull<[T]>) -> NonNull<[T]> {
+        // SAFETY: `raw` may be read, by contract.
+        unsafe { *raw }
+    }
+
+    unsafe fn from_raw(mut raw: NonNull<[T]>) -> Self {
+        // SAFETY: the borrow that was taken apart, once, by contract.
+        unsafe { raw.as_mut() }
+    }
+}
+
+#[cfg(feature = "memmap2")]
+mod mmap {
+    use std::ptr::NonNull;
+
+    use memmap2::MmapMut;
+
+    use super::Storage;
+
+    /// A mapping, and where it lies.
+    #[derive(Debug)]
+    pub struct RawMmap {
+        slice: NonNull<[u8]>,
+        mapping: MmapMut,
+    }
+
+    // SAFETY: the mapping stays where it is until it is dropped, and its pointer is a plain one: moving an `MmapMut` claims
+    // nothing about what it points to. That no other process changes the file meanwhile is what the caller of `map_mut` has
+    // vouched for.
+    unsafe impl Storage for MmapMut {
+        type Item = u8;
+        type Raw = RawMmap;
+
+        fn into_raw(mut self) -> RawMmap {
+            let start = NonNull::new(self.as_mut_ptr()).expect("a mapping's pointer is not null");
+            RawMmap { slice: NonNull::slice_from_raw_parts(start, self.len()), mapping: self }
+        }
+
+        unsafe fn slice(raw: *mut RawMmap) -> NonNull<[u8]> {
+            // SAFETY: `raw` may be read, by contract.
+            unsafe { (*raw).slice }
+        }
+
+        unsafe fn from_raw(raw: RawMmap) -> Self {
+            raw.mapping
+        }
+    }
+}
