@@ -1,6 +1,7 @@
 //! A small number for each living thread, so that counters can be kept apart by thread.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use parking_lot::Mutex;
 
@@ -8,6 +9,16 @@ use parking_lot::Mutex;
 /// the simulated thread that it plays.
 pub(crate) fn index() -> usize {
     CURRENT.with(|current| current.shown.get())
+}
+
+/// This thread's number, whatever it plays.
+pub(crate) fn own() -> usize {
+    CURRENT.with(|current| current.own)
+}
+
+/// All threads that have asked for their numbers have smaller ones.
+pub(crate) fn given() -> usize {
+    GIVEN.load(SeqCst)
 }
 
 /// From now on this thread is taken for the simulated one of that number, or for itself again. Returns what it
@@ -19,19 +30,19 @@ pub(crate) fn pretend(simulated: Option<usize>) -> Option<usize> {
     })
 }
 
-/// Numbers that are free again, and the first that was never given out.
-static NUMBERS: Mutex<(Vec<usize>, usize)> = Mutex::new((Vec::new(), 0));
+/// Numbers that are free again.
+static FREE: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
+/// The first number that was never given out. Changed with [`FREE`] locked.
+static GIVEN: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     static CURRENT: Number = {
-        let mut numbers = NUMBERS.lock();
-        let smallest = numbers.0.iter().enumerate().min_by_key(|(_, number)| **number).map(|(at, _)| at);
+        let mut free = FREE.lock();
+        let smallest = free.iter().enumerate().min_by_key(|(_, number)| **number).map(|(at, _)| at);
         let own = match smallest {
-            Some(at) => numbers.0.swap_remove(at),
-            None => {
-                numbers.1 += 1;
-                numbers.1 - 1
-            }
+            Some(at) => free.swap_remove(at),
+            None => GIVEN.fetch_add(1, SeqCst),
         };
         Number { own, shown: Cell::new(own) }
     };
@@ -45,6 +56,6 @@ struct Number {
 
 impl Drop for Number {
     fn drop(&mut self) {
-        NUMBERS.lock().0.push(self.own);
+        FREE.lock().push(self.own);
     }
 }

@@ -17,12 +17,12 @@
 
 use std::cell::Cell;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use crossbeam_utils::{Backoff, CachePadded};
-use parking_lot::RwLock;
 
+use crate::per_thread;
 use crate::schedule::{Held, LockClass, LockRequest, PlantedFault, Schedule, SchedulePoint, simulated};
 
 /// Announces an access until the result is dropped.
@@ -40,7 +40,7 @@ pub(crate) fn enter(schedule: &Schedule) -> Access {
 #[cold]
 #[track_caller]
 fn watched(schedule: &Schedule) -> Access {
-    let held = schedule.locking(|| LockRequest::whole(LockClass::Access, &THREADS, false));
+    let held = schedule.locking(|| LockRequest::whole(LockClass::Access, &WORDS, false));
     let simulated = schedule.is_controlled();
     if simulated {
         simulated::toggle_access()
@@ -67,12 +67,13 @@ pub(crate) fn synchronize(schedule: &Schedule) {
         return;
     }
     schedule.pass(SchedulePoint::Shootdown, 0);
-    let _held = schedule.locking_too(|| LockRequest::whole(LockClass::Access, &THREADS, true));
+    let _held = schedule.locking_too(|| LockRequest::whole(LockClass::Access, &WORDS, true));
     if schedule.is_controlled() {
         return simulated::wait_for_accesses();
     }
     debug_assert_eq!(THREAD.with(|thread| thread.depth.get()), 0, "an access cannot wait for itself");
-    for word in THREADS.read().iter() {
+    // Who is given a number only now reads what has changed before.
+    for word in words().take(per_thread::given()) {
         let seen = word.load(SeqCst);
         if seen % 2 == 1 {
             let backoff = Backoff::new();
@@ -114,33 +115,45 @@ impl Drop for Access {
     }
 }
 
-type Word = Arc<CachePadded<AtomicU64>>;
-
-/// The words of all living threads that ever made an access.
-static THREADS: RwLock<Vec<Word>> = RwLock::new(Vec::new());
-
 thread_local! {
-    static THREAD: Thread = Thread::register();
+    static THREAD: Thread = Thread {
+        word: words().nth(per_thread::own()).expect("there is no end of words"),
+        depth: Cell::new(0),
+    };
 }
 
 struct Thread {
-    word: Word,
+    word: &'static AtomicU64,
     /// Accesses may nest: the word counts the outermost only.
     depth: Cell<u32>,
 }
 
-impl Thread {
-    fn register() -> Self {
-        let word = Word::default();
-        THREADS.write().push(Arc::clone(&word));
-        Self { word, depth: Cell::new(0) }
+// With a destructor, so that an access of a later destructor finds none: the number, and with it the word, may be
+// another thread's by then.
+impl Drop for Thread {
+    fn drop(&mut self) {
+        debug_assert_eq!(self.depth.get(), 0, "an access has ended before its thread does");
     }
 }
 
-impl Drop for Thread {
-    fn drop(&mut self) {
-        THREADS.write().retain(|word| !Arc::ptr_eq(word, &self.word));
+/// A word for each number of [`per_thread`], so that whoever looks at all of them writes to nothing. A number
+/// that is free has an even word.
+static WORDS: Words = Words::new();
+
+struct Words {
+    words: [CachePadded<AtomicU64>; 32],
+    more: OnceLock<Box<Words>>,
+}
+
+impl Words {
+    const fn new() -> Self {
+        Self { words: [const { CachePadded::new(AtomicU64::new(0)) }; 32], more: OnceLock::new() }
     }
+}
+
+fn words() -> impl Iterator<Item = &'static AtomicU64> {
+    let more = |words: &&'static Words| Some(&**words.more.get_or_init(|| Box::new(Words::new())));
+    std::iter::successors(Some(&WORDS), more).flat_map(|words| words.words.iter().map(|word| &**word))
 }
 
 #[cfg(test)]

@@ -27,7 +27,8 @@ fn correct() -> impl Iterator<Item = Variant> {
 
 /// A file system in which one in four passages of the points where the races are lingers.
 fn widened(device: &Device, variant: Variant) -> FileSystem<'_> {
-    FileSystem::format(device, variant).with_schedule(Schedule::widen(4, Duration::from_micros(5)))
+    FileSystem::format(device, variant)
+        .with_schedule(Schedule::widen(4, Duration::from_micros(5)).with_checks(true))
 }
 
 /// For the random operations, in each variant.
