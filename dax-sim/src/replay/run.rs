@@ -28,7 +28,7 @@ pub(crate) fn run(operations: &[Operation], variant: Variant, size_max: u64) -> 
     let size = device_size(operations, size_max);
     let device = Device::open(&DeviceOptions { path: None, size, overwrite: false });
     let device = device.map_err(ReplayError::Device)?;
-    let fs = FileSystem::format(&device, variant);
+    let fs = FileSystem::format(&device, variant).with_huge_pages();
     let file = fs.create();
     let map = || file.mmap(0..size_max.next_multiple_of(BLOCK_SIZE));
     let mut mapping = map();

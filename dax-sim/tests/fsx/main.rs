@@ -9,13 +9,13 @@ mod simulated;
 use std::fs;
 use std::process::Command;
 
-use dax_sim::fs::FileSystem;
+use dax_sim::fs::{DataMode, FileSystem};
 use dax_sim::pmem::{Device, DeviceOptions};
 use dax_sim::variant::Variant;
 use sha2::{Digest, Sha256};
 
 use model::Model;
-use op::{Generator, Op, SIZE_MAX};
+use op::{Generator, LARGE, Op, SMALL, Sizes};
 use real::Real;
 use simulated::{Fault, Simulated};
 
@@ -37,18 +37,25 @@ fn bytes(number: u64, offset: u64, len: u64) -> Vec<u8> {
     (offset..offset + len).map(|at| ((number * 31 + at) % 251) as u8).collect()
 }
 
-fn device() -> Device {
-    Device::open(&DeviceOptions { path: None, size: 4 * SIZE_MAX, overwrite: false }).unwrap()
+fn device(sizes: Sizes) -> Device {
+    Device::open(&DeviceOptions { path: None, size: 4 * sizes.max, overwrite: false }).unwrap()
 }
 
 /// Runs as many operations; compares each read, and everything after every few of them. An error says after
 /// which operation what differed.
-fn run(seed: u64, ops: u64, device: &Device, fs: &FileSystem<'_>, fault: Fault) -> Result<(), String> {
-    let mut generator = Generator::new(seed);
+fn run(
+    seed: u64,
+    ops: u64,
+    sizes: Sizes,
+    device: &Device,
+    fs: &FileSystem<'_>,
+    fault: Fault,
+) -> Result<(), String> {
+    let mut generator = Generator::new(seed, sizes);
     let mut model = Model::default();
     let file = fs.create();
     let mut most_shared = 0;
-    let mut simulated = Simulated::new(fs, &file, device, fault);
+    let mut simulated = Simulated::new(fs, &file, device, sizes, fault);
     for number in 1..=ops {
         let op = generator.next(model.size());
         let told = |what: &str| format!("seed {seed}, operation {number}, {op:?}: {what}");
@@ -66,8 +73,12 @@ fn run(seed: u64, ops: u64, device: &Device, fs: &FileSystem<'_>, fault: Fault) 
             most_shared = most_shared.max(fs.shared_blocks());
         }
     }
+    let huge_accesses = simulated.huge_accesses();
     drop(simulated);
     drop(file);
+    if sizes.max > SMALL.max && huge_accesses < ops / 100 {
+        return Err(format!("only {huge_accesses} accesses went through mappings of 2 MiB"));
+    }
     match (fs.free_blocks(), fs.shared_blocks()) {
         _ if most_shared < 8 => Err(format!("only {most_shared} blocks were ever shared")),
         (free, 0) if free == device.blocks() => Ok(()),
@@ -77,36 +88,49 @@ fn run(seed: u64, ops: u64, device: &Device, fs: &FileSystem<'_>, fault: Fault) 
 
 #[test]
 fn random_operations_leave_what_the_model_says_in_every_variant() {
-    let device = device();
+    let device = device(SMALL);
     let start = std::time::Instant::now();
     for (seed, variant) in (1..).zip(Variant::ALL) {
         let fs = FileSystem::format(&device, variant);
-        run(seed, ops(), &device, &fs, Fault::None).unwrap_or_else(|what| panic!("{variant}: {what}"));
+        run(seed, ops(), SMALL, &device, &fs, Fault::None).unwrap_or_else(|what| panic!("{variant}: {what}"));
     }
     println!("{} operations in each of {} variants: {:?}", ops(), Variant::ALL.len(), start.elapsed());
+}
+
+/// Larger files and fewer operations, with pages of 2 MiB, and with blocks that only a commit frees.
+#[test]
+fn random_operations_on_pages_of_2_mib_leave_what_the_model_says_in_every_variant() {
+    let device = device(LARGE);
+    for (seed, variant) in (201..).zip(Variant::ALL) {
+        let fs = FileSystem::format(&device, variant).with_huge_pages().with_data_mode(DataMode::Ordered);
+        run(seed, ops() / 40, LARGE, &device, &fs, Fault::None)
+            .unwrap_or_else(|what| panic!("{variant}: {what}"));
+    }
 }
 
 /// A checker that has never failed is none.
 #[test]
 fn planted_faults_are_found() {
-    let device = device();
+    let device = device(SMALL);
     for fault in [Fault::WriteSharedBlocksInPlace, Fault::ForgetToZeroTheTail, Fault::LoseABlock] {
         let fs = FileSystem::format(&device, Variant::RangeLock);
-        let found = run(7, 5000, &device, &fs, fault).expect_err("the fault is found");
+        let found = run(7, 5000, SMALL, &device, &fs, fault).expect_err("the fault is found");
         println!("{fault:?}: {found}");
     }
 }
 
 #[test]
 fn a_replay_leaves_what_the_same_log_leaves_in_a_real_file() {
-    const OPS: u64 = 4000;
     let folder = tempfile::tempdir().unwrap();
     let (log, dump) = (folder.path().join("ops"), folder.path().join("dump"));
-    for (seed, variant) in (101..).zip(Variant::ALL) {
-        let mut generator = Generator::new(seed);
+    // The larger one is replayed through pages of 2 MiB.
+    let runs = [(SMALL, 4000), (LARGE, 200)];
+    let runs = runs.into_iter().flat_map(|(sizes, ops)| Variant::ALL.map(|variant| (sizes, ops, variant)));
+    for (seed, (sizes, ops, variant)) in (101..).zip(runs) {
+        let mut generator = Generator::new(seed, sizes);
         let (mut model, mut real) = (Model::default(), Real::new());
         let mut lines = String::from("# random operations\n");
-        for number in 2..OPS {
+        for number in 2..ops {
             let op = generator.next(model.size());
             lines.push_str(&op.line(model.size()));
             lines.push('\n');

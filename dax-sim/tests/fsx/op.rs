@@ -2,9 +2,19 @@
 
 use dax_sim::pmem::BLOCK_SIZE;
 
-/// The largest file, as in fsx.
-pub(crate) const SIZE_MAX: u64 = 256 << 10;
-const LONGEST: u64 = 64 << 10;
+/// How large files and operations are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    /// The largest file.
+    pub(crate) max: u64,
+    longest: u64,
+}
+
+/// As in fsx.
+pub(crate) const SMALL: Sizes = Sizes { max: 256 << 10, longest: 64 << 10 };
+/// Large enough for pages of 2 MiB.
+pub(crate) const LARGE: Sizes = Sizes { max: 7 << 20, longest: 3 << 20 };
+const PMD: u64 = 2 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
@@ -82,63 +92,72 @@ impl Op {
 }
 
 /// Draws operations that can be done.
-pub(crate) struct Generator(fastrand::Rng);
+pub(crate) struct Generator {
+    random: fastrand::Rng,
+    sizes: Sizes,
+}
 
 impl Generator {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(fastrand::Rng::with_seed(seed))
+    pub(crate) fn new(seed: u64, sizes: Sizes) -> Self {
+        Self { random: fastrand::Rng::with_seed(seed), sizes }
     }
 
     /// For a file of `size` bytes.
     pub(crate) fn next(&mut self, size: u64) -> Op {
-        let random = &mut self.0;
+        let (random, sizes) = (&mut self.random, self.sizes);
         let (verb, _) = VERBS[random.usize(..VERBS.len())];
         let mut op = Op {
             verb,
             // Whole pages are rare enough to be drawn on purpose.
-            offset: random.u64(..SIZE_MAX),
-            len: 1 + if random.bool() { random.u64(..LONGEST) } else { random.u64(..2 * BLOCK_SIZE) },
-            dest: random.u64(..SIZE_MAX),
+            offset: random.u64(..sizes.max),
+            len: 1 + if random.bool() { random.u64(..sizes.longest) } else { random.u64(..2 * BLOCK_SIZE) },
+            dest: random.u64(..sizes.max),
             keep_size: matches!(verb, Verb::Fallocate | Verb::ZeroRange) && random.bool(),
             unshare: verb == Verb::Fallocate && random.u8(..4) == 0,
-            close_open: random.u8(..64) == 0,
+            // In a new mapping, which has no table of single pages yet, 2 MiB can be mapped.
+            close_open: random.u8(..if sizes.max > PMD { 8 } else { 64 }) == 0,
         };
         if random.u8(..4) == 0 {
             op.offset -= op.offset % BLOCK_SIZE;
             op.len = op.len.next_multiple_of(BLOCK_SIZE);
         }
-        trim(&mut op, size, random);
+        if sizes.longest >= PMD && random.u8(..4) == 0 {
+            // So are whole 2 MiB.
+            (op.offset, op.dest) = (op.offset - op.offset % PMD, op.dest - op.dest % PMD);
+            op.len = PMD;
+        }
+        trim(&mut op, size, sizes, random);
         op
     }
 }
 
-fn trim(op: &mut Op, size: u64, random: &mut fastrand::Rng) {
+fn trim(op: &mut Op, size: u64, sizes: Sizes, random: &mut fastrand::Rng) {
     let page = |at: u64| at - at % BLOCK_SIZE;
     match op.verb {
-        Verb::Write | Verb::MapWrite | Verb::Fallocate | Verb::ZeroRange => within(op, SIZE_MAX),
+        Verb::Write | Verb::MapWrite | Verb::Fallocate | Verb::ZeroRange => within(op, sizes.max),
         Verb::Read | Verb::MapRead | Verb::PunchHole | Verb::CopyRange => within(op, size),
-        Verb::Truncate => (op.offset, op.len) = (0, random.u64(..SIZE_MAX)),
+        Verb::Truncate => (op.offset, op.len) = (0, random.u64(..sizes.max)),
         Verb::CollapseRange => {
             within(op, size.saturating_sub(1));
             (op.offset, op.len) = (page(op.offset), page(op.len));
         }
         Verb::InsertRange => {
             within(op, size);
-            (op.offset, op.len) = (page(op.offset), page(op.len.min(SIZE_MAX - size)));
+            (op.offset, op.len) = (page(op.offset), page(op.len.min(sizes.max - size)));
         }
         Verb::CloneRange | Verb::DedupeRange => {
             within(op, size);
             (op.offset, op.len, op.dest) = (page(op.offset), page(op.len), page(op.dest));
             // The last block in part, where it can go to the end of the target.
             let rest = size - op.offset.min(size);
-            if op.verb == Verb::CloneRange && rest <= LONGEST && page(op.dest) + rest >= size {
+            if op.verb == Verb::CloneRange && rest <= sizes.longest && page(op.dest) + rest >= size {
                 op.len = rest;
             }
         }
         Verb::Fsync => (op.offset, op.len) = (0, 0),
         Verb::Skip => {}
     }
-    let limit = if op.verb == Verb::DedupeRange { size } else { SIZE_MAX };
+    let limit = if op.verb == Verb::DedupeRange { size } else { sizes.max };
     let two = matches!(op.verb, Verb::CloneRange | Verb::DedupeRange | Verb::CopyRange);
     let whole = if op.verb == Verb::CopyRange { op.len } else { op.len.next_multiple_of(BLOCK_SIZE) };
     let overlap = op.offset < op.dest + whole && op.dest < op.offset + whole;

@@ -6,7 +6,7 @@ use dax_sim::file::{File, Mapping};
 use dax_sim::fs::{Deduped, Extent, FileSystem};
 use dax_sim::pmem::{BLOCK_SIZE, Device};
 
-use crate::op::{Op, SIZE_MAX, Verb};
+use crate::op::{Op, Sizes, Verb};
 use crate::{Subject, bytes};
 
 /// A planted fault.
@@ -25,17 +25,26 @@ pub(crate) struct Simulated<'a> {
     file: &'a File<'a>,
     mapping: Mapping<'a>,
     device: &'a Device,
+    sizes: Sizes,
     fault: Fault,
+    /// How often an access went through a mapping of 2 MiB.
+    huge_accesses: u64,
 }
 
 impl<'a> Simulated<'a> {
-    pub(crate) fn new(fs: &FileSystem<'_>, file: &'a File<'a>, device: &'a Device, fault: Fault) -> Self {
+    pub(crate) fn new(
+        fs: &FileSystem<'_>,
+        file: &'a File<'a>,
+        device: &'a Device,
+        sizes: Sizes,
+        fault: Fault,
+    ) -> Self {
         if fault == Fault::LoseABlock {
             let lost = fs.create();
             lost.fallocate(0, 1).unwrap();
             std::mem::forget(lost);
         }
-        Self { file, mapping: file.mmap(0..SIZE_MAX), device, fault }
+        Self { file, mapping: file.mmap(0..sizes.max), device, sizes, fault, huge_accesses: 0 }
     }
 
     /// A block that several pages have is marked as shared in all of them and counted, and blocks are either
@@ -57,6 +66,14 @@ impl<'a> Simulated<'a> {
             return Err(format!("{used} blocks used, {} free", fs.free_blocks()));
         }
         Ok(())
+    }
+
+    pub(crate) fn huge_accesses(&self) -> u64 {
+        self.huge_accesses
+    }
+
+    fn count_huge(&mut self, offset: u64) {
+        self.huge_accesses += u64::from(self.mapping.mapped_size(offset) > Some(BLOCK_SIZE));
     }
 
     fn write(&self, offset: u64, data: &[u8]) {
@@ -92,6 +109,7 @@ impl Subject for Simulated<'_> {
             Verb::MapRead => {
                 read = vec![0xaa; len as usize];
                 self.mapping.load(offset, &mut read).unwrap();
+                self.count_huge(offset);
             }
             Verb::Write => self.write(offset, &bytes(number, offset, len)),
             Verb::MapWrite => {
@@ -99,6 +117,7 @@ impl Subject for Simulated<'_> {
                     self.truncate(op.end());
                 }
                 self.mapping.store(offset, &bytes(number, offset, len)).unwrap();
+                self.count_huge(offset);
                 // Past the end of the file, where nobody may find it later.
                 if !file.size().is_multiple_of(BLOCK_SIZE) && number.is_multiple_of(2) {
                     self.mapping.store(file.size(), &[0xee]).unwrap();
@@ -128,7 +147,7 @@ impl Subject for Simulated<'_> {
             Verb::Skip => {}
         }
         if op.close_open {
-            self.mapping = file.mmap(0..SIZE_MAX);
+            self.mapping = file.mmap(0..self.sizes.max);
         }
         read
     }
