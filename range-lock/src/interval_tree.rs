@@ -1,92 +1,83 @@
-//! An interval tree: a red-black tree ordered by where spans begin, in which every node also knows the largest `last`
-//! of its subtree.
+//! An interval tree: a B-tree ordered by where spans begin, in which every node also knows, for each of its children, the
+//! largest `last` below it.
 //!
 //! That one extra number is what turns a search tree into an interval tree (Cormen et al., *Introduction to
 //! Algorithms*, "Interval trees"; Linux' `include/linux/interval_tree_generic.h`): a subtree whose largest `last` lies
 //! before the span asked for holds nothing that overlaps it and is never entered. Finding the first overlap takes
 //! O(log n), each further one O(log n) at most.
 //!
-//! The nodes live in one arena and name each other by `u32` index, so the tree is plain safe code, moves nothing once
-//! inserted, and in the steady state allocates nothing: a removed node goes to a free list and is used again. An index
-//! stays valid until its node is removed; the tree does no locking and no waiting.
+//! A B-tree rather than a binary one, since what a search costs in a large tree is the cache lines that it waits for: the
+//! [`node`]s keep the ends of their spans side by side, and a search visits a node where a binary tree has four levels.
+//!
+//! Values lie apart, in slots that never move, each of which knows the node that its span is in. Slots and nodes name each
+//! other by `u32` index, so the tree is plain safe code, and in the steady state it allocates nothing: what is given up goes to
+//! a free list and is used again. A slot's index stays valid until its span is removed; the tree does no locking and no
+//! waiting.
 //!
 //! What holds between any two calls (checked by `check_invariants` in the tests):
 //!
-//! * **order**: an in-order walk meets non-decreasing `first`;
-//! * **augmentation**: `max_last` is the largest `last` in the node's subtree;
-//! * **colour**: the root is black, no red node has a red child, and every path from the root to a missing child meets
-//!   the same number of black nodes;
-//! * **links**: a child's `parent` is its parent; nodes outside the tree are on the free list, each once.
+//! * **order**: from left to right `first` does not decrease; a node's `firsts` lie between what is left of each child and
+//!   what is in it;
+//! * **augmentation**: a node's `lasts` are the largest `last` in each of its children;
+//! * **fill**: all bottom nodes are equally far from the root; each node but the root has at least [`MIN`] items, and the
+//!   root two if it has children, one if it has not;
+//! * **links**: a child's `parent` is its parent, a span's slot knows its node, and what is not in the tree is on a free list,
+//!   once;
+//! * **room**: there is room for as many nodes as the slots could ever need.
 
+mod node;
+
+use self::node::{Item, MIN, N, Node};
 use crate::span::Span;
 
-/// "No node": as a child, a parent, the root of an empty tree or the end of the free list.
+/// "Nothing": the parent of the root, the root of a tree without nodes, the end of a free list.
 const NIL: u32 = u32::MAX;
 
+/// A value, and where its span is.
 #[derive(Debug)]
-struct Node<T> {
+struct Slot<T> {
     span: Span,
-    /// The largest `last` in the subtree of which this node is the root.
-    max_last: u64,
-    /// In a vacant node: the next vacant one.
-    parent: u32,
-    /// `NIL` in a vacant node.
-    left: u32,
-    /// `NIL` in a vacant node.
-    right: u32,
-    /// Unset in a vacant node.
-    red: bool,
-    /// `None` in a vacant node.
+    /// The node that has the span; `NIL` if it is alone. In a vacant slot: the next vacant one.
+    node: u32,
+    /// `None` in a vacant slot.
     value: Option<T>,
 }
 
 /// A multiset of spans, each with a value; see the [module](self).
 #[derive(Debug)]
 pub(crate) struct IntervalTree<T> {
-    nodes: Vec<Node<T>>,
-    root: u32,
+    slots: Vec<Slot<T>>,
     vacant: u32,
+    /// The only span there is, if it is in no node; else `NIL`.
+    alone: u32,
+    root: u32,
+    nodes: Vec<Node>,
+    vacant_nodes: u32,
 }
 
 impl<T> IntervalTree<T> {
     /// An empty tree; allocates nothing.
     pub(crate) const fn new() -> Self {
-        IntervalTree { nodes: Vec::new(), root: NIL, vacant: NIL }
+        IntervalTree {
+            slots: Vec::new(),
+            vacant: NIL,
+            alone: NIL,
+            root: NIL,
+            nodes: Vec::new(),
+            vacant_nodes: NIL,
+        }
     }
 
     /// Adds `span`, behind those that begin at the same point, and returns the index by which it is known from now on.
     #[inline]
     pub(crate) fn insert(&mut self, span: Span, value: T) -> u32 {
-        let new = self.occupy(span, value);
-        if self.root == NIL {
-            self.root = new; // The usual case: nobody else is in.
+        let index = self.occupy(span, value);
+        if self.is_empty() {
+            self.alone = index; // The usual case: nobody else is in.
         } else {
-            self.link(new, span);
+            self.insert_among(span, index);
         }
-        new
-    }
-
-    /// Links `new`, which has no links yet, below the root.
-    fn link(&mut self, new: u32, span: Span) {
-        let mut parent = NIL;
-        let mut at = self.root;
-        let mut to_the_left = false;
-        while at != NIL {
-            let node = self.node_mut(at);
-            node.max_last = node.max_last.max(span.last);
-            parent = at;
-            to_the_left = span.first < node.span.first;
-            at = if to_the_left { node.left } else { node.right };
-        }
-        let node = self.node_mut(new);
-        node.parent = parent;
-        node.red = true;
-        if to_the_left {
-            self.node_mut(parent).left = new;
-        } else {
-            self.node_mut(parent).right = new;
-        }
-        self.balance_inserted(new);
+        index
     }
 
     /// Takes the span known as `index` out and drops its value.
@@ -96,319 +87,333 @@ impl<T> IntervalTree<T> {
     /// If there is no such span.
     #[inline]
     pub(crate) fn remove(&mut self, index: u32) {
-        let node = self.node(index);
-        assert!(node.value.is_some(), "only what is in the tree is taken out");
-        if node.left == NIL && node.right == NIL && node.parent == NIL {
-            self.root = NIL; // The usual case: nobody else is in.
+        let slot = &self.slots[index as usize];
+        assert!(slot.value.is_some(), "only what is in the tree is taken out");
+        if self.alone == index {
+            self.alone = NIL; // The usual case: nobody else is in.
         } else {
-            self.unlink(index);
+            let (node, last) = (slot.node, slot.span.last);
+            let position = self.node(node).position(index);
+            self.take_out(node, position, last);
         }
-        let next = self.vacant;
-        let node = self.node_mut(index);
-        (node.parent, node.left, node.right, node.red) = (next, NIL, NIL, false);
-        node.value = None; // Dropped in place: moving it out costs as much as all the rest.
+        let slot = &mut self.slots[index as usize];
+        slot.node = self.vacant;
+        slot.value = None; // Dropped in place: moving it out costs as much as all the rest.
         self.vacant = index;
-    }
-
-    /// Takes `index` out of the tree; it keeps its place in the arena.
-    fn unlink(&mut self, index: u32) {
-        let (left, right) = (self.node(index).left, self.node(index).right);
-        // `child` moves up into a place under `parent` from which a node of colour `red` has gone.
-        let (child, parent, red);
-        if left == NIL || right == NIL {
-            child = if left == NIL { right } else { left };
-            parent = self.node(index).parent;
-            red = self.node(index).red;
-            self.replace(index, child);
-        } else {
-            // Two children: the successor, which has no left child, takes the place and the colour.
-            let successor = self.leftmost(right);
-            child = self.node(successor).right;
-            red = self.node(successor).red;
-            if successor == right {
-                parent = successor;
-            } else {
-                parent = self.node(successor).parent;
-                self.replace(successor, child);
-                self.node_mut(successor).right = right;
-                self.node_mut(right).parent = successor;
-            }
-            self.replace(index, successor);
-            self.node_mut(successor).left = left;
-            self.node_mut(left).parent = successor;
-            self.node_mut(successor).red = self.node(index).red;
-        }
-        // Everything whose subtree has lost a node lies on the way from there to the root.
-        let mut at = parent;
-        while at != NIL {
-            self.update_max_last(at);
-            at = self.node(at).parent;
-        }
-        if !red {
-            self.balance_removed(child, parent);
-        }
     }
 
     /// Whether there is no span in the tree.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.root == NIL
+        self.alone == NIL && self.root == NIL
     }
 
-    /// The value of the span known as `index`, if there is one.
-    pub(crate) fn get(&self, index: u32) -> Option<&T> {
-        self.nodes.get(index as usize)?.value.as_ref()
+    /// The span known as `index`, if there is one, and its value.
+    pub(crate) fn get(&self, index: u32) -> Option<(Span, &T)> {
+        let slot = self.slots.get(index as usize)?;
+        Some((slot.span, slot.value.as_ref()?))
     }
 
     /// The value of the span known as `index`, if there is one.
     pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
-        self.nodes.get_mut(index as usize)?.value.as_mut()
+        self.slots.get_mut(index as usize)?.value.as_mut()
     }
 
     /// All that overlap `span`, in the order in which they begin, with index and value.
     #[inline]
     pub(crate) fn overlapping(&self, span: Span) -> Overlapping<'_, T> {
-        Overlapping { tree: self, span, next: self.first_overlap(span) }
+        let at = if self.is_empty() { Cursor::END } else { self.first_overlap(span) };
+        Overlapping { tree: self, span, at }
     }
 
-    /// The first node, in order, that overlaps `span`; `NIL` if there is none.
-    #[inline]
-    fn first_overlap(&self, span: Span) -> u32 {
-        if self.root == NIL || self.node(self.root).max_last < span.first {
-            return NIL;
-        }
-        self.first_overlap_below(self.root, span)
-    }
-
-    /// The node after `at`, in order, that overlaps `span`; `NIL` if there is none.
-    fn next_overlap(&self, mut at: u32, span: Span) -> u32 {
-        loop {
-            let right = self.node(at).right;
-            if right != NIL && self.node(right).max_last >= span.first {
-                return self.first_overlap_below(right, span);
-            }
-            // Up to the first ancestor of which this is the left side.
-            loop {
-                let came_from = at;
-                at = self.node(at).parent;
-                if at == NIL {
-                    return NIL;
-                }
-                if self.node(at).left == came_from {
-                    break;
-                }
-            }
-            let node = self.node(at);
-            if node.span.first > span.last {
-                return NIL;
-            }
-            if node.span.last >= span.first {
-                return at;
-            }
+    /// The first span, in order, that overlaps `span`.
+    fn first_overlap(&self, span: Span) -> Cursor {
+        match self.slots.get(self.alone as usize) {
+            Some(alone) if alone.span.overlaps(span) => Cursor::ALONE,
+            Some(_) => Cursor::END,
+            None => self.first_overlap_below(self.root, span),
         }
     }
 
-    /// The first node in the subtree of `at` that overlaps `span`. Asks for `at.max_last >= span.first`.
-    fn first_overlap_below(&self, mut at: u32, span: Span) -> u32 {
+    /// The first span below `at` that overlaps `span`. At its end if none does, or if all that comes after begins too late.
+    fn first_overlap_below(&self, mut at: u32, span: Span) -> Cursor {
         loop {
             let node = self.node(at);
-            if node.left != NIL && self.node(node.left).max_last >= span.first {
-                // Something there ends late enough. Should it begin too late, then so does all that follows.
-                at = node.left;
-                continue;
+            // The first item that ends late enough. Should it begin too late, then so does all that follows.
+            let position = node.that_reaches(0, span.first);
+            if position == node.len() || node.firsts[position] > span.last {
+                return Cursor::END;
             }
-            if node.span.first > span.last {
-                return NIL;
+            if node.is_bottom() {
+                return Cursor { node: at, position: position as u32 };
             }
-            if node.span.last >= span.first {
-                return at;
-            }
-            // Neither this node nor the left side ends late enough: by `max_last`, something on the right side does.
-            at = node.right;
+            at = node.links[position];
         }
     }
 
-    /// Restores the colours after `at`, a red leaf, was added.
-    fn balance_inserted(&mut self, mut at: u32) {
+    /// The span after `at`, in order, that overlaps `span`.
+    fn next_overlap(&self, mut at: Cursor, span: Span) -> Cursor {
+        if at == Cursor::ALONE {
+            return Cursor::END;
+        }
         loop {
+            let node = self.node(at.node);
+            let next = node.that_reaches(at.position as usize + 1, span.first);
+            if next < node.len() {
+                return match node.firsts[next] <= span.last {
+                    false => Cursor::END,
+                    true if node.is_bottom() => Cursor { node: at.node, position: next as u32 },
+                    true => self.first_overlap_below(node.links[next], span),
+                };
+            }
+            if node.parent == NIL {
+                return Cursor::END;
+            }
+            let position = self.node(node.parent).position(at.node) as u32;
+            at = Cursor { node: node.parent, position };
+        }
+    }
+
+    /// Puts a span into a node that is not the first in the tree.
+    fn insert_among(&mut self, span: Span, index: u32) {
+        if self.root == NIL {
+            // Whoever was alone needs a node now.
+            let alone = std::mem::replace(&mut self.alone, NIL);
+            self.root = self.occupy_node(0);
+            let Span { first, last } = self.slots[alone as usize].span;
+            self.put(self.root, 0, Item { first, last, link: alone });
+        }
+        let mut at = self.root;
+        loop {
+            let node = self.node_mut(at);
+            let position = node.behind(span.first);
+            if node.is_bottom() {
+                let Span { first, last } = span;
+                return self.put(at, position, Item { first, last, link: index });
+            }
+            let child = position.saturating_sub(1);
+            node.firsts[child] = node.firsts[child].min(span.first);
+            node.lasts[child] = node.lasts[child].max(span.last);
+            at = node.links[child];
+        }
+    }
+
+    /// Puts an item into a node, at this position, and cuts the node in two if it is full.
+    fn put(&mut self, at: u32, position: usize, item: Item) {
+        if self.node(at).len() < N {
+            self.node_mut(at).insert(position, item);
+            return self.adopt(at, item.link);
+        }
+        // Who always comes last leaves full nodes behind, not half-full ones.
+        let keep = if position == N { N - MIN } else { N / 2 };
+        let right = self.occupy_node(self.node(at).height);
+        self.move_items(at, keep, right);
+        match position.checked_sub(keep) {
+            Some(position) if position > 0 => self.put(right, position, item),
+            _ => self.put(at, position, item),
+        }
+        let (left_last, item) = (self.node(at).max_last(), self.node(right).summary(right));
+        if at == self.root {
+            let summary = self.node(at).summary(at);
+            self.root = self.occupy_node(self.node(at).height + 1);
+            self.put(self.root, 0, summary);
+            self.put(self.root, 1, item);
+        } else {
             let parent = self.node(at).parent;
-            if parent == NIL {
-                self.node_mut(at).red = false;
+            let position = self.node(parent).position(at);
+            self.node_mut(parent).lasts[position] = left_last;
+            self.put(parent, position + 1, item);
+        }
+    }
+
+    /// Takes an item out of a node. `last` is that of the span which leaves the tree.
+    fn take_out(&mut self, mut at: u32, mut position: usize, last: u64) {
+        loop {
+            self.node_mut(at).remove(position);
+            if at == self.root {
+                return self.lower_root();
+            }
+            let node = self.node(at);
+            if node.len() >= MIN {
+                if node.lasts.get(position).is_none_or(|&next| next < last) {
+                    self.lower_lasts(at, last); // Else, as usual, who follows ends later.
+                }
                 return;
             }
-            if !self.node(parent).red {
-                return;
+            // A neighbour takes all that is left, or gives some of its own.
+            let parent = node.parent;
+            let right = self.node(parent).position(at).max(1);
+            if !self.join_or_share(parent, right) {
+                return self.lower_lasts(parent, last);
             }
-            // A red parent is not the root.
-            let grandparent = self.node(parent).parent;
-            let parent_is_left = self.node(grandparent).left == parent;
-            let uncle =
-                if parent_is_left { self.node(grandparent).right } else { self.node(grandparent).left };
-            if self.is_red(uncle) {
-                self.node_mut(parent).red = false;
-                self.node_mut(uncle).red = false;
-                self.node_mut(grandparent).red = true;
-                at = grandparent;
-                continue;
-            }
-            let at_is_left = self.node(parent).left == at;
-            let top = if at_is_left == parent_is_left {
-                parent
-            } else {
-                self.rotate(parent, parent_is_left);
-                at
-            };
-            self.node_mut(top).red = false;
-            self.node_mut(grandparent).red = true;
-            self.rotate(grandparent, !parent_is_left);
-            return;
+            (at, position) = (parent, right);
         }
     }
 
-    /// Restores the colours after a black node was taken from above `at` (perhaps `NIL`), now a child of `parent`.
-    fn balance_removed(&mut self, mut at: u32, mut parent: u32) {
-        while parent != NIL && !self.is_red(at) {
-            // One black node is missing on the side of `at`.
-            let at_is_left = self.node(parent).left == at;
-            let mut sibling = self.child(parent, !at_is_left);
-            if self.is_red(sibling) {
-                self.node_mut(sibling).red = false;
-                self.node_mut(parent).red = true;
-                self.rotate(parent, at_is_left);
-                sibling = self.child(parent, !at_is_left);
-            }
-            let near = self.child(sibling, at_is_left);
-            let far = self.child(sibling, !at_is_left);
-            if !self.is_red(near) && !self.is_red(far) {
-                self.node_mut(sibling).red = true;
-                at = parent;
-                parent = self.node(at).parent;
-                continue;
-            }
-            if !self.is_red(far) {
-                self.node_mut(near).red = false;
-                self.node_mut(sibling).red = true;
-                self.rotate(sibling, !at_is_left);
-                sibling = near;
-            }
-            let far = self.child(sibling, !at_is_left);
-            self.node_mut(sibling).red = self.node(parent).red;
-            self.node_mut(parent).red = false;
-            self.node_mut(far).red = false;
-            self.rotate(parent, at_is_left);
-            return;
-        }
-        if at != NIL {
-            self.node_mut(at).red = false;
-        }
-    }
-
-    /// Turns the edge between `top` and its right child (`to_the_left`) or left child, which moves up into its place.
-    fn rotate(&mut self, top: u32, to_the_left: bool) {
-        let riser = self.child(top, !to_the_left);
-        let inner = self.child(riser, to_the_left);
-        self.replace(top, riser);
-        if to_the_left {
-            self.node_mut(riser).left = top;
-            self.node_mut(top).right = inner;
+    /// Moves everything from the child at `right` to the one before it and gives the node up, or, if that is too much, leaves
+    /// them with half of it each. Returns whether `right` is to be taken out.
+    fn join_or_share(&mut self, parent: u32, right: usize) -> bool {
+        let node = self.node(parent);
+        let (one, other) = (node.links[right - 1], node.links[right]);
+        let total = self.node(one).len() + self.node(other).len();
+        let joins = total <= N;
+        if joins {
+            self.move_items(other, 0, one);
+            self.vacate_node(other);
+        } else if self.node(one).len() > total / 2 {
+            let had = self.node(other).len();
+            self.move_items(one, total / 2, other);
+            self.node_mut(other).rotate(had); // What has come belongs in front.
         } else {
-            self.node_mut(riser).right = top;
-            self.node_mut(top).left = inner;
+            let given = total / 2 - self.node(one).len();
+            self.node_mut(other).rotate(given);
+            self.move_items(other, total - total / 2, one);
         }
-        self.node_mut(top).parent = riser;
-        if inner != NIL {
-            self.node_mut(inner).parent = top;
+        self.node_mut(parent).lasts[right - 1] = self.node(one).max_last();
+        if !joins {
+            let Item { first, last, .. } = self.node(other).summary(other);
+            let node = self.node_mut(parent);
+            (node.firsts[right], node.lasts[right]) = (first, last);
         }
-        // Both together still cover what `top` covered.
-        self.node_mut(riser).max_last = self.node(top).max_last;
-        self.update_max_last(top);
+        joins
     }
 
-    /// Puts `new` (perhaps `NIL`) in the place that `old` has under its parent.
-    fn replace(&mut self, old: u32, new: u32) {
-        let parent = self.node(old).parent;
-        if parent == NIL {
-            self.root = new;
-        } else if self.node(parent).left == old {
-            self.node_mut(parent).left = new;
-        } else {
-            self.node_mut(parent).right = new;
-        }
-        if new != NIL {
-            self.node_mut(new).parent = parent;
+    /// Lets the root go if it has nothing, or no more than one child.
+    fn lower_root(&mut self) {
+        let root = self.node(self.root);
+        let below = match (root.len(), root.is_bottom()) {
+            (0, _) => NIL,
+            (1, false) => root.links[0],
+            _ => return,
+        };
+        let gone = std::mem::replace(&mut self.root, below);
+        self.vacate_node(gone);
+        if below != NIL {
+            self.node_mut(below).parent = NIL;
         }
     }
 
-    fn update_max_last(&mut self, at: u32) {
-        let node = self.node(at);
-        let mut max_last = node.span.last;
-        for child in [node.left, node.right] {
-            if child != NIL {
-                max_last = max_last.max(self.node(child).max_last);
+    /// A span that ended at `last` has left the subtree of `at`: tells the nodes above.
+    fn lower_lasts(&mut self, mut at: u32, last: u64) {
+        while at != self.root {
+            let node = self.node(at);
+            let max_last = node.max_last();
+            if max_last >= last {
+                return; // As before, then.
             }
+            let parent = node.parent;
+            let position = self.node(parent).position(at);
+            self.node_mut(parent).lasts[position] = max_last;
+            at = parent;
         }
-        self.node_mut(at).max_last = max_last;
     }
 
-    fn leftmost(&self, mut at: u32) -> u32 {
-        while self.node(at).left != NIL {
-            at = self.node(at).left;
+    /// Moves the items from position `from` on to the end of `to`, a node of the same height.
+    fn move_items(&mut self, at: u32, from: usize, to: u32) {
+        for position in from..self.node(at).len() {
+            let item = self.node(at).item(position);
+            let end = self.node(to).len();
+            self.node_mut(to).insert(end, item);
+            self.adopt(to, item.link);
         }
-        at
+        self.node_mut(at).truncate(from);
     }
 
-    fn child(&self, at: u32, left: bool) -> u32 {
-        if left { self.node(at).left } else { self.node(at).right }
+    /// Tells what an item of `at` names where it is.
+    #[inline]
+    fn adopt(&mut self, at: u32, link: u32) {
+        if self.node(at).is_bottom() {
+            self.slots[link as usize].node = at;
+        } else {
+            self.node_mut(link).parent = at;
+        }
     }
 
-    fn is_red(&self, at: u32) -> bool {
-        at != NIL && self.node(at).red
-    }
-
-    /// A node without links, in a vacant place of the arena or in a new one.
+    /// Puts a value into a vacant slot, or into a new one.
     #[inline]
     fn occupy(&mut self, span: Span, value: T) -> u32 {
         if self.vacant == NIL {
             self.grow();
         }
         let index = self.vacant;
-        // Field by field: a node built elsewhere and moved here costs several times as much.
-        let node = self.node_mut(index);
-        let next = node.parent;
-        node.span = span;
-        node.max_last = span.last;
-        node.parent = NIL;
-        node.value = Some(value);
-        self.vacant = next;
+        // Field by field: a slot built elsewhere and moved here costs several times as much.
+        let slot = &mut self.slots[index as usize];
+        self.vacant = slot.node;
+        slot.span = span;
+        slot.node = NIL;
+        slot.value = Some(value);
         index
     }
 
-    /// Adds a vacant place.
+    /// Adds a vacant slot, and room for the nodes that it may need.
     #[cold]
     fn grow(&mut self) {
-        let index = u32::try_from(self.nodes.len()).unwrap_or(NIL);
+        let index = u32::try_from(self.slots.len()).unwrap_or(NIL);
         assert!(index != NIL, "a range lock holds at most {NIL} spans at a time");
-        self.nodes.push(Node {
-            span: Span::WHOLE,
-            max_last: 0,
-            parent: self.vacant,
-            left: NIL,
-            right: NIL,
-            red: false,
-            value: None,
-        });
+        self.slots.push(Slot { span: Span::WHOLE, node: self.vacant, value: None });
         self.vacant = index;
+        match nodes_for(self.slots.len()).saturating_sub(self.nodes.len()) {
+            1 if self.nodes.is_empty() => self.nodes.reserve_exact(1), // Few trees grow beyond.
+            room => self.nodes.reserve(room),
+        }
+    }
+
+    /// An empty node.
+    fn occupy_node(&mut self, height: u32) -> u32 {
+        let index = self.vacant_nodes;
+        if index == NIL {
+            self.nodes.push(Node::new(height));
+            return self.nodes.len() as u32 - 1; // There are fewer of them than slots.
+        }
+        let node = self.node_mut(index);
+        let next = node.parent;
+        (node.parent, node.height) = (NIL, height);
+        self.vacant_nodes = next;
+        index
+    }
+
+    /// Gives up a node, which has at most one item left.
+    fn vacate_node(&mut self, at: u32) {
+        let next = std::mem::replace(&mut self.vacant_nodes, at);
+        let node = self.node_mut(at);
+        node.truncate(0);
+        node.parent = next;
     }
 
     #[inline]
-    fn node(&self, at: u32) -> &Node<T> {
+    fn node(&self, at: u32) -> &Node {
         &self.nodes[at as usize]
     }
 
     #[inline]
-    fn node_mut(&mut self, at: u32) -> &mut Node<T> {
+    fn node_mut(&mut self, at: u32) -> &mut Node {
         &mut self.nodes[at as usize]
     }
+}
+
+/// The most nodes that a tree of so many spans can have: none, one, or a root and, on each level below it, at most as many
+/// as have [`MIN`] items each. What is counted is the most spans that there ever were, since nodes are only joined when they
+/// run low.
+fn nodes_for(spans: usize) -> usize {
+    match spans {
+        0..=1 => 0,
+        _ if spans <= N => 1,
+        // A geometric series.
+        _ => spans / (MIN - 1) + 1,
+    }
+}
+
+/// Where an item is, or that there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Cursor {
+    node: u32,
+    position: u32,
+}
+
+impl Cursor {
+    const END: Cursor = Cursor { node: NIL, position: 0 };
+    /// At the one span that is in no node.
+    const ALONE: Cursor = Cursor { node: NIL, position: 1 };
 }
 
 /// See [`IntervalTree::overlapping`].
@@ -416,20 +421,25 @@ impl<T> IntervalTree<T> {
 pub(crate) struct Overlapping<'a, T> {
     tree: &'a IntervalTree<T>,
     span: Span,
-    next: u32,
+    /// At what comes next.
+    at: Cursor,
 }
 
 impl<'a, T> Iterator for Overlapping<'a, T> {
     type Item = (u32, Span, &'a T);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let at = self.next;
-        if at == NIL {
+        if self.at == Cursor::END {
             return None;
         }
-        self.next = self.tree.next_overlap(at, self.span);
-        let node = self.tree.node(at);
-        Some((at, node.span, node.value.as_ref().expect("the tree links only occupied nodes")))
+        let index = match self.at {
+            Cursor::ALONE => self.tree.alone,
+            Cursor { node, position } => self.tree.node(node).links[position as usize],
+        };
+        self.at = self.tree.next_overlap(self.at, self.span);
+        let slot = &self.tree.slots[index as usize];
+        Some((index, slot.span, slot.value.as_ref().expect("the tree names only occupied slots")))
     }
 }
 

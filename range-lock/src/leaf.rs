@@ -348,7 +348,8 @@ impl Leaf {
 
     /// The entry of `hold`.
     pub(crate) fn entry(&self, hold: &Hold) -> &Entry {
-        let entry = self.entries.get(hold.key.slot).filter(|entry| entry.id == hold.key.id);
+        let entry =
+            self.entries.get(hold.key.slot).map(|(_, entry)| entry).filter(|entry| entry.id == hold.key.id);
         entry.expect("a request has an entry until it is released")
     }
 

@@ -1,0 +1,144 @@
+//! A node: up to [`N`] items in order, each with the two ends that a search compares and what it names.
+//!
+//! What moves, moves by a loop over all places, without a branch that depends on where: calls of `memmove` for a few words each, three
+//! to an insertion, cost more than the rest of it.
+
+use super::NIL;
+
+/// Items in a node. With 15 of them it fills five cache lines.
+pub(super) const N: usize = 11;
+/// Items that a node other than the root has at least. Less than half of [`N`], so that nodes which have just been cut are not
+/// joined at once.
+pub(super) const MIN: usize = 4;
+
+/// A span and its slot; or, above the bottom, what is known of a child, and the child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Item {
+    pub(super) first: u64,
+    pub(super) last: u64,
+    pub(super) link: u32,
+}
+
+impl Item {
+    /// What stands where there is no item.
+    const NONE: Item = Item { first: u64::MAX, last: 0, link: NIL };
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+#[repr(align(64))]
+pub(super) struct Node {
+    /// Where spans begin; above the bottom: no span in the child begins before. `u64::MAX` where there is no item.
+    pub(super) firsts: [u64; N],
+    /// Where spans end; above the bottom: the latest end in the child. 0 where there is no item.
+    pub(super) lasts: [u64; N],
+    /// Slots; above the bottom: nodes.
+    pub(super) links: [u32; N],
+    len: u32,
+    /// In a vacant node: the next vacant one.
+    pub(super) parent: u32,
+    /// Levels below this one.
+    pub(super) height: u32,
+}
+
+impl Node {
+    /// An empty one, in no tree.
+    pub(super) fn new(height: u32) -> Self {
+        Node { firsts: [u64::MAX; N], lasts: [0; N], links: [NIL; N], len: 0, parent: NIL, height }
+    }
+
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether its items are spans.
+    #[inline]
+    pub(super) fn is_bottom(&self) -> bool {
+        self.height == 0
+    }
+
+    /// The position behind all items that begin at `first` or before.
+    #[inline]
+    pub(super) fn behind(&self, first: u64) -> usize {
+        self.firsts[..self.len()].iter().position(|&other| other > first).unwrap_or(self.len())
+    }
+
+    /// The position of the first item, from `from` on, that ends at `first` or later; [`len`](Self::len) if none does.
+    #[inline]
+    pub(super) fn that_reaches(&self, from: usize, first: u64) -> usize {
+        (from..self.len()).find(|&position| self.lasts[position] >= first).unwrap_or(self.len())
+    }
+
+    /// The position of the item that names `link`, which is one of them.
+    #[inline]
+    pub(super) fn position(&self, link: u32) -> usize {
+        self.links[..self.len()]
+            .iter()
+            .position(|&other| other == link)
+            .expect("a node has what is said to be in it")
+    }
+
+    /// The latest end of all items.
+    #[inline]
+    pub(super) fn max_last(&self) -> u64 {
+        self.lasts.iter().fold(0, |max, &last| max.max(last))
+    }
+
+    /// What its parent keeps of it, if it is known there as `link`.
+    pub(super) fn summary(&self, link: u32) -> Item {
+        Item { first: self.firsts[0], last: self.max_last(), link }
+    }
+
+    pub(super) fn item(&self, position: usize) -> Item {
+        Item { first: self.firsts[position], last: self.lasts[position], link: self.links[position] }
+    }
+
+    /// Puts `item` before the one at `position`. Asks for room.
+    #[inline]
+    pub(super) fn insert(&mut self, position: usize, item: Item) {
+        for at in (1..N).rev() {
+            let moves = at > position;
+            self.firsts[at] = if moves { self.firsts[at - 1] } else { self.firsts[at] };
+            self.lasts[at] = if moves { self.lasts[at - 1] } else { self.lasts[at] };
+            self.links[at] = if moves { self.links[at - 1] } else { self.links[at] };
+        }
+        self.set(position, item);
+        self.len += 1;
+    }
+
+    /// Takes the item at `position` out.
+    #[inline]
+    pub(super) fn remove(&mut self, position: usize) {
+        for at in 0..N - 1 {
+            let moves = at >= position;
+            self.firsts[at] = if moves { self.firsts[at + 1] } else { self.firsts[at] };
+            self.lasts[at] = if moves { self.lasts[at + 1] } else { self.lasts[at] };
+            self.links[at] = if moves { self.links[at + 1] } else { self.links[at] };
+        }
+        self.set(N - 1, Item::NONE);
+        self.len -= 1;
+    }
+
+    /// Drops the items from position `len` on.
+    pub(super) fn truncate(&mut self, len: usize) {
+        for position in len..self.len() {
+            self.set(position, Item::NONE);
+        }
+        self.len = len as u32;
+    }
+
+    /// Puts the first `count` items behind all others.
+    pub(super) fn rotate(&mut self, count: usize) {
+        let len = self.len();
+        self.firsts[..len].rotate_left(count);
+        self.lasts[..len].rotate_left(count);
+        self.links[..len].rotate_left(count);
+    }
+
+    #[inline]
+    fn set(&mut self, position: usize, item: Item) {
+        (self.firsts[position], self.lasts[position], self.links[position]) =
+            (item.first, item.last, item.link);
+    }
+}
