@@ -40,8 +40,8 @@
 //!
 //! # The tree
 //!
-//! A red-black tree in an arena of `u32` indices, ordered by where spans begin, each node with the largest end of its subtree: a
-//! subtree that ends before the span asked for is never entered. No unsafe code.
+//! A B-tree ordered by where spans begin, whose nodes know the largest end below each of their children: a subtree that ends before
+//! the span asked for is never entered. Nodes and values name each other by `u32` index. No unsafe code.
 //!
 //! # How it is known to be right
 //!
