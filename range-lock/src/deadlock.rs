@@ -73,16 +73,16 @@ use std::backtrace::Backtrace;
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
-use std::sync::{self as std_sync, PoisonError};
+use std::sync::{self as std_sync, Arc, PoisonError};
 use std::thread::{self, Thread, ThreadId};
 
 use crate::inspect::RequestInfo;
 use crate::leaf::{Entry, Leaf};
 use crate::lock::RangeLock;
 use crate::many::address;
+use crate::partition::{Locked, Partition};
 use crate::request::RequestId;
 use crate::span::Span;
-use crate::sync::{self, Arc, Mutex, MutexGuard};
 
 /// Threads that wait for each other, or for themselves, as [`check`] found them.
 ///
@@ -138,7 +138,7 @@ pub struct Participant {
     waits_for: Vec<Stake>,
     in_the_way: Vec<Stake>,
     /// Shared with the registry, which may have dropped its own by now.
-    backtrace: std_sync::Arc<Backtrace>,
+    backtrace: Arc<Backtrace>,
 }
 
 /// A range that a [`Participant`] has or wants, and in which lock; [`Deadlock`] has an example.
@@ -225,18 +225,18 @@ pub fn check() -> Vec<Deadlock> {
 /// Calls `f` with the graph as it is, and as it stays meanwhile.
 fn with_graph<T>(f: impl FnOnce(&Graph<'_>) -> T) -> T {
     let registry = registry();
-    let leaves: BTreeMap<_, _> =
-        registry.iter().flat_map(|blocked| &blocked.requests).map(|at| (at.lock, &at.leaf)).collect();
+    let partitions: BTreeMap<_, _> =
+        registry.iter().flat_map(|blocked| &blocked.requests).map(|at| (at.lock, &at.partition)).collect();
     // In ascending order.
-    let leaves = leaves.into_iter().map(|(lock, leaf)| (lock, sync::lock(leaf))).collect();
-    f(&Graph::new(&registry, &leaves))
+    let locks = partitions.into_iter().map(|(lock, partition)| (lock, partition.lock_over(Span::WHOLE)));
+    f(&Graph::new(&registry, &locks.collect()))
 }
 
 /// A thread that is blocked.
 #[derive(Debug)]
 struct Blocked {
     thread: Thread,
-    backtrace: std_sync::Arc<Backtrace>,
+    backtrace: Arc<Backtrace>,
     /// What it waits for: its one request, as it is called in each lock concerned.
     requests: Vec<Waiting>,
 }
@@ -245,15 +245,15 @@ struct Blocked {
 #[derive(Debug)]
 struct Waiting {
     lock: usize,
-    leaf: Arc<Mutex<Leaf>>,
+    partition: Arc<Partition>,
     id: RequestId,
 }
 
 /// All threads that are blocked, in the order in which they did. Of std even in a model: what is done under its mutex there
 /// involves nothing that is modelled.
-static REGISTRY: std_sync::Mutex<Vec<std_sync::Arc<Blocked>>> = std_sync::Mutex::new(Vec::new());
+static REGISTRY: std_sync::Mutex<Vec<Arc<Blocked>>> = std_sync::Mutex::new(Vec::new());
 
-fn registry() -> std_sync::MutexGuard<'static, Vec<std_sync::Arc<Blocked>>> {
+fn registry() -> std_sync::MutexGuard<'static, Vec<Arc<Blocked>>> {
     // No code of the user's runs under it.
     REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -261,29 +261,29 @@ fn registry() -> std_sync::MutexGuard<'static, Vec<std_sync::Arc<Blocked>>> {
 /// While it lives the calling thread is known to be blocked. To be made and dropped with no leaf's mutex held, and around the
 /// wait only.
 #[derive(Debug)]
-pub(crate) struct Registration(std_sync::Arc<Blocked>);
+pub(crate) struct Registration(Arc<Blocked>);
 
 impl Registration {
     /// Of one request: what it is called in each of its locks.
     pub(crate) fn new<'a>(requests: impl IntoIterator<Item = (&'a RangeLock, RequestId)>) -> Self {
         let mut requests: Vec<_> = requests
             .into_iter()
-            .map(|(lock, id)| Waiting { lock: address(lock), leaf: Arc::clone(&lock.leaf), id })
+            .map(|(lock, id)| Waiting { lock: address(lock), partition: lock.shared_partition(), id })
             .collect();
         requests.dedup_by_key(|waiting| waiting.lock); // Several ranges of one lock have one id.
-        let blocked = std_sync::Arc::new(Blocked {
+        let blocked = Arc::new(Blocked {
             thread: thread::current(),
-            backtrace: std_sync::Arc::new(Backtrace::force_capture()),
+            backtrace: Arc::new(Backtrace::force_capture()),
             requests,
         });
-        registry().push(std_sync::Arc::clone(&blocked));
+        registry().push(Arc::clone(&blocked));
         Registration(blocked)
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        registry().retain(|blocked| !std_sync::Arc::ptr_eq(blocked, &self.0));
+        registry().retain(|blocked| !Arc::ptr_eq(blocked, &self.0));
     }
 }
 
@@ -331,14 +331,13 @@ impl Drop for TaskScope {
 #[derive(Clone, Copy)]
 struct At<'a> {
     lock: usize,
-    leaf: &'a Leaf,
-    span: Span,
-    entry: &'a Entry,
+    leaves: &'a Locked<'a>,
+    entry: Entry<'a>,
 }
 
 impl At<'_> {
     fn stake(&self) -> Stake {
-        Stake { lock: self.lock, request: RequestInfo::new(self.leaf, self.span, self.entry) }
+        Stake { lock: self.lock, request: RequestInfo::new(self.leaves, self.entry) }
     }
 }
 
@@ -351,7 +350,7 @@ struct Edge<'a> {
 
 /// The wait-for graph. Its nodes are the blocked threads, known by their places in the registry.
 struct Graph<'a> {
-    threads: &'a [std_sync::Arc<Blocked>],
+    threads: &'a [Arc<Blocked>],
     /// What each of them waits for.
     wants: Vec<Vec<At<'a>>>,
     edges: Vec<Vec<Edge<'a>>>,
@@ -359,14 +358,14 @@ struct Graph<'a> {
 
 impl<'a> Graph<'a> {
     /// Of what is in the leaves of all locks in which a thread of the registry waits.
-    fn new(threads: &'a [std_sync::Arc<Blocked>], leaves: &'a BTreeMap<usize, MutexGuard<'_, Leaf>>) -> Self {
+    fn new(threads: &'a [Arc<Blocked>], locks: &'a BTreeMap<usize, Locked<'_>>) -> Self {
         let index: HashMap<_, _> =
             threads.iter().enumerate().map(|(n, blocked)| (blocked.thread.id(), n)).collect();
-        let wants: Vec<Vec<_>> = threads.iter().map(|blocked| wants(blocked, leaves)).collect();
+        let wants: Vec<Vec<_>> = threads.iter().map(|blocked| wants(blocked, locks)).collect();
         let edges = wants.iter().map(|wants| {
             let counted = wants.iter().flat_map(|want| {
-                let in_the_way = want.leaf.counted_by(want.span, want.entry);
-                in_the_way.map(|(span, entry)| At { span, entry, ..*want })
+                let in_the_way = want.leaves.iter().flat_map(|leaf| leaf.counted_by(want.entry));
+                in_the_way.map(|entry| At { entry, ..*want })
             });
             let edge = |in_the_way: At<'a>| match in_the_way.entry.owner {
                 Owner::Thread(id) => Some(Edge { to: *index.get(&id)?, in_the_way }),
@@ -431,7 +430,7 @@ impl<'a> Graph<'a> {
                 thread: self.threads[n].thread.clone(),
                 waits_for: self.wants[n].iter().map(At::stake).collect(),
                 in_the_way,
-                backtrace: std_sync::Arc::clone(&self.threads[n].backtrace),
+                backtrace: Arc::clone(&self.threads[n].backtrace),
             }
         };
         Deadlock { kind, participants: cycle.iter().enumerate().map(participant).collect() }
@@ -439,12 +438,15 @@ impl<'a> Graph<'a> {
 }
 
 /// What a thread waits for: nothing if it has been granted that and has not yet run to see it.
-fn wants<'a>(blocked: &Blocked, leaves: &'a BTreeMap<usize, MutexGuard<'_, Leaf>>) -> Vec<At<'a>> {
+fn wants<'a>(blocked: &Blocked, locks: &'a BTreeMap<usize, Locked<'_>>) -> Vec<At<'a>> {
     let spans = blocked.requests.iter().flat_map(|&Waiting { lock, id, .. }| {
-        let leaf: &Leaf = &leaves[&lock];
-        leaf.entries()
-            .filter(move |(_, entry)| entry.id == id && entry.waits())
-            .map(move |(span, entry)| At { lock, leaf, span, entry })
+        let leaves: &Locked<'_> = &locks[&lock];
+        let entries = leaves.iter().flat_map(Leaf::beginning_here);
+        entries.filter(move |entry| entry.id == id && entry.waits()).map(move |entry| At {
+            lock,
+            leaves,
+            entry,
+        })
     });
     spans.collect()
 }

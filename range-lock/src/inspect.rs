@@ -4,9 +4,9 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Instant;
 
-use crate::leaf::{Entry, Leaf, Order};
+use crate::leaf::{Entry, Order};
+use crate::partition::Locked;
 use crate::request::{Mode, RequestId};
-use crate::span::Span;
 
 /// One request, or one range of a request for several, as it stood when
 /// [`RangeLock::requests`](crate::RangeLock::requests) looked.
@@ -61,16 +61,17 @@ pub enum RequestState {
 }
 
 impl RequestInfo {
-    /// What is to be known about an entry of `leaf`. To be called under the leaf's mutex.
-    pub(crate) fn new(leaf: &Leaf, span: Span, entry: &Entry) -> Self {
+    /// What is to be known about an entry; `leaves` are all of its lock.
+    pub(crate) fn new(leaves: &Locked<'_>, entry: Entry<'_>) -> Self {
         // One look: a request that is in other locks too may be granted there at any moment.
-        let waiting = entry.queued.as_ref().filter(|queued| !queued.waiter.is_granted());
-        let mut waits_for: Vec<_> = leaf.counted_by(span, entry).map(|(_, other)| other.id).collect();
+        let waiting = entry.queued.filter(|queued| !queued.waiter.is_granted());
+        let mut waits_for: Vec<_> =
+            leaves.iter().flat_map(|leaf| leaf.counted_by(entry)).map(|other| other.id).collect();
         waits_for.sort_unstable();
         waits_for.dedup();
         RequestInfo {
             id: entry.id,
-            range: span.into(),
+            range: entry.span.into(),
             mode: entry.mode,
             state: match waiting {
                 None => RequestState::Held,

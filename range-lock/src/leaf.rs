@@ -1,12 +1,12 @@
-//! One leaf: the requests for one part of the domain, granted and waiting alike, in one interval tree.
+//! One leaf: the requests for one part of the domain, granted and waiting alike.
 //!
 //! This is Davidlohr Bueso's range lock ("Introduce range reader/writer lock", linux-mm, 20 May 2019; the counting rule
 //! is Jan Kara's, 2013): a request counts the conflicting ones that it finds, waits until that count is zero, and
 //! whoever leaves takes itself out of the counts of those that counted it.
 //!
-//! A leaf knows the bounds of its part, so that several leaves can stand side by side: an entry carries the exact span of
-//! its request, also where that reaches beyond the leaf. All functions here are called under the leaf's mutex; one that
-//! concerns a request in several leaves is called under all their mutexes, for each leaf in turn.
+//! Leaves stand side by side and tile the domain (see [`partition`](crate::partition)). A request has an entry in each leaf that
+//! its span touches, with the exact span, also where that reaches beyond the leaf. All functions here are called under the leaf's
+//! mutex; one that concerns a request in several leaves is called under all their mutexes, for each leaf in turn.
 //!
 //! # What is counted
 //!
@@ -16,46 +16,161 @@
 //! * requests that are held (an upgrade that waits counts as held for writing), and
 //! * requests that wait and entered before it.
 //!
-//! Each pair is counted once, in **the leaf in which its overlap begins**. The following hold between any two calls, and
-//! `check_counts` recomputes them in the tests:
+//! Each pair is counted once, in **the leaf in which its overlap begins**; so a cut or a join moves entries and changes no count.
+//! The following hold between any two calls, and `check_counts` recomputes them in the tests:
 //!
 //! * **held alone**: no two held entries conflict;
 //! * **exact**: a waiting request's count is the number defined above, and is not zero;
 //! * **queued**: `queued` is the number of entries with a [`Queued`].
+//!
+//! # How it lies in memory
+//!
+//! Few ranges are held at a time in one leaf: most often none but one's own. So the first few entries lie in slots right behind
+//! the mutex, and those that find no free slot, or have to wait, in a tree behind a pointer. The usual case (nobody else is
+//! in) touches the leaf's first cache line and no other.
 
 use crossbeam_utils::atomic::AtomicCell;
 
 #[cfg(feature = "deadlock_detection")]
 use crate::deadlock::Owner;
 use crate::interval_tree::IntervalTree;
-use crate::request::{Claim, Hold, Key, Mode, RequestId};
+use crate::partition::{Contention, Crossings, LeafIndex};
+use crate::request::{Claim, Hold, Mode, RequestId};
 use crate::span::Span;
 #[cfg(feature = "stats")]
 use crate::stats::Stats;
-use crate::sync::Arc;
+use crate::sync::{Arc, AtomicUsize, Ordering};
 use crate::waiter::{Lowered, Waiter, WakeList};
+
+/// How many entries need no tree: with them a leaf fills two cache lines.
+const SLOTS: usize = 3;
 
 /// The requests for one part of the domain; see the [module](self).
 #[derive(Debug)]
+#[repr(C)] // The order of the fields is the order of their use.
 pub(crate) struct Leaf {
-    bounds: Span,
-    entries: IntervalTree<Entry>,
-    /// How many entries have a [`Queued`]. While there are none, nobody need be told of anything.
-    queued: usize,
+    /// The part. Holds no point if the leaf is not in use.
+    bounds: Bounds,
     last_id: u64,
-    /// Records of requests that are gone, to be used again.
-    spare: Vec<Arc<Waiter>>,
+    /// How many entries have a [`Queued`]. While there are none, nobody need be told of anything.
+    queued: u32,
+    /// The leaf to the right.
+    pub(crate) next: LeafIndex,
+    /// One bit for each slot: whether an entry is in it.
+    occupied: u8,
+    /// Whether an entry is in the tree.
+    in_tree: bool,
+    slots: [Slot; SLOTS],
+    rest: Option<Box<Rest>>,
+    pub(crate) crossings: Crossings,
     #[cfg(feature = "stats")]
     pub(crate) stats: Stats,
 }
 
-/// One span of one request.
+/// What a leaf has besides, once it has needed it.
 #[derive(Debug)]
-pub(crate) struct Entry {
+struct Rest {
+    tree: IntervalTree<Filed>,
+    /// Records of requests that are gone, to be used again.
+    spare: Vec<Arc<Waiter>>,
+    contention: Contention,
+}
+
+/// The part of the domain that a leaf is for: `first..=last`, or nothing if `last` lies before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+}
+
+impl Bounds {
+    pub(crate) const WHOLE: Bounds = Bounds { first: 0, last: u64::MAX };
+    pub(crate) const NOTHING: Bounds = Bounds { first: 1, last: 0 };
+
+    #[inline]
+    pub(crate) fn contains(self, point: u64) -> bool {
+        self.first <= point && point <= self.last
+    }
+
+    /// Whether all of `span` lies inside.
+    #[inline]
+    pub(crate) fn cover(self, span: Span) -> bool {
+        self.first <= span.first && span.last <= self.last
+    }
+
+    /// Whether a point of `span` lies inside.
+    #[inline]
+    pub(crate) fn meet(self, span: Span) -> bool {
+        self.first <= span.last && span.first <= self.last
+    }
+}
+
+/// A place for an entry that never had to wait.
+#[derive(Debug)]
+struct Slot {
+    span: Span,
+    /// `None` if it has not been used yet; whether it is used at the moment says `occupied`.
+    tag: Option<Tag>,
+    #[cfg(feature = "deadlock_detection")]
+    owner: Owner,
+}
+
+impl Slot {
+    const VACANT: Slot = Slot {
+        span: Span::WHOLE,
+        tag: None,
+        #[cfg(feature = "deadlock_detection")]
+        owner: Owner::Task,
+    };
+}
+
+/// A request's id and the mode of one of its entries, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tag(std::num::NonZeroU64);
+
+impl Tag {
+    const MODE_BITS: u32 = 2;
+
+    #[inline]
+    fn new(id: RequestId, mode: Mode) -> Self {
+        let mode = std::num::NonZeroU64::MIN.saturating_add(mode as u64);
+        Tag(mode | (id.get() << Self::MODE_BITS))
+    }
+
+    #[inline]
+    fn id(self) -> u64 {
+        self.0.get() >> Self::MODE_BITS
+    }
+
+    #[inline]
+    fn mode(self) -> Mode {
+        match self.0.get() % (1 << Self::MODE_BITS) {
+            1 => Mode::Read,
+            2 => Mode::Upgradable,
+            _ => Mode::Write,
+        }
+    }
+}
+
+/// An entry in the tree.
+#[derive(Debug)]
+struct Filed {
+    id: RequestId,
+    mode: Mode,
+    /// Set if the request had to wait. It still does while the waiter's count is not zero.
+    queued: Option<Queued>,
+    #[cfg(feature = "deadlock_detection")]
+    owner: Owner,
+}
+
+/// One span of one request, wherever it is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry<'a> {
+    pub(crate) span: Span,
     pub(crate) id: RequestId,
     pub(crate) mode: Mode,
     /// Set if the request had to wait. It still does while the waiter's count is not zero.
-    pub(crate) queued: Option<Queued>,
+    pub(crate) queued: Option<&'a Queued>,
     /// Who made the request; whoever has its guard by now is not known.
     #[cfg(feature = "deadlock_detection")]
     pub(crate) owner: Owner,
@@ -95,95 +210,185 @@ impl Order {
     }
 }
 
-impl Entry {
-    #[inline]
-    fn new(id: RequestId, mode: Mode, queued: Option<Queued>) -> Self {
-        Entry {
-            id,
-            mode,
-            queued,
-            #[cfg(feature = "deadlock_detection")]
-            owner: Owner::current(),
-        }
-    }
-
-    /// The entry of request `id`, which holds what this one does, or a part of it.
-    fn held_as(&self, id: RequestId) -> Entry {
-        Entry {
-            id,
-            mode: self.mode,
-            queued: None,
-            #[cfg(feature = "deadlock_detection")]
-            owner: self.owner,
-        }
-    }
-
+impl Entry<'_> {
     /// Whether it waits to be admitted or to be upgraded.
     pub(crate) fn waits(&self) -> bool {
-        self.queued.as_ref().is_some_and(|queued| !queued.waiter.is_granted())
+        self.queued.is_some_and(|queued| !queued.waiter.is_granted())
     }
 
     /// Whether it has its range: in its own mode, or, if it waits for an upgrade, in the one before.
     pub(crate) fn is_held(&self) -> bool {
-        self.queued.as_ref().is_none_or(|queued| queued.order == Order::UPGRADE || queued.waiter.is_granted())
+        self.queued.is_none_or(|queued| queued.order == Order::UPGRADE || queued.waiter.is_granted())
+    }
+}
+
+/// Where a leaf has an entry.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Slot(usize),
+    Tree(u32),
+}
+
+/// Where the ids of a lock's requests come from: each leaf takes a block of them at a time, so that leaves do not meet here.
+#[derive(Debug)]
+pub(crate) struct Ids(AtomicUsize);
+
+impl Ids {
+    const BLOCK: u64 = 4096;
+
+    #[cfg(not(any(loom, shuttle)))]
+    pub(crate) const fn new() -> Self {
+        Ids(AtomicUsize::new(1))
+    }
+
+    #[cfg(any(loom, shuttle))]
+    pub(crate) fn new() -> Self {
+        Ids(AtomicUsize::new(1))
+    }
+
+    /// The first id of a block that nobody else has. (The first block is the first leaf's from the beginning.)
+    #[cold]
+    fn draw_block(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed) as u64 * Self::BLOCK
     }
 }
 
 impl Leaf {
-    /// A leaf for the whole domain; allocates nothing.
-    pub(crate) const fn new() -> Self {
+    /// A leaf for all of `bounds`; allocates nothing.
+    pub(crate) const fn new(bounds: Bounds) -> Self {
         Leaf {
-            bounds: Span::WHOLE,
-            entries: IntervalTree::new(),
-            queued: 0,
+            bounds,
             last_id: 0,
-            spare: Vec::new(),
+            queued: 0,
+            next: LeafIndex::NONE,
+            occupied: 0,
+            in_tree: false,
+            slots: [const { Slot::VACANT }; SLOTS],
+            rest: None,
+            crossings: Crossings::NONE,
             #[cfg(feature = "stats")]
             stats: Stats::new(),
         }
     }
 
-    /// The number of pairs that a request with `claim` would have to wait for: all conflicting ones, since all in the
+    #[inline]
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    /// How many requests have entered, more or less: the last id, which also grows by splits and leaps to a new block at times.
+    #[inline]
+    pub(crate) fn last_id(&self) -> u64 {
+        self.last_id
+    }
+
+    /// The number of pairs that a request for `span` would have to wait for here: all conflicting ones, since all in the
     /// leaf are earlier.
     #[inline]
-    pub(crate) fn blocking(&self, claim: Claim) -> usize {
-        if self.entries.is_empty() {
-            return 0; // The usual case.
+    pub(crate) fn blocking(&self, span: Span, mode: Mode) -> usize {
+        let mut blocking = 0;
+        let mut slots = self.occupied;
+        while slots != 0 {
+            let slot = &self.slots[slots.trailing_zeros() as usize % SLOTS];
+            slots &= slots - 1;
+            if let Some(tag) = slot.tag {
+                let conflicts = slot.span.overlaps(span) && tag.mode().conflicts(mode);
+                blocking += usize::from(conflicts && self.counts(slot.span, span));
+            }
         }
-        self.counted_here(claim.span).filter(|(_, entry)| entry.mode.conflicts(claim.mode)).count()
+        if self.in_tree { blocking + self.blocking_in_tree(span, mode) } else { blocking }
     }
 
-    /// Enters a request that nothing blocks.
+    #[inline(never)]
+    fn blocking_in_tree(&self, span: Span, mode: Mode) -> usize {
+        let tree = self.tree().expect("there is one, since something is in it");
+        tree.overlapping(span)
+            .filter(|(_, other, filed)| filed.mode.conflicts(mode) && self.counts(*other, span))
+            .count()
+    }
+
+    /// Whether this is the leaf in which the overlap of two spans begins.
     #[inline]
-    pub(crate) fn insert_granted(&mut self, claim: Claim) -> Key {
-        let id = self.draw_id();
-        self.insert(id, claim, None)
-    }
-
-    /// Enters a request that has to wait.
-    pub(crate) fn insert_waiting(&mut self, claim: Claim, queued: Queued) -> Key {
-        let id = self.draw_id();
-        self.insert(id, claim, Some(queued))
+    fn counts(&self, a: Span, b: Span) -> bool {
+        self.bounds.contains(a.first.max(b.first))
     }
 
     /// The id of a new request.
     #[inline]
-    pub(crate) fn draw_id(&mut self) -> RequestId {
-        let id = RequestId::after(self.last_id);
-        self.last_id = id.get();
-        id
+    pub(crate) fn draw_id(&mut self, ids: &Ids) -> RequestId {
+        let mut id = self.last_id + 1;
+        if id % Ids::BLOCK == 0 {
+            id = ids.draw_block();
+        }
+        self.last_id = id;
+        RequestId::new(id)
     }
 
-    /// Enters one span of request `id`, which, if it has others here, has no point in common with them.
+    /// Takes ids from a block of its own: a leaf that is used for the first time.
+    pub(crate) fn begin_ids(&mut self, ids: &Ids) {
+        if self.last_id == 0 {
+            self.last_id = ids.draw_block();
+        }
+    }
+
+    /// Enters one span of request `id`, which, if it has others here, has no point in common with them, and is granted. Returns
+    /// where.
     #[inline]
-    pub(crate) fn insert(&mut self, id: RequestId, claim: Claim, queued: Option<Queued>) -> Key {
-        self.queued += usize::from(queued.is_some());
-        Key { id, slot: self.entries.insert(claim.span, Entry::new(id, claim.mode, queued)) }
+    pub(crate) fn insert_granted(&mut self, id: RequestId, span: Span, mode: Mode) -> u32 {
+        let slot = self.occupied.trailing_ones() as usize;
+        if slot >= SLOTS {
+            return self.file_granted(id, span, mode);
+        }
+        self.occupied |= 1 << slot;
+        let place = &mut self.slots[slot];
+        place.span = span;
+        place.tag = Some(Tag::new(id, mode));
+        #[cfg(feature = "deadlock_detection")]
+        {
+            place.owner = Owner::current();
+        }
+        slot as u32
     }
 
-    /// Enters what a held request becomes.
-    fn insert_held(&mut self, span: Span, entry: Entry) -> Hold {
-        Hold { span, key: Key { id: entry.id, slot: self.entries.insert(span, entry) } }
+    #[cold]
+    #[inline(never)]
+    fn file_granted(&mut self, id: RequestId, span: Span, mode: Mode) -> u32 {
+        self.insert_waiting(id, Claim { span, mode }, None)
+    }
+
+    /// Enters one span of request `id`, which, if it has others here, has no point in common with them, and has to wait.
+    pub(crate) fn insert_waiting(&mut self, id: RequestId, claim: Claim, queued: Option<Queued>) -> u32 {
+        let filed = Filed {
+            id,
+            mode: claim.mode,
+            queued,
+            #[cfg(feature = "deadlock_detection")]
+            owner: Owner::current(),
+        };
+        self.file(claim.span, filed)
+    }
+
+    /// Puts an entry into the tree.
+    fn file(&mut self, span: Span, filed: Filed) -> u32 {
+        self.queued += u32::from(filed.queued.is_some());
+        self.in_tree = true;
+        self.rest().tree.insert(span, filed) + SLOTS as u32
+    }
+
+    /// Keeps a held entry of which there is another already, in another leaf or before a change: in a slot if one is free.
+    fn insert_held(&mut self, span: Span, filed: Filed) -> u32 {
+        let slot = self.occupied.trailing_ones() as usize;
+        if filed.queued.is_some() || slot >= SLOTS {
+            return self.file(span, filed);
+        }
+        self.occupied |= 1 << slot;
+        self.slots[slot] = Slot {
+            span,
+            tag: Some(Tag::new(filed.id, filed.mode)),
+            #[cfg(feature = "deadlock_detection")]
+            owner: filed.owner,
+        };
+        slot as u32
     }
 
     /// The record for a new request behind all that wait, with `blocking` pairs before it.
@@ -191,29 +396,60 @@ impl Leaf {
         Queued { order: Order::draw(), waiter: self.waiter(blocking), keeps: true }
     }
 
+    /// The record for an upgrade that waits for `blocking` readers.
+    pub(crate) fn queue_upgrade(&mut self, blocking: usize) -> Queued {
+        Queued { order: Order::UPGRADE, waiter: self.waiter(blocking), keeps: true }
+    }
+
     /// A record that nobody else holds: a spare one if there is.
     fn waiter(&mut self, blocking: usize) -> Arc<Waiter> {
         /// A spare record may still be held by whoever woke its last user; a few looks suffice to find another.
         const LOOKS: usize = 8;
-        for at in (0..self.spare.len()).rev().take(LOOKS) {
-            if let Some(waiter) = Arc::get_mut(&mut self.spare[at]) {
+        let spare = &mut self.rest().spare;
+        for at in (0..spare.len()).rev().take(LOOKS) {
+            if let Some(waiter) = Arc::get_mut(&mut spare[at]) {
                 waiter.reset(blocking);
-                return self.spare.swap_remove(at);
+                return spare.swap_remove(at);
             }
         }
         Arc::new(Waiter::new(blocking))
     }
 
-    /// Whether any request here has had to wait; if not, there is nobody to be let in.
-    pub(crate) fn has_queued(&self) -> bool {
-        self.queued != 0
-    }
-
     /// Takes out the entry of a request that is held, and lets in whom it kept out.
     pub(crate) fn release(&mut self, hold: &Hold, wakes: &mut WakeList) {
-        let mode = self.entry(hold).mode;
-        self.let_in(hold, Claim { span: hold.span, mode }, None, None, wakes);
-        self.remove(hold);
+        let place = self.find(hold);
+        self.let_in(hold, self.claim_at(place), None, None, wakes);
+        self.remove(place);
+    }
+
+    /// Takes out the entry of a request that is held, if nobody waits here, and the entry is where it was put, and this is the
+    /// only leaf that has one: [`release`](Self::release) in the usual case. Says whether it did.
+    #[inline]
+    pub(crate) fn release_quietly(&mut self, hold: &Hold) -> bool {
+        if self.queued != 0 || !self.bounds.cover(hold.span) {
+            return false;
+        }
+        let slot = hold.key.slot() as usize;
+        if slot >= SLOTS {
+            return self.unfile_quietly(hold);
+        }
+        let is_here = self.occupied & (1 << slot) != 0
+            && self.slots[slot].tag.is_some_and(|tag| tag.id() == hold.key.id.get());
+        if is_here {
+            self.occupied &= !(1 << slot);
+        }
+        is_here
+    }
+
+    #[inline(never)]
+    fn unfile_quietly(&mut self, hold: &Hold) -> bool {
+        let index = hold.key.slot() - SLOTS as u32;
+        let entry = self.tree().and_then(|tree| tree.get(index));
+        let is_here = entry.is_some_and(|(span, filed)| filed.id == hold.key.id && span == hold.span);
+        if is_here {
+            self.remove(Place::Tree(index));
+        }
+        is_here
     }
 
     /// Takes out the entry of a request that waits, and lets in those that counted it: the later ones.
@@ -221,47 +457,49 @@ impl Leaf {
     /// That a reader does not take itself out of the count of another reader, who never counted it, is where Linux' lock
     /// went wrong: it clears its reader mark first and asks afterwards.
     pub(crate) fn cancel(&mut self, hold: &Hold, wakes: &mut WakeList) {
-        let entry = self.entry(hold);
-        let order = entry.queued.as_ref().expect("only a waiting request is cancelled").order;
-        self.let_in(hold, Claim { span: hold.span, mode: entry.mode }, None, Some(order), wakes);
-        self.remove(hold);
+        let place = self.find(hold);
+        let order = self.entry_at(place).queued.expect("only a waiting request is cancelled").order;
+        self.let_in(hold, self.claim_at(place), None, Some(order), wakes);
+        self.remove(place);
     }
 
     /// Gives a held request a weaker mode.
     pub(crate) fn downgrade(&mut self, hold: &Hold, to: Mode, wakes: &mut WakeList) {
-        let before = Claim { span: hold.span, mode: self.entry(hold).mode };
+        let place = self.find(hold);
+        let before = self.claim_at(place);
         self.let_in(hold, before, Some(Claim { mode: to, ..before }), None, wakes);
-        self.entry_mut(hold).mode = to;
+        self.set_mode(place, to);
     }
 
-    /// Leaves a held request only `span` of what it has.
-    pub(crate) fn shrink(&mut self, hold: &Hold, span: Span, wakes: &mut WakeList) -> Hold {
+    /// Leaves a held request only `span` of what it has. Returns where its entry is, if it still has one here.
+    pub(crate) fn shrink(&mut self, hold: &Hold, span: Span, wakes: &mut WakeList) -> Option<u32> {
         debug_assert!(hold.span.covers(span));
-        let mode = self.entry(hold).mode;
-        self.let_in(hold, Claim { span: hold.span, mode }, Some(Claim { span, mode }), None, wakes);
-        let rest = self.entry(hold).held_as(hold.key.id);
-        self.remove(hold);
-        self.insert_held(span, rest)
+        let place = self.find(hold);
+        let before = self.claim_at(place);
+        self.let_in(hold, before, Some(Claim { span, ..before }), None, wakes);
+        let rest = self.held_at(place);
+        self.remove(place);
+        self.bounds.meet(span).then(|| self.insert_held(span, rest))
     }
 
-    /// Makes two held requests of one, the second from `mid` on. Who waits for both halves now waits for two pairs.
-    pub(crate) fn split(&mut self, hold: &Hold, mid: u64) -> (Hold, Hold) {
+    /// Makes two held requests of one, the second, called `id`, from `mid` on. Who waits for both halves now waits for two pairs.
+    /// Returns where the entries of the two are, as far as they have one here.
+    pub(crate) fn split(&mut self, hold: &Hold, mid: u64, id: RequestId) -> [Option<u32>; 2] {
         let Span { first, last } = hold.span;
         debug_assert!(first < mid && mid <= last);
         let (left, right) = (Span { first, last: mid - 1 }, Span { first: mid, last });
-        let mode = self.entry(hold).mode;
-        for (span, entry) in self.others(hold) {
-            if entry.mode.conflicts(mode) && span.overlaps(left) && span.overlaps(right) {
-                let waiter = &entry.queued.as_ref().expect("what conflicts with a held request waits").waiter;
+        let place = self.find(hold);
+        let mode = self.entry_at(place).mode;
+        for entry in self.others(hold) {
+            if entry.mode.conflicts(mode) && entry.span.overlaps(left) && entry.span.overlaps(right) {
+                let waiter = &entry.queued.expect("what conflicts with a held request waits").waiter;
                 waiter.raise().expect("it waits at least for this request");
             }
         }
-        let id = self.draw_id();
         let halves =
-            [(left, hold.key.id), (right, id)].map(|(span, id)| (span, self.entry(hold).held_as(id)));
-        self.remove(hold);
-        let [left, right] = halves.map(|(span, half)| self.insert_held(span, half));
-        (left, right)
+            [(left, hold.key.id), (right, id)].map(|(span, id)| (span, Filed { id, ..self.held_at(place) }));
+        self.remove(place);
+        halves.map(|(span, half)| self.bounds.meet(span).then(|| self.insert_held(span, half)))
     }
 
     /// Gives a held request the mode `Write`; returns the number of pairs that it has to wait for: the readers that are in.
@@ -270,26 +508,23 @@ impl Leaf {
     /// Each reader is looked at once only: one that waits in another leaf too can be granted there at any moment, and must
     /// not be taken for waiting by one look and for being in by the next.
     pub(crate) fn begin_upgrade(&mut self, hold: &Hold) -> usize {
-        let is_in = |entry: &Entry| entry.queued.as_ref().is_none_or(|queued| queued.waiter.raise().is_err());
-        let blocking =
-            self.others(hold).filter(|(_, entry)| entry.mode == Mode::Read && is_in(entry)).count();
-        self.entry_mut(hold).mode = Mode::Write;
+        let is_in = |entry: &Entry<'_>| entry.queued.is_none_or(|queued| queued.waiter.raise().is_err());
+        let blocking = self.others(hold).filter(|entry| entry.mode == Mode::Read && is_in(entry)).count();
+        self.set_mode(self.find(hold), Mode::Write);
         blocking
     }
 
-    /// Lets the upgrade of `hold` wait for `blocking` readers.
-    pub(crate) fn queue_upgrade(&mut self, hold: &Hold, blocking: usize) -> Arc<Waiter> {
-        let waiter = self.waiter(blocking);
-        let queued = Queued { order: Order::UPGRADE, waiter: waiter.clone(), keeps: true };
-        self.settle(hold);
-        self.entry_mut(hold).queued = Some(queued);
-        self.queued += 1;
-        waiter
+    /// Lets the upgrade of `hold` wait.
+    pub(crate) fn await_upgrade(&mut self, hold: &Hold, queued: Queued) {
+        let place = self.find(hold);
+        let waiting = Filed { queued: Some(queued), ..self.held_at(place) };
+        self.remove(place);
+        self.file(hold.span, waiting);
     }
 
     /// Takes an upgrade that waits back.
     pub(crate) fn cancel_upgrade(&mut self, hold: &Hold, wakes: &mut WakeList) {
-        self.settle(hold);
+        self.settle(self.find(hold));
         self.downgrade(hold, Mode::Upgradable, wakes);
     }
 
@@ -308,12 +543,13 @@ impl Leaf {
         if self.queued == 0 {
             return;
         }
-        for (span, entry) in self.others(hold) {
-            let Some(queued) = &entry.queued else { continue };
+        for entry in self.others(hold) {
+            let Some(queued) = entry.queued else { continue };
             if order.is_some_and(|order| queued.order < order) || queued.waiter.is_granted() {
                 continue;
             }
-            let keeps_out = |claim: Claim| claim.span.overlaps(span) && claim.mode.conflicts(entry.mode);
+            let keeps_out =
+                |claim: Claim| claim.span.overlaps(entry.span) && claim.mode.conflicts(entry.mode);
             if keeps_out(before) && !after.is_some_and(keeps_out) {
                 match queued.waiter.lower() {
                     Lowered::GrantedAsleep => wakes.push(&queued.waiter),
@@ -324,245 +560,272 @@ impl Leaf {
     }
 
     /// Takes out an entry by which nobody is kept out any more.
-    fn remove(&mut self, hold: &Hold) {
-        self.settle(hold);
-        self.remove_quietly(hold);
-    }
-
-    /// Removes the entry of a request that never had to wait: [`release`](Self::release) with nobody to let in.
-    #[inline]
-    pub(crate) fn remove_quietly(&mut self, hold: &Hold) {
-        debug_assert!(self.entry(hold).queued.is_none());
-        self.entries.remove(hold.key.slot);
+    fn remove(&mut self, place: Place) {
+        self.settle(place);
+        match place {
+            Place::Slot(slot) => self.occupied &= !(1 << slot),
+            Place::Tree(index) => {
+                let tree = &mut self.rest().tree;
+                tree.remove(index);
+                self.in_tree = !tree.is_empty();
+            }
+        }
     }
 
     /// Forgets that a request which does not wait any more had to, and keeps its record for the next.
-    fn settle(&mut self, hold: &Hold) {
-        if let Some(queued) = self.entry_mut(hold).queued.take() {
-            self.queued -= 1;
+    fn settle(&mut self, place: Place) {
+        let Place::Tree(index) = place else { return };
+        let rest = self.rest();
+        if let Some(queued) = rest.tree.get_mut(index).and_then(|filed| filed.queued.take()) {
             if queued.keeps {
-                self.spare.push(queued.waiter);
+                rest.spare.push(queued.waiter);
+            }
+            self.queued -= 1;
+        }
+    }
+
+    fn set_mode(&mut self, place: Place, mode: Mode) {
+        match place {
+            Place::Slot(slot) => {
+                let tag = &mut self.slots[slot].tag;
+                *tag = tag.map(|tag| Tag::new(RequestId::new(tag.id()), mode));
+            }
+            Place::Tree(index) => {
+                if let Some(filed) = self.rest().tree.get_mut(index) {
+                    filed.mode = mode;
+                }
             }
         }
     }
 
     /// The entry of `hold`.
-    pub(crate) fn entry(&self, hold: &Hold) -> &Entry {
-        let entry =
-            self.entries.get(hold.key.slot).map(|(_, entry)| entry).filter(|entry| entry.id == hold.key.id);
-        entry.expect("a request has an entry until it is released")
+    pub(crate) fn entry(&self, hold: &Hold) -> Entry<'_> {
+        self.entry_at(self.find(hold))
     }
 
-    fn entry_mut(&mut self, hold: &Hold) -> &mut Entry {
-        let entry = self.entries.get_mut(hold.key.slot).filter(|entry| entry.id == hold.key.id);
-        entry.expect("a request has an entry until it is released")
+    /// Where the entry of `hold` is: where it was put, unless the leaf has been cut or joined since.
+    fn find(&self, hold: &Hold) -> Place {
+        let (id, slot) = (hold.key.id, hold.key.slot() as usize);
+        let is_in = |slot: usize| {
+            let Slot { span, tag, .. } = self.slots[slot];
+            self.occupied & (1 << slot) != 0
+                && tag.is_some_and(|tag| tag.id() == id.get())
+                && span.first == hold.span.first
+        };
+        if slot < SLOTS && is_in(slot) {
+            return Place::Slot(slot);
+        }
+        let tree = self.tree();
+        if let Some(index) = slot.checked_sub(SLOTS) {
+            let entry = tree.and_then(|tree| tree.get(index as u32));
+            if entry.is_some_and(|(span, filed)| filed.id == id && span == hold.span) {
+                return Place::Tree(index as u32);
+            }
+        }
+        if let Some(slot) = (0..SLOTS).find(|slot| is_in(*slot)) {
+            return Place::Slot(slot);
+        }
+        let mut overlapping = tree.into_iter().flat_map(|tree| tree.overlapping(hold.span));
+        let found = overlapping.find(|(_, span, filed)| filed.id == id && *span == hold.span);
+        Place::Tree(found.expect("a request has an entry until it is released").0)
     }
 
-    /// All that overlap `span`, each in the one leaf in which its overlap with `span` begins.
-    #[inline]
-    fn counted_here(&self, span: Span) -> impl Iterator<Item = (Span, &Entry)> {
-        self.entries
-            .overlapping(span)
-            .filter(move |(_, other, _)| self.bounds.contains(span.first.max(other.first)))
-            .map(|(_, other, entry)| (other, entry))
+    fn entry_at(&self, place: Place) -> Entry<'_> {
+        match place {
+            Place::Slot(slot) => self.slot_entry(slot),
+            Place::Tree(index) => {
+                let entry = self.tree().and_then(|tree| tree.get(index));
+                let (span, filed) = entry.expect("places are those of entries");
+                filed.entry(span)
+            }
+        }
+    }
+
+    fn slot_entry(&self, slot: usize) -> Entry<'_> {
+        let slot = &self.slots[slot];
+        let tag = slot.tag.expect("an occupied slot has a tag");
+        Entry {
+            span: slot.span,
+            id: RequestId::new(tag.id()),
+            mode: tag.mode(),
+            queued: None,
+            #[cfg(feature = "deadlock_detection")]
+            owner: slot.owner,
+        }
+    }
+
+    fn claim_at(&self, place: Place) -> Claim {
+        let Entry { span, mode, .. } = self.entry_at(place);
+        Claim { span, mode }
+    }
+
+    /// An entry that is held, without what it had when it waited.
+    fn held_at(&self, place: Place) -> Filed {
+        let entry = self.entry_at(place);
+        Filed {
+            id: entry.id,
+            mode: entry.mode,
+            queued: None,
+            #[cfg(feature = "deadlock_detection")]
+            owner: entry.owner,
+        }
+    }
+
+    /// All entries that overlap `span`.
+    fn overlapping(&self, span: Span) -> impl Iterator<Item = Entry<'_>> {
+        let slots = (0..SLOTS).filter(|slot| self.occupied & (1 << slot) != 0);
+        let in_slots = slots.map(|slot| self.slot_entry(slot)).filter(move |entry| entry.span.overlaps(span));
+        let in_tree = self.tree().filter(|_| self.in_tree).into_iter();
+        in_slots.chain(
+            in_tree.flat_map(move |tree| tree.overlapping(span).map(|(_, span, filed)| filed.entry(span))),
+        )
     }
 
     /// All that overlap `hold`, but for itself, each in the one leaf in which the overlap begins.
-    fn others(&self, hold: &Hold) -> impl Iterator<Item = (Span, &Entry)> {
-        self.counted_here(hold.span).filter(|(_, entry)| entry.id != hold.key.id)
+    fn others(&self, hold: &Hold) -> impl Iterator<Item = Entry<'_>> {
+        let (span, id) = (hold.span, hold.key.id);
+        self.overlapping(span).filter(move |entry| entry.id != id && self.counts(entry.span, span))
     }
 
-    /// The entries that `entry`, which has `span`, still counts, by the rule in [the head](self); none if it does not wait.
+    /// The entries that `entry` still counts, by the rule in [the head](self), as far as this leaf counts them; none if it does not
+    /// wait.
     ///
     /// For those who look in. The transitions need not ask: what is in when a request enters is before it.
-    pub(crate) fn counted_by(&self, span: Span, entry: &Entry) -> impl Iterator<Item = (Span, &Entry)> {
-        let (id, mode) = (entry.id, entry.mode);
-        let order = entry.queued.as_ref().filter(|_| entry.waits()).map(|queued| queued.order);
-        let is_before = move |other: &Entry| {
+    pub(crate) fn counted_by(&self, entry: Entry<'_>) -> impl Iterator<Item = Entry<'_>> {
+        let Entry { span, id, mode, .. } = entry;
+        let order = entry.queued.filter(|_| entry.waits()).map(|queued| queued.order);
+        let is_before = move |other: &Entry<'_>| {
             let Some(order) = order else { return false };
-            other.is_held() || other.queued.as_ref().is_some_and(|queued| queued.order < order)
+            other.is_held() || other.queued.is_some_and(|queued| queued.order < order)
         };
-        self.counted_here(span)
-            .filter(move |(_, other)| other.id != id && other.mode.conflicts(mode) && is_before(other))
+        self.overlapping(span).filter(move |other| {
+            other.id != id && other.mode.conflicts(mode) && self.counts(other.span, span) && is_before(other)
+        })
     }
 
-    /// All entries, in the order in which their spans begin.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = (Span, &Entry)> {
-        self.entries.overlapping(Span::WHOLE).map(|(_, span, entry)| (span, entry))
+    /// All entries.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.overlapping(Span::WHOLE)
+    }
+
+    /// The entries whose spans begin here: over all leaves each span of each request once.
+    pub(crate) fn beginning_here(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.entries().filter(|entry| self.bounds.contains(entry.span.first))
     }
 
     /// Whether a request that is held overlaps `span`.
     pub(crate) fn is_locked(&self, span: Span) -> bool {
-        self.entries.overlapping(span).any(|(_, _, entry)| entry.is_held())
+        self.overlapping(span).any(|entry| entry.is_held())
+    }
+
+    /// Gives the part from `mid` on to `right`, a leaf that is not in use. No count changes: each pair is counted where its
+    /// overlap begins, and goes with that point.
+    pub(crate) fn cut(&mut self, mid: u64, right: &mut Leaf) {
+        let Bounds { first, last } = self.bounds;
+        debug_assert!(first < mid && mid <= last);
+        self.bounds = Bounds { first, last: mid - 1 };
+        right.bounds = Bounds { first: mid, last };
+        right.next = self.next;
+        for place in self.places() {
+            let entry = self.entry_at(place);
+            if entry.span.last < mid {
+                continue;
+            }
+            let stays = entry.span.first < mid;
+            let queued = entry.queued.map(|queued| if stays { queued.again() } else { queued.clone() });
+            let copy = Filed { queued, ..self.held_at(place) };
+            right.insert_held(entry.span, copy);
+            if !stays {
+                self.discard(place);
+            }
+        }
+    }
+
+    /// Takes over the part and the requests of `right`, the leaf to the right, which is not in use from now on.
+    pub(crate) fn join(&mut self, right: &mut Leaf) {
+        debug_assert_eq!(self.bounds.last.checked_add(1), Some(right.bounds.first));
+        let border = right.bounds.first;
+        for place in right.places() {
+            let entry = right.entry_at(place);
+            if entry.span.first >= border {
+                let copy = Filed { queued: entry.queued.cloned(), ..right.held_at(place) };
+                self.insert_held(entry.span, copy);
+            } else if entry.queued.is_some_and(|queued| queued.keeps) {
+                // Its entry here stays, and keeps the record instead.
+                let here = Hold::of(entry);
+                if let Place::Tree(index) = self.find(&here) {
+                    if let Some(queued) =
+                        self.rest().tree.get_mut(index).and_then(|filed| filed.queued.as_mut())
+                    {
+                        queued.keeps = true;
+                    }
+                }
+            }
+            right.discard(place);
+        }
+        self.bounds.last = right.bounds.last;
+        self.next = right.next;
+        (right.bounds, right.next) = (Bounds::NOTHING, LeafIndex::NONE);
+        #[cfg(feature = "stats")]
+        self.stats.take(&mut right.stats);
+    }
+
+    /// Takes out an entry that another leaf has from now on: without its record.
+    fn discard(&mut self, place: Place) {
+        if let Place::Tree(index) = place {
+            if let Some(queued) = self.rest().tree.get_mut(index).and_then(|filed| filed.queued.take()) {
+                drop(queued);
+                self.queued -= 1;
+            }
+        }
+        self.remove(place);
+    }
+
+    /// Where all entries are.
+    fn places(&self) -> Vec<Place> {
+        let slots = (0..SLOTS).filter(|slot| self.occupied & (1 << slot) != 0).map(Place::Slot);
+        let tree = self.tree().into_iter().flat_map(|tree| tree.overlapping(Span::WHOLE));
+        slots.chain(tree.map(|(index, ..)| Place::Tree(index))).collect()
     }
 
     /// Forgets all requests.
     pub(crate) fn clear(&mut self) {
-        (self.entries, self.queued) = (IntervalTree::new(), 0);
+        (self.occupied, self.in_tree, self.queued, self.rest) = (0, false, 0, None);
+    }
+
+    /// What is known of those who met here on the mutex.
+    pub(crate) fn contention(&mut self) -> &mut Contention {
+        &mut self.rest().contention
+    }
+
+    /// Whether anybody has met here on the mutex since that was last asked.
+    pub(crate) fn take_met(&mut self) -> bool {
+        self.rest.as_mut().is_some_and(|rest| rest.contention.take_met())
+    }
+
+    fn tree(&self) -> Option<&IntervalTree<Filed>> {
+        self.rest.as_ref().map(|rest| &rest.tree)
+    }
+
+    fn rest(&mut self) -> &mut Rest {
+        self.rest.get_or_insert_with(|| {
+            Box::new(Rest { tree: IntervalTree::new(), spare: Vec::new(), contention: Contention::default() })
+        })
+    }
+}
+
+impl Filed {
+    fn entry(&self, span: Span) -> Entry<'_> {
+        Entry {
+            span,
+            id: self.id,
+            mode: self.mode,
+            queued: self.queued.as_ref(),
+            #[cfg(feature = "deadlock_detection")]
+            owner: self.owner,
+        }
     }
 }
 
 #[cfg(all(test, not(loom)))]
-mod tests {
-    use std::collections::BTreeMap;
-    use std::time::Instant;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::inspect::{RequestInfo, RequestState};
-    use crate::lock::RangeLock;
-    use crate::many::{Parts, Request};
-    use crate::request::Entered;
-    use crate::sync::{self, Deadline};
-
-    /// Asserts what the head of the module says, of a leaf whose requests are in no other.
-    fn check_counts(leaf: &Leaf) {
-        let entries: Vec<_> = leaf.entries().collect();
-        let upgrades =
-            |entry: &Entry| entry.waits() && entry.queued.as_ref().unwrap().order == Order::UPGRADE;
-        for (n, (span, entry)) in entries.iter().enumerate().filter(|(_, (_, entry))| entry.is_held()) {
-            for (other_span, other) in entries[..n].iter().filter(|(_, other)| other.is_held()) {
-                let modes = [entry, other].map(|e| if upgrades(e) { Mode::Upgradable } else { e.mode });
-                assert!(!span.overlaps(*other_span) || !modes[0].conflicts(modes[1]), "held alone");
-            }
-        }
-        let mut counts = BTreeMap::new();
-        for (span, entry) in entries.iter().filter(|(_, entry)| entry.waits()) {
-            let (pairs, blocking) = counts.entry(entry.id).or_insert((0, 0));
-            *pairs += leaf.counted_by(*span, entry).count();
-            *blocking = entry.queued.as_ref().unwrap().waiter.blocking();
-        }
-        for (id, (pairs, blocking)) in counts {
-            assert!(pairs == blocking && pairs != 0, "exact: {id} counts {blocking} pairs of {pairs}");
-        }
-        let queued = entries.iter().filter(|(_, entry)| entry.queued.is_some()).count();
-        assert_eq!(leaf.queued, queued, "queued");
-    }
-
-    /// What `requests` says must fit together: who waits names those who are in its way, and they are there.
-    fn check_requests(requests: &[RequestInfo]) {
-        for request in requests {
-            let waits = request.state() != RequestState::Held;
-            assert_eq!(waits, request.since().is_some(), "{request:?}");
-            assert!(waits || request.waits_for().is_empty(), "{request:?}");
-            assert!(request.waits_for().is_sorted_by(|a, b| a < b), "{request:?}");
-            for id in request.waits_for() {
-                let in_the_way = |other: &&RequestInfo| {
-                    let overlap = request.range().start() <= other.range().end()
-                        && other.range().start() <= request.range().end();
-                    other.id() == *id && overlap && other.mode().conflicts(request.mode())
-                };
-                assert!(requests.iter().any(|other| in_the_way(&other)), "{request:?} in {requests:?}");
-            }
-        }
-    }
-
-    /// What the owner of a request has in hand.
-    enum Owned<'a> {
-        One(Hold, Mode, Option<Arc<Waiter>>),
-        Many(Box<Parts<'a>>, Option<Arc<Waiter>>),
-    }
-
-    impl Owned<'_> {
-        fn waits(&self) -> bool {
-            let (Owned::One(.., waiter) | Owned::Many(_, waiter)) = self;
-            waiter.as_ref().is_some_and(|waiter| !waiter.is_granted())
-        }
-
-        fn leave(self, lock: &RangeLock) {
-            match (self.waits(), self) {
-                // An upgrade that waits holds its range, and is released with it.
-                (true, Owned::One(hold, Mode::Read | Mode::Write, _)) => {
-                    assert!(lock.cancel(hold).is_none());
-                }
-                (true, Owned::Many(mut parts, _)) => assert!(!parts.cancel()),
-                (_, Owned::One(hold, ..)) => lock.release(&hold),
-                (_, Owned::Many(mut parts, _)) => parts.release(),
-            }
-        }
-    }
-
-    fn run(steps: &[(u8, usize, u64, u64)]) {
-        let lock = RangeLock::new();
-        let mut all: Vec<Owned<'_>> = Vec::new();
-        for &(verb, which, a, b) in steps {
-            let span = Span { first: a.min(b), last: a.max(b) };
-            match verb {
-                0..6 => {
-                    // Upgradable readers do not wait here: `Owned` takes those that do for upgrades.
-                    let mode = [Mode::Read, Mode::Write, Mode::Upgradable][usize::from(verb % 3)];
-                    let claim = Claim { span, mode };
-                    if mode == Mode::Upgradable {
-                        all.extend(lock.try_acquire(claim).map(|hold| Owned::One(hold, mode, None)));
-                    } else {
-                        all.push(match lock.enter(claim) {
-                            Entered::Granted(hold) => Owned::One(hold, mode, None),
-                            Entered::Waiting(hold, waiter) => Owned::One(hold, mode, Some(waiter)),
-                        });
-                    }
-                }
-                6..8 => {
-                    let ranges = [Request::read(&lock, a..a + 3), Request::write(&lock, b + 5..b + 9)];
-                    let mut parts = Parts::new(ranges);
-                    let waiter = parts.enter();
-                    all.push(Owned::Many(Box::new(parts), waiter));
-                }
-                _ if all.is_empty() => {}
-                8..11 => all.swap_remove(which % all.len()).leave(&lock),
-                _ => {
-                    let at = which % all.len();
-                    if all[at].waits() || matches!(all[at], Owned::Many(..)) {
-                        continue;
-                    }
-                    let Owned::One(hold, mode, waiter) = all.swap_remove(at) else { unreachable!() };
-                    let upgraded = mode == Mode::Upgradable && waiter.is_some();
-                    let (mode, id) = (if upgraded { Mode::Write } else { mode }, hold.key.id);
-                    let changed = match verb {
-                        11 if mode == Mode::Upgradable => {
-                            let waiter = lock.begin_upgrade(&hold);
-                            Owned::One(hold, if waiter.is_some() { mode } else { Mode::Write }, waiter)
-                        }
-                        12 if mode == Mode::Upgradable => {
-                            let upgraded = lock.upgrade(&hold, Deadline::At(Instant::now()));
-                            Owned::One(hold, if upgraded { Mode::Write } else { mode }, None)
-                        }
-                        13 if mode == Mode::Write => {
-                            lock.downgrade(&hold, Mode::Read);
-                            Owned::One(hold, Mode::Read, None)
-                        }
-                        14 if hold.span.contains(a) => {
-                            let last = hold.span.last;
-                            let mut hold = hold;
-                            lock.shrink(&mut hold, Span { first: a, last });
-                            Owned::One(hold, mode, None)
-                        }
-                        15 if hold.span.contains(a) && hold.span.first < a => {
-                            let (left, right) = lock.split(hold, a);
-                            assert!(left.key.id == id && right.key.id > id);
-                            all.push(Owned::One(left, mode, None));
-                            Owned::One(right, mode, None)
-                        }
-                        _ => Owned::One(hold, mode, None),
-                    };
-                    all.push(changed);
-                }
-            }
-            check_counts(&sync::lock(&lock.leaf));
-            check_requests(&lock.requests());
-        }
-        all.into_iter().for_each(|owned| owned.leave(&lock));
-        assert!(lock.requests().is_empty());
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 8 } else { 2000 }, ..ProptestConfig::default() })]
-
-        #[test]
-        fn counts_are_exact(
-            steps in prop::collection::vec((0..16_u8, any::<usize>(), 0..20_u64, 0..20_u64), 1..60)
-        ) {
-            run(&steps);
-        }
-    }
-}
+mod tests;

@@ -36,6 +36,7 @@
 //! | `memmap2` | [`RangeRwLock`] of a `memmap2::MmapMut` |
 //! | `stats` | [`RangeLock::stats`](RangeLock): acquisitions, who had to wait, for how long, by mode |
 
+mod builder;
 #[cfg(doctest)]
 mod compile_fail;
 /// The examples of the README, so that they are tested.
@@ -57,6 +58,7 @@ mod lock;
 mod many;
 #[cfg(not(any(loom, shuttle)))]
 mod mutex;
+mod partition;
 mod request;
 mod span;
 #[cfg(feature = "stats")]
@@ -65,6 +67,7 @@ mod sync;
 mod waiter;
 mod watch;
 
+pub use builder::Builder;
 pub use data::{
     RangeRwLock, RangeRwLockReadGuard, RangeRwLockUpgradableReadGuard, RangeRwLockWriteGuard, Storage,
 };

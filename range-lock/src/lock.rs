@@ -5,15 +5,18 @@ use std::ops::RangeBounds;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::builder::Builder;
 use crate::guard::{
     ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, Held, RangeReadGuard,
     RangeUpgradableReadGuard, RangeWriteGuard,
 };
 use crate::inspect::RequestInfo;
+use crate::leaf::Leaf;
+use crate::partition::{Partition, Settings};
 use crate::request::{Claim, Mode};
 use crate::span::Span;
-use crate::sync::{self, Deadline};
-use crate::watch::{self, LeafCell};
+use crate::sync::Deadline;
+use crate::watch::Home;
 
 /// A reader/writer lock whose users lock ranges of a domain instead of the whole of it.
 ///
@@ -68,7 +71,7 @@ use crate::watch::{self, LeafCell};
 /// Jan Kara, "Mapping range lock" (linux-fsdevel, 31 January 2013), and Davidlohr Bueso, "Introduce range reader/writer
 /// lock" (linux-mm, 20 May 2019), neither of which was merged into Linux.
 pub struct RangeLock {
-    pub(crate) leaf: LeafCell,
+    home: Home,
 }
 
 impl RangeLock {
@@ -79,13 +82,40 @@ impl RangeLock {
     /// ```
     #[cfg(not(any(loom, shuttle)))]
     pub const fn new() -> Self {
-        RangeLock { leaf: watch::leaf() }
+        Self::with_settings(Settings::DEFAULT)
     }
 
     /// A lock in which nothing is locked. Not `const`: the mutexes of a model cannot be made in one.
     #[cfg(any(loom, shuttle))]
     pub fn new() -> Self {
-        RangeLock { leaf: watch::leaf() }
+        Self::with_settings(Settings::DEFAULT)
+    }
+
+    /// Makes a lock about which something is set that is else chosen by itself.
+    pub const fn builder() -> Builder {
+        Builder::new()
+    }
+
+    #[cfg(not(any(loom, shuttle)))]
+    pub(crate) const fn with_settings(settings: Settings) -> Self {
+        RangeLock { home: Home::new(settings) }
+    }
+
+    #[cfg(any(loom, shuttle))]
+    pub(crate) fn with_settings(settings: Settings) -> Self {
+        RangeLock { home: Home::new(settings) }
+    }
+
+    /// Where the requests are.
+    #[inline]
+    pub(crate) fn partition(&self) -> &Partition {
+        self.home.partition()
+    }
+
+    /// The same, for who looks in without having borrowed the lock.
+    #[cfg(feature = "deadlock_detection")]
+    pub(crate) fn shared_partition(&self) -> Arc<Partition> {
+        Arc::clone(self.home.partition())
     }
 
     /// Whether some request *holds* a part of `range`, in whatever mode. Requests that wait do not count, and an empty
@@ -106,7 +136,8 @@ impl RangeLock {
     /// If the range is inverted.
     #[track_caller]
     pub fn is_locked(&self, range: impl RangeBounds<u64>) -> bool {
-        Span::new(&range).is_some_and(|span| sync::lock(&self.leaf).is_locked(span))
+        Span::new(&range)
+            .is_some_and(|span| self.partition().lock_over(span).iter().any(|leaf| leaf.is_locked(span)))
     }
 
     /// Who holds and who waits for what, at one moment, in the order in which the ranges begin.
@@ -125,8 +156,12 @@ impl RangeLock {
     /// assert_eq!(format!("{lock:?}"), "RangeLock { requests: [#1 write 0..=4095 held] }");
     /// ```
     pub fn requests(&self) -> Vec<RequestInfo> {
-        let leaf = sync::lock(&self.leaf);
-        leaf.entries().map(|(span, entry)| RequestInfo::new(&leaf, span, entry)).collect()
+        let leaves = self.partition().lock_over(Span::WHOLE);
+        let entries = leaves.iter().flat_map(Leaf::beginning_here);
+        let mut requests: Vec<_> = entries.map(|entry| RequestInfo::new(&leaves, entry)).collect();
+        drop(leaves);
+        requests.sort_by_key(|request| (*request.range().start(), request.id()));
+        requests
     }
 
     /// Forgets all requests, which can only be those whose guards were leaked: the exclusive borrow proves that no
@@ -140,7 +175,7 @@ impl RangeLock {
     /// assert!(lock.try_read(0..10).is_some());
     /// ```
     pub fn undo_leak(&mut self) {
-        sync::lock(&self.leaf).clear();
+        self.partition().lock_over(Span::WHOLE).iter_mut().for_each(Leaf::clear);
     }
 }
 
@@ -356,6 +391,25 @@ assert!(lock.try_read(8192..).is_some());"
 #[track_caller]
 pub(crate) fn claim(range: &impl RangeBounds<u64>, mode: Mode) -> Option<Claim> {
     Span::new(range).map(|span| Claim { span, mode })
+}
+
+/// For the tests of this crate: whether and where the lock is cut into parts changes nothing that a user could see.
+#[doc(hidden)]
+impl RangeLock {
+    /// Cuts the part in which `at` lies there; `false` if that cannot be done.
+    pub fn test_cut(&self, at: u64) -> bool {
+        self.partition().cut_at(at)
+    }
+
+    /// Joins the part in which `at` lies and the next one; `false` if that cannot be done.
+    pub fn test_join(&self, at: u64) -> bool {
+        self.partition().join_at(at)
+    }
+
+    /// How many parts there are.
+    pub fn test_parts(&self) -> usize {
+        self.partition().len()
+    }
 }
 
 impl Default for RangeLock {

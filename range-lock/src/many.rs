@@ -1,20 +1,24 @@
 //! Several ranges at once, of one lock or of several, queued as one request.
 //!
 //! Whoever takes two ranges one after the other can meet somebody who takes them the other way round. Here the mutexes of all
-//! the locks concerned are held, in the order of their addresses, while the request enters: it is in all queues from one
-//! moment on, and so is before or behind any other such request everywhere. It has one blocking count for all of its ranges,
-//! and one record in all of them.
+//! the leaves concerned are held, in the order of the locks' addresses and in each from left to right, while the request enters: it
+//! is in all queues from one moment on, and so is before or behind any other such request everywhere. It has one blocking count for
+//! all of its ranges, and one record in all of them.
+//!
+//! In each lock the leaves between the first range and the last are locked too. To skip them would ask for care in finding the next
+//! one ("ascending" in [`partition`](crate::partition)), and they are few.
 
 use std::fmt;
 use std::ops::{RangeBounds, RangeInclusive};
 use std::time::{Duration, Instant};
 
 use crate::inline_vec::InlineVec;
-use crate::leaf::{Leaf, Queued};
+use crate::leaf::Queued;
 use crate::lock::RangeLock;
-use crate::request::{Claim, Hold, Mode};
+use crate::partition::Locked;
+use crate::request::{Claim, Hold, Key, Mode};
 use crate::span::Span;
-use crate::sync::{self, Arc, Deadline, MutexGuard};
+use crate::sync::{Arc, Deadline};
 use crate::waiter::{Waited, Waiter, WakeList};
 use crate::watch;
 
@@ -93,45 +97,54 @@ impl<'a> Parts<'a> {
 
     /// Grants all parts if nothing conflicts with any.
     pub(crate) fn try_enter(&mut self) -> bool {
-        let mut leaves = self.lock_leaves();
-        let granted = self.blocking(&leaves) == 0;
+        let mut locks = self.lock_all();
+        let granted = self.blocking(&mut locks) == 0;
         if granted {
-            self.insert(&mut leaves, None);
+            self.insert(&mut locks, None);
         }
         granted
     }
 
     /// Enters all parts: granted at once (`None`), or counted by all that conflict with any of them and come later.
     pub(crate) fn enter(&mut self) -> Option<Arc<Waiter>> {
-        let mut leaves = self.lock_leaves();
-        let blocking = self.blocking(&leaves);
+        let mut locks = self.lock_all();
+        let blocking = self.blocking(&mut locks);
         if blocking == 0 {
-            self.insert(&mut leaves, None);
+            self.insert(&mut locks, None);
             return None;
         }
-        let first = leaves.iter_mut().next().expect("what is blocked has a part");
-        let queued = first.queue(blocking);
+        let first = locks.iter_mut().next().expect("what is blocked has a part");
+        let queued = first.first().queue(blocking);
         let waiter = queued.waiter.clone();
-        self.insert(&mut leaves, Some(queued));
+        self.insert(&mut locks, Some(queued));
         Some(waiter)
     }
 
-    /// Gives each part its entry; those of one lock have one id.
-    fn insert(&mut self, leaves: &mut InlineVec<MutexGuard<'a, Leaf>, INLINE>, mut queued: Option<Queued>) {
+    /// Gives each part its entries; those of one lock have one id.
+    fn insert(&mut self, locks: &mut LockedLocks<'a>, mut queued: Option<Queued>) {
         let mut drawn = None;
         let again = queued.as_ref().map(Queued::again);
-        self.for_each(leaves, |leaf, part| {
-            let lock = address(part.lock);
+        self.for_each(locks, |leaves, part| {
+            let (lock, claim) = (address(part.lock), part.claim);
             let id = match drawn {
                 Some((of, id)) if of == lock => id,
-                _ => leaf.draw_id(),
+                _ => leaves.first().draw_id(part.lock.partition().ids()),
             };
             drawn = Some((lock, id));
-            let queued = queued.take().or_else(|| again.clone());
-            part.hold = Some(Hold { span: part.claim.span, key: leaf.insert(id, part.claim, queued) });
+            let mut slot = None;
+            for leaf in leaves.over(claim.span) {
+                let here = match queued.take().or_else(|| again.clone()) {
+                    None => leaf.insert_granted(id, claim.span, claim.mode),
+                    queued => leaf.insert_waiting(id, claim, queued),
+                };
+                slot.get_or_insert(here);
+            }
+            let key = Key::new(id, leaves.index(), slot.expect("a part lies in some leaf"));
+            part.hold = Some(Hold { span: claim.span, key });
         });
         if again.is_none() {
-            leaves.iter_mut().zip(self.locks()).for_each(|(leaf, (_, mode))| leaf.note_granted(mode));
+            let modes = self.locks().map(|(.., mode)| mode);
+            locks.iter_mut().zip(modes).for_each(|(leaves, mode)| leaves.first().note_granted(mode));
         }
     }
 
@@ -154,15 +167,18 @@ impl<'a> Parts<'a> {
     #[must_use]
     pub(crate) fn cancel(&mut self) -> bool {
         let mut wakes = WakeList::default();
-        let mut leaves = self.lock_leaves();
+        let mut locks = self.lock_all();
         let mut waits = false;
-        self.for_each(&mut leaves, |leaf, part| {
-            waits = part.hold.as_ref().is_some_and(|hold| leaf.entry(hold).waits());
+        self.for_each(&mut locks, |leaves, part| {
+            waits = part
+                .hold
+                .as_ref()
+                .is_some_and(|hold| leaves.over(hold.span).any(|leaf| leaf.entry(hold).waits()));
         });
         if waits {
-            self.for_each(&mut leaves, |leaf, part| {
+            self.for_each(&mut locks, |leaves, part| {
                 if let Some(hold) = part.hold.take() {
-                    leaf.cancel(&hold, &mut wakes);
+                    leaves.over(hold.span).for_each(|leaf| leaf.cancel(&hold, &mut wakes));
                 }
             });
         }
@@ -172,66 +188,64 @@ impl<'a> Parts<'a> {
     /// Releases what is held.
     pub(crate) fn release(&mut self) {
         let mut wakes = WakeList::default();
-        let mut leaves = self.lock_leaves();
-        self.for_each(&mut leaves, |leaf, part| {
+        let mut locks = self.lock_all();
+        self.for_each(&mut locks, |leaves, part| {
             if let Some(hold) = part.hold.take() {
-                leaf.release(&hold, &mut wakes);
+                leaves.over(hold.span).for_each(|leaf| leaf.release(&hold, &mut wakes));
             }
         });
     }
 
-    /// Locks the leaves of all parts. They are in the order of the parts, one for each lock.
-    fn lock_leaves(&self) -> InlineVec<MutexGuard<'a, Leaf>, INLINE> {
-        let mut leaves = InlineVec::new();
-        self.locks().for_each(|(lock, _)| leaves.push(sync::lock(&lock.leaf)));
-        leaves
+    /// Locks the leaves of all parts, and those between them: the leaves of one lock together.
+    fn lock_all(&self) -> LockedLocks<'a> {
+        let mut locks = InlineVec::new();
+        self.locks().for_each(|(lock, hull, _)| locks.push(lock.partition().lock_over(hull)));
+        locks
     }
 
-    /// The locks that are concerned, in order, with the strongest mode asked for in each.
-    fn locks(&self) -> impl Iterator<Item = (&'a RangeLock, Mode)> {
+    /// The locks that are concerned, in order, with the span from the first part to the last, and the strongest mode asked for.
+    fn locks(&self) -> impl Iterator<Item = (&'a RangeLock, Span, Mode)> {
         let mut parts = self.0.iter().peekable();
         std::iter::from_fn(move || {
             let Part { lock, claim, .. } = parts.next()?;
-            let mut strongest = claim.mode;
+            let (mut hull, mut strongest) = (claim.span, claim.mode);
             while let Some(part) = parts.next_if(|part| address(part.lock) == address(lock)) {
+                hull.last = part.claim.span.last;
                 strongest = strongest.max(part.claim.mode);
             }
-            Some((*lock, strongest))
+            Some((*lock, hull, strongest))
         })
     }
 
     /// The request, which waited with `waiter`, has been granted or has given up.
     pub(crate) fn note_waited(&self, waiter: &Waiter, granted: bool) {
-        self.locks().for_each(|(lock, mode)| lock.note_waited(mode, waiter, granted));
+        self.locks().for_each(|(lock, _, mode)| lock.note_waited(mode, waiter, granted));
     }
 
-    fn blocking(&self, leaves: &InlineVec<MutexGuard<'a, Leaf>, INLINE>) -> usize {
-        let mut leaves = leaves.iter();
-        let (mut leaf, mut locked) = (None, None);
-        let blocking = self.0.iter().map(|part| {
-            if locked != Some(address(part.lock)) {
-                (leaf, locked) = (leaves.next(), Some(address(part.lock)));
-            }
-            leaf.expect("each lock has its leaf").blocking(part.claim)
+    fn blocking(&mut self, locks: &mut LockedLocks<'a>) -> usize {
+        let mut blocking = 0;
+        self.for_each(locks, |leaves, part| {
+            let Claim { span, mode } = part.claim;
+            blocking += leaves.over(span).map(|leaf| leaf.blocking(span, mode)).sum::<usize>();
         });
-        blocking.sum()
+        blocking
     }
 
-    fn for_each(
-        &mut self,
-        leaves: &mut InlineVec<MutexGuard<'a, Leaf>, INLINE>,
-        mut f: impl FnMut(&mut Leaf, &mut Part<'a>),
-    ) {
-        let mut leaves = leaves.iter_mut();
-        let (mut leaf, mut locked) = (None, None);
+    /// Calls `f` for each part with the leaves of its lock.
+    fn for_each(&mut self, locks: &mut LockedLocks<'a>, mut f: impl FnMut(&mut Locked<'a>, &mut Part<'a>)) {
+        let mut locks = locks.iter_mut();
+        let (mut leaves, mut locked) = (None, None);
         for part in self.0.iter_mut() {
             if locked != Some(address(part.lock)) {
-                (leaf, locked) = (leaves.next(), Some(address(part.lock)));
+                (leaves, locked) = (locks.next(), Some(address(part.lock)));
             }
-            f(leaf.as_mut().expect("each lock has its leaf"), part);
+            f(leaves.as_mut().expect("each lock is locked"), part);
         }
     }
 }
+
+/// The leaves that a request concerns, lock by lock.
+type LockedLocks<'a> = InlineVec<Locked<'a>, INLINE>;
 
 pub(crate) fn address(lock: &RangeLock) -> usize {
     std::ptr::from_ref(lock).addr()

@@ -9,7 +9,7 @@
 //! # Invariant of the unsafe code
 //!
 //! **exclusive**: a [`MutexGuard`] exists only from the exchange that set `locked` to the store that clears it, which its drop
-//! makes; and only who finds `locked` clear sets it. So there is one at most, and what one thread did under it is visible to the
+//! makes, or, where it was forgotten, [`Mutex::force_unlock`]; and only who finds `locked` clear sets it. So there is one at most, and what one thread did under it is visible to the
 //! next, since the store releases and the exchange acquires.
 
 use std::cell::UnsafeCell;
@@ -22,7 +22,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+/// How many turns a thread waits before it looks again: long enough for the other to use the lock several times
+/// with its lines in the cache. Where two threads look again at once they take the lines from each other at every step,
+/// and together do half of what one does alone.
+const TURNS: u32 = 64;
+/// The same where two threads seldom meet on one mutex, and so nothing is won by leaving it to the other.
+const FEW_TURNS: u32 = 4;
+
 /// See the [module](self).
+#[repr(C)] // What is used first lies next to the word.
 pub(crate) struct Mutex<T> {
     locked: AtomicBool,
     value: UnsafeCell<T>,
@@ -51,10 +59,44 @@ impl<T> Mutex<T> {
     /// Waits until nobody else has it.
     #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.lock_after(TURNS)
+    }
+
+    /// The same, but looks again soon, and then less and less often. Better where nobody uses the mutex often, and worse where
+    /// somebody does: see [`wait`](Self::wait).
+    #[inline]
+    pub(crate) fn lock_eagerly(&self) -> MutexGuard<'_, T> {
+        self.lock_after(FEW_TURNS)
+    }
+
+    #[inline]
+    fn lock_after(&self, turns: u32) -> MutexGuard<'_, T> {
         if !self.try_set() {
-            self.wait();
+            self.wait(turns);
         }
         MutexGuard { mutex: self, _value: PhantomData }
+    }
+
+    /// Takes it if nobody else has it.
+    #[inline]
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        self.try_set().then(|| MutexGuard { mutex: self, _value: PhantomData })
+    }
+
+    /// Where the value is: to be touched only by who has the mutex.
+    #[inline]
+    pub(crate) fn data_ptr(&self) -> *mut T {
+        self.value.get()
+    }
+
+    /// Gives the mutex up, on behalf of a guard that was forgotten.
+    ///
+    /// # Safety
+    ///
+    /// The guard must have been forgotten, and nobody use the value by it any more.
+    #[inline]
+    pub(crate) unsafe fn force_unlock(&self) {
+        self.locked.store(false, Ordering::Release);
     }
 
     #[inline]
@@ -62,21 +104,24 @@ impl<T> Mutex<T> {
         self.locked.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
+    /// Waits for so many turns before it looks again, then for twice as many, up to [`TURNS`]; then it lets others run, and then sleeps.
     #[cold]
-    fn wait(&self) {
-        /// How many turns a thread waits before it looks again: long enough for the other to use the lock several times
-        /// with its lines in the cache. Where two threads look again at once they take the lines from each other at every step,
-        /// and together do half of what one does alone.
-        const TURNS: u32 = 64;
+    fn wait(&self, mut turns: u32) {
         /// How often it then lets others run, in case one of them has the mutex.
         const YIELDS: u32 = 2;
         /// The first sleep; each further one is twice as long, up to the last.
         const FIRST_SLEEP: Duration = Duration::from_micros(20);
         const LAST_SLEEP: Duration = Duration::from_millis(1);
 
-        (0..TURNS).for_each(|_| hint::spin_loop());
-        if self.try_set() {
-            return;
+        loop {
+            (0..turns).for_each(|_| hint::spin_loop());
+            if !self.locked.load(Ordering::Relaxed) && self.try_set() {
+                return;
+            }
+            turns *= 2;
+            if turns > TURNS {
+                break;
+            }
         }
         for _ in 0..YIELDS {
             thread::yield_now();
@@ -116,7 +161,8 @@ impl<T> DerefMut for MutexGuard<'_, T> {
 impl<T> Drop for MutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        self.mutex.locked.store(false, Ordering::Release);
+        // SAFETY: this guard ends here, as if it had been forgotten before.
+        unsafe { self.mutex.force_unlock() };
     }
 }
 

@@ -1,15 +1,17 @@
 //! A request: what it asks for, how it is granted, waits, gives up and leaves.
 //!
-//! Each function here is one transition of the lock: it takes the mutex, changes the leaf, and, when the mutex has been
-//! dropped, wakes those whom the change has let in.
+//! Each function here is one transition of the lock: it takes the mutexes of all leaves concerned, changes them, and, when the
+//! mutexes have been dropped, wakes those whom the change has let in. The usual case, an uncontended request in one leaf, comes
+//! first in each and is inlined; the rest is the same for one leaf and for several.
 
 use std::fmt;
 use std::num::NonZeroU64;
 
-use crate::leaf::Leaf;
+use crate::leaf::{Entry, Leaf, Queued};
 use crate::lock::RangeLock;
+use crate::partition::{LeafGuard, LeafIndex, Locked, Partition};
 use crate::span::Span;
-use crate::sync::{self, Arc, Deadline, MutexGuard};
+use crate::sync::{Arc, Deadline};
 use crate::waiter::{Waited, Waiter, WakeList};
 use crate::watch;
 
@@ -41,8 +43,8 @@ impl Mode {
     }
 }
 
-/// Names a request within its lock, for as long as the lock exists: later requests have larger ones, and none is given
-/// twice.
+/// Names a request within its lock, for as long as the lock exists: none is given twice. The first ones of a lock are given in order;
+/// once it has been cut into parts, each part has its own blocks of them.
 ///
 /// A request for several ranges has one in each lock that it concerns. A guard that is shrunk, downgraded or upgraded keeps
 /// the one of its request; of the two that a split makes, the left one does, and the right one has a new one. Printed as `#7`.
@@ -50,11 +52,9 @@ impl Mode {
 pub struct RequestId(NonZeroU64);
 
 impl RequestId {
-    /// The id that comes after so many others.
     #[inline]
-    pub(crate) fn after(others: u64) -> Self {
-        let next = others.checked_add(1).and_then(NonZeroU64::new);
-        RequestId(next.expect("2^64 requests take centuries"))
+    pub(crate) fn new(id: u64) -> Self {
+        RequestId(NonZeroU64::new(id).expect("ids are counted from 1"))
     }
 
     /// The number.
@@ -82,12 +82,19 @@ pub(crate) struct Claim {
     pub(crate) mode: Mode,
 }
 
-/// A request's entry in the lock: what its owner needs in order to change it or take it out. Not `Clone`, since each entry
+/// A request's entries in the lock: what its owner needs in order to change them or take them out. Not `Clone`, since each entry
 /// is taken out once.
 #[derive(Debug)]
 pub(crate) struct Hold {
     pub(crate) span: Span,
     pub(crate) key: Key,
+}
+
+impl Hold {
+    /// Of a known entry; where it is has to be searched for.
+    pub(crate) fn of(entry: Entry<'_>) -> Hold {
+        Hold { span: entry.span, key: Key::new(entry.id, LeafIndex::ROOT, u32::MAX) }
+    }
 }
 
 /// Where an entry is, and whose it is. As it is returned in two registers, the way from the leaf to the guard leads past no
@@ -96,12 +103,30 @@ pub(crate) struct Hold {
 pub(crate) struct Key {
     /// Tells the request from all others of the lock, also from later ones in the same place.
     pub(crate) id: RequestId,
-    /// Where the leaf keeps the entry.
-    pub(crate) slot: u32,
+    /// Which was the first of its leaves when it entered (above), and where that kept it (the lower half).
+    place: u64,
+}
+
+impl Key {
+    #[inline]
+    pub(crate) fn new(id: RequestId, leaf: LeafIndex, slot: u32) -> Self {
+        Key { id, place: u64::from(leaf.0) << 32 | u64::from(slot) }
+    }
+
+    /// Which leaf to look in first.
+    #[inline]
+    pub(crate) fn leaf(self) -> LeafIndex {
+        LeafIndex((self.place >> 32) as u16)
+    }
+
+    /// Where in it.
+    #[inline]
+    pub(crate) fn slot(self) -> u32 {
+        self.place as u32
+    }
 }
 
 /// What came of entering a request.
-#[cfg(any(feature = "async", test))]
 #[derive(Debug)]
 #[must_use]
 pub(crate) enum Entered {
@@ -113,59 +138,52 @@ impl RangeLock {
     /// Grants `claim` if nothing conflicts with it, held or waiting.
     #[inline]
     pub(crate) fn try_acquire(&self, claim: Claim) -> Option<Hold> {
-        let mut leaf = sync::lock(&self.leaf);
-        (leaf.blocking(claim) == 0).then(|| {
-            leaf.note_granted(claim.mode);
-            Hold { span: claim.span, key: leaf.insert_granted(claim) }
-        })
+        let Claim { span, mode } = claim;
+        let partition = self.partition();
+        let mut at = partition.lock_at(span.first);
+        let key = if at.leaf.bounds().cover(span) {
+            (at.leaf.blocking(span, mode) == 0).then(|| grant(partition, &mut at, span, mode))?
+        } else {
+            try_acquire_over(partition, at, span, mode)?
+        };
+        Some(Hold { span, key })
     }
 
     /// Grants `claim` when all that conflicts with it and came before has left; `None` if the deadline comes first.
     #[inline]
     pub(crate) fn acquire(&self, claim: Claim, deadline: Deadline) -> Option<Hold> {
-        let mut leaf = sync::lock(&self.leaf);
-        let key = match leaf.blocking(claim) {
-            0 => {
-                leaf.note_granted(claim.mode);
-                leaf.insert_granted(claim)
-            }
-            blocking => self.wait(leaf, claim, blocking, deadline)?,
+        // Taken apart: where a claim is passed on as a whole it is written to memory, and read back from there.
+        let Claim { span, mode } = claim;
+        let partition = self.partition();
+        let mut at = partition.lock_at(span.first);
+        let key = if at.leaf.bounds().cover(span) && at.leaf.blocking(span, mode) == 0 {
+            grant(partition, &mut at, span, mode)
+        } else {
+            self.acquire_slowly(at, span, mode, deadline)?
         };
-        Some(Hold { span: claim.span, key })
+        Some(Hold { span, key })
     }
 
     #[cold]
     #[inline(never)]
-    fn wait(
-        &self,
-        leaf: MutexGuard<'_, Leaf>,
-        claim: Claim,
-        blocking: usize,
-        deadline: Deadline,
-    ) -> Option<Key> {
-        let (hold, waiter) = queue(leaf, claim, blocking);
-        let key = match watch::blocked([(self, hold.key.id)], || waiter.wait(deadline)) {
-            Waited::Granted => Some(hold.key),
-            Waited::TimedOut => self.cancel(hold).map(|hold| hold.key),
+    fn acquire_slowly(&self, at: LeafGuard<'_>, span: Span, mode: Mode, deadline: Deadline) -> Option<Key> {
+        let (hold, waiter) = match enter_over(self.partition(), at, Claim { span, mode }) {
+            Entered::Granted(hold) => return Some(hold.key),
+            Entered::Waiting(hold, waiter) => (hold, waiter),
         };
-        self.note_waited(claim.mode, &waiter, key.is_some());
-        key
+        let hold = match watch::blocked([(self, hold.key.id)], || waiter.wait(deadline)) {
+            Waited::Granted => Some(hold),
+            Waited::TimedOut => self.cancel(hold),
+        };
+        self.note_waited(mode, &waiter, hold.is_some());
+        Some(hold?.key)
     }
 
     /// Enters `claim`: granted at once, or counted by all that conflict with it and come later.
     #[cfg(any(feature = "async", test))]
     pub(crate) fn enter(&self, claim: Claim) -> Entered {
-        let mut leaf = sync::lock(&self.leaf);
-        match leaf.blocking(claim) {
-            0 => {
-                leaf.note_granted(claim.mode);
-                Entered::Granted(Hold { span: claim.span, key: leaf.insert_granted(claim) })
-            }
-            blocking => {
-                let (hold, waiter) = queue(leaf, claim, blocking);
-                Entered::Waiting(hold, waiter)
-            }
-        }
+        let partition = self.partition();
+        enter_over(partition, partition.lock_at(claim.span.first), claim)
     }
 
     /// Withdraws a request that has been waiting. Returns it if it was granted before it could be withdrawn: then it is
@@ -173,12 +191,12 @@ impl RangeLock {
     #[must_use]
     pub(crate) fn cancel(&self, hold: Hold) -> Option<Hold> {
         let mut wakes = WakeList::default();
-        let mut leaf = sync::lock(&self.leaf);
-        // Under the mutex nobody lowers the count: the request is granted by now, or will not be.
-        if !leaf.entry(&hold).waits() {
+        let mut leaves = self.partition().lock_over(hold.span);
+        // Under the mutexes nobody lowers the count: the request is granted by now, or will not be.
+        if !leaves.first().entry(&hold).waits() {
             return Some(hold);
         }
-        leaf.cancel(&hold, &mut wakes);
+        leaves.iter_mut().for_each(|leaf| leaf.cancel(&hold, &mut wakes));
         None
     }
 
@@ -187,41 +205,56 @@ impl RangeLock {
     /// Takes it by reference since it comes from a guard that has just been written, and to copy it would stall.
     #[inline]
     pub(crate) fn release(&self, hold: &Hold) {
-        let mut leaf = sync::lock(&self.leaf);
-        if leaf.has_queued() {
-            release_and_wake(leaf, hold);
-        } else {
-            leaf.remove_quietly(hold);
+        let partition = self.partition();
+        let mut at = partition.lock_near(hold.key.leaf(), hold.span.first);
+        if !at.leaf.release_quietly(hold) {
+            release_and_wake(partition, at, hold);
         }
     }
 
     /// Weakens a held request to mode `to`, without a moment in which it is not held.
     pub(crate) fn downgrade(&self, hold: &Hold, to: Mode) {
         let mut wakes = WakeList::default();
-        sync::lock(&self.leaf).downgrade(hold, to, &mut wakes);
+        let mut leaves = self.partition().lock_over(hold.span);
+        leaves.iter_mut().for_each(|leaf| leaf.downgrade(hold, to, &mut wakes));
     }
 
     /// Leaves a held request only `span` of what it has. `hold` is the new one when others are woken: a waker may panic.
     pub(crate) fn shrink(&self, hold: &mut Hold, span: Span) {
         let mut wakes = WakeList::default();
-        *hold = sync::lock(&self.leaf).shrink(hold, span, &mut wakes);
+        let mut leaves = self.partition().lock_over(hold.span);
+        let slots = leaves.iter_mut().filter_map(|leaf| leaf.shrink(hold, span, &mut wakes));
+        let slot = first_of_all(slots);
+        let slot = slot.expect("what is left lies in some leaf");
+        *hold = Hold { span, key: Key::new(hold.key.id, hold.key.leaf(), slot) };
     }
 
     /// Makes two held requests of one, the second from `mid` on.
     pub(crate) fn split(&self, hold: Hold, mid: u64) -> (Hold, Hold) {
-        sync::lock(&self.leaf).split(&hold, mid)
+        let Hold { span: Span { first, last }, key } = hold;
+        let partition = self.partition();
+        let mut leaves = partition.lock_over(hold.span);
+        let id = leaves.first().draw_id(partition.ids());
+        let mut slots = [None; 2];
+        for leaf in leaves.iter_mut() {
+            let here = leaf.split(&hold, mid, id);
+            slots = [0, 1].map(|half| slots[half].or(here[half]));
+        }
+        let [left, right] = slots.map(|slot| slot.expect("each half lies in some leaf"));
+        (
+            Hold { span: Span { first, last: mid - 1 }, key: Key::new(key.id, key.leaf(), left) },
+            Hold { span: Span { first: mid, last }, key: Key::new(id, key.leaf(), right) },
+        )
     }
 
     /// Makes a writer of an upgradable request if no reader is in.
     #[must_use]
     pub(crate) fn try_upgrade(&self, hold: &Hold) -> bool {
         let mut wakes = WakeList::default();
-        let mut leaf = sync::lock(&self.leaf);
-        let upgraded = leaf.begin_upgrade(hold) == 0;
-        if upgraded {
-            leaf.note_granted(Mode::Write);
-        } else {
-            leaf.downgrade(hold, Mode::Upgradable, &mut wakes);
+        let mut leaves = self.partition().lock_over(hold.span);
+        let upgraded = begin_upgrade(&mut leaves, hold) == 0;
+        if !upgraded {
+            leaves.iter_mut().for_each(|leaf| leaf.downgrade(hold, Mode::Upgradable, &mut wakes));
         }
         upgraded
     }
@@ -245,39 +278,110 @@ impl RangeLock {
 
     /// Claims the upgrade; returns whom to wait with, if there are readers in.
     pub(crate) fn begin_upgrade(&self, hold: &Hold) -> Option<Arc<Waiter>> {
-        let mut leaf = sync::lock(&self.leaf);
-        let blocking = leaf.begin_upgrade(hold);
+        let mut leaves = self.partition().lock_over(hold.span);
+        let blocking = begin_upgrade(&mut leaves, hold);
         if blocking == 0 {
-            leaf.note_granted(Mode::Write);
             return None;
         }
-        Some(leaf.queue_upgrade(hold, blocking))
+        let queued = leaves.first().queue_upgrade(blocking);
+        let waiter = Arc::clone(&queued.waiter);
+        for_each_its_own(&mut leaves, queued, |leaf, queued| leaf.await_upgrade(hold, queued));
+        Some(waiter)
     }
 
     /// Takes an upgrade back; `true` if it was granted before.
     fn cancel_upgrade(&self, hold: &Hold) -> bool {
         let mut wakes = WakeList::default();
-        let mut leaf = sync::lock(&self.leaf);
-        let granted = !leaf.entry(hold).waits();
+        let mut leaves = self.partition().lock_over(hold.span);
+        let granted = !leaves.first().entry(hold).waits();
         if !granted {
-            leaf.cancel_upgrade(hold, &mut wakes);
+            leaves.iter_mut().for_each(|leaf| leaf.cancel_upgrade(hold, &mut wakes));
         }
         granted
     }
 }
 
-/// Enters a request with `blocking` pairs before it.
-fn queue(mut leaf: MutexGuard<'_, Leaf>, claim: Claim, blocking: usize) -> (Hold, Arc<Waiter>) {
-    let queued = leaf.queue(blocking);
-    let waiter = Arc::clone(&queued.waiter);
-    let key = leaf.insert_waiting(claim, queued);
-    (Hold { span: claim.span, key }, waiter)
+/// Enters a request that nothing blocks, all of it in one leaf.
+#[inline]
+fn grant(partition: &Partition, at: &mut LeafGuard<'_>, span: Span, mode: Mode) -> Key {
+    at.leaf.note_granted(mode);
+    let id = at.leaf.draw_id(partition.ids());
+    let slot = at.leaf.insert_granted(id, span, mode);
+    Key::new(id, at.index, slot)
+}
+
+/// The same in several leaves.
+fn grant_over(partition: &Partition, leaves: &mut Locked<'_>, Claim { span, mode }: Claim) -> Key {
+    leaves.first().note_granted(mode);
+    let id = leaves.first().draw_id(partition.ids());
+    let slot = first_of_all(leaves.iter_mut().map(|leaf| leaf.insert_granted(id, span, mode)));
+    Key::new(id, leaves.index(), slot.expect("there is one leaf at least"))
 }
 
 #[cold]
-fn release_and_wake(mut leaf: MutexGuard<'_, Leaf>, hold: &Hold) {
+#[inline(never)]
+fn try_acquire_over(partition: &Partition, at: LeafGuard<'_>, span: Span, mode: Mode) -> Option<Key> {
+    let mut leaves = at.into_locked(partition);
+    leaves.extend_to(span.last);
+    let claim = Claim { span, mode };
+    (blocking_over(&leaves, claim) == 0).then(|| grant_over(partition, &mut leaves, claim))
+}
+
+/// Enters a request into the first of its leaves, which is locked, and all others.
+fn enter_over(partition: &Partition, at: LeafGuard<'_>, claim: Claim) -> Entered {
+    let mut leaves = at.into_locked(partition);
+    leaves.extend_to(claim.span.last);
+    let blocking = blocking_over(&leaves, claim);
+    if blocking == 0 {
+        let key = grant_over(partition, &mut leaves, claim);
+        return Entered::Granted(Hold { span: claim.span, key });
+    }
+    let id = leaves.first().draw_id(partition.ids());
+    let queued = leaves.first().queue(blocking);
+    let waiter = Arc::clone(&queued.waiter);
+    let mut slot = None;
+    for_each_its_own(&mut leaves, queued, |leaf, queued| {
+        let here = leaf.insert_waiting(id, claim, Some(queued));
+        slot.get_or_insert(here);
+    });
+    let key = Key::new(id, leaves.index(), slot.expect("there is one leaf at least"));
+    Entered::Waiting(Hold { span: claim.span, key }, waiter)
+}
+
+fn blocking_over(leaves: &Locked<'_>, claim: Claim) -> usize {
+    leaves.iter().map(|leaf| leaf.blocking(claim.span, claim.mode)).sum()
+}
+
+/// See [`Leaf::begin_upgrade`].
+fn begin_upgrade(leaves: &mut Locked<'_>, hold: &Hold) -> usize {
+    let blocking = leaves.iter_mut().map(|leaf| leaf.begin_upgrade(hold)).sum();
+    if blocking == 0 {
+        leaves.first().note_granted(Mode::Write);
+    }
+    blocking
+}
+
+/// Calls `f` for each leaf with a share of the request's record, of which the first one is to be kept.
+fn for_each_its_own(leaves: &mut Locked<'_>, queued: Queued, mut f: impl FnMut(&mut Leaf, Queued)) {
+    let again = queued.again();
+    let mut first = Some(queued);
+    leaves.iter_mut().for_each(|leaf| f(leaf, first.take().unwrap_or_else(|| again.clone())));
+}
+
+/// The first element, when all have been made.
+fn first_of_all<T>(mut all: impl Iterator<Item = T>) -> Option<T> {
+    let first = all.next();
+    all.for_each(drop);
+    first
+}
+
+#[cold]
+#[inline(never)]
+fn release_and_wake(partition: &Partition, at: LeafGuard<'_>, hold: &Hold) {
     let mut wakes = WakeList::default();
-    leaf.release(hold, &mut wakes);
-    drop(leaf);
+    let mut leaves = at.into_locked(partition);
+    leaves.extend_to(hold.span.last);
+    leaves.iter_mut().for_each(|leaf| leaf.release(hold, &mut wakes));
+    drop(leaves);
     drop(wakes);
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::lock::RangeLock;
 use crate::request::Mode;
-use crate::sync;
+use crate::span::Span;
 
 /// What a [`RangeLock`] has counted since it was made, or between two looks (feature `stats`).
 ///
@@ -74,6 +74,17 @@ impl Stats {
     /// ```
     pub fn all(&self) -> ModeStats {
         self.modes.iter().fold(ModeStats::default(), |all, mode| all + mode)
+    }
+
+    pub(crate) fn add(&mut self, other: &Stats) {
+        for (mode, other) in self.modes.iter_mut().zip(&other.modes) {
+            *mode = std::mem::take(mode) + other;
+        }
+    }
+
+    /// Adds what `other` has counted, which begins anew.
+    pub(crate) fn take(&mut self, other: &mut Stats) {
+        self.add(&std::mem::take(other));
     }
 
     #[inline]
@@ -353,7 +364,9 @@ impl RangeLock {
     /// assert_eq!(stats.of(Mode::Read).gave_up(), 1);
     /// ```
     pub fn stats(&self) -> Stats {
-        sync::lock(&self.leaf).stats.clone()
+        let mut stats = Stats::default();
+        self.partition().lock_over(Span::WHOLE).iter().for_each(|leaf| stats.add(&leaf.stats));
+        stats
     }
 }
 

@@ -4,7 +4,10 @@
 //! loom tries every schedule of a few steps under the C11 memory model; shuttle tries random schedules of many steps,
 //! sequentially consistent.
 //!
-//! # Invariant of the unsafe code
+//! # Invariants of the unsafe code
+//!
+//! **kept**: between [`keep`] and [`unlock_kept`] the mutex is locked, and the guard was given up: whoever kept it is the only one
+//! who reaches the value, by [`kept`].
 //!
 //! **own address**: the key under which a thread parks is the address of a [`Parker`], and whoever parks or unparks
 //! does so through a reference to that parker. So the address belongs to this crate for as long as anybody parks or
@@ -13,6 +16,45 @@
 pub(crate) use imp::*;
 
 use std::time::{Duration, Instant};
+
+/// A number that is read and written by anybody at any time, and orders nothing. In a model too it is one of the standard library's:
+/// whether a thread reads it before or after a change the model decides by what comes next.
+#[derive(Debug)]
+pub(crate) struct AtomicHint(
+    #[cfg(target_has_atomic = "64")] std::sync::atomic::AtomicU64,
+    #[cfg(not(target_has_atomic = "64"))] crossbeam_utils::atomic::AtomicCell<u64>,
+);
+
+#[cfg(target_has_atomic = "64")]
+impl AtomicHint {
+    pub(crate) fn new(value: u64) -> Self {
+        AtomicHint(value.into())
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[cfg(not(target_has_atomic = "64"))]
+impl AtomicHint {
+    pub(crate) fn new(value: u64) -> Self {
+        AtomicHint(value.into())
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load()
+    }
+
+    pub(crate) fn set(&self, value: u64) {
+        self.0.store(value);
+    }
+}
 
 /// When a waiter gives up.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +86,7 @@ pub(crate) enum Parked {
 mod imp {
     pub(crate) use std::sync::Arc;
     pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
+    pub(crate) use std::thread::yield_now;
 
     pub(crate) use crossbeam_utils::Backoff;
     use parking_lot_core::{DEFAULT_PARK_TOKEN, DEFAULT_UNPARK_TOKEN, ParkResult};
@@ -55,6 +98,41 @@ mod imp {
     #[inline]
     pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock()
+    }
+
+    /// The same, for a mutex that few others use: it is expected to be free soon.
+    #[inline]
+    pub(crate) fn lock_eagerly<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock_eagerly()
+    }
+
+    /// The same, if nobody has it.
+    #[inline]
+    pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+        mutex.try_lock()
+    }
+
+    /// Leaves the mutex locked.
+    #[inline]
+    pub(crate) fn keep<T>(guard: MutexGuard<'_, T>) {
+        std::mem::forget(guard);
+    }
+
+    /// The value of a mutex: to be touched only while its lock is kept.
+    #[inline]
+    pub(crate) fn kept<T>(mutex: &Mutex<T>) -> *mut T {
+        mutex.data_ptr()
+    }
+
+    /// Unlocks what was kept.
+    ///
+    /// # Safety
+    ///
+    /// The lock must be kept ("kept"), and the value not be used after this.
+    #[inline]
+    pub(crate) unsafe fn unlock_kept<T>(mutex: &Mutex<T>) {
+        // SAFETY: by contract.
+        unsafe { mutex.force_unlock() }
     }
 
     /// A place where one thread sleeps.
@@ -101,12 +179,14 @@ mod imp {
 
 #[cfg(loom)]
 mod imp {
-    pub(super) use loom::sync::Condvar;
+    pub(crate) use loom::sync::Arc;
     pub(crate) use loom::sync::atomic::{AtomicUsize, Ordering};
-    pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
-    pub(super) use loom::thread::yield_now;
+    pub(super) use loom::sync::{Condvar, Mutex as Inner, MutexGuard as InnerGuard};
+    pub(crate) use loom::thread::yield_now;
 
-    pub(crate) use super::model::{Backoff, Parker, lock};
+    pub(crate) use super::model::{
+        Backoff, Mutex, MutexGuard, Parker, keep, kept, lock, lock as lock_eagerly, try_lock, unlock_kept,
+    };
 
     /// For how many turns of the other threads a timed park lasts. With none, the deadline is now: every schedule in which it
     /// comes at another moment is one in which the thread was slow to come here.
@@ -117,12 +197,14 @@ mod imp {
 
 #[cfg(shuttle)]
 mod imp {
-    pub(super) use shuttle::sync::Condvar;
+    pub(crate) use shuttle::sync::Arc;
     pub(crate) use shuttle::sync::atomic::{AtomicUsize, Ordering};
-    pub(crate) use shuttle::sync::{Arc, Mutex, MutexGuard};
-    pub(super) use shuttle::thread::yield_now;
+    pub(super) use shuttle::sync::{Condvar, Mutex as Inner, MutexGuard as InnerGuard};
+    pub(crate) use shuttle::thread::yield_now;
 
-    pub(crate) use super::model::{Backoff, Parker, lock};
+    pub(crate) use super::model::{
+        Backoff, Mutex, MutexGuard, Parker, keep, kept, lock, lock as lock_eagerly, try_lock, unlock_kept,
+    };
 
     /// For how many turns of the other threads a timed park lasts: the schedule chooses.
     pub(super) fn turns_until_the_deadline() -> usize {
@@ -134,12 +216,86 @@ mod imp {
 /// What a model has in place of spinning and parking.
 #[cfg(any(loom, shuttle))]
 mod model {
-    use super::imp::{Condvar, Mutex, MutexGuard, turns_until_the_deadline, yield_now};
+    use std::cell::UnsafeCell;
+    use std::mem;
+
+    use super::imp::{Condvar, Inner, InnerGuard, turns_until_the_deadline, yield_now};
     use super::{Deadline, Parked};
+
+    /// A mutex of the model, which can keep its own guard.
+    #[derive(Debug)]
+    pub(crate) struct Mutex<T: 'static> {
+        inner: Inner<T>,
+        /// Touched only by who has locked the mutex.
+        kept: UnsafeCell<Option<InnerGuard<'static, T>>>,
+    }
+
+    // SAFETY: as for the inner one; a kept guard is reached by who has locked the mutex only ("kept").
+    unsafe impl<T: Send> Sync for Mutex<T> {}
+    // SAFETY: as above.
+    unsafe impl<T: Send> Send for Mutex<T> {}
+
+    #[derive(Debug)]
+    pub(crate) struct MutexGuard<'a, T: 'static> {
+        inner: InnerGuard<'a, T>,
+        mutex: &'a Mutex<T>,
+    }
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Mutex { inner: Inner::new(value), kept: UnsafeCell::new(None) }
+        }
+    }
+
+    impl<T> std::ops::Deref for MutexGuard<'_, T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            &self.inner
+        }
+    }
+
+    impl<T> std::ops::DerefMut for MutexGuard<'_, T> {
+        fn deref_mut(&mut self) -> &mut T {
+            &mut self.inner
+        }
+    }
 
     /// Locks a mutex that guards the lock's own state.
     pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-        mutex.lock().unwrap()
+        MutexGuard { inner: mutex.inner.lock().unwrap(), mutex }
+    }
+
+    /// The same, if nobody has it.
+    pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+        Some(MutexGuard { inner: mutex.inner.try_lock().ok()?, mutex })
+    }
+
+    /// Leaves the mutex locked.
+    pub(crate) fn keep<T>(guard: MutexGuard<'_, T>) {
+        let MutexGuard { inner, mutex } = guard;
+        // SAFETY: the guard lies in its own mutex from now on, and so does not outlive it.
+        let inner = unsafe { mem::transmute::<InnerGuard<'_, T>, InnerGuard<'static, T>>(inner) };
+        // SAFETY: the mutex is locked by the caller, and was not kept before ("kept").
+        unsafe { *mutex.kept.get() = Some(inner) };
+    }
+
+    /// The value of a mutex: to be touched only while its lock is kept.
+    pub(crate) fn kept<T>(mutex: &Mutex<T>) -> *mut T {
+        // SAFETY: by contract the caller has kept the lock ("kept").
+        let guard = unsafe { (*mutex.kept.get()).as_mut() };
+        &raw mut **guard.expect("kept")
+    }
+
+    /// Unlocks what was kept.
+    ///
+    /// # Safety
+    ///
+    /// The lock must be kept ("kept"), and the value not be used after this.
+    pub(crate) unsafe fn unlock_kept<T>(mutex: &Mutex<T>) {
+        // SAFETY: by contract.
+        let guard = unsafe { (*mutex.kept.get()).take() };
+        drop(guard);
     }
 
     /// Spinning in a model: not at all, since a schedule in which the thread is slow to sleep sees the same.
@@ -163,13 +319,13 @@ mod model {
     /// A place where one thread sleeps.
     #[derive(Debug)]
     pub(crate) struct Parker {
-        lock: Mutex<()>,
+        lock: Inner<()>,
         woken: Condvar,
     }
 
     impl Parker {
         pub(crate) fn new() -> Self {
-            Parker { lock: Mutex::new(()), woken: Condvar::new() }
+            Parker { lock: Inner::new(()), woken: Condvar::new() }
         }
 
         /// Sleeps until unparked; with a deadline, for so many turns of the others as the model says.
@@ -184,7 +340,7 @@ mod model {
                 yield_now();
                 return Parked::TimedOut;
             }
-            let queue = super::lock(&self.lock);
+            let queue = self.lock.lock().unwrap();
             if asleep() {
                 drop(self.woken.wait(queue));
             }
@@ -192,7 +348,7 @@ mod model {
         }
 
         pub(crate) fn unpark(&self) {
-            let _queue = super::lock(&self.lock);
+            let _queue = self.lock.lock().unwrap();
             self.woken.notify_one();
         }
     }

@@ -2,42 +2,53 @@
 //! `deadlock_detection`). Without the features every call here is empty.
 
 #[cfg(feature = "deadlock_detection")]
-use std::sync::LazyLock;
+use std::sync::{Arc, OnceLock};
 
 #[cfg(feature = "deadlock_detection")]
 use crate::deadlock;
 use crate::leaf::Leaf;
 use crate::lock::RangeLock;
+use crate::partition::{Partition, Settings};
 use crate::request::{Mode, RequestId};
-#[cfg(feature = "deadlock_detection")]
-use crate::sync::Arc;
-use crate::sync::Mutex;
 use crate::waiter::Waiter;
 
-/// Where a lock has its leaf: in itself.
+/// Where a lock has its leaves: in itself.
 #[cfg(not(feature = "deadlock_detection"))]
-pub(crate) type LeafCell = Mutex<Leaf>;
+#[derive(Debug)]
+pub(crate) struct Home(Partition);
 
-/// Where a lock has its leaf: where the search for deadlocks can get at it too, who has not borrowed the lock.
+/// Where a lock has its leaves: where the search for deadlocks can get at them too, who has not borrowed the lock.
 #[cfg(feature = "deadlock_detection")]
-pub(crate) type LeafCell = LazyLock<Arc<Mutex<Leaf>>>;
+#[derive(Debug)]
+pub(crate) struct Home(OnceLock<Arc<Partition>>, Settings);
 
-/// An empty leaf.
-#[cfg(not(any(loom, feature = "deadlock_detection")))]
-pub(crate) const fn leaf() -> LeafCell {
-    Mutex::new(Leaf::new())
+#[cfg(not(feature = "deadlock_detection"))]
+impl Home {
+    #[cfg(not(any(loom, shuttle)))]
+    pub(crate) const fn new(settings: Settings) -> Self {
+        Home(Partition::new(settings))
+    }
+
+    #[cfg(any(loom, shuttle))]
+    pub(crate) fn new(settings: Settings) -> Self {
+        Home(Partition::new(settings))
+    }
+
+    #[inline]
+    pub(crate) fn partition(&self) -> &Partition {
+        &self.0
+    }
 }
 
-/// An empty leaf. Not `const`, for loom.
-#[cfg(all(loom, not(feature = "deadlock_detection")))]
-pub(crate) fn leaf() -> LeafCell {
-    Mutex::new(Leaf::new())
-}
-
-/// An empty leaf.
 #[cfg(feature = "deadlock_detection")]
-pub(crate) const fn leaf() -> LeafCell {
-    LazyLock::new(|| Arc::new(Mutex::new(Leaf::new())))
+impl Home {
+    pub(crate) const fn new(settings: Settings) -> Self {
+        Home(OnceLock::new(), settings)
+    }
+
+    pub(crate) fn partition(&self) -> &Arc<Partition> {
+        self.0.get_or_init(|| Arc::new(Partition::new(self.1)))
+    }
 }
 
 impl Leaf {
@@ -58,7 +69,7 @@ impl RangeLock {
         #[cfg(feature = "stats")]
         {
             let wait = waiter.since().map_or(std::time::Duration::ZERO, |since| since.elapsed());
-            let stats = &mut crate::sync::lock(&self.leaf).stats;
+            let stats = &mut self.partition().lock_at(0).leaf.stats;
             if granted {
                 stats.waited(mode, wait);
             } else {

@@ -8,7 +8,7 @@
 //! Randomized Scheduler with Probabilistic Guarantees of Finding Bugs", ASPLOS 2010), which looks for bugs that need few
 //! preemptions in the right places. A schedule that fails is printed, together with the command that replays it.
 //!
-//! Two tests, since one cannot have both:
+//! The locks are cut into parts and joined again all the time. Two tests, since one cannot have both:
 //!
 //! * [`in_step_with_the_reference_model`]: every transition is made under a mutex, together with the same transition of the
 //!   reference model, and after each of them lock and model have to agree on every request. Requests enter as futures that
@@ -35,7 +35,7 @@ use shuttle::{Config, Runner};
 use imp::{Mutex, THREADS, below, block_on};
 use verbs::{
     Guard, Locks, Pending, Shared, chance, check_free, enter, enter_many, enter_upgrade, new_locks, pick,
-    requests, some_part, some_parts,
+    requests, restructure, some_part, some_parts,
 };
 
 /// What the verbs run on.
@@ -237,6 +237,7 @@ fn in_step(world: &Mutex<World<'_>>, owner: usize) {
     let lock = || -> MutexGuard<'_, _> { world.lock().unwrap_or_else(PoisonError::into_inner) };
     for _ in 0..6 {
         let mut w = lock();
+        restructure(w.locks);
         let (held, pending) = (w.held.len(), w.pending.len());
         match below(8) {
             0 if held > 0 => {

@@ -377,10 +377,15 @@ fn split(guard: Guard<'_>, mid: u64) -> (Guard<'_>, Guard<'_>) {
     }
 }
 
-fn run(steps: Vec<Step>) {
-    let locks: [RangeLock; LOCKS] = std::array::from_fn(|_| RangeLock::new());
+/// Runs a history. Before each step a part of a lock is cut, or joined to the next one, as `shape` says: nobody may notice.
+fn run(steps: Vec<Step>, shape: &[(usize, u64, bool)]) {
+    let locks: [RangeLock; LOCKS] = std::array::from_fn(|_| RangeLock::builder().max_leaves(8).build());
     let mut users = Users { locks: &locks, model: Model::default(), held: Vec::new(), pending: Vec::new() };
+    let mut shape = shape.iter().cycle();
     for step in steps {
+        if let Some(&(lock, at, joins)) = shape.next() {
+            _ = if joins { locks[lock].test_join(point(at)) } else { locks[lock].test_cut(point(at)) };
+        }
         users.step(step);
         users.check();
     }
@@ -395,6 +400,14 @@ proptest! {
 
     #[test]
     fn agrees_with_the_reference_model(steps in prop::collection::vec(steps(), 1..60)) {
-        run(steps);
+        run(steps, &[]);
+    }
+
+    #[test]
+    fn agrees_with_it_while_the_locks_are_cut_and_joined_at_every_step(
+        steps in prop::collection::vec(steps(), 1..60),
+        shape in prop::collection::vec((0..LOCKS, 0..20_u64, prop::bool::weighted(0.3)), 1..60),
+    ) {
+        run(steps, &shape);
     }
 }

@@ -68,9 +68,21 @@ pub(crate) fn requests<'a>(locks: &'a Locks, parts: &[Part]) -> impl Iterator<It
 
 pub(crate) type Locks = [Arc<RangeLock>; LOCKS];
 
+/// Cuts one of the locks somewhere, or joins two of its parts, or leaves it as it is: nobody may notice.
+pub(crate) fn restructure(locks: &Locks) {
+    let lock = &locks[below(LOCKS as u64) as usize];
+    let at = 100 * below(UNITS) + below(2) * THREADS as u64 / 2;
+    match below(4) {
+        0 => _ = lock.test_join(at),
+        1 | 2 => _ = lock.test_cut(at),
+        _ => {}
+    }
+}
+
 /// In the order of their addresses, so that a replay takes their mutexes in the same order.
 pub(crate) fn new_locks() -> Locks {
-    let mut locks: Locks = std::array::from_fn(|_| Arc::new(RangeLock::new()));
+    let lock = |_| Arc::new(RangeLock::builder().max_leaves(6).build());
+    let mut locks: Locks = std::array::from_fn(lock);
     locks.sort_by_key(Arc::as_ptr);
     locks
 }
@@ -452,8 +464,10 @@ impl<'a> Shared<'a> {
     pub(crate) fn run(&self, owner: usize, rounds: usize) {
         for _ in 0..rounds {
             self.drain();
+            restructure(self.locks);
             let Some(mut holding) = self.acquire(owner) else { continue };
             for _ in 0..below(3) {
+                restructure(self.locks);
                 holding = self.change(holding);
             }
             if chance(1, 3) {

@@ -11,11 +11,17 @@
 //! that misses a reader whom another lock lets in is not found. A switch to another thread where one blocks or ends is no preemption. `LOOM_MAX_PREEMPTIONS` sets another
 //! bound, for all of them.
 //!
+//! Each model is run twice: with locks that are whole, and with locks that are cut in the middle of the points it uses, so that spans
+//! lie in two leaves. What is special about cutting and joining is in [`partition`].
+//!
 //! The data that a range guards is a loom `UnsafeCell`, so that loom itself reports two users who are in at once, and a
 //! user who does not see what the one before wrote. A timed wait in a model gives up as soon as it would sleep: in some
 //! schedules that is before the grant, in some at the same time, in some after it.
 #![cfg(loom)]
 
+mod partition;
+
+use std::cell::Cell;
 use std::time::Duration;
 
 use loom::cell::UnsafeCell;
@@ -36,9 +42,21 @@ unsafe impl Sync for Guarded {}
 // SAFETY: a `usize` may be sent.
 unsafe impl Send for Guarded {}
 
+thread_local! {
+    /// Whether the locks of the model that is under way are cut in two. All threads of a model are one thread of the system.
+    static CUT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A lock, cut in the middle of the points that the models use where that is the turn.
+fn new_lock() -> RangeLock {
+    let lock = RangeLock::builder().max_leaves(4).build();
+    assert!(!CUT.get() || lock.test_cut(5));
+    lock
+}
+
 impl Guarded {
     fn new() -> Arc<Self> {
-        Arc::new(Guarded { lock: RangeLock::new(), data: UnsafeCell::new(0) })
+        Arc::new(Guarded { lock: new_lock(), data: UnsafeCell::new(0) })
     }
 
     fn get(&self) -> usize {
@@ -66,16 +84,26 @@ fn spawn<S: 'static, T: 'static>(
     thread::spawn(move || f(&shared))
 }
 
-/// Tries the schedules with at most three preemptions, or `LOOM_MAX_PREEMPTIONS`.
+/// Tries the schedules with at most three preemptions, or `LOOM_MAX_PREEMPTIONS`: with locks that are whole, then with locks that
+/// are cut.
 fn model(f: impl Fn() + Send + Sync + 'static) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = model.preemption_bound.or(Some(3));
-    model.check(f);
+    check_whole_and_cut(&model, f);
 }
 
-/// Tries all schedules, unless `LOOM_MAX_PREEMPTIONS` says otherwise.
+/// Tries all schedules, unless `LOOM_MAX_PREEMPTIONS` says otherwise; likewise.
 fn exhaustive(f: impl Fn() + Send + Sync + 'static) {
-    loom::model::Builder::new().check(f);
+    check_whole_and_cut(&loom::model::Builder::new(), f);
+}
+
+fn check_whole_and_cut(model: &loom::model::Builder, f: impl Fn() + Send + Sync + 'static) {
+    let f = std::sync::Arc::new(f);
+    for cut in [false, true] {
+        CUT.set(cut);
+        let f = std::sync::Arc::clone(&f);
+        model.check(move || f());
+    }
 }
 
 const SOON: Duration = Duration::ZERO;
@@ -385,7 +413,7 @@ fn who_waits_for_both_halves_of_a_split_waits_for_both() {
 #[test]
 fn an_owned_guard_is_released_on_another_thread_that_outlives_the_lock() {
     exhaustive(|| {
-        let lock = std::sync::Arc::new(RangeLock::new());
+        let lock = std::sync::Arc::new(new_lock());
         let guard = lock.write_arc(0..10);
         let waiter = {
             let lock = std::sync::Arc::clone(&lock);
@@ -434,10 +462,7 @@ unsafe impl Send for Pair {}
 
 impl Pair {
     fn new() -> Arc<Self> {
-        Arc::new(Pair {
-            locks: [RangeLock::new(), RangeLock::new()],
-            data: [UnsafeCell::new(0), UnsafeCell::new(0)],
-        })
+        Arc::new(Pair { locks: [new_lock(), new_lock()], data: [UnsafeCell::new(0), UnsafeCell::new(0)] })
     }
 
     fn get(&self, at: usize) -> usize {
@@ -627,7 +652,7 @@ fn a_try_upgrade_races_a_reader_who_leaves_and_one_who_comes() {
 #[test]
 fn an_owned_guard_that_another_thread_drops_wakes_who_waits_here() {
     exhaustive(|| {
-        let lock = std::sync::Arc::new(RangeLock::new());
+        let lock = std::sync::Arc::new(new_lock());
         let data = Arc::new(UnsafeCell::new(0));
         let guard = lock.write_arc(0..10);
         let releaser = {

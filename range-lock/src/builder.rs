@@ -1,0 +1,55 @@
+//! [`Builder`]: what can be set about a lock, and seldom need be.
+
+use std::num::NonZeroU16;
+
+use crate::lock::RangeLock;
+use crate::partition::Settings;
+
+/// Makes a [`RangeLock`] that differs from what [`RangeLock::new`] makes; by [`RangeLock::builder`].
+///
+/// ```
+/// use range_lock::RangeLock;
+///
+/// static LOCK: RangeLock = RangeLock::builder().max_leaves(256).build();
+/// let _guard = LOCK.write(0..10);
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a builder makes a lock only when asked to build it"]
+pub struct Builder {
+    settings: Settings,
+}
+
+impl Builder {
+    pub(crate) const fn new() -> Self {
+        Builder { settings: Settings::DEFAULT }
+    }
+
+    /// How many parts the lock may cut its domain into, each with a mutex of its own, where its users get in each other's way: from 1,
+    /// which is a lock that is never cut, to 32768. Unless told, 32 for each CPU, but not fewer than 32 and not more than 512.
+    ///
+    /// Each part beyond the first takes 128 bytes, allocated for all of them when the lock is first cut. More parts are
+    /// better for many threads with small ranges in random places, and worse for those who lock much of the domain at once: they take
+    /// the mutex of each part that they touch.
+    ///
+    /// # Panics
+    ///
+    /// If `n` is 0 or larger than 32768.
+    #[track_caller]
+    pub const fn max_leaves(mut self, n: usize) -> Self {
+        assert!(0 < n && n <= 32768, "a range lock has 1 to 32768 leaves");
+        self.settings.max_leaves = NonZeroU16::new(n as u16);
+        self
+    }
+
+    /// The lock. Allocates nothing.
+    #[cfg(not(any(loom, shuttle)))]
+    pub const fn build(self) -> RangeLock {
+        RangeLock::with_settings(self.settings)
+    }
+
+    /// The lock. Not `const` in a model.
+    #[cfg(any(loom, shuttle))]
+    pub fn build(self) -> RangeLock {
+        RangeLock::with_settings(self.settings)
+    }
+}

@@ -1,0 +1,186 @@
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::inspect::{RequestInfo, RequestState};
+use crate::lock::RangeLock;
+use crate::many::{Parts, Request};
+use crate::partition::Locked;
+use crate::request::Entered;
+use crate::sync::Deadline;
+
+/// Asserts what the head of the module says, of all leaves of a lock whose requests are in no other; and that those tile the domain,
+/// and each has what belongs there.
+fn check_counts(leaves: &Locked<'_>) {
+    let entries: Vec<_> = leaves.iter().flat_map(Leaf::beginning_here).collect();
+    let upgrades = |entry: &Entry<'_>| entry.waits() && entry.queued.unwrap().order == Order::UPGRADE;
+    for (n, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.is_held()) {
+        for other in entries[..n].iter().filter(|other| other.is_held()) {
+            let modes = [entry, other].map(|e| if upgrades(e) { Mode::Upgradable } else { e.mode });
+            assert!(!entry.span.overlaps(other.span) || !modes[0].conflicts(modes[1]), "held alone");
+        }
+    }
+    let mut counts = BTreeMap::new();
+    for entry in entries.iter().filter(|entry| entry.waits()) {
+        let (pairs, blocking) = counts.entry(entry.id).or_insert((0, 0));
+        *pairs += leaves.iter().map(|leaf| leaf.counted_by(*entry).count()).sum::<usize>();
+        *blocking = entry.queued.unwrap().waiter.blocking();
+    }
+    for (id, (pairs, blocking)) in counts {
+        assert!(pairs == blocking && pairs != 0, "exact: {id} counts {blocking} pairs of {pairs}");
+    }
+    let mut next = Some(0);
+    let mut keeping = BTreeMap::new();
+    for leaf in leaves.iter() {
+        assert_eq!(Some(leaf.bounds.first), next, "tiles");
+        next = leaf.bounds.last.checked_add(1);
+        let queued = leaf.entries().filter(|entry| entry.queued.is_some()).count();
+        assert_eq!(leaf.queued as usize, queued, "queued");
+        let key = |entry: &Entry<'_>| (entry.id, entry.span.first, entry.span.last, entry.mode);
+        let mut here: Vec<_> = leaf.entries().map(|entry| key(&entry)).collect();
+        let mut due: Vec<_> = entries.iter().filter(|entry| leaf.bounds.meet(entry.span)).map(key).collect();
+        here.sort_unstable();
+        due.sort_unstable();
+        assert_eq!(here, due, "each leaf has the entries that touch it");
+        for entry in leaf.entries() {
+            let keeps = entry.queued.is_some_and(|queued| queued.keeps);
+            *keeping.entry(entry.id).or_insert(0) += usize::from(keeps);
+        }
+    }
+    assert_eq!(next, None, "tiles");
+    assert!(keeping.values().all(|keeping| *keeping <= 1), "a record is kept once");
+}
+
+/// What `requests` says must fit together: who waits names those who are in its way, and they are there.
+fn check_requests(requests: &[RequestInfo]) {
+    for request in requests {
+        let waits = request.state() != RequestState::Held;
+        assert_eq!(waits, request.since().is_some(), "{request:?}");
+        assert!(waits || request.waits_for().is_empty(), "{request:?}");
+        assert!(request.waits_for().is_sorted_by(|a, b| a < b), "{request:?}");
+        for id in request.waits_for() {
+            let in_the_way = |other: &&RequestInfo| {
+                let overlap = request.range().start() <= other.range().end()
+                    && other.range().start() <= request.range().end();
+                other.id() == *id && overlap && other.mode().conflicts(request.mode())
+            };
+            assert!(requests.iter().any(|other| in_the_way(&other)), "{request:?} in {requests:?}");
+        }
+    }
+}
+
+/// What the owner of a request has in hand.
+enum Owned<'a> {
+    One(Hold, Mode, Option<Arc<Waiter>>),
+    Many(Box<Parts<'a>>, Option<Arc<Waiter>>),
+}
+
+impl Owned<'_> {
+    fn waits(&self) -> bool {
+        let (Owned::One(.., waiter) | Owned::Many(_, waiter)) = self;
+        waiter.as_ref().is_some_and(|waiter| !waiter.is_granted())
+    }
+
+    fn leave(self, lock: &RangeLock) {
+        match (self.waits(), self) {
+            // An upgrade that waits holds its range, and is released with it.
+            (true, Owned::One(hold, Mode::Read | Mode::Write, _)) => {
+                assert!(lock.cancel(hold).is_none());
+            }
+            (true, Owned::Many(mut parts, _)) => assert!(!parts.cancel()),
+            (_, Owned::One(hold, ..)) => lock.release(&hold),
+            (_, Owned::Many(mut parts, _)) => parts.release(),
+        }
+    }
+}
+
+/// Runs a history; if `cuts`, the leaves are cut and joined as it goes.
+fn run(steps: &[(u8, usize, u64, u64)], cuts: bool) {
+    let lock = RangeLock::new();
+    let mut all: Vec<Owned<'_>> = Vec::new();
+    for &(verb, which, a, b) in steps {
+        let span = Span { first: a.min(b), last: a.max(b) };
+        if cuts {
+            let _ = if which % 3 == 0 { lock.test_join(a) } else { lock.test_cut(b) };
+            check_counts(&lock.partition().lock_over(Span::WHOLE));
+        }
+        match verb {
+            0..6 => {
+                // Upgradable readers do not wait here: `Owned` takes those that do for upgrades.
+                let mode = [Mode::Read, Mode::Write, Mode::Upgradable][usize::from(verb % 3)];
+                let claim = Claim { span, mode };
+                if mode == Mode::Upgradable {
+                    all.extend(lock.try_acquire(claim).map(|hold| Owned::One(hold, mode, None)));
+                } else {
+                    all.push(match lock.enter(claim) {
+                        Entered::Granted(hold) => Owned::One(hold, mode, None),
+                        Entered::Waiting(hold, waiter) => Owned::One(hold, mode, Some(waiter)),
+                    });
+                }
+            }
+            6..8 => {
+                let ranges = [Request::read(&lock, a..a + 3), Request::write(&lock, b + 5..b + 9)];
+                let mut parts = Parts::new(ranges);
+                let waiter = parts.enter();
+                all.push(Owned::Many(Box::new(parts), waiter));
+            }
+            _ if all.is_empty() => {}
+            8..11 => all.swap_remove(which % all.len()).leave(&lock),
+            _ => {
+                let at = which % all.len();
+                if all[at].waits() || matches!(all[at], Owned::Many(..)) {
+                    continue;
+                }
+                let Owned::One(hold, mode, waiter) = all.swap_remove(at) else { unreachable!() };
+                let upgraded = mode == Mode::Upgradable && waiter.is_some();
+                let (mode, id) = (if upgraded { Mode::Write } else { mode }, hold.key.id);
+                let changed = match verb {
+                    11 if mode == Mode::Upgradable => {
+                        let waiter = lock.begin_upgrade(&hold);
+                        Owned::One(hold, if waiter.is_some() { mode } else { Mode::Write }, waiter)
+                    }
+                    12 if mode == Mode::Upgradable => {
+                        let upgraded = lock.upgrade(&hold, Deadline::At(Instant::now()));
+                        Owned::One(hold, if upgraded { Mode::Write } else { mode }, None)
+                    }
+                    13 if mode == Mode::Write => {
+                        lock.downgrade(&hold, Mode::Read);
+                        Owned::One(hold, Mode::Read, None)
+                    }
+                    14 if hold.span.contains(a) => {
+                        let last = hold.span.last;
+                        let mut hold = hold;
+                        lock.shrink(&mut hold, Span { first: a, last });
+                        Owned::One(hold, mode, None)
+                    }
+                    15 if hold.span.contains(a) && hold.span.first < a => {
+                        let (left, right) = lock.split(hold, a);
+                        assert!(left.key.id == id && right.key.id != id);
+                        all.push(Owned::One(left, mode, None));
+                        Owned::One(right, mode, None)
+                    }
+                    _ => Owned::One(hold, mode, None),
+                };
+                all.push(changed);
+            }
+        }
+        check_counts(&lock.partition().lock_over(Span::WHOLE));
+        check_requests(&lock.requests());
+    }
+    all.into_iter().for_each(|owned| owned.leave(&lock));
+    assert!(lock.requests().is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 8 } else { 2000 }, ..ProptestConfig::default() })]
+
+    #[test]
+    fn counts_are_exact(
+        steps in prop::collection::vec((0..16_u8, any::<usize>(), 0..20_u64, 0..20_u64), 1..60)
+    ) {
+        run(&steps, false);
+        run(&steps, true);
+    }
+}

@@ -1,0 +1,681 @@
+//! The leaves of a lock: finding, crossing, cutting and joining them.
+//!
+//! An interval tree under one mutex is known to lose where a plain rwsem is taken shared: few ranges are held at a time, and every
+//! thread meets on that mutex (Dave Chinner, linux-fsdevel, 2019 and 2022). So the domain is *partitioned*: a lock starts as one
+//! [`Leaf`], cuts a leaf in two where its users meet on the leaf's mutex, and joins neighbours that stay quiet. The idea is that of
+//! the contention-adapting search trees of Sagonas and Winblad (ISPDC 2015; JPDC 115, 2018).
+//!
+//! * **tiles**: the bounds of the leaves in use tile the domain, in the order of their links; the first leaf, the root, is always
+//!   in use and first.
+//! * **links**: bounds and link of a leaf change only under its mutex, and the bounds of two neighbours only under both mutexes. So
+//!   under a leaf's mutex its link names a leaf in use, the one whose part begins where the leaf's ends.
+//! * **all at once**: whoever enters, changes or takes out a request holds the mutexes of all the leaves under its span, from left
+//!   to right along the links, so that the request is in all of them, or gone from all, at one instant. To take them one after the
+//!   other would let a join pair what is left of a half-released request with requests that never counted it.
+//! * **ascending**: a thread that holds a leaf's mutex waits for no mutex but that of a leaf to the right in the same lock, or of a
+//!   lock with a higher address. So nobody waits in a circle. Where to the right is says the link: the table below may be out of
+//!   date, and name a leaf that the thread holds.
+//!
+//! # Finding a leaf
+//!
+//! The [`Table`] has the lower bounds of the leaves in order, read without a lock and changed under a mutex of its own: a hint. The
+//! bounds in the leaf, read under its mutex, are the truth. If they say that the point lies elsewhere the table has been
+//! changed since it was read (it is changed before the mutexes of the leaves concerned are released), and is read again. A leaf
+//! that is joined to its neighbour stays allocated, with bounds that hold no point, until it is used again or the lock is dropped.
+//!
+//! # When to cut and to join
+//!
+//! A request that finds its leaf's mutex taken leaves a note of where it begins. When several notes in a row were made within a few
+//! hundred requests of each other, the leaf is cut at their median. Where they are all the same point no cut helps, and the
+//! leaf waits for longer before it is considered again. Requests that do not meet anybody pay nothing for all this. A note
+//! is not made by who met a request that crossed several leaves: it would not have had less to do with more of them.
+//!
+//! Leaves cost those who cross them. So it is they who join neighbours, when they have come by several times and nobody has
+//! met in either since. And where all the leaves that there may be are in use, one that would be cut has two quiet ones joined.
+//!
+//! # Invariant of the unsafe code
+//!
+//! **locked**: a [`Locked`] holds the mutexes of the leaves from `first` to `last` along the links, whose guards it has kept; it
+//! alone gives them up. Since it holds them, the links between them stay as they are.
+
+use std::fmt;
+use std::iter;
+use std::marker::PhantomData;
+use std::num::NonZeroU16;
+use std::ptr;
+use std::sync::OnceLock;
+use std::thread;
+
+use crossbeam_utils::CachePadded;
+
+use crate::leaf::{Bounds, Ids, Leaf};
+use crate::span::Span;
+use crate::sync::{self, AtomicHint, Mutex, MutexGuard};
+
+/// A leaf with its mutex, on cache lines of its own.
+pub(crate) type LeafCell = CachePadded<Mutex<Leaf>>;
+
+/// Which of the lock's leaves: 0 is the root, the others are those of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LeafIndex(pub(crate) u16);
+
+impl LeafIndex {
+    pub(crate) const ROOT: LeafIndex = LeafIndex(0);
+    pub(crate) const NONE: LeafIndex = LeafIndex(u16::MAX);
+}
+
+/// The leaves of one lock; see the [module](self).
+pub(crate) struct Partition {
+    root: LeafCell,
+    /// On other cache lines than the root: it is read by all, and changes hardly ever.
+    shared: CachePadded<Shared>,
+}
+
+struct Shared {
+    table: OnceLock<Box<Table>>,
+    settings: Settings,
+    ids: Ids,
+}
+
+/// What the builder of a lock can set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    /// How many leaves there may be; `None` for as many as suit the machine.
+    pub(crate) max_leaves: Option<NonZeroU16>,
+}
+
+impl Settings {
+    pub(crate) const DEFAULT: Settings = Settings { max_leaves: None };
+}
+
+impl Partition {
+    /// One leaf. Allocates nothing.
+    #[cfg(not(any(loom, shuttle)))]
+    pub(crate) const fn new(settings: Settings) -> Self {
+        Partition {
+            root: CachePadded::new(Mutex::new(Leaf::new(Bounds::WHOLE))),
+            shared: CachePadded::new(Shared { table: OnceLock::new(), settings, ids: Ids::new() }),
+        }
+    }
+
+    /// One leaf. Not `const`: the mutexes of a model cannot be made in one.
+    #[cfg(any(loom, shuttle))]
+    pub(crate) fn new(settings: Settings) -> Self {
+        Partition {
+            root: CachePadded::new(Mutex::new(Leaf::new(Bounds::WHOLE))),
+            shared: CachePadded::new(Shared { table: OnceLock::new(), settings, ids: Ids::new() }),
+        }
+    }
+
+    /// Where the ids of requests come from.
+    #[inline]
+    pub(crate) fn ids(&self) -> &Ids {
+        &self.shared.ids
+    }
+
+    /// Locks the leaf in which `point` lies.
+    #[inline]
+    pub(crate) fn lock_at(&self, point: u64) -> LeafGuard<'_> {
+        self.lock_near(self.route(point), point)
+    }
+
+    /// The same, with a guess: most often it is `near`.
+    #[inline]
+    pub(crate) fn lock_near(&self, near: LeafIndex, point: u64) -> LeafGuard<'_> {
+        if let Some(leaf) = sync::try_lock(self.cell(near)) {
+            if leaf.bounds().contains(point) {
+                return LeafGuard { leaf, index: near };
+            }
+        }
+        self.find_and_lock(point)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_and_lock(&self, point: u64) -> LeafGuard<'_> {
+        loop {
+            let index = self.route(point);
+            let cell = self.cell(index);
+            let (mut leaf, met) = match sync::try_lock(cell) {
+                Some(leaf) => (leaf, false),
+                None if self.is_cut() => (sync::lock_eagerly(cell), true),
+                None => (sync::lock(cell), true),
+            };
+            if leaf.bounds().contains(point) {
+                if met && leaf.note_meeting(point) {
+                    self.cut_where_they_met(&mut leaf);
+                    if !leaf.bounds().contains(point) {
+                        continue;
+                    }
+                }
+                return LeafGuard { leaf, index };
+            }
+            drop(leaf);
+            // Whoever changed the bounds changes the table before it releases the leaf; but the entries of others may be on the
+            // move at this moment.
+            sync::yield_now();
+        }
+    }
+
+    /// Locks all leaves in which a point of `span` lies.
+    pub(crate) fn lock_over(&self, span: Span) -> Locked<'_> {
+        let mut locked = self.lock_at(span.first).into_locked(self);
+        locked.extend_to(span.last);
+        locked
+    }
+
+    /// Which leaf `point` lies in, as far as can be told without a lock.
+    #[inline]
+    fn route(&self, point: u64) -> LeafIndex {
+        match self.shared.table.get() {
+            None => LeafIndex::ROOT,
+            Some(table) => table.route(point),
+        }
+    }
+
+    /// Whether it has ever been cut.
+    fn is_cut(&self) -> bool {
+        self.shared.table.get().is_some()
+    }
+
+    #[inline]
+    fn cell(&self, index: LeafIndex) -> &LeafCell {
+        match usize::from(index.0).checked_sub(1) {
+            None => &self.root,
+            Some(n) => {
+                &self.shared.table.get().expect("there are other leaves once there is a table").leaves[n]
+            }
+        }
+    }
+
+    /// The table; made when it is first needed, under the mutex of some leaf.
+    fn table(&self) -> &Table {
+        self.shared.table.get_or_init(|| {
+            let max =
+                self.shared.settings.max_leaves.map_or_else(default_max_leaves, |max| usize::from(max.get()));
+            Box::new(Table::new(max))
+        })
+    }
+
+    /// Cuts `leaf` at the median of where its users met.
+    fn cut_where_they_met(&self, leaf: &mut MutexGuard<'_, Leaf>) {
+        let bounds = leaf.bounds();
+        let done = leaf.contention().median(bounds).is_some_and(|mid| self.cut(leaf, mid));
+        leaf.contention().considered(done);
+    }
+
+    /// Cuts `leaf` at `mid`, if there is a leaf that is not in use.
+    fn cut(&self, leaf: &mut MutexGuard<'_, Leaf>, mid: u64) -> bool {
+        let table = self.table();
+        // Whoever changes the partition at the moment may be waiting for this leaf.
+        let Some(mut structure) = sync::try_lock(&table.structure) else { return false };
+        let Some(index) = structure.unused.pop().or_else(|| self.reclaim(table, &mut structure)) else {
+            return false;
+        };
+        // Nobody keeps it long: who comes here by an old hint finds that it holds no point.
+        let mut right = sync::lock(self.cell(index));
+        right.begin_ids(self.ids());
+        leaf.cut(mid, &mut right);
+        leaf.next = index;
+        table.insert(&mut structure, mid, index);
+        true
+    }
+
+    /// Joins two neighbours in which nobody has met since the last time that this came by. Returns the leaf that is free then.
+    fn reclaim(&self, table: &Table, structure: &mut Structure) -> Option<LeafIndex> {
+        // Out of order; so waits for none. What the caller holds is passed over.
+        for _ in 0..structure.leaves {
+            let at = structure.hand % structure.leaves;
+            structure.hand = at + 1;
+            let Some(mut left) = sync::try_lock(self.cell(table.leaf(at))) else { continue };
+            if left.next == LeafIndex::NONE {
+                continue;
+            }
+            let index = left.next;
+            let Some(mut right) = sync::try_lock(self.cell(index)) else { continue };
+            // Both are asked, and so forget.
+            let met = [&mut left, &mut right].map(|leaf| leaf.take_met());
+            if met == [false, false] {
+                left.join(&mut right);
+                table.remove(structure, index);
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    /// Cuts the leaf in which `at` lies, there. For tests; `false` if that cannot be done.
+    pub(crate) fn cut_at(&self, at: u64) -> bool {
+        let mut leaf = self.lock_at(at).leaf;
+        at != leaf.bounds().first && self.cut(&mut leaf, at)
+    }
+
+    /// Joins the leaf in which `at` lies and the one to the right. For tests; `false` if that cannot be done.
+    pub(crate) fn join_at(&self, at: u64) -> bool {
+        let mut left = self.lock_at(at).leaf;
+        let index = left.next;
+        if index == LeafIndex::NONE {
+            return false;
+        }
+        let table = self.table();
+        let mut right = sync::lock(self.cell(index));
+        let Some(mut structure) = sync::try_lock(&table.structure) else { return false };
+        left.join(&mut right);
+        table.remove(&mut structure, index);
+        structure.unused.push(index);
+        true
+    }
+
+    /// How many leaves there are.
+    pub(crate) fn len(&self) -> usize {
+        self.shared.table.get().map_or(1, |table| sync::lock(&table.structure).leaves)
+    }
+}
+
+impl fmt::Debug for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Partition").field("leaves", &self.len()).finish_non_exhaustive()
+    }
+}
+
+/// How many leaves a lock may have if nobody says: so many that two threads in random places seldom meet.
+fn default_max_leaves() -> usize {
+    const FOR_EACH_CPU: usize = 32;
+    const BOUNDS: (usize, usize) = (32, 512);
+    let cpus =
+        if cfg!(any(loom, shuttle)) { 1 } else { thread::available_parallelism().map_or(1, usize::from) };
+    (cpus * FOR_EACH_CPU).next_power_of_two().clamp(BOUNDS.0, BOUNDS.1)
+}
+
+/// One leaf whose mutex is held.
+#[derive(Debug)]
+pub(crate) struct LeafGuard<'a> {
+    pub(crate) leaf: MutexGuard<'a, Leaf>,
+    pub(crate) index: LeafIndex,
+}
+
+impl<'a> LeafGuard<'a> {
+    /// As the beginning of several.
+    pub(crate) fn into_locked(self, partition: &'a Partition) -> Locked<'a> {
+        let cell = partition.cell(self.index);
+        sync::keep(self.leaf);
+        Locked { partition, index: self.index, first: cell, last: cell }
+    }
+}
+
+/// Neighbouring leaves whose mutexes are held.
+pub(crate) struct Locked<'a> {
+    partition: &'a Partition,
+    /// Of the first one.
+    index: LeafIndex,
+    first: &'a LeafCell,
+    last: &'a LeafCell,
+}
+
+impl<'a> Locked<'a> {
+    /// Locks more, to the right, up to the leaf in which `point` lies.
+    pub(crate) fn extend_to(&mut self, point: u64) {
+        while self.last().bounds().last < point {
+            let next = self.partition.cell(self.last().next);
+            sync::keep(sync::lock(next));
+            self.last = next;
+        }
+        if !ptr::eq(self.first, self.last) {
+            self.note_crossing();
+        }
+    }
+
+    /// Which is the first.
+    pub(crate) fn index(&self) -> LeafIndex {
+        self.index
+    }
+
+    pub(crate) fn first(&mut self) -> &mut Leaf {
+        // SAFETY: its mutex is held ("locked"), and `self` is borrowed exclusively.
+        unsafe { &mut *sync::kept(self.first) }
+    }
+
+    fn last(&self) -> &Leaf {
+        // SAFETY: its mutex is held ("locked").
+        unsafe { &*sync::kept(self.last) }
+    }
+
+    /// The leaves, from left to right.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Leaf> {
+        // SAFETY: their mutexes are held ("locked").
+        self.cells().map(|cell| unsafe { &*sync::kept(cell) })
+    }
+
+    /// The leaves, from left to right.
+    pub(crate) fn iter_mut(&mut self) -> IterMut<'_> {
+        IterMut { partition: self.partition, next: Some(self.first), last: self.last, _leaves: PhantomData }
+    }
+
+    /// The leaves in which a point of `span` lies.
+    pub(crate) fn over(&mut self, span: Span) -> impl Iterator<Item = &mut Leaf> {
+        self.iter_mut().filter(move |leaf| leaf.bounds().meet(span))
+    }
+
+    fn cells(&self) -> impl Iterator<Item = &'a LeafCell> + use<'a> {
+        let (partition, last) = (self.partition, self.last);
+        iter::successors(Some(self.first), move |cell| {
+            // SAFETY: its mutex is held ("locked").
+            (!ptr::eq(*cell, last)).then(|| partition.cell(unsafe { (*sync::kept(cell)).next }))
+        })
+    }
+
+    /// Makes a note, in each leaf, that somebody came by who crossed it, and joins those that have long been quiet.
+    fn note_crossing(&mut self) {
+        let quiet = self.iter_mut().fold(0, |quiet, leaf| {
+            let id = leaf.last_id();
+            quiet + usize::from(leaf.crossings.note(id))
+        });
+        if quiet > 1 {
+            self.join_quiet();
+        }
+    }
+
+    #[cold]
+    fn join_quiet(&mut self) {
+        let table = self.partition.table();
+        let Some(mut structure) = sync::try_lock(&table.structure) else { return };
+        let mut at = self.first;
+        while !ptr::eq(at, self.last) {
+            // SAFETY: its mutex is held ("locked"), and `self` is borrowed exclusively.
+            let left = unsafe { &mut *sync::kept(at) };
+            let index = left.next;
+            let cell = self.partition.cell(index);
+            // SAFETY: as above; it is another leaf.
+            let right = unsafe { &mut *sync::kept(cell) };
+            if left.crossings.are_quiet() && right.crossings.are_quiet() {
+                left.join(right);
+                left.crossings = Crossings::NONE;
+                table.remove(&mut structure, index);
+                structure.unused.push(index);
+                if ptr::eq(cell, self.last) {
+                    self.last = at;
+                }
+                // SAFETY: its mutex is held ("locked"), and since it is linked no more `self` has given it up.
+                unsafe { sync::unlock_kept(cell) };
+                if ptr::eq(at, self.last) {
+                    return;
+                }
+            }
+            // SAFETY: its mutex is held ("locked").
+            at = self.partition.cell(unsafe { (*sync::kept(at)).next });
+        }
+    }
+}
+
+impl Drop for Locked<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        let mut next = Some(self.first);
+        while let Some(cell) = next {
+            next = (!ptr::eq(cell, self.last)).then(|| {
+                // SAFETY: its mutex is held ("locked").
+                self.partition.cell(unsafe { (*sync::kept(cell)).next })
+            });
+            // SAFETY: its mutex is held ("locked"), and not used any more: the one to the right is known.
+            unsafe { sync::unlock_kept(cell) };
+        }
+    }
+}
+
+impl fmt::Debug for Locked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(Leaf::bounds)).finish()
+    }
+}
+
+/// See [`Locked::iter_mut`].
+pub(crate) struct IterMut<'l> {
+    partition: &'l Partition,
+    next: Option<&'l LeafCell>,
+    last: &'l LeafCell,
+    _leaves: PhantomData<&'l mut Leaf>,
+}
+
+impl<'l> Iterator for IterMut<'l> {
+    type Item = &'l mut Leaf;
+
+    fn next(&mut self) -> Option<&'l mut Leaf> {
+        let cell = self.next?;
+        // SAFETY: its mutex is held ("locked") by what is borrowed exclusively for `'l`, and each leaf is given out once.
+        let leaf = unsafe { &mut *sync::kept(cell) };
+        self.next = (!ptr::eq(cell, self.last)).then(|| self.partition.cell(leaf.next));
+        Some(leaf)
+    }
+}
+
+/// Where each leaf begins, and the leaves but for the root.
+struct Table {
+    /// How many of the `levels` are searched: as many as the leaves in use need.
+    searched: AtomicHint,
+    /// Where the leaves begin, in ascending order, in groups of [`FAN_OUT`](Table::FAN_OUT), each a cache line; then the
+    /// firsts of these groups, likewise, and so on until they are one group. What is not in use lies behind every point.
+    levels: Vec<Box<[Group]>>,
+    /// Which leaves they are. Behind those in use, the last one.
+    indices: Box<[AtomicHint]>,
+    leaves: Box<[LeafCell]>,
+    structure: Mutex<Structure>,
+}
+
+/// Some lower bounds in ascending order.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Group([AtomicHint; Table::FAN_OUT]);
+
+impl Group {
+    fn new() -> Self {
+        Group(std::array::from_fn(|_| AtomicHint::new(u64::MAX)))
+    }
+
+    /// Which is the last that does not lie behind `point`. All are looked at: to find the place by halves would take as many
+    /// steps, each of which waits for the one before, or is guessed wrong half of the time.
+    #[inline]
+    fn find(&self, point: u64) -> usize {
+        self.0[1..].iter().map(|lower| usize::from(lower.get() <= point)).sum()
+    }
+}
+
+/// What whoever cuts or joins must hold.
+#[derive(Debug)]
+struct Structure {
+    /// How many leaves are in use.
+    leaves: usize,
+    unused: Vec<LeafIndex>,
+    /// Where to look for quiet leaves next.
+    hand: usize,
+}
+
+impl Table {
+    const FAN_OUT: usize = 8;
+
+    fn new(max_leaves: usize) -> Self {
+        let leaf = |_| CachePadded::new(Mutex::new(Leaf::new(Bounds::NOTHING)));
+        let root = u64::from(LeafIndex::ROOT.0);
+        let mut levels = Vec::new();
+        let mut rows = max_leaves;
+        while {
+            rows = rows.div_ceil(Self::FAN_OUT);
+            levels.push((0..rows).map(|_| Group::new()).collect::<Box<[_]>>());
+            rows > 1
+        } {}
+        let rows = levels[0].len() * Self::FAN_OUT;
+        let table = Table {
+            searched: AtomicHint::new(1),
+            levels,
+            indices: (0..rows).map(|_| AtomicHint::new(root)).collect(),
+            leaves: (1..max_leaves).map(leaf).collect(),
+            structure: Mutex::new(Structure {
+                leaves: 1,
+                unused: (1..max_leaves).rev().map(|n| LeafIndex(n as u16)).collect(),
+                hand: 0,
+            }),
+        };
+        table.set_lower(0, 0);
+        table
+    }
+
+    /// Which leaf `point` lies in: the last one that does not begin behind it.
+    #[inline]
+    fn route(&self, point: u64) -> LeafIndex {
+        let searched = self.searched.get() as usize;
+        let mut row = 0;
+        for level in self.levels[..searched].iter().rev() {
+            // While the table is being changed it may lead past the end.
+            let Some(group) = level.get(row) else { break };
+            row = row * Self::FAN_OUT + group.find(point);
+        }
+        self.leaf(row)
+    }
+
+    #[inline]
+    fn leaf(&self, row: usize) -> LeafIndex {
+        LeafIndex(self.indices.get(row).map_or(0, |index| index.get() as u16))
+    }
+
+    fn lower(&self, row: usize) -> u64 {
+        self.levels[0][row / Self::FAN_OUT].0[row % Self::FAN_OUT].get()
+    }
+
+    fn set_lower(&self, mut row: usize, lower: u64) {
+        for level in &self.levels {
+            level[row / Self::FAN_OUT].0[row % Self::FAN_OUT].set(lower);
+            if row % Self::FAN_OUT != 0 {
+                return;
+            }
+            row /= Self::FAN_OUT;
+        }
+    }
+
+    /// A leaf that begins at `lower` has come into use.
+    fn insert(&self, structure: &mut Structure, lower: u64, leaf: LeafIndex) {
+        let mut at = structure.leaves;
+        // From behind, so that no leaf is missing at any time.
+        while self.lower(at - 1) > lower {
+            self.copy(at - 1, at);
+            at -= 1;
+        }
+        self.indices[at].set(u64::from(leaf.0));
+        self.set_lower(at, lower);
+        structure.leaves += 1;
+        self.pad(structure);
+    }
+
+    /// A leaf is not in use any more.
+    fn remove(&self, structure: &mut Structure, leaf: LeafIndex) {
+        let at = (0..structure.leaves).find(|row| self.leaf(*row) == leaf).expect("a leaf in use has a row");
+        (at + 1..structure.leaves).for_each(|from| self.copy(from, from - 1));
+        structure.leaves -= 1;
+        self.pad(structure);
+    }
+
+    /// Makes the rows behind those in use ready to be searched.
+    fn pad(&self, structure: &Structure) {
+        let last = u64::from(self.leaf(structure.leaves - 1).0);
+        for row in structure.leaves..self.indices.len() {
+            self.set_lower(row, u64::MAX);
+            self.indices[row].set(last);
+        }
+        let searched = (1..self.levels.len()).find(|n| structure.leaves <= Self::FAN_OUT.pow(*n as u32));
+        self.searched.set(searched.unwrap_or(self.levels.len()) as u64);
+    }
+
+    fn copy(&self, from: usize, to: usize) {
+        self.indices[to].set(self.indices[from].get());
+        self.set_lower(to, self.lower(from));
+    }
+}
+
+impl Leaf {
+    /// Makes a note that a request which begins at `point` found the mutex taken. Says whether the leaf is to be cut.
+    fn note_meeting(&mut self, point: u64) -> bool {
+        let id = self.last_id();
+        if self.crossings.is_last(id) {
+            return false; // It met somebody who crossed several leaves.
+        }
+        self.crossings = Crossings::NONE;
+        self.contention().note(point, id)
+    }
+}
+
+/// Where the users of a leaf met on its mutex: when that was, and where the last few requests began.
+#[derive(Debug, Default)]
+pub(crate) struct Contention {
+    points: [u64; Contention::POINTS],
+    /// How many meetings there were, each soon after the one before.
+    streak: u32,
+    last: u64,
+    /// How often the leaf could not be cut: each time makes it wait for twice as many meetings.
+    in_vain: u32,
+    /// Whether anybody has met since that was last asked.
+    met: bool,
+}
+
+impl Contention {
+    /// From how many meetings a cut is decided.
+    const POINTS: usize = 8;
+    /// How many requests may come between one meeting and the next for them to be of one streak.
+    const SOON: u64 = 256;
+    const MOST_IN_VAIN: u32 = 8;
+
+    fn note(&mut self, point: u64, id: u64) -> bool {
+        let soon = id.wrapping_sub(self.last) <= Self::SOON;
+        self.streak = if soon { self.streak + 1 } else { 1 };
+        self.points[self.streak as usize % Self::POINTS] = point;
+        (self.last, self.met) = (id, true);
+        self.streak >= (Self::POINTS as u32) << self.in_vain
+    }
+
+    /// Where to cut: at the point at which half of the requests begin before, if they do not all begin at one.
+    fn median(&self, bounds: Bounds) -> Option<u64> {
+        let mut points = self.points;
+        points.sort_unstable();
+        let inside = |point: &&u64| **point > bounds.first.max(points[0]) && **point <= bounds.last;
+        let (before, behind) = points.split_at(Self::POINTS / 2);
+        behind.iter().find(inside).or_else(|| before.iter().rev().find(inside)).copied()
+    }
+
+    fn considered(&mut self, cut: bool) {
+        self.streak = 0;
+        self.in_vain = if cut { 0 } else { (self.in_vain + 1).min(Self::MOST_IN_VAIN) };
+    }
+
+    pub(crate) fn take_met(&mut self) -> bool {
+        std::mem::take(&mut self.met)
+    }
+}
+
+/// How often requests have come by that cross this leaf and others, since its users last met.
+#[derive(Debug)]
+pub(crate) struct Crossings {
+    /// The low bits of the leaf's last id when the last one came.
+    last: u32,
+    count: u16,
+}
+
+impl Crossings {
+    pub(crate) const NONE: Crossings = Crossings { last: 0, count: 0 };
+    /// With so many the leaf is taken to be quiet.
+    const QUIET: u16 = 64;
+
+    fn note(&mut self, id: u64) -> bool {
+        self.last = id as u32;
+        self.count = self.count.saturating_add(1);
+        self.are_quiet()
+    }
+
+    fn are_quiet(&self) -> bool {
+        self.count >= Self::QUIET
+    }
+
+    /// Whether no request has entered since the last one that crossed, but for itself.
+    fn is_last(&self, id: u64) -> bool {
+        self.count != 0 && (id as u32).wrapping_sub(self.last) <= 1
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests;
