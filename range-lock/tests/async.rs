@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 use std::thread;
+use std::time::Duration;
 
 use common::{check_free, requests};
 use range_lock::{
@@ -386,6 +387,23 @@ fn a_thousand_dropped_futures_leave_nothing() {
     drop(holder);
     assert_eq!(Arc::strong_count(&woken), before);
     assert_eq!(Arc::strong_count(&lock), 1);
+    check_free(&lock);
+}
+
+/// The upgrade counts in a reader that waits, and is taken back: the reader waits for the writer before it, and for nobody else.
+#[test]
+fn a_timed_upgrade_that_gives_up_keeps_no_waiting_reader_out() {
+    let lock = RangeLock::new();
+    let (reader, looking) = (lock.read(0..10), lock.upgradable_read(0..10));
+    let (mut writer, mut late) = (pin!(lock.write_async(5..15)), pin!(lock.read_async(5..10)));
+    assert!(poll(&mut writer, Waker::noop()).is_pending());
+    assert!(poll(&mut late, Waker::noop()).is_pending());
+    let looking = RangeUpgradableReadGuard::try_upgrade_for(looking, Duration::ZERO).unwrap_err();
+    drop((looking, reader));
+    let Poll::Ready(writing) = poll(&mut writer, Waker::noop()) else { panic!("the writer is next") };
+    assert!(poll(&mut late, Waker::noop()).is_pending());
+    drop(writing);
+    assert!(poll(&mut late, Waker::noop()).is_ready(), "it waits for an upgrade that was taken back");
     check_free(&lock);
 }
 
