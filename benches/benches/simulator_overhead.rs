@@ -156,6 +156,9 @@ fn calls_beside_plain_ones(turns: usize) {
     }
 }
 
+/// How long threads work in a turn.
+const TURN: Duration = Duration::from_millis(20);
+
 /// An operation of the thread with this index, its so-manieth, with a buffer to read into.
 type Op<'a> = dyn Fn(usize, u64, &mut [u8; PAGE]) + Sync + 'a;
 
@@ -194,10 +197,8 @@ fn gain_of_a_second_thread(turns: usize) {
         let any = |t: usize, i: u64| (i.wrapping_mul(40_503) * BLOCK_SIZE + t as u64 * SIZE) % (2 * SIZE);
         let page = [7; PAGE];
         let gain = |name: &str, simulated: &Op<'_>, bare: &Op<'_>| {
-            let [simulated, bare] = [simulated, bare].map(|op| {
-                let of = |threads| rate(threads, Duration::from_millis(20), op);
-                in_turns(turns, || of(2), || of(1))[2]
-            });
+            let gain = |op| rate(2, TURN, op) / rate(1, TURN, op);
+            let [simulated, bare, _] = in_turns(turns, || gain(simulated), || gain(bare));
             println!("  {name:<16} {simulated:>6.2} {bare:>6.2}");
         };
         gain(
@@ -216,6 +217,30 @@ fn gain_of_a_second_thread(turns: usize) {
                 let at = any(t, i);
                 if i % 20 == 0 { device.write(at, &page) } else { device.read(at, buffer) }
             },
+        );
+        gain(
+            "write into holes",
+            &|t, i, _| {
+                let at = own(t, i, BLOCK_SIZE);
+                _ = black_box((file.punch_hole(at, BLOCK_SIZE), file.write_at(&page, at)));
+            },
+            &|t, i, _| {
+                let at = own(t, i, BLOCK_SIZE);
+                device.zero(at, BLOCK_SIZE);
+                device.write(at, &page);
+            },
+        );
+        // All pages of a thread lose their translations at once, so that it is faults that are counted, and not the
+        // shootdowns, in which each must look at what the other does.
+        gain(
+            "write faults",
+            &|t, i, _| {
+                if i.is_multiple_of(PART / BLOCK_SIZE) {
+                    mapping.dont_need(own(t, 0, 1)..own(t, 0, 1) + PART);
+                }
+                _ = black_box(mapping.store_u64(own(t, i, BLOCK_SIZE), i));
+            },
+            &|t, i, _| device.store_u64(own(t, i, BLOCK_SIZE), i),
         );
         gain("mapped stores", &|t, i, _| _ = black_box(mapping.store_u64(own(t, i, 8), i)), &|t, i, _| {
             device.store_u64(own(t, i, 8), i)

@@ -5,6 +5,7 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
+use crossbeam_utils::CachePadded;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::radix::{CAPACITY, Radix};
@@ -64,12 +65,13 @@ impl Extent {
 #[derive(Debug)]
 pub(crate) struct ExtentMap {
     pages: Radix,
-    i_data_sem: RwLock<()>,
+    // By itself: a look-up reads what lies beside it.
+    i_data_sem: CachePadded<RwLock<()>>,
 }
 
 impl ExtentMap {
     pub(crate) fn new() -> Self {
-        Self { pages: Radix::new(), i_data_sem: RwLock::new(()) }
+        Self { pages: Radix::new(), i_data_sem: CachePadded::default() }
     }
 
     /// What is known of `page` at this moment.

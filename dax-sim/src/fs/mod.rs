@@ -29,6 +29,7 @@ mod zero;
 
 use std::time::Duration;
 
+use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 
 use crate::file::File;
@@ -80,7 +81,7 @@ pub struct FileSystem<'d> {
     huge_pages: bool,
     data: DataMode,
     /// Blocks that the next commit makes free.
-    freed: Mutex<Vec<u64>>,
+    freed: CachePadded<Mutex<Vec<u64>>>,
 }
 
 impl<'d> FileSystem<'d> {
@@ -99,7 +100,7 @@ impl<'d> FileSystem<'d> {
             media: Duration::ZERO,
             huge_pages: false,
             data: DataMode::default(),
-            freed: Mutex::default(),
+            freed: CachePadded::default(),
         }
     }
 

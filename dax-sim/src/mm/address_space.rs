@@ -1,8 +1,9 @@
 //! Address spaces: where mappings lie, and mmap_lock.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
-use parking_lot::{RwLock, RwLockReadGuard};
+use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
 
 use crate::pmem::BLOCK_SIZE;
 use crate::radix::HUGE;
@@ -17,18 +18,19 @@ const BASE: u64 = 1 << 32;
 /// An address space (`mm_struct`), as one process has it. Several mappings, of several files, may lie in it.
 ///
 /// mmap_lock is held shared by page faults, and exclusively while mappings come and go, as it was before
-/// there was a lock for each VMA (6.4). Left out: finding the VMA of an address, since a mapping is asked for
+/// there was a lock for each VMA (6.4). As with those, faults on different pages do not write to one line:
+/// who holds it shared writes to one of his thread. Left out: finding the VMA of an address, since a mapping is asked for
 /// by name here, and page tables that mappings share.
 #[derive(Debug, Default)]
 pub(crate) struct Mm {
     /// Where mappings begin and end.
-    mmap_lock: RwLock<BTreeMap<u64, u64>>,
+    mmap_lock: ShardedLock<BTreeMap<u64, u64>>,
 }
 
 /// mmap_lock held shared.
 #[must_use]
 pub(crate) struct MmapLock<'a> {
-    _mmap_lock: RwLockReadGuard<'a, BTreeMap<u64, u64>>,
+    _mmap_lock: ShardedLockReadGuard<'a, BTreeMap<u64, u64>>,
     _held: Held,
 }
 
@@ -37,14 +39,14 @@ impl Mm {
     #[track_caller]
     pub(crate) fn read(&self, schedule: &Schedule) -> MmapLock<'_> {
         let held = schedule.locking(|| LockRequest::whole(LockClass::MmapLock, self, false));
-        MmapLock { _mmap_lock: schedule.read(&self.mmap_lock), _held: held }
+        MmapLock { _mmap_lock: schedule.read_sharded(&self.mmap_lock), _held: held }
     }
 
     /// Finds room for the bytes `start..end` of a file: at `address`, if that is given and free
     /// (MAP_FIXED_NOREPLACE), or else where address and file offset are the same modulo 2 MiB, so that PMDs
     /// fit (`thp_get_unmapped_area`). Returns the address.
     pub(super) fn map(&self, start: u64, end: u64, address: Option<u64>) -> Option<u64> {
-        let mut mappings = self.mmap_lock.write();
+        let mut mappings = self.write();
         let len = end - start;
         let address = address.unwrap_or_else(|| {
             let past = mappings.last_key_value().map_or(BASE, |(_, end)| *end).next_multiple_of(PMD_SIZE);
@@ -59,9 +61,13 @@ impl Mm {
         Some(address)
     }
 
+    fn write(&self) -> ShardedLockWriteGuard<'_, BTreeMap<u64, u64>> {
+        self.mmap_lock.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// munmap.
     pub(super) fn unmap(&self, address: u64) {
-        self.mmap_lock.write().remove(&address);
+        self.write().remove(&address);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use crossbeam_utils::sync::ShardedLock;
 
 use super::grace;
 use super::page_table::EvenCows;
@@ -10,26 +10,29 @@ use super::vma::Vma;
 use crate::schedule::{Held, LockClass, LockRequest, Schedule, SchedulePoint};
 
 /// All mappings of one file (`i_mmap`, under i_mmap_rwsem).
+///
+/// In Linux every walk writes to the one word of i_mmap_rwsem. Here walks write to nothing that they share, so
+/// that it is i_mmap_sem and i_rwsem that are compared.
 #[derive(Debug)]
 pub(crate) struct IMmap {
-    vmas: RwLock<Vec<Arc<Vma>>>,
+    vmas: ShardedLock<Vec<Arc<Vma>>>,
 }
 
 impl IMmap {
     pub(crate) fn new() -> Self {
-        Self { vmas: RwLock::new(Vec::new()) }
+        Self { vmas: ShardedLock::new(Vec::new()) }
     }
 
     #[track_caller]
     pub(crate) fn insert(&self, vma: Arc<Vma>, schedule: &Schedule) {
         let _held = self.locking(true, schedule);
-        schedule.write(&self.vmas).push(vma);
+        schedule.write_sharded(&self.vmas).push(vma);
     }
 
     #[track_caller]
     pub(crate) fn remove(&self, vma: &Arc<Vma>, schedule: &Schedule) {
         let _held = self.locking(true, schedule);
-        schedule.write(&self.vmas).retain(|other| !Arc::ptr_eq(other, vma));
+        schedule.write_sharded(&self.vmas).retain(|other| !Arc::ptr_eq(other, vma));
     }
 
     /// Removes every translation of the pages `first..=last`, and waits until no access uses one
@@ -44,7 +47,7 @@ impl IMmap {
         });
         if even_cows == EvenCows::Yes {
             let _held = self.locking(false, schedule);
-            schedule.read(&self.vmas).iter().for_each(|vma| vma.forget_unmapped(first, last));
+            schedule.read_sharded(&self.vmas).iter().for_each(|vma| vma.forget_unmapped(first, last));
         }
     }
 
@@ -61,7 +64,7 @@ impl IMmap {
     #[track_caller]
     fn walk(&self, schedule: &Schedule, change: impl Fn(&Vma)) {
         let held = self.locking(false, schedule);
-        let vmas = schedule.read(&self.vmas);
+        let vmas = schedule.read_sharded(&self.vmas);
         if !vmas.is_empty() {
             vmas.iter().for_each(|vma| change(vma));
             drop((vmas, held));

@@ -7,8 +7,10 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::pin;
+use std::sync::PoisonError;
 use std::task::{Context, Poll, Waker};
 
+use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
 use parking_lot::{Condvar, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::{LockRequest, Schedule, SchedulePoint, simulated};
@@ -126,6 +128,24 @@ impl Schedule {
             simulated::block_until(Wait::Lock, || !lock.is_locked());
         }
         lock.write()
+    }
+
+    /// Locks a lock shared that is nearly always taken so: readers write to lines of their own (a
+    /// `percpu_rw_semaphore`). Nothing is torn by a panic of who holds it.
+    #[inline]
+    pub(crate) fn read_sharded<'a, T>(&self, lock: &'a ShardedLock<T>) -> ShardedLockReadGuard<'a, T> {
+        if self.is_controlled() {
+            simulated::block_until(Wait::Lock, || lock.try_read().is_ok());
+        }
+        lock.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Locks such a lock exclusively, which takes long.
+    pub(crate) fn write_sharded<'a, T>(&self, lock: &'a ShardedLock<T>) -> ShardedLockWriteGuard<'a, T> {
+        if self.is_controlled() {
+            simulated::block_until(Wait::Lock, || lock.try_write().is_ok());
+        }
+        lock.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for a lock in its own queue, in a driven schedule: `future` enters it at the first poll.
