@@ -40,7 +40,7 @@ impl Stripe for PackedPageLocks {
 pub struct PaddedPageLocks(RwLock<()>);
 
 impl Stripe for PaddedPageLocks {
-    const NAME: &'static str = "page locks, padded";
+    const NAME: &'static str = "page locks (padded)";
     #[inline]
     fn lock(&self) -> &RwLock<()> {
         &self.0
