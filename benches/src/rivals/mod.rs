@@ -12,7 +12,7 @@ pub use btree_map::NaiveRangeLock;
 pub use crates_io::{RangeLock02, RangeMutex01};
 pub use none::NoLock;
 pub use ofd::OfdLock;
-pub use ours::{AsItComes, Ours, Shape};
+pub use ours::{AsItComes, OneLeaf, Ours, Shape};
 pub use page_locks::{PackedPageLocks, PaddedPageLocks, PageLocks, Stripe};
 pub use whole::{ParkingLotMutex, ParkingLotRwLock, StdRwLock};
 
@@ -28,6 +28,7 @@ pub trait Visitor {
 pub fn each(visitor: &mut impl Visitor) {
     visitor.visit::<NoLock>();
     visitor.visit::<Ours<AsItComes>>();
+    visitor.visit::<Ours<OneLeaf>>();
     visitor.visit::<ParkingLotRwLock>();
     visitor.visit::<StdRwLock>();
     visitor.visit::<ParkingLotMutex>();

@@ -26,6 +26,17 @@ impl Shape for AsItComes {
     }
 }
 
+/// Never cut: one leaf under one mutex.
+#[derive(Debug)]
+pub struct OneLeaf;
+
+impl Shape for OneLeaf {
+    const NAME: &'static str = "range-lock (one leaf)";
+    fn build() -> RangeLock {
+        RangeLock::builder().max_leaves(1).build()
+    }
+}
+
 /// Our lock in one of its shapes.
 #[derive(Debug)]
 pub struct Ours<S>(RangeLock, PhantomData<S>);
