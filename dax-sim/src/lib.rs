@@ -36,7 +36,6 @@ pub mod check;
 pub mod cli;
 mod compare;
 pub mod error;
-#[allow(dead_code, reason = "the scenarios are on their way")]
 pub mod explore;
 pub mod file;
 pub mod fs;

@@ -193,6 +193,56 @@ fn replays_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn races_that_cannot_be_are_refused() {
+    refused(&["race"], &["which scenario", "--list", "--all"]);
+    refused(&["race", "no-such-race"], &["unknown scenario `no-such-race`", "write-vs-read-fault"]);
+    refused(&["race", "wake-up", "--variant", "linux-2.6"], &["unknown variant `linux-2.6`", "rwsem-copy"]);
+    refused(&["race", "wake-up", "--seed", "12"], &["`12` is no seed", "12B-30A"]);
+    refused(&["race", "wake-up", "--all"], &["--all"]);
+    refused(&["race", "wake-up", "--preemptions", "9"], &["9", "from 0 to 4"]);
+    refused(&["race", "wake-up", "--schedules", "-1"], &["-1"]);
+}
+
+#[test]
+fn a_race_is_drawn_and_its_seed_draws_it_again() {
+    let folder = TempDir::new().unwrap();
+    let race = |arguments: &[&str]| {
+        let output = run(folder.path(), &[&["race", "write-vs-read-fault"], arguments].concat());
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout).to_owned()
+    };
+    let found = race(&["--quick"]);
+    for part in ["linux-4.11", "publishes page 0", "M0 zero page, read-only", "sees 0x0", "I1: ", "--seed "] {
+        assert!(found.contains(part), "no `{part}` in {found}");
+    }
+    let seed = found.trim_end().rsplit(' ').next().unwrap();
+    let again = race(&["--seed", seed]);
+    let picture = |text: &str| text[text.find("step ").expect("it is drawn")..].to_owned();
+    assert_eq!(picture(&found), picture(&again));
+    assert!(race(&["--variant", "range-lock", "--seed", seed]).contains("nothing goes wrong"));
+    assert!(race(&["--variant", "range-lock", "--quick"]).contains("safe, in"));
+}
+
+#[test]
+fn scenarios_are_listed_and_all_of_a_variant_are_told_in_a_table() {
+    let folder = TempDir::new().unwrap();
+    let list = run(folder.path(), &["race", "--list"]);
+    assert_eq!(list.status.code(), Some(0));
+    let names: Vec<&str> = text(&list.stdout).lines().map(|line| words(line)[0]).collect();
+    assert!(names.len() > 20 && names.contains(&"crossing-writers"), "{names:?}");
+    let few = ["race", "--all", "--variants", "rwsem", "--preemptions", "0", "--schedules", "2"];
+    let table = run(folder.path(), &few);
+    assert_eq!(table.status.code(), Some(0), "{}", text(&table.stderr));
+    assert!(names.iter().all(|name| text(&table.stdout).contains(name)));
+    assert!(text(&table.stdout).ends_with("Every cell is as expected.\n"));
+    // Too few schedules to find what is to be found: that is told, too.
+    let few = ["race", "--all", "--variants", "linux-4.11", "--preemptions", "0", "--schedules", "0"];
+    let table = run(folder.path(), &few);
+    assert_eq!(table.status.code(), Some(1));
+    assert!(text(&table.stdout).contains("NOT AS EXPECTED: write-vs-read-fault in linux-4.11: I1"));
+}
+
+#[test]
 fn help_and_version_are_no_errors() {
     let folder = TempDir::new().unwrap();
     let help = run(folder.path(), &["--help"]);

@@ -5,8 +5,14 @@
 //! early. It judges single words, each as a register with several writers; a fuller oracle can take its place
 //! behind the same verbs.
 
+mod durable;
+mod finding;
+pub(crate) mod history;
+pub(crate) mod invariants;
 mod oracle;
 pub mod pattern;
 pub(crate) mod ranks;
 
+pub(crate) use durable::Durable;
+pub use finding::{Finding, Invariant};
 pub use oracle::{Covers, Oracle, Register, Verdict, Write};

@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::panic::Location;
 
+use super::{Finding, Invariant};
 use crate::schedule::{LockRequest, simulated};
 
 /// Names one acquisition of this thread.
@@ -53,7 +54,7 @@ pub(crate) fn acquire(request: LockRequest, in_order: bool) -> Id {
         let wanted = HeldLock { id, request, site };
         if let Some(inversion) = find_inversion(&locks.held, &wanted).filter(|_| in_order) {
             assert!(simulated::current().is_some() || std::thread::panicking(), "{inversion}");
-            simulated::find(inversion);
+            simulated::find(Finding::new(Invariant::LockOrder, inversion));
         }
         locks.held.push(wanted);
         id
@@ -78,7 +79,7 @@ fn find_inversion(held: &[HeldLock], wanted: &HeldLock) -> Option<String> {
     let against = held.iter().find(|held| !may_follow(&held.request, &wanted.request))?;
     let all: Vec<_> = held.iter().map(|held| format!("\n  holds    {held}")).collect();
     Some(format!(
-        "lock order: {} is asked for while {} is held{}\n  asks for {wanted}",
+        "{} is asked for while {} is held{}\n  asks for {wanted}",
         wanted.request,
         against.request,
         all.concat()

@@ -109,7 +109,7 @@ fn rounds(text: &str) -> Result<u64, String> {
 }
 
 fn variants(text: &str) -> Result<List<Variant>, String> {
-    List::parse(text, Variant::from_str).map(in_order_of(&Variant::ALL))
+    List::parse(text, Variant::from_str).map(in_order_of(&Variant::EXPLORED))
 }
 
 fn workloads(text: &str) -> Result<List<Workload>, String> {

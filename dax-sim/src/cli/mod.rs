@@ -4,6 +4,7 @@ mod compare;
 mod interrupt;
 mod output;
 mod progress;
+mod race;
 mod replay;
 mod value;
 
@@ -39,6 +40,8 @@ struct Cli {
 enum Command {
     /// Compare the variants: throughput, waiting, stale reads (the default)
     Compare(compare::CompareOptions),
+    /// Try every order of a few operations, and draw one that goes wrong
+    Race(race::RaceOptions),
     /// Replay a log of operations on one file, as fsx records them, and print what becomes of the file
     Replay(replay::ReplayOptions),
 }
@@ -91,6 +94,7 @@ pub fn run() -> ExitCode {
     };
     let result = match cli.command {
         Some(Command::Compare(options)) => compare::run(&options),
+        Some(Command::Race(options)) => race::run(&options),
         Some(Command::Replay(options)) => replay::run(&options),
         None => compare::run(&cli.compare),
     };

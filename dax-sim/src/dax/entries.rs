@@ -31,6 +31,8 @@ pub(crate) struct Present {
     pub(crate) entry: DaxEntry,
     /// The TOWRITE tag.
     pub(crate) to_write: bool,
+    /// Somebody has locked it.
+    pub(crate) locked: bool,
 }
 
 impl DaxEntries {
@@ -140,8 +142,14 @@ impl DaxEntries {
         self.0.occupied(first, last).filter_map(|found| {
             let entry = DaxEntry::from_word(found.word)?;
             let to_write = found.word & TOWRITE != 0;
-            Some(Present { first: found.first, last: found.last(), entry, to_write })
+            let locked = found.word & LOCKED != 0;
+            Some(Present { first: found.first, last: found.last(), entry, to_write, locked })
         })
+    }
+
+    /// Whether there are entries of pages in the 2 MiB around `page`.
+    pub(crate) fn has_pages_around(&self, page: u64) -> bool {
+        !self.0.leaf_is_empty(page)
     }
 
     /// Locks the entries that cover a page of `first..=last`, in ascending order, as long as they are wanted.

@@ -36,7 +36,7 @@ fn settle_new(fs: &FileSystem<'_>, inode: &Inode, iomap: &Iomap) {
 /// the two a store in one address space can fault and be done while another still maps the zero page. Here
 /// the entries stay locked until the range is unmapped, which closes both gaps; nobody who holds one entry's
 /// lock waits for another's, but those who invalidate, and they go upwards.
-fn invalidate_inode_pages2_range(fs: &FileSystem<'_>, inode: &Inode, first: u64, last: u64) {
+pub(super) fn invalidate_inode_pages2_range(fs: &FileSystem<'_>, inode: &Inode, first: u64, last: u64) {
     if fs.schedule.has(PlantedFault::SkipInvalidation) {
         return;
     }
@@ -104,7 +104,7 @@ pub(super) fn split_entry(fs: &FileSystem<'_>, inode: &Inode, entry: LockedEntry
 fn delete_unmapped(fs: &FileSystem<'_>, entry: LockedEntry<'_>) {
     if let (DaxEntry::Block { block, dirty: true }, true) = (entry.get(), entry.is_pmd()) {
         fs.schedule.pass(SchedulePoint::Flush, entry.first());
-        fs.device.flush(block * BLOCK_SIZE, (entry.last() - entry.first() + 1) * BLOCK_SIZE);
+        fs.flush(block * BLOCK_SIZE, (entry.last() - entry.first() + 1) * BLOCK_SIZE);
     }
     entry.delete();
 }

@@ -6,11 +6,12 @@ mod entry;
 mod fault;
 mod invalidate;
 mod rw;
+mod rw_given_up;
 mod user;
 mod wait_table;
 mod writeback;
 
-pub(crate) use entries::DaxEntries;
+pub(crate) use entries::{DaxEntries, Present};
 pub(crate) use entry::DaxEntry;
 pub(crate) use fault::{
     FaultFor, VmFault, dax_finish_sync_fault, dax_iomap_pmd_fault, dax_iomap_pte_fault, dax_pfn_mkwrite,

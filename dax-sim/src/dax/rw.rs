@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::rw_given_up::{write_in_transaction, write_invalidated_twice};
 use super::{Faults, UserSource, UserTarget, settle_allocation};
 use crate::error::FsError;
 use crate::fs::{
@@ -80,6 +81,7 @@ pub(super) fn read_extent(fs: &FileSystem<'_>, iomap: &Iomap, position: u64, par
     match device_offset(iomap, position) {
         Some(offset) => {
             fs.schedule.pass(SchedulePoint::Copy, iomap.first_page);
+            fs.about_to_use(offset / BLOCK_SIZE);
             fs.device.read(offset, part);
         }
         None => part.fill(0),
@@ -110,6 +112,8 @@ pub(crate) fn dax_iomap_write<S: UserSource + ?Sized>(
     let len = source.len();
     let done = match fs.rules.write_copy {
         WriteCopy::Released => write_released(fs, inode, position, source)?,
+        WriteCopy::InvalidatedTwice => write_invalidated_twice(fs, inode, position, source)?,
+        WriteCopy::InTransaction => write_in_transaction(fs, inode, position, source)?,
         WriteCopy::Held => write_held(fs, inode, position, source, 0..len, Faults::On)?,
         WriteCopy::HeldWithoutFaults => write_without_faults(fs, inode, position, source)?,
     };
@@ -123,7 +127,7 @@ pub(crate) fn dax_iomap_write<S: UserSource + ?Sized>(
 }
 
 /// Looks up, allocates and copies answer by answer (`dax_iomap_actor` in the loop of `iomap_apply`).
-fn write_released<S: UserSource + ?Sized>(
+pub(super) fn write_released<S: UserSource + ?Sized>(
     fs: &FileSystem<'_>,
     inode: &Inode,
     position: u64,
@@ -255,7 +259,7 @@ fn allocate(fs: &FileSystem<'_>, inode: &Inode, start: u64, end: u64) -> Result<
 
 /// Copies `len` bytes of the source, from `from` on, to `position`; returns how many could be copied.
 #[inline]
-fn copy<S: UserSource + ?Sized>(
+pub(super) fn copy<S: UserSource + ?Sized>(
     fs: &FileSystem<'_>,
     iomap: &Iomap,
     position: u64,
@@ -267,15 +271,16 @@ fn copy<S: UserSource + ?Sized>(
     let offset = device_offset(iomap, position).expect("iomap_begin for a write answers with blocks");
     let copied = source.copy_from(from, len, faults, |at, bytes| {
         fs.schedule.pass(SchedulePoint::Copy, iomap.first_page);
+        fs.about_to_use(offset / BLOCK_SIZE);
         fs.device.write(offset + at as u64, bytes);
     });
     // Linux copies past the CPU's caches (memcpy_flushcache).
-    fs.device.flush(offset, copied as u64);
+    fs.flush(offset, copied as u64);
     copied
 }
 
 /// How many of `len` bytes from `position` on the answer covers.
-fn bytes_in(iomap: &Iomap, position: u64, len: usize) -> usize {
+pub(super) fn bytes_in(iomap: &Iomap, position: u64, len: usize) -> usize {
     let end = (iomap.first_page + iomap.pages) * BLOCK_SIZE;
     usize::try_from(end - position).map_or(len, |covered| covered.min(len))
 }

@@ -39,7 +39,7 @@ fn dax_writeback_one(fs: &FileSystem<'_>, inode: &Inode, page: u64) {
         }
         inode.i_mmap.make_clean(entry.first(), entry.last(), &fs.schedule);
         fs.schedule.pass(SchedulePoint::Flush, entry.first());
-        fs.device.flush(block * BLOCK_SIZE, (entry.last() - entry.first() + 1) * BLOCK_SIZE);
+        fs.flush(block * BLOCK_SIZE, (entry.last() - entry.first() + 1) * BLOCK_SIZE);
         entry.set(DaxEntry::Block { block, dirty: false });
     }
 }

@@ -1,10 +1,47 @@
-//! Threads whose order is chosen: every race of a small scenario, one schedule after another.
+//! Every race of a small scenario, one schedule after another.
 //!
 //! A file system whose [`Schedule`](crate::schedule::Schedule) is driven gives way at every point where another
-//! thread matters. Here schedules are run (`engine`) as somebody chooses (`chooser`).
+//! thread matters. Here its threads are simulated (`engine`), and one schedule after another is chosen
+//! (`chooser`): all with a few preemptions, and many at random. A [`Scenario`] is a few operations of two or three
+//! threads; its every order is judged by the checkers ([`check`](crate::check)), in every variant.
+//!
+//! ```
+//! use dax_sim::explore::{Effort, explore, scenario};
+//! use dax_sim::variant::Variant;
+//!
+//! let race = scenario("write-vs-read-fault").unwrap();
+//! let cell = explore(race, Variant::Linux411, Effort::QUICK)?;
+//! assert!(cell.shortest.is_some_and(|failure| failure.to_string().contains("load")));
+//! assert!(explore(race, Variant::Linux412, Effort::QUICK)?.broken.is_empty());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+mod cell;
 mod chooser;
 mod engine;
+mod scenario;
+mod scenarios;
+mod seed;
+mod timeline;
+mod world;
+
+pub use cell::{Cell, Effort, Expected, Failure, Tally, explore, explore_with_fault};
+pub use scenario::Scenario;
+pub use scenarios::SCENARIOS;
+pub use seed::Seed;
+pub use timeline::Timeline;
+
+/// The scenario of this name.
+///
+/// # Errors
+///
+/// A line that says which ones there are.
+pub fn scenario(name: &str) -> Result<&'static Scenario, String> {
+    SCENARIOS.iter().find(|scenario| scenario.name == name).ok_or_else(|| {
+        let known: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
+        format!("unknown scenario `{name}`; known ones: {}", known.join(", "))
+    })
+}
 
 /// What a simulated thread is called.
 fn letter(thread: usize) -> char {

@@ -226,6 +226,9 @@ impl<'a> Mapping<'a> {
             let pte = self.vma.pages.translate(page);
             if pte.allows(write) {
                 self.fs.schedule.pass(SchedulePoint::Translated, page);
+                if let Target::Block(block) = pte.target() {
+                    self.fs.about_to_use(block);
+                }
                 // The translation is used inside the access: what it leads to is not freed before that ends.
                 return Ok(act(pte.target()));
             }
@@ -235,6 +238,10 @@ impl<'a> Mapping<'a> {
             }
             handle_mm_fault(self.fs, self.inode, &self.vma, page, write)?;
         }
+    }
+
+    pub(crate) fn vma(&self) -> &Vma {
+        &self.vma
     }
 
     fn check_word(&self, offset: u64) -> Result<(), FsError> {

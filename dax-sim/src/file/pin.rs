@@ -73,7 +73,10 @@ impl<'a> Pin<'a> {
     pub fn write(&self, at: usize, bytes: &[u8]) {
         assert!(self.write, "what was pinned for reading is not to be written");
         self.each_piece(at, bytes.len(), |page, in_page, place| match page {
-            Page::Block(block) => self.fs.device.write(block * BLOCK_SIZE + in_page, &bytes[place]),
+            Page::Block(block) => {
+                self.fs.about_to_use(*block);
+                self.fs.device.write(block * BLOCK_SIZE + in_page, &bytes[place]);
+            }
             Page::Zero => unreachable!("the zero page is never writable"),
             Page::Anonymous(page) => page.store(in_page as usize, &bytes[place]),
         });

@@ -11,7 +11,6 @@ use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 
 use crate::per_thread;
-use crate::pmem::{BLOCK_SIZE, Device};
 use crate::radix::HUGE;
 
 const MOST_REGIONS: u64 = 16;
@@ -47,15 +46,7 @@ impl BlockAllocator {
         Self { regions: regions.collect(), blocks_of_a_region }
     }
 
-    /// Takes a free block and zeroes it, so that what it held before is never seen; `None` if no block is
-    /// free.
-    pub(crate) fn allocate_zeroed(&self, device: &Device) -> Option<u64> {
-        let block = self.allocate()?;
-        device.zero(block * BLOCK_SIZE, BLOCK_SIZE);
-        Some(block)
-    }
-
-    /// Takes a free block as it is, for an unwritten extent.
+    /// Takes a free block as it is; `None` if no block is free.
     pub(crate) fn allocate(&self) -> Option<u64> {
         self.first_of_all(Region::allocate)
     }
@@ -77,6 +68,11 @@ impl BlockAllocator {
         for block in blocks.into_iter().rev() {
             self.regions[(block / self.blocks_of_a_region) as usize].lock().free(block);
         }
+    }
+
+    /// Whether a block is free; exact when nobody else is at work.
+    pub(crate) fn is_free(&self, block: u64) -> bool {
+        self.regions[(block / self.blocks_of_a_region) as usize].lock().is_free(block)
     }
 
     /// How many blocks are free; exact when nobody else is at work.
@@ -124,6 +120,11 @@ impl Region {
         *self.singles_around(block) += 1;
     }
 
+    fn is_free(&self, block: u64) -> bool {
+        let is_among = |blocks: &[u32], block| blocks.contains(&number(block));
+        is_among(&self.singles, block) || is_among(&self.huge, block - block % HUGE)
+    }
+
     fn free_blocks(&self) -> u64 {
         self.singles.len() as u64 + self.huge.len() as u64 * HUGE
     }
@@ -143,25 +144,16 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::pmem::DeviceOptions;
 
     #[test]
-    fn every_block_is_given_out_once_and_zeroed_and_comes_back() {
-        let device = Device::open(&DeviceOptions { path: None, size: 4 << 20, overwrite: false }).unwrap();
-        for block in 0..device.blocks() {
-            device.write(block * BLOCK_SIZE, &[0xff; BLOCK_SIZE as usize]);
-        }
-        let allocator = BlockAllocator::new(device.blocks());
-        let taken: HashSet<_> = std::iter::from_fn(|| allocator.allocate_zeroed(&device)).collect();
-        assert_eq!(taken.len() as u64, device.blocks());
-        assert_eq!(allocator.free_blocks(), 0);
-        let mut bytes = [1; BLOCK_SIZE as usize];
-        for &block in &taken {
-            device.read(block * BLOCK_SIZE, &mut bytes);
-            assert_eq!(bytes, [0; BLOCK_SIZE as usize]);
-        }
+    fn every_block_is_given_out_once_and_comes_back() {
+        let allocator = BlockAllocator::new(1024);
+        assert!((0..1024).all(|block| allocator.is_free(block)));
+        let taken: HashSet<_> = std::iter::from_fn(|| allocator.allocate()).collect();
+        assert_eq!((taken.len(), allocator.free_blocks()), (1024, 0));
+        assert!(!(0..1024).any(|block| allocator.is_free(block)));
         allocator.free(taken.into_iter().collect());
-        assert_eq!(allocator.free_blocks(), device.blocks());
+        assert_eq!(allocator.free_blocks(), 1024);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::sem::SemGuard;
 use super::{FileSystem, Inode};
 use crate::dax::dax_layout_busy_page;
 use crate::pmem::BLOCK_SIZE;
-use crate::schedule::SchedulePoint;
+use crate::schedule::{PlantedFault, SchedulePoint};
 
 /// Takes i_mmap_sem exclusively over `bytes` when none of their pages is pinned, and unmaps them, so that
 /// nobody can pin one as long as it is held. While it waits for a pin it holds i_rwsem, but not i_mmap_sem.
@@ -20,6 +20,9 @@ pub(crate) fn lock_unpinned<'a>(
 ) -> SemGuard<'a> {
     loop {
         let i_mmap_sem = inode.i_mmap_sem.write(bytes.clone(), &fs.schedule);
+        if fs.schedule.has(PlantedFault::FreeBeforeUnmap) {
+            return i_mmap_sem;
+        }
         let (first, last) = (bytes.start() / BLOCK_SIZE, bytes.end() / BLOCK_SIZE);
         let Some(busy) = dax_layout_busy_page(fs, inode, first, last) else { return i_mmap_sem };
         drop(i_mmap_sem);

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use crossbeam_utils::CachePadded;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::radix::{CAPACITY, Radix};
+use crate::radix::{CAPACITY, HUGE, Radix};
 use crate::schedule::{Held, LockClass, LockRequest, Schedule, SchedulePoint};
 
 /// What the block map says of one page of a file.
@@ -85,6 +85,11 @@ impl ExtentMap {
         (first..=last).all(|page| matches!(self.look_up(page), Extent::Written(_)))
     }
 
+    /// The pages that are not holes, each as it is when it is reached.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (u64, Extent)> + '_ {
+        self.pages.occupied(0, u64::MAX).map(|found| (found.first, Extent::from_word(found.word)))
+    }
+
     /// Keeps changes out, for a look at several pages at one instant.
     #[track_caller]
     pub(crate) fn read(&self, schedule: &Schedule) -> ExtentReader<'_> {
@@ -136,6 +141,15 @@ impl ExtentWriter<'_> {
     pub(crate) fn publish(&mut self, page: u64, extent: Extent) {
         self.schedule.pass(SchedulePoint::Publish, page);
         self.map.pages.slot_or_insert(page).store(extent.word(), SeqCst);
+    }
+
+    /// Publishes 512 blocks, one after another from `block` on, for the pages from `first` on. There is one
+    /// schedule point, before the first.
+    pub(crate) fn publish_huge(&mut self, first: u64, block: u64, extent: fn(u64) -> Extent) {
+        self.schedule.pass(SchedulePoint::Publish, first);
+        for page in 0..HUGE {
+            self.map.pages.slot_or_insert(first + page).store(extent(block + page).word(), SeqCst);
+        }
     }
 
     /// The pages of `first..=last` that are not holes.

@@ -5,7 +5,6 @@
 
 use super::extent::ExtentWriter;
 use super::{Extent, FileSystem, Iomap, IomapType, Origin};
-use crate::pmem::BLOCK_SIZE;
 use crate::radix::HUGE;
 
 /// Gives the 512 pages from `first` on zeroed, written blocks in one aligned piece: new ones for 512 holes, or
@@ -16,10 +15,8 @@ pub(super) fn allocate_huge(fs: &FileSystem<'_>, map: &mut ExtentWriter<'_>, fir
         Extent::Unwritten(block) if has_unwritten_from(map, first, block) => block,
         _ => return None,
     };
-    fs.device.zero(block * BLOCK_SIZE, HUGE * BLOCK_SIZE);
-    for page in 0..HUGE {
-        map.publish(first + page, Extent::Written(block + page));
-    }
+    fs.zero_blocks(block, HUGE);
+    map.publish_huge(first, block, Extent::Written);
     Some(Iomap { first_page: first, pages: HUGE, kind: IomapType::Mapped { block }, origin: Origin::New })
 }
 
@@ -31,9 +28,7 @@ pub(super) fn reserve_huge(fs: &FileSystem<'_>, map: &mut ExtentWriter<'_>, firs
         return None;
     }
     let block = fs.blocks.allocate_huge()?;
-    for page in 0..HUGE {
-        map.publish(first + page, Extent::Unwritten(block + page));
-    }
+    map.publish_huge(first, block, Extent::Unwritten);
     Some(block)
 }
 

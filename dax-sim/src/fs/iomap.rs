@@ -197,7 +197,7 @@ fn copy_on_write(
         let mut bytes = [0; BLOCK_SIZE as usize];
         fs.device.read(block * BLOCK_SIZE, &mut bytes);
         fs.device.write(copy * BLOCK_SIZE, &bytes);
-        fs.device.flush(copy * BLOCK_SIZE, BLOCK_SIZE);
+        fs.flush(copy * BLOCK_SIZE, BLOCK_SIZE);
         (copy, Origin::Copied(number(block)))
     };
     map.publish(page, Extent::Written(own));
@@ -216,16 +216,18 @@ fn make_written(
     let block = match map.look_up(page) {
         Extent::Written(_) | Extent::Shared(_) => return None,
         Extent::Unwritten(block) if fits(block) => {
-            fs.device.zero(block * BLOCK_SIZE, BLOCK_SIZE);
+            fs.zero_blocks(block, 1);
             block
         }
         Extent::Unwritten(_) => return None,
         Extent::Hole => {
-            let block = fs.blocks.allocate_zeroed(fs.device)?;
+            let block = fs.blocks.allocate()?;
             if !fits(block) {
                 fs.blocks.free(vec![block]);
                 return None;
             }
+            // What it held before is never seen.
+            fs.zero_blocks(block, 1);
             block
         }
     };

@@ -32,6 +32,7 @@ use std::time::Duration;
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 
+use crate::check::Durable;
 use crate::file::File;
 use crate::pmem::{BLOCK_SIZE, Device};
 use crate::radix;
@@ -80,6 +81,8 @@ pub struct FileSystem<'d> {
     media: Duration,
     huge_pages: bool,
     data: DataMode,
+    /// What a crash would leave of the blocks.
+    pub(crate) durable: Durable,
     /// Blocks that the next commit makes free.
     freed: CachePadded<Mutex<Vec<u64>>>,
 }
@@ -100,6 +103,7 @@ impl<'d> FileSystem<'d> {
             media: Duration::ZERO,
             huge_pages: false,
             data: DataMode::default(),
+            durable: Durable::default(),
             freed: CachePadded::default(),
         }
     }

@@ -47,6 +47,6 @@ pub(crate) fn zero_partial_page(fs: &FileSystem<'_>, inode: &Inode, from: u64, t
     let end = to.min((from / BLOCK_SIZE + 1) * BLOCK_SIZE);
     if let (true, Extent::Written(block)) = (from < end, inode.extents.look_up(from / BLOCK_SIZE)) {
         fs.device.zero(block * BLOCK_SIZE + from % BLOCK_SIZE, end - from);
-        fs.device.flush(block * BLOCK_SIZE + from % BLOCK_SIZE, end - from);
+        fs.flush(block * BLOCK_SIZE + from % BLOCK_SIZE, end - from);
     }
 }

@@ -1,6 +1,6 @@
 //! The list of its mappings that a file keeps.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use crossbeam_utils::sync::ShardedLock;
 
@@ -59,6 +59,11 @@ impl IMmap {
             schedule.pass(SchedulePoint::WriteProtect, first);
             vma.pages.write_protect(first, last);
         });
+    }
+
+    /// All of them at this moment.
+    pub(crate) fn all(&self) -> Vec<Arc<Vma>> {
+        self.vmas.read().unwrap_or_else(PoisonError::into_inner).to_vec()
     }
 
     #[track_caller]

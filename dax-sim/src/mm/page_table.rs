@@ -50,6 +50,11 @@ impl PageTable {
         self.0.has_leaf(page)
     }
 
+    /// Whether any page of the 2 MiB around `page` has a translation of its own.
+    pub(crate) fn has_pages_around(&self, page: u64) -> bool {
+        !self.0.leaf_is_empty(page)
+    }
+
     /// Installs `pte` if nothing is there (`vm_insert_mixed`); what is there stays, as somebody else's answer
     /// to the same fault.
     pub(crate) fn insert(&self, page: u64, pte: Pte) {
@@ -103,8 +108,7 @@ impl PageTable {
     }
 
     /// The translations of `first..=last`: where each begins, for how many pages, and what it says.
-    #[cfg(test)]
-    fn present(&self, first: u64, last: u64) -> impl Iterator<Item = (u64, u64, Pte)> + '_ {
+    pub(crate) fn present(&self, first: u64, last: u64) -> impl Iterator<Item = (u64, u64, Pte)> + '_ {
         self.0.occupied(first, last).map(|found| (found.first, found.len, Pte::from_word(found.word)))
     }
 

@@ -47,6 +47,10 @@ pub(crate) struct Look {
 /// How `variant` is drawn: colours after Okabe and Ito.
 pub(crate) fn look(variant: Variant) -> Look {
     let (tone, marker) = match variant {
+        Variant::InvalidateTwice => (tone(0xA6761D, 0xD9A441), Marker::Triangle),
+        Variant::EntryLockOutside => (tone(0x7B4B94, 0xB08CC9), Marker::Square),
+        Variant::RwsemCopy => (tone(0x3B5B92, 0x8FA8D8), Marker::Circle),
+        Variant::RangeLockCopy => (tone(0x4C7A34, 0x93C47D), Marker::Diamond),
         Variant::Linux411 => (tone(0xD55E00, 0xF0803C), Marker::Triangle),
         Variant::Linux412 => (tone(0xB65C94, 0xDB94BE), Marker::Square),
         Variant::Rwsem => (tone(0x0072B2, 0x56B4E9), Marker::Circle),
@@ -63,8 +67,9 @@ pub(crate) fn hex(colour: RGBColor) -> String {
 
 /// Rules that turn every colour of a plot into its dark counterpart, for the elements under `scope`.
 pub(crate) fn dark_rules(scope: &str) -> String {
-    let tones =
-        [INK, MUTED, GRID, PAPER, SHADE].into_iter().chain(Variant::ALL.map(|variant| look(variant).tone));
+    let tones = [INK, MUTED, GRID, PAPER, SHADE]
+        .into_iter()
+        .chain(Variant::EXPLORED.map(|variant| look(variant).tone));
     let mut rules = String::new();
     for tone in tones {
         let (light, dark) = (hex(tone.light), hex(tone.dark));
@@ -93,7 +98,7 @@ mod tests {
         // Otherwise a rule for the one would also repaint the other.
         let mut colours: Vec<String> = [INK, MUTED, GRID, PAPER, SHADE]
             .into_iter()
-            .chain(Variant::ALL.map(|variant| look(variant).tone))
+            .chain(Variant::EXPLORED.map(|variant| look(variant).tone))
             .map(|tone| hex(tone.light))
             .collect();
         let all = colours.len();

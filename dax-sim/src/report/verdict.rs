@@ -82,7 +82,7 @@ fn stale(report: &Report) -> Vec<Finding> {
         if tally.checked == 0 {
             continue;
         }
-        if tally.stale == 0 && variant.is_correct() {
+        if tally.stale == 0 && variant.is_coherent() {
             clean.push(format!("{variant} ({} checked)", number::count(tally.checked)));
         } else {
             findings.push(tally.finding(variant));
@@ -126,7 +126,7 @@ impl StaleTally {
         }
         let (kind, remark) = match variant {
             Variant::Unserialised => (Kind::Race, " (incorrect: upper bound only)"),
-            _ if !variant.is_correct() => (Kind::Race, ""),
+            _ if !variant.is_coherent() => (Kind::Race, ""),
             _ => (Kind::Fault, ", where there must be none"),
         };
         let text = format!(

@@ -19,6 +19,12 @@ pub(crate) fn variant(variant: Variant) -> &'static str {
         Variant::Linux411 => {
             "A fault asks the file system first and takes the entry lock afterwards: it races."
         }
+        Variant::InvalidateTwice => {
+            "As 4.11, and write(2) invalidates what is mapped once more after the copy: it races less."
+        }
+        Variant::EntryLockOutside => {
+            "As 4.12, but the transaction begins under the entry lock, and write(2) copies inside of it: it deadlocks."
+        }
         Variant::Linux412 => {
             "A fault takes the entry lock first and asks the file system under it: how Linux cured the race."
         }
@@ -26,6 +32,12 @@ pub(crate) fn variant(variant: Variant) -> &'static str {
             "As 4.11, with faults and allocation kept apart by one reader-writer semaphore over the whole file."
         }
         Variant::RangeLock => "The very same sections, locked over the pages concerned only.",
+        Variant::RwsemCopy => {
+            "As rwsem, with the copy of write(2) inside: it hangs where the copy must fault."
+        }
+        Variant::RangeLockCopy => {
+            "As range-lock, with the copy of write(2) inside, and faults off meanwhile."
+        }
         Variant::Unserialised => "As 4.12, with neither of the two locks. Incorrect: an upper bound only.",
     }
 }

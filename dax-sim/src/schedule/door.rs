@@ -56,33 +56,55 @@ pub(crate) enum Wait {
     Accesses,
 }
 
+/// How a lock is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Announced {
+    /// At a schedule point, in the order of locks.
+    AtPoint,
+    /// In the order of locks.
+    Silently,
+    /// At once with the one before.
+    WithAnother,
+}
+
 impl Schedule {
     /// The thread is about to ask for a lock. The order of locks is checked here, before anybody waits.
     #[inline]
     #[track_caller]
     pub(crate) fn locking(&self, request: impl FnOnce() -> LockRequest) -> Held {
-        if self.quiet { Held::NOTHING } else { self.register(request(), true) }
+        if self.quiet { Held::NOTHING } else { self.register(request(), Announced::AtPoint) }
+    }
+
+    /// As [`Schedule::locking`], for what never has to be waited for, and so without a schedule point.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn entering(&self, request: impl FnOnce() -> LockRequest) -> Held {
+        if self.quiet { Held::NOTHING } else { self.register(request(), Announced::Silently) }
     }
 
     /// As [`Schedule::locking`], for a lock that is asked for together with the one before, so that their order
     /// does not matter.
     #[track_caller]
     pub(crate) fn locking_too(&self, request: impl FnOnce() -> LockRequest) -> Held {
-        if self.quiet { Held::NOTHING } else { self.register(request(), false) }
+        if self.quiet { Held::NOTHING } else { self.register(request(), Announced::WithAnother) }
     }
 
     #[cold]
     #[track_caller]
-    fn register(&self, request: LockRequest, in_order: bool) -> Held {
+    fn register(&self, request: LockRequest, announced: Announced) -> Held {
         let page = match request.class {
             super::LockClass::Entry => *request.range.start(),
             _ => *request.range.start() / crate::pmem::BLOCK_SIZE,
         };
-        if in_order {
+        if announced == Announced::AtPoint {
             self.act(SchedulePoint::Lock(request.class), page);
         }
         // Not in a closure, which would hide the caller.
-        Held(if self.checked { Some(ranks::acquire(request, in_order)) } else { None })
+        Held(if self.checked {
+            Some(ranks::acquire(request, announced != Announced::WithAnother))
+        } else {
+            None
+        })
     }
 
     /// Waits until `ready` is true, if threads are simulated; else returns `false`, and the caller waits in its

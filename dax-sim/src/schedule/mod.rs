@@ -37,6 +37,8 @@ pub enum SchedulePoint {
     PfnMkwrite,
     /// write(2) has published a new block, and has not yet invalidated what maps its page.
     WritePublished,
+    /// write(2) has copied, and is about to invalidate once more.
+    Invalidate,
     /// i_rwsem is not free: the thread is about to wait for it.
     IRwsemContended,
     /// i_mmap_sem is not free: the thread is about to wait for it.
@@ -108,12 +110,8 @@ pub struct Schedule {
 #[derive(Clone)]
 enum Kind {
     Nothing,
-    Widen {
-        one_in: u32,
-        delay: Duration,
-    },
+    Widen { one_in: u32, delay: Duration },
     Hook(Arc<dyn Fn(SchedulePoint, u64) + Send + Sync>),
-    #[allow(dead_code, reason = "the scenarios are on their way")]
     Controlled,
 }
 
@@ -142,7 +140,6 @@ impl Schedule {
 
     /// Threads are simulated, and whoever drives them chooses at every point. A thread that is not one of the
     /// simulated passes all points, and must not have to wait.
-    #[allow(dead_code, reason = "the scenarios are on their way")]
     pub(crate) fn controlled() -> Self {
         Self::new(Kind::Controlled).with_checks(true)
     }

@@ -16,6 +16,7 @@ use corosensei::Yielder;
 
 use super::SchedulePoint;
 use super::door::Wait;
+use crate::check::Finding;
 use crate::check::ranks::{self, HeldLock};
 use crate::per_thread;
 
@@ -53,7 +54,7 @@ thread_local! {
     static CURRENT: Cell<Option<Current>> = const { Cell::new(None) };
     /// By thread: how often it has begun or ended an access. Odd while it is in one.
     static ACCESSES: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
-    static FINDINGS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static FINDINGS: RefCell<Vec<Finding>> = const { RefCell::new(Vec::new()) };
 }
 
 #[derive(Clone, Copy)]
@@ -154,12 +155,11 @@ pub(crate) fn wait_for_accesses() {
 }
 
 /// Something is wrong in the schedule that is under way. It goes on.
-pub(crate) fn find(finding: String) {
+pub(crate) fn find(finding: Finding) {
     FINDINGS.with_borrow_mut(|findings| findings.push(finding));
 }
 
 /// What was found, which is forgotten here.
-#[allow(dead_code, reason = "the scenarios are on their way")]
-pub(crate) fn findings() -> Vec<String> {
+pub(crate) fn findings() -> Vec<Finding> {
     FINDINGS.take()
 }

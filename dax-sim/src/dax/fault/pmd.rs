@@ -52,7 +52,7 @@ pub(crate) fn dax_iomap_pmd_fault(
             let iomap = look_up()?;
             (iomap, inode.entries.grab_pmd(page, &fs.schedule))
         }
-        FaultOrder::LockThenLookUp => {
+        FaultOrder::LockThenLookUp | FaultOrder::LockThenTransaction => {
             let Some(mut entry) = inode.entries.grab_pmd(page, &fs.schedule) else {
                 return Ok(VmFault::Fallback);
             };

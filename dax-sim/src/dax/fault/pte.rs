@@ -55,7 +55,7 @@ pub(crate) fn dax_iomap_pte_fault(
             let iomap = look_up()?;
             (iomap, grab_mapping_entry(fs, inode, page))
         }
-        FaultOrder::LockThenLookUp => {
+        FaultOrder::LockThenLookUp | FaultOrder::LockThenTransaction => {
             let entry = grab_to_look_up(fs, inode, page, write);
             (look_up()?, entry)
         }

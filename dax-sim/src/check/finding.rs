@@ -1,0 +1,85 @@
+//! What the checkers find.
+
+use std::fmt;
+
+/// What is wrong, by the name of what was to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Invariant {
+    /// I1: reads, writes, loads and stores are coherent.
+    Coherence,
+    /// I2: a translation has an entry that says the same; a zero page has no published block.
+    Mapping,
+    /// I3: translations of zero pages and of clean entries are read-only.
+    Protection,
+    /// I4: a free block has no entry, no translation and no user.
+    Freeing,
+    /// I5: nothing of 4 KiB lies below a live 2 MiB entry.
+    Size,
+    /// I6: what was stored before an fsync is durable after it.
+    Durability,
+    /// I7: everybody comes to an end: no deadlock, no lost wake-up.
+    Liveness,
+    /// Locks are taken in the order of their ranks.
+    LockOrder,
+    /// The program itself does not panic.
+    NoPanic,
+}
+
+impl Invariant {
+    /// For tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Invariant::Coherence => "I1",
+            Invariant::Mapping => "I2",
+            Invariant::Protection => "I3",
+            Invariant::Freeing => "I4",
+            Invariant::Size => "I5",
+            Invariant::Durability => "I6",
+            Invariant::Liveness => "I7",
+            Invariant::LockOrder => "order",
+            Invariant::NoPanic => "panic",
+        }
+    }
+
+    /// In words.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Invariant::Coherence => "coherence of read(2), write(2), loads and stores",
+            Invariant::Mapping => "translations and entries agree with the block map",
+            Invariant::Protection => "what is clean or a hole is mapped read-only",
+            Invariant::Freeing => "free blocks are used by nobody",
+            Invariant::Size => "no 4 KiB page below a 2 MiB one",
+            Invariant::Durability => "what fsync promised is durable",
+            Invariant::Liveness => "everybody comes to an end",
+            Invariant::LockOrder => "locks are taken in the order of their ranks",
+            Invariant::NoPanic => "no panic",
+        }
+    }
+}
+
+impl fmt::Display for Invariant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Something that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What does not hold.
+    pub broken: Invariant,
+    /// How it was seen; one line, and more for details.
+    pub text: String,
+}
+
+impl Finding {
+    pub(crate) fn new(broken: Invariant, text: impl Into<String>) -> Self {
+        Self { broken, text: text.into() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.broken, self.text)
+    }
+}

@@ -1,0 +1,303 @@
+//! One scenario in one variant: all its schedules up to a bound, and many at random.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use super::chooser::{Exhaustive, Pct, Random, Told};
+use super::engine::{self, Body, Chooser, End, Outcome, Stacks, Step};
+use super::scenario::{Map, Op, Scenario};
+use super::seed::Seed;
+use super::world::World;
+use crate::check::{Finding, Invariant};
+use crate::file::{AddressSpace, File, Mapping};
+use crate::fs::FileSystem;
+use crate::mm::PMD_SIZE;
+use crate::pmem::{BLOCK_SIZE, Device, DeviceError, DeviceOptions, MIN_DEVICE_SIZE};
+use crate::schedule::{PlantedFault, Schedule, simulated};
+use crate::variant::Variant;
+
+/// How hard to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Effort {
+    /// All schedules with so many preemptions are run.
+    pub preemptions: u32,
+    /// And so many at random: half of them by uniform choices, half by priorities (PCT).
+    pub random: u32,
+}
+
+impl Effort {
+    /// What makes a cell of the table safe.
+    pub const FULL: Effort = Effort { preemptions: 2, random: 10_000 };
+    /// A first look.
+    pub const QUICK: Effort = Effort { preemptions: 1, random: 400 };
+}
+
+/// Schedules, and how many of them went wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// How many were run.
+    pub run: u64,
+    /// In how many something was found.
+    pub failed: u64,
+}
+
+/// A schedule that went wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Repeats it.
+    pub seed: Seed,
+    /// Its length.
+    pub steps: u32,
+    /// What is wrong in it.
+    pub findings: Vec<Finding>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, finding) in self.findings.iter().enumerate() {
+            write!(f, "{}{finding}", if index == 0 { "" } else { "\n" })?;
+        }
+        Ok(())
+    }
+}
+
+/// What became of a scenario in a variant.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    /// The scenario.
+    pub scenario: &'static Scenario,
+    /// The variant.
+    pub variant: Variant,
+    /// The exhaustive search.
+    pub exhaustive: Tally,
+    /// The random schedules.
+    pub random: Tally,
+    /// All that is broken in some schedule.
+    pub broken: BTreeSet<Invariant>,
+    /// The shortest schedule that goes wrong; of those that break what is expected to be, if any does.
+    pub shortest: Option<Failure>,
+}
+
+/// What is expected of a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// Nothing goes wrong.
+    Safe,
+    /// This, among other things.
+    Broken(Invariant),
+    /// Anything, but a panic.
+    Anything,
+}
+
+impl Scenario {
+    /// What is expected of it in a variant.
+    pub fn expected(&self, variant: Variant) -> Expected {
+        let broken = self.broken_in.iter().find(|(broken, _)| *broken == variant);
+        match broken {
+            Some((_, invariant)) => Expected::Broken(*invariant),
+            None if variant == Variant::Unserialised => Expected::Anything,
+            None => Expected::Safe,
+        }
+    }
+}
+
+impl Cell {
+    /// Whether what became of it is what is expected.
+    pub fn is_as_expected(&self) -> bool {
+        match self.scenario.expected(self.variant) {
+            Expected::Safe => self.broken.is_empty(),
+            Expected::Broken(invariant) => self.broken.contains(&invariant),
+            Expected::Anything => !self.broken.contains(&Invariant::NoPanic),
+        }
+    }
+
+    /// All schedules that were run.
+    pub fn schedules(&self) -> u64 {
+        self.exhaustive.run + self.random.run
+    }
+}
+
+/// Explores a scenario in a variant.
+///
+/// # Errors
+///
+/// If there is no memory for the device.
+pub fn explore(scenario: &'static Scenario, variant: Variant, effort: Effort) -> Result<Cell, DeviceError> {
+    explore_with_fault(scenario, variant, effort, None)
+}
+
+/// The same with something done wrong on purpose.
+///
+/// # Errors
+///
+/// If there is no memory for the device.
+#[doc(hidden)]
+pub fn explore_with_fault(
+    scenario: &'static Scenario,
+    variant: Variant,
+    effort: Effort,
+    fault: Option<PlantedFault>,
+) -> Result<Cell, DeviceError> {
+    let mut stage = Stage::new(scenario, variant, fault)?;
+    let mut cell = Cell {
+        scenario,
+        variant,
+        exhaustive: Tally::default(),
+        random: Tally::default(),
+        broken: BTreeSet::new(),
+        shortest: None,
+    };
+    let mut chooser = Exhaustive::new(effort.preemptions);
+    let mut longest = 0;
+    loop {
+        let (outcome, findings) = stage.run(&mut chooser, None);
+        longest = longest.max(outcome.steps);
+        let failed = cell.judge(outcome, findings);
+        cell.exhaustive.count(failed);
+        if !chooser.advance() {
+            break;
+        }
+    }
+    for seed in 0..u64::from(effort.random) {
+        let mut random;
+        let mut pct;
+        let chooser: &mut dyn Chooser = if seed % 2 == 0 {
+            random = Random::new(seed);
+            &mut random
+        } else {
+            pct = Pct::new(seed, scenario.threads.len(), longest, 2);
+            &mut pct
+        };
+        let (outcome, findings) = stage.run(chooser, None);
+        let failed = cell.judge(outcome, findings);
+        cell.random.count(failed);
+    }
+    Ok(cell)
+}
+
+/// Runs one schedule, and lets `observe` see every step.
+pub(super) fn replay(
+    scenario: &'static Scenario,
+    variant: Variant,
+    seed: &Seed,
+    observe: &mut dyn FnMut(&World<'_>, Step<'_>),
+) -> Result<Failure, DeviceError> {
+    let mut stage = Stage::new(scenario, variant, None)?;
+    let (outcome, findings) = stage.run(&mut Told(&seed.0), Some(observe));
+    Ok(Failure { seed: Seed(outcome.deviations), steps: outcome.steps, findings })
+}
+
+impl Tally {
+    fn count(&mut self, failed: bool) {
+        self.run += 1;
+        self.failed += u64::from(failed);
+    }
+}
+
+impl Cell {
+    /// Takes note of a schedule; returns whether it went wrong.
+    fn judge(&mut self, outcome: Outcome, findings: Vec<Finding>) -> bool {
+        if findings.is_empty() {
+            return false;
+        }
+        let expected = self.scenario.expected(self.variant);
+        let shows = |findings: &[Finding]| match expected {
+            Expected::Broken(invariant) => findings.iter().any(|finding| finding.broken == invariant),
+            _ => true,
+        };
+        self.broken.extend(findings.iter().map(|finding| finding.broken));
+        let failure = Failure { seed: Seed(outcome.deviations), steps: outcome.steps, findings };
+        let key = |failure: &Failure| (!shows(&failure.findings), failure.steps, failure.seed.0.len());
+        if self.shortest.as_ref().is_none_or(|shortest| key(&failure) < key(shortest)) {
+            self.shortest = Some(failure);
+        }
+        true
+    }
+}
+
+/// Where the schedules of a cell are run.
+struct Stage {
+    scenario: &'static Scenario,
+    variant: Variant,
+    fault: Option<PlantedFault>,
+    device: Device,
+    stacks: Stacks,
+}
+
+type Observer<'a> = &'a mut dyn FnMut(&World<'_>, Step<'_>);
+
+impl Stage {
+    fn new(
+        scenario: &'static Scenario,
+        variant: Variant,
+        fault: Option<PlantedFault>,
+    ) -> Result<Self, DeviceError> {
+        let size = if scenario.huge { HUGE_DEVICE } else { MIN_DEVICE_SIZE };
+        let options = DeviceOptions { path: None, size, overwrite: false };
+        let device = Device::open(&options)?;
+        Ok(Self { scenario, variant, fault, device, stacks: Stacks::default() })
+    }
+
+    fn run(&mut self, chooser: &mut dyn Chooser, observe: Option<Observer<'_>>) -> (Outcome, Vec<Finding>) {
+        let scenario = self.scenario;
+        let schedule = Schedule::controlled().with_fault(self.fault);
+        let fs = FileSystem::format(&self.device, self.variant).with_schedule(schedule);
+        let fs = if scenario.huge { fs.with_huge_pages() } else { fs };
+        let files: Vec<File<'_>> = (0..scenario.files).map(|_| fs.create()).collect();
+        let bytes = 0..scenario.pages * BLOCK_SIZE;
+        let map = |map: &Map| files[map.file].mmap_in(&AddressSpace::new(), bytes.clone(), map.options());
+        let maps = scenario.maps.iter().map(map);
+        let maps: Vec<Mapping<'_>> = maps.collect();
+        let world = World::new(scenario, &fs, &files, &maps, observe.is_some());
+        let ops = |thread: Option<usize>, first: usize, ops: &'static [Op]| -> Body<'_> {
+            let world = &world;
+            Box::new(move || {
+                for (number, &op) in (first..).zip(ops) {
+                    world.perform(thread, number, op);
+                }
+            })
+        };
+        // What comes before and after is a schedule of one thread, so that waits and locks are seen there, too.
+        let mut findings = Vec::new();
+        findings.extend(alone(ops(None, 0, scenario.setup), &mut self.stacks));
+        world.notes();
+        let bodies = (0..).zip(scenario.threads).map(|(thread, &list)| ops(Some(thread), 0, list)).collect();
+        let mut observe = observe;
+        let outcome = engine::run(bodies, &mut self.stacks, chooser, &mut |step| {
+            if let Some(observe) = &mut observe {
+                observe(&world, step);
+            }
+        });
+        findings.extend(simulated::findings());
+        findings.extend(outcome.end.finding());
+        let complete = outcome.end == End::Complete;
+        if complete {
+            let finally = ops(None, scenario.setup.len(), scenario.finally);
+            findings.extend(alone(finally, &mut self.stacks));
+        }
+        findings.extend(world.findings(complete));
+        findings.dedup();
+        (outcome, findings)
+    }
+}
+
+/// Runs a thread to its end; what is wrong with it.
+fn alone(body: Body<'_>, stacks: &mut Stacks) -> Vec<Finding> {
+    let outcome = engine::run(vec![body], stacks, &mut Told(&[]), &mut |_| {});
+    simulated::findings().into_iter().chain(outcome.end.finding()).collect()
+}
+
+impl End {
+    /// What is wrong with it.
+    fn finding(&self) -> Option<Finding> {
+        match self {
+            End::Complete => None,
+            End::Deadlock(text) => Some(Finding::new(Invariant::Liveness, text)),
+            End::Endless => Some(Finding::new(Invariant::Liveness, "it does not come to an end")),
+            End::Panic(text) => Some(Finding::new(Invariant::NoPanic, text)),
+        }
+    }
+}
+
+/// Bytes of a device with room for two aligned 2 MiB and some pages.
+const HUGE_DEVICE: u64 = 3 * PMD_SIZE;

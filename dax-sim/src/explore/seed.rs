@@ -1,0 +1,59 @@
+//! The name of a schedule: where it departs from the usual one.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::letter;
+
+/// Repeats a schedule: `12B-30A` lets B go on at step 12 and A at step 30. Else the thread that runs goes on as
+/// long as it can, and then the first that can; `0` is that alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seed(pub(super) Vec<(u32, usize)>);
+
+impl fmt::Display for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("0");
+        }
+        for (index, &(step, thread)) in self.0.iter().enumerate() {
+            write!(f, "{}{step}{}", if index == 0 { "" } else { "-" }, letter(thread))?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Seed {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "0" {
+            return Ok(Self::default());
+        }
+        let part = |part: &str| {
+            let (thread, step) = (part.bytes().last()?, part.get(..part.len() - 1)?);
+            let thread = thread.checked_sub(b'A').filter(|&thread| thread < 26)?;
+            Some((step.parse().ok()?, usize::from(thread)))
+        };
+        let parts: Option<Vec<(u32, usize)>> = text.split('-').map(part).collect();
+        let parts = parts.filter(|parts| parts.is_sorted_by(|a, b| a.0 < b.0));
+        parts.map(Self).ok_or_else(|| {
+            format!(
+                "`{text}` is no seed: expected steps with the thread that goes on there, as in 12B-30A, or 0"
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_is_read_as_it_is_written_and_nothing_else_is_one() {
+        for text in ["0", "12B", "0A-12B-400C"] {
+            assert_eq!(text.parse::<Seed>().unwrap().to_string(), text);
+        }
+        for text in ["", "12", "B", "12b", "12B-", "30A-12B", "12B,30A", "-1A", "99999999999A", "12é"] {
+            assert!(text.parse::<Seed>().unwrap_err().contains("12B-30A"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! A checker that has never failed is no checker: each is run where one thing is done wrong on purpose, in a
+//! variant that is right otherwise.
+
+use dax_sim::check::Invariant;
+use dax_sim::explore::{Effort, explore_with_fault, scenario};
+use dax_sim::schedule::PlantedFault;
+use dax_sim::variant::Variant;
+
+const EFFORT: Effort = Effort { preemptions: 2, random: 100 };
+
+/// Asserts that the checker of `invariant` finds the fault, and nothing is found without it.
+#[track_caller]
+fn caught(fault: PlantedFault, name: &str, variant: Variant, invariant: Invariant) {
+    let scenario = scenario(name).unwrap();
+    let right = explore_with_fault(scenario, variant, EFFORT, None).unwrap();
+    assert!(right.broken.is_empty(), "{name} in {variant}: {:#?}", right.shortest);
+    let wrong = explore_with_fault(scenario, variant, EFFORT, Some(fault)).unwrap();
+    assert!(wrong.broken.contains(&invariant), "{fault:?} in {variant}, {name}: only {:?}", wrong.broken);
+}
+
+#[test]
+fn one_invalidation_is_skipped() {
+    for variant in [Variant::Linux412, Variant::Rwsem, Variant::RangeLock, Variant::RangeLockCopy] {
+        caught(PlantedFault::SkipInvalidation, "write-vs-read-fault", variant, Invariant::Coherence);
+        caught(PlantedFault::SkipInvalidation, "write-vs-read-fault", variant, Invariant::Mapping);
+    }
+}
+
+#[test]
+fn the_dirty_tag_is_cleared_too_early() {
+    let fault = PlantedFault::CleanBeforeFlush;
+    caught(fault, "fsync-vs-store", Variant::Linux412, Invariant::Durability);
+    caught(fault, "fsync-vs-store", Variant::RangeLock, Invariant::Durability);
+}
+
+#[test]
+fn blocks_are_freed_before_they_are_unmapped() {
+    let fault = PlantedFault::FreeBeforeUnmap;
+    caught(fault, "free-under-access", Variant::Linux412, Invariant::Freeing);
+    caught(fault, "free-under-access", Variant::RangeLock, Invariant::Freeing);
+}
+
+#[test]
+fn a_wake_up_is_not_passed_on() {
+    caught(PlantedFault::ForgetWake, "wake-up", Variant::Linux412, Invariant::Liveness);
+}
+
+#[test]
+fn what_is_clean_is_mapped_writable() {
+    let fault = PlantedFault::MapWritableWhenClean;
+    caught(fault, "punch-vs-store", Variant::Linux412, Invariant::Protection);
+    caught(fault, "punch-vs-store", Variant::RangeLock, Invariant::Protection);
+}
+
+#[test]
+fn the_flush_of_the_tlb_is_skipped() {
+    let fault = PlantedFault::SkipTlbFlush;
+    caught(fault, "free-under-access", Variant::Linux412, Invariant::Freeing);
+    caught(fault, "free-under-access", Variant::RangeLock, Invariant::Coherence);
+}

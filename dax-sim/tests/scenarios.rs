@@ -1,0 +1,124 @@
+//! Every scenario in every variant, schedule by schedule: what is to be safe is, and what is to be broken is found
+//! to be, in the way that is expected. `dax-sim race --all` does the same with more schedules.
+
+use std::collections::BTreeSet;
+
+use dax_sim::check::Invariant;
+use dax_sim::explore::{Cell, Effort, SCENARIOS, Timeline, explore, scenario};
+use dax_sim::variant::Variant;
+
+/// All schedules with one preemption, and some at random: nearly all that is broken shows in these.
+const EFFORT: Effort = Effort { preemptions: 1, random: 100 };
+
+fn explored(name: &str, variant: Variant, effort: Effort) -> Cell {
+    explore(scenario(name).unwrap(), variant, effort).unwrap()
+}
+
+/// One test for each scenario.
+macro_rules! scenarios {
+    ($($test:ident $name:literal,)*) => {
+        $(
+            #[test]
+            fn $test() {
+                for variant in Variant::EXPLORED {
+                    // What takes two preemptions is worth the time where nothing else would show it.
+                    let preemptions = if $name == "copies-diverge" { 2 } else { EFFORT.preemptions };
+                    let cell = explored($name, variant, Effort { preemptions, ..EFFORT });
+                    assert!(cell.is_as_expected(), "{variant}: {:?}\n{:#?}", cell.broken, cell.shortest);
+                    assert!(!variant.is_correct() || cell.broken.is_empty(), "{variant}: {:?}", cell.shortest);
+                }
+            }
+        )*
+
+        #[test]
+        fn every_scenario_has_its_test() {
+            let tested = BTreeSet::from([$($name),*]);
+            assert_eq!(tested, SCENARIOS.iter().map(|scenario| scenario.name).collect());
+        }
+    };
+}
+
+scenarios! {
+    write_vs_read_fault "write-vs-read-fault",
+    read_fault_vs_write_fault "read-fault-vs-write-fault",
+    holetest_pwrite "holetest-pwrite",
+    holetest "holetest",
+    fsync_vs_store "fsync-vs-store",
+    unwritten "unwritten",
+    fallocate_vs_store "fallocate-vs-store",
+    punch_vs_store "punch-vs-store",
+    zero_vs_store "zero-vs-store",
+    dontneed_vs_store "dontneed-vs-store",
+    truncate_vs_load "truncate-vs-load",
+    free_under_access "free-under-access",
+    collapse_vs_fault "collapse-vs-fault",
+    insert_vs_fault "insert-vs-fault",
+    append_vs_load "append-vs-load",
+    waiters_of_deleted "waiters-of-deleted",
+    wake_up "wake-up",
+    write_vs_two_faults "write-vs-two-faults",
+    forced_commit "forced-commit",
+    self_write "self-write",
+    same_page "same-page",
+    self_read "self-read",
+    crossing_writers "crossing-writers",
+    clone_vs_store "clone-vs-store",
+    copies_diverge "copies-diverge",
+    private_copies "private-copies",
+    pinned_vs_punch "pinned-vs-punch",
+    map_sync "map-sync",
+    stale_pmd "stale-pmd",
+    pmd_vs_pte "pmd-vs-pte",
+    misaligned_pmd "misaligned-pmd",
+}
+
+#[test]
+fn invalidating_twice_narrows_the_race_and_does_not_close_it() {
+    let share = |variant| {
+        let cell = explored("write-vs-read-fault", variant, Effort { preemptions: 2, random: 0 });
+        assert!(cell.broken.contains(&Invariant::Coherence), "{variant}");
+        cell.exhaustive.failed as f64 / cell.exhaustive.run as f64
+    };
+    let (once, twice) = (share(Variant::Linux411), share(Variant::InvalidateTwice));
+    assert!(0.0 < twice && twice < once, "{once} of all schedules, {twice} with another invalidation");
+}
+
+#[test]
+fn a_seed_repeats_its_schedule_step_by_step() {
+    for (name, variant) in [
+        ("write-vs-read-fault", Variant::Linux411),
+        ("forced-commit", Variant::EntryLockOutside),
+        ("crossing-writers", Variant::RwsemCopy),
+        ("punch-vs-store", Variant::Unserialised),
+    ] {
+        let failure = explored(name, variant, EFFORT).shortest.expect("it goes wrong");
+        let seed = failure.seed.to_string().parse().unwrap();
+        let told = [(); 2].map(|()| Timeline::of(scenario(name).unwrap(), variant, &seed).unwrap());
+        assert_eq!(told[0].failure, failure, "{name} in {variant}");
+        assert_eq!(told[0].draw(), told[1].draw());
+        assert!(told[0].draw().lines().count() > 5, "{}", told[0].draw());
+    }
+}
+
+/// The deadlocks are named before anything hangs: who waits for what, and holds what.
+#[test]
+fn deadlocks_say_who_waits_for_what() {
+    let text = |name, variant| {
+        let failure = explored(name, variant, EFFORT).shortest.expect("it goes wrong");
+        failure.to_string()
+    };
+    let inversion = text("forced-commit", Variant::EntryLockOutside);
+    for part in [
+        "deadlock",
+        "for entry lock of page 0",
+        "waits for the commit to end, for journal handle",
+        "waits for open handles to stop",
+        "journal handle is asked for while entry lock of page 0 is held",
+    ] {
+        assert!(inversion.contains(part), "{part}: {inversion}");
+    }
+    let itself = text("self-write", Variant::RwsemCopy);
+    for part in ["deadlock", "A waits for i_mmap_sem shared", "holds i_mmap_sem exclusive"] {
+        assert!(itself.contains(part), "{part}: {itself}");
+    }
+}
