@@ -5,14 +5,14 @@ use crate::rival::{Rival, User, page};
 use crate::workload::pattern::Random;
 use crate::workload::short::BATCH;
 
-/// A free page at a random place among `held` others, every second page of as many pages as that takes.
+/// A free page at a random place among `held` others, which are every second page of as many pages as that takes.
 pub(super) fn among<R: Rival>(lock: &R, held: usize, threads: usize, plan: Plan) -> Vec<Stint> {
     let holder = lock.user();
     // They come in no order, and so lie in none.
     let mut places: Vec<u64> = (0..held as u64).collect();
     fastrand::Rng::with_seed(7).shuffle(&mut places);
     let guards: Vec<_> = places.into_iter().map(|at| holder.write(page(2 * at))).collect();
-    let between = held.max(1024) as u64;
+    let between = if held == 0 { 1024 } else { held as u64 };
     let stints = on_threads(threads, plan, |thread, start_line| {
         let (user, mut random) = (lock.user(), Random::new(thread));
         let mut clock = start_line.wait();
