@@ -97,6 +97,8 @@ impl Host {
 pub struct Record {
     /// The machine.
     pub host: Host,
+    /// How long a sample took, in milliseconds; where some workloads took a multiple, one time of it.
+    pub millis: u64,
     /// Speeds.
     pub samples: Vec<Sample>,
     /// Sizes.
@@ -132,6 +134,7 @@ impl Record {
     /// Adds what another run has measured, as further rounds.
     pub fn add(&mut self, other: Record) {
         let first = self.next_round();
+        self.millis = other.millis;
         self.samples
             .extend(other.samples.into_iter().map(|sample| Sample { round: first + sample.round, ..sample }));
         let new: BTreeSet<String> = other.footprints.iter().map(|of| of.rival.clone()).collect();

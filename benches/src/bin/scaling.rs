@@ -82,7 +82,7 @@ fn run(options: &Options) -> Result<(), String> {
         record.add(Record::read(path).map_err(|error| format!("{}: {error}", path.display()))?);
     }
     measure(options, &cells, &rivals, &mut record);
-    let figures = markdown::figures(&record, &command(options));
+    let figures = markdown::figures(&record);
     println!("{figures}");
     if let Some(path) = &options.json {
         record.write(path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -139,6 +139,7 @@ fn measure(options: &Options, cells: &[Cell], rivals: &[Box<dyn Contender>], rec
         return;
     }
     let plan = Plan { warm_up: Duration::from_millis(millis / 8), duration: Duration::from_millis(millis) };
+    record.millis = millis;
     // Before there are threads, which keep memory for themselves.
     record.footprints = rivals.iter().map(|rival| rival.footprint()).collect();
     let can = |cell: Cell| rivals.iter().filter(move |rival| rival.can(cell.workload));
@@ -186,24 +187,4 @@ fn draw(record: &Record, folder: &Path) -> io::Result<()> {
         fs::write(folder.join(name), svg)?;
     }
     Ok(())
-}
-
-/// The command that takes these figures again.
-fn command(options: &Options) -> String {
-    let mut command = "cargo run --release -p range-lock-benches --bin scaling --".to_owned();
-    if options.quick {
-        command.push_str(" --quick");
-    } else {
-        command.push_str(&format!(" --rounds {} --millis {}", options.rounds, options.millis));
-    }
-    if !options.only.is_empty() {
-        command.push_str(&format!(" --only {}", options.only.join(",")));
-    }
-    if let Some(path) = &options.markdown {
-        command.push_str(&format!(" --markdown {}", path.display()));
-    }
-    if let Some(path) = &options.svg {
-        command.push_str(&format!(" --svg {}", path.display()));
-    }
-    command
 }

@@ -35,13 +35,17 @@ pub fn splice(document: &str, figures: &str) -> Result<String, String> {
 }
 
 /// All figures.
-pub fn figures(record: &Record, command: &str) -> String {
+pub fn figures(record: &Record) -> String {
     let mut text = String::new();
     let host = &record.host;
     let _ = writeln!(
         text,
-        "Measured on {} with {} hardware threads, Linux {}, with `{command}`.\n",
-        host.cpu, host.hardware_threads, host.kernel
+        "Measured on {} with {} hardware threads, Linux {}: {} rounds, {} ms a sample (some workloads a multiple).\n",
+        host.cpu,
+        host.hardware_threads,
+        host.kernel,
+        record.next_round(),
+        record.millis,
     );
     for placement in Placement::ALL {
         if record.samples.iter().any(|sample| sample.placement() == Some(placement)) {

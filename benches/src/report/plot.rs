@@ -8,31 +8,32 @@ use plotters::prelude::*;
 
 use super::{count, three_digits};
 use crate::placement::Placement;
-use crate::rival::{Rival, Scope};
-use crate::rivals::{AsItComes, NaiveRangeLock, PackedPageLocks, ParkingLotRwLock, Shape, StdRwLock, Stripe};
+use crate::rival::Rival;
+use crate::rivals::{
+    AsItComes, NaiveRangeLock, OneLeaf, PackedPageLocks, ParkingLotRwLock, RangeLock02, RangeMutex01, Shape,
+    StdRwLock, Stripe,
+};
 use crate::sample::{CellName, Record, Spread};
-use crate::workload::contenders;
 
 const SIZE: (u32, u32) = (1120, 760);
 const TITLE: i32 = 36;
 const TEXT: i32 = 26;
-const MUTED: RGBColor = RGBColor(0x59, 0x63, 0x6E);
 const GRID: RGBColor = RGBColor(0xD8, 0xDE, 0xE4);
 
-/// Colours after Okabe and Ito for those that are compared most; the others are there, but step back.
-fn colour(rival: &str) -> Option<RGBColor> {
-    let colours = [
-        (AsItComes::NAME, RGBColor(0x00, 0x8F, 0x68)),
-        (ParkingLotRwLock::NAME, RGBColor(0x00, 0x72, 0xB2)),
-        (StdRwLock::NAME, RGBColor(0x56, 0xB4, 0xE9)),
-        (PackedPageLocks::NAME, RGBColor(0xD5, 0x5E, 0x00)),
-        (NaiveRangeLock::NAME, RGBColor(0xB6, 0x5C, 0x94)),
-    ];
-    colours.into_iter().find(|(name, _)| *name == rival).map(|(_, colour)| colour)
-}
+/// Those that are drawn, with colours after Okabe and Ito. The tables have the others.
+const DRAWN: [(&str, RGBColor); 8] = [
+    (AsItComes::NAME, RGBColor(0x00, 0x8F, 0x68)),
+    (OneLeaf::NAME, RGBColor(0x8F, 0xCF, 0xB8)),
+    (ParkingLotRwLock::NAME, RGBColor(0x00, 0x72, 0xB2)),
+    (StdRwLock::NAME, RGBColor(0x56, 0xB4, 0xE9)),
+    (PackedPageLocks::NAME, RGBColor(0xD5, 0x5E, 0x00)),
+    (NaiveRangeLock::NAME, RGBColor(0xB6, 0x5C, 0x94)),
+    (RangeLock02::NAME, RGBColor(0x77, 0x79, 0x7C)),
+    (RangeMutex01::NAME, RGBColor(0xE6, 0xB8, 0x00)),
+];
 
 /// The lines of one plot: a rival and its points.
-type Line = (String, Vec<(f64, Spread)>);
+type Line = (&'static str, Vec<(f64, Spread)>);
 
 /// All plots that the record has figures for, as (file name, SVG text).
 ///
@@ -61,10 +62,10 @@ pub fn all(record: &Record) -> Result<Vec<(String, String)>, Box<dyn Error>> {
                 let title = format!("{workload}, {what}; {at}");
                 let plot = draw(
                     &title,
-                    "threads",
+                    &format!("threads (the machine has {})", record.host.hardware_threads),
                     "million operations per second",
                     (0.9..9.0_f64).log_scale().base(2.0),
-                    (0.0, |rate| three_digits(*rate)),
+                    (0.0, plain),
                     &lines,
                 )?;
                 plots.push((format!("{}-{}.svg", workload.to_lowercase(), placement.name()), plot));
@@ -87,7 +88,7 @@ pub fn all(record: &Record) -> Result<Vec<(String, String)>, Box<dyn Error>> {
                 "ranges held",
                 "nanoseconds for an acquisition and its release",
                 (80.0..125_000.0_f64).log_scale(),
-                (1.0, |time| three_digits(*time)),
+                (1.0, one_two_five),
                 &lines,
             )?;
             plots.push((format!("w5-{}.svg", placement.name()), plot));
@@ -96,11 +97,8 @@ pub fn all(record: &Record) -> Result<Vec<(String, String)>, Box<dyn Error>> {
     Ok(plots)
 }
 
-/// The control is left out: it would set the scale.
 fn lines(points: impl Fn(&'static str) -> Vec<(f64, Spread)>) -> Vec<Line> {
-    let shown = contenders().into_iter().filter(|contender| contender.scope() != Scope::Nothing);
-    let line = |name: &'static str| (name.to_owned(), points(name));
-    shown.map(|contender| line(contender.name())).filter(|(_, points)| !points.is_empty()).collect()
+    DRAWN.into_iter().map(|(name, _)| (name, points(name))).filter(|(_, points)| !points.is_empty()).collect()
 }
 
 /// Draws a plot. `floor` is the least that the y axis shows; where it is not 0 that axis is logarithmic.
@@ -160,10 +158,19 @@ fn linear(range: Range<f64>) -> Range<f64> {
 }
 
 fn style(rival: &str) -> ShapeStyle {
-    match colour(rival) {
-        Some(colour) => colour.stroke_width(if rival == AsItComes::NAME { 5 } else { 3 }),
-        None => MUTED.mix(0.6).stroke_width(2),
-    }
+    let colour = DRAWN.into_iter().find(|(name, _)| *name == rival).map_or(BLACK, |(_, colour)| colour);
+    colour.stroke_width(if rival == AsItComes::NAME { 5 } else { 3 })
+}
+
+/// A tick of a linear axis.
+fn plain(value: &f64) -> String {
+    count(value.round() as usize)
+}
+
+/// A tick of a logarithmic axis, where only those that begin with 1, 2 or 5 have room.
+fn one_two_five(value: &f64) -> String {
+    let digits = plain(value);
+    if ["1", "2", "5"].contains(&digits.trim_end_matches(['0', ','])) { digits } else { String::new() }
 }
 
 fn series<X, Y>(
@@ -185,8 +192,8 @@ where
         .x_desc(x_name)
         .y_desc(y_name)
         .x_labels(4)
-        .x_label_formatter(&|x| count(x.round() as usize))
-        .y_label_formatter(&|y| tick(y))
+        .x_label_formatter(&plain)
+        .y_label_formatter(&tick)
         .label_style(("sans-serif", TEXT).into_font())
         .draw()?;
     for (name, points) in lines {
