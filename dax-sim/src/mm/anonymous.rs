@@ -30,9 +30,19 @@ impl AnonymousPages {
         )
     }
 
-    /// Keeps a page, and lets `install` install the translation that leads to it.
-    pub(crate) fn insert(&self, page: u64, bytes: &[u8; BLOCK_SIZE as usize], install: impl FnOnce()) {
+    /// Keeps a page, and lets `install` install the translation that leads to it; unless another thread, as
+    /// `is_installed` says, has been faster: its copy may have been stored to (`pte_same`).
+    pub(crate) fn insert(
+        &self,
+        page: u64,
+        bytes: &[u8; BLOCK_SIZE as usize],
+        is_installed: impl FnOnce() -> bool,
+        install: impl FnOnce(),
+    ) {
         let mut pages = self.0.write();
+        if is_installed() {
+            return;
+        }
         pages.insert(page, Arc::new(AnonymousPage::new(bytes)));
         install();
     }
@@ -96,7 +106,8 @@ mod tests {
     fn bytes_are_where_they_were_stored_at_any_offset() {
         let pages = AnonymousPages::default();
         let mut model = [7; BLOCK_SIZE as usize];
-        pages.insert(3, &model, || ());
+        pages.insert(3, &model, || false, || ());
+        pages.insert(3, &[9; BLOCK_SIZE as usize], || true, || panic!("another copy is there"));
         let page = pages.get(3);
         for (at, len) in [(0, 4096), (1, 3), (5, 9), (4088, 8), (4095, 1), (100, 0), (8, 16)] {
             let bytes: Vec<u8> = (0..len).map(|i| (i * 7 + at) as u8).collect();

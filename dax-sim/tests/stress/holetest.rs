@@ -1,5 +1,5 @@
-//! After xfstests' holetest (generic/340, 344, 345 and 346): threads that store their numbers in every page of
-//! a file, each at a place of its own.
+//! After xfstests' holetest (generic/340, 344, 345, 346 and 354): threads that store their numbers in every page
+//! of a file, each at a place of its own.
 //!
 //! The file is made in four ways, so that pages are holes, unwritten or written when they are first touched.
 //! The threads share one mapping, as threads do, or have one each, as processes do. With *prefault* each of
@@ -10,7 +10,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 
-use dax_sim::file::File;
+use dax_sim::file::{AddressSpace, File, MapOptions, Mapping};
 use dax_sim::pmem::BLOCK_SIZE;
 use dax_sim::variant::Variant;
 
@@ -83,7 +83,7 @@ fn holetest(variant: Variant, fill: Fill, flags: Flags) -> u64 {
             s.spawn(move || {
                 let own = file.mmap(0..SIZE);
                 let mapping = if flags.processes { &own } else { shared };
-                let expect = |mapping: &dax_sim::file::Mapping<'_>, page, value| {
+                let expect = |mapping: &Mapping<'_>, page, value| {
                     let seen = mapping.load_u64(place(page, thread)).unwrap();
                     wrong.fetch_add(u64::from(seen != value), Relaxed);
                 };
@@ -140,4 +140,60 @@ fn linux_4_11_loses_numbers_where_pages_are_holes() {
     assert!(lost(Fill::Ftruncate), "holes");
     assert!(lost(Fill::PosixFallocate), "unwritten blocks");
     assert!((0..20).all(|_| holetest(Variant::Linux411, Fill::Zeros, flags) == 0), "no holes");
+}
+
+/// `-p`: what is stored in private mappings is in those and nowhere else.
+#[test]
+fn numbers_in_private_mappings_do_not_leak() {
+    for variant in correct() {
+        rounds(|_| {
+            for fill in Fill::ALL {
+                for flags in Flags::all().filter(|flags| !flags.pwrite) {
+                    let leaked = private_holetest(variant, fill, flags);
+                    assert_eq!(leaked, 0, "{variant}, {fill:?}, {flags:?}");
+                }
+            }
+        });
+    }
+}
+
+/// How many words were seen that are not right.
+fn private_holetest(variant: Variant, fill: Fill, flags: Flags) -> usize {
+    let device = device(1 << 20);
+    let fs = widened(&device, variant);
+    let file = fs.create();
+    fill.fill(&file);
+    let map = || file.mmap_in(&AddressSpace::new(), 0..SIZE, MapOptions::new().private());
+    let shared = map();
+    let places = |thread: u64| (0..PAGES).map(move |page| page * BLOCK_SIZE + thread * 8);
+    let mappings: Vec<_> = thread::scope(|s| {
+        let threads: Vec<_> = (0..THREADS)
+            .map(|thread| {
+                let (map, shared) = (&map, &shared);
+                s.spawn(move || {
+                    let own = flags.processes.then(map);
+                    let mapping = own.as_ref().unwrap_or(shared);
+                    if flags.prefault {
+                        places(thread).for_each(|at| assert_eq!(mapping.load_u64(at), Ok(0)));
+                    }
+                    places(thread).for_each(|at| mapping.store_u64(at, thread + 1).unwrap());
+                    own
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let later = file.mmap(0..SIZE);
+    let mut read = [0; SIZE as usize];
+    file.read_at(&mut read, 0).unwrap();
+    let mut wrong = read.iter().filter(|&&byte| byte != 0).count();
+    for (thread, own) in (0..THREADS).zip(&mappings) {
+        let mapping = own.as_ref().unwrap_or(&shared);
+        for other in 0..THREADS {
+            let seen_by_it = if flags.processes && other != thread { 0 } else { other + 1 };
+            let is_wrong = |at| mapping.load_u64(at) != Ok(seen_by_it) || later.load_u64(at) != Ok(0);
+            wrong += places(other).filter(|&at| is_wrong(at)).count();
+        }
+    }
+    wrong
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use dax_sim::fs::FileSystem;
 use dax_sim::pmem::{Device, DeviceOptions};
-use dax_sim::schedule::Schedule;
+use dax_sim::schedule::{Schedule, SchedulePoint};
 use dax_sim::variant::Variant;
 
 fn device(size: u64) -> Device {
@@ -25,10 +25,27 @@ fn correct() -> impl Iterator<Item = Variant> {
     Variant::ALL.into_iter().filter(|variant| variant.is_correct())
 }
 
-/// A file system in which one in four passages of the points where the races are lingers.
+/// Threads linger where the races are, and now and then with a translation in hand. The order of locks is
+/// checked.
+fn schedule() -> Schedule {
+    let linger = |point, _| {
+        let one_in = match point {
+            SchedulePoint::FaultLookedUp { .. } | SchedulePoint::WritePublished => 4,
+            SchedulePoint::Translated => 64,
+            _ => return,
+        };
+        if fastrand::u32(..one_in) == 0 {
+            let (start, time) = (Instant::now(), Duration::from_micros(5).mul_f64(fastrand::f64()));
+            while start.elapsed() < time {
+                std::thread::yield_now();
+            }
+        }
+    };
+    Schedule::hook(linger).with_checks(true)
+}
+
 fn widened(device: &Device, variant: Variant) -> FileSystem<'_> {
-    FileSystem::format(device, variant)
-        .with_schedule(Schedule::widen(4, Duration::from_micros(5)).with_checks(true))
+    FileSystem::format(device, variant).with_schedule(schedule())
 }
 
 /// For the random operations, in each variant.

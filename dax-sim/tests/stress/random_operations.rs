@@ -4,6 +4,10 @@
 //! page is judged: by load, read(2), read(2) into a mapping, and through a clone. Sizes go up and down
 //! meanwhile, so a page that lies past the end of the file counts as zeros, which is what it must read as if
 //! it comes back. What moves pages is in `clones`; what cuts them, in `slots` and the tests against a model.
+//!
+//! In one kind of file the pages are the first ones of it; in the other they lie on both sides of a border
+//! between two 2 MiB, which are filled, punched and mapped in one piece now and then, and freed blocks wait
+//! for a commit.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -12,13 +16,14 @@ use std::time::{Duration, Instant};
 
 use dax_sim::check::{Covers, Oracle, Register, Verdict, Write, pattern};
 use dax_sim::error::FsError;
-use dax_sim::file::{File, Mapping};
-use dax_sim::fs::FileSystem;
+use dax_sim::file::{AddressSpace, File, MapOptions, Mapping};
+use dax_sim::fs::{DataMode, FileSystem};
 use dax_sim::pmem::BLOCK_SIZE;
+use dax_sim::schedule::PlantedFault;
 use dax_sim::variant::Variant;
 use fastrand::Rng;
 
-use super::{correct, device, time, widened};
+use super::{correct, device, schedule, time};
 
 const THREADS: u64 = 8;
 /// Few, so that threads meet.
@@ -27,27 +32,61 @@ const PAGE: usize = BLOCK_SIZE as usize;
 /// Both registers.
 const WORDS: usize = 16;
 
-#[test]
-fn eight_threads_do_anything_to_one_file_and_everything_seen_is_right() {
-    for variant in correct() {
-        let found = run(variant, time(), false);
-        assert_eq!(found.first_wrong, None, "{variant}, after {} looks: {found:?}", found.looks);
-        assert!(found.looks > 1000, "{variant}: {found:?}");
+/// What file it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Small,
+    Huge,
+}
+
+impl Kind {
+    const HUGE: u64 = 2 << 20;
+
+    /// Where the pages begin.
+    fn base(self) -> u64 {
+        match self {
+            Kind::Small => 0,
+            Kind::Huge => Self::HUGE - PAGES / 2 * BLOCK_SIZE,
+        }
+    }
+
+    /// One past what is mapped.
+    fn end(self) -> u64 {
+        match self {
+            Kind::Small => PAGES * BLOCK_SIZE,
+            Kind::Huge => 2 * Self::HUGE,
+        }
     }
 }
 
-/// The same run in a variant that has the races.
 #[test]
-fn the_same_run_finds_the_races_of_linux_4_11() {
-    // A moment is nearly always enough; a machine that runs one thread at a time for long may need more.
-    let found = run(Variant::Linux411, time().max(Duration::from_secs(30)), true);
-    assert!(found.first_wrong.is_some(), "{found:?}");
+fn eight_threads_do_anything_to_one_file_and_everything_seen_is_right() {
+    finds_nothing(Kind::Small);
 }
 
 #[test]
-fn the_same_run_finds_that_nothing_is_serialised_and_loses_no_block() {
-    let found = run(Variant::Unserialised, time().max(Duration::from_secs(30)), true);
-    assert!(found.first_wrong.is_some(), "{found:?}");
+fn the_same_with_2_mib_pages_and_blocks_that_a_commit_frees() {
+    finds_nothing(Kind::Huge);
+}
+
+fn finds_nothing(kind: Kind) {
+    for variant in correct() {
+        let found = run(variant, kind, None, time(), false);
+        assert_eq!(found.first_wrong, None, "{variant}, after {} looks", found.looks);
+        assert!(found.looks > 100, "{variant}: {found:?}");
+    }
+}
+
+/// The same run in variants that have the races, or that serialise nothing, and with faults that were planted.
+#[test]
+fn the_same_run_finds_what_is_wrong() {
+    let planted = [PlantedFault::SkipInvalidation, PlantedFault::SkipTlbFlush];
+    let wrong = [(Variant::Linux411, None), (Variant::Unserialised, None)];
+    for (variant, fault) in wrong.into_iter().chain(planted.map(|fault| (Variant::Linux412, Some(fault)))) {
+        // A moment is nearly always enough; a machine that runs one thread at a time for long may need more.
+        let found = run(variant, Kind::Small, fault, time().max(Duration::from_secs(60)), true);
+        assert!(found.first_wrong.is_some(), "{variant}, {fault:?}: nothing in {} looks", found.looks);
+    }
 }
 
 /// What a run has shown.
@@ -60,12 +99,24 @@ struct Found {
 }
 
 /// Until the time is over or, if asked, something wrong has been seen.
-fn run(variant: Variant, time: Duration, until_wrong: bool) -> Found {
-    let device = device(4 << 20);
-    let fs = widened(&device, variant);
+fn run(
+    variant: Variant,
+    kind: Kind,
+    fault: Option<PlantedFault>,
+    time: Duration,
+    until_wrong: bool,
+) -> Found {
+    // A small device gives a block that was freed to another page soon.
+    let device = device(if kind == Kind::Small { 1 << 20 } else { 16 << 20 });
+    let fs = FileSystem::format(&device, variant).with_schedule(schedule().with_fault(fault));
+    let fs = match kind {
+        Kind::Small => fs,
+        Kind::Huge => fs.with_huge_pages().with_data_mode(DataMode::Ordered),
+    };
     let found = {
         let shared = Shared {
             fs: &fs,
+            kind,
             file: fs.create(),
             aside: fs.create(),
             buffers: fs.create(),
@@ -99,14 +150,13 @@ fn run(variant: Variant, time: Duration, until_wrong: bool) -> Found {
         drop(reader);
         Found { looks: shared.looks.into_inner(), first_wrong: shared.first_wrong.into_inner().unwrap() }
     };
-    // Blocks that a commit must free first.
-    fs.create().fsync().unwrap();
     assert_eq!((fs.free_blocks(), fs.shared_blocks()), (device.blocks(), 0), "{variant} has lost blocks");
     found
 }
 
 struct Shared<'a> {
     fs: &'a FileSystem<'a>,
+    kind: Kind,
     file: File<'a>,
     /// Pages of the file are cloned to where they are in it, so all that it may hold is theirs.
     aside: File<'a>,
@@ -122,7 +172,10 @@ struct Worker<'a> {
     shared: &'a Shared<'a>,
     thread: u64,
     random: Rng,
+    /// Shared, for loads and stores.
     mapping: Mapping<'a>,
+    /// Private, for loads only: it copies nothing, and so shows the file.
+    private: Mapping<'a>,
     buffer: Mapping<'a>,
 }
 
@@ -133,7 +186,8 @@ impl<'a> Worker<'a> {
             shared,
             thread,
             random: Rng::with_seed(thread),
-            mapping: shared.file.mmap(0..PAGES * BLOCK_SIZE),
+            mapping: map(shared, MapOptions::new()),
+            private: map(shared, MapOptions::new().private().read_only()),
             buffer: shared.buffers.mmap(own..own + BLOCK_SIZE),
         }
     }
@@ -141,28 +195,59 @@ impl<'a> Worker<'a> {
     fn step(&mut self) {
         let Shared { file, aside, .. } = self.shared;
         let page = self.random.u64(..PAGES);
-        let (at, pages) = (page * BLOCK_SIZE, self.random.u64(1..=(PAGES - page).min(3)));
+        let (at, pages) = (self.place(page), self.random.u64(1..=(PAGES - page).min(3)));
         let len = pages * BLOCK_SIZE;
         match self.random.u8(..100) {
-            0..18 => self.write(page, pages),
-            18..22 => self.write_from_a_mapping(page),
-            22..34 => self.store(page),
-            34..58 => self.load(page),
-            58..68 => self.read(page),
-            68..71 => self.read_into_a_mapping(page),
-            71..77 => self.zero(page, pages, || file.punch_hole(at, len)),
-            77..80 => self.zero(page, pages, || file.zero_range(at, len)),
-            80..84 => self.truncate(page),
-            84..86 => file.fallocate(at, len).unwrap(),
-            86..87 => file.fallocate_keep_size(at, len).unwrap(),
-            87..89 => file.fsync().unwrap(),
-            89..93 => self.mapping.dont_need(at..at + len),
+            0..16 => self.write(page, pages),
+            16..20 => self.write_from_a_mapping(page),
+            20..31 => self.store(page),
+            31..33 => self.write_by_dma(page),
+            33..56 => self.load(page),
+            56..66 => self.read(page),
+            66..69 => self.read_into_a_mapping(page),
+            69..75 => self.zero(page, pages, || file.punch_hole(at, len)),
+            75..78 => self.zero(page, pages, || file.zero_range(at, len)),
+            78..82 => self.truncate(page),
+            82..84 => file.fallocate(at, len).unwrap(),
+            84..85 => file.fallocate_keep_size(at, len).unwrap(),
+            85..87 => file.fsync().unwrap(),
+            87..88 => self.mapping.msync(at..at + len).unwrap(),
+            88..92 => self.mapping.dont_need(at..at + len),
             // These find the file too short now and then.
-            93..95 => drop(aside.clone_range(file, at, at, len)),
-            95..96 => drop(file.dedupe_range(aside, at, at, len)),
-            96..97 => drop(file.unshare_range(at, len)),
-            97..99 => self.read_aside(page),
-            _ => self.mapping = file.mmap(0..PAGES * BLOCK_SIZE),
+            92..94 => drop(aside.clone_range(file, at, at, len)),
+            94..95 => drop(file.dedupe_range(aside, at, at, len)),
+            95..96 => drop(file.unshare_range(at, len)),
+            96..98 => self.read_aside(page),
+            98..99 => self.map_again(),
+            _ => self.make_room_for_2_mib(),
+        }
+    }
+
+    /// Where a page begins in the file.
+    fn place(&self, page: u64) -> u64 {
+        self.shared.kind.base() + page * BLOCK_SIZE
+    }
+
+    fn register(&self, register: Register, page: u64) -> u64 {
+        self.shared.kind.base() + register.offset(page)
+    }
+
+    fn map_again(&mut self) {
+        let options = MapOptions::new();
+        let options = if self.random.bool() { options.sync() } else { options };
+        self.mapping = map(self.shared, options);
+        self.private = map(self.shared, MapOptions::new().private().read_only());
+    }
+
+    /// All pages become zeros and lie in blocks, or holes, of 2 MiB.
+    fn make_room_for_2_mib(&mut self) {
+        let Shared { file, kind, .. } = self.shared;
+        if *kind == Kind::Huge {
+            let blocks = self.random.bool();
+            self.zero(0, PAGES, || {
+                file.punch_hole(0, kind.end())?;
+                if blocks { file.fallocate(0, kind.end()) } else { file.truncate(kind.end()) }
+            });
         }
     }
 
@@ -175,7 +260,7 @@ impl<'a> Worker<'a> {
         // Both registers of the last page, and perhaps no more of it.
         let cut = if self.random.bool() { 0 } else { self.random.usize(..=PAGE - WORDS) };
         bytes.truncate(bytes.len() - cut);
-        let written = self.shared.file.write_at(&bytes, page * BLOCK_SIZE);
+        let written = self.shared.file.write_at(&bytes, self.place(page));
         self.end(writes, written.map(|written| written == bytes.len()));
     }
 
@@ -189,13 +274,21 @@ impl<'a> Worker<'a> {
             self.buffer.dont_need(own..own + BLOCK_SIZE);
         }
         let buffer = self.buffer.buffer(own..own + WORDS as u64).unwrap();
-        let written = self.shared.file.write_vectored_at(&[buffer], page * BLOCK_SIZE);
+        let written = self.shared.file.write_vectored_at(&[buffer], self.place(page));
         self.end(vec![write], written.map(|written| written == WORDS));
     }
 
     fn store(&mut self, page: u64) {
         let store = self.begin(page, Covers::StoredWord);
-        let stored = self.mapping.store_u64(Register::Stored.offset(page), store.word());
+        let stored = self.mapping.store_u64(self.register(Register::Stored, page), store.word());
+        self.end(vec![store], stored.map(|()| true));
+    }
+
+    /// A device stores to the page, which is pinned meanwhile.
+    fn write_by_dma(&mut self, page: u64) {
+        let store = self.begin(page, Covers::StoredWord);
+        let at = self.register(Register::Stored, page);
+        let stored = self.mapping.pin(at..at + 8, true).map(|pin| pin.write(0, &store.word().to_le_bytes()));
         self.end(vec![store], stored.map(|()| true));
     }
 
@@ -209,22 +302,26 @@ impl<'a> Worker<'a> {
     /// To the start of a page, or to somewhere behind its registers: what lies behind is zeros from then on.
     fn truncate(&mut self, page: u64) {
         let part = if self.random.bool() { 0 } else { self.random.u64(WORDS as u64..BLOCK_SIZE) };
-        let size = page * BLOCK_SIZE + part;
-        let first = size.div_ceil(BLOCK_SIZE);
+        let size = self.place(page) + part;
+        let first = if part == 0 { page } else { page + 1 };
         let file = &self.shared.file;
         self.zero(first, PAGES - first, || file.truncate(size));
     }
 
     fn load(&mut self, page: u64) {
+        let private = self.random.u8(..4) == 0;
+        let (how, mapping) = if private { ("load, private", &self.private) } else { ("load", &self.mapping) };
         for register in [Register::Io, Register::Stored] {
-            let load = || or_past_the_end(self.mapping.load_u64(register.offset(page)));
-            self.look("load", page, register, load);
+            let load = || or_past_the_end(mapping.load_u64(self.register(register, page)));
+            self.look(how, page, register, load);
         }
     }
 
     fn read(&mut self, page: u64) {
         for register in [Register::Io, Register::Stored] {
-            self.look("read(2)", page, register, || word_of(&self.shared.file, register.offset(page)));
+            self.look("read(2)", page, register, || {
+                word_of(&self.shared.file, self.register(register, page))
+            });
         }
     }
 
@@ -234,7 +331,7 @@ impl<'a> Worker<'a> {
             let place = own + self.random.u64(2..512) * 8;
             self.look("read(2) into a mapping", page, register, || {
                 let buffer = self.buffer.buffer(place..place + 8)?;
-                match self.shared.file.read_vectored_at(&[buffer], register.offset(page))? {
+                match self.shared.file.read_vectored_at(&[buffer], self.register(register, page))? {
                     0 => Ok(0),
                     _ => self.buffer.load_u64(place),
                 }
@@ -244,7 +341,7 @@ impl<'a> Worker<'a> {
 
     /// A clone may be as old as it likes, but holds nothing of another page.
     fn read_aside(&mut self, page: u64) {
-        let word = word_of(&self.shared.aside, page * BLOCK_SIZE).unwrap();
+        let word = word_of(&self.shared.aside, self.place(page)).unwrap();
         let verdict = self.shared.oracle.judge(page, 0, word);
         self.judged("read(2) of a clone", page, Register::Io, verdict);
     }
@@ -277,6 +374,10 @@ impl<'a> Worker<'a> {
             first.get_or_insert_with(|| format!("{verdict:?}: {how} of {register:?} of page {page}"));
         }
     }
+}
+
+fn map<'a>(shared: &'a Shared<'a>, options: MapOptions) -> Mapping<'a> {
+    shared.file.mmap_in(&AddressSpace::new(), 0..shared.kind.end(), options)
 }
 
 fn or_past_the_end(loaded: Result<u64, FsError>) -> Result<u64, FsError> {

@@ -75,8 +75,9 @@ pub(crate) fn dax_iomap_pte_fault(
             let mut copy = [0; BLOCK_SIZE as usize];
             read_extent(fs, &iomap, page * BLOCK_SIZE, &mut copy);
             fs.schedule.pass(SchedulePoint::Install, page);
+            let is_installed = || vma.pages.translate(page).is_anonymous();
             let install = || vma.pages.make_writable(page, Pte::ANONYMOUS);
-            vma.anonymous.insert(page, &copy, install);
+            vma.anonymous.insert(page, &copy, is_installed, install);
         }
         (IomapType::Mapped { block }, _) => {
             let needs_dsync = needs_dsync(fs, inode, vma, fault);
