@@ -186,9 +186,10 @@ impl<'a> File<'a> {
             "nothing can be mapped at {address:?}: it must be a multiple of {BLOCK_SIZE}"
         );
         let flags = options.flags(self.fs.has_huge_pages());
-        let vma = Vma::new(&space.0, start, end, flags, address);
-        let vma = vma.unwrap_or_else(|| panic!("{} bytes do not fit at {address:?}", end - start));
-        let vma = Arc::new(vma);
+        let mut mmap_lock = space.0.write(&self.fs.schedule);
+        let found = mmap_lock.map(start, end, address);
+        let found = found.unwrap_or_else(|| panic!("{} bytes do not fit at {address:?}", end - start));
+        let vma = Arc::new(Vma::new(&space.0, start, end, flags, found));
         self.inode.i_mmap.insert(Arc::clone(&vma), &self.fs.schedule);
         Mapping::new(self.fs, &self.inode, vma)
     }

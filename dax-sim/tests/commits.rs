@@ -43,6 +43,13 @@ fn who_finds_no_block_commits_and_tries_again() {
         file.fsync().unwrap();
         mapping.store_u64(5 * BLOCK_SIZE, 4).unwrap();
         assert_eq!(fs.commits(), commits + 4, "the commit of fsync was enough");
+        free_one(4);
+        other.zero_range(6 * BLOCK_SIZE, BLOCK_SIZE).unwrap();
+        assert_eq!(fs.commits(), commits + 5, "{variant}: zero");
+        free_one(5);
+        other.clone_range(&file, 6 * BLOCK_SIZE, 7 * BLOCK_SIZE, BLOCK_SIZE).unwrap();
+        mapping.store_u64(7 * BLOCK_SIZE, 5).unwrap();
+        assert_eq!(fs.commits(), commits + 6, "{variant}: a copy of a shared block");
         drop(mapping);
         drop((file, other));
         assert_eq!(fs.free_blocks(), device.blocks());

@@ -83,6 +83,33 @@ fn a_store_into_a_hole_maps_2_mib_and_so_do_loads_of_what_was_written_or_reserve
     }
 }
 
+/// Blocks that are reserved read as zeros, all 2 MiB of them, and a large write is aligned where it can be.
+#[test]
+fn unwritten_blocks_are_the_huge_zero_page_and_large_writes_are_aligned() {
+    for variant in Variant::ALL {
+        let device = device(16 << 20);
+        for block in 0..device.blocks() {
+            device.write(block * BLOCK_SIZE, &[0xee; 4096]);
+        }
+        let fs = huge(&device, variant);
+        let file = fs.create();
+        file.fallocate(0, PMD).unwrap();
+        let mapping = file.mmap(0..5 * PMD);
+        assert_eq!(mapping.load_u64(PMD - 8), Ok(0));
+        assert_eq!(mapping.mapped_size(0), Some(PMD), "{variant}");
+        file.write_at(&[1; 8], 4096).unwrap();
+        assert_eq!([0, 4096].map(|at| mapping.load_u64(at).unwrap()), [0, 0x0101_0101_0101_0101]);
+        file.write_at(&vec![2; 3 * PMD as usize], PMD + 5000).unwrap();
+        for (part, size) in [(1, BLOCK_SIZE), (2, PMD), (3, PMD), (4, BLOCK_SIZE)] {
+            assert_eq!(
+                mapping.load_u64(part * PMD + 5096),
+                if part < 4 { Ok(0x0202_0202_0202_0202) } else { Ok(0) }
+            );
+            assert_eq!(mapping.mapped_size(part * PMD + 5096), Some(size), "{variant}: part {part}");
+        }
+    }
+}
+
 /// Whatever keeps a fault from mapping 2 MiB, it maps the page.
 #[test]
 fn where_2_mib_do_not_fit_the_page_is_mapped() {
@@ -378,5 +405,63 @@ fn faults_of_both_sizes_on_one_2_mib_meet_and_agree() {
             });
         }
         assert_eq!(fs.free_blocks(), device.blocks(), "{variant}");
+    }
+}
+
+/// Nothing is promised of what a variant without locks reads; but it must come to an end, and lose no block. Of
+/// the others neither is promised too much.
+#[test]
+fn whatever_many_threads_do_with_2_mib_ends_and_loses_no_block() {
+    const SIZE: u64 = 3 * PMD;
+    for variant in Variant::ALL {
+        let device = device(24 << 20);
+        let fs = huge(&device, variant).with_schedule(Schedule::widen(16, Duration::from_micros(3)));
+        let files = [fs.create(), fs.create()];
+        thread::scope(|s| {
+            for seed in 0..4 {
+                let files = &files;
+                s.spawn(move || {
+                    let mut random = fastrand::Rng::with_seed(seed);
+                    let space = AddressSpace::new();
+                    let map = |file: usize, options| files[file].mmap_in(&space, 0..SIZE, options);
+                    let new = MapOptions::new;
+                    let mut mappings = vec![map(0, new()), map(1, new()), map(0, new().huge_pages(false))];
+                    mappings.extend([map(0, new().private()), map(1, new().sync())]);
+                    for _ in 0..400 {
+                        let (file, other) = (&files[random.usize(..2)], &files[random.usize(..2)]);
+                        let mapping = random.usize(..mappings.len());
+                        let at = match random.bool() {
+                            true => random.u64(..3) * PMD,
+                            false => random.u64(..SIZE - 5000) / 8 * 8,
+                        };
+                        let page = at - at % BLOCK_SIZE;
+                        let len = random.choice([1, 4096, 5000, PMD]).unwrap().min(SIZE - at);
+                        // Any of these may fail past the end of the file, or find no block.
+                        match random.u8(..16) {
+                            0 => drop(file.write_at(&vec![1; len as usize], at)),
+                            1 => drop(file.punch_hole(at, len)),
+                            2 => drop(file.truncate(at)),
+                            3 => drop(file.truncate(SIZE)),
+                            4 => drop(file.fallocate(at, len)),
+                            5 => drop(file.zero_range(at, len)),
+                            6 => drop(file.clone_range(other, page, page, BLOCK_SIZE)),
+                            7 => drop(file.clone_range(other, 0, 0, PMD)),
+                            8 => drop(file.collapse_range(page, BLOCK_SIZE)),
+                            9 => drop(file.fsync()),
+                            10 => mappings[mapping].dont_need(0..SIZE),
+                            11 => drop(mappings[mapping].pin(at..at + 4096, random.bool())),
+                            12 => {
+                                let options = new().huge_pages(random.bool());
+                                mappings[mapping] = map(random.usize(..2), options);
+                            }
+                            13 => drop(mappings[mapping].load_u64(at)),
+                            _ => drop(mappings[mapping].store_u64(at, seed)),
+                        }
+                    }
+                });
+            }
+        });
+        drop(files);
+        assert_eq!((fs.free_blocks(), fs.shared_blocks()), (device.blocks(), 0), "{variant}");
     }
 }

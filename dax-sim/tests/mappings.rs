@@ -160,6 +160,39 @@ fn private_mappings_of_one_file_do_not_leak_into_each_other() {
     }
 }
 
+/// Threads that store to one private mapping have the same fault at once, and only one of them may copy: else the
+/// second copy hides what the first thread has stored meanwhile.
+#[test]
+fn stores_of_many_threads_to_one_private_mapping_are_all_there() {
+    const PAGES: u64 = 64;
+    for variant in Variant::ALL {
+        let device = device(1 << 20);
+        let fs = FileSystem::format(&device, variant);
+        let file = fs.create();
+        file.truncate(PAGES * BLOCK_SIZE).unwrap();
+        for _ in 0..10 {
+            let mapping = private(&file, PAGES * BLOCK_SIZE);
+            let start = Barrier::new(3);
+            thread::scope(|s| {
+                for thread in 0..3 {
+                    let (mapping, start) = (&mapping, &start);
+                    s.spawn(move || {
+                        start.wait();
+                        for page in 0..PAGES {
+                            mapping.store_u64(page * BLOCK_SIZE + thread * 8, thread + 1).unwrap();
+                        }
+                    });
+                }
+            });
+            for page in 0..PAGES {
+                let words = [0, 8, 16].map(|at| mapping.load_u64(page * BLOCK_SIZE + at).unwrap());
+                assert_eq!(words, [1, 2, 3], "{variant}: page {page}");
+            }
+        }
+        assert_eq!(word(&file, 0), 0);
+    }
+}
+
 #[test]
 fn a_read_only_mapping_takes_no_store_nor_what_read_2_has_for_it() {
     for variant in Variant::ALL {

@@ -261,7 +261,9 @@ impl<'a> Mapping<'a> {
 
 impl Drop for Mapping<'_> {
     fn drop(&mut self) {
+        let mut mmap_lock = self.vma.mm.write(&self.fs.schedule);
         self.inode.i_mmap.remove(&self.vma, &self.fs.schedule);
+        mmap_lock.unmap(self.vma.address);
     }
 }
 

@@ -144,6 +144,8 @@ fn ext4_map_blocks(
     {
         return Ok(iomap);
     }
+    // The next 2 MiB, which may be aligned, are asked for by themselves.
+    let last = if fs.has_huge_pages() { last.min(first | (HUGE - 1)) } else { last };
     if purpose == IomapFor::WriteHuge {
         return Ok(look_up(inode, first, last));
     }

@@ -3,9 +3,14 @@
 //! Follows `ext4_zero_range` of Linux 4.12, in the order of truncate: parts of pages are zeroed, whole pages
 //! become unwritten. Different: blocks are found for everything before anything is changed.
 
+use std::ops::Range;
+
 use super::fallocate::{locked_for_allocation, reserve};
 use super::punch::zero_edges;
-use super::{Extent, FileSystem, Inode, Size, lock_unpinned, pages_around, unshare_cut, zero_partial_page};
+use super::{
+    Extent, FileSystem, Inode, Size, ext4_should_retry_alloc, lock_unpinned, pages_around, unshare_cut,
+    zero_partial_page,
+};
 use crate::dax::truncate_inode_pages_range;
 use crate::error::FsError;
 use crate::mm::EvenCows;
@@ -33,11 +38,13 @@ fn zero_locked(fs: &FileSystem<'_>, inode: &Inode, offset: u64, end: u64, size: 
         unshare_cut(fs, inode, cut)?;
     }
     let whole = offset.div_ceil(BLOCK_SIZE)..end / BLOCK_SIZE;
-    let substitutes = allocate_for_shared(fs, inode, whole.start, whole.end)?;
-    if let Err(error) = reserve(fs, inode, offset / BLOCK_SIZE..end.div_ceil(BLOCK_SIZE)) {
-        fs.blocks.free(substitutes);
-        return Err(error);
-    }
+    let mut retries = 0;
+    let substitutes = loop {
+        match allocate(fs, inode, offset, end, &whole) {
+            Err(FsError::NoSpace) if ext4_should_retry_alloc(fs, &mut retries) => {}
+            substitutes => break substitutes?,
+        }
+    };
     if grows {
         zero_partial_page(fs, inode, old, end);
     }
@@ -50,6 +57,25 @@ fn zero_locked(fs: &FileSystem<'_>, inode: &Inode, offset: u64, end: u64, size: 
         inode.raise_size(end, &fs.schedule);
     }
     Ok(())
+}
+
+/// Unwritten blocks for the holes of `offset..end`, and a block for each page of `whole` that has a shared one:
+/// all or none.
+fn allocate(
+    fs: &FileSystem<'_>,
+    inode: &Inode,
+    offset: u64,
+    end: u64,
+    whole: &Range<u64>,
+) -> Result<Vec<u64>, FsError> {
+    let substitutes = allocate_for_shared(fs, inode, whole.start, whole.end)?;
+    match reserve(fs, inode, offset / BLOCK_SIZE..end.div_ceil(BLOCK_SIZE)) {
+        Ok(()) => Ok(substitutes),
+        Err(error) => {
+            fs.blocks.free(substitutes);
+            Err(error)
+        }
+    }
 }
 
 /// A block for each page of `first..past` that has a shared one.

@@ -1,7 +1,6 @@
 //! Address spaces: where mappings lie, and mmap_lock.
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
 
 use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
 
@@ -42,11 +41,27 @@ impl Mm {
         MmapLock { _mmap_lock: schedule.read_sharded(&self.mmap_lock), _held: held }
     }
 
+    /// mmap_lock, exclusively, to map or unmap.
+    #[track_caller]
+    pub(crate) fn write<'a>(&'a self, schedule: &Schedule) -> MmapWriteLock<'a> {
+        let held = schedule.locking(|| LockRequest::whole(LockClass::MmapLock, self, true));
+        MmapWriteLock { mappings: schedule.write_sharded(&self.mmap_lock), _held: held }
+    }
+}
+
+/// mmap_lock held exclusively.
+#[must_use]
+pub(crate) struct MmapWriteLock<'a> {
+    mappings: ShardedLockWriteGuard<'a, BTreeMap<u64, u64>>,
+    _held: Held,
+}
+
+impl MmapWriteLock<'_> {
     /// Finds room for the bytes `start..end` of a file: at `address`, if that is given and free
     /// (MAP_FIXED_NOREPLACE), or else where address and file offset are the same modulo 2 MiB, so that PMDs
     /// fit (`thp_get_unmapped_area`). Returns the address.
-    pub(super) fn map(&self, start: u64, end: u64, address: Option<u64>) -> Option<u64> {
-        let mut mappings = self.write();
+    pub(crate) fn map(&mut self, start: u64, end: u64, address: Option<u64>) -> Option<u64> {
+        let mappings = &mut self.mappings;
         let len = end - start;
         let address = address.unwrap_or_else(|| {
             let past = mappings.last_key_value().map_or(BASE, |(_, end)| *end).next_multiple_of(PMD_SIZE);
@@ -61,13 +76,9 @@ impl Mm {
         Some(address)
     }
 
-    fn write(&self) -> ShardedLockWriteGuard<'_, BTreeMap<u64, u64>> {
-        self.mmap_lock.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// munmap.
-    pub(super) fn unmap(&self, address: u64) {
-        self.write().remove(&address);
+    pub(crate) fn unmap(&mut self, address: u64) {
+        self.mappings.remove(&address);
     }
 }
 
@@ -77,7 +88,8 @@ mod tests {
 
     #[test]
     fn mappings_do_not_overlap_and_fit_pmds_unless_told_otherwise() {
-        let mm = Mm::default();
+        let space = Mm::default();
+        let mut mm = space.write(&Schedule::none());
         let first = mm.map(0, 10, None).unwrap();
         let second = mm.map(PMD_SIZE + 4096, 9 * PMD_SIZE, None).unwrap();
         assert_eq!([first % PMD_SIZE, second % PMD_SIZE], [0, 4096]);

@@ -38,17 +38,10 @@ pub(crate) struct VmFlags {
 }
 
 impl Vma {
-    /// `None` if `address` is given and not free.
-    pub(crate) fn new(
-        mm: &Arc<Mm>,
-        start: u64,
-        end: u64,
-        flags: VmFlags,
-        address: Option<u64>,
-    ) -> Option<Self> {
-        let address = mm.map(start, end, address)?;
+    /// The bytes `start..end` of a file, at an address that has been found free.
+    pub(crate) fn new(mm: &Arc<Mm>, start: u64, end: u64, flags: VmFlags, address: u64) -> Self {
         let (pages, anonymous) = (PageTable::new(), AnonymousPages::default());
-        Some(Self { start, end, flags, address, mm: Arc::clone(mm), pages, anonymous })
+        Self { start, end, flags, address, mm: Arc::clone(mm), pages, anonymous }
     }
 
     /// Removes the translations of `first..=last`, waits until no access uses one, and lets the pages go to
@@ -65,11 +58,5 @@ impl Vma {
         if !self.flags.shared {
             self.anonymous.remove(first, last, |page| self.pages.translate(page).is_anonymous());
         }
-    }
-}
-
-impl Drop for Vma {
-    fn drop(&mut self) {
-        self.mm.unmap(self.address);
     }
 }

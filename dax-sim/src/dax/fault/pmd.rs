@@ -19,7 +19,8 @@ use crate::variant::FaultOrder;
 /// PTEs; and where their blocks are not one aligned extent.
 ///
 /// The order of steps is the variant's, as in [`dax_iomap_pte_fault`](super::dax_iomap_pte_fault): Linux changed
-/// it for 2 MiB in the same release (876f29460cbd). A load from a hole maps the huge zero page.
+/// it for 2 MiB in the same release (876f29460cbd). A load from holes, or from unwritten blocks, maps the huge zero
+/// page.
 ///
 /// # Errors
 ///
@@ -91,7 +92,7 @@ pub(crate) fn dax_iomap_pmd_fault(
             }
             Ok(VmFault::NoPage)
         }
-        IomapType::Hole if !write => {
+        IomapType::Hole | IomapType::Unwritten if !write => {
             insert_zero_page(fs, inode, &mut entry);
             fs.schedule.pass(SchedulePoint::Install, first);
             vma.pages.insert_pmd(first, Pte::ZERO);

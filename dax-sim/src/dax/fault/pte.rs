@@ -71,6 +71,9 @@ pub(crate) fn dax_iomap_pte_fault(
     }
     let mut result = VmFault::NoPage;
     match (iomap.kind, fault) {
+        // Another thread may have had the same fault, and stored to its copy since (`pte_none` in
+        // `finish_fault`).
+        (_, FaultFor::Cow) if vma.pages.translate(page).is_anonymous() => {}
         (_, FaultFor::Cow) => {
             let mut copy = [0; BLOCK_SIZE as usize];
             read_extent(fs, &iomap, page * BLOCK_SIZE, &mut copy);
