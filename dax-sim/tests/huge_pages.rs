@@ -1,6 +1,7 @@
 //! 2 MiB pages: when they are mapped, when not, and what becomes of them.
 
-use std::sync::Barrier;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use dax_sim::error::FsError;
 use dax_sim::file::{AddressSpace, File, MapOptions, Mapping};
 use dax_sim::fs::{Extent, FileSystem};
 use dax_sim::pmem::{BLOCK_SIZE, Device, DeviceOptions};
-use dax_sim::schedule::Schedule;
+use dax_sim::schedule::{Schedule, SchedulePoint};
 use dax_sim::variant::Variant;
 
 const PMD: u64 = 2 << 20;
@@ -296,6 +297,61 @@ fn shared_2_mib_are_mapped_for_loads_and_copied_page_by_page() {
         assert_eq!([&ours, &theirs].map(|mapping| mapping.load_u64(4096).unwrap() == 1), [true, false]);
         assert_eq!((ours.mapped_size(0), theirs.mapped_size(0)), (None, Some(PMD)));
         assert_eq!(fs.shared_blocks(), 511);
+    }
+}
+
+/// An entry of 2 MiB is dirty for the sake of one page, and another page of it comes to have another block: what
+/// maps that page goes all the same.
+#[test]
+fn a_dirty_entry_of_2_mib_does_not_keep_a_block_mapped_that_a_copy_has_replaced() {
+    for variant in Variant::ALL {
+        let device = device(8 << 20);
+        let fs = huge(&device, variant);
+        let (file, clone) = (fs.create(), fs.create());
+        file.write_at(&vec![7; PMD as usize], 0).unwrap();
+        let (large, small) = (file.mmap(0..PMD), small_pages(&file, PMD));
+        large.store_u64(0, 1).unwrap();
+        clone.clone_range(&file, 5 * BLOCK_SIZE, 0, BLOCK_SIZE).unwrap();
+        assert_eq!(small.load_u64(5 * BLOCK_SIZE), Ok(0x0707_0707_0707_0707));
+        small.store_u64(9 * BLOCK_SIZE, 2).unwrap();
+        file.write_at(&[1; 8], 5 * BLOCK_SIZE).unwrap();
+        assert_eq!(small.load_u64(5 * BLOCK_SIZE), Ok(0x0101_0101_0101_0101), "{variant}");
+        assert_eq!([0, 9].map(|page| large.load_u64(page * BLOCK_SIZE).unwrap()), [1, 2]);
+    }
+}
+
+/// fsync takes the right to store from all that an entry of 2 MiB stands for, in whatever size it is mapped.
+#[test]
+fn the_first_store_after_fsync_faults_in_either_size() {
+    for variant in Variant::ALL {
+        let device = device(8 << 20);
+        let faults = Arc::new(AtomicU32::new(0));
+        let fs = huge(&device, variant).with_schedule({
+            let faults = Arc::clone(&faults);
+            Schedule::hook(move |point, _| {
+                if matches!(point, SchedulePoint::FaultLookedUp { write: true } | SchedulePoint::PfnMkwrite) {
+                    faults.fetch_add(1, Ordering::SeqCst);
+                }
+            })
+        });
+        let file = fs.create();
+        file.truncate(PMD).unwrap();
+        let (large, small) = (file.mmap(0..PMD), small_pages(&file, PMD));
+        large.store_u64(0, 1).unwrap();
+        for round in 0..3 {
+            for store in 0..2 {
+                faults.store(0, Ordering::SeqCst);
+                large.store_u64(PMD - 8, round).unwrap();
+                assert_eq!(faults.swap(0, Ordering::SeqCst), u32::from(round > 0 && store == 0), "{variant}");
+                small.store_u64(7 * BLOCK_SIZE, round).unwrap();
+                assert_eq!(faults.swap(0, Ordering::SeqCst), u32::from(store == 0), "{variant}");
+            }
+            assert_eq!(
+                (large.mapped_size(0), small.mapped_size(7 * BLOCK_SIZE)),
+                (Some(PMD), Some(BLOCK_SIZE))
+            );
+            file.fsync().unwrap();
+        }
     }
 }
 

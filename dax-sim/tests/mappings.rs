@@ -1,7 +1,8 @@
 //! Mappings other than shared and writable ones: private, read-only, MAP_SYNC, several in one address space.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Barrier};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
 use dax_sim::error::FsError;
@@ -191,6 +192,48 @@ fn stores_of_many_threads_to_one_private_mapping_are_all_there() {
         }
         assert_eq!(word(&file, 0), 0);
     }
+}
+
+/// The same, step by step: the second thread waits for the entry until the first has copied the page and stored to
+/// its copy.
+#[test]
+fn the_second_fault_on_a_private_page_finds_the_copy_of_the_first() {
+    let device = device(1 << 20);
+    let (contended, second_waits) = channel();
+    let (stored, first_is_done) = channel();
+    let hold_first = Mutex::new(Some(second_waits));
+    let hold_second = Mutex::new(Some((contended, first_is_done)));
+    let fs = FileSystem::format(&device, Variant::Linux412).with_schedule(Schedule::hook(move |point, _| {
+        match point {
+            SchedulePoint::FaultLookedUp { .. } => {
+                if let Some(second_waits) = hold_first.lock().unwrap().take() {
+                    second_waits.recv().unwrap();
+                }
+            }
+            SchedulePoint::EntryContended => {
+                if let Some((contended, first_is_done)) = hold_second.lock().unwrap().take() {
+                    contended.send(()).unwrap();
+                    first_is_done.recv().unwrap();
+                }
+            }
+            _ => {}
+        }
+    }));
+    let file = fs.create();
+    file.truncate(BLOCK_SIZE).unwrap();
+    let mapping = private(&file, BLOCK_SIZE);
+    thread::scope(|s| {
+        let mapping = &mapping;
+        // Whichever of the two comes first tells the other when it has stored.
+        for thread in 0..2 {
+            let stored = stored.clone();
+            s.spawn(move || {
+                mapping.store_u64(8 * thread, thread + 1).unwrap();
+                let _ = stored.send(());
+            });
+        }
+    });
+    assert_eq!([0, 8].map(|at| mapping.load_u64(at).unwrap()), [1, 2]);
 }
 
 #[test]

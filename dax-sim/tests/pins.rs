@@ -23,13 +23,20 @@ fn word(file: &File<'_>, at: u64) -> u64 {
     u64::from_le_bytes(word)
 }
 
+/// What whoever changes the file under a pin says first.
+#[derive(Debug, PartialEq, Eq)]
+enum Change {
+    Waits,
+    Returned,
+}
+
 /// xfstests' t_mmap_collision (generic/503): a mapping is the target of direct I/O while its file is changed under
 /// it. The change waits, with the block still the file's, until the device is done.
 #[test]
 fn whatever_takes_blocks_or_moves_or_shares_them_waits_for_the_pin() {
-    type Change = fn(&File<'_>, &FileSystem<'_>);
+    type Act = fn(&File<'_>, &FileSystem<'_>);
     const AT: u64 = 3 * BLOCK_SIZE;
-    let changes: [(&str, Change); 8] = [
+    let changes: [(&str, Act); 8] = [
         ("truncate", |file, _| file.truncate(AT - 1).unwrap()),
         ("punch", |file, _| file.punch_hole(AT, BLOCK_SIZE).unwrap()),
         ("a part of the page", |file, _| file.punch_hole(AT + 8, 8).unwrap()),
@@ -49,12 +56,12 @@ fn whatever_takes_blocks_or_moves_or_shares_them_waits_for_the_pin() {
         for (name, change) in changes {
             for huge in [false, true] {
                 let device = device(8 << 20);
-                let (busy, waits) = channel();
-                let busy = Mutex::new(busy);
+                let (tell, told) = channel();
+                let busy = Mutex::new(tell.clone());
                 let mut fs =
                     FileSystem::format(&device, variant).with_schedule(Schedule::hook(move |point, _| {
                         if point == SchedulePoint::LayoutBusy {
-                            busy.lock().unwrap().send(()).unwrap();
+                            let _ = busy.lock().unwrap().send(Change::Waits);
                         }
                     }));
                 if huge {
@@ -68,8 +75,11 @@ fn whatever_takes_blocks_or_moves_or_shares_them_waits_for_the_pin() {
                 let extents = file.extents();
                 thread::scope(|s| {
                     let (file, fs, extents) = (&file, &fs, &extents);
-                    let changer = s.spawn(move || change(file, fs));
-                    waits.recv().unwrap();
+                    s.spawn(move || {
+                        change(file, fs);
+                        let _ = tell.send(Change::Returned);
+                    });
+                    assert_eq!(told.recv(), Ok(Change::Waits), "{variant}, {name}");
                     // i_mmap_sem was given up: faults go on meanwhile.
                     assert_eq!(mapping.load_u64(AT), Ok(0x0707_0707_0707_0707), "{variant}, {name}");
                     mapping.store_u64(AT + 16, 0x0707_0707_0707_0707).unwrap();
@@ -79,7 +89,6 @@ fn whatever_takes_blocks_or_moves_or_shares_them_waits_for_the_pin() {
                     pin.read(0, &mut bytes);
                     assert_eq!(bytes[8..], [0xff; 8]);
                     assert_eq!(file.extents(), *extents, "{variant}, {name}: nothing has changed yet");
-                    assert!(!changer.is_finished());
                     drop(pin);
                 });
                 // It did what it was to do.

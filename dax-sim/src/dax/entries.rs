@@ -303,8 +303,10 @@ impl Drop for LockedEntry<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU32;
+    use std::sync::atomic::{AtomicU32, AtomicUsize};
     use std::thread;
+
+    use crossbeam_utils::Backoff;
 
     use super::*;
 
@@ -410,5 +412,41 @@ mod tests {
                 });
             }
         });
+    }
+
+    /// One wants a page and one the 2 MiB around it, at the same moment, over and over.
+    #[test]
+    fn entries_of_both_sizes_are_never_there_at_once() {
+        const ROUNDS: usize = 20_000;
+        let (entries, schedule) = (DaxEntries::new(), Schedule::none());
+        let (arrived, inside) = (AtomicUsize::new(0), AtomicU32::new(0));
+        // Spins for a while, so that both start together, and does not wait for a thread that has no CPU.
+        let meet = |round: usize| {
+            arrived.fetch_add(1, SeqCst);
+            let backoff = Backoff::new();
+            while arrived.load(SeqCst) < 2 * round {
+                if backoff.is_completed() { thread::yield_now() } else { backoff.snooze() }
+            }
+        };
+        thread::scope(|s| {
+            for wants_pmd in [false, true] {
+                let (entries, schedule, inside, meet) = (&entries, &schedule, &inside, &meet);
+                s.spawn(move || {
+                    for round in 1..=ROUNDS {
+                        meet(round);
+                        let entry = match wants_pmd {
+                            true => entries.grab_pmd(1, schedule),
+                            false => Some(entries.grab(1, schedule)),
+                        };
+                        if let Some(entry) = entry {
+                            assert_eq!(inside.fetch_add(1, SeqCst), 0);
+                            inside.fetch_sub(1, SeqCst);
+                            entry.delete();
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(seen(&entries), []);
     }
 }

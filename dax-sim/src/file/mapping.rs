@@ -194,8 +194,8 @@ impl<'a> Mapping<'a> {
         self.translate_with(offset, write, faults, |target| match target {
             Target::Block(block) => act(Place::Device(block * BLOCK_SIZE + in_page)),
             Target::ZeroPage => act(Place::ZeroPage),
-            Target::Anonymous => {
-                act(Place::Anonymous(&self.vma.anonymous.get(offset / BLOCK_SIZE), in_page as usize))
+            Target::Anonymous(frame) => {
+                act(Place::Anonymous(&self.vma.anonymous.get(frame), in_page as usize))
             }
         })
     }

@@ -45,7 +45,7 @@ impl<'a> Pin<'a> {
                     Page::Block(block)
                 }
                 Target::ZeroPage => Page::Zero,
-                Target::Anonymous => Page::Anonymous(mapping.vma.anonymous.get(at / BLOCK_SIZE)),
+                Target::Anonymous(frame) => Page::Anonymous(mapping.vma.anonymous.get(frame)),
             })?);
             done += part_of_page(at, len - done);
         }

@@ -1,9 +1,9 @@
 //! Pages of memory that are a mapping's own: what copy-on-write leaves in a private mapping.
 //!
 //! They are memory of this process, not blocks of the device. Threads may load from and store to one at once;
-//! words move in one piece, as on the device.
+//! words move in one piece, as on the device. A translation names its page by a *frame*, which is somebody
+//! else's only when whoever removed the translation has waited for the accesses that may still use it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -14,43 +14,50 @@ use crate::pmem::BLOCK_SIZE;
 
 const WORDS: usize = BLOCK_SIZE as usize / 8;
 
-/// The pages of one mapping, by page of the file.
+/// The pages of one mapping.
 #[derive(Debug, Default)]
-pub(crate) struct AnonymousPages(RwLock<HashMap<u64, Arc<AnonymousPage>>>);
+pub(crate) struct AnonymousPages(RwLock<Frames>);
+
+#[derive(Debug, Default)]
+struct Frames {
+    pages: Vec<Option<Arc<AnonymousPage>>>,
+    free: Vec<u64>,
+}
 
 /// A page of memory.
 #[derive(Debug)]
 pub(crate) struct AnonymousPage([AtomicU64; WORDS]);
 
 impl AnonymousPages {
-    /// The page, which a translation that the caller's access uses leads to.
-    pub(crate) fn get(&self, page: u64) -> Arc<AnonymousPage> {
-        Arc::clone(
-            self.0.read().get(&page).expect("a page goes after its translation, and the accesses to it"),
-        )
+    /// The page of this frame. The caller's access uses a translation that leads to it.
+    pub(crate) fn get(&self, frame: u64) -> Arc<AnonymousPage> {
+        let page = self.0.read().pages[frame as usize].clone();
+        page.expect("a frame is free after the accesses to it have ended")
     }
 
-    /// Keeps a page, and lets `install` install the translation that leads to it; unless another thread, as
-    /// `is_installed` says, has been faster: its copy may have been stored to (`pte_same`).
-    pub(crate) fn insert(
-        &self,
-        page: u64,
-        bytes: &[u8; BLOCK_SIZE as usize],
-        is_installed: impl FnOnce() -> bool,
-        install: impl FnOnce(),
-    ) {
-        let mut pages = self.0.write();
-        if is_installed() {
-            return;
+    /// A page that holds `bytes`; returns its frame.
+    pub(crate) fn allocate(&self, bytes: &[u8; BLOCK_SIZE as usize]) -> u64 {
+        let page = Some(Arc::new(AnonymousPage::new(bytes)));
+        let mut frames = self.0.write();
+        match frames.free.pop() {
+            Some(frame) => {
+                frames.pages[frame as usize] = page;
+                frame
+            }
+            None => {
+                frames.pages.push(page);
+                frames.pages.len() as u64 - 1
+            }
         }
-        pages.insert(page, Arc::new(AnonymousPage::new(bytes)));
-        install();
     }
 
-    /// Lets pages of `first..=last` go, those to which no translation leads any more, as `is_mapped` says: a
-    /// shootdown is over since it was taken away.
-    pub(crate) fn remove(&self, first: u64, last: u64, is_mapped: impl Fn(u64) -> bool) {
-        self.0.write().retain(|&page, _| page < first || page > last || is_mapped(page));
+    /// Lets pages go. The caller has removed the translations to them and waited for the accesses.
+    pub(super) fn free(&self, frames: Vec<u64>) {
+        if !frames.is_empty() {
+            let mut all = self.0.write();
+            frames.iter().for_each(|frame| all.pages[*frame as usize] = None);
+            all.free.extend(frames);
+        }
     }
 }
 
@@ -106,9 +113,8 @@ mod tests {
     fn bytes_are_where_they_were_stored_at_any_offset() {
         let pages = AnonymousPages::default();
         let mut model = [7; BLOCK_SIZE as usize];
-        pages.insert(3, &model, || false, || ());
-        pages.insert(3, &[9; BLOCK_SIZE as usize], || true, || panic!("another copy is there"));
-        let page = pages.get(3);
+        let frame = pages.allocate(&model);
+        let page = pages.get(frame);
         for (at, len) in [(0, 4096), (1, 3), (5, 9), (4088, 8), (4095, 1), (100, 0), (8, 16)] {
             let bytes: Vec<u8> = (0..len).map(|i| (i * 7 + at) as u8).collect();
             model[at..at + len].copy_from_slice(&bytes);
@@ -123,10 +129,11 @@ mod tests {
         page.load(0, &mut all);
         assert_eq!(all, model);
         assert_eq!(page.load_u64(16), 9);
-        pages.remove(0, 2, |_| false);
-        pages.remove(0, 9, |page| page == 3);
-        assert_eq!(pages.get(3).load_u64(16), 9);
-        pages.remove(3, 3, |_| false);
-        assert!(pages.0.read().is_empty());
+        let other = pages.allocate(&[1; BLOCK_SIZE as usize]);
+        assert_ne!(frame, other);
+        pages.free(vec![frame]);
+        assert_eq!(pages.allocate(&[2; BLOCK_SIZE as usize]), frame);
+        let bytes = [frame, other].map(|frame| pages.get(frame).load_u64(0) as u8);
+        assert_eq!((bytes, page.load_u64(16)), ([2, 1], 9), "whoever holds a page keeps it");
     }
 }

@@ -41,14 +41,15 @@ impl IMmap {
     /// It waits even if it found none: somebody else may have just removed them, and be waiting still.
     #[track_caller]
     pub(crate) fn unmap(&self, first: u64, last: u64, even_cows: EvenCows, schedule: &Schedule) {
+        let mut freed = Vec::new();
         self.walk(schedule, |vma| {
             schedule.pass(SchedulePoint::Unmap, first);
-            vma.pages.clear(first, last, even_cows);
+            let frames = vma.pages.clear(first, last, even_cows);
+            if !frames.is_empty() {
+                freed.push((Arc::clone(vma), frames));
+            }
         });
-        if even_cows == EvenCows::Yes {
-            let _held = self.locking(false, schedule);
-            schedule.read_sharded(&self.vmas).iter().for_each(|vma| vma.forget_unmapped(first, last));
-        }
+        freed.into_iter().for_each(|(vma, frames)| vma.anonymous.free(frames));
     }
 
     /// Write-protects every translation of the pages `first..=last`, and waits until no store uses a writable
@@ -67,11 +68,11 @@ impl IMmap {
     }
 
     #[track_caller]
-    fn walk(&self, schedule: &Schedule, change: impl Fn(&Vma)) {
+    fn walk(&self, schedule: &Schedule, change: impl FnMut(&Arc<Vma>)) {
         let held = self.locking(false, schedule);
         let vmas = schedule.read_sharded(&self.vmas);
         if !vmas.is_empty() {
-            vmas.iter().for_each(|vma| change(vma));
+            vmas.iter().for_each(change);
             drop((vmas, held));
             grace::synchronize(schedule);
         }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-use super::pte::Pte;
+use super::pte::{Pte, Target};
 use crate::radix::{Found, HUGE, Radix};
 
 /// The page table of one mapping, indexed by page of the file.
@@ -94,17 +94,27 @@ impl PageTable {
 
     /// Removes the translations of `first..=last` (`zap_page_range`), and all of a PMD that reaches into it,
     /// as Linux does for DAX. Accesses may still be using them.
-    pub(crate) fn clear(&self, first: u64, last: u64, even_cows: EvenCows) {
-        self.change(first, last, |pte| match even_cows {
-            EvenCows::No if pte.is_anonymous() => pte,
-            _ => Pte::NONE,
-        });
+    /// Returns the frames of pages of the mapping's own to which no translation leads any more.
+    #[must_use = "memory that nobody frees is lost"]
+    pub(crate) fn clear(&self, first: u64, last: u64, even_cows: EvenCows) -> Vec<u64> {
+        let mut frames = Vec::new();
+        let goes = |pte: Pte| even_cows == EvenCows::Yes || !pte.is_anonymous();
+        self.change(
+            first,
+            last,
+            |pte| if goes(pte) { Pte::NONE } else { pte },
+            |was| match was.target() {
+                Target::Anonymous(frame) if goes(was) => frames.push(frame),
+                _ => {}
+            },
+        );
+        frames
     }
 
     /// Takes the right to store to the pages `first..=last` of the file (`page_mkclean`). Accesses may still
     /// be using it.
     pub(crate) fn write_protect(&self, first: u64, last: u64) {
-        self.change(first, last, |pte| if pte.is_anonymous() { pte } else { pte.write_protected() });
+        self.change(first, last, |pte| if pte.is_anonymous() { pte } else { pte.write_protected() }, |_| {});
     }
 
     /// The translations of `first..=last`: where each begins, for how many pages, and what it says.
@@ -112,10 +122,13 @@ impl PageTable {
         self.0.occupied(first, last).map(|found| (found.first, found.len, Pte::from_word(found.word)))
     }
 
-    fn change(&self, first: u64, last: u64, change: impl Fn(Pte) -> Pte) {
+    /// Changes translations, each in one step, and tells what they were.
+    fn change(&self, first: u64, last: u64, change: impl Fn(Pte) -> Pte, mut tell: impl FnMut(Pte)) {
         for found in self.0.occupied(first, last) {
             let changed = |word| Some(change(Pte::from_word(word)).word());
-            let _ = self.slot(found).fetch_update(SeqCst, SeqCst, changed);
+            if let Ok(was) = self.slot(found).fetch_update(SeqCst, SeqCst, changed) {
+                tell(Pte::from_word(was));
+            }
         }
     }
 
@@ -130,7 +143,6 @@ impl PageTable {
 
 #[cfg(test)]
 mod tests {
-    use super::super::pte::Target;
     use super::*;
 
     #[test]
@@ -145,7 +157,7 @@ mod tests {
         table.write_protect(600, 600);
         assert!(!table.translate(1023).is_writable());
         assert!(!table.has_table(512));
-        table.clear(1000, 3000, EvenCows::No);
+        assert!(table.clear(1000, 3000, EvenCows::No).is_empty());
         assert!(!table.translate(512).is_present());
         table.insert_pmd(512, Pte::ZERO);
         assert_eq!(table.translate(900).target(), Target::ZeroPage);
@@ -158,12 +170,12 @@ mod tests {
     #[test]
     fn what_was_copied_goes_with_its_place_in_the_file_only() {
         let table = PageTable::new();
-        table.make_writable(3, Pte::ANONYMOUS);
+        table.make_writable(3, Pte::anonymous(7));
         table.insert(4, Pte::read_only(9));
         table.write_protect(0, 9);
-        table.clear(0, 9, EvenCows::No);
-        assert_eq!(table.present(0, 9).collect::<Vec<_>>(), [(3, 1, Pte::ANONYMOUS)]);
-        table.clear(0, 9, EvenCows::Yes);
+        assert!(table.clear(0, 9, EvenCows::No).is_empty());
+        assert_eq!(table.present(0, 9).collect::<Vec<_>>(), [(3, 1, Pte::anonymous(7))]);
+        assert_eq!(table.clear(0, 9, EvenCows::Yes), [7]);
         assert_eq!(table.present(0, 9).count(), 0);
     }
 }

@@ -10,7 +10,7 @@ const WRITABLE: u64 = 1 << 1;
 const ZERO_PAGE: u64 = 1 << 2;
 /// It translates to a page of memory that is this mapping's own (the result of a copy-on-write).
 const ANONYMOUS: u64 = 1 << 3;
-/// The block starts here, where x86 keeps the frame's number.
+/// The block, or the frame, starts here, where x86 keeps the frame's number.
 const BLOCK_SHIFT: u32 = 12;
 
 /// One translation, of a page or of 2 MiB (PTE, PMD): the table says which.
@@ -24,8 +24,8 @@ pub(crate) enum Target {
     ZeroPage,
     /// A block of the device.
     Block(u64),
-    /// A page of the mapping's own.
-    Anonymous,
+    /// A page of the mapping's own, by its frame.
+    Anonymous(u64),
 }
 
 impl Pte {
@@ -36,7 +36,9 @@ impl Pte {
     pub(crate) const ZERO: Pte = Pte(PRESENT | ZERO_PAGE);
 
     /// A page of the mapping's own, for loads and stores.
-    pub(crate) const ANONYMOUS: Pte = Pte(PRESENT | WRITABLE | ANONYMOUS);
+    pub(crate) fn anonymous(frame: u64) -> Pte {
+        Pte(frame << BLOCK_SHIFT | PRESENT | WRITABLE | ANONYMOUS)
+    }
 
     /// A block, or the first of 512, for loads only.
     pub(crate) fn read_only(block: u64) -> Pte {
@@ -70,7 +72,7 @@ impl Pte {
         match self.0 & (ZERO_PAGE | ANONYMOUS) {
             0 => Target::Block(self.0 >> BLOCK_SHIFT),
             ZERO_PAGE => Target::ZeroPage,
-            _ => Target::Anonymous,
+            _ => Target::Anonymous(self.0 >> BLOCK_SHIFT),
         }
     }
 
@@ -108,7 +110,7 @@ impl std::fmt::Debug for Pte {
         }
         match self.target() {
             Target::ZeroPage => f.write_str("zero page")?,
-            Target::Anonymous => f.write_str("a page of its own")?,
+            Target::Anonymous(frame) => write!(f, "page {frame} of its own")?,
             Target::Block(block) => write!(f, "block {block}")?,
         }
         f.write_str(if self.is_writable() { ", writable" } else { ", read-only" })

@@ -48,15 +48,8 @@ impl Vma {
     /// which only they led: MADV_DONTNEED, of all that is mapped there.
     pub(crate) fn zap(&self, first: u64, last: u64, schedule: &Schedule) {
         schedule.pass(SchedulePoint::Unmap, first);
-        self.pages.clear(first, last, EvenCows::Yes);
+        let frames = self.pages.clear(first, last, EvenCows::Yes);
         grace::synchronize(schedule);
-        self.forget_unmapped(first, last);
-    }
-
-    /// Lets pages of its own go whose translations are gone.
-    pub(super) fn forget_unmapped(&self, first: u64, last: u64) {
-        if !self.flags.shared {
-            self.anonymous.remove(first, last, |page| self.pages.translate(page).is_anonymous());
-        }
+        self.anonymous.free(frames);
     }
 }

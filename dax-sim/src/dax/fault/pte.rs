@@ -78,9 +78,7 @@ pub(crate) fn dax_iomap_pte_fault(
             let mut copy = [0; BLOCK_SIZE as usize];
             read_extent(fs, &iomap, page * BLOCK_SIZE, &mut copy);
             fs.schedule.pass(SchedulePoint::Install, page);
-            let is_installed = || vma.pages.translate(page).is_anonymous();
-            let install = || vma.pages.make_writable(page, Pte::ANONYMOUS);
-            vma.anonymous.insert(page, &copy, is_installed, install);
+            vma.pages.make_writable(page, Pte::anonymous(vma.anonymous.allocate(&copy)));
         }
         (IomapType::Mapped { block }, _) => {
             let needs_dsync = needs_dsync(fs, inode, vma, fault);
