@@ -8,8 +8,9 @@ use crate::fs::{Extent, FileSystem, Inode};
 use crate::mm::{Pte, Target, Vma};
 use crate::schedule::simulated;
 
-/// Checks the files of a file system, while no call is under way.
-pub(crate) fn check(fs: &FileSystem<'_>, files: &[File<'_>]) -> Vec<Finding> {
+/// Checks I2 to I5 in files of a file system, while no call is under way: what entries, translations, the block
+/// map and the allocator say of each other.
+pub fn check(fs: &FileSystem<'_>, files: &[File<'_>]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in files {
         let mut inspection = Inspection { fs, inode: file.inode(), findings: &mut findings };

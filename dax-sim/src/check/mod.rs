@@ -15,4 +15,5 @@ pub(crate) mod ranks;
 
 pub(crate) use durable::Durable;
 pub use finding::{Finding, Invariant};
+pub use invariants::check as check_invariants;
 pub use oracle::{Covers, Oracle, Register, Verdict, Write};
