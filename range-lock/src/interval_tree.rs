@@ -27,6 +27,8 @@
 
 mod node;
 
+use std::cell::Cell;
+
 use self::node::{Item, MIN, N, Node};
 use crate::span::Span;
 
@@ -53,6 +55,9 @@ pub(crate) struct IntervalTree<T> {
     root: u32,
     nodes: Vec<Node>,
     vacant_nodes: u32,
+    /// The node in which the last look for overlaps found none: who is entered next was most likely looked for just before. Only a
+    /// hint, which may name any node or none; so a search of a shared tree may write it.
+    hint: Cell<u32>,
 }
 
 impl<T> IntervalTree<T> {
@@ -65,6 +70,7 @@ impl<T> IntervalTree<T> {
             root: NIL,
             nodes: Vec::new(),
             vacant_nodes: NIL,
+            hint: Cell::new(NIL),
         }
     }
 
@@ -142,6 +148,7 @@ impl<T> IntervalTree<T> {
             // The first item that ends late enough. Should it begin too late, then so does all that follows.
             let position = node.that_reaches(0, span.first);
             if position == node.len() || node.firsts[position] > span.last {
+                self.hint.set(at);
                 return Cursor::END;
             }
             if node.is_bottom() {
@@ -183,7 +190,9 @@ impl<T> IntervalTree<T> {
             let Span { first, last } = self.slots[alone as usize].span;
             self.put(self.root, 0, Item { first, last, link: alone });
         }
-        let mut at = self.root;
+        let hint = self.hint.get();
+        let hits = self.nodes.get(hint as usize).is_some_and(|node| node.takes(span.first, span.last));
+        let mut at = if hits { hint } else { self.root };
         loop {
             let node = self.node_mut(at);
             let position = node.behind(span.first);
@@ -192,8 +201,12 @@ impl<T> IntervalTree<T> {
                 return self.put(at, position, Item { first, last, link: index });
             }
             let child = position.saturating_sub(1);
-            node.firsts[child] = node.firsts[child].min(span.first);
-            node.lasts[child] = node.lasts[child].max(span.last);
+            if node.firsts[child] > span.first {
+                node.firsts[child] = span.first;
+            }
+            if node.lasts[child] < span.last {
+                node.lasts[child] = span.last;
+            }
             at = node.links[child];
         }
     }

@@ -1,7 +1,7 @@
 //! A node: up to [`N`] items in order, each with the two ends that a search compares and what it names.
 //!
-//! What moves, moves by a loop over all places, without a branch that depends on where: calls of `memmove` for a few words each, three
-//! to an insertion, cost more than the rest of it.
+//! Searches and moves are plain loops that stop where they are done: calls of `memmove` for a few words each, three to an
+//! insertion, cost more, and so do loops over all places without a branch that depends on where, but in large trees.
 
 use super::NIL;
 
@@ -64,6 +64,13 @@ impl Node {
         self.firsts[..self.len()].iter().position(|&other| other > first).unwrap_or(self.len())
     }
 
+    /// Whether a span from `first` to `last` belongs among the items, and nothing above need know of it. Never of a vacant node.
+    #[inline]
+    pub(super) fn takes(&self, first: u64, last: u64) -> bool {
+        let end = self.len().saturating_sub(1);
+        self.is_bottom() && self.firsts[0] <= first && first < self.firsts[end] && last <= self.lasts[end]
+    }
+
     /// The position of the first item, from `from` on, that ends at `first` or later; [`len`](Self::len) if none does.
     #[inline]
     pub(super) fn that_reaches(&self, from: usize, first: u64) -> usize {
@@ -97,11 +104,12 @@ impl Node {
     /// Puts `item` before the one at `position`. Asks for room.
     #[inline]
     pub(super) fn insert(&mut self, position: usize, item: Item) {
-        for at in (1..N).rev() {
-            let moves = at > position;
-            self.firsts[at] = if moves { self.firsts[at - 1] } else { self.firsts[at] };
-            self.lasts[at] = if moves { self.lasts[at - 1] } else { self.lasts[at] };
-            self.links[at] = if moves { self.links[at - 1] } else { self.links[at] };
+        let mut at = self.len();
+        while at > position {
+            self.firsts[at] = self.firsts[at - 1];
+            self.lasts[at] = self.lasts[at - 1];
+            self.links[at] = self.links[at - 1];
+            at -= 1;
         }
         self.set(position, item);
         self.len += 1;
@@ -110,13 +118,15 @@ impl Node {
     /// Takes the item at `position` out.
     #[inline]
     pub(super) fn remove(&mut self, position: usize) {
-        for at in 0..N - 1 {
-            let moves = at >= position;
-            self.firsts[at] = if moves { self.firsts[at + 1] } else { self.firsts[at] };
-            self.lasts[at] = if moves { self.lasts[at + 1] } else { self.lasts[at] };
-            self.links[at] = if moves { self.links[at + 1] } else { self.links[at] };
+        let end = self.len() - 1;
+        let mut at = position;
+        while at < end {
+            self.firsts[at] = self.firsts[at + 1];
+            self.lasts[at] = self.lasts[at + 1];
+            self.links[at] = self.links[at + 1];
+            at += 1;
         }
-        self.set(N - 1, Item::NONE);
+        self.set(end, Item::NONE);
         self.len -= 1;
     }
 
