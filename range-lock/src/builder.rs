@@ -41,6 +41,33 @@ impl Builder {
         self
     }
 
+    /// How many requests may pass one that sleeps, from 0, which is strict order, and what a lock has unless told, to 1024.
+    ///
+    /// Under strict order a range that is wanted all the time changes hands by waking a sleeper each time. With a bound, a request that
+    /// finds in its way none but sleepers, none of which has been passed so often, is granted at once; and a sleeper
+    /// whose turn comes is woken and has the range when it runs, unless it has been passed again by then. Who is awake is not
+    /// passed, nor who holds, nor an upgrade. A request of several ranges passes all that are in its way or none, and only if all of
+    /// its locks allow it. The `try_` verbs without a timeout pass nobody.
+    ///
+    /// So each request still waits for a bounded number of others: those before it, and `n`.
+    ///
+    /// ```
+    /// use range_lock::RangeLock;
+    ///
+    /// static LOCK: RangeLock = RangeLock::builder().bypass(64).build();
+    /// let _guard = LOCK.write(0..10);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `n` is larger than 1024.
+    #[track_caller]
+    pub const fn bypass(mut self, n: usize) -> Self {
+        assert!(n <= 1024, "a sleeping request can be passed at most 1024 times");
+        self.settings.bypass = n as u16;
+        self
+    }
+
     /// The lock. Allocates nothing.
     #[cfg(not(any(loom, shuttle)))]
     pub const fn build(self) -> RangeLock {

@@ -307,6 +307,12 @@ impl Leaf {
             .count()
     }
 
+    /// The pairs that a request for `span` would have to wait for here: those that [`blocking`](Self::blocking) counts.
+    pub(crate) fn in_the_way(&self, span: Span, mode: Mode) -> impl Iterator<Item = Entry<'_>> {
+        self.overlapping(span)
+            .filter(move |entry| entry.mode.conflicts(mode) && self.counts(entry.span, span))
+    }
+
     /// Whether this is the leaf in which the overlap of two spans begins.
     #[inline]
     fn counts(&self, a: Span, b: Span) -> bool {
@@ -391,28 +397,28 @@ impl Leaf {
         slot as u32
     }
 
-    /// The record for a new request behind all that wait, with `blocking` pairs before it.
-    pub(crate) fn queue(&mut self, blocking: usize) -> Queued {
-        Queued { order: Order::draw(), waiter: self.waiter(blocking), keeps: true }
+    /// The record for a new request behind all that wait, with `blocking` pairs before it, which so many others may pass.
+    pub(crate) fn queue(&mut self, blocking: usize, passes: usize) -> Queued {
+        Queued { order: Order::draw(), waiter: self.waiter(blocking, passes), keeps: true }
     }
 
-    /// The record for an upgrade that waits for `blocking` readers.
+    /// The record for an upgrade that waits for `blocking` readers. Nobody passes it, since it holds its range.
     pub(crate) fn queue_upgrade(&mut self, blocking: usize) -> Queued {
-        Queued { order: Order::UPGRADE, waiter: self.waiter(blocking), keeps: true }
+        Queued { order: Order::UPGRADE, waiter: self.waiter(blocking, 0), keeps: true }
     }
 
     /// A record that nobody else holds: a spare one if there is.
-    fn waiter(&mut self, blocking: usize) -> Arc<Waiter> {
+    fn waiter(&mut self, blocking: usize, passes: usize) -> Arc<Waiter> {
         /// A spare record may still be held by whoever woke its last user; a few looks suffice to find another.
         const LOOKS: usize = 8;
         let spare = &mut self.rest().spare;
         for at in (0..spare.len()).rev().take(LOOKS) {
             if let Some(waiter) = Arc::get_mut(&mut spare[at]) {
-                waiter.reset(blocking);
+                waiter.reset(blocking, passes);
                 return spare.swap_remove(at);
             }
         }
-        Arc::new(Waiter::new(blocking))
+        Arc::new(Waiter::new(blocking, passes))
     }
 
     /// Takes out the entry of a request that is held, and lets in whom it kept out.
@@ -552,8 +558,8 @@ impl Leaf {
                 |claim: Claim| claim.span.overlaps(entry.span) && claim.mode.conflicts(entry.mode);
             if keeps_out(before) && !after.is_some_and(keeps_out) {
                 match queued.waiter.lower() {
-                    Lowered::GrantedAsleep => wakes.push(&queued.waiter),
-                    Lowered::Granted | Lowered::Blocked => {}
+                    Lowered::ToBeWoken => wakes.push(&queued.waiter),
+                    Lowered::Done => {}
                 }
             }
         }

@@ -107,14 +107,17 @@ impl<'a> Parts<'a> {
 
     /// Enters all parts: granted at once (`None`), or counted by all that conflict with any of them and come later.
     pub(crate) fn enter(&mut self) -> Option<Arc<Waiter>> {
+        let mut wakes = WakeList::default();
         let mut locks = self.lock_all();
-        let blocking = self.blocking(&mut locks);
+        let blocking = if self.pass(&mut locks, &mut wakes) { 0 } else { self.blocking(&mut locks) };
         if blocking == 0 {
             self.insert(&mut locks, None);
             return None;
         }
+        // A request of several locks is passed only as often as each of them allows.
+        let passes = self.locks().map(|(lock, ..)| lock.partition().bypass()).min();
         let first = locks.iter_mut().next().expect("what is blocked has a part");
-        let queued = first.first().queue(blocking);
+        let queued = first.first().queue(blocking, passes.unwrap_or(0));
         let waiter = queued.waiter.clone();
         self.insert(&mut locks, Some(queued));
         Some(waiter)
@@ -229,6 +232,24 @@ impl<'a> Parts<'a> {
             blocking += leaves.over(span).map(|leaf| leaf.blocking(span, mode)).sum::<usize>();
         });
         blocking
+    }
+
+    /// Passes all requests that are in the way of some part, or none, if all locks allow it.
+    fn pass(&self, locks: &mut LockedLocks<'a>, wakes: &mut WakeList) -> bool {
+        if self.locks().any(|(lock, ..)| lock.partition().bypass() == 0) {
+            return false;
+        }
+        let leaves = |lock: &RangeLock| {
+            let at = self.locks().position(|(other, ..)| address(other) == address(lock));
+            locks.iter().nth(at.expect("each part's lock is among them")).expect("each lock is locked")
+        };
+        let in_the_way = || {
+            self.0.iter().flat_map(|part| {
+                let Claim { span, mode } = part.claim;
+                leaves(part.lock).iter().flat_map(move |leaf| leaf.in_the_way(span, mode))
+            })
+        };
+        crate::request::pass(in_the_way, wakes)
     }
 
     /// Calls `f` for each part with the leaves of its lock.

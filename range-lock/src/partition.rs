@@ -82,10 +82,12 @@ struct Shared {
 pub(crate) struct Settings {
     /// How many leaves there may be; `None` for as many as suit the machine.
     pub(crate) max_leaves: Option<NonZeroU16>,
+    /// How many requests may pass one that sleeps.
+    pub(crate) bypass: u16,
 }
 
 impl Settings {
-    pub(crate) const DEFAULT: Settings = Settings { max_leaves: None };
+    pub(crate) const DEFAULT: Settings = Settings { max_leaves: None, bypass: 0 };
 }
 
 impl Partition {
@@ -111,6 +113,11 @@ impl Partition {
     #[inline]
     pub(crate) fn ids(&self) -> &Ids {
         &self.shared.ids
+    }
+
+    /// How many requests may pass one that sleeps.
+    pub(crate) fn bypass(&self) -> usize {
+        self.shared.settings.bypass.into()
     }
 
     /// Locks the leaf in which `point` lies.

@@ -12,7 +12,7 @@ use crate::lock::RangeLock;
 use crate::partition::{LeafGuard, LeafIndex, Locked, Partition};
 use crate::span::Span;
 use crate::sync::{Arc, Deadline};
-use crate::waiter::{Waited, Waiter, WakeList};
+use crate::waiter::{Lowered, Waited, Waiter, WakeList};
 use crate::watch;
 
 /// How a request means to use its range.
@@ -329,15 +329,17 @@ fn try_acquire_over(partition: &Partition, at: LeafGuard<'_>, span: Span, mode: 
 
 /// Enters a request into the first of its leaves, which is locked, and all others.
 fn enter_over(partition: &Partition, at: LeafGuard<'_>, claim: Claim) -> Entered {
+    let mut wakes = WakeList::default();
     let mut leaves = at.into_locked(partition);
     leaves.extend_to(claim.span.last);
-    let blocking = blocking_over(&leaves, claim);
+    let may_pass = partition.bypass() != 0 && pass(|| in_the_way(&leaves, claim), &mut wakes);
+    let blocking = if may_pass { 0 } else { blocking_over(&leaves, claim) };
     if blocking == 0 {
         let key = grant_over(partition, &mut leaves, claim);
         return Entered::Granted(Hold { span: claim.span, key });
     }
     let id = leaves.first().draw_id(partition.ids());
-    let queued = leaves.first().queue(blocking);
+    let queued = leaves.first().queue(blocking, partition.bypass());
     let waiter = Arc::clone(&queued.waiter);
     let mut slot = None;
     for_each_its_own(&mut leaves, queued, |leaf, queued| {
@@ -350,6 +352,35 @@ fn enter_over(partition: &Partition, at: LeafGuard<'_>, claim: Claim) -> Entered
 
 fn blocking_over(leaves: &Locked<'_>, claim: Claim) -> usize {
     leaves.iter().map(|leaf| leaf.blocking(claim.span, claim.mode)).sum()
+}
+
+fn in_the_way<'l>(leaves: &'l Locked<'_>, claim: Claim) -> impl Iterator<Item = Entry<'l>> {
+    leaves.iter().flat_map(move |leaf| leaf.in_the_way(claim.span, claim.mode))
+}
+
+/// Passes all of the requests that are in the way, or none: says which. Those that are passed must all sleep, and count the
+/// passer from now on.
+///
+/// All their leaves are locked, so who is in the way stays the same; but a request may be granted meanwhile by others, who hold
+/// other leaves of it. If so those passed before it are let go again, as if the passer had come and gone.
+pub(crate) fn pass<'l, E: Iterator<Item = Entry<'l>>>(
+    in_the_way: impl Fn() -> E,
+    wakes: &mut WakeList,
+) -> bool {
+    let mut passed = 0;
+    for entry in in_the_way() {
+        if !entry.queued.is_some_and(|queued| queued.waiter.pass()) {
+            for waiter in in_the_way().take(passed).filter_map(|entry| Some(&entry.queued?.waiter)) {
+                match waiter.take_pass_back() {
+                    Lowered::ToBeWoken => wakes.push(waiter),
+                    Lowered::Done => {}
+                }
+            }
+            return false;
+        }
+        passed += 1;
+    }
+    true
 }
 
 /// See [`Leaf::begin_upgrade`].

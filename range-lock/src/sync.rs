@@ -94,6 +94,12 @@ mod imp {
     use super::{Deadline, Parked};
     pub(crate) use crate::mutex::{Mutex, MutexGuard};
 
+    /// For how many rounds a waiter looks before it sleeps if it is next; each round is twice as long as the one before, up to 64
+    /// turns.
+    pub(crate) const SPIN_ROUNDS: usize = 12;
+    /// How often it then lets others run.
+    pub(crate) const YIELDS: usize = 16;
+
     /// Locks a mutex that guards the lock's own state. No code of the user's runs under one.
     #[inline]
     pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -185,7 +191,8 @@ mod imp {
     pub(crate) use loom::thread::yield_now;
 
     pub(crate) use super::model::{
-        Backoff, Mutex, MutexGuard, Parker, keep, kept, lock, lock as lock_eagerly, try_lock, unlock_kept,
+        Backoff, Mutex, MutexGuard, Parker, SPIN_ROUNDS, YIELDS, keep, kept, lock, lock as lock_eagerly,
+        try_lock, unlock_kept,
     };
 
     /// For how many turns of the other threads a timed park lasts. With none, the deadline is now: every schedule in which it
@@ -203,7 +210,8 @@ mod imp {
     pub(crate) use shuttle::thread::yield_now;
 
     pub(crate) use super::model::{
-        Backoff, Mutex, MutexGuard, Parker, keep, kept, lock, lock as lock_eagerly, try_lock, unlock_kept,
+        Backoff, Mutex, MutexGuard, Parker, SPIN_ROUNDS, YIELDS, keep, kept, lock, lock as lock_eagerly,
+        try_lock, unlock_kept,
     };
 
     /// For how many turns of the other threads a timed park lasts: the schedule chooses.
@@ -299,6 +307,9 @@ mod model {
     }
 
     /// Spinning in a model: not at all, since a schedule in which the thread is slow to sleep sees the same.
+    pub(crate) const SPIN_ROUNDS: usize = 0;
+    pub(crate) const YIELDS: usize = 0;
+
     #[derive(Debug)]
     pub(crate) struct Backoff;
 
@@ -307,13 +318,7 @@ mod model {
             Backoff
         }
 
-        pub(crate) fn snooze(&self) {
-            yield_now();
-        }
-
-        pub(crate) fn is_completed(&self) -> bool {
-            true
-        }
+        pub(crate) fn spin(&self) {}
     }
 
     /// A place where one thread sleeps.

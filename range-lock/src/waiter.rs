@@ -12,6 +12,19 @@
 //! * a granter that has lowered the count to zero touches nothing of the request any more, only the record, and only to wake;
 //! * wakers are woken, cloned and dropped with no lock held.
 //!
+//! # One word
+//!
+//! The count and what is to be known of the sleeper are one atomic word, so that each of the following is decided by one
+//! instruction, whoever holds which mutexes:
+//!
+//! * **granted**: the count is zero and [`OFFERED`] is not set.
+//! * **asleep**: from when [`ASLEEP`] is set to when the sleeper runs again, or its task is polled.
+//! * **offered**: where requests may be passed (see [`Builder::bypass`](crate::Builder::bypass)) one that sleeps is not granted when its
+//!   count reaches zero, but woken; it has the range when it comes for it, unless somebody has passed it by then. One that is
+//!   awake is not passed.
+//! * **woken**: a sleeper is woken once for each sleep, when its request is granted or offered for the first time. (To wake it a turn
+//!   or two earlier, so that it is found awake, made nothing faster where that could be measured.)
+//!
 //! # Memory ordering
 //!
 //! A granted waiter goes on without passing the leaf's mutex again, so the count itself must hand over what the previous
@@ -22,18 +35,28 @@
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use crate::sync::{self, Arc, AtomicUsize, Backoff, Deadline, Mutex, Ordering, Parked, Parker};
+use crate::sync::{
+    self, Arc, AtomicUsize, Backoff, Deadline, Mutex, Ordering, Parked, Parker, SPIN_ROUNDS, YIELDS,
+};
 
-/// Set in the word while the waiter sleeps, or is about to: who grants the request must wake it.
+/// The waiter sleeps, or is about to.
 const ASLEEP: usize = 1 << (usize::BITS - 1);
-
+/// The waiter sleeps and has been woken, or is about to be.
+const WOKEN: usize = 1 << (usize::BITS - 2);
+/// The count is zero, and the range is the waiter's when it comes for it.
+const OFFERED: usize = 1 << (usize::BITS - 3);
+/// How many requests may still pass it, in units of [`PASS`].
+const PASSES: usize = OFFERED - PASS;
+const PASS: usize = 1 << (usize::BITS - 14);
 /// The rest of the word: the blocking count.
-const COUNT: usize = ASLEEP - 1;
+const COUNT: usize = PASS - 1;
 
 /// The record of a waiting request; see the [module](self).
 #[derive(Debug)]
 pub(crate) struct Waiter {
     word: AtomicUsize,
+    /// Whether any may pass it, or might have passed it.
+    may_be_passed: bool,
     parker: Parker,
     since: Option<Instant>,
     /// Set while a task waits.
@@ -52,16 +75,14 @@ pub(crate) enum Waited {
     TimedOut,
 }
 
-/// What taking one pair away did to a request.
+/// What the caller has to do who took one pair away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Lowered {
-    /// It still waits for others.
-    Blocked,
-    /// That was the last: the request is granted, and its thread awake to see it.
-    Granted,
-    /// The same, and its thread sleeps: it must be woken.
-    GrantedAsleep,
+    /// Nothing: the request waits for others, or whoever waits will see for himself.
+    Done,
+    /// Wake the waiter: it sleeps, and has the range, or can have it.
+    ToBeWoken,
 }
 
 /// The request has been granted meanwhile: it counts as held.
@@ -69,29 +90,33 @@ pub(crate) enum Lowered {
 pub(crate) struct AlreadyGranted;
 
 impl Waiter {
-    /// A record for a request with `blocking` pairs before it.
-    pub(crate) fn new(blocking: usize) -> Self {
+    /// A record for a request with `blocking` pairs before it, which so many others may pass.
+    pub(crate) fn new(blocking: usize, passes: usize) -> Self {
         let mut waiter = Waiter {
             word: AtomicUsize::new(0),
+            may_be_passed: false,
             parker: Parker::new(),
             since: None,
             #[cfg(feature = "async")]
             waker: Mutex::new(None),
             next: Mutex::new(None),
         };
-        waiter.reset(blocking);
+        waiter.reset(blocking, passes);
         waiter
     }
 
-    /// Makes a record that nobody else holds ready for a request with `blocking` pairs before it.
+    /// Makes a record that nobody else holds ready for a request with `blocking` pairs before it, which so many others may
+    /// pass.
     ///
     /// # Panics
     ///
     /// If there are more than [`COUNT`] pairs, which takes a 32-bit machine.
-    pub(crate) fn reset(&mut self, blocking: usize) {
+    pub(crate) fn reset(&mut self, blocking: usize, passes: usize) {
         assert!(blocking <= COUNT, "a request can wait for at most {COUNT} conflicting spans");
+        debug_assert!(passes <= PASSES / PASS);
+        self.may_be_passed = passes != 0;
         // Nobody else looks: the record gets to others through a leaf's mutex.
-        self.word.store(blocking, Ordering::Relaxed);
+        self.word.store(blocking + passes * PASS, Ordering::Relaxed);
         self.since = now();
     }
 
@@ -106,38 +131,70 @@ impl Waiter {
         self.since
     }
 
-    /// Whether the count is zero. If it is, all that was done under the ranges waited for is visible.
+    /// Whether the request has been granted. If so, all that was done under the ranges waited for is visible.
     pub(crate) fn is_granted(&self) -> bool {
-        self.word.load(Ordering::Acquire) & COUNT == 0
+        self.word.load(Ordering::Acquire) & (COUNT | OFFERED) == 0
     }
 
     /// One conflicting pair less. To be called at most once for each pair that was counted.
     pub(crate) fn lower(&self) -> Lowered {
-        let before = self.word.fetch_sub(1, Ordering::Release);
-        debug_assert!(before & COUNT != 0, "a pair was taken away that had not been counted");
-        match (before & COUNT, before & ASLEEP) {
-            (1, 0) => Lowered::Granted,
-            (1, _) => Lowered::GrantedAsleep,
-            _ => Lowered::Blocked,
+        let word = if self.may_be_passed {
+            self.lower_to_offer()
+        } else {
+            self.word.fetch_sub(1, Ordering::Release)
+        };
+        debug_assert!(word & COUNT != 0, "a pair was taken away that had not been counted");
+        if word & COUNT == 1 && word & (ASLEEP | WOKEN) == ASLEEP {
+            Lowered::ToBeWoken
+        } else {
+            Lowered::Done
         }
+    }
+
+    /// The same, but a sleeper that may still be passed is offered what it would else be granted. Returns the word as it was.
+    fn lower_to_offer(&self) -> usize {
+        let lowered = self.word.fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
+            let offered = word & COUNT == 1 && word & ASLEEP != 0 && word & PASSES != 0;
+            let marks = if offered { OFFERED | WOKEN } else { 0 };
+            Some(word.wrapping_sub(1) | marks)
+        });
+        let (Ok(word) | Err(word)) = lowered;
+        word
     }
 
     /// One conflicting pair more, if the request still waits.
     ///
     /// A request that spans several leaves may be granted by somebody who holds another leaf's mutex than the caller;
-    /// hence the compare-exchange from a count that is not zero.
+    /// hence the compare-exchange from a word that is not granted.
     pub(crate) fn raise(&self) -> Result<(), AlreadyGranted> {
+        self.raise_if(|word| word & (COUNT | OFFERED) != 0, 1)
+    }
+
+    /// Lets a request that came later pass this one, which counts it from now on. `false` if this one is awake, has been granted, or
+    /// has been passed often enough.
+    pub(crate) fn pass(&self) -> bool {
+        let may = |word| word & ASLEEP != 0 && word & PASSES != 0 && word & (COUNT | OFFERED) != 0;
+        self.raise_if(may, 1usize.wrapping_sub(PASS)).is_ok()
+    }
+
+    /// Takes [`pass`](Self::pass) back.
+    pub(crate) fn take_pass_back(&self) -> Lowered {
+        self.word.fetch_add(PASS, Ordering::Relaxed);
+        self.lower()
+    }
+
+    /// Adds `difference`, which has one pair more, if the word allows it.
+    fn raise_if(&self, may: impl Fn(usize) -> bool, difference: usize) -> Result<(), AlreadyGranted> {
         self.word
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| match word & COUNT {
-                0 => None,
-                COUNT => panic!("a request can wait for at most {COUNT} conflicting spans"),
-                _ => Some(word + 1),
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
+                assert!(word & COUNT != COUNT, "a request can wait for at most {COUNT} conflicting spans");
+                may(word).then_some((word & !OFFERED).wrapping_add(difference))
             })
             .map(drop)
             .map_err(|_granted| AlreadyGranted)
     }
 
-    /// Wakes who waits. The request has been granted, and may be gone by now; that the caller holds the record keeps it from
+    /// Wakes who waits. The request may have been granted, and be gone by now; that the caller holds the record keeps it from
     /// being used for another.
     fn wake(&self) {
         #[cfg(feature = "async")]
@@ -150,39 +207,71 @@ impl Waiter {
         self.parker.unpark();
     }
 
-    /// Waits until the request is granted or the deadline comes: spins a little, then sleeps.
+    /// Waits until the request is granted or the deadline comes: spins a little, the longer the nearer its turn is, then sleeps.
     pub(crate) fn wait(&self, deadline: Deadline) -> Waited {
-        let backoff = Backoff::new();
+        let mut is_woken = false;
         loop {
-            if self.is_granted() {
+            if self.spin(is_woken) {
                 return Waited::Granted;
             }
-            if backoff.is_completed() {
-                break;
-            }
-            backoff.snooze();
-        }
-        loop {
             // From here on whoever grants the request sees that it must unpark. If that has happened, this acquires
             // what `is_granted` would have.
             if self.word.fetch_or(ASLEEP, Ordering::Acquire) & COUNT == 0 {
                 return Waited::Granted;
             }
-            // The granter lowers the count before it unparks, so it cannot slip in between the look and the sleep.
-            let parked = self.parker.park(|| self.word.load(Ordering::Relaxed) & COUNT != 0, deadline);
-            if self.is_granted() {
+            // Who wakes changes the word before he unparks, so he cannot slip in between the look and the sleep.
+            let sleeps = || {
+                let word = self.word.load(Ordering::Relaxed);
+                word & COUNT != 0 && word & WOKEN == 0
+            };
+            let parked = self.parker.park(sleeps, deadline);
+            if self.rise() {
                 return Waited::Granted;
             }
+            is_woken = true;
             if parked == Parked::TimedOut {
                 return Waited::TimedOut;
             }
         }
     }
 
+    /// Looks for a while whether the request is granted: spins, the longer the fewer are before it, and then lets others run, among
+    /// whom those before it may be.
+    ///
+    /// One that may be passed goes to sleep instead, so that it can be, unless it has just been woken.
+    fn spin(&self, is_woken: bool) -> bool {
+        let backoff = Backoff::new();
+        let (mut rounds, mut yields) = (0, 0);
+        loop {
+            let word = self.word.load(Ordering::Acquire);
+            let (count, may_be_passed) = (word & COUNT, word & PASSES != 0);
+            if count == 0 {
+                return true;
+            }
+            if may_be_passed && !is_woken {
+                return false;
+            }
+            if rounds < SPIN_ROUNDS / count {
+                rounds += 1;
+                backoff.spin();
+            } else if yields < YIELDS && !may_be_passed {
+                yields += 1;
+                sync::yield_now();
+            } else {
+                return false;
+            }
+        }
+    }
+
+    /// The sleeper is awake: says whether it has the range, also where that was only offered.
+    fn rise(&self) -> bool {
+        self.word.fetch_and(!(ASLEEP | WOKEN | OFFERED), Ordering::Acquire) & COUNT == 0
+    }
+
     /// The same for a task: ready if the request is granted, else `cx` is woken when it is.
     #[cfg(feature = "async")]
     pub(crate) fn poll_granted(&self, cx: &Context<'_>) -> Poll<()> {
-        if self.is_granted() {
+        if self.rise() {
             return Poll::Ready(());
         }
         if !sync::lock(&self.waker).as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
@@ -229,7 +318,7 @@ pub(crate) struct WakeList {
 }
 
 impl WakeList {
-    /// Notes the waiter of a request that has been granted and sleeps: only its granter does, and only once.
+    /// Notes a waiter that is to be woken: only who has marked it so does, and only once.
     pub(crate) fn push(&mut self, waiter: &Arc<Waiter>) {
         match self.last.replace(Arc::clone(waiter)) {
             Some(before) => *sync::lock(&before.next) = Some(Arc::clone(waiter)),

@@ -59,7 +59,7 @@ fn who_crosses_quiet_leaves_joins_them() {
 
 #[test]
 fn when_all_leaves_are_in_use_quiet_ones_are_joined_for_the_others() {
-    let partition = Partition::new(Settings { max_leaves: NonZeroU16::new(4) });
+    let partition = Partition::new(Settings { max_leaves: NonZeroU16::new(4), ..Settings::DEFAULT });
     assert!([1000, 2000, 3000].into_iter().all(|at| partition.cut_at(at)));
     let meet = |point| {
         let mut at = partition.lock_at(point);

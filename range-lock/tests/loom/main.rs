@@ -19,6 +19,7 @@
 //! schedules that is before the grant, in some at the same time, in some after it.
 #![cfg(loom)]
 
+mod bypass;
 mod partition;
 
 use std::cell::Cell;
