@@ -269,7 +269,21 @@ macro_rules! acquire {
 
             #[doc = concat!("Locks `range` ", $what, "; gives up at `deadline`.")]
             ///
-            #[doc = concat!("As [`", stringify!($try_for), "`](Self::", stringify!($try_for), ").")]
+            #[doc = concat!("As [`", stringify!($try_for), "`](Self::", stringify!($try_for), "), which also says how fair it is, and that")]
+            /// giving up leaves no trace.
+            ///
+            /// ```
+            /// # use std::time::{Duration, Instant};
+            /// # let lock = range_lock::RangeLock::new();
+            /// let holder = lock.write(0..10);
+            /// let deadline = Instant::now() + Duration::from_millis(1);
+            #[doc = concat!("assert!(lock.", stringify!($try_until), "(5..15, deadline).is_none());")]
+            #[doc = concat!("assert!(lock.", stringify!($try_until), "(10..15, deadline).is_some()); // Free: it need not wait.")]
+            /// ```
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted.
             #[track_caller]
             pub fn $try_until(
                 &self,
@@ -303,6 +317,14 @@ macro_rules! acquire {
             #[doc = concat!("As [`", stringify!($try), "`](Self::", stringify!($try), "), with a guard that owns")]
             /// a share of the lock.
             ///
+            /// ```
+            /// # use std::sync::Arc;
+            /// let lock = Arc::new(range_lock::RangeLock::new());
+            /// let holder = lock.write_arc(0..10);
+            #[doc = concat!("assert!(lock.", stringify!($try_arc), "(5..15).is_none());")]
+            #[doc = concat!("assert!(lock.", stringify!($try_arc), "(10..20).is_some());")]
+            /// ```
+            ///
             /// # Panics
             ///
             /// If the range is inverted.
@@ -316,6 +338,14 @@ macro_rules! acquire {
                 "As [`", stringify!($try_for), "`](Self::", stringify!($try_for), "), with a guard that owns"
             )]
             /// a share of the lock.
+            ///
+            /// ```
+            /// # use std::{sync::Arc, time::Duration};
+            /// let lock = Arc::new(range_lock::RangeLock::new());
+            /// let (holder, soon) = (lock.write_arc(0..10), Duration::from_millis(1));
+            #[doc = concat!("assert!(lock.", stringify!($try_arc_for), "(5..15, soon).is_none());")]
+            #[doc = concat!("assert!(lock.", stringify!($try_arc_for), "(10..20, soon).is_some());")]
+            /// ```
             ///
             /// # Panics
             ///
@@ -336,6 +366,14 @@ macro_rules! acquire {
                 "As [`", stringify!($try_until), "`](Self::", stringify!($try_until), "), with a guard that owns"
             )]
             /// a share of the lock.
+            ///
+            /// ```
+            /// # use std::{sync::Arc, time::{Duration, Instant}};
+            /// let lock = Arc::new(range_lock::RangeLock::new());
+            /// let (holder, deadline) = (lock.write_arc(0..10), Instant::now() + Duration::from_millis(1));
+            #[doc = concat!("assert!(lock.", stringify!($try_arc_until), "(5..15, deadline).is_none());")]
+            #[doc = concat!("assert!(lock.", stringify!($try_arc_until), "(10..20, deadline).is_some());")]
+            /// ```
             ///
             /// # Panics
             ///

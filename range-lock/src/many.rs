@@ -22,7 +22,7 @@ use crate::sync::{Arc, Deadline};
 use crate::waiter::{Waited, Waiter, WakeList};
 use crate::watch;
 
-/// One of the ranges that [`RangeLock::acquire_many`] takes at once.
+/// One of the ranges that [`RangeLock::acquire_many`] takes at once, which has an example.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
     lock: &'a RangeLock,
@@ -31,6 +31,14 @@ pub struct Request<'a> {
 
 impl<'a> Request<'a> {
     /// `range` of `lock`, for reading.
+    ///
+    /// ```
+    /// # use range_lock::{RangeLock, Request};
+    /// # let lock = RangeLock::new();
+    /// let guard = RangeLock::acquire_many([Request::read(&lock, 0..10), Request::read(&lock, 90..100)]);
+    /// assert!(lock.try_read(..).is_some());
+    /// # drop(guard);
+    /// ```
     ///
     /// # Panics
     ///
@@ -41,6 +49,14 @@ impl<'a> Request<'a> {
     }
 
     /// `range` of `lock`, for writing.
+    ///
+    /// ```
+    /// # use range_lock::{RangeLock, Request};
+    /// # let lock = RangeLock::new();
+    /// let guard = RangeLock::acquire_many([Request::write(&lock, 0..10), Request::write(&lock, 90..100)]);
+    /// assert!(lock.try_write(10..90).is_some());
+    /// # drop(guard);
+    /// ```
     ///
     /// # Panics
     ///
@@ -335,7 +351,7 @@ fn push_joined<'a>(parts: &mut InlineVec<Part<'a>, INLINE>, lock: &'a RangeLock,
     }
 }
 
-/// Several ranges that are held at once; made by [`RangeLock::acquire_many`]. Releases all of them when dropped, in one step,
+/// Several ranges that are held at once; made by [`RangeLock::acquire_many`], which has an example. Releases all of them when dropped, in one step,
 /// on any thread.
 #[must_use = "if unused the ranges are unlocked at once"]
 pub struct ManyGuard<'a> {
@@ -351,6 +367,14 @@ impl<'a> ManyGuard<'a> {
     /// The ranges that are held, with their locks and modes: disjoint, ordered by the locks' addresses and then by where they
     /// begin. Where ranges of one lock that were asked for overlapped, or touched in the same mode, they may be others than
     /// those, but make up the same.
+    ///
+    /// ```
+    /// # use range_lock::{Mode, RangeLock, Request};
+    /// # let lock = RangeLock::new();
+    /// let guard = RangeLock::acquire_many([Request::read(&lock, 0..10), Request::write(&lock, 5..8)]);
+    /// let held: Vec<_> = guard.ranges().map(|(_, range, mode)| (range, mode)).collect();
+    /// assert_eq!(held, [(0..=4, Mode::Read), (5..=7, Mode::Write), (8..=9, Mode::Read)]);
+    /// ```
     pub fn ranges(&self) -> impl Iterator<Item = (&'a RangeLock, RangeInclusive<u64>, Mode)> {
         self.parts.0.iter().map(|part| (part.lock, part.claim.span.into(), part.claim.mode))
     }
@@ -421,8 +445,22 @@ impl RangeLock {
         parts.try_enter().then(|| ManyGuard { parts })
     }
 
-    /// Locks several ranges as one request; gives up after `timeout`. As [`acquire_many`](Self::acquire_many), and cancel
-    /// safe as [`try_write_for`](Self::try_write_for).
+    /// Locks several ranges as one request; gives up after `timeout`. As [`acquire_many`](Self::acquire_many).
+    ///
+    /// ```
+    /// # use range_lock::{RangeLock, Request};
+    /// # use std::time::Duration;
+    /// # let (from, to) = (RangeLock::new(), RangeLock::new());
+    /// let reader = to.read(100..101);
+    /// let both = [Request::read(&from, 0..4096), Request::write(&to, 0..4096)];
+    /// assert!(RangeLock::try_acquire_many_for(both, Duration::from_millis(1)).is_none());
+    /// assert!(!from.is_locked(..)); // All or nothing.
+    /// # drop(reader);
+    /// ```
+    ///
+    /// # Fairness and cancel safety
+    ///
+    /// As for one range: while it waits it has its place in all the queues, and giving up leaves no trace in any.
     pub fn try_acquire_many_for<'a>(
         requests: impl IntoIterator<Item = Request<'a>>,
         timeout: Duration,
@@ -433,6 +471,14 @@ impl RangeLock {
 
     /// Locks several ranges as one request; gives up at `deadline`. As
     /// [`try_acquire_many_for`](Self::try_acquire_many_for).
+    ///
+    /// ```
+    /// # use range_lock::{RangeLock, Request};
+    /// # use std::time::Instant;
+    /// # let lock = RangeLock::new();
+    /// let two = [Request::read(&lock, 0..10), Request::write(&lock, 90..100)];
+    /// assert!(RangeLock::try_acquire_many_until(two, Instant::now()).is_some()); // Free: it need not wait.
+    /// ```
     pub fn try_acquire_many_until<'a>(
         requests: impl IntoIterator<Item = Request<'a>>,
         deadline: Instant,

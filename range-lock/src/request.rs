@@ -24,6 +24,8 @@ use crate::watch;
 /// | `Read` | together | together | conflict |
 /// | `Upgradable` | together | conflict | conflict |
 /// | `Write` | conflict | conflict | conflict |
+///
+/// Ordered from weak to strong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mode {
     /// Shared with all but writers.
@@ -36,6 +38,14 @@ pub enum Mode {
 
 impl Mode {
     /// Whether requests in these two modes cannot hold overlapping ranges at the same time.
+    ///
+    /// ```
+    /// use range_lock::Mode;
+    ///
+    /// assert!(!Mode::Read.conflicts(Mode::Upgradable));
+    /// assert!(Mode::Read.conflicts(Mode::Write));
+    /// assert!(Mode::Read < Mode::Upgradable && Mode::Upgradable < Mode::Write);
+    /// ```
     #[inline]
     pub const fn conflicts(self, other: Mode) -> bool {
         // Two upgradable ones (1 + 1) conflict as a reader and a writer (0 + 2) do.
@@ -58,6 +68,13 @@ impl RequestId {
     }
 
     /// The number.
+    ///
+    /// ```
+    /// # let lock = range_lock::RangeLock::new();
+    /// let _guard = lock.read(0..10);
+    /// let id = lock.requests()[0].id();
+    /// assert_eq!(id.to_string(), format!("#{}", id.get()));
+    /// ```
     pub const fn get(self) -> u64 {
         self.0.get()
     }
