@@ -384,8 +384,7 @@ pub(crate) fn pass<'l, E: Iterator<Item = Entry<'l>>>(
     in_the_way: impl Fn() -> E,
     wakes: &mut WakeList,
 ) -> bool {
-    let mut passed = 0;
-    for entry in in_the_way() {
+    for (passed, entry) in in_the_way().enumerate() {
         if !entry.queued.is_some_and(|queued| queued.waiter.pass()) {
             for waiter in in_the_way().take(passed).filter_map(|entry| Some(&entry.queued?.waiter)) {
                 match waiter.take_pass_back() {
@@ -395,7 +394,6 @@ pub(crate) fn pass<'l, E: Iterator<Item = Entry<'l>>>(
             }
             return false;
         }
-        passed += 1;
     }
     true
 }
