@@ -145,6 +145,44 @@ pub enum LockKind {
     None,
 }
 
+impl LockKind {
+    /// All of them.
+    pub const ALL: [LockKind; 3] = [LockKind::Rwsem, LockKind::RangeLock, LockKind::None];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            LockKind::Rwsem => "rwsem",
+            LockKind::RangeLock => "range-lock",
+            LockKind::None => "none",
+        }
+    }
+}
+
+impl fmt::Display for LockKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for LockKind {
+    type Err = String;
+    fn from_str(name: &str) -> Result<Self, String> {
+        LockKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
+            format!("unknown lock `{name}`; known ones: {}", LockKind::ALL.map(LockKind::name).join(", "))
+        })
+    }
+}
+
+/// What each level of locking is made of, where that is not left to the variant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Locks {
+    /// In place of the variant's i_rwsem.
+    pub i_rwsem: Option<LockKind>,
+    /// In place of the variant's i_mmap_sem.
+    pub i_mmap_sem: Option<LockKind>,
+}
+
 /// What a fault does first. Whatever it is, the answer is installed under the entry lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FaultOrder {

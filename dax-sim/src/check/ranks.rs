@@ -5,9 +5,11 @@
 //! as lockdep does, but with ranks that are known beforehand. Two locks of one rank are taken in the order of
 //! their objects' addresses, and then of their ranges.
 
-use std::cell::RefCell;
+use std::backtrace::Backtrace;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::Location;
+use std::sync::Arc;
 
 use super::{Finding, Invariant};
 use crate::schedule::{LockRequest, simulated};
@@ -23,6 +25,8 @@ pub(crate) struct HeldLock {
     pub(crate) request: LockRequest,
     /// Where it was asked for.
     site: &'static Location<'static>,
+    /// How the thread came there, where that is asked for ([`with_stacks`]).
+    stack: Option<Arc<Backtrace>>,
 }
 
 impl fmt::Display for HeldLock {
@@ -33,6 +37,18 @@ impl fmt::Display for HeldLock {
 
 thread_local! {
     static LOCKS: RefCell<Locks> = const { RefCell::new(Locks { next: 0, held: Vec::new() }) };
+}
+
+thread_local! {
+    static STACKS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `run`, and lets this thread remember the stack of every acquisition meanwhile, which takes long.
+pub(crate) fn with_stacks<R>(run: impl FnOnce() -> R) -> R {
+    let before = STACKS.replace(true);
+    let result = run();
+    STACKS.set(before);
+    result
 }
 
 struct Locks {
@@ -48,10 +64,11 @@ struct Locks {
 #[track_caller]
 pub(crate) fn acquire(request: LockRequest, in_order: bool) -> Id {
     let site = Location::caller();
+    let stack = STACKS.get().then(|| Arc::new(Backtrace::force_capture()));
     LOCKS.with_borrow_mut(|locks| {
         let id = Id(locks.next);
         locks.next = locks.next.wrapping_add(1);
-        let wanted = HeldLock { id, request, site };
+        let wanted = HeldLock { id, request, site, stack };
         if let Some(inversion) = find_inversion(&locks.held, &wanted).filter(|_| in_order) {
             assert!(simulated::current().is_some() || std::thread::panicking(), "{inversion}");
             simulated::find(Finding::new(Invariant::LockOrder, inversion));
@@ -78,12 +95,38 @@ pub(crate) fn exchange(held: &mut Vec<HeldLock>) {
 fn find_inversion(held: &[HeldLock], wanted: &HeldLock) -> Option<String> {
     let against = held.iter().find(|held| !may_follow(&held.request, &wanted.request))?;
     let all: Vec<_> = held.iter().map(|held| format!("\n  holds    {held}")).collect();
+    let stacks = [against, wanted].map(|lock| {
+        lock.stack
+            .as_ref()
+            .map_or_else(String::new, |stack| format!("\n  {}, by way of{}", lock.request, frames(stack)))
+    });
     Some(format!(
-        "{} is asked for while {} is held{}\n  asks for {wanted}",
+        "{} is asked for while {} is held{}\n  asks for {wanted}{}",
         wanted.request,
         against.request,
-        all.concat()
+        all.concat(),
+        stacks.concat()
     ))
+}
+
+/// The frames of a stack that are the simulator's own, innermost first, and not of what watches it.
+fn frames(stack: &Backtrace) -> String {
+    let text = stack.to_string();
+    let mut lines = text.lines().map(str::trim).peekable();
+    let mut frames = String::new();
+    while let Some(line) = lines.next() {
+        let Some(place) = lines.peek().and_then(|next| next.strip_prefix("at ")) else { continue };
+        // Paths are told from where the program was started.
+        let inside = place.split_once("dax-sim/src/").map(|(_, inside)| inside);
+        let Some(place) = inside.or_else(|| place.strip_prefix("./src/")) else { continue };
+        if ["check/", "schedule/", "explore/", "cli/"].iter().any(|room| place.starts_with(room)) {
+            continue;
+        }
+        let name = line.split_once(": ").map_or(line, |(_, name)| name);
+        let name = name.split('<').next().unwrap_or(name);
+        frames.push_str(&format!("\n    {name} at {place}"));
+    }
+    frames
 }
 
 fn may_follow(held: &LockRequest, wanted: &LockRequest) -> bool {

@@ -17,7 +17,7 @@ use crate::compare::plan::Plan;
 use crate::compare::{self, BASE};
 use crate::pmem::{Device, DeviceOptions};
 use crate::report::{BackingFile, Host, Report, json, page, plot, table, verdict};
-use crate::variant::Variant;
+use crate::variant::{LockKind, Locks, Variant};
 use crate::workload::{self, Workload};
 
 const DEFAULT_SIZE: u64 = 64 << 20;
@@ -66,6 +66,14 @@ pub(crate) struct CompareOptions {
     /// Media times in microseconds, up to 10000; 0 is CPU-bound [default: 0,50]
     #[arg(long, value_name = "LIST", value_parser = media, allow_hyphen_values = true)]
     media_us: Option<List<u64>>,
+
+    /// The lock of read(2) and write(2) in every variant: rwsem, range-lock or none [default: the variant's]
+    #[arg(long, value_name = "LOCK", value_parser = LockKind::from_str)]
+    i_rwsem: Option<LockKind>,
+
+    /// The lock of faults and of what takes blocks away in every variant [default: the variant's]
+    #[arg(long, value_name = "LOCK", value_parser = LockKind::from_str)]
+    i_mmap_sem: Option<LockKind>,
 
     /// How long each sample runs [default: so that the whole run takes a little over a minute]
     #[arg(long, value_name = "N", value_parser = duration, allow_hyphen_values = true)]
@@ -266,12 +274,13 @@ pub(crate) fn run(options: &CompareOptions) -> Result<ExitCode, Failure> {
         say(format_args!("`{BASE}` is not among the variants: there are no ratios to it"));
     }
 
+    let locks = Locks { i_rwsem: options.i_rwsem, i_mmap_sem: options.i_mmap_sem };
     let progress = Progress::new(&plan);
     let measured = compare::run(
         &plan,
         |point, duration| match interrupt.asked() {
             true => Err(Failure::interrupted()),
-            false => workload::run(point, &device, duration).map_err(Failure::broken),
+            false => workload::run_with_locks(point, locks, &device, duration).map_err(Failure::broken),
         },
         |step| progress.show(&step),
     )?;
@@ -283,6 +292,7 @@ pub(crate) fn run(options: &CompareOptions) -> Result<ExitCode, Failure> {
         duration: plan.pace.planned(),
         shortest: measured.shortest,
         rounds: plan.rounds,
+        locks,
         outcomes: measured.outcomes,
     };
     let page = write_files(&report, &destinations)?;

@@ -8,7 +8,7 @@ use super::engine::{self, Body, Chooser, End, Outcome, Stacks, Step};
 use super::scenario::{Map, Op, Scenario};
 use super::seed::Seed;
 use super::world::World;
-use crate::check::{Finding, Invariant};
+use crate::check::{Finding, Invariant, ranks};
 use crate::file::{AddressSpace, File, Mapping};
 use crate::fs::FileSystem;
 use crate::mm::PMD_SIZE;
@@ -183,7 +183,7 @@ pub(super) fn replay(
     observe: &mut dyn FnMut(&World<'_>, Step<'_>),
 ) -> Result<Failure, DeviceError> {
     let mut stage = Stage::new(scenario, variant, None)?;
-    let (outcome, findings) = stage.run(&mut Told(&seed.0), Some(observe));
+    let (outcome, findings) = ranks::with_stacks(|| stage.run(&mut Told(&seed.0), Some(observe)));
     Ok(Failure { seed: Seed(outcome.deviations), steps: outcome.steps, findings })
 }
 

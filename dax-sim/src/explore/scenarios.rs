@@ -303,6 +303,32 @@ pub static SCENARIOS: &[Scenario] = &[
         ..ONE_PAGE
     },
     Scenario {
+        name: "overlapping",
+        about: "generic/638: write(2) from a mapping onto what it overlaps with",
+        setup: &[Op::Write { file: 0, at: 0, words: 3 }],
+        threads: &[
+            &[Op::WriteFrom { file: 0, at: 0, words: 2, map: 0, from: word(0, 1) }],
+            &[Op::Load { map: 1, at: word(0, 1) }, Op::Load { map: 1, at: word(0, 1) }],
+        ],
+        finally: &[Op::Load { map: 1, at: word(0, 1) }, Op::Read { file: 0, at: 0, words: 3 }],
+        broken_in: &[(RwsemCopy, Liveness), (EntryLockOutside, LockOrder)],
+        ..ONE_PAGE
+    },
+    Scenario {
+        name: "buffer-of-another-file",
+        about: "generic/413: the mapping of one file is the buffer of write(2) to another, while it is punched",
+        files: 2,
+        maps: &[FILE_1, FILE_0],
+        setup: &[Op::Write { file: 1, at: 0, words: 1 }, Op::Truncate { file: 0, size: BLOCK_SIZE }],
+        threads: &[
+            &[Op::WriteFrom { file: 0, at: 0, words: 1, map: 0, from: 0 }],
+            &[Op::Punch { file: 1, page: 0, pages: 1 }],
+        ],
+        finally: &[Op::Load { map: 1, at: 0 }, Op::Read { file: 0, at: 0, words: 1 }],
+        broken_in: &[(RwsemCopy, LockOrder), (EntryLockOutside, LockOrder)],
+        ..ONE_PAGE
+    },
+    Scenario {
         name: "crossing-writers",
         about: "A writes page 0 from a mapping of page 1, B page 1 from a mapping of page 0",
         pages: 2,

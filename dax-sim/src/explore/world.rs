@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use super::letter;
 use super::scenario::{Op, Scenario};
 use crate::check::history::{Effect, Event, History, Word};
-use crate::check::{Finding, Invariant, invariants};
+use crate::check::{Finding, Invariant, check_invariants};
 use crate::error::FsError;
 use crate::file::{File, Mapping};
 use crate::fs::FileSystem;
@@ -68,7 +68,7 @@ impl<'w> World<'w> {
         self.active.set(self.active.get() - 1);
         self.note(|| said.unwrap_or_else(|error| format!("fails: {error}")));
         if self.active.get() == 0 {
-            self.findings.borrow_mut().extend(invariants::check(self.fs, self.files));
+            self.findings.borrow_mut().extend(check_invariants(self.fs, self.files));
         }
     }
 

@@ -37,7 +37,7 @@ use crate::file::File;
 use crate::pmem::{BLOCK_SIZE, Device};
 use crate::radix;
 use crate::schedule::Schedule;
-use crate::variant::{Rules, Variant};
+use crate::variant::{Locks, Rules, Variant};
 
 pub use extent::Extent;
 pub use remap::Deduped;
@@ -112,6 +112,14 @@ impl<'d> FileSystem<'d> {
     #[must_use]
     pub fn with_schedule(mut self, schedule: Schedule) -> Self {
         self.schedule = schedule;
+        self
+    }
+
+    /// Makes levels of locking of something else than the variant does.
+    #[must_use]
+    pub fn with_locks(mut self, locks: Locks) -> Self {
+        self.rules.i_rwsem = locks.i_rwsem.unwrap_or(self.rules.i_rwsem);
+        self.rules.i_mmap_sem = locks.i_mmap_sem.unwrap_or(self.rules.i_mmap_sem);
         self
     }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::compare::Outcome;
 use crate::pmem::Device;
-use crate::variant::Variant;
+use crate::variant::{Locks, Variant};
 use crate::workload::{Point, Workload};
 
 /// One comparison with its circumstances.
@@ -29,6 +29,8 @@ pub(crate) struct Report {
     /// How long the shortest one took, where preparation left less time than planned.
     pub(crate) shortest: Duration,
     pub(crate) rounds: usize,
+    /// What was not left to the variants.
+    pub(crate) locks: Locks,
     pub(crate) outcomes: Vec<Outcome>,
 }
 
@@ -85,6 +87,16 @@ impl BackingFile {
 impl Report {
     /// How load was put on: stated with every comparison.
     pub(crate) const LOAD_MODEL: &str = "closed loop";
+
+    /// What the levels of locking are made of in every variant, if that was asked for.
+    pub(crate) fn imposed_locks(&self) -> Option<String> {
+        let levels = [("i_rwsem", self.locks.i_rwsem), ("i_mmap_sem", self.locks.i_mmap_sem)];
+        let said: Vec<String> = levels
+            .into_iter()
+            .filter_map(|(level, kind)| kind.map(|kind| format!("{level} is `{kind}`")))
+            .collect();
+        (!said.is_empty()).then(|| format!("in every variant {}", said.join(" and ")))
+    }
 
     /// The outcome of one point, if it was run.
     pub(crate) fn outcome(&self, point: Point) -> Option<&Outcome> {
@@ -199,6 +211,7 @@ pub(crate) mod fixture {
             duration: Duration::from_millis(105),
             shortest: Duration::from_millis(105),
             rounds: 3,
+            locks: Locks::default(),
             outcomes,
         }
     }

@@ -50,16 +50,18 @@ pub(crate) fn render(report: &Report, width: Option<usize>) -> String {
     text
 }
 
-fn circumstances(report: &Report) -> [String; 2] {
+fn circumstances(report: &Report) -> Vec<String> {
     let cpu = report.host.cpu.as_ref().map_or(String::new(), |cpu| format!(" ({cpu})"));
-    [
+    let mut lines = vec![
         format!("{}{cpu}; device {}", report.hardware_threads(), report.file.describe()),
         format!(
             "load: {} with so many threads; {}, variants interleaved, medians",
             Report::LOAD_MODEL,
             report.sampling()
         ),
-    ]
+    ];
+    lines.extend(report.imposed_locks());
+    lines
 }
 
 fn legend(report: &Report) -> Vec<String> {

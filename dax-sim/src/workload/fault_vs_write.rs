@@ -26,6 +26,7 @@ use crate::file::{File, Mapping};
 use crate::fs::FileSystem;
 use crate::pmem::{BLOCK_SIZE, Device};
 use crate::schedule::Schedule;
+use crate::variant::Locks;
 
 /// Few, so that threads meet.
 const PAGES_PER_THREAD: u64 = 4;
@@ -34,10 +35,15 @@ const LOADS: usize = 4;
 const LINGER_ONE_IN: u32 = 8;
 const LINGER: Duration = Duration::from_micros(20);
 
-pub(super) fn run(point: &Point, device: &Device, duration: Duration) -> Result<Sample, WorkloadError> {
+pub(super) fn run(
+    point: &Point,
+    locks: Locks,
+    device: &Device,
+    duration: Duration,
+) -> Result<Sample, WorkloadError> {
     let Point { variant, threads, media, .. } = *point;
     let schedule = if threads > 1 { Schedule::widen(LINGER_ONE_IN, LINGER) } else { Schedule::none() };
-    let fs = FileSystem::format(device, variant).with_media(media).with_schedule(schedule);
+    let fs = FileSystem::format(device, variant).with_locks(locks).with_media(media).with_schedule(schedule);
     let pages = threads as u64 * PAGES_PER_THREAD;
     let file = fs.create();
     file.truncate(pages * BLOCK_SIZE)?;

@@ -12,7 +12,7 @@ use hdrhistogram::Histogram;
 
 use crate::error::FsError;
 use crate::pmem::{BLOCK_SIZE, Device};
-use crate::variant::Variant;
+use crate::variant::{Locks, Variant};
 
 /// What the threads do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -139,6 +139,20 @@ pub fn min_device_size(threads: usize) -> u64 {
 ///
 /// See [`WorkloadError`]; nothing is left running.
 pub fn run(point: &Point, device: &Device, duration: Duration) -> Result<Sample, WorkloadError> {
+    run_with_locks(point, Locks::default(), device, duration)
+}
+
+/// As [`run`], with levels of locking made of something else than the variant makes them of.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_with_locks(
+    point: &Point,
+    locks: Locks,
+    device: &Device,
+    duration: Duration,
+) -> Result<Sample, WorkloadError> {
     let Point { workload, threads, .. } = *point;
     if threads == 0 {
         return Err(WorkloadError::NoThreads);
@@ -149,8 +163,8 @@ pub fn run(point: &Point, device: &Device, duration: Duration) -> Result<Sample,
     }
     match workload {
         Workload::WriteDisjoint | Workload::WriteShared | Workload::ReadMostly => {
-            page_io::run(point, device, duration)
+            page_io::run(point, locks, device, duration)
         }
-        Workload::FaultVsWrite => fault_vs_write::run(point, device, duration),
+        Workload::FaultVsWrite => fault_vs_write::run(point, locks, device, duration),
     }
 }

@@ -12,14 +12,20 @@ use crate::error::FsError;
 use crate::file::File;
 use crate::fs::FileSystem;
 use crate::pmem::{BLOCK_SIZE, Device};
+use crate::variant::Locks;
 
 const PAGE: usize = BLOCK_SIZE as usize;
 /// Of a hundred operations of `read-mostly`.
 const WRITES_PERCENT: u8 = 5;
 
-pub(super) fn run(point: &Point, device: &Device, duration: Duration) -> Result<Sample, WorkloadError> {
+pub(super) fn run(
+    point: &Point,
+    locks: Locks,
+    device: &Device,
+    duration: Duration,
+) -> Result<Sample, WorkloadError> {
     let Point { workload, variant, threads, media } = *point;
-    let fs = FileSystem::format(device, variant).with_media(media);
+    let fs = FileSystem::format(device, variant).with_locks(locks).with_media(media);
     let pages = match workload {
         Workload::WriteDisjoint => threads as u64 * PAGES_PER_THREAD,
         _ => SHARED_PAGES.min(device.blocks()),

@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use dax_sim::check::check_invariants;
 use dax_sim::pmem::BLOCK_SIZE;
 
 use super::{correct, device, rounds, widened};
@@ -68,6 +69,7 @@ fn threads_with_slots_in_the_same_pages_find_what_they_left_there() {
                     });
                 }
             });
+            assert_eq!(check_invariants(&fs, std::slice::from_ref(&file)), [], "{variant}");
         });
     }
 }
