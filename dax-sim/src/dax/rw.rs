@@ -258,7 +258,7 @@ fn allocate(fs: &FileSystem<'_>, inode: &Inode, start: u64, end: u64) -> Result<
 }
 
 /// Copies `len` bytes of the source, from `from` on, to `position`; returns how many could be copied.
-#[inline]
+#[inline(always)]
 pub(super) fn copy<S: UserSource + ?Sized>(
     fs: &FileSystem<'_>,
     iomap: &Iomap,
