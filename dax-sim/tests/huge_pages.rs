@@ -1,7 +1,8 @@
 //! 2 MiB pages: when they are mapped, when not, and what becomes of them.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Barrier};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -317,6 +318,44 @@ fn a_dirty_entry_of_2_mib_does_not_keep_a_block_mapped_that_a_copy_has_replaced(
         file.write_at(&[1; 8], 5 * BLOCK_SIZE).unwrap();
         assert_eq!(small.load_u64(5 * BLOCK_SIZE), Ok(0x0101_0101_0101_0101), "{variant}");
         assert_eq!([0, 9].map(|page| large.load_u64(page * BLOCK_SIZE).unwrap()), [1, 2]);
+    }
+}
+
+/// A write fault of 2 MiB gives the huge zero page up before it allocates. Else a write(2) of any of the pages, which
+/// finds its block there, has nothing new to invalidate and returns while the zero page is mapped.
+#[test]
+fn a_write_fault_of_2_mib_does_not_hide_its_blocks_from_write_2() {
+    for variant in correct() {
+        let device = device(8 << 20);
+        let (looked_up, go) = channel();
+        let (progress, heard) = channel();
+        let (looked_up, heard) = (Mutex::new(looked_up), Mutex::new(heard));
+        let waiting = Mutex::new(progress.clone());
+        let schedule = Schedule::hook(move |point, _| match point {
+            SchedulePoint::FaultLookedUp { write: true } => {
+                looked_up.lock().unwrap().send(()).unwrap();
+                let _ = heard.lock().unwrap().recv();
+            }
+            SchedulePoint::EntryContended | SchedulePoint::IMmapSemContended => {
+                let _ = waiting.lock().unwrap().send(());
+            }
+            _ => {}
+        });
+        let fs = huge(&device, variant).with_schedule(schedule);
+        let file = fs.create();
+        file.truncate(PMD).unwrap();
+        let mapping = file.mmap(0..PMD);
+        assert_eq!(mapping.load_u64(0), Ok(0));
+        thread::scope(|s| {
+            let other = &file;
+            s.spawn(move || other.mmap(0..PMD).store_u64(8, 1).unwrap());
+            go.recv().unwrap();
+            // The store's fault has allocated all blocks, and is held until this thread has read or must wait.
+            file.write_at(&[1; 8], 3 * BLOCK_SIZE).unwrap();
+            let seen = mapping.load_u64(3 * BLOCK_SIZE);
+            let _ = progress.send(());
+            assert_eq!(seen, Ok(0x0101_0101_0101_0101), "{variant}");
+        });
     }
 }
 

@@ -1,6 +1,6 @@
 //! Mappings other than shared and writable ones: private, read-only, MAP_SYNC, several in one address space.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
@@ -234,6 +234,50 @@ fn the_second_fault_on_a_private_page_finds_the_copy_of_the_first() {
         }
     });
     assert_eq!([0, 8].map(|at| mapping.load_u64(at).unwrap()), [1, 2]);
+}
+
+/// The copy that an access has translated to is not given to anybody else before the access is over.
+#[test]
+fn a_copied_page_is_not_freed_under_an_access() {
+    type Take = fn(&File<'_>, &Mapping<'_>);
+    let ways: [Take; 2] = [
+        |_, mapping| mapping.dont_need(0..BLOCK_SIZE),
+        |file, _| {
+            file.truncate(0).unwrap();
+            file.truncate(2 * BLOCK_SIZE).unwrap();
+        },
+    ];
+    for take in ways {
+        let device = device(1 << 20);
+        let (translated, go) = channel();
+        let (translated, armed) = (Mutex::new(translated), Arc::new(AtomicBool::new(false)));
+        let schedule = Schedule::hook({
+            let armed = Arc::clone(&armed);
+            move |point, _| {
+                if point == SchedulePoint::Translated && armed.swap(false, Ordering::SeqCst) {
+                    translated.lock().unwrap().send(()).unwrap();
+                    // Time enough for somebody who does not wait.
+                    (0..2000).for_each(|_| thread::yield_now());
+                }
+            }
+        });
+        let fs = FileSystem::format(&device, Variant::Linux412).with_schedule(schedule);
+        let file = fs.create();
+        file.truncate(2 * BLOCK_SIZE).unwrap();
+        let mapping = private(&file, 2 * BLOCK_SIZE);
+        mapping.store_u64(0, 1).unwrap();
+        armed.store(true, Ordering::SeqCst);
+        thread::scope(|s| {
+            let (file, mapping) = (&file, &mapping);
+            s.spawn(move || {
+                go.recv().unwrap();
+                take(file, mapping);
+                mapping.store_u64(BLOCK_SIZE, 7).unwrap();
+            });
+            assert_eq!(mapping.load_u64(0), Ok(1));
+        });
+        assert_eq!([0, BLOCK_SIZE].map(|at| mapping.load_u64(at).unwrap()), [0, 7]);
+    }
 }
 
 #[test]

@@ -48,6 +48,7 @@ impl DaxEntries {
             if let Some(locked) = self.lock_present(page, |_| true, schedule) {
                 return locked.guard(schedule, held);
             }
+            schedule.pass(SchedulePoint::EntryInsert, page);
             let slot = self.0.slot_or_insert(page);
             if slot.compare_exchange(0, VALUE | EMPTY | LOCKED, SeqCst, SeqCst).is_err() {
                 continue;
@@ -73,6 +74,7 @@ impl DaxEntries {
             if !self.0.leaf_is_empty(page) {
                 return None;
             }
+            schedule.pass(SchedulePoint::EntryInsert, page);
             let slot = self.0.huge_or_insert(page);
             if slot.compare_exchange(0, VALUE | PMD | EMPTY | LOCKED, SeqCst, SeqCst).is_err() {
                 continue;
@@ -303,10 +305,9 @@ impl Drop for LockedEntry<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, AtomicUsize};
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, AtomicU32};
     use std::thread;
-
-    use crossbeam_utils::Backoff;
 
     use super::*;
 
@@ -414,39 +415,45 @@ mod tests {
         });
     }
 
-    /// One wants a page and one the 2 MiB around it, at the same moment, over and over.
-    #[test]
-    fn entries_of_both_sizes_are_never_there_at_once() {
-        const ROUNDS: usize = 20_000;
-        let (entries, schedule) = (DaxEntries::new(), Schedule::none());
-        let (arrived, inside) = (AtomicUsize::new(0), AtomicU32::new(0));
-        // Spins for a while, so that both start together, and does not wait for a thread that has no CPU.
-        let meet = |round: usize| {
-            arrived.fetch_add(1, SeqCst);
-            let backoff = Backoff::new();
-            while arrived.load(SeqCst) < 2 * round {
-                if backoff.is_completed() { thread::yield_now() } else { backoff.snooze() }
+    type Grabbed = Mutex<Option<LockedEntry<'static>>>;
+
+    /// A schedule that calls `other` when somebody is about to insert an entry, for the first time, and keeps what
+    /// that grabs until somebody finds it locked.
+    fn overtaken_by(
+        other: fn(&'static DaxEntries) -> Option<LockedEntry<'static>>,
+    ) -> (&'static DaxEntries, Schedule) {
+        let entries: &DaxEntries = Box::leak(Box::new(DaxEntries::new()));
+        let (grabbed, is_first) = (Grabbed::default(), AtomicBool::new(true));
+        let hook = move |point, _| match point {
+            SchedulePoint::EntryInsert if is_first.swap(false, SeqCst) => {
+                *grabbed.lock().unwrap() = other(entries);
             }
+            SchedulePoint::EntryContended => drop(grabbed.lock().unwrap().take()),
+            _ => {}
         };
-        thread::scope(|s| {
-            for wants_pmd in [false, true] {
-                let (entries, schedule, inside, meet) = (&entries, &schedule, &inside, &meet);
-                s.spawn(move || {
-                    for round in 1..=ROUNDS {
-                        meet(round);
-                        let entry = match wants_pmd {
-                            true => entries.grab_pmd(1, schedule),
-                            false => Some(entries.grab(1, schedule)),
-                        };
-                        if let Some(entry) = entry {
-                            assert_eq!(inside.fetch_add(1, SeqCst), 0);
-                            inside.fetch_sub(1, SeqCst);
-                            entry.delete();
-                        }
-                    }
-                });
-            }
+        (entries, Schedule::hook(hook).with_checks(false))
+    }
+
+    fn quiet() -> &'static Schedule {
+        Box::leak(Box::new(Schedule::none().with_checks(false)))
+    }
+
+    #[test]
+    fn who_inserts_a_page_and_finds_2_mib_takes_it_back_and_waits() {
+        let (entries, schedule) = overtaken_by(|entries| {
+            let mut entry = entries.grab_pmd(5, quiet())?;
+            entry.set(DaxEntry::Block { block: 512, dirty: false });
+            Some(entry)
         });
-        assert_eq!(seen(&entries), []);
+        let entry = entries.grab(5, &schedule);
+        assert!(entry.is_pmd());
+        assert_eq!(seen(entries), [(0, HUGE - 1, DaxEntry::Block { block: 512, dirty: false })]);
+    }
+
+    #[test]
+    fn who_inserts_2_mib_and_finds_a_page_takes_them_back_and_gives_up() {
+        let (entries, schedule) = overtaken_by(|entries| Some(entries.grab(5, quiet())));
+        assert!(entries.grab_pmd(0, &schedule).is_none());
+        assert_eq!(seen(entries), [(5, 5, DaxEntry::Empty)]);
     }
 }

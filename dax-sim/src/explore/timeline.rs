@@ -124,6 +124,7 @@ fn describe(step: &Step<'_>) -> Option<String> {
         }
         SchedulePoint::LookUp => format!("iomap_begin: looks page {page} up"),
         SchedulePoint::Publish => format!("publishes page {page} anew"),
+        SchedulePoint::EntryInsert => format!("inserts an entry of page {page}"),
         SchedulePoint::EntryChange => format!("changes the entry of page {page}"),
         SchedulePoint::Translate => format!("translates page {page}"),
         SchedulePoint::Translated => "uses the translation".into(),

@@ -56,6 +56,8 @@ pub enum SchedulePoint {
     LookUp,
     /// About to change the block map, with i_data_sem held.
     Publish,
+    /// About to insert an entry where none was found.
+    EntryInsert,
     /// About to change what a locked entry says, or to delete it.
     EntryChange,
     /// About to read a translation.
