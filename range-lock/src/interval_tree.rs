@@ -184,11 +184,7 @@ impl<T> IntervalTree<T> {
     /// Puts a span into a node that is not the first in the tree.
     fn insert_among(&mut self, span: Span, index: u32) {
         if self.root == NIL {
-            // Whoever was alone needs a node now.
-            let alone = std::mem::replace(&mut self.alone, NIL);
-            self.root = self.occupy_node(0);
-            let Span { first, last } = self.slots[alone as usize].span;
-            self.put(self.root, 0, Item { first, last, link: alone });
+            self.plant();
         }
         let hint = self.hint.get();
         let hits = self.nodes.get(hint as usize).is_some_and(|node| node.takes(span.first, span.last));
@@ -211,12 +207,31 @@ impl<T> IntervalTree<T> {
         }
     }
 
-    /// Puts an item into a node, at this position, and cuts the node in two if it is full.
+    /// Gives a node to the one span that there is.
+    #[cold]
+    #[inline(never)]
+    fn plant(&mut self) {
+        let alone = std::mem::replace(&mut self.alone, NIL);
+        let Span { first, last } = self.slots[alone as usize].span;
+        self.root = self.occupy_node(0);
+        self.put(self.root, 0, Item { first, last, link: alone });
+    }
+
+    /// Puts an item into a node, at this position.
+    #[inline]
     fn put(&mut self, at: u32, position: usize, item: Item) {
         if self.node(at).len() < N {
             self.node_mut(at).insert(position, item);
-            return self.adopt(at, item.link);
+            self.adopt(at, item.link);
+        } else {
+            self.cut_and_put(at, position, item);
         }
+    }
+
+    /// The same for a node that is full, which is cut in two.
+    #[cold]
+    #[inline(never)]
+    fn cut_and_put(&mut self, at: u32, position: usize, item: Item) {
         // Who always comes last leaves full nodes behind, not half-full ones.
         let keep = if position == N { N - MIN } else { N / 2 };
         let right = self.occupy_node(self.node(at).height);
@@ -243,10 +258,13 @@ impl<T> IntervalTree<T> {
     fn take_out(&mut self, mut at: u32, mut position: usize, last: u64) {
         loop {
             self.node_mut(at).remove(position);
-            if at == self.root {
-                return self.lower_root();
-            }
             let node = self.node(at);
+            if at == self.root {
+                let enough = if node.is_bottom() { 1 } else { 2 };
+                return if node.len() < enough {
+                    self.lower_root()
+                };
+            }
             if node.len() >= MIN {
                 if node.lasts.get(position).is_none_or(|&next| next < last) {
                     self.lower_lasts(at, last); // Else, as usual, who follows ends later.
@@ -265,6 +283,8 @@ impl<T> IntervalTree<T> {
 
     /// Moves everything from the child at `right` to the one before it and gives the node up, or, if that is too much, leaves
     /// them with half of it each. Returns whether `right` is to be taken out.
+    #[cold]
+    #[inline(never)]
     fn join_or_share(&mut self, parent: u32, right: usize) -> bool {
         let node = self.node(parent);
         let (one, other) = (node.links[right - 1], node.links[right]);
@@ -291,14 +311,12 @@ impl<T> IntervalTree<T> {
         joins
     }
 
-    /// Lets the root go if it has nothing, or no more than one child.
+    /// Lets go the root, which has nothing, or no more than one child.
+    #[cold]
+    #[inline(never)]
     fn lower_root(&mut self) {
         let root = self.node(self.root);
-        let below = match (root.len(), root.is_bottom()) {
-            (0, _) => NIL,
-            (1, false) => root.links[0],
-            _ => return,
-        };
+        let below = if root.is_bottom() { NIL } else { root.links[0] };
         let gone = std::mem::replace(&mut self.root, below);
         self.vacate_node(gone);
         if below != NIL {

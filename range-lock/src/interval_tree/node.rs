@@ -6,10 +6,10 @@
 use super::NIL;
 
 /// Items in a node. With 15 of them it fills five cache lines.
-pub(super) const N: usize = 11;
+pub(super) const N: usize = 15;
 /// Items that a node other than the root has at least. Less than half of [`N`], so that nodes which have just been cut are not
 /// joined at once.
-pub(super) const MIN: usize = 4;
+pub(super) const MIN: usize = 5;
 
 /// A span and its slot; or, above the bottom, what is known of a child, and the child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
