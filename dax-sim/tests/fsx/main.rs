@@ -55,7 +55,8 @@ fn run(
     let mut model = Model::default();
     let file = fs.create();
     let mut most_shared = 0;
-    let mut simulated = Simulated::new(fs, &file, device, sizes, fault);
+    let buffer = fs.create();
+    let mut simulated = Simulated::new(fs, [&file, &buffer], device, sizes, fault);
     for number in 1..=ops {
         let op = generator.next(model.size());
         let told = |what: &str| format!("seed {seed}, operation {number}, {op:?}: {what}");
@@ -75,7 +76,7 @@ fn run(
     }
     let huge_accesses = simulated.huge_accesses();
     drop(simulated);
-    drop(file);
+    drop((file, buffer));
     if sizes.max > SMALL.max && huge_accesses < ops / 100 {
         return Err(format!("only {huge_accesses} accesses went through mappings of 2 MiB"));
     }

@@ -10,6 +10,13 @@ pub(crate) struct Sizes {
     longest: u64,
 }
 
+impl Sizes {
+    /// Room for what an operation moves, wherever in a page it begins.
+    pub(crate) fn longest_buffer(self) -> u64 {
+        (self.longest + 4 * BLOCK_SIZE).next_multiple_of(BLOCK_SIZE)
+    }
+}
+
 /// As in fsx.
 pub(crate) const SMALL: Sizes = Sizes { max: 256 << 10, longest: 64 << 10 };
 /// Large enough for pages of 2 MiB.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use dax_sim::file::{File, Mapping};
+use dax_sim::file::{File, Mapping, UserBuffer};
 use dax_sim::fs::{Deduped, Extent, FileSystem};
 use dax_sim::pmem::{BLOCK_SIZE, Device};
 
@@ -24,6 +24,9 @@ pub(crate) enum Fault {
 pub(crate) struct Simulated<'a> {
     file: &'a File<'a>,
     mapping: Mapping<'a>,
+    /// What some reads and writes have as their buffer: a file of its own, mapped.
+    buffer: &'a File<'a>,
+    user: Mapping<'a>,
     device: &'a Device,
     sizes: Sizes,
     fault: Fault,
@@ -34,7 +37,7 @@ pub(crate) struct Simulated<'a> {
 impl<'a> Simulated<'a> {
     pub(crate) fn new(
         fs: &FileSystem<'_>,
-        file: &'a File<'a>,
+        [file, buffer]: [&'a File<'a>; 2],
         device: &'a Device,
         sizes: Sizes,
         fault: Fault,
@@ -44,14 +47,16 @@ impl<'a> Simulated<'a> {
             lost.fallocate(0, 1).unwrap();
             std::mem::forget(lost);
         }
-        Self { file, mapping: file.mmap(0..sizes.max), device, sizes, fault, huge_accesses: 0 }
+        buffer.truncate(sizes.longest_buffer()).unwrap();
+        let (mapping, user) = (file.mmap(0..sizes.max), buffer.mmap(0..sizes.longest_buffer()));
+        Self { file, mapping, buffer, user, device, sizes, fault, huge_accesses: 0 }
     }
 
     /// A block that several pages have is marked as shared in all of them and counted, and blocks are either
-    /// free or the file's.
+    /// free or the files'.
     pub(crate) fn check_blocks(&self, fs: &FileSystem<'_>) -> Result<(), String> {
         let mut pages = HashMap::<u64, Vec<Extent>>::new();
-        for (_, extent) in self.file.extents() {
+        for (_, extent) in self.file.extents().into_iter().chain(self.buffer.extents()) {
             pages.entry(extent.block().expect("not a hole")).or_default().push(extent);
         }
         let several = pages.values().filter(|extents| extents.len() > 1);
@@ -88,6 +93,27 @@ impl<'a> Simulated<'a> {
         assert_eq!(self.file.write_at(data, offset), Ok(data.len()));
     }
 
+    /// The same from a mapped buffer in two parts, whose pages may have to be faulted in.
+    fn write_mapped(&self, offset: u64, data: &[u8]) {
+        let place = offset % BLOCK_SIZE / 2;
+        self.user.store(place, data).unwrap();
+        self.user.dont_need(place..place + data.len() as u64);
+        assert_eq!(self.file.write_vectored_at(&self.parts(place, data.len()), offset), Ok(data.len()));
+    }
+
+    fn read_mapped(&self, offset: u64, data: &mut [u8]) {
+        let place = offset % BLOCK_SIZE / 2;
+        // So that there are holes to be stored to.
+        self.buffer.punch_hole(place, data.len() as u64).unwrap();
+        assert_eq!(self.file.read_vectored_at(&self.parts(place, data.len()), offset), Ok(data.len()));
+        self.user.load(place, data).unwrap();
+    }
+
+    fn parts(&self, place: u64, len: usize) -> [UserBuffer<'_>; 2] {
+        let (middle, end) = (place + len as u64 / 3, place + len as u64);
+        [place..middle, middle..end].map(|part| self.user.buffer(part).unwrap())
+    }
+
     fn truncate(&self, size: u64) {
         let old = self.file.size();
         self.file.truncate(size).unwrap();
@@ -104,13 +130,18 @@ impl Subject for Simulated<'_> {
         match verb {
             Verb::Read => {
                 read = vec![0xaa; len as usize];
-                assert_eq!(file.read_at(&mut read, offset), Ok(read.len()));
+                if number.is_multiple_of(4) {
+                    self.read_mapped(offset, &mut read);
+                } else {
+                    assert_eq!(file.read_at(&mut read, offset), Ok(read.len()));
+                }
             }
             Verb::MapRead => {
                 read = vec![0xaa; len as usize];
                 self.mapping.load(offset, &mut read).unwrap();
                 self.count_huge(offset);
             }
+            Verb::Write if number.is_multiple_of(4) => self.write_mapped(offset, &bytes(number, offset, len)),
             Verb::Write => self.write(offset, &bytes(number, offset, len)),
             Verb::MapWrite => {
                 if op.end() > file.size() {

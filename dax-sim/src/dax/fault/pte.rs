@@ -21,9 +21,9 @@ use crate::variant::FaultOrder;
 /// poisoned pages, and counts of mapped folios (6.15).
 ///
 /// One step is taken earlier than in Linux 4.12: a write fault that finds a zero page, or a shared block,
-/// unmaps it *before* it looks up, and so allocates, and not after. Else a write(2) that comes in between finds the block, has
-/// nothing new to invalidate, and returns while the zero page is mapped still: a third, passing race, which
-/// the mail does not mention.
+/// unmaps it *before* it looks up, and so allocates, and not after. Else a write(2) that comes in between
+/// finds the block, has nothing new to invalidate, and returns while the zero page is mapped still: a third,
+/// passing race, which the mail does not mention.
 ///
 /// A write fault on a shared block maps a copy of it, which `iomap_begin` makes. An entry of 2 MiB serves the
 /// page as long as it has the right block for it; else it gives way, and the access is tried again.
