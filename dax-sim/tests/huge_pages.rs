@@ -6,6 +6,7 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use dax_sim::check::check_invariants;
 use dax_sim::error::FsError;
 use dax_sim::file::{AddressSpace, File, MapOptions, Mapping};
 use dax_sim::fs::{Extent, FileSystem};
@@ -254,6 +255,7 @@ fn what_happens_to_a_part_of_2_mib_leaves_the_rest_alone() {
             let mut word = [0; 8];
             file.read_at(&mut word, PMD + 9 * BLOCK_SIZE + 8).unwrap();
             assert_eq!(u64::from_le_bytes(word), 5);
+            assert_eq!(check_invariants(&fs, std::slice::from_ref(&file)), [], "{variant}, {name}");
         }
     }
 }
@@ -512,13 +514,16 @@ fn whatever_many_threads_do_with_2_mib_ends_and_loses_no_block() {
         let device = device(24 << 20);
         let fs = huge(&device, variant).with_schedule(Schedule::widen(16, Duration::from_micros(3)));
         let files = [fs.create(), fs.create()];
+        // Mappings that outlive the threads, so that there is something to be looked at in the end.
+        let whole = || 0..SIZE;
+        let common = [files[0].mmap(whole()), files[1].mmap(whole()), small_pages(&files[0], SIZE)];
         thread::scope(|s| {
             for seed in 0..4 {
-                let files = &files;
+                let (files, whole, common) = (&files, &whole, &common);
                 s.spawn(move || {
                     let mut random = fastrand::Rng::with_seed(seed);
                     let space = AddressSpace::new();
-                    let map = |file: usize, options| files[file].mmap_in(&space, 0..SIZE, options);
+                    let map = |file: usize, options| files[file].mmap_in(&space, whole(), options);
                     let new = MapOptions::new;
                     let mut mappings = vec![map(0, new()), map(1, new()), map(0, new().huge_pages(false))];
                     mappings.extend([map(0, new().private()), map(1, new().sync())]);
@@ -550,12 +555,17 @@ fn whatever_many_threads_do_with_2_mib_ends_and_loses_no_block() {
                                 mappings[mapping] = map(random.usize(..2), options);
                             }
                             13 => drop(mappings[mapping].load_u64(at)),
+                            14 => drop(common[random.usize(..3)].store_u64(at, seed)),
                             _ => drop(mappings[mapping].store_u64(at, seed)),
                         }
                     }
                 });
             }
         });
+        if variant.is_correct() {
+            assert_eq!(check_invariants(&fs, &files), [], "{variant}");
+        }
+        drop(common);
         drop(files);
         assert_eq!((fs.free_blocks(), fs.shared_blocks()), (device.blocks(), 0), "{variant}");
     }
