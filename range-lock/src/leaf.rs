@@ -56,10 +56,8 @@ pub(crate) struct Leaf {
     queued: u32,
     /// The leaf to the right.
     pub(crate) next: LeafIndex,
-    /// One bit for each slot: whether an entry is in it.
+    /// One bit for each slot: whether an entry is in it; and [`IN_TREE`](Leaf::IN_TREE), whether one is in the tree.
     occupied: u8,
-    /// Whether an entry is in the tree.
-    in_tree: bool,
     slots: [Slot; SLOTS],
     rest: Option<Box<Rest>>,
     pub(crate) crossings: Crossings,
@@ -254,6 +252,9 @@ impl Ids {
 }
 
 impl Leaf {
+    const IN_TREE: u8 = 1 << 7;
+    const IN_SLOTS: u8 = (1 << SLOTS) - 1;
+
     /// A leaf for all of `bounds`; allocates nothing.
     pub(crate) const fn new(bounds: Bounds) -> Self {
         Leaf {
@@ -262,7 +263,6 @@ impl Leaf {
             queued: 0,
             next: LeafIndex::NONE,
             occupied: 0,
-            in_tree: false,
             slots: [const { Slot::VACANT }; SLOTS],
             rest: None,
             crossings: Crossings::NONE,
@@ -282,12 +282,27 @@ impl Leaf {
         self.last_id
     }
 
+    fn is_in_tree(&self) -> bool {
+        self.occupied & Self::IN_TREE != 0
+    }
+
+    /// Grants `span` if all of it lies here, and no other request does, in whatever mode: the usual case. The entry is in slot 0.
+    #[inline]
+    pub(crate) fn grant_alone(&mut self, ids: &Ids, span: Span, mode: Mode) -> Option<RequestId> {
+        if self.occupied != 0 || !self.bounds.cover(span) {
+            return None;
+        }
+        let id = self.draw_id(ids);
+        self.insert_granted(id, span, mode);
+        Some(id)
+    }
+
     /// The number of pairs that a request for `span` would have to wait for here: all conflicting ones, since all in the
     /// leaf are earlier.
     #[inline]
     pub(crate) fn blocking(&self, span: Span, mode: Mode) -> usize {
         let mut blocking = 0;
-        let mut slots = self.occupied;
+        let mut slots = self.occupied & Self::IN_SLOTS;
         while slots != 0 {
             let slot = &self.slots[slots.trailing_zeros() as usize % SLOTS];
             slots &= slots - 1;
@@ -296,7 +311,7 @@ impl Leaf {
                 blocking += usize::from(conflicts && self.counts(slot.span, span));
             }
         }
-        if self.in_tree { blocking + self.blocking_in_tree(span, mode) } else { blocking }
+        if self.is_in_tree() { blocking + self.blocking_in_tree(span, mode) } else { blocking }
     }
 
     #[inline(never)]
@@ -377,7 +392,7 @@ impl Leaf {
     /// Puts an entry into the tree.
     fn file(&mut self, span: Span, filed: Filed) -> u32 {
         self.queued += u32::from(filed.queued.is_some());
-        self.in_tree = true;
+        self.occupied |= Self::IN_TREE;
         self.rest().tree.insert(span, filed) + SLOTS as u32
     }
 
@@ -573,7 +588,9 @@ impl Leaf {
             Place::Tree(index) => {
                 let tree = &mut self.rest().tree;
                 tree.remove(index);
-                self.in_tree = !tree.is_empty();
+                if tree.is_empty() {
+                    self.occupied &= Self::IN_SLOTS;
+                }
             }
         }
     }
@@ -681,7 +698,7 @@ impl Leaf {
     fn overlapping(&self, span: Span) -> impl Iterator<Item = Entry<'_>> {
         let slots = (0..SLOTS).filter(|slot| self.occupied & (1 << slot) != 0);
         let in_slots = slots.map(|slot| self.slot_entry(slot)).filter(move |entry| entry.span.overlaps(span));
-        let in_tree = self.tree().filter(|_| self.in_tree).into_iter();
+        let in_tree = self.tree().filter(|_| self.is_in_tree()).into_iter();
         in_slots.chain(
             in_tree.flat_map(move |tree| tree.overlapping(span).map(|(_, span, filed)| filed.entry(span))),
         )
@@ -796,7 +813,7 @@ impl Leaf {
 
     /// Forgets all requests.
     pub(crate) fn clear(&mut self) {
-        (self.occupied, self.in_tree, self.queued, self.rest) = (0, false, 0, None);
+        (self.occupied, self.queued, self.rest) = (0, 0, None);
     }
 
     /// What is known of those who met here on the mutex.

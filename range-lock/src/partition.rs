@@ -121,20 +121,32 @@ impl Partition {
     }
 
     /// Locks the leaf in which `point` lies.
-    #[inline]
     pub(crate) fn lock_at(&self, point: u64) -> LeafGuard<'_> {
-        self.lock_near(self.route(point), point)
+        self.lock_right(self.try_lock_at(point), point)
     }
 
-    /// The same, with a guess: most often it is `near`.
+    /// Locks the leaf in which `point` most likely lies, if nobody has it.
     #[inline]
-    pub(crate) fn lock_near(&self, near: LeafIndex, point: u64) -> LeafGuard<'_> {
-        if let Some(leaf) = sync::try_lock(self.cell(near)) {
-            if leaf.bounds().contains(point) {
-                return LeafGuard { leaf, index: near };
+    pub(crate) fn try_lock_at(&self, point: u64) -> Option<LeafGuard<'_>> {
+        self.try_lock(self.route(point))
+    }
+
+    /// Locks a leaf if nobody has it.
+    #[inline]
+    pub(crate) fn try_lock(&self, index: LeafIndex) -> Option<LeafGuard<'_>> {
+        Some(LeafGuard { leaf: sync::try_lock(self.cell(index))?, index })
+    }
+
+    /// Locks the leaf in which `point` lies: the one that is locked, if that is it.
+    #[inline]
+    pub(crate) fn lock_right<'a>(&'a self, locked: Option<LeafGuard<'a>>, point: u64) -> LeafGuard<'a> {
+        match locked {
+            Some(at) if at.leaf.bounds().contains(point) => at,
+            wrong => {
+                drop(wrong);
+                self.find_and_lock(point)
             }
         }
-        self.find_and_lock(point)
     }
 
     #[cold]

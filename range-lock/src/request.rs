@@ -155,13 +155,12 @@ impl RangeLock {
     /// Grants `claim` if nothing conflicts with it, held or waiting.
     #[inline]
     pub(crate) fn try_acquire(&self, claim: Claim) -> Option<Hold> {
+        // Taken apart: where a claim is passed on as a whole it is written to memory, and read back from there.
         let Claim { span, mode } = claim;
         let partition = self.partition();
-        let mut at = partition.lock_at(span.first);
-        let key = if at.leaf.bounds().cover(span) {
-            (at.leaf.blocking(span, mode) == 0).then(|| grant(partition, &mut at, span, mode))?
-        } else {
-            try_acquire_over(partition, at, span, mode)?
+        let key = match grant_alone(partition, span, mode) {
+            Ok(key) => key,
+            Err(at) => try_acquire_among(partition, at, span, mode)?,
         };
         Some(Hold { span, key })
     }
@@ -169,16 +168,29 @@ impl RangeLock {
     /// Grants `claim` when all that conflicts with it and came before has left; `None` if the deadline comes first.
     #[inline]
     pub(crate) fn acquire(&self, claim: Claim, deadline: Deadline) -> Option<Hold> {
-        // Taken apart: where a claim is passed on as a whole it is written to memory, and read back from there.
         let Claim { span, mode } = claim;
-        let partition = self.partition();
-        let mut at = partition.lock_at(span.first);
-        let key = if at.leaf.bounds().cover(span) && at.leaf.blocking(span, mode) == 0 {
-            grant(partition, &mut at, span, mode)
-        } else {
-            self.acquire_slowly(at, span, mode, deadline)?
+        let key = match grant_alone(self.partition(), span, mode) {
+            Ok(key) => key,
+            Err(at) => self.acquire_among(at, span, mode, deadline)?,
         };
         Some(Hold { span, key })
+    }
+
+    /// The same where others are in the leaf, or another leaf is the right one, or this is not the only one.
+    #[inline(never)]
+    fn acquire_among(
+        &self,
+        at: Option<LeafGuard<'_>>,
+        span: Span,
+        mode: Mode,
+        deadline: Deadline,
+    ) -> Option<Key> {
+        let partition = self.partition();
+        let mut at = partition.lock_right(at, span.first);
+        if at.leaf.bounds().cover(span) && at.leaf.blocking(span, mode) == 0 {
+            return Some(grant(partition, &mut at, span, mode));
+        }
+        self.acquire_slowly(at, span, mode, deadline)
     }
 
     #[cold]
@@ -223,9 +235,9 @@ impl RangeLock {
     #[inline]
     pub(crate) fn release(&self, hold: &Hold) {
         let partition = self.partition();
-        let mut at = partition.lock_near(hold.key.leaf(), hold.span.first);
-        if !at.leaf.release_quietly(hold) {
-            release_and_wake(partition, at, hold);
+        let mut at = partition.try_lock(hold.key.leaf());
+        if !at.as_mut().is_some_and(|at| at.leaf.release_quietly(hold)) {
+            release_among(partition, at, hold);
         }
     }
 
@@ -318,8 +330,20 @@ impl RangeLock {
     }
 }
 
-/// Enters a request that nothing blocks, all of it in one leaf.
+/// Enters a request if all of it lies in one leaf, in which nobody else is; else gives back that leaf, if it is locked.
 #[inline]
+fn grant_alone(partition: &Partition, span: Span, mode: Mode) -> Result<Key, Option<LeafGuard<'_>>> {
+    let Some(mut at) = partition.try_lock_at(span.first) else { return Err(None) };
+    match at.leaf.grant_alone(partition.ids(), span, mode) {
+        Some(id) => {
+            at.leaf.note_granted(mode);
+            Ok(Key::new(id, at.index, 0))
+        }
+        None => Err(Some(at)),
+    }
+}
+
+/// Enters a request that nothing blocks, all of it in one leaf.
 fn grant(partition: &Partition, at: &mut LeafGuard<'_>, span: Span, mode: Mode) -> Key {
     at.leaf.note_granted(mode);
     let id = at.leaf.draw_id(partition.ids());
@@ -335,9 +359,17 @@ fn grant_over(partition: &Partition, leaves: &mut Locked<'_>, Claim { span, mode
     Key::new(id, leaves.index(), slot.expect("there is one leaf at least"))
 }
 
-#[cold]
 #[inline(never)]
-fn try_acquire_over(partition: &Partition, at: LeafGuard<'_>, span: Span, mode: Mode) -> Option<Key> {
+fn try_acquire_among(
+    partition: &Partition,
+    at: Option<LeafGuard<'_>>,
+    span: Span,
+    mode: Mode,
+) -> Option<Key> {
+    let mut at = partition.lock_right(at, span.first);
+    if at.leaf.bounds().cover(span) {
+        return (at.leaf.blocking(span, mode) == 0).then(|| grant(partition, &mut at, span, mode));
+    }
     let mut leaves = at.into_locked(partition);
     leaves.extend_to(span.last);
     let claim = Claim { span, mode };
@@ -421,9 +453,13 @@ fn first_of_all<T>(mut all: impl Iterator<Item = T>) -> Option<T> {
     first
 }
 
-#[cold]
+/// See [`RangeLock::release`].
 #[inline(never)]
-fn release_and_wake(partition: &Partition, at: LeafGuard<'_>, hold: &Hold) {
+fn release_among(partition: &Partition, at: Option<LeafGuard<'_>>, hold: &Hold) {
+    let mut at = partition.lock_right(at, hold.span.first);
+    if at.leaf.release_quietly(hold) {
+        return;
+    }
     let mut wakes = WakeList::default();
     let mut leaves = at.into_locked(partition);
     leaves.extend_to(hold.span.last);
