@@ -29,7 +29,10 @@
 //! the mutex, and those that find no free slot, or have to wait, in a tree behind a pointer. The usual case (nobody else is
 //! in) touches the leaf's first cache line and no other.
 
-use crossbeam_utils::atomic::AtomicCell;
+mod entry;
+
+pub(crate) use entry::{Bounds, Entry, Ids, Order, Queued};
+use entry::{Filed, Place, Slot, Tag};
 
 #[cfg(feature = "deadlock_detection")]
 use crate::deadlock::Owner;
@@ -39,7 +42,7 @@ use crate::request::{Claim, Hold, Mode, RequestId};
 use crate::span::Span;
 #[cfg(feature = "stats")]
 use crate::stats::Stats;
-use crate::sync::{Arc, AtomicUsize, Ordering};
+use crate::sync::Arc;
 use crate::waiter::{Lowered, Waiter, WakeList};
 
 /// How many entries need no tree: with them a leaf fills two cache lines.
@@ -72,183 +75,6 @@ struct Rest {
     /// Records of requests that are gone, to be used again.
     spare: Vec<Arc<Waiter>>,
     contention: Contention,
-}
-
-/// The part of the domain that a leaf is for: `first..=last`, or nothing if `last` lies before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Bounds {
-    pub(crate) first: u64,
-    pub(crate) last: u64,
-}
-
-impl Bounds {
-    pub(crate) const WHOLE: Bounds = Bounds { first: 0, last: u64::MAX };
-    pub(crate) const NOTHING: Bounds = Bounds { first: 1, last: 0 };
-
-    #[inline]
-    pub(crate) fn contains(self, point: u64) -> bool {
-        self.first <= point && point <= self.last
-    }
-
-    /// Whether all of `span` lies inside.
-    #[inline]
-    pub(crate) fn cover(self, span: Span) -> bool {
-        self.first <= span.first && span.last <= self.last
-    }
-
-    /// Whether a point of `span` lies inside.
-    #[inline]
-    pub(crate) fn meet(self, span: Span) -> bool {
-        self.first <= span.last && span.first <= self.last
-    }
-}
-
-/// A place for an entry that never had to wait.
-#[derive(Debug)]
-struct Slot {
-    span: Span,
-    /// `None` if it has not been used yet; whether it is used at the moment says `occupied`.
-    tag: Option<Tag>,
-    #[cfg(feature = "deadlock_detection")]
-    owner: Owner,
-}
-
-impl Slot {
-    const VACANT: Slot = Slot {
-        span: Span::WHOLE,
-        tag: None,
-        #[cfg(feature = "deadlock_detection")]
-        owner: Owner::Task,
-    };
-}
-
-/// A request's id and the mode of one of its entries, in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Tag(std::num::NonZeroU64);
-
-impl Tag {
-    const MODE_BITS: u32 = 2;
-
-    #[inline]
-    fn new(id: RequestId, mode: Mode) -> Self {
-        let mode = std::num::NonZeroU64::MIN.saturating_add(mode as u64);
-        Tag(mode | (id.get() << Self::MODE_BITS))
-    }
-
-    #[inline]
-    fn id(self) -> u64 {
-        self.0.get() >> Self::MODE_BITS
-    }
-
-    #[inline]
-    fn mode(self) -> Mode {
-        match self.0.get() % (1 << Self::MODE_BITS) {
-            1 => Mode::Read,
-            2 => Mode::Upgradable,
-            _ => Mode::Write,
-        }
-    }
-}
-
-/// An entry in the tree.
-#[derive(Debug)]
-struct Filed {
-    id: RequestId,
-    mode: Mode,
-    /// Set if the request had to wait. It still does while the waiter's count is not zero.
-    queued: Option<Queued>,
-    #[cfg(feature = "deadlock_detection")]
-    owner: Owner,
-}
-
-/// One span of one request, wherever it is kept.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry<'a> {
-    pub(crate) span: Span,
-    pub(crate) id: RequestId,
-    pub(crate) mode: Mode,
-    /// Set if the request had to wait. It still does while the waiter's count is not zero.
-    pub(crate) queued: Option<&'a Queued>,
-    /// Who made the request; whoever has its guard by now is not known.
-    #[cfg(feature = "deadlock_detection")]
-    pub(crate) owner: Owner,
-}
-
-/// What an entry has more if its request had to wait.
-#[derive(Clone, Debug)]
-pub(crate) struct Queued {
-    pub(crate) order: Order,
-    pub(crate) waiter: Arc<Waiter>,
-    /// Whether this entry keeps the record for the next request: of a request's entries one does, since a record that is
-    /// spare twice is never seen to be held by nobody else.
-    pub(crate) keeps: bool,
-}
-
-impl Queued {
-    /// The same for another entry of the request.
-    pub(crate) fn again(&self) -> Queued {
-        Queued { keeps: false, ..self.clone() }
-    }
-}
-
-/// The place of a waiting request among those that wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Order(u64);
-
-impl Order {
-    /// Upgrades pass all requests that wait.
-    pub(crate) const UPGRADE: Order = Order(0);
-
-    /// The place behind all that have been drawn. To be drawn under the mutexes of all the leaves that the request
-    /// enters, so that it is behind whatever waits there.
-    fn draw() -> Order {
-        /// One for the whole process, since a request may wait in several locks. Only those that wait come here.
-        static LAST: AtomicCell<u64> = AtomicCell::new(0);
-        Order(LAST.fetch_add(1) + 1)
-    }
-}
-
-impl Entry<'_> {
-    /// Whether it waits to be admitted or to be upgraded.
-    pub(crate) fn waits(&self) -> bool {
-        self.queued.is_some_and(|queued| !queued.waiter.is_granted())
-    }
-
-    /// Whether it has its range: in its own mode, or, if it waits for an upgrade, in the one before.
-    pub(crate) fn is_held(&self) -> bool {
-        self.queued.is_none_or(|queued| queued.order == Order::UPGRADE || queued.waiter.is_granted())
-    }
-}
-
-/// Where a leaf has an entry.
-#[derive(Clone, Copy, Debug)]
-enum Place {
-    Slot(usize),
-    Tree(u32),
-}
-
-/// Where the ids of a lock's requests come from: each leaf takes a block of them at a time, so that leaves do not meet here.
-#[derive(Debug)]
-pub(crate) struct Ids(AtomicUsize);
-
-impl Ids {
-    const BLOCK: u64 = 4096;
-
-    #[cfg(not(any(loom, shuttle)))]
-    pub(crate) const fn new() -> Self {
-        Ids(AtomicUsize::new(1))
-    }
-
-    #[cfg(any(loom, shuttle))]
-    pub(crate) fn new() -> Self {
-        Ids(AtomicUsize::new(1))
-    }
-
-    /// The first id of a block that nobody else has. (The first block is the first leaf's from the beginning.)
-    #[cold]
-    fn draw_block(&self) -> u64 {
-        self.0.fetch_add(1, Ordering::Relaxed) as u64 * Self::BLOCK
-    }
 }
 
 impl Leaf {
@@ -834,19 +660,6 @@ impl Leaf {
         self.rest.get_or_insert_with(|| {
             Box::new(Rest { tree: IntervalTree::new(), spare: Vec::new(), contention: Contention::default() })
         })
-    }
-}
-
-impl Filed {
-    fn entry(&self, span: Span) -> Entry<'_> {
-        Entry {
-            span,
-            id: self.id,
-            mode: self.mode,
-            queued: self.queued.as_ref(),
-            #[cfg(feature = "deadlock_detection")]
-            owner: self.owner,
-        }
     }
 }
 

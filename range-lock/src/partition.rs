@@ -18,7 +18,7 @@
 //!
 //! # Finding a leaf
 //!
-//! The [`Table`] has the lower bounds of the leaves in order, read without a lock and changed under a mutex of its own: a hint. The
+//! The [table](table) has the lower bounds of the leaves in order, read without a lock and changed under a mutex of its own: a hint. The
 //! bounds in the leaf, read under its mutex, are the truth. If they say that the point lies elsewhere the table has been
 //! changed since it was read (it is changed before the mutexes of the leaves concerned are released), and is read again. A leaf
 //! that is joined to its neighbour stays allocated, with bounds that hold no point, until it is used again or the lock is dropped.
@@ -38,6 +38,9 @@
 //! **locked**: a [`Locked`] holds the mutexes of the leaves from `first` to `last` along the links, whose guards it has kept; it
 //! alone gives them up. Since it holds them, the links between them stay as they are.
 
+mod contention;
+mod table;
+
 use std::fmt;
 use std::iter;
 use std::marker::PhantomData;
@@ -48,9 +51,12 @@ use std::thread;
 
 use crossbeam_utils::CachePadded;
 
+pub(crate) use contention::{Contention, Crossings};
+use table::{Structure, Table};
+
 use crate::leaf::{Bounds, Ids, Leaf};
 use crate::span::Span;
-use crate::sync::{self, AtomicHint, Mutex, MutexGuard};
+use crate::sync::{self, Mutex, MutexGuard};
 
 /// A leaf with its mutex, on cache lines of its own.
 pub(crate) type LeafCell = CachePadded<Mutex<Leaf>>;
@@ -467,147 +473,6 @@ impl<'l> Iterator for IterMut<'l> {
     }
 }
 
-/// Where each leaf begins, and the leaves but for the root.
-struct Table {
-    /// How many of the `levels` are searched: as many as the leaves in use need.
-    searched: AtomicHint,
-    /// Where the leaves begin, in ascending order, in groups of [`FAN_OUT`](Table::FAN_OUT), each a cache line; then the
-    /// firsts of these groups, likewise, and so on until they are one group. What is not in use lies behind every point.
-    levels: Vec<Box<[Group]>>,
-    /// Which leaves they are. Behind those in use, the last one.
-    indices: Box<[AtomicHint]>,
-    leaves: Box<[LeafCell]>,
-    structure: Mutex<Structure>,
-}
-
-/// Some lower bounds in ascending order.
-#[derive(Debug)]
-#[repr(align(64))]
-struct Group([AtomicHint; Table::FAN_OUT]);
-
-impl Group {
-    fn new() -> Self {
-        Group(std::array::from_fn(|_| AtomicHint::new(u64::MAX)))
-    }
-
-    /// Which is the last that does not lie behind `point`. All are looked at: to find the place by halves would take as many
-    /// steps, each of which waits for the one before, or is guessed wrong half of the time.
-    #[inline]
-    fn find(&self, point: u64) -> usize {
-        self.0[1..].iter().map(|lower| usize::from(lower.get() <= point)).sum()
-    }
-}
-
-/// What whoever cuts or joins must hold.
-#[derive(Debug)]
-struct Structure {
-    /// How many leaves are in use.
-    leaves: usize,
-    unused: Vec<LeafIndex>,
-    /// Where to look for quiet leaves next.
-    hand: usize,
-}
-
-impl Table {
-    const FAN_OUT: usize = 8;
-
-    fn new(max_leaves: usize) -> Self {
-        let leaf = |_| CachePadded::new(Mutex::new(Leaf::new(Bounds::NOTHING)));
-        let root = u64::from(LeafIndex::ROOT.0);
-        let mut levels = Vec::new();
-        let mut rows = max_leaves;
-        while {
-            rows = rows.div_ceil(Self::FAN_OUT);
-            levels.push((0..rows).map(|_| Group::new()).collect::<Box<[_]>>());
-            rows > 1
-        } {}
-        let rows = levels[0].len() * Self::FAN_OUT;
-        let table = Table {
-            searched: AtomicHint::new(1),
-            levels,
-            indices: (0..rows).map(|_| AtomicHint::new(root)).collect(),
-            leaves: (1..max_leaves).map(leaf).collect(),
-            structure: Mutex::new(Structure {
-                leaves: 1,
-                unused: (1..max_leaves).rev().map(|n| LeafIndex(n as u16)).collect(),
-                hand: 0,
-            }),
-        };
-        table.set_lower(0, 0);
-        table
-    }
-
-    /// Which leaf `point` lies in: the last one that does not begin behind it.
-    #[inline]
-    fn route(&self, point: u64) -> LeafIndex {
-        let searched = self.searched.get() as usize;
-        let mut row = 0;
-        for level in self.levels[..searched].iter().rev() {
-            // While the table is being changed it may lead past the end.
-            let Some(group) = level.get(row) else { break };
-            row = row * Self::FAN_OUT + group.find(point);
-        }
-        self.leaf(row)
-    }
-
-    #[inline]
-    fn leaf(&self, row: usize) -> LeafIndex {
-        LeafIndex(self.indices.get(row).map_or(0, |index| index.get() as u16))
-    }
-
-    fn lower(&self, row: usize) -> u64 {
-        self.levels[0][row / Self::FAN_OUT].0[row % Self::FAN_OUT].get()
-    }
-
-    fn set_lower(&self, mut row: usize, lower: u64) {
-        for level in &self.levels {
-            level[row / Self::FAN_OUT].0[row % Self::FAN_OUT].set(lower);
-            if row % Self::FAN_OUT != 0 {
-                return;
-            }
-            row /= Self::FAN_OUT;
-        }
-    }
-
-    /// A leaf that begins at `lower` has come into use.
-    fn insert(&self, structure: &mut Structure, lower: u64, leaf: LeafIndex) {
-        let mut at = structure.leaves;
-        // From behind, so that no leaf is missing at any time.
-        while self.lower(at - 1) > lower {
-            self.copy(at - 1, at);
-            at -= 1;
-        }
-        self.indices[at].set(u64::from(leaf.0));
-        self.set_lower(at, lower);
-        structure.leaves += 1;
-        self.pad(structure);
-    }
-
-    /// A leaf is not in use any more.
-    fn remove(&self, structure: &mut Structure, leaf: LeafIndex) {
-        let at = (0..structure.leaves).find(|row| self.leaf(*row) == leaf).expect("a leaf in use has a row");
-        (at + 1..structure.leaves).for_each(|from| self.copy(from, from - 1));
-        structure.leaves -= 1;
-        self.pad(structure);
-    }
-
-    /// Makes the rows behind those in use ready to be searched.
-    fn pad(&self, structure: &Structure) {
-        let last = u64::from(self.leaf(structure.leaves - 1).0);
-        for row in structure.leaves..self.indices.len() {
-            self.set_lower(row, u64::MAX);
-            self.indices[row].set(last);
-        }
-        let searched = (1..self.levels.len()).find(|n| structure.leaves <= Self::FAN_OUT.pow(*n as u32));
-        self.searched.set(searched.unwrap_or(self.levels.len()) as u64);
-    }
-
-    fn copy(&self, from: usize, to: usize) {
-        self.indices[to].set(self.indices[from].get());
-        self.set_lower(to, self.lower(from));
-    }
-}
-
 impl Leaf {
     /// Makes a note that a request which begins at `point` found the mutex taken. Says whether the leaf is to be cut.
     fn note_meeting(&mut self, point: u64) -> bool {
@@ -617,82 +482,6 @@ impl Leaf {
         }
         self.crossings = Crossings::NONE;
         self.contention().note(point, id)
-    }
-}
-
-/// Where the users of a leaf met on its mutex: when that was, and where the last few requests began.
-#[derive(Debug, Default)]
-pub(crate) struct Contention {
-    points: [u64; Contention::POINTS],
-    /// How many meetings there were, each soon after the one before.
-    streak: u32,
-    last: u64,
-    /// How often the leaf could not be cut: each time makes it wait for twice as many meetings.
-    in_vain: u32,
-    /// Whether anybody has met since that was last asked.
-    met: bool,
-}
-
-impl Contention {
-    /// From how many meetings a cut is decided.
-    const POINTS: usize = 8;
-    /// How many requests may come between one meeting and the next for them to be of one streak.
-    const SOON: u64 = 256;
-    const MOST_IN_VAIN: u32 = 8;
-
-    fn note(&mut self, point: u64, id: u64) -> bool {
-        let soon = id.wrapping_sub(self.last) <= Self::SOON;
-        self.streak = if soon { self.streak + 1 } else { 1 };
-        self.points[self.streak as usize % Self::POINTS] = point;
-        (self.last, self.met) = (id, true);
-        self.streak >= (Self::POINTS as u32) << self.in_vain
-    }
-
-    /// Where to cut: at the point at which half of the requests begin before, if they do not all begin at one.
-    fn median(&self, bounds: Bounds) -> Option<u64> {
-        let mut points = self.points;
-        points.sort_unstable();
-        let inside = |point: &&u64| **point > bounds.first.max(points[0]) && **point <= bounds.last;
-        let (before, behind) = points.split_at(Self::POINTS / 2);
-        behind.iter().find(inside).or_else(|| before.iter().rev().find(inside)).copied()
-    }
-
-    fn considered(&mut self, cut: bool) {
-        self.streak = 0;
-        self.in_vain = if cut { 0 } else { (self.in_vain + 1).min(Self::MOST_IN_VAIN) };
-    }
-
-    pub(crate) fn take_met(&mut self) -> bool {
-        std::mem::take(&mut self.met)
-    }
-}
-
-/// How often requests have come by that cross this leaf and others, since its users last met.
-#[derive(Debug)]
-pub(crate) struct Crossings {
-    /// The low bits of the leaf's last id when the last one came.
-    last: u32,
-    count: u16,
-}
-
-impl Crossings {
-    pub(crate) const NONE: Crossings = Crossings { last: 0, count: 0 };
-    /// With so many the leaf is taken to be quiet.
-    const QUIET: u16 = 64;
-
-    fn note(&mut self, id: u64) -> bool {
-        self.last = id as u32;
-        self.count = self.count.saturating_add(1);
-        self.are_quiet()
-    }
-
-    fn are_quiet(&self) -> bool {
-        self.count >= Self::QUIET
-    }
-
-    /// Whether no request has entered since the last one that crossed, but for itself.
-    fn is_last(&self, id: u64) -> bool {
-        self.count != 0 && (id as u32).wrapping_sub(self.last) <= 1
     }
 }
 

@@ -1,0 +1,80 @@
+//! What a leaf remembers of how its users got on: whether it is worth a cut, or should be joined to its neighbour. See "When to cut
+//! and to join" in the [parent](super).
+
+use crate::leaf::Bounds;
+
+/// Where the users of a leaf met on its mutex: when that was, and where the last few requests began.
+#[derive(Debug, Default)]
+pub(crate) struct Contention {
+    points: [u64; Contention::POINTS],
+    /// How many meetings there were, each soon after the one before.
+    streak: u32,
+    last: u64,
+    /// How often the leaf could not be cut: each time makes it wait for twice as many meetings.
+    in_vain: u32,
+    /// Whether anybody has met since that was last asked.
+    met: bool,
+}
+
+impl Contention {
+    /// From how many meetings a cut is decided.
+    const POINTS: usize = 8;
+    /// How many requests may come between one meeting and the next for them to be of one streak.
+    pub(super) const SOON: u64 = 256;
+    const MOST_IN_VAIN: u32 = 8;
+
+    pub(super) fn note(&mut self, point: u64, id: u64) -> bool {
+        let soon = id.wrapping_sub(self.last) <= Self::SOON;
+        self.streak = if soon { self.streak + 1 } else { 1 };
+        self.points[self.streak as usize % Self::POINTS] = point;
+        (self.last, self.met) = (id, true);
+        self.streak >= (Self::POINTS as u32) << self.in_vain
+    }
+
+    /// Where to cut: at the point at which half of the requests begin before, if they do not all begin at one.
+    pub(super) fn median(&self, bounds: Bounds) -> Option<u64> {
+        let mut points = self.points;
+        points.sort_unstable();
+        let inside = |point: &&u64| **point > bounds.first.max(points[0]) && **point <= bounds.last;
+        let (before, behind) = points.split_at(Self::POINTS / 2);
+        behind.iter().find(inside).or_else(|| before.iter().rev().find(inside)).copied()
+    }
+
+    pub(super) fn considered(&mut self, cut: bool) {
+        self.streak = 0;
+        self.in_vain = if cut { 0 } else { (self.in_vain + 1).min(Self::MOST_IN_VAIN) };
+    }
+
+    pub(crate) fn take_met(&mut self) -> bool {
+        std::mem::take(&mut self.met)
+    }
+}
+
+/// How often requests have come by that cross this leaf and others, since its users last met.
+#[derive(Debug)]
+pub(crate) struct Crossings {
+    /// The low bits of the leaf's last id when the last one came.
+    last: u32,
+    count: u16,
+}
+
+impl Crossings {
+    pub(crate) const NONE: Crossings = Crossings { last: 0, count: 0 };
+    /// With so many the leaf is taken to be quiet.
+    pub(super) const QUIET: u16 = 64;
+
+    pub(super) fn note(&mut self, id: u64) -> bool {
+        self.last = id as u32;
+        self.count = self.count.saturating_add(1);
+        self.are_quiet()
+    }
+
+    pub(super) fn are_quiet(&self) -> bool {
+        self.count >= Self::QUIET
+    }
+
+    /// Whether no request has entered since the last one that crossed, but for itself.
+    pub(super) fn is_last(&self, id: u64) -> bool {
+        self.count != 0 && (id as u32).wrapping_sub(self.last) <= 1
+    }
+}
