@@ -113,10 +113,10 @@ impl Sem {
                 Some(guard) => guard,
                 None => self.wait(*bytes.start(), schedule, || lock.read()),
             }),
-            Kind::Range(lock) => SemGuard::SharedRange(match lock.try_read(bytes.clone()) {
-                Some(guard) => guard,
-                None => self.wait(*bytes.start(), schedule, || lock.read(bytes)),
-            }),
+            Kind::Range(lock) => match lock.try_read(bytes.clone()) {
+                Some(guard) => SemGuard::SharedRange(guard),
+                None => SemGuard::SharedRange(self.wait(*bytes.start(), schedule, || lock.read(bytes))),
+            },
             Kind::None | Kind::Whole(_) => SemGuard::Nothing,
         }
     }
@@ -127,10 +127,10 @@ impl Sem {
                 Some(guard) => guard,
                 None => self.wait(*bytes.start(), schedule, || lock.write()),
             }),
-            Kind::Range(lock) => SemGuard::ExclusiveRange(match lock.try_write(bytes.clone()) {
-                Some(guard) => guard,
-                None => self.wait(*bytes.start(), schedule, || lock.write(bytes)),
-            }),
+            Kind::Range(lock) => match lock.try_write(bytes.clone()) {
+                Some(guard) => SemGuard::ExclusiveRange(guard),
+                None => SemGuard::ExclusiveRange(self.wait(*bytes.start(), schedule, || lock.write(bytes))),
+            },
             Kind::None | Kind::Whole(_) => SemGuard::Nothing,
         }
     }
