@@ -19,7 +19,7 @@
 //! | you have | use |
 //! |---|---|
 //! | one file, device, image or address space; users in different parts of it, with ranges of any size; sections that do I/O or copy pages | **this lock** |
-//! | sections of a few nanoseconds, or nearly always the whole | one `RwLock`: its lock and unlock are cheaper |
+//! | nearly always the whole | one `RwLock`: its lock and unlock are cheaper |
 //! | fixed blocks, of which each user takes one | an array of locks, hashed or not |
 //! | keys that are not numbers, or have no order | a map of locks by key |
 //!

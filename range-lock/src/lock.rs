@@ -40,7 +40,7 @@ use crate::watch::Home;
 ///
 /// First come, first served *per conflict*: a request is granted when no earlier conflicting request is held or waits.
 /// Nobody bypasses a request that has entered, so none starves; requests that conflict with nothing never wait. A reader that
-/// comes after a waiting writer waits for it, even where only readers hold. The `try_` verbs keep to the same rule: they
+/// comes after a waiting writer waits for it, even where only readers hold. ([`Builder::bypass`] relaxes this by a bound.) The `try_` verbs keep to the same rule: they
 /// fail only if something that really conflicts is held or waits.
 ///
 /// # Deadlocks
@@ -64,7 +64,8 @@ use crate::watch::Home;
 /// A new lock allocates nothing. Once as many requests have been in it as ever will be at a time, acquiring and releasing
 /// allocate nothing either (but what a thread needs when it first sleeps, and with feature `deadlock_detection` a backtrace
 /// whenever a thread blocks). With n requests in the lock, m of which overlap the range asked for, acquiring and releasing
-/// take O((1 + m) log n) steps under a short internal mutex.
+/// take O((1 + m) log n) steps under a short internal mutex. Where threads meet on that, the lock cuts its domain into parts, each of
+/// which has its own, and a request takes those of the parts that it touches; see [`Builder::max_leaves`].
 ///
 /// # Origin
 ///

@@ -18,7 +18,7 @@
 //!
 //! # Finding a leaf
 //!
-//! The [table](table) has the lower bounds of the leaves in order, read without a lock and changed under a mutex of its own: a hint. The
+//! The [table] has the lower bounds of the leaves in order, read without a lock and changed under a mutex of its own: a hint. The
 //! bounds in the leaf, read under its mutex, are the truth. If they say that the point lies elsewhere the table has been
 //! changed since it was read (it is changed before the mutexes of the leaves concerned are released), and is read again. A leaf
 //! that is joined to its neighbour stays allocated, with bounds that hold no point, until it is used again or the lock is dropped.

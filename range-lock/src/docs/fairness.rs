@@ -17,6 +17,14 @@
 //! some threads wait much longer. Bueso measured up to 40 % less for writers than with the kernel's rwsem, at a far smaller spread.
 //! Waiters here spin a little before they sleep, which helps where sections are short.
 //!
+//! # Bounded bypass
+//!
+//! [`Builder::bypass`](crate::Builder::bypass) sets how many requests may pass one that is asleep: a middle way, with the bound as part of
+//! the contract. A request that finds none but sleepers in its way, each of which may still be passed, is granted at once; and a
+//! sleeper whose turn has come has the range when it runs, unless it has been passed once more. A thread that is awake is
+//! never passed, nor is a holder, or an upgrade. So each request waits for those before it and for `n` others, and the range stays
+//! with threads that run while the next one wakes up.
+//!
 //! # What it asks of you
 //!
 //! * A thread that holds a read range and asks for an overlapping one again can deadlock, if a writer has come to wait in between:

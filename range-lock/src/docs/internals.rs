@@ -2,8 +2,8 @@
 //!
 //! # Counting
 //!
-//! The lock is Jan Kara's range lock of 2013 with Davidlohr Bueso's readers (2017). All requests, held and waiting, are entries in one
-//! interval tree. A request that enters counts the entries that it conflicts with: that is its *blocking count*. At zero it is
+//! The lock is Jan Kara's range lock of 2013 with Davidlohr Bueso's readers (2017). All requests, held and waiting, are entries in
+//! interval trees. A request that enters counts the entries that it conflicts with: that is its *blocking count*. At zero it is
 //! granted. Else it waits, and each of those that it counted takes itself out of the count when it leaves; who takes the last one
 //! out wakes it. Nobody searches a queue, and nobody is woken who cannot run.
 //!
@@ -31,14 +31,27 @@
 //! where its thread sleeps (or its task's waker). The count is atomic: the waiter looks at it without any mutex, and a granted one
 //! goes on without taking one. Decrements release and the final look acquires, so what the previous holders wrote is visible.
 //!
-//! A waiter spins for a moment, then sets a bit next to the count, which tells whoever grants it to wake it, and parks. Wake-ups are
+//! A waiter spins for a moment, lets others run, then sets a bit next to the count, which tells whoever grants it to wake it, and parks. Wake-ups are
 //! collected under the mutex and done after it has been dropped, so that a woken thread does not run into it, and a waker may
 //! call back into the lock.
 //!
 //! Records are reference-counted and used again only when nobody else holds them: a wake-up that comes late finds either the
 //! right sleeper or nobody.
 //!
+//! # Leaves
+//!
+//! All of this happens in *leaves*, which tile the domain: one at first; one is cut in two where threads keep meeting on its mutex, and
+//! neighbours in which nobody has met for long are joined by those who have to cross them. A request has an entry, with its whole
+//! span, in each leaf that it touches, and enters, changes and leaves under the mutexes of all of them. Each pair of conflicting
+//! spans is counted in one leaf, the one in which their overlap begins. So the partition is nobody's business but the lock's: which
+//! requests are granted, and in which order, is the same with one leaf and with many.
+//!
+//! Which leaf a point lies in is looked up in a table without a lock, and checked under the leaf's mutex. An uncontended request of
+//! one leaf takes one mutex to enter and one to leave, and writes one cache line.
+//!
 //! # The tree
+//!
+//! A leaf keeps its first three granted entries in place, and the rest, and those that wait, in an interval tree.
 //!
 //! A B-tree ordered by where spans begin, whose nodes know the largest end below each of their children: a subtree that ends before
 //! the span asked for is never entered. Nodes and values name each other by `u32` index. No unsafe code.
