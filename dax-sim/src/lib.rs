@@ -24,8 +24,9 @@
 //! ```
 //!
 //! From the ground up: [`pmem`] is the device, [`fs`] the file system, [`mod@file`] what a user calls, [`check`]
-//! what every read must see, [`schedule`] the steps at which threads can be ordered, [`workload`] what is
-//! run, `replay` what a log of operations leaves behind. `mm` (page tables and shootdowns) and `dax` (the paths of Linux' `fs/dax.c`) lie between them.
+//! what every read must see, [`schedule`] the steps at which threads can be ordered, [`explore`] what comes of
+//! every order of a few, [`workload`] what is run at length, `replay` what a log of operations leaves behind. `mm`
+//! (page tables and shootdowns) and `dax` (the paths of Linux' `fs/dax.c`) lie between them.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!(

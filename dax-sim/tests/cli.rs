@@ -193,6 +193,19 @@ fn replays_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn the_lock_of_one_level_is_chosen_and_told() {
+    refused(&["--i-rwsem", "mutex"], &["unknown lock `mutex`", "rwsem, range-lock, none"]);
+    let folder = TempDir::new().unwrap();
+    let chosen = ["--i-rwsem", "range-lock", "--json", "out.json"];
+    let output = run(folder.path(), &[&words(TINY)[..], &chosen].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("in every variant i_rwsem is `range-lock`"));
+    let json: Value = serde_json::from_slice(&fs::read(folder.path().join("out.json")).unwrap()).unwrap();
+    assert_eq!(json["host"]["i_rwsem"], "range-lock");
+    assert_eq!(json["host"]["i_mmap_sem"], Value::Null);
+}
+
+#[test]
 fn races_that_cannot_be_are_refused() {
     refused(&["race"], &["which scenario", "--list", "--all"]);
     refused(&["race", "no-such-race"], &["unknown scenario `no-such-race`", "write-vs-read-fault"]);

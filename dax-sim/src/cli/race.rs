@@ -207,7 +207,9 @@ fn explore_all(variants: &[Variant], effort: Effort) -> Result<Vec<Cell>, Device
             let cell = explore::explore(scenario, variant, effort)?;
             cells.lock().expect("nobody panics with it").push(cell);
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-            if done.is_multiple_of(variants.len()) {
+            // Ten lines in all.
+            let tenth = |done: usize| done * 10 / jobs.len();
+            if tenth(done) != tenth(done - 1) {
                 say(format!("{done} of {} cells explored", jobs.len()));
             }
         }

@@ -175,16 +175,17 @@ pub fn explore_with_fault(
     Ok(cell)
 }
 
-/// Runs one schedule, and lets `observe` see every step.
+/// Runs one schedule, and lets `observe` see every step. Also returns what was said afterwards.
 pub(super) fn replay(
     scenario: &'static Scenario,
     variant: Variant,
     seed: &Seed,
     observe: &mut dyn FnMut(&World<'_>, Step<'_>),
-) -> Result<Failure, DeviceError> {
+) -> Result<(Failure, Vec<String>), DeviceError> {
     let mut stage = Stage::new(scenario, variant, None)?;
     let (outcome, findings) = ranks::with_stacks(|| stage.run(&mut Told(&seed.0), Some(observe)));
-    Ok(Failure { seed: Seed(outcome.deviations), steps: outcome.steps, findings })
+    let failure = Failure { seed: Seed(outcome.deviations), steps: outcome.steps, findings };
+    Ok((failure, stage.afterwards))
 }
 
 impl Tally {
@@ -222,6 +223,8 @@ struct Stage {
     fault: Option<PlantedFault>,
     device: Device,
     stacks: Stacks,
+    /// What was said of what came after the last schedule that somebody observed.
+    afterwards: Vec<String>,
 }
 
 type Observer<'a> = &'a mut dyn FnMut(&World<'_>, Step<'_>);
@@ -235,7 +238,8 @@ impl Stage {
         let size = if scenario.huge { HUGE_DEVICE } else { MIN_DEVICE_SIZE };
         let options = DeviceOptions { path: None, size, overwrite: false };
         let device = Device::open(&options)?;
-        Ok(Self { scenario, variant, fault, device, stacks: Stacks::default() })
+        let (stacks, afterwards) = (Stacks::default(), Vec::new());
+        Ok(Self { scenario, variant, fault, device, stacks, afterwards })
     }
 
     fn run(&mut self, chooser: &mut dyn Chooser, observe: Option<Observer<'_>>) -> (Outcome, Vec<Finding>) {
@@ -274,6 +278,7 @@ impl Stage {
         if complete {
             let finally = ops(None, scenario.setup.len(), scenario.finally);
             findings.extend(alone(finally, &mut self.stacks));
+            self.afterwards = world.notes();
         }
         findings.extend(world.findings(complete));
         findings.dedup();

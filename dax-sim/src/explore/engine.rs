@@ -254,3 +254,73 @@ fn deadlock(threads: &[Thread<'_, '_>]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use parking_lot::RwLock;
+
+    use super::super::chooser::{Random, Told};
+    use super::*;
+    use crate::schedule::Schedule;
+
+    fn run_all(bodies: Vec<Body<'_>>, chooser: &mut dyn Chooser) -> Outcome {
+        run(bodies, &mut Stacks::default(), chooser, &mut |_| {})
+    }
+
+    /// Takes one lock and, after a step, the other.
+    fn both<'a>(schedule: &'a Schedule, first: &'a RwLock<()>, second: &'a RwLock<()>) -> Body<'a> {
+        Box::new(move || {
+            let _first = schedule.write(first);
+            schedule.pass(SchedulePoint::LookUp, 0);
+            let _second = schedule.write(second);
+        })
+    }
+
+    #[test]
+    fn who_waits_in_a_circle_is_found_and_lets_go_of_everything() {
+        let (schedule, one, two) = (Schedule::controlled(), RwLock::new(()), RwLock::new(()));
+        let bodies = || vec![both(&schedule, &one, &two), both(&schedule, &two, &one)];
+        assert_eq!(run_all(bodies(), &mut Told(&[])).end, End::Complete);
+        let outcome = run_all(bodies(), &mut Told(&[(1, 1)]));
+        assert!(
+            matches!(&outcome.end, End::Deadlock(text) if text.starts_with("deadlock")),
+            "{:?}",
+            outcome.end
+        );
+        assert_eq!(outcome.deviations, [(1, 1)]);
+        assert!(!one.is_locked() && !two.is_locked(), "guards of those who cannot go on are dropped");
+    }
+
+    #[test]
+    fn a_panic_ends_the_schedule_and_is_told() {
+        let (schedule, dropped) = (Schedule::controlled(), RefCell::new(0));
+        struct OnDrop<'a>(&'a RefCell<u32>);
+        impl Drop for OnDrop<'_> {
+            fn drop(&mut self) {
+                *self.0.borrow_mut() += 1;
+            }
+        }
+        let waits: Body<'_> = Box::new(|| {
+            let _alive = OnDrop(&dropped);
+            schedule.pass(SchedulePoint::LookUp, 0);
+            unreachable!("nobody goes on after the panic");
+        });
+        // Not a panic of the test's: nothing is to be printed.
+        let panics: Body<'_> = Box::new(|| std::panic::resume_unwind(Box::new("broken")));
+        let outcome = run_all(vec![waits, panics], &mut Told(&[(1, 1)]));
+        assert_eq!((outcome.end, dropped.take()), (End::Panic("broken".into()), 1));
+    }
+
+    #[test]
+    fn what_does_not_come_to_an_end_is_given_up() {
+        let schedule = Schedule::controlled();
+        let body: Body<'_> = Box::new(|| {
+            loop {
+                schedule.pass(SchedulePoint::LookUp, 0);
+            }
+        });
+        assert_eq!(run_all(vec![body], &mut Random::new(1)).end, End::Endless);
+    }
+}

@@ -23,6 +23,8 @@ pub struct Timeline {
     pub failure: Failure,
     threads: usize,
     lines: Vec<Line>,
+    /// What the operations did that came when all threads had ended.
+    afterwards: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -43,7 +45,7 @@ impl Timeline {
     pub fn of(scenario: &'static Scenario, variant: Variant, seed: &Seed) -> Result<Self, DeviceError> {
         let mut lines: Vec<Line> = Vec::new();
         let mut number = 0;
-        let failure = replay(scenario, variant, seed, &mut |world, step| {
+        let (failure, afterwards) = replay(scenario, variant, seed, &mut |world, step| {
             number += 1;
             let locks = held(&step);
             let state = state(world);
@@ -56,7 +58,7 @@ impl Timeline {
                 lines.push(Line { step: number, thread: step.thread, text, locks, state });
             }
         })?;
-        Ok(Self { failure, threads: scenario.threads.len(), lines })
+        Ok(Self { failure, threads: scenario.threads.len(), lines, afterwards })
     }
 
     /// The picture.
@@ -88,6 +90,9 @@ impl Timeline {
             picture.push_str(row.trim_end());
             picture.push('\n');
             last = Some(line);
+        }
+        if !self.afterwards.is_empty() {
+            let _ = writeln!(picture, "      afterwards: {}", self.afterwards.join(", "));
         }
         picture
     }

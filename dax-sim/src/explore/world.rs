@@ -168,7 +168,8 @@ impl Call<'_, '_> {
                 for (index, &seen) in seen.iter().enumerate() {
                     self.saw(Word { file, offset: at + index as u64 * 8 }, Effect::Read(seen));
                 }
-                Ok(format!("sees {seen:#x?}").split_whitespace().collect::<Vec<_>>().join(" "))
+                let seen: Vec<String> = seen.iter().map(|seen| format!("{seen:#x}")).collect();
+                Ok(format!("sees {}", seen.join(" ")))
             }
             Op::ReadInto { file, at, words, map, to } => {
                 let target = scenario.maps[map].file;

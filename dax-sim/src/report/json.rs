@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::Report;
 use crate::compare::Outcome;
+use crate::variant::LockKind;
 
 /// Raised when a reader of the previous form would misunderstand the new one.
 const SCHEMA: u32 = 1;
@@ -25,6 +26,11 @@ struct Host<'a> {
     duration_ms: u128,
     shortest_duration_ms: u128,
     rounds: usize,
+    /// Only where they were not left to the variants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    i_rwsem: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    i_mmap_sem: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -89,6 +95,8 @@ pub(crate) fn render(report: &Report) -> Vec<u8> {
             duration_ms: report.duration.as_millis(),
             shortest_duration_ms: report.shortest.as_millis(),
             rounds: report.rounds,
+            i_rwsem: report.locks.i_rwsem.map(LockKind::name),
+            i_mmap_sem: report.locks.i_mmap_sem.map(LockKind::name),
         },
         file: File { path: report.file.path.as_deref(), backing: &report.file.backing },
         results: report.outcomes.iter().map(Entry::from).collect(),

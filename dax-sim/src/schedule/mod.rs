@@ -1,7 +1,7 @@
 //! The one door between the paths and the order of threads.
 //!
 //! Whatever another thread may see, or be waited for at, passes here: a [`SchedulePoint`] before each such
-//! step ([`Schedule::pass`]), and the waits themselves (`door`). So a file system may be told
+//! step, and the waits themselves (`door`). So a file system may be told
 //!
 //! * to do nothing, as benchmarks do: a point is one predictable branch;
 //! * to linger at some points ([`Schedule::widen`]): the races of the mail need a few nanoseconds' luck;
