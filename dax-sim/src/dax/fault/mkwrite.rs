@@ -1,11 +1,10 @@
 //! The right to store to what is mapped for loads: the first store, and the second half of MAP_SYNC.
 
 use super::super::DaxEntry;
-use super::VmFault;
+use super::{VmFault, check_size};
 use crate::error::FsError;
 use crate::fs::{Extent, FileSystem, Inode, ext4_sync_file};
 use crate::mm::{Pte, Target, Vma};
-use crate::pmem::BLOCK_SIZE;
 use crate::radix::HUGE;
 use crate::schedule::SchedulePoint;
 
@@ -25,9 +24,7 @@ pub(crate) fn dax_pfn_mkwrite(
     page: u64,
     mapped: Pte,
 ) -> Result<VmFault, FsError> {
-    if page >= inode.size_in_pages() {
-        return Err(FsError::BusError { offset: page * BLOCK_SIZE, size: inode.size() });
-    }
+    check_size(inode, page)?;
     let Target::Block(block) = mapped.target() else { return Ok(VmFault::Fallback) };
     if vma.flags.sync {
         return Ok(VmFault::Fallback);

@@ -15,8 +15,10 @@ pub(crate) use pte::dax_iomap_pte_fault;
 use super::DaxEntry;
 use super::entries::LockedEntry;
 use super::invalidate::split_entry;
+use crate::error::FsError;
 use crate::fs::{Extent, FileSystem, Inode};
 use crate::mm::{EvenCows, Vma};
+use crate::pmem::BLOCK_SIZE;
 
 /// What a fault is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +42,17 @@ pub(crate) enum VmFault {
     /// VM_FAULT_NEEDDSYNC: the entry is there, but the page may be mapped for stores only when the metadata
     /// are durable.
     NeedDsync,
+}
+
+/// Past the end of the file nothing can be mapped (VM_FAULT_SIGBUS). The caller holds i_mmap_sem, so that the file
+/// does not become smaller meanwhile.
+fn check_size(inode: &Inode, page: u64) -> Result<(), FsError> {
+    let size = inode.size();
+    if page < size.div_ceil(BLOCK_SIZE) {
+        Ok(())
+    } else {
+        Err(FsError::BusError { offset: page * BLOCK_SIZE, size })
+    }
 }
 
 /// Locks the entry that is to answer for `page` (`grab_mapping_entry`).

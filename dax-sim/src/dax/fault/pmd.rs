@@ -2,7 +2,9 @@
 
 use super::super::entries::LockedEntry;
 use super::super::{DaxEntry, settle_allocation};
-use super::{FaultFor, VmFault, dax_insert_mapping_entry, insert_zero_page, needs_dsync, unmap_everywhere};
+use super::{
+    FaultFor, VmFault, check_size, dax_insert_mapping_entry, insert_zero_page, needs_dsync, unmap_everywhere,
+};
 use crate::error::FsError;
 use crate::fs::{FileSystem, Handle, Inode, IomapFor, IomapType, Origin, iomap_begin};
 use crate::mm::{PMD_SIZE, Pte, Vma};
@@ -33,9 +35,7 @@ pub(crate) fn dax_iomap_pmd_fault(
     fault: FaultFor,
     handle: Option<&Handle<'_>>,
 ) -> Result<VmFault, FsError> {
-    if page >= inode.size_in_pages() {
-        return Err(FsError::BusError { offset: page * BLOCK_SIZE, size: inode.size() });
-    }
+    check_size(inode, page)?;
     let first = page - page % HUGE;
     let last = first + HUGE - 1;
     if fault == FaultFor::Cow || !fits(vma, first) || last >= inode.size_in_pages() {

@@ -3,8 +3,8 @@
 use super::super::invalidate::split_entry;
 use super::super::{DaxEntry, read_extent};
 use super::{
-    FaultFor, VmFault, dax_insert_mapping_entry, grab_mapping_entry, grab_to_look_up, insert_zero_page,
-    needs_dsync,
+    FaultFor, VmFault, check_size, dax_insert_mapping_entry, grab_mapping_entry, grab_to_look_up,
+    insert_zero_page, needs_dsync,
 };
 use crate::error::FsError;
 use crate::fs::{FileSystem, Handle, Inode, Iomap, IomapFor, IomapType, Origin, iomap_begin};
@@ -40,9 +40,7 @@ pub(crate) fn dax_iomap_pte_fault(
     fault: FaultFor,
     handle: Option<&Handle<'_>>,
 ) -> Result<VmFault, FsError> {
-    if page >= inode.size_in_pages() {
-        return Err(FsError::BusError { offset: page * BLOCK_SIZE, size: inode.size() });
-    }
+    check_size(inode, page)?;
     let write = fault == FaultFor::Write;
     let look_up = || {
         let purpose = if write { IomapFor::Write } else { IomapFor::Read };
