@@ -2,10 +2,11 @@
 
 use crate::placement::Placement;
 use crate::rival::Rival;
-use crate::rivals::{AsItComes, NaiveRangeLock, PackedPageLocks, ParkingLotRwLock, Shape, Stripe};
+use crate::rivals::{AsItComes, Bypass, NaiveRangeLock, PackedPageLocks, ParkingLotRwLock, Shape, Stripe};
 use crate::sample::{CellName, Record, Sample, Spread};
 
 const OURS: &str = AsItComes::NAME;
+const BYPASS: &str = Bypass::NAME;
 const RWSEM: &str = ParkingLotRwLock::NAME;
 const PAGES: &str = PackedPageLocks::NAME;
 const NAIVE: &str = NaiveRangeLock::NAME;
@@ -47,6 +48,10 @@ enum Quotient {
     Times(Side, Side),
     /// The slowest thread's operations divided by the fastest one's.
     Fairness(Side),
+    /// That, divided by that of another.
+    Fairnesses(Side, Side),
+    /// The longest wait, divided by that of another.
+    LongestWaits(Side, Side),
 }
 
 /// Workload, threads, rival.
@@ -63,7 +68,7 @@ const fn times(what: &'static str, limit: Limit, one: Side, other: Side) -> Boun
 use Limit::{AtLeast, AtMost};
 
 /// All of them.
-pub const BOUNDS: [Bound; 22] = [
+pub const BOUNDS: [Bound; 25] = [
     times("W1 write, time, to the rwsem", AtMost(1.6), ("W1/write", 1, OURS), ("W1/write", 1, RWSEM)),
     times("W1 read, time, to the rwsem", AtMost(1.6), ("W1/read", 1, OURS), ("W1/read", 1, RWSEM)),
     rates("W2, 2 threads, to one of its own", AtLeast(1.5), ("W2", 2, OURS), ("W2", 1, OURS)),
@@ -101,6 +106,17 @@ pub const BOUNDS: [Bound; 22] = [
     },
     // Linux' lock did 0.16 M/s where the rwsem did 3.8.
     rates("W7, 8 threads, to the rwsem", AtLeast(2.0 * 0.16 / 3.8), ("W7", 8, OURS), ("W7", 8, RWSEM)),
+    rates("W7, 8 threads, bypass, to the rwsem", AtLeast(0.8), ("W7", 8, BYPASS), ("W7", 8, RWSEM)),
+    Bound {
+        what: "W7, 8 threads, bypass, slowest to fastest, to the rwsem",
+        limit: AtLeast(1.0),
+        quotient: Quotient::Fairnesses(("W7", 8, BYPASS), ("W7", 8, RWSEM)),
+    },
+    Bound {
+        what: "W7, 8 threads, bypass, longest wait, to the rwsem",
+        limit: AtMost(1.0),
+        quotient: Quotient::LongestWaits(("W7", 8, BYPASS), ("W7", 8, RWSEM)),
+    },
     rates("W8, to the page locks", AtLeast(0.9), ("W8", 16, OURS), ("W8", 16, PAGES)),
     rates("W8, to the rwsem", AtLeast(10.0), ("W8", 16, OURS), ("W8", 16, RWSEM)),
     rates(
@@ -127,6 +143,12 @@ impl Bound {
             }
             Quotient::Times(one, other) => {
                 record.ratio(side(one), side(other), |sample| Some(1.0 / sample.ops_per_s))
+            }
+            Quotient::Fairnesses(one, other) => {
+                record.ratio(side(one), side(other), |sample| Some(sample.fairness))
+            }
+            Quotient::LongestWaits(one, other) => {
+                record.ratio(side(one), side(other), |sample| Some(sample.wait_us?.max))
             }
             Quotient::Fairness(of) => {
                 let (cell, rival) = side(of);

@@ -12,7 +12,7 @@ pub use btree_map::NaiveRangeLock;
 pub use crates_io::{RangeLock02, RangeMutex01};
 pub use none::NoLock;
 pub use ofd::OfdLock;
-pub use ours::{AsItComes, OneLeaf, Ours, Shape};
+pub use ours::{AsItComes, Bypass, OneLeaf, Ours, Shape};
 pub use page_locks::{PackedPageLocks, PaddedPageLocks, PageLocks, Stripe};
 pub use whole::{ParkingLotMutex, ParkingLotRwLock, StdRwLock};
 
@@ -29,6 +29,7 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.visit::<NoLock>();
     visitor.visit::<Ours<AsItComes>>();
     visitor.visit::<Ours<OneLeaf>>();
+    visitor.visit::<Ours<Bypass>>();
     visitor.visit::<ParkingLotRwLock>();
     visitor.visit::<StdRwLock>();
     visitor.visit::<ParkingLotMutex>();

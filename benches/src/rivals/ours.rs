@@ -37,6 +37,17 @@ impl Shape for OneLeaf {
     }
 }
 
+/// Newcomers may pass sleeping requests, each of these up to 1024 times.
+#[derive(Debug)]
+pub struct Bypass;
+
+impl Shape for Bypass {
+    const NAME: &'static str = "range-lock (bypass)";
+    fn build() -> RangeLock {
+        RangeLock::builder().bypass(1024).build()
+    }
+}
+
 /// Our lock in one of its shapes.
 #[derive(Debug)]
 pub struct Ours<S>(RangeLock, PhantomData<S>);
