@@ -234,10 +234,10 @@ fn deadlock(threads: &[Thread<'_, '_>]) -> String {
     for (index, thread) in threads.iter().enumerate() {
         let Place::Blocked(wait) = thread.place else { continue };
         let (held, wanted) = match (wait, thread.aside.locks()) {
-            (Wait::Lock | Wait::WakeUp | Wait::CommitToEnd, [held @ .., wanted]) => {
-                (held, wanted.to_string())
-            }
-            (_, held) => (held, String::new()),
+            (Wait::Unpin, held) => (held, String::new()),
+            // Asked for last, and not held.
+            (_, [held @ .., wanted]) => (held, wanted.to_string()),
+            (_, []) => (&[][..], String::new()),
         };
         let wanted = match wait {
             Wait::Lock => wanted,

@@ -108,7 +108,8 @@ fn cut(text: &str, width: usize) -> String {
 
 fn held(step: &Step<'_>) -> String {
     let mut locks: Vec<&HeldLock> = step.locks.iter().collect();
-    if let Place::Blocked(Wait::Lock | Wait::WakeUp | Wait::CommitToEnd) = step.to {
+    if matches!(step.to, Place::Blocked(wait) if wait != Wait::Unpin) {
+        // It does not hold what it waits for.
         locks.pop();
     }
     let names: Vec<&str> = locks.iter().map(|lock| lock.request.class.name()).collect();
