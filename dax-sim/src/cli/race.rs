@@ -55,7 +55,7 @@ pub(crate) struct RaceOptions {
     #[arg(long, value_name = "N", value_parser = schedules, allow_hyphen_values = true)]
     schedules: Option<u64>,
 
-    /// A first look: one preemption and 400 random schedules, unless told otherwise
+    /// A first look: 400 random schedules, unless told otherwise
     #[arg(long)]
     quick: bool,
 }
