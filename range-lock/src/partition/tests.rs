@@ -32,7 +32,7 @@ fn a_leaf_is_cut_where_its_users_meet() {
     };
     (0..100).for_each(|_| meet(7));
     assert_eq!(partition.len(), 1, "no cut helps those who all begin at one point");
-    (0..10_000).for_each(|n| meet(n % 10));
+    (0..if cfg!(miri) { 1000 } else { 10_000 }).for_each(|n| meet(n % 10));
     assert!(partition.len() > 5, "{partition:?}");
     let leaves = partition.lock_over(Span::WHOLE);
     assert!(leaves.iter().all(|leaf| leaf.bounds().first < 10), "{leaves:?}");
@@ -41,7 +41,7 @@ fn a_leaf_is_cut_where_its_users_meet() {
 #[test]
 fn meetings_far_apart_cut_nothing() {
     let partition = Partition::new(Settings::DEFAULT);
-    for n in 0..1000 {
+    for n in 0..if cfg!(miri) { 20 } else { 1000 } {
         let mut at = partition.lock_at(n);
         (0..2 * Contention::SOON).for_each(|_| _ = at.leaf.draw_id(partition.ids()));
         assert!(!at.leaf.note_meeting(n));
@@ -67,7 +67,7 @@ fn when_all_leaves_are_in_use_quiet_ones_are_joined_for_the_others() {
             partition.cut_where_they_met(&mut at.leaf);
         }
     };
-    (0..1000).for_each(|n| meet(n % 10));
+    (0..if cfg!(miri) { 500 } else { 1000 }).for_each(|n| meet(n % 10));
     assert_eq!(partition.len(), 4);
     let leaves = partition.lock_over(Span::WHOLE);
     assert!(leaves.iter().nth(2).unwrap().bounds().first < 10, "{leaves:?}");
