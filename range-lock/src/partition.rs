@@ -25,8 +25,8 @@
 //!
 //! # When to cut and to join
 //!
-//! A request that finds its leaf's mutex taken leaves a note of where it begins. When several notes in a row were made within a few
-//! hundred requests of each other, the leaf is cut at their median. Where they are all the same point no cut helps, and the
+//! A request that finds its leaf's mutex taken leaves a note of where it begins. When several notes in a row were each made within a thousand
+//! requests of the one before, the leaf is cut at their median. Where they are all the same point no cut helps, and the
 //! leaf waits for longer before it is considered again. Requests that do not meet anybody pay nothing for all this. A note
 //! is not made by who met a request that crossed several leaves: it would not have had less to do with more of them.
 //!
@@ -198,9 +198,9 @@ impl Partition {
         }
     }
 
-    /// Whether it has ever been cut.
+    /// Whether there is more than one leaf.
     fn is_cut(&self) -> bool {
-        self.shared.table.get().is_some()
+        self.shared.table.get().is_some_and(|table| table.is_cut())
     }
 
     #[inline]
@@ -231,6 +231,9 @@ impl Partition {
 
     /// Cuts `leaf` at `mid`, if there is a leaf that is not in use.
     fn cut(&self, leaf: &mut MutexGuard<'_, Leaf>, mid: u64) -> bool {
+        if self.shared.settings.max_leaves == Some(NonZeroU16::MIN) {
+            return false;
+        }
         let table = self.table();
         // Whoever changes the partition at the moment may be waiting for this leaf.
         let Some(mut structure) = sync::try_lock(&table.structure) else { return false };

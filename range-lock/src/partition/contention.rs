@@ -20,7 +20,7 @@ impl Contention {
     /// From how many meetings a cut is decided.
     const POINTS: usize = 8;
     /// How many requests may come between one meeting and the next for them to be of one streak.
-    pub(super) const SOON: u64 = 256;
+    pub(super) const SOON: u64 = 1024;
     const MOST_IN_VAIN: u32 = 8;
 
     pub(super) fn note(&mut self, point: u64, id: u64) -> bool {

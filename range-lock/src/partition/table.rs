@@ -9,6 +9,8 @@ use crate::sync::{AtomicHint, Mutex};
 
 /// Where each leaf begins, and the leaves but for the root.
 pub(super) struct Table {
+    /// How many leaves are in use, for those who do not need to know exactly.
+    in_use: AtomicHint,
     /// How many of the `levels` are searched: as many as the leaves in use need.
     searched: AtomicHint,
     /// Where the leaves begin, in ascending order, in groups of [`FAN_OUT`](Table::FAN_OUT), each a cache line; then the
@@ -63,6 +65,7 @@ impl Table {
         } {}
         let rows = levels[0].len() * Self::FAN_OUT;
         let table = Table {
+            in_use: AtomicHint::new(1),
             searched: AtomicHint::new(1),
             levels,
             indices: (0..rows).map(|_| AtomicHint::new(root)).collect(),
@@ -75,6 +78,11 @@ impl Table {
         };
         table.set_lower(0, 0);
         table
+    }
+
+    /// Whether there is more than one leaf.
+    pub(super) fn is_cut(&self) -> bool {
+        self.in_use.get() > 1
     }
 
     /// Which leaf `point` lies in: the last one that does not begin behind it.
@@ -140,6 +148,7 @@ impl Table {
         }
         let searched = (1..self.levels.len()).find(|n| structure.leaves <= Self::FAN_OUT.pow(*n as u32));
         self.searched.set(searched.unwrap_or(self.levels.len()) as u64);
+        self.in_use.set(structure.leaves as u64);
     }
 
     fn copy(&self, from: usize, to: usize) {
