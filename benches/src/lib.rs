@@ -1,5 +1,5 @@
 //! `range-lock` beside its rivals: one [adapter](rival) for each, the [workloads](workload) that they all run, and what is
-//! needed to [measure](measure) and [report](report) them fairly.
+//! needed to [measure] and [report] them fairly.
 //!
 //! The program `scaling` runs everything, in turn within each round; the criterion benchmarks use the same adapters.
 

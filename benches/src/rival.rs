@@ -1,7 +1,7 @@
 //! What a lock has to offer to be measured.
 //!
 //! Everything in a measured loop is dispatched statically: a workload is compiled once for each rival. Only which cell is
-//! run next is chosen at run time, by [`Contender`].
+//! run next is chosen at run time, by [`Contender`](crate::workload::Contender).
 
 use std::ops::Range;
 
