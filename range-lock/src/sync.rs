@@ -17,15 +17,17 @@ pub(crate) use imp::*;
 
 use std::time::{Duration, Instant};
 
-/// A number that is read and written by anybody at any time, and orders nothing. In a model too it is one of the standard library's:
-/// whether a thread reads it before or after a change the model decides by what comes next.
+/// A number that is read and written by anybody at any time, and orders nothing. In a model of loom too it is one of the standard
+/// library's, since each step makes its search longer: a thread sees all of a change to several of them or nothing. shuttle
+/// switches in between.
 #[derive(Debug)]
 pub(crate) struct AtomicHint(
-    #[cfg(target_has_atomic = "64")] std::sync::atomic::AtomicU64,
-    #[cfg(not(target_has_atomic = "64"))] crossbeam_utils::atomic::AtomicCell<u64>,
+    #[cfg(shuttle)] shuttle::sync::atomic::AtomicU64,
+    #[cfg(all(target_has_atomic = "64", not(shuttle)))] std::sync::atomic::AtomicU64,
+    #[cfg(not(any(target_has_atomic = "64", shuttle)))] crossbeam_utils::atomic::AtomicCell<u64>,
 );
 
-#[cfg(target_has_atomic = "64")]
+#[cfg(any(target_has_atomic = "64", shuttle))]
 impl AtomicHint {
     pub(crate) fn new(value: u64) -> Self {
         AtomicHint(value.into())
@@ -41,7 +43,7 @@ impl AtomicHint {
     }
 }
 
-#[cfg(not(target_has_atomic = "64"))]
+#[cfg(not(any(target_has_atomic = "64", shuttle)))]
 impl AtomicHint {
     pub(crate) fn new(value: u64) -> Self {
         AtomicHint(value.into())
