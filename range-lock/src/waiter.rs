@@ -355,3 +355,6 @@ impl Drop for WakeList {
         }
     }
 }
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests;

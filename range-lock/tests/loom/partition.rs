@@ -43,11 +43,11 @@ fn a_cut_races_the_release_of_what_it_cuts() {
     once(|| {
         let g = whole();
         let held = g.lock.write(0..10);
-        g.add(1);
         let other = spawn(&g, |g| {
             assert!(g.lock.test_cut(5));
             write_and_add(g, 5..9);
         });
+        g.add(1);
         drop(held);
         other.join().unwrap();
         assert_eq!(g.get(), 2);
@@ -114,16 +114,32 @@ fn a_join_keeps_those_who_wait() {
     });
 }
 
+/// Who crosses the border waits for one pair, however many leaves it lies in.
+#[test]
+fn a_join_changes_no_count() {
+    once(|| {
+        let g = cut_in_two();
+        let held = g.lock.write(0..10);
+        let other = spawn(&g, |g| write_and_add(g, 3..9));
+        assert!(g.lock.test_join(0));
+        g.add(1);
+        drop(held);
+        other.join().unwrap();
+        assert_eq!(g.get(), 2);
+        g.check_free();
+    });
+}
+
 #[test]
 fn a_join_races_the_release_of_what_crosses() {
     once(|| {
         let g = cut_in_two();
         let held = g.lock.write(0..10);
-        g.add(1);
         let other = spawn(&g, |g| {
             assert!(g.lock.test_join(0));
             write_and_add(g, 2..9);
         });
+        g.add(1);
         drop(held);
         other.join().unwrap();
         assert_eq!(g.get(), 2);
