@@ -211,7 +211,11 @@ fn races_that_cannot_be_are_refused() {
     refused(&["race", "no-such-race"], &["unknown scenario `no-such-race`", "write-vs-read-fault"]);
     refused(&["race", "wake-up", "--variant", "linux-2.6"], &["unknown variant `linux-2.6`", "rwsem-copy"]);
     refused(&["race", "wake-up", "--seed", "12"], &["`12` is no seed", "12B-30A"]);
+    refused(&["race", "wake-up", "--seed", "30A-12B"], &["`30A-12B` is no seed", "rising"]);
+    refused(&["race", "wake-up", "--seed", "0", "--preemptions", "1"], &["--seed", "--preemptions"]);
     refused(&["race", "wake-up", "--all"], &["--all"]);
+    refused(&["race", "wake-up", "--variants", "rwsem"], &["--variants"]);
+    refused(&["race", "--variants", "rwsem"], &["--all"]);
     refused(&["race", "wake-up", "--preemptions", "9"], &["9", "from 0 to 4"]);
     refused(&["race", "wake-up", "--schedules", "-1"], &["-1"]);
 }
@@ -234,6 +238,20 @@ fn a_race_is_drawn_and_its_seed_draws_it_again() {
     assert_eq!(picture(&found), picture(&again));
     assert!(race(&["--variant", "range-lock", "--seed", seed]).contains("nothing goes wrong"));
     assert!(race(&["--variant", "range-lock", "--quick"]).contains("safe, in"));
+    // A is the thread that runs there, and there is no C.
+    assert!(race(&["--seed", "5A-9C"]).contains("5A-9C is 0 here"));
+}
+
+/// The picture in the README is what the program draws.
+#[test]
+fn the_race_in_the_readme_is_the_programs() {
+    let folder = TempDir::new().unwrap();
+    let readme = include_str!("../../README.md");
+    let begin = readme.find("step  A ").expect("there is a picture");
+    let picture = &readme[begin..begin + readme[begin..].find("```").expect("it ends")];
+    let seed = picture.trim_end().rsplit(' ').next().unwrap();
+    let output = run(folder.path(), &["race", "write-vs-read-fault", "--seed", seed]);
+    assert!(text(&output.stdout).ends_with(picture), "{}", text(&output.stdout));
 }
 
 #[test]

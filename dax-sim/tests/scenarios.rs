@@ -20,7 +20,7 @@ macro_rules! scenarios {
         $(
             #[test]
             fn $test() {
-                for variant in Variant::EXPLORED {
+                for variant in Variant::ALL {
                     // What takes two preemptions is worth the time where nothing else would show it.
                     let preemptions = if $name == "copies-diverge" { 2 } else { EFFORT.preemptions };
                     let cell = explored($name, variant, Effort { preemptions, ..EFFORT });

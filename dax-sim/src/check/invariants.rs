@@ -102,7 +102,7 @@ impl Inspection<'_> {
                 Target::ZeroPage => {}
             }
             if entry_says.flatten() != Some(target) {
-                let entry = entry.map_or("no entry".into(), |entry| format!("the entry {:?}", entry.entry));
+                let entry = entry.map_or("no entry".into(), |entry| format!("the entry of {}", entry.entry));
                 self.find(Invariant::Mapping, format!("page {first} is mapped as {pte:?}, and has {entry}"));
             } else if pte.is_writable() && !entry.is_some_and(|entry| entry.entry.is_dirty()) {
                 let text = format!("page {first} is mapped as {pte:?}, and its entry is not dirty");

@@ -117,7 +117,7 @@ fn rounds(text: &str) -> Result<u64, String> {
 }
 
 fn variants(text: &str) -> Result<List<Variant>, String> {
-    List::parse(text, Variant::from_str).map(in_order_of(&Variant::EXPLORED))
+    List::parse(text, Variant::from_str).map(in_order_of(&Variant::ALL))
 }
 
 fn workloads(text: &str) -> Result<List<Workload>, String> {
@@ -132,7 +132,7 @@ fn workloads(text: &str) -> Result<List<Workload>, String> {
 }
 
 fn variants_help() -> String {
-    format!("Variants [default: all of {}]", Variant::ALL.map(Variant::name).join(","))
+    format!("Variants [default: all of {}]", Variant::COMPARED.map(Variant::name).join(","))
 }
 
 fn workloads_help() -> String {
@@ -159,7 +159,7 @@ impl CompareOptions {
     fn plan(&self) -> Plan {
         let mut plan = Plan {
             workloads: self.workloads.as_ref().map_or(Workload::ALL.to_vec(), |list| list.0.clone()),
-            variants: self.variants.as_ref().map_or(Variant::ALL.to_vec(), |list| list.0.clone()),
+            variants: self.variants.as_ref().map_or(Variant::COMPARED.to_vec(), |list| list.0.clone()),
             threads: match &self.threads {
                 Some(list) => list.0.clone(),
                 None if self.quick => QUICK_THREADS.to_vec(),
@@ -357,7 +357,7 @@ mod tests {
         let plan = plan("");
         assert_eq!(plan.threads, DEFAULT_THREADS);
         assert_eq!(plan.media, [Duration::ZERO, Duration::from_micros(50)]);
-        assert_eq!(plan.variants, Variant::ALL);
+        assert_eq!(plan.variants, Variant::COMPARED);
         assert_eq!(plan.workloads, Workload::ALL);
         assert_eq!(plan.rounds, ROUNDS);
         assert_eq!(options("").size(), 64 << 20);

@@ -32,7 +32,8 @@ pub(crate) struct RaceOptions {
     variant: Variant,
 
     /// Repeat one schedule, as it was printed
-    #[arg(long, value_name = "SEED", value_parser = Seed::from_str, conflicts_with = "all")]
+    #[arg(long, value_name = "SEED", value_parser = Seed::from_str)]
+    #[arg(conflicts_with_all = ["all", "preemptions", "schedules", "quick"])]
     seed: Option<Seed>,
 
     /// All scenarios in all variants: a table
@@ -40,7 +41,8 @@ pub(crate) struct RaceOptions {
     all: bool,
 
     /// With --all: only these variants
-    #[arg(long, value_name = "LIST", value_parser = variants, requires = "all")]
+    #[arg(long, value_name = "LIST", value_parser = variants)]
+    #[arg(requires = "all", conflicts_with_all = ["scenario", "variant", "list"])]
     variants: Option<List<Variant>>,
 
     /// List the scenarios
@@ -111,6 +113,13 @@ fn run_one(options: &RaceOptions, scenario: &'static Scenario) -> Result<ExitCod
     if let Some(seed) = &options.seed {
         let timeline = Timeline::of(scenario, variant, seed).map_err(refused)?;
         let found = !timeline.failure.findings.is_empty();
+        if timeline.failure.seed != *seed {
+            let _ = write!(
+                text,
+                "{seed} is {} here, where some of its steps cannot be taken, or are the usual ones; ",
+                timeline.failure.seed
+            );
+        }
         text.push_str(if found { "this goes wrong\n" } else { "nothing goes wrong in this schedule\n" });
         tell(&mut text, &timeline);
         answer(&text)?;
@@ -157,7 +166,7 @@ fn tell(text: &mut String, timeline: &Timeline) {
 
 /// The table.
 fn run_all(options: &RaceOptions) -> Result<ExitCode, Failure> {
-    let variants = options.variants.as_ref().map_or(Variant::EXPLORED.to_vec(), |list| list.0.clone());
+    let variants = options.variants.as_ref().map_or(Variant::ALL.to_vec(), |list| list.0.clone());
     let effort = options.effort();
     let cells = explore_all(&variants, effort).map_err(refused)?;
     let mut text = table(&variants, &cells);

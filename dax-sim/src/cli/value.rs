@@ -53,7 +53,7 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     };
     match number.checked_mul(1 << (10 * exponent)) {
         None => Err("more than 2^64 bytes; give a size that the file system has room for".to_owned()),
-        Some(0) => Err(format!("a device of 0 bytes holds nothing; {ADVICE}")),
+        Some(0) => Err(format!("0 bytes hold nothing; {ADVICE}")),
         Some(bytes) => Ok(bytes),
     }
 }

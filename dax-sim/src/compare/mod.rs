@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn every_point_runs_once_a_round_with_its_variants_side_by_side() {
-        let plan = plan(&Variant::ALL, 3);
+        let plan = plan(&Variant::COMPARED, 3);
         let mut visited = Vec::new();
         let mut steps = Vec::new();
         let run = run(
@@ -194,12 +194,12 @@ mod tests {
         assert_eq!(visited.len(), plan.samples());
         assert_eq!(steps, (1..=plan.samples()).collect::<Vec<_>>());
         assert_eq!(measured.outcomes.len(), plan.points().count());
-        for side_by_side in visited.chunks(Variant::ALL.len()) {
+        for side_by_side in visited.chunks(Variant::COMPARED.len()) {
             let setting = |point: &Point| (point.workload, point.threads, point.media);
             assert!(side_by_side.iter().all(|point| setting(point) == setting(&side_by_side[0])));
             let mut variants: Vec<_> = side_by_side.iter().map(|point| point.variant).collect();
             variants.sort();
-            assert_eq!(variants, Variant::ALL);
+            assert_eq!(variants, Variant::COMPARED);
         }
         // The same setting begins with another variant in the next round.
         let a_round = plan.samples() / plan.rounds;
@@ -257,7 +257,7 @@ mod tests {
     fn the_first_error_ends_the_run() {
         let mut calls = 0;
         let run = run(
-            &plan(&Variant::ALL, 1),
+            &plan(&Variant::COMPARED, 1),
             |_, _| {
                 calls += 1;
                 if calls == 3 { Err("broken") } else { Ok(sample(1, &[])) }

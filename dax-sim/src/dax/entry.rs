@@ -6,6 +6,8 @@
 //!
 //! Follows the exceptional entries of Linux 4.12 (`RADIX_DAX_*`), with the zero page of 4.14 for 4 KiB as well.
 
+use std::fmt;
+
 /// There is an entry: sets block 0 apart from nothing at all (the mark of XArray's value entries).
 pub(super) const VALUE: u64 = 1 << 0;
 /// Somebody has locked the entry.
@@ -36,6 +38,17 @@ pub(crate) enum DaxEntry {
         /// It may be mapped writable, and needs write-back.
         dirty: bool,
     },
+}
+
+impl fmt::Display for DaxEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DaxEntry::Empty => f.write_str("nothing yet"),
+            DaxEntry::ZeroPage => f.write_str("a hole"),
+            DaxEntry::Block { block, dirty: false } => write!(f, "block {block}"),
+            DaxEntry::Block { block, dirty: true } => write!(f, "block {block}, dirty"),
+        }
+    }
 }
 
 impl DaxEntry {

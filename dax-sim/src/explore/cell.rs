@@ -209,7 +209,11 @@ impl Cell {
         self.broken.extend(findings.iter().map(|finding| finding.broken));
         let failure = Failure { seed: Seed(outcome.deviations), steps: outcome.steps, findings };
         let key = |failure: &Failure| (!shows(&failure.findings), failure.steps, failure.seed.0.len());
-        if self.shortest.as_ref().is_none_or(|shortest| key(&failure) < key(shortest)) {
+        // Of those of one length the one that departs earlier, whatever order they were run in.
+        let order = |shortest: &Failure| {
+            key(&failure).cmp(&key(shortest)).then_with(|| failure.seed.0.cmp(&shortest.seed.0))
+        };
+        if self.shortest.as_ref().is_none_or(|shortest| order(shortest).is_lt()) {
             self.shortest = Some(failure);
         }
         true
@@ -281,7 +285,15 @@ impl Stage {
             self.afterwards = world.notes();
         }
         findings.extend(world.findings(complete));
-        findings.dedup();
+        // The same may be found at several stops, and is told once.
+        let mut told = Vec::new();
+        findings.retain(|finding| {
+            let is_new = !told.contains(finding);
+            if is_new {
+                told.push(finding.clone());
+            }
+            is_new
+        });
         (outcome, findings)
     }
 }

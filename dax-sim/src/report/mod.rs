@@ -195,7 +195,7 @@ pub(crate) mod fixture {
         for workload in [Workload::WriteDisjoint, Workload::FaultVsWrite] {
             for media in [Duration::ZERO, Duration::from_micros(50)] {
                 for threads in [1, 2, 16] {
-                    for variant in Variant::ALL {
+                    for variant in Variant::COMPARED {
                         outcomes.push(outcome(Point { workload, variant, threads, media }));
                     }
                 }

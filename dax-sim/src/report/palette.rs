@@ -67,9 +67,8 @@ pub(crate) fn hex(colour: RGBColor) -> String {
 
 /// Rules that turn every colour of a plot into its dark counterpart, for the elements under `scope`.
 pub(crate) fn dark_rules(scope: &str) -> String {
-    let tones = [INK, MUTED, GRID, PAPER, SHADE]
-        .into_iter()
-        .chain(Variant::EXPLORED.map(|variant| look(variant).tone));
+    let tones =
+        [INK, MUTED, GRID, PAPER, SHADE].into_iter().chain(Variant::ALL.map(|variant| look(variant).tone));
     let mut rules = String::new();
     for tone in tones {
         let (light, dark) = (hex(tone.light), hex(tone.dark));
@@ -98,7 +97,7 @@ mod tests {
         // Otherwise a rule for the one would also repaint the other.
         let mut colours: Vec<String> = [INK, MUTED, GRID, PAPER, SHADE]
             .into_iter()
-            .chain(Variant::EXPLORED.map(|variant| look(variant).tone))
+            .chain(Variant::ALL.map(|variant| look(variant).tone))
             .map(|tone| hex(tone.light))
             .collect();
         let all = colours.len();
