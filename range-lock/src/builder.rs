@@ -27,7 +27,8 @@ impl Builder {
     /// How many parts the lock may cut its domain into, each with a mutex of its own, where its users get in each other's way: from 1,
     /// which is a lock that is never cut, to 32768. Unless told, 32 for each CPU, but not fewer than 32 and not more than 512.
     ///
-    /// Each part beyond the first takes 128 bytes, allocated for all of them when the lock is first cut. More parts are
+    /// Each part beyond the first takes 128 bytes, allocated for all of them when the lock is first cut (with feature `stats` more than a
+    /// kilobyte each). More parts are
     /// better for many threads with small ranges in random places, and worse for those who lock much of the domain at once: they take
     /// the mutex of each part that they touch.
     ///
@@ -49,7 +50,8 @@ impl Builder {
     /// passed, nor who holds, nor an upgrade. A request of several ranges passes all that are in its way or none, and only if all of
     /// its locks allow it. The `try_` verbs without a timeout pass nobody.
     ///
-    /// So each request still waits for a bounded number of others: those before it, and `n`.
+    /// So each request still waits for a bounded number of others: those before it, those that they wait for, and up to `n` that pass
+    /// it or any of these.
     ///
     /// ```
     /// use range_lock::RangeLock;

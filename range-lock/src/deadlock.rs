@@ -228,7 +228,7 @@ fn with_graph<T>(f: impl FnOnce(&Graph<'_>) -> T) -> T {
     let partitions: BTreeMap<_, _> =
         registry.iter().flat_map(|blocked| &blocked.requests).map(|at| (at.lock, &at.partition)).collect();
     // In ascending order.
-    let locks = partitions.into_iter().map(|(lock, partition)| (lock, partition.lock_over(Span::WHOLE)));
+    let locks = partitions.into_iter().map(|(lock, partition)| (lock, partition.look_over(Span::WHOLE)));
     f(&Graph::new(&registry, &locks.collect()))
 }
 

@@ -138,7 +138,8 @@ impl RequestInfo {
     /// it can be granted. They conflict with it, and are held, or are upgrades that wait, or wait themselves and came before.
     ///
     /// Empty if it is held. It may also be empty while it waits: a request for several ranges is granted as a whole, and those
-    /// that are in its way may be in the way of another range of it, or in another lock.
+    /// that are in its way may be in the way of another range of it, or in another lock; and where requests may be
+    /// [passed](crate::Builder::bypass), one that sleeps has its range only when it wakes.
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();

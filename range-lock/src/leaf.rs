@@ -575,6 +575,10 @@ impl Leaf {
         self.bounds = Bounds { first, last: mid - 1 };
         right.bounds = Bounds { first: mid, last };
         right.next = self.next;
+        right.crossings = Crossings::NONE;
+        if let Some(rest) = &mut right.rest {
+            rest.contention = Contention::default();
+        }
         for place in self.places() {
             let entry = self.entry_at(place);
             if entry.span.last < mid {

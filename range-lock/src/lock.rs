@@ -61,7 +61,7 @@ use crate::watch::Home;
 ///
 /// # Cost
 ///
-/// A new lock allocates nothing. Once as many requests have been in it as ever will be at a time, acquiring and releasing
+/// A new lock allocates nothing. Once it is cut as it will be, and as many requests have been in it as ever will be at a time, acquiring and releasing
 /// allocate nothing either (but what a thread needs when it first sleeps, and with feature `deadlock_detection` a backtrace
 /// whenever a thread blocks). With n requests in the lock, m of which overlap the range asked for, acquiring and releasing
 /// take O((1 + m) log n) steps under a short internal mutex. Where threads meet on that, the lock cuts its domain into parts, each of
@@ -138,7 +138,7 @@ impl RangeLock {
     #[track_caller]
     pub fn is_locked(&self, range: impl RangeBounds<u64>) -> bool {
         Span::new(&range)
-            .is_some_and(|span| self.partition().lock_over(span).iter().any(|leaf| leaf.is_locked(span)))
+            .is_some_and(|span| self.partition().look_over(span).iter().any(|leaf| leaf.is_locked(span)))
     }
 
     /// Who holds and who waits for what, at one moment, in the order in which the ranges begin.
@@ -157,7 +157,7 @@ impl RangeLock {
     /// assert_eq!(format!("{lock:?}"), "RangeLock { requests: [#1 write 0..=4095 held] }");
     /// ```
     pub fn requests(&self) -> Vec<RequestInfo> {
-        let leaves = self.partition().lock_over(Span::WHOLE);
+        let leaves = self.partition().look_over(Span::WHOLE);
         let entries = leaves.iter().flat_map(Leaf::beginning_here);
         let mut requests: Vec<_> = entries.map(|entry| RequestInfo::new(&leaves, entry)).collect();
         drop(leaves);

@@ -39,7 +39,7 @@ pub(crate) struct Mutex<T> {
 // SAFETY: the value is reached through a guard only, by one thread at a time ("exclusive"); so it is as if it were sent.
 unsafe impl<T: Send> Sync for Mutex<T> {}
 
-// What can panic under it does so before it changes anything that others rely on, and only beyond 2^31 requests at a time: nobody
+// What can panic under it does so where a request would have more than 2^50 others before it, or 2^18 on a 32-bit machine; else nobody
 // finds the value half changed.
 impl<T> UnwindSafe for Mutex<T> {}
 impl<T> RefUnwindSafe for Mutex<T> {}

@@ -13,7 +13,8 @@
 //!   to right along the links, so that the request is in all of them, or gone from all, at one instant. To take them one after the
 //!   other would let a join pair what is left of a half-released request with requests that never counted it.
 //! * **ascending**: a thread that holds a leaf's mutex waits for no mutex but that of a leaf to the right in the same lock, or of a
-//!   lock with a higher address. So nobody waits in a circle. Where to the right is says the link: the table below may be out of
+//!   lock with a higher address; or of one that is not in use, whose holder came there by an old hint and waits for nothing. So
+//!   nobody waits in a circle. Where to the right is says the link: the table below may be out of
 //!   date, and name a leaf that the thread holds.
 //!
 //! # Finding a leaf
@@ -189,6 +190,13 @@ impl Partition {
         locked
     }
 
+    /// The same for who only looks: it is not for him to join what he crosses.
+    pub(crate) fn look_over(&self, span: Span) -> Locked<'_> {
+        let mut locked = self.lock_at(span.first).into_locked(self);
+        locked.reach(span.last);
+        locked
+    }
+
     /// Which leaf `point` lies in, as far as can be told without a lock.
     #[inline]
     fn route(&self, point: u64) -> LeafIndex {
@@ -327,7 +335,7 @@ impl<'a> LeafGuard<'a> {
     pub(crate) fn into_locked(self, partition: &'a Partition) -> Locked<'a> {
         let cell = partition.cell(self.index);
         sync::keep(self.leaf);
-        Locked { partition, index: self.index, first: cell, last: cell }
+        Locked { partition, index: self.index, first: cell, last: cell, _kept: PhantomData }
     }
 }
 
@@ -338,18 +346,24 @@ pub(crate) struct Locked<'a> {
     index: LeafIndex,
     first: &'a LeafCell,
     last: &'a LeafCell,
+    /// It may be sent and shared where the guards that it has kept may.
+    _kept: PhantomData<MutexGuard<'a, Leaf>>,
 }
 
 impl<'a> Locked<'a> {
     /// Locks more, to the right, up to the leaf in which `point` lies.
     pub(crate) fn extend_to(&mut self, point: u64) {
+        self.reach(point);
+        if !ptr::eq(self.first, self.last) {
+            self.note_crossing();
+        }
+    }
+
+    fn reach(&mut self, point: u64) {
         while self.last().bounds().last < point {
             let next = self.partition.cell(self.last().next);
             sync::keep(sync::lock(next));
             self.last = next;
-        }
-        if !ptr::eq(self.first, self.last) {
-            self.note_crossing();
         }
     }
 

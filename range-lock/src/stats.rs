@@ -365,7 +365,7 @@ impl RangeLock {
     /// ```
     pub fn stats(&self) -> Stats {
         let mut stats = Stats::default();
-        self.partition().lock_over(Span::WHOLE).iter().for_each(|leaf| stats.add(&leaf.stats));
+        self.partition().look_over(Span::WHOLE).iter().for_each(|leaf| stats.add(&leaf.stats));
         stats
     }
 }

@@ -22,8 +22,10 @@
 //! * **offered**: where requests may be passed (see [`Builder::bypass`](crate::Builder::bypass)) one that sleeps is not granted when its
 //!   count reaches zero, but woken; it has the range when it comes for it, unless somebody has passed it by then. One that is
 //!   awake is not passed.
-//! * **woken**: a sleeper is woken once for each sleep, when its request is granted or offered for the first time. (To wake it a turn
-//!   or two earlier, so that it is found awake, made nothing faster where that could be measured.)
+//! * **woken**: from when somebody has noted the waiter in a [`WakeList`] to when he takes it out to wake it: so it is in one list at
+//!   most, and a wake-up is on its way. A waiter that is woken may find that it has been passed, and sleep again. (Where nobody is
+//!   passed the grant is final, and needs no such mark. To wake a sleeper a turn or two before its own, so that it is found awake,
+//!   made nothing faster where that could be measured.)
 //!
 //! # Memory ordering
 //!
@@ -41,7 +43,7 @@ use crate::sync::{
 
 /// The waiter sleeps, or is about to.
 const ASLEEP: usize = 1 << (usize::BITS - 1);
-/// The waiter sleeps and has been woken, or is about to be.
+/// The waiter is in a [`WakeList`].
 const WOKEN: usize = 1 << (usize::BITS - 2);
 /// The count is zero, and the range is the waiter's when it comes for it.
 const OFFERED: usize = 1 << (usize::BITS - 3);
@@ -197,6 +199,10 @@ impl Waiter {
     /// Wakes who waits. The request may have been granted, and be gone by now; that the caller holds the record keeps it from
     /// being used for another.
     fn wake(&self) {
+        if self.may_be_passed {
+            // It is out of the list; from here on it can be put into another.
+            self.word.fetch_and(!WOKEN, Ordering::Relaxed);
+        }
         #[cfg(feature = "async")]
         {
             let waker = sync::lock(&self.waker).take();
@@ -220,10 +226,7 @@ impl Waiter {
                 return Waited::Granted;
             }
             // Who wakes changes the word before he unparks, so he cannot slip in between the look and the sleep.
-            let sleeps = || {
-                let word = self.word.load(Ordering::Relaxed);
-                word & COUNT != 0 && word & WOKEN == 0
-            };
+            let sleeps = || self.word.load(Ordering::Relaxed) & COUNT != 0;
             let parked = self.parker.park(sleeps, deadline);
             if self.rise() {
                 return Waited::Granted;
@@ -265,7 +268,7 @@ impl Waiter {
 
     /// The sleeper is awake: says whether it has the range, also where that was only offered.
     fn rise(&self) -> bool {
-        self.word.fetch_and(!(ASLEEP | WOKEN | OFFERED), Ordering::Acquire) & COUNT == 0
+        self.word.fetch_and(!(ASLEEP | OFFERED), Ordering::Acquire) & COUNT == 0
     }
 
     /// The same for a task: ready if the request is granted, else `cx` is woken when it is.

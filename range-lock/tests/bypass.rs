@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::ops::RangeInclusive;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
@@ -147,6 +147,58 @@ fn one_that_gives_up_when_it_was_offered_leaves_no_trace() {
     assert_eq!(behind.wakes(), 1);
     assert!(behind.poll().is_some());
     assert!(lock.requests().is_empty());
+}
+
+/// What a task does when it is woken, besides being counted.
+#[derive(Default)]
+struct ThenDo {
+    woken: AtomicUsize,
+    then: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl Wake for ThenDo {
+    fn wake(self: Arc<Self>) {
+        self.woken.fetch_add(1, Ordering::SeqCst);
+        let then = self.then.lock().unwrap().take();
+        if let Some(then) = then {
+            then();
+        }
+    }
+}
+
+type Owned = Pin<Box<dyn Future<Output = range_lock::ArcRangeWriteGuard> + Send>>;
+
+/// One that is in the list of those whom somebody is about to wake is passed, sleeps again and is let in by somebody else, before
+/// the first has come to it: it must not get into a second list, in which the first would lose those behind it.
+#[test]
+fn who_is_about_to_be_woken_is_not_noted_again() {
+    let lock = Arc::new(RangeLock::builder().bypass(8).build());
+    let holder = lock.write(0..100);
+    let tasks: [Arc<ThenDo>; 4] = Default::default();
+    let poll = |future: &mut Owned, task: &Arc<ThenDo>| {
+        let waker = Waker::from(Arc::clone(task));
+        future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending()
+    };
+    let ask = |range| -> Owned { Box::pin(lock.write_arc_async(range)) };
+    let (mut first, mut passed, mut behind) = (ask(0..10), ask(20..30), ask(40..50));
+    assert!(poll(&mut first, &tasks[0]) && poll(&mut passed, &tasks[1]) && poll(&mut behind, &tasks[2]));
+    let kept = Arc::new(Mutex::new(None));
+    let meanwhile = {
+        let (lock, tasks, kept) = (Arc::clone(&lock), tasks.clone(), Arc::clone(&kept));
+        move || {
+            let passer = lock.write_arc(20..40);
+            let mut late: Owned = Box::pin(lock.write_arc_async(30..40));
+            assert!(poll(&mut late, &tasks[3]));
+            assert!(poll(&mut passed, &tasks[1]), "it was passed");
+            drop(passer);
+            *kept.lock().unwrap() = Some((passed, late));
+        }
+    };
+    *tasks[0].then.lock().unwrap() = Some(Box::new(meanwhile));
+    drop(holder);
+    for (n, task) in tasks.iter().enumerate() {
+        assert_ne!(task.woken.load(Ordering::SeqCst), 0, "task {n} is let in and never woken");
+    }
 }
 
 /// Threads, with a section that none of them may be in together.

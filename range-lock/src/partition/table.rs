@@ -91,9 +91,10 @@ impl Table {
         let searched = self.searched.get() as usize;
         let mut row = 0;
         for level in self.levels[..searched].iter().rev() {
-            // While the table is being changed it may lead past the end.
-            let Some(group) = level.get(row) else { break };
-            row = row * Self::FAN_OUT + group.find(point);
+            // The last point of the domain lies in what is padded, behind the last group. (While the table is being changed any
+            // other may seem to.)
+            let group = row.min(level.len() - 1);
+            row = group * Self::FAN_OUT + level[group].find(point);
         }
         self.leaf(row)
     }

@@ -79,3 +79,31 @@ fn with_one_leaf_nothing_is_cut() {
     assert!(!lock.test_cut(5));
     assert_eq!(bounds(&lock), [(0, u64::MAX)]);
 }
+
+#[test]
+fn the_last_point_is_found_with_any_number_of_leaves() {
+    for max in [2, 8, 9, 16, 32, 64, 65, 128, 512, 600] {
+        let lock = RangeLock::builder().max_leaves(max).build();
+        for n in 1..max as u64 {
+            assert!(lock.test_cut(10 * n));
+            if n % 8 < 2 || cfg!(not(miri)) {
+                let table = lock.partition().table();
+                let last = lock.partition().cell(table.route(u64::MAX));
+                assert_eq!(sync::lock(last).bounds(), Bounds { first: 10 * n, last: u64::MAX });
+            }
+        }
+        drop(lock.write(u64::MAX..));
+        drop(lock.write(..));
+    }
+}
+
+#[test]
+fn a_leaf_that_is_used_again_begins_anew() {
+    let lock = RangeLock::new();
+    assert!(lock.test_cut(10));
+    (0..Crossings::QUIET).for_each(|_| drop(lock.read(..)));
+    assert_eq!(lock.test_parts(), 1, "quiet");
+    assert!(lock.test_cut(20));
+    drop(lock.read(..));
+    assert_eq!(lock.test_parts(), 2, "not quiet from the beginning");
+}

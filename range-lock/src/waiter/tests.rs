@@ -54,7 +54,7 @@ fn a_pass_that_is_taken_back_can_be_given_again() {
 }
 
 #[test]
-fn a_sleeper_is_woken_once_for_each_sleep() {
+fn a_waiter_is_in_one_list_at_most() {
     let waiter = asleep(1, 0);
     assert_eq!(waiter.lower(), Lowered::ToBeWoken);
     let waiter = asleep(1, 5);
@@ -65,7 +65,10 @@ fn a_sleeper_is_woken_once_for_each_sleep() {
     }
     assert!(waiter.pass() && !waiter.rise());
     waiter.word.fetch_or(ASLEEP, Ordering::Relaxed);
-    assert_eq!(waiter.lower(), Lowered::ToBeWoken, "it went to sleep again");
+    assert_eq!(waiter.lower(), Lowered::Done, "it sleeps again, and is about to be woken");
+    assert!(waiter.pass());
+    waiter.wake();
+    assert_eq!(waiter.lower(), Lowered::ToBeWoken, "it has been, and sleeps on");
 }
 
 #[test]
