@@ -8,7 +8,7 @@ use crossbeam_utils::atomic::AtomicCell;
 use crate::deadlock::Owner;
 use crate::request::{Mode, RequestId};
 use crate::span::Span;
-use crate::sync::{Arc, AtomicUsize, Ordering};
+use crate::sync::Arc;
 use crate::waiter::Waiter;
 
 /// The part of the domain that a leaf is for: `first..=last`, or nothing if `last` lies before.
@@ -166,25 +166,19 @@ pub(super) enum Place {
 
 /// Where the ids of a lock's requests come from: each leaf takes a block of them at a time, so that leaves do not meet here.
 #[derive(Debug)]
-pub(crate) struct Ids(AtomicUsize);
+pub(crate) struct Ids(AtomicCell<u64>);
 
 impl Ids {
     pub(super) const BLOCK: u64 = 4096;
 
-    #[cfg(not(any(loom, shuttle)))]
     pub(crate) const fn new() -> Self {
-        Ids(AtomicUsize::new(1))
-    }
-
-    #[cfg(any(loom, shuttle))]
-    pub(crate) fn new() -> Self {
-        Ids(AtomicUsize::new(1))
+        Ids(AtomicCell::new(1))
     }
 
     /// The first id of a block that nobody else has. (The first block is the first leaf's from the beginning.)
     #[cold]
     pub(super) fn draw_block(&self) -> u64 {
-        self.0.fetch_add(1, Ordering::Relaxed) as u64 * Self::BLOCK
+        self.0.fetch_add(1) * Self::BLOCK
     }
 }
 
