@@ -603,16 +603,9 @@ impl Leaf {
             if entry.span.first >= border {
                 let copy = Filed { queued: entry.queued.cloned(), ..right.held_at(place) };
                 self.insert_held(entry.span, copy);
-            } else if entry.queued.is_some_and(|queued| queued.keeps) {
-                // Its entry here stays, and keeps the record instead.
-                let here = Hold::of(entry);
-                if let Place::Tree(index) = self.find(&here) {
-                    if let Some(queued) =
-                        self.rest().tree.get_mut(index).and_then(|filed| filed.queued.as_mut())
-                    {
-                        queued.keeps = true;
-                    }
-                }
+            } else {
+                // It is here already, and here keeps its record: of the leaves of a span the leftmost does.
+                debug_assert!(!entry.queued.is_some_and(|queued| queued.keeps));
             }
             right.discard(place);
         }

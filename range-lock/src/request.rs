@@ -107,13 +107,6 @@ pub(crate) struct Hold {
     pub(crate) key: Key,
 }
 
-impl Hold {
-    /// Of a known entry; where it is has to be searched for.
-    pub(crate) fn of(entry: Entry<'_>) -> Hold {
-        Hold { span: entry.span, key: Key::new(entry.id, LeafIndex::ROOT, u32::MAX) }
-    }
-}
-
 /// Where an entry is, and whose it is. As it is returned in two registers, the way from the leaf to the guard leads past no
 /// memory.
 #[derive(Clone, Copy, Debug)]
