@@ -1,6 +1,6 @@
 //! The order of locks, checked at every acquisition.
 //!
-//! Each thread keeps a list of what it holds. Whoever asks for a lock whose rank is not larger than that of one
+//! Each thread keeps a list of what it holds, and of what it has asked for. Whoever asks for a lock whose rank is not larger than that of one
 //! that it holds is reported at once, on the first occurrence, whether or not a deadlock comes of it this time:
 //! as lockdep does, but with ranks that are known beforehand. Two locks of one rank are taken in the order of
 //! their objects' addresses, and then of their ranges.
@@ -14,18 +14,20 @@ use std::sync::Arc;
 use super::{Finding, Invariant};
 use crate::schedule::{LockRequest, simulated};
 
-/// Names one acquisition of this thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Id(u32);
+/// Names one acquisition of this thread; later ones are larger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Id(u64);
 
 /// A lock that is held, or asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct HeldLock {
-    id: Id,
+    pub(crate) id: Id,
     pub(crate) request: LockRequest,
+    /// It is held.
+    pub(crate) granted: bool,
     /// Where it was asked for.
     site: &'static Location<'static>,
-    /// How the thread came there, where that is asked for ([`with_stacks`]).
+    /// How the thread came there, where somebody observes ([`observed`]).
     stack: Option<Arc<Backtrace>>,
 }
 
@@ -36,24 +38,27 @@ impl fmt::Display for HeldLock {
 }
 
 thread_local! {
-    static LOCKS: RefCell<Locks> = const { RefCell::new(Locks { next: 0, held: Vec::new() }) };
+    static LOCKS: RefCell<Locks> =
+        const { RefCell::new(Locks { next: 0, held: Vec::new(), given_up: Vec::new() }) };
 }
 
 thread_local! {
-    static STACKS: Cell<bool> = const { Cell::new(false) };
+    static OBSERVED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `run`, and lets this thread remember the stack of every acquisition meanwhile, which takes long.
-pub(crate) fn with_stacks<R>(run: impl FnOnce() -> R) -> R {
-    let before = STACKS.replace(true);
+/// Runs `run`, and lets this thread remember the stack of every acquisition meanwhile, which takes long, and what
+/// it has given up ([`given_up`]).
+pub(crate) fn observed<R>(run: impl FnOnce() -> R) -> R {
+    let before = OBSERVED.replace(true);
     let result = run();
-    STACKS.set(before);
+    OBSERVED.set(before);
     result
 }
 
 struct Locks {
-    next: u32,
+    next: u64,
     held: Vec<HeldLock>,
+    given_up: Vec<HeldLock>,
 }
 
 /// The thread asks for a lock. `in_order` is false for one that is asked for at once with the one before it.
@@ -62,13 +67,13 @@ struct Locks {
 ///
 /// In a thread that is not simulated, if the order is wrong.
 #[track_caller]
-pub(crate) fn acquire(request: LockRequest, in_order: bool) -> Id {
+pub(crate) fn ask(request: LockRequest, in_order: bool) -> Id {
     let site = Location::caller();
-    let stack = STACKS.get().then(|| Arc::new(Backtrace::force_capture()));
+    let stack = OBSERVED.get().then(|| Arc::new(Backtrace::force_capture()));
     LOCKS.with_borrow_mut(|locks| {
         let id = Id(locks.next);
-        locks.next = locks.next.wrapping_add(1);
-        let wanted = HeldLock { id, request, site, stack };
+        locks.next += 1;
+        let wanted = HeldLock { id, request, granted: false, site, stack };
         if let Some(inversion) = find_inversion(&locks.held, &wanted).filter(|_| in_order) {
             assert!(simulated::current().is_some() || std::thread::panicking(), "{inversion}");
             simulated::find(Finding::new(Invariant::LockOrder, inversion));
@@ -78,13 +83,30 @@ pub(crate) fn acquire(request: LockRequest, in_order: bool) -> Id {
     })
 }
 
+/// The thread has been granted a lock that it asked for.
+pub(crate) fn grant(id: Id) {
+    LOCKS.with_borrow_mut(|locks| {
+        if let Some(lock) = locks.held.iter_mut().rfind(|lock| lock.id == id) {
+            lock.granted = true;
+        }
+    });
+}
+
 /// The thread has released a lock, or does not wait for it any more.
 pub(crate) fn release(id: Id) {
     LOCKS.with_borrow_mut(|locks| {
         if let Some(at) = locks.held.iter().rposition(|lock| lock.id == id) {
-            locks.held.remove(at);
+            let lock = locks.held.remove(at);
+            if lock.granted && OBSERVED.get() {
+                locks.given_up.push(lock);
+            }
         }
     });
+}
+
+/// What has been released since this was asked last, where somebody observes; whichever simulated thread did.
+pub(crate) fn given_up() -> Vec<HeldLock> {
+    LOCKS.with_borrow_mut(|locks| std::mem::take(&mut locks.given_up))
 }
 
 /// Exchanges the list of what this thread holds with another.
@@ -147,7 +169,7 @@ mod tests {
     use crate::schedule::{LockClass, Schedule};
 
     fn request(class: LockClass, range: std::ops::RangeInclusive<u64>) -> LockRequest {
-        LockRequest { class, object: 1, range, exclusive: true }
+        LockRequest { class, object: 1, range, exclusive: false }
     }
 
     #[test]

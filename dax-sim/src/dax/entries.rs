@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use super::entry::{DIRTY, DaxEntry, EMPTY, LOCKED, PMD, TOWRITE, VALUE};
 use super::wait_table::{self, Wake};
 use crate::radix::{HUGE, Radix};
-use crate::schedule::{Held, LockClass, LockRequest, PlantedFault, Schedule, SchedulePoint};
+use crate::schedule::{Asked, Held, LockClass, LockRequest, PlantedFault, Schedule, SchedulePoint};
 
 /// The entries of one file.
 #[derive(Debug)]
@@ -43,10 +43,10 @@ impl DaxEntries {
     /// Locks the entry of `page`, made EMPTY if there is none. What is there may be an entry of 2 MiB.
     #[track_caller]
     pub(crate) fn grab<'a>(&'a self, page: u64, schedule: &'a Schedule) -> LockedEntry<'a> {
-        let held = self.locking(page, schedule);
+        let asked = self.locking(page, schedule);
         loop {
             if let Some(locked) = self.lock_present(page, |_| true, schedule) {
-                return locked.guard(schedule, held);
+                return locked.guard(schedule, asked);
             }
             schedule.pass(SchedulePoint::EntryInsert, page);
             let slot = self.0.slot_or_insert(page);
@@ -55,7 +55,7 @@ impl DaxEntries {
             }
             if self.0.load_huge(page) == 0 {
                 let locked = Locked { slot, entry: DaxEntry::Empty, first: page, last: page };
-                return locked.guard(schedule, held);
+                return locked.guard(schedule, asked);
             }
             take_back(slot);
         }
@@ -65,10 +65,10 @@ impl DaxEntries {
     /// pages (-EEXIST).
     #[track_caller]
     pub(crate) fn grab_pmd<'a>(&'a self, page: u64, schedule: &'a Schedule) -> Option<LockedEntry<'a>> {
-        let held = self.locking(page, schedule);
+        let asked = self.locking(page, schedule);
         loop {
             if let Some(locked) = self.lock_present(page, |_| true, schedule) {
-                let locked = locked.guard(schedule, held);
+                let locked = locked.guard(schedule, asked);
                 return locked.is_pmd().then_some(locked);
             }
             if !self.0.leaf_is_empty(page) {
@@ -82,7 +82,7 @@ impl DaxEntries {
             if self.0.leaf_is_empty(page) {
                 let first = page - page % HUGE;
                 let locked = Locked { slot, entry: DaxEntry::Empty, first, last: first + HUGE - 1 };
-                return Some(locked.guard(schedule, held));
+                return Some(locked.guard(schedule, asked));
             }
             take_back(slot);
             return None;
@@ -97,8 +97,8 @@ impl DaxEntries {
         wanted: impl Fn(DaxEntry) -> bool,
         schedule: &'a Schedule,
     ) -> Option<LockedEntry<'a>> {
-        let held = self.locking(page, schedule);
-        Some(self.lock_present(page, wanted, schedule)?.guard(schedule, held))
+        let asked = self.locking(page, schedule);
+        Some(self.lock_present(page, wanted, schedule)?.guard(schedule, asked))
     }
 
     fn lock_present(
@@ -187,7 +187,7 @@ impl DaxEntries {
 
     #[inline]
     #[track_caller]
-    fn locking(&self, page: u64, schedule: &Schedule) -> Held {
+    fn locking(&self, page: u64, schedule: &Schedule) -> Asked {
         schedule.locking(|| LockRequest::part(LockClass::Entry, self, page..=page, true))
     }
 
@@ -212,9 +212,9 @@ struct Locked<'a> {
 }
 
 impl<'a> Locked<'a> {
-    fn guard(self, schedule: &'a Schedule, held: Held) -> LockedEntry<'a> {
+    fn guard(self, schedule: &'a Schedule, asked: Asked) -> LockedEntry<'a> {
         let Self { slot, entry, first, last } = self;
-        LockedEntry { slot, entry: Some(entry), first, last, schedule, _held: held }
+        LockedEntry { slot, entry: Some(entry), first, last, schedule, _held: asked.granted() }
     }
 }
 

@@ -183,7 +183,7 @@ pub(super) fn replay(
     observe: &mut dyn FnMut(&World<'_>, Step<'_>),
 ) -> Result<(Failure, Vec<String>), DeviceError> {
     let mut stage = Stage::new(scenario, variant, None)?;
-    let (outcome, findings) = ranks::with_stacks(|| stage.run(&mut Told(&seed.0), Some(observe)));
+    let (outcome, findings) = ranks::observed(|| stage.run(&mut Told(&seed.0), Some(observe)));
     let failure = Failure { seed: Seed(outcome.deviations), steps: outcome.steps, findings };
     Ok((failure, stage.afterwards))
 }

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use corosensei::stack::DefaultStack;
 use corosensei::{CoroutineResult, ScopedCoroutine, ScopedCoroutineRef};
 
-use crate::check::ranks::HeldLock;
+use crate::check::ranks::{self, HeldLock};
 use crate::schedule::simulated::{self, Aside, Gate, Order, Pause};
 use crate::schedule::{SchedulePoint, Wait};
 
@@ -52,8 +52,10 @@ pub(super) struct Step<'a> {
     pub(super) thread: usize,
     pub(super) from: Place,
     pub(super) to: Place,
-    /// What the thread holds now, and last what it waits for if it is blocked.
+    /// What the thread holds now, and what it has asked for and not been granted.
     pub(super) locks: &'a [HeldLock],
+    /// What it held and has given up in this step.
+    pub(super) given_up: &'a [HeldLock],
 }
 
 /// Where a thread is.
@@ -178,7 +180,8 @@ fn drive(
             outcome.end = End::Panic(message);
             break;
         }
-        observe(Step { thread: chosen, from, to: thread.place, locks: thread.aside.locks() });
+        let (locks, given_up) = (thread.aside.locks(), &ranks::given_up());
+        observe(Step { thread: chosen, from, to: thread.place, locks, given_up });
     }
     // Guards are released, and nobody waits for anything any more.
     for (index, thread) in threads.iter_mut().enumerate() {
@@ -233,12 +236,10 @@ fn deadlock(threads: &[Thread<'_, '_>]) -> String {
     let mut text = String::from("deadlock: nobody can go on");
     for (index, thread) in threads.iter().enumerate() {
         let Place::Blocked(wait) = thread.place else { continue };
-        let (held, wanted) = match (wait, thread.aside.locks()) {
-            (Wait::Unpin, held) => (held, String::new()),
-            // Asked for last, and not held.
-            (_, [held @ .., wanted]) => (held, wanted.to_string()),
-            (_, []) => (&[][..], String::new()),
-        };
+        let (held, wanted): (Vec<&HeldLock>, Vec<&HeldLock>) =
+            thread.aside.locks().iter().partition(|lock| lock.granted);
+        let wanted: Vec<String> = wanted.iter().map(|lock| lock.to_string()).collect();
+        let wanted = wanted.join(" and ");
         let wanted = match wait {
             Wait::Lock => wanted,
             Wait::WakeUp => format!("a wake-up, for {wanted}"),

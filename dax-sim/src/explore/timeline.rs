@@ -1,5 +1,9 @@
-//! A schedule as a picture: one column for each thread, and beside each step the locks that its thread holds and
-//! what the page is.
+//! A schedule as a picture: one column for each thread, and beside each step the locks that its thread held in it and
+//! what the page is after it.
+//!
+//! A lock stands beside every step from the one in which it was granted to the one in which it was given up; it is
+//! in brackets there. One that is asked for is not held, however often the thread stops before it is granted: so the
+//! lock of an entry that is locked, or that is still to be inserted.
 
 use std::fmt::Write as _;
 
@@ -9,11 +13,11 @@ use super::letter;
 use super::scenario::Scenario;
 use super::seed::Seed;
 use super::world::World;
-use crate::check::ranks::HeldLock;
+use crate::check::ranks::{HeldLock, Id};
 use crate::dax::DaxEntry;
 use crate::fs::{Extent, Inode};
 use crate::pmem::DeviceError;
-use crate::schedule::{SchedulePoint, Wait};
+use crate::schedule::{LockClass, LockRequest, SchedulePoint, Wait};
 use crate::variant::Variant;
 
 /// A schedule, told step by step.
@@ -45,14 +49,16 @@ impl Timeline {
     pub fn of(scenario: &'static Scenario, variant: Variant, seed: &Seed) -> Result<Self, DeviceError> {
         let mut lines: Vec<Line> = Vec::new();
         let mut number = 0;
+        let mut newest = None;
         let (failure, afterwards) = replay(scenario, variant, seed, &mut |world, step| {
             number += 1;
-            let locks = held(&step);
+            let locks = locks(&step);
             let state = state(world);
             let mut texts: Vec<String> =
-                describe(&step).into_iter().map(|text| format!("  {text}")).collect();
+                describe(&step, newest).into_iter().map(|text| format!("  {text}")).collect();
             texts.extend(world.notes());
             texts.extend(waits(&step).map(|text| format!("  {text}")));
+            newest = step.locks.iter().chain(step.given_up).map(|lock| lock.id).chain(newest).max();
             for text in texts {
                 let (locks, state) = (locks.clone(), state.clone());
                 lines.push(Line { step: number, thread: step.thread, text, locks, state });
@@ -64,12 +70,13 @@ impl Timeline {
     /// The picture.
     pub fn draw(&self) -> String {
         let width = self.lines.iter().map(|line| line.text.chars().count()).max().unwrap_or(0).clamp(24, 46);
-        let locks_width = self.lines.iter().map(|line| line.locks.chars().count()).max().unwrap_or(0).max(5);
+        let locks_width =
+            self.lines.iter().map(|line| line.locks.chars().count()).max().unwrap_or(0).max(HOLDS.len());
         let mut picture = String::from("step  ");
         for thread in 0..self.threads {
             let _ = write!(picture, "{:width$}  ", letter(thread));
         }
-        let _ = writeln!(picture, "{:locks_width$}  page", "holds");
+        let _ = writeln!(picture, "{HOLDS:locks_width$}  page");
         let mut last: Option<&Line> = None;
         for line in &self.lines {
             let is_new = last.is_none_or(|last| last.step != line.step);
@@ -98,6 +105,9 @@ impl Timeline {
     }
 }
 
+/// The head of the column of locks.
+const HOLDS: &str = "holds, [gives up]";
+
 fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         text.to_owned()
@@ -106,27 +116,45 @@ fn cut(text: &str, width: usize) -> String {
     }
 }
 
-fn held(step: &Step<'_>) -> String {
-    let mut locks: Vec<&HeldLock> = step.locks.iter().collect();
-    if matches!(step.to, Place::Blocked(wait) if wait != Wait::Unpin) {
-        // It does not hold what it waits for.
-        locks.pop();
+/// What the thread held in the step: all that it held when the step began, or was granted in it; in brackets what
+/// it has given up when the step ends. What it waits for then is named last.
+fn locks(step: &Step<'_>) -> String {
+    let mut locks: Vec<(&HeldLock, bool)> = step.given_up.iter().map(|lock| (lock, true)).collect();
+    locks.extend(step.locks.iter().filter(|lock| lock.granted).map(|lock| (lock, false)));
+    locks.sort_by_key(|(lock, _)| lock.id);
+    let groups = locks.chunk_by(|one, next| one.1 == next.1).map(|group| {
+        let names: Vec<&str> = group.iter().map(|(lock, _)| lock.request.name()).collect();
+        let names = names.join(", ");
+        if group[0].1 { format!("[{names}]") } else { names }
+    });
+    let mut text = groups.collect::<Vec<_>>().join(", ");
+    if matches!(step.to, Place::Blocked(_) | Place::At(SchedulePoint::EntryContended, _)) {
+        for lock in step.locks.iter().filter(|lock| !lock.granted) {
+            let _ =
+                write!(text, "{}waits for {}", if text.is_empty() { "" } else { "; " }, lock.request.name());
+        }
     }
-    let names: Vec<&str> = locks.iter().map(|lock| lock.request.class.name()).collect();
-    names.join(", ")
+    text
 }
 
-/// What a thread did when it went on from where it was.
-fn describe(step: &Step<'_>) -> Option<String> {
+/// What a thread did when it went on from where it was. What it asked for in this step came after `newest`.
+fn describe(step: &Step<'_>, newest: Option<Id>) -> Option<String> {
     let Place::At(point, page) = step.from else {
         return matches!(step.from, Place::Ready(_)).then(|| "goes on".to_owned());
     };
-    let blocked = matches!(step.to, Place::Blocked(_));
     Some(match point {
         SchedulePoint::Lock(class) => {
-            let asked = step.locks.iter().rev().find(|lock| lock.request.class == class);
-            let what = asked.map_or_else(|| class.name().to_owned(), |lock| lock.request.to_string());
-            format!("{} {what}", if blocked { "asks for" } else { "takes" })
+            let mut locks = step.locks.iter().chain(step.given_up);
+            let asked = locks.find(|lock| lock.request.class == class && Some(lock.id) > newest);
+            match asked.map(|lock| (&lock.request, lock.granted)) {
+                Some((LockRequest { class: LockClass::Handle, exclusive: true, .. }, granted)) => {
+                    if granted { "commits" } else { "is about to commit" }.into()
+                }
+                Some((request, true)) => format!("takes {request}"),
+                Some((request, false)) => format!("asks for {request}"),
+                // Given up at once, and never held.
+                None => format!("finds no {} of page {page} to take", class.name()),
+            }
         }
         SchedulePoint::LookUp => format!("iomap_begin: looks page {page} up"),
         SchedulePoint::Publish => format!("publishes page {page} anew"),
@@ -148,7 +176,10 @@ fn describe(step: &Step<'_>) -> Option<String> {
         SchedulePoint::LayoutBusy => "finds a page pinned".into(),
         SchedulePoint::WritePublished => "(is about to invalidate)".into(),
         SchedulePoint::PfnMkwrite => "(pfn_mkwrite: finds its entry as it was)".into(),
-        SchedulePoint::EntryContended => "finds the entry locked".into(),
+        SchedulePoint::EntryContended if matches!(step.to, Place::Blocked(_)) => {
+            "finds the entry locked".into()
+        }
+        SchedulePoint::EntryContended => "finds the entry unlocked meanwhile".into(),
         point => format!("{point:?}"),
     })
 }
@@ -210,4 +241,75 @@ fn describe_page(inode: &Inode, page: u64) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::explore::scenario;
+
+    /// The last step of a thread's that says so, and what the thread held in it.
+    #[track_caller]
+    fn holds(timeline: &Timeline, thread: usize, text: &str) -> (u32, String) {
+        let mut lines = timeline.lines.iter().rev();
+        let line = lines.find(|line| line.thread == thread && line.text.trim() == text);
+        let line = line.unwrap_or_else(|| panic!("no `{text}` in\n{}", timeline.draw()));
+        (line.step, line.locks.clone())
+    }
+
+    #[track_caller]
+    fn timeline(name: &str, variant: Variant, seed: &str) -> Timeline {
+        let seed: Seed = seed.parse().unwrap();
+        let timeline = Timeline::of(scenario(name).unwrap(), variant, &seed).unwrap();
+        assert_eq!(timeline.failure.seed, seed, "some of it cannot be done");
+        timeline
+    }
+
+    /// The first race of the mail: no lock stands there before it is granted, or after it is given up.
+    #[test]
+    fn a_lock_is_held_from_the_step_that_grants_it_to_the_one_that_gives_it_up() {
+        let race = timeline("write-vs-read-fault", Variant::Linux411, "0B-5A");
+        for (thread, text, locks) in [
+            (0, "takes i_rwsem exclusive", "i_rwsem"),
+            (0, "takes journal handle", "i_rwsem, journal handle"),
+            (0, "takes i_data_sem exclusive", "i_rwsem, journal handle, i_data_sem"),
+            (0, "publishes page 0 anew", "i_rwsem, [journal handle, i_data_sem]"),
+            (0, "(is about to invalidate)", "i_rwsem"),
+            (0, "copies", "[i_rwsem]"),
+            // There is no entry yet, and so no lock of it.
+            (1, "asks for entry lock of page 0", "mmap_lock, i_mmap_sem"),
+            (1, "inserts an entry of page 0", "mmap_lock, i_mmap_sem, entry lock"),
+            (1, "changes the entry of page 0", "mmap_lock, i_mmap_sem, entry lock"),
+            (1, "maps page 0", "[mmap_lock, i_mmap_sem, entry lock], access"),
+            (1, "uses the translation", "[access]"),
+        ] {
+            assert_eq!(holds(&race, thread, text).1, locks, "{text}\n{}", race.draw());
+        }
+        for line in &race.lines {
+            let is_locked = line.state.ends_with("locked");
+            let is_held = line.locks.contains("entry lock") && !line.locks.contains("entry lock]");
+            assert_eq!(is_held, is_locked, "step {}\n{}", line.step, race.draw());
+        }
+    }
+
+    /// A stores and holds the entry lock when B's load comes for it.
+    #[test]
+    fn a_lock_that_is_waited_for_is_not_held() {
+        let race = timeline("read-fault-vs-write-fault", Variant::Linux412, "8B");
+        let before = "mmap_lock, i_mmap_sem";
+        let (asked, locks) = holds(&race, 1, "asks for entry lock of page 0");
+        assert_eq!(locks, format!("{before}; waits for entry lock"));
+        let (found, locks) = holds(&race, 1, "finds the entry locked");
+        assert_eq!(locks, format!("{before}; waits for entry lock"));
+        assert_eq!(holds(&race, 1, "sleeps until it is woken").0, found);
+        let (given_up, locks) = holds(&race, 0, "maps page 0");
+        assert!(locks.ends_with("entry lock], access"), "{locks}");
+        let (granted, locks) = holds(&race, 1, "goes on");
+        assert_eq!(locks, format!("{before}, entry lock"));
+        assert!(asked < found && found < given_up && given_up < granted, "{}", race.draw());
+        // And a rwsem: A's write(2) holds it, B's waits.
+        let race = timeline("crossing-writers", Variant::Rwsem, "2B");
+        assert_eq!(holds(&race, 1, "asks for i_rwsem exclusive").1, "waits for i_rwsem");
+        assert_eq!(holds(&race, 1, "goes on").1, "i_rwsem");
+    }
 }

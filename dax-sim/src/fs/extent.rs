@@ -9,7 +9,7 @@ use crossbeam_utils::CachePadded;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::radix::{CAPACITY, HUGE, Radix};
-use crate::schedule::{Held, LockClass, LockRequest, Schedule, SchedulePoint};
+use crate::schedule::{Asked, Held, LockClass, LockRequest, Schedule, SchedulePoint};
 
 /// What the block map says of one page of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,19 +93,20 @@ impl ExtentMap {
     /// Keeps changes out, for a look at several pages at one instant.
     #[track_caller]
     pub(crate) fn read(&self, schedule: &Schedule) -> ExtentReader<'_> {
-        let held = self.locking(false, schedule);
-        ExtentReader { map: self, _i_data_sem: schedule.read(&self.i_data_sem), _held: held }
+        let asked = self.locking(false, schedule);
+        ExtentReader { map: self, _i_data_sem: schedule.read(&self.i_data_sem), _held: asked.granted() }
     }
 
     /// For changes.
     #[track_caller]
     pub(crate) fn write<'a>(&'a self, schedule: &'a Schedule) -> ExtentWriter<'a> {
-        let held = self.locking(true, schedule);
-        ExtentWriter { map: self, _i_data_sem: schedule.write(&self.i_data_sem), _held: held, schedule }
+        let asked = self.locking(true, schedule);
+        let i_data_sem = schedule.write(&self.i_data_sem);
+        ExtentWriter { map: self, _i_data_sem: i_data_sem, _held: asked.granted(), schedule }
     }
 
     #[track_caller]
-    fn locking(&self, exclusive: bool, schedule: &Schedule) -> Held {
+    fn locking(&self, exclusive: bool, schedule: &Schedule) -> Asked {
         schedule.locking(|| LockRequest::whole(LockClass::IDataSem, self, exclusive))
     }
 }
@@ -195,6 +196,13 @@ impl ExtentWriter<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl ExtentMap {
+        /// Whether i_data_sem is held at this moment, and if so, whether exclusively.
+        pub(crate) fn taken(&self) -> Option<bool> {
+            self.i_data_sem.is_locked().then(|| self.i_data_sem.is_locked_exclusive())
+        }
+    }
 
     #[test]
     fn removing_gives_back_exactly_the_extents_of_the_range() {

@@ -85,7 +85,7 @@ pub(crate) fn ext4_dax_pfn_mkwrite(
 
 /// `sb_start_pagefault`.
 fn start_pagefault(fs: &FileSystem<'_>) -> Held {
-    fs.schedule.entering(|| LockRequest::whole(LockClass::PageFault, fs, false))
+    fs.schedule.entering(|| LockRequest::whole(LockClass::PageFault, fs, false)).granted()
 }
 
 fn bytes(page: u64, size: PeSize) -> RangeInclusive<u64> {

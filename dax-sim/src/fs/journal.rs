@@ -55,14 +55,14 @@ impl Journal {
     /// Starts a handle; waits while a commit is being made (`jbd2_journal_start`).
     #[track_caller]
     pub(crate) fn start(&self, schedule: &Schedule) -> Handle<'_> {
-        let held = schedule.locking(|| LockRequest::whole(LockClass::Handle, self, false));
+        let asked = schedule.locking(|| LockRequest::whole(LockClass::Handle, self, false));
         let shard = per_thread::index() % SHARDS;
         loop {
             // Announced first, looked second; the committer does it the other way round, so one of the two
             // sees the other.
             self.open[shard].fetch_add(1, SeqCst);
             if !self.committing.load(SeqCst) {
-                return Handle { journal: self, shard, _held: held };
+                return Handle { journal: self, shard, _held: asked.granted() };
             }
             self.stop(shard);
             let mut commits = self.commits.lock();
@@ -87,7 +87,7 @@ impl Journal {
     #[track_caller]
     pub(crate) fn commit(&self, schedule: &Schedule, done: impl FnOnce()) -> u64 {
         // It waits for handles, so whoever may keep one from stopping must not commit.
-        let _held = schedule.locking(|| LockRequest::whole(LockClass::Handle, self, true));
+        let asked = schedule.locking(|| LockRequest::whole(LockClass::Handle, self, true));
         let mut commits = self.commits.lock();
         let is_over = || !self.committing.load(SeqCst);
         schedule.sleep_until(&self.changed, &mut commits, Wait::CommitToEnd, is_over);
@@ -97,6 +97,7 @@ impl Journal {
             let are_stopped = || shard.load(SeqCst) == 0;
             schedule.sleep_until(&self.changed, &mut commits, Wait::OpenHandles, are_stopped);
         }
+        let _held = asked.granted();
         done();
         *commits += 1;
         self.committed.store(*commits, SeqCst);
@@ -127,6 +128,13 @@ mod tests {
     use std::thread;
 
     use super::*;
+
+    impl Journal {
+        /// How many handles are open at this moment, or about to step back.
+        pub(crate) fn open_handles(&self) -> usize {
+            self.open.iter().map(|shard| shard.load(SeqCst) as usize).sum()
+        }
+    }
 
     #[test]
     fn a_commit_waits_for_open_handles_and_bars_new_ones() {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use range_lock::{ManyGuard, RangeLock, RangeReadGuard, RangeWriteGuard, Request};
 
-use crate::schedule::{Held, LockClass, LockRequest, Schedule, SchedulePoint};
+use crate::schedule::{Asked, Held, LockClass, LockRequest, Schedule, SchedulePoint};
 use crate::variant::LockKind;
 
 /// How long the calling thread has waited for i_rwsem and i_mmap_sem since it last asked.
@@ -139,7 +139,7 @@ impl Sem {
     #[cold]
     #[track_caller]
     fn watched(&self, bytes: RangeInclusive<u64>, exclusive: bool, schedule: &Schedule) -> SemGuard<'_> {
-        let held = self.locking(&bytes, exclusive, schedule);
+        let asked = self.locking(&bytes, exclusive, schedule);
         let guard = match &self.kind {
             Kind::Range(lock) | Kind::Whole(lock) if schedule.is_controlled() => {
                 let bytes = self.range(bytes);
@@ -152,7 +152,7 @@ impl Sem {
             _ if exclusive => self.write_now(bytes, schedule),
             _ => self.read_now(bytes, schedule),
         };
-        SemGuard::Watched(Box::new((guard, held)))
+        SemGuard::Watched(Box::new((guard, asked.granted())))
     }
 
     /// Exclusive over `bytes` of this lock and `other_bytes` of another, or of the same. Those who take two
@@ -168,7 +168,7 @@ impl Sem {
     ) -> BothGuard<'a> {
         if let (Kind::Range(lock), Kind::Range(other_lock)) = (&self.kind, &other.kind) {
             let first = *bytes.start();
-            let held = [
+            let asked = [
                 self.locking(&bytes, true, schedule),
                 schedule.locking_too(|| LockRequest::part(other.class, other, other_bytes.clone(), true)),
             ];
@@ -178,7 +178,7 @@ impl Sem {
                 None if schedule.is_controlled() => schedule.queue_for(RangeLock::acquire_many_async(both)),
                 None => self.wait(first, schedule, || RangeLock::acquire_many(both)),
             };
-            return BothGuard::AtOnce(guard, held);
+            return BothGuard::AtOnce(guard, asked.map(Asked::granted));
         }
         let address = |sem: &Sem| std::ptr::from_ref(sem).addr();
         match address(self).cmp(&address(other)) {
@@ -201,9 +201,9 @@ impl Sem {
 
     #[inline]
     #[track_caller]
-    fn locking(&self, bytes: &RangeInclusive<u64>, exclusive: bool, schedule: &Schedule) -> Held {
+    fn locking(&self, bytes: &RangeInclusive<u64>, exclusive: bool, schedule: &Schedule) -> Asked {
         if matches!(self.kind, Kind::None) {
-            return Held::NOTHING;
+            return Asked::FOR_NOTHING;
         }
         schedule.locking(|| LockRequest::part(self.class, self, self.range(bytes.clone()), exclusive))
     }
@@ -224,7 +224,19 @@ impl Sem {
 
 #[cfg(test)]
 mod tests {
+    use range_lock::{Mode, RequestState};
+
     use super::*;
+
+    impl Sem {
+        /// What is held of it at this moment where threads are simulated, and whether exclusively.
+        pub(crate) fn taken(&self) -> Vec<(RangeInclusive<u64>, bool)> {
+            let (Kind::Range(lock) | Kind::Whole(lock)) = &self.kind else { return Vec::new() };
+            let requests = lock.requests();
+            let held = requests.iter().filter(|request| request.state() == RequestState::Held);
+            held.map(|request| (request.range(), request.mode() == Mode::Write)).collect()
+        }
+    }
 
     #[test]
     fn only_the_range_lock_lets_disjoint_writers_in_together() {

@@ -37,15 +37,15 @@ impl Mm {
     /// mmap_lock, shared, for a fault.
     #[track_caller]
     pub(crate) fn read(&self, schedule: &Schedule) -> MmapLock<'_> {
-        let held = schedule.locking(|| LockRequest::whole(LockClass::MmapLock, self, false));
-        MmapLock { _mmap_lock: schedule.read_sharded(&self.mmap_lock), _held: held }
+        let asked = schedule.locking(|| LockRequest::whole(LockClass::MmapLock, self, false));
+        MmapLock { _mmap_lock: schedule.read_sharded(&self.mmap_lock), _held: asked.granted() }
     }
 
     /// mmap_lock, exclusively, to map or unmap.
     #[track_caller]
     pub(crate) fn write<'a>(&'a self, schedule: &Schedule) -> MmapWriteLock<'a> {
-        let held = schedule.locking(|| LockRequest::whole(LockClass::MmapLock, self, true));
-        MmapWriteLock { mappings: schedule.write_sharded(&self.mmap_lock), _held: held }
+        let asked = schedule.locking(|| LockRequest::whole(LockClass::MmapLock, self, true));
+        MmapWriteLock { mappings: schedule.write_sharded(&self.mmap_lock), _held: asked.granted() }
     }
 }
 
@@ -85,6 +85,14 @@ impl MmapWriteLock<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Mm {
+        /// Whether mmap_lock is held at this moment, and if so, whether exclusively.
+        pub(crate) fn taken(&self) -> Option<bool> {
+            let is_exclusive = self.mmap_lock.try_read().is_err();
+            self.mmap_lock.try_write().is_err().then_some(is_exclusive)
+        }
+    }
 
     #[test]
     fn mappings_do_not_overlap_and_fit_pmds_unless_told_otherwise() {

@@ -40,7 +40,7 @@ pub(crate) fn enter(schedule: &Schedule) -> Access {
 #[cold]
 #[track_caller]
 fn watched(schedule: &Schedule) -> Access {
-    let held = schedule.entering(|| LockRequest::whole(LockClass::Access, &WORDS, false));
+    let held = schedule.entering(|| LockRequest::whole(LockClass::Access, &WORDS, false)).granted();
     let simulated = schedule.is_controlled();
     if simulated {
         simulated::toggle_access()
@@ -67,7 +67,7 @@ pub(crate) fn synchronize(schedule: &Schedule) {
         return;
     }
     schedule.pass(SchedulePoint::Shootdown, 0);
-    let _held = schedule.entering(|| LockRequest::whole(LockClass::Access, &WORDS, true));
+    let _asked = schedule.entering(|| LockRequest::whole(LockClass::Access, &WORDS, true));
     if schedule.is_controlled() {
         return simulated::wait_for_accesses();
     }

@@ -7,7 +7,7 @@ use crossbeam_utils::sync::ShardedLock;
 use super::grace;
 use super::page_table::EvenCows;
 use super::vma::Vma;
-use crate::schedule::{Held, LockClass, LockRequest, Schedule, SchedulePoint};
+use crate::schedule::{Asked, LockClass, LockRequest, Schedule, SchedulePoint};
 
 /// All mappings of one file (`i_mmap`, under i_mmap_rwsem).
 ///
@@ -25,14 +25,18 @@ impl IMmap {
 
     #[track_caller]
     pub(crate) fn insert(&self, vma: Arc<Vma>, schedule: &Schedule) {
-        let _held = self.locking(true, schedule);
-        schedule.write_sharded(&self.vmas).push(vma);
+        let asked = self.locking(true, schedule);
+        let mut vmas = schedule.write_sharded(&self.vmas);
+        let _held = asked.granted();
+        vmas.push(vma);
     }
 
     #[track_caller]
     pub(crate) fn remove(&self, vma: &Arc<Vma>, schedule: &Schedule) {
-        let _held = self.locking(true, schedule);
-        schedule.write_sharded(&self.vmas).retain(|other| !Arc::ptr_eq(other, vma));
+        let asked = self.locking(true, schedule);
+        let mut vmas = schedule.write_sharded(&self.vmas);
+        let _held = asked.granted();
+        vmas.retain(|other| !Arc::ptr_eq(other, vma));
     }
 
     /// Removes every translation of the pages `first..=last`, and waits until no access uses one
@@ -69,8 +73,9 @@ impl IMmap {
 
     #[track_caller]
     fn walk(&self, schedule: &Schedule, change: impl FnMut(&Arc<Vma>)) {
-        let held = self.locking(false, schedule);
+        let asked = self.locking(false, schedule);
         let vmas = schedule.read_sharded(&self.vmas);
+        let held = asked.granted();
         if !vmas.is_empty() {
             vmas.iter().for_each(change);
             drop((vmas, held));
@@ -79,7 +84,20 @@ impl IMmap {
     }
 
     #[track_caller]
-    fn locking(&self, exclusive: bool, schedule: &Schedule) -> Held {
+    fn locking(&self, exclusive: bool, schedule: &Schedule) -> Asked {
         schedule.locking(|| LockRequest::whole(LockClass::IMmap, self, exclusive))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl IMmap {
+        /// Whether i_mmap_rwsem is held at this moment, and if so, whether exclusively.
+        pub(crate) fn taken(&self) -> Option<bool> {
+            let is_exclusive = self.vmas.try_read().is_err();
+            self.vmas.try_write().is_err().then_some(is_exclusive)
+        }
     }
 }

@@ -68,11 +68,20 @@ impl LockRequest {
     pub(crate) fn part<T>(class: LockClass, object: &T, range: RangeInclusive<u64>, exclusive: bool) -> Self {
         Self { range, ..Self::whole(class, object, exclusive) }
     }
+
+    /// What it is for, in short.
+    pub(crate) fn name(&self) -> &'static str {
+        match self.class {
+            LockClass::Handle if self.exclusive => "journal commit",
+            LockClass::Access if self.exclusive => "end of accesses",
+            class => class.name(),
+        }
+    }
 }
 
 impl fmt::Display for LockRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.class.name())?;
+        f.write_str(self.name())?;
         match self.class {
             LockClass::MmapLock | LockClass::PageFault | LockClass::Handle | LockClass::Access => {
                 return Ok(());

@@ -16,13 +16,27 @@ use parking_lot::{Condvar, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard
 use super::{LockRequest, Schedule, SchedulePoint, simulated};
 use crate::check::ranks;
 
-/// The registration of a lock that is asked for or held; dropping it takes it back.
-#[must_use]
+/// The registration of a lock that is asked for; dropping it takes it back.
+#[derive(Debug)]
+#[must_use = "a lock that is not registered is not checked"]
+pub(crate) struct Asked(Held);
+
+/// The registration of a lock that is held, until it is dropped.
+#[must_use = "what is held is registered until this is dropped"]
 pub(crate) struct Held(Option<ranks::Id>);
 
-impl Held {
-    /// Of nothing.
-    pub(crate) const NOTHING: Held = Held(None);
+impl Asked {
+    /// For nothing.
+    pub(crate) const FOR_NOTHING: Asked = Asked(Held(None));
+
+    /// The lock is granted.
+    #[inline]
+    pub(crate) fn granted(self) -> Held {
+        if let Some(id) = self.0.0 {
+            ranks::grant(id);
+        }
+        self.0
+    }
 }
 
 impl Drop for Held {
@@ -71,27 +85,27 @@ impl Schedule {
     /// The thread is about to ask for a lock. The order of locks is checked here, before anybody waits.
     #[inline]
     #[track_caller]
-    pub(crate) fn locking(&self, request: impl FnOnce() -> LockRequest) -> Held {
-        if self.quiet { Held::NOTHING } else { self.register(request(), Announced::AtPoint) }
+    pub(crate) fn locking(&self, request: impl FnOnce() -> LockRequest) -> Asked {
+        if self.quiet { Asked::FOR_NOTHING } else { self.register(request(), Announced::AtPoint) }
     }
 
     /// As [`Schedule::locking`], for what never has to be waited for, and so without a schedule point.
     #[inline]
     #[track_caller]
-    pub(crate) fn entering(&self, request: impl FnOnce() -> LockRequest) -> Held {
-        if self.quiet { Held::NOTHING } else { self.register(request(), Announced::Silently) }
+    pub(crate) fn entering(&self, request: impl FnOnce() -> LockRequest) -> Asked {
+        if self.quiet { Asked::FOR_NOTHING } else { self.register(request(), Announced::Silently) }
     }
 
     /// As [`Schedule::locking`], for a lock that is asked for together with the one before, so that their order
     /// does not matter.
     #[track_caller]
-    pub(crate) fn locking_too(&self, request: impl FnOnce() -> LockRequest) -> Held {
-        if self.quiet { Held::NOTHING } else { self.register(request(), Announced::WithAnother) }
+    pub(crate) fn locking_too(&self, request: impl FnOnce() -> LockRequest) -> Asked {
+        if self.quiet { Asked::FOR_NOTHING } else { self.register(request(), Announced::WithAnother) }
     }
 
     #[cold]
     #[track_caller]
-    fn register(&self, request: LockRequest, announced: Announced) -> Held {
+    fn register(&self, request: LockRequest, announced: Announced) -> Asked {
         let page = match request.class {
             super::LockClass::Entry => *request.range.start(),
             _ => *request.range.start() / crate::pmem::BLOCK_SIZE,
@@ -100,11 +114,11 @@ impl Schedule {
             self.act(SchedulePoint::Lock(request.class), page);
         }
         // Not in a closure, which would hide the caller.
-        Held(if self.checked {
-            Some(ranks::acquire(request, announced != Announced::WithAnother))
+        Asked(Held(if self.checked {
+            Some(ranks::ask(request, announced != Announced::WithAnother))
         } else {
             None
-        })
+        }))
     }
 
     /// Waits until `ready` is true, if threads are simulated; else returns `false`, and the caller waits in its

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 pub use class::LockClass;
 pub(crate) use class::LockRequest;
-pub(crate) use door::{Held, Wait};
+pub(crate) use door::{Asked, Held, Wait};
 
 /// A step at which the order of threads matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -75,6 +75,7 @@ pub(crate) fn begin(threads: usize) {
         accesses.resize(threads, 0);
     });
     FINDINGS.take();
+    ranks::given_up();
 }
 
 /// A thread begins: it gives way at `gate`.
@@ -96,7 +97,7 @@ pub(crate) fn with<R>(index: usize, aside: &mut Aside, resume: impl FnOnce() -> 
 }
 
 impl Aside {
-    /// The locks that the thread holds, and last the one that it waits for.
+    /// The locks that the thread holds, and those that it has asked for and not been granted.
     pub(crate) fn locks(&self) -> &[HeldLock] {
         &self.held
     }
@@ -152,6 +153,12 @@ pub(crate) fn wait_for_accesses() {
             threads.all(|(thread, (seen, now))| thread == index || seen % 2 == 0 || now != seen)
         })
     });
+}
+
+/// How many threads are in an access.
+#[cfg(test)]
+pub(crate) fn accesses() -> usize {
+    ACCESSES.with_borrow(|accesses| accesses.iter().filter(|&count| count % 2 == 1).count())
 }
 
 /// Something is wrong in the schedule that is under way. It goes on.
