@@ -233,13 +233,67 @@ fn a_race_is_drawn_and_its_seed_draws_it_again() {
         assert!(found.contains(part), "no `{part}` in {found}");
     }
     let seed = found.trim_end().rsplit(' ').next().unwrap();
-    let again = race(&["--seed", seed]);
-    let picture = |text: &str| text[text.find("step ").expect("it is drawn")..].to_owned();
-    assert_eq!(picture(&found), picture(&again));
     assert!(race(&["--variant", "range-lock", "--seed", seed]).contains("nothing goes wrong"));
     assert!(race(&["--variant", "range-lock", "--quick"]).contains("safe, in"));
     // A is the thread that runs there, and there is no C.
     assert!(race(&["--seed", "5A-9C"]).contains("5A-9C is 0 here"));
+}
+
+/// What is drawn, and what is wrong in it.
+fn picture(said: &str) -> &str {
+    &said[said.find("step ").expect("it is drawn")..]
+}
+
+/// Runs a command as it was printed.
+fn run_as_printed(line: &str) -> Output {
+    let ["dax-sim", arguments @ ..] = &words(line)[..] else { panic!("no command: `{line}`") };
+    run(TempDir::new().unwrap().path(), arguments)
+}
+
+/// Whatever the schedule was found by: every step of it comes again, and everything that is wrong.
+#[test]
+fn the_command_in_the_last_line_draws_the_same_schedule_again() {
+    let folder = TempDir::new().unwrap();
+    for arguments in [
+        "race write-vs-read-fault --quick",
+        "race read-fault-vs-write-fault --variant linux-4.11 --preemptions 1 --schedules 10",
+        // Only at random, where seeds are long.
+        "race punch-vs-store --variant unserialised --preemptions 0 --schedules 200",
+        "race forced-commit --variant entry-lock-outside --preemptions 1 --schedules 0",
+        "race crossing-writers --variant rwsem-copy --preemptions 3 --schedules 0",
+        // Two files, whose locks are taken in the order of their addresses.
+        "race clone-vs-store --variant entry-lock-outside --preemptions 1 --schedules 10",
+        // Nothing goes wrong in it.
+        "race wake-up --variant linux-4.12 --seed 3B-9C",
+    ] {
+        let first = run(folder.path(), &words(arguments));
+        let last = text(&first.stdout).lines().last().unwrap();
+        let again = run_as_printed(last);
+        assert_eq!(picture(text(&again.stdout)), picture(text(&first.stdout)), "{arguments}: {last}");
+        assert_eq!(text(&again.stdout).lines().last(), Some(last));
+    }
+}
+
+#[test]
+fn a_cell_of_the_table_is_drawn_by_the_command_below_it() {
+    let folder = TempDir::new().unwrap();
+    let all = "race --all --variants linux-4.11,unserialised --preemptions 1 --schedules 60";
+    let output = run(folder.path(), &words(all));
+    let (table, below) = text(&output.stdout).split_once("One schedule again").expect("it says how");
+    let commands: Vec<&str> = below.lines().filter(|line| line.trim().starts_with("dax-sim ")).collect();
+    let seed = |command: &str| words(command)[6].to_owned();
+    assert!(table.contains(&format!(" at {} ", seed(commands[0]))), "{}\n{table}", commands[0]);
+    // Those that a cell has no room for.
+    let cut: Vec<&str> = words(table).into_iter().filter_map(|word| word.strip_suffix('…')).collect();
+    let whole: Vec<String> = commands[1..].iter().map(|command| seed(command)).collect();
+    assert_eq!(cut.len(), whole.len(), "{whole:?}\n{table}");
+    assert!(cut.iter().all(|cut| whole.iter().any(|whole| whole.starts_with(cut))), "{whole:?}\n{table}");
+    assert!(!cut.is_empty(), "none is cut");
+    for command in commands {
+        let drawn = run_as_printed(command);
+        assert!(text(&drawn.stdout).contains("this goes wrong"), "{command}: {}", text(&drawn.stderr));
+        assert_eq!(text(&drawn.stdout).lines().last(), Some(command.trim()));
+    }
 }
 
 /// The picture in the README is what the program draws.

@@ -121,7 +121,7 @@ fn run_one(options: &RaceOptions, scenario: &'static Scenario) -> Result<ExitCod
             );
         }
         text.push_str(if found { "this goes wrong\n" } else { "nothing goes wrong in this schedule\n" });
-        tell(&mut text, &timeline);
+        tell(&mut text, scenario, variant, &timeline);
         answer(&text)?;
         let is_expected = !found || scenario.expected(variant) != Expected::Safe;
         return Ok(if is_expected { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) });
@@ -148,7 +148,7 @@ fn run_one(options: &RaceOptions, scenario: &'static Scenario) -> Result<ExitCod
                 number::count(cell.random.run)
             );
             let timeline = Timeline::of(scenario, variant, &failure.seed).map_err(refused)?;
-            tell(&mut text, &timeline);
+            tell(&mut text, scenario, variant, &timeline);
         }
     }
     answer(&text)?;
@@ -156,12 +156,18 @@ fn run_one(options: &RaceOptions, scenario: &'static Scenario) -> Result<ExitCod
 }
 
 /// The picture of a schedule, what is wrong in it, and how to see it again.
-fn tell(text: &mut String, timeline: &Timeline) {
+fn tell(text: &mut String, scenario: &Scenario, variant: Variant, timeline: &Timeline) {
     let _ = writeln!(text, "\n{}", timeline.draw());
     for finding in &timeline.failure.findings {
         let _ = writeln!(text, "{finding}\n  ({}: {})", finding.broken, finding.broken.meaning());
     }
-    let _ = writeln!(text, "{} steps; again with --seed {}", timeline.failure.steps, timeline.failure.seed);
+    let again = again(scenario, variant, &timeline.failure.seed);
+    let _ = writeln!(text, "{} steps; again with\n{again}", timeline.failure.steps);
+}
+
+/// The command that repeats a schedule. A seed says all of it, however the schedule was found.
+fn again(scenario: &Scenario, variant: Variant, seed: &Seed) -> String {
+    format!("dax-sim race {} --variant {variant} --seed {seed}", scenario.name)
 }
 
 /// The table.
@@ -177,6 +183,7 @@ fn run_all(options: &RaceOptions) -> Result<ExitCode, Failure> {
         effort.preemptions,
         number::count(effort.random.into())
     );
+    text.push_str(&how_to_repeat(&cells));
     let mut meanings: Vec<Invariant> = cells.iter().flat_map(|cell| cell.broken.iter().copied()).collect();
     meanings.sort_unstable();
     meanings.dedup();
@@ -193,7 +200,7 @@ fn run_all(options: &RaceOptions) -> Result<ExitCode, Failure> {
         };
         let _ = writeln!(text, "NOT AS EXPECTED: {} in {variant}: {expected}", scenario.name);
         if let Some(failure) = &cell.shortest {
-            let _ = writeln!(text, "{failure}");
+            let _ = writeln!(text, "{failure}\nagain with {}", again(scenario, variant, &failure.seed));
         }
     }
     if surprises.is_empty() {
@@ -256,8 +263,31 @@ fn show(cell: &Cell) -> String {
     let share = cell.exhaustive.failed as f64 / cell.exhaustive.run as f64 * 100.0;
     let mark = if cell.is_as_expected() { "" } else { " !" };
     let seed = failure.seed.to_string();
-    let seed = if seed.len() > 16 { format!("{}…", &seed[..15]) } else { seed };
+    let seed = if fits(&seed) { seed } else { format!("{}…", &seed[..LONGEST - 1]) };
     format!("{}{mark} {share:.1} %\n{} at {seed}", broken.join("+"), failure.steps)
+}
+
+/// The most characters of a seed that a cell has room for.
+const LONGEST: usize = 16;
+
+fn fits(seed: &str) -> bool {
+    seed.len() <= LONGEST
+}
+
+/// How the schedule of a cell is seen again: once for all, and one by one for those whose seed is cut.
+fn how_to_repeat(cells: &[Cell]) -> String {
+    let failures: Vec<(&Cell, &Seed)> =
+        cells.iter().filter_map(|cell| Some((cell, &cell.shortest.as_ref()?.seed))).collect();
+    let command = |&(cell, seed): &(&Cell, &Seed)| again(cell.scenario, cell.variant, seed);
+    let Some(first) = failures.first() else { return String::new() };
+    let mut text =
+        format!("One schedule again, step by step: its row, column and seed, as in\n  {}\n", command(first));
+    let cut: Vec<_> = failures.iter().filter(|(_, seed)| !fits(&seed.to_string())).collect();
+    if !cut.is_empty() {
+        text.push_str("and those whose seed is cut above (…):\n");
+        text.extend(cut.into_iter().map(|failure| format!("  {}\n", command(failure))));
+    }
+    text
 }
 
 fn verdict(is_as_expected: bool) -> ExitCode {
