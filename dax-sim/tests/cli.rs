@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use dax_sim::variant::Variant;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -136,10 +137,10 @@ fn a_refusal_leaves_earlier_results_alone() {
 #[test]
 fn a_replay_prints_what_becomes_of_the_file_and_replaces_the_dump() {
     let folder = TempDir::new().unwrap();
-    fs::write(folder.path().join("ops"), "# three bytes\nwrite 0x1 0x2 0x0\ntruncate 0x0 0x4 0x3\n").unwrap();
+    fs::write(folder.path().join("ops"), "# three bytes\nmapwrite 0x1 0x2 0x0\ntruncate 0x0 0x4 0x3\n")
+        .unwrap();
     fs::write(folder.path().join("out"), "an older and longer dump").unwrap();
-    let variants = ["linux-4.11", "linux-4.12", "rwsem", "range-lock", "unserialised"];
-    for variant in variants.map(|variant| ["--variant", variant]) {
+    for variant in Variant::ALL.map(|variant| ["--variant", variant.name()]) {
         let arguments = [&["replay", "ops", "--dump", "out", "--size-max", "4"][..], &variant].concat();
         let output = run(folder.path(), &arguments);
         assert!(output.status.success(), "{}", text(&output.stderr));

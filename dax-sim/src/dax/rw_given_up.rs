@@ -4,7 +4,7 @@ use super::invalidate::invalidate_inode_pages2_range;
 use super::rw::{bytes_in, copy, write_released};
 use super::{Faults, UserSource, settle_allocation};
 use crate::error::FsError;
-use crate::fs::{FileSystem, Inode, IomapFor, iomap_begin};
+use crate::fs::{FileSystem, Inode, IomapFor, ext4_should_retry_alloc, iomap_begin};
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::SchedulePoint;
 
@@ -34,14 +34,22 @@ pub(super) fn write_in_transaction<S: UserSource + ?Sized>(
     source: &S,
 ) -> Result<usize, FsError> {
     let last = (position + source.len() as u64 - 1) / BLOCK_SIZE;
-    let mut done = 0;
+    let (mut done, mut retries) = (0, 0);
     while done < source.len() {
         let start = position + done as u64;
         let handle = fs.start_handle(inode);
         let iomap = match iomap_begin(fs, inode, start / BLOCK_SIZE, last, IomapFor::Write, Some(&handle)) {
-            Err(FsError::NoSpace) if done > 0 => break,
+            Err(FsError::NoSpace) => {
+                drop(handle);
+                match ext4_should_retry_alloc(fs, &mut retries) {
+                    true => continue,
+                    false if done > 0 => break,
+                    false => return Err(FsError::NoSpace),
+                }
+            }
             iomap => iomap?,
         };
+        retries = 0;
         settle_allocation(fs, inode, &iomap);
         let part = bytes_in(&iomap, start, source.len() - done);
         let copied = copy(fs, &iomap, start, source, done, part, Faults::On);

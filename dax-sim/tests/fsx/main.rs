@@ -11,6 +11,7 @@ use std::process::Command;
 
 use dax_sim::fs::{DataMode, FileSystem};
 use dax_sim::pmem::{Device, DeviceOptions};
+use dax_sim::schedule::Schedule;
 use dax_sim::variant::Variant;
 use sha2::{Digest, Sha256};
 
@@ -29,7 +30,7 @@ trait Subject {
 
 /// Operations in each random run. `.ci/long` asks for a million.
 fn ops() -> u64 {
-    std::env::var("DAX_SIM_FSX_OPS").map_or(20_000, |text| text.parse().expect("a number of operations"))
+    std::env::var("DAX_SIM_FSX_OPS").map_or(12_000, |text| text.parse().expect("a number of operations"))
 }
 
 /// What an operation of this number writes there.
@@ -39,6 +40,18 @@ fn bytes(number: u64, offset: u64, len: u64) -> Vec<u8> {
 
 fn device(sizes: Sizes) -> Device {
     Device::open(&DeviceOptions { path: None, size: 4 * sizes.max, overwrite: false }).unwrap()
+}
+
+/// Two variants take locks in a wrong order by design, which is theirs to show where there are threads to deadlock
+/// (`dax-sim race`): a fault in `entry-lock-outside` whenever it allocates, and the copy in `rwsem-copy` whenever it
+/// faults. One thread comes through, with buffers that are mappings of another file, and must find the right bytes.
+fn format(device: &Device, variant: Variant) -> FileSystem<'_> {
+    let fs = FileSystem::format(device, variant);
+    if matches!(variant, Variant::EntryLockOutside | Variant::RwsemCopy) {
+        fs.with_schedule(Schedule::none().with_checks(false))
+    } else {
+        fs
+    }
 }
 
 /// Runs as many operations; compares each read, and everything after every few of them. An error says after
@@ -77,7 +90,7 @@ fn run(
     let huge_accesses = simulated.huge_accesses();
     drop(simulated);
     drop((file, buffer));
-    if sizes.max > SMALL.max && huge_accesses < ops / 100 {
+    if sizes.max > SMALL.max && huge_accesses < ops / 200 {
         return Err(format!("only {huge_accesses} accesses went through mappings of 2 MiB"));
     }
     match (fs.free_blocks(), fs.shared_blocks()) {
@@ -91,20 +104,20 @@ fn run(
 fn random_operations_leave_what_the_model_says_in_every_variant() {
     let device = device(SMALL);
     let start = std::time::Instant::now();
-    for (seed, variant) in (1..).zip(Variant::COMPARED) {
-        let fs = FileSystem::format(&device, variant);
+    for (seed, variant) in (1..).zip(Variant::ALL) {
+        let fs = format(&device, variant);
         run(seed, ops(), SMALL, &device, &fs, Fault::None).unwrap_or_else(|what| panic!("{variant}: {what}"));
     }
-    println!("{} operations in each of {} variants: {:?}", ops(), Variant::COMPARED.len(), start.elapsed());
+    println!("{} operations in each of {} variants: {:?}", ops(), Variant::ALL.len(), start.elapsed());
 }
 
 /// Larger files and fewer operations, with pages of 2 MiB, and with blocks that only a commit frees.
 #[test]
 fn random_operations_on_pages_of_2_mib_leave_what_the_model_says_in_every_variant() {
     let device = device(LARGE);
-    for (seed, variant) in (201..).zip(Variant::COMPARED) {
-        let fs = FileSystem::format(&device, variant).with_huge_pages().with_data_mode(DataMode::Ordered);
-        run(seed, ops() / 40, LARGE, &device, &fs, Fault::None)
+    for (seed, variant) in (201..).zip(Variant::ALL) {
+        let fs = format(&device, variant).with_huge_pages().with_data_mode(DataMode::Ordered);
+        run(seed, ops() / 20, LARGE, &device, &fs, Fault::None)
             .unwrap_or_else(|what| panic!("{variant}: {what}"));
     }
 }
@@ -114,7 +127,7 @@ fn random_operations_on_pages_of_2_mib_leave_what_the_model_says_in_every_varian
 fn planted_faults_are_found() {
     let device = device(SMALL);
     for fault in [Fault::WriteSharedBlocksInPlace, Fault::ForgetToZeroTheTail, Fault::LoseABlock] {
-        let fs = FileSystem::format(&device, Variant::RangeLock);
+        let fs = format(&device, Variant::RangeLock);
         let found = run(7, 5000, SMALL, &device, &fs, fault).expect_err("the fault is found");
         println!("{fault:?}: {found}");
     }
@@ -125,9 +138,8 @@ fn a_replay_leaves_what_the_same_log_leaves_in_a_real_file() {
     let folder = tempfile::tempdir().unwrap();
     let (log, dump) = (folder.path().join("ops"), folder.path().join("dump"));
     // The larger one is replayed through pages of 2 MiB.
-    let runs = [(SMALL, 4000), (LARGE, 200)];
-    let runs =
-        runs.into_iter().flat_map(|(sizes, ops)| Variant::COMPARED.map(|variant| (sizes, ops, variant)));
+    let runs = [(SMALL, 2500), (LARGE, 160)];
+    let runs = runs.into_iter().flat_map(|(sizes, ops)| Variant::ALL.map(|variant| (sizes, ops, variant)));
     for (seed, (sizes, ops, variant)) in (101..).zip(runs) {
         let mut generator = Generator::new(seed, sizes);
         let (mut model, mut real) = (Model::default(), Real::new());
