@@ -25,18 +25,19 @@ pub(crate) struct Held<L: Deref<Target = RangeLock>> {
 }
 
 impl<L: Deref<Target = RangeLock>> Held<L> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn acquire(lock: L, claim: Option<Claim>) -> Self {
-        let hold = claim.map(|claim| {
-            lock.acquire(claim, Deadline::Never).expect("a wait without a deadline ends with the grant")
+        let hold = claim.map(|Claim { span, mode }| {
+            let key = lock.acquire(span, mode, Deadline::Never);
+            Hold { span, key: key.expect("a wait without a deadline ends with the grant") }
         });
         Held { lock, hold }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn try_acquire(lock: L, claim: Option<Claim>) -> Option<Self> {
         let hold = match claim {
-            Some(claim) => Some(lock.try_acquire(claim)?),
+            Some(Claim { span, mode }) => Some(Hold { span, key: lock.try_acquire(span, mode)? }),
             None => None,
         };
         Some(Held { lock, hold })
@@ -44,7 +45,7 @@ impl<L: Deref<Target = RangeLock>> Held<L> {
 
     pub(crate) fn acquire_until(lock: L, claim: Option<Claim>, deadline: Deadline) -> Option<Self> {
         let hold = match claim {
-            Some(claim) => Some(lock.acquire(claim, deadline)?),
+            Some(Claim { span, mode }) => Some(Hold { span, key: lock.acquire(span, mode, deadline)? }),
             None => None,
         };
         Some(Held { lock, hold })

@@ -113,12 +113,13 @@ impl Leaf {
     }
 
     /// Grants `span` if all of it lies here, and no other request does, in whatever mode: the usual case. The entry is in slot 0.
+    /// `None` also where a new block of ids is needed.
     #[inline]
-    pub(crate) fn grant_alone(&mut self, ids: &Ids, span: Span, mode: Mode) -> Option<RequestId> {
+    pub(crate) fn grant_alone(&mut self, span: Span, mode: Mode) -> Option<RequestId> {
         if self.occupied != 0 || !self.bounds.cover(span) {
             return None;
         }
-        let id = self.draw_id(ids);
+        let id = self.next_id()?;
         self.insert_granted(id, span, mode);
         Some(id)
     }
@@ -163,12 +164,21 @@ impl Leaf {
     /// The id of a new request.
     #[inline]
     pub(crate) fn draw_id(&mut self, ids: &Ids) -> RequestId {
-        let mut id = self.last_id + 1;
+        self.next_id().unwrap_or_else(|| {
+            self.last_id = ids.draw_block();
+            RequestId::new(self.last_id)
+        })
+    }
+
+    /// The next id of the leaf's block, if there is one.
+    #[inline]
+    fn next_id(&mut self) -> Option<RequestId> {
+        let id = self.last_id + 1;
         if id % Ids::BLOCK == 0 {
-            id = ids.draw_block();
+            return None;
         }
         self.last_id = id;
-        RequestId::new(id)
+        Some(RequestId::new(id))
     }
 
     /// Takes ids from a block of its own: a leaf that is used for the first time.
@@ -277,10 +287,8 @@ impl Leaf {
             return false;
         }
         let slot = hold.key.slot() as usize;
-        if slot >= SLOTS {
-            return self.unfile_quietly(hold);
-        }
-        let is_here = self.occupied & (1 << slot) != 0
+        let is_here = slot < SLOTS
+            && self.occupied & (1 << slot) != 0
             && self.slots[slot].tag.is_some_and(|tag| tag.id() == hold.key.id.get());
         if is_here {
             self.occupied &= !(1 << slot);
@@ -288,9 +296,13 @@ impl Leaf {
         is_here
     }
 
-    #[inline(never)]
-    fn unfile_quietly(&mut self, hold: &Hold) -> bool {
-        let index = hold.key.slot() - SLOTS as u32;
+    /// The same for an entry in the tree. By itself, since a function that calls nothing but what it ends with saves no
+    /// registers, whose stores the locked instruction of the mutex would wait for.
+    pub(crate) fn unfile_quietly(&mut self, hold: &Hold) -> bool {
+        if self.queued != 0 || !self.bounds.cover(hold.span) {
+            return false;
+        }
+        let Some(index) = hold.key.slot().checked_sub(SLOTS as u32) else { return false };
         let entry = self.tree().and_then(|tree| tree.get(index));
         let is_here = entry.is_some_and(|(span, filed)| filed.id == hold.key.id && span == hold.span);
         if is_here {

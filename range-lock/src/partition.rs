@@ -129,13 +129,7 @@ impl Partition {
 
     /// Locks the leaf in which `point` lies.
     pub(crate) fn lock_at(&self, point: u64) -> LeafGuard<'_> {
-        self.lock_right(self.try_lock_at(point), point)
-    }
-
-    /// Locks the leaf in which `point` most likely lies, if nobody has it.
-    #[inline]
-    pub(crate) fn try_lock_at(&self, point: u64) -> Option<LeafGuard<'_>> {
-        self.try_lock(self.route(point))
+        self.lock_right(self.try_lock(self.route(point)), point)
     }
 
     /// Locks a leaf if nobody has it.
@@ -199,11 +193,17 @@ impl Partition {
 
     /// Which leaf `point` lies in, as far as can be told without a lock.
     #[inline]
-    fn route(&self, point: u64) -> LeafIndex {
+    pub(crate) fn route(&self, point: u64) -> LeafIndex {
         match self.shared.table.get() {
             None => LeafIndex::ROOT,
             Some(table) => table.route(point),
         }
+    }
+
+    /// Whether there may be another leaf than the root.
+    #[inline]
+    pub(crate) fn was_cut(&self) -> bool {
+        self.shared.table.get().is_some()
     }
 
     /// Whether there is more than one leaf.

@@ -145,28 +145,46 @@ pub(crate) enum Entered {
 }
 
 impl RangeLock {
-    /// Grants `claim` if nothing conflicts with it, held or waiting.
+    /// Grants a request for `span` if nothing conflicts with it, held or waiting.
+    ///
+    /// All that comes and goes is in registers, and the guard is made where it is to lie. One that is returned is stored in
+    /// parts, loaded whole, and stored again, and the load waits until the parts have left the CPU: for longer than all the rest
+    /// takes.
     #[inline]
-    pub(crate) fn try_acquire(&self, claim: Claim) -> Option<Hold> {
-        // Taken apart: where a claim is passed on as a whole it is written to memory, and read back from there.
-        let Claim { span, mode } = claim;
+    pub(crate) fn try_acquire(&self, span: Span, mode: Mode) -> Option<Key> {
         let partition = self.partition();
-        let key = match grant_alone(partition, span, mode) {
-            Ok(key) => key,
-            Err(at) => try_acquire_among(partition, at, span, mode)?,
-        };
-        Some(Hold { span, key })
+        if partition.was_cut() {
+            return try_acquire_routed(partition, span, mode);
+        }
+        match grant_alone(partition, LeafIndex::ROOT, span, mode) {
+            Ok(key) => Some(key),
+            Err(at) => try_acquire_among(partition, at, span, mode),
+        }
     }
 
-    /// Grants `claim` when all that conflicts with it and came before has left; `None` if the deadline comes first.
+    /// Grants a request for `span` when all that conflicts with it and came before has left; `None` if the deadline comes
+    /// first. In registers, as [`try_acquire`](Self::try_acquire).
     #[inline]
-    pub(crate) fn acquire(&self, claim: Claim, deadline: Deadline) -> Option<Hold> {
-        let Claim { span, mode } = claim;
-        let key = match grant_alone(self.partition(), span, mode) {
-            Ok(key) => key,
-            Err(at) => self.acquire_among(at, span, mode, deadline)?,
-        };
-        Some(Hold { span, key })
+    pub(crate) fn acquire(&self, span: Span, mode: Mode, deadline: Deadline) -> Option<Key> {
+        let partition = self.partition();
+        if partition.was_cut() {
+            return self.acquire_routed(span, mode, deadline);
+        }
+        match grant_alone(partition, LeafIndex::ROOT, span, mode) {
+            Ok(key) => Some(key),
+            Err(at) => self.acquire_among(at, span, mode, deadline),
+        }
+    }
+
+    /// The same in a lock that has been cut. By itself, since the search for the leaf needs many registers: what a function saves
+    /// of them on the stack the next locked instruction waits for.
+    #[inline(never)]
+    fn acquire_routed(&self, span: Span, mode: Mode, deadline: Deadline) -> Option<Key> {
+        let partition = self.partition();
+        match grant_alone(partition, partition.route(span.first), span, mode) {
+            Ok(key) => Some(key),
+            Err(at) => self.acquire_among(at, span, mode, deadline),
+        }
     }
 
     /// The same where others are in the leaf, or another leaf is the right one, or this is not the only one.
@@ -323,14 +341,19 @@ impl RangeLock {
     }
 }
 
-/// Enters a request if all of it lies in one leaf, in which nobody else is; else gives back that leaf, if it is locked.
-#[inline]
-fn grant_alone(partition: &Partition, span: Span, mode: Mode) -> Result<Key, Option<LeafGuard<'_>>> {
-    let Some(mut at) = partition.try_lock_at(span.first) else { return Err(None) };
-    match at.leaf.grant_alone(partition.ids(), span, mode) {
+/// Enters a request into a leaf if all of it lies there, and nobody else is in; else gives back the leaf, if it is locked.
+#[inline(always)]
+fn grant_alone(
+    partition: &Partition,
+    index: LeafIndex,
+    span: Span,
+    mode: Mode,
+) -> Result<Key, Option<LeafGuard<'_>>> {
+    let Some(mut at) = partition.try_lock(index) else { return Err(None) };
+    match at.leaf.grant_alone(span, mode) {
         Some(id) => {
             at.leaf.note_granted(mode);
-            Ok(Key::new(id, at.index, 0))
+            Ok(Key::new(id, index, 0))
         }
         None => Err(Some(at)),
     }
@@ -350,6 +373,15 @@ fn grant_over(partition: &Partition, leaves: &mut Locked<'_>, Claim { span, mode
     let id = leaves.first().draw_id(partition.ids());
     let slot = first_of_all(leaves.iter_mut().map(|leaf| leaf.insert_granted(id, span, mode)));
     Key::new(id, leaves.index(), slot.expect("there is one leaf at least"))
+}
+
+/// See [`RangeLock::acquire_routed`].
+#[inline(never)]
+fn try_acquire_routed(partition: &Partition, span: Span, mode: Mode) -> Option<Key> {
+    match grant_alone(partition, partition.route(span.first), span, mode) {
+        Ok(key) => Some(key),
+        Err(at) => try_acquire_among(partition, at, span, mode),
+    }
 }
 
 #[inline(never)]
@@ -450,7 +482,7 @@ fn first_of_all<T>(mut all: impl Iterator<Item = T>) -> Option<T> {
 #[inline(never)]
 fn release_among(partition: &Partition, at: Option<LeafGuard<'_>>, hold: &Hold) {
     let mut at = partition.lock_right(at, hold.span.first);
-    if at.leaf.release_quietly(hold) {
+    if at.leaf.release_quietly(hold) || at.leaf.unfile_quietly(hold) {
         return;
     }
     let mut wakes = WakeList::default();

@@ -111,7 +111,9 @@ fn run(steps: &[(u8, usize, u64, u64)], cuts: bool) {
                 let mode = [Mode::Read, Mode::Write, Mode::Upgradable][usize::from(verb % 3)];
                 let claim = Claim { span, mode };
                 if mode == Mode::Upgradable {
-                    all.extend(lock.try_acquire(claim).map(|hold| Owned::One(hold, mode, None)));
+                    all.extend(
+                        lock.try_acquire(span, mode).map(|key| Owned::One(Hold { span, key }, mode, None)),
+                    );
                 } else {
                     all.push(match lock.enter(claim) {
                         Entered::Granted(hold) => Owned::One(hold, mode, None),
