@@ -128,7 +128,9 @@ mod string_instructions {
             asm!(
                 "rep stosq",
                 "mov rcx, {rest}",
+                "jrcxz 2f",
                 "rep stosb",
+                "2:",
                 rest = in(reg) len - words * 8,
                 inout("rdi") target => _,
                 inout("rcx") words => _,
@@ -147,7 +149,10 @@ mod string_instructions {
             asm!(
                 "rep movsq",
                 "mov rcx, {rest}",
+                // To move nothing takes as long as a tenth of a page.
+                "jrcxz 2f",
                 "rep movsb",
+                "2:",
                 rest = in(reg) len - words * 8,
                 inout("rdi") target => _,
                 inout("rsi") source => _,
