@@ -89,7 +89,7 @@ impl<'a> File<'a> {
             return Ok(0);
         }
         let end = offset.saturating_add(len).min(MAX_FILE_SIZE);
-        let _i_rwsem = self.inode.i_rwsem.read(offset..=end - 1, &self.fs.schedule);
+        let _i_rwsem = self.inode.i_rwsem.read(offset..end, &self.fs.schedule);
         self.fs.media_time();
         let end = end.min(self.inode.size());
         if end <= offset {

@@ -156,7 +156,7 @@ fn may_follow(held: &LockRequest, wanted: &LockRequest) -> bool {
         return held.class < wanted.class;
     }
     match held.object.cmp(&wanted.object) {
-        std::cmp::Ordering::Equal => held.range.end() < wanted.range.start(),
+        std::cmp::Ordering::Equal => held.range.end <= wanted.range.start,
         order => order.is_lt(),
     }
 }
@@ -168,19 +168,19 @@ mod tests {
     use super::*;
     use crate::schedule::{LockClass, Schedule};
 
-    fn request(class: LockClass, range: std::ops::RangeInclusive<u64>) -> LockRequest {
+    fn request(class: LockClass, range: std::ops::Range<u64>) -> LockRequest {
         LockRequest { class, object: 1, range, exclusive: false }
     }
 
     #[test]
     fn a_wrong_order_is_told_with_both_places_and_a_right_one_is_not() {
         let schedule = Schedule::none().with_checks(true);
-        let inode = schedule.locking(|| request(LockClass::IRwsem, 0..=u64::MAX));
-        let first = schedule.locking(|| request(LockClass::Entry, 3..=3));
-        let second = schedule.locking(|| request(LockClass::Entry, 4..=4));
+        let inode = schedule.locking(|| request(LockClass::IRwsem, 0..u64::MAX));
+        let first = schedule.locking(|| request(LockClass::Entry, 3..4));
+        let second = schedule.locking(|| request(LockClass::Entry, 4..5));
         drop(first);
         let wrong =
-            catch_unwind(AssertUnwindSafe(|| schedule.locking(|| request(LockClass::Handle, 0..=u64::MAX))));
+            catch_unwind(AssertUnwindSafe(|| schedule.locking(|| request(LockClass::Handle, 0..u64::MAX))));
         let message = *wrong.unwrap_err().downcast::<String>().unwrap();
         assert!(
             message.contains("journal handle is asked for while entry lock of page 4 is held"),
@@ -189,8 +189,8 @@ mod tests {
         assert_eq!(message.matches("ranks.rs:").count(), 3, "{message}");
         drop((inode, second));
         let again = catch_unwind(AssertUnwindSafe(|| {
-            let _held = schedule.locking(|| request(LockClass::Entry, 4..=4));
-            drop(schedule.locking(|| request(LockClass::Entry, 4..=4)));
+            let _held = schedule.locking(|| request(LockClass::Entry, 4..5));
+            drop(schedule.locking(|| request(LockClass::Entry, 4..5)));
         }));
         assert!(again.is_err(), "what is held cannot be locked again");
         LOCKS.with_borrow(|locks| assert!(locks.held.is_empty(), "what is refused is not held"));

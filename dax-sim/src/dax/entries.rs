@@ -188,7 +188,7 @@ impl DaxEntries {
     #[inline]
     #[track_caller]
     fn locking(&self, page: u64, schedule: &Schedule) -> Asked {
-        schedule.locking(|| LockRequest::part(LockClass::Entry, self, page..=page, true))
+        schedule.locking(|| LockRequest::part(LockClass::Entry, self, page..page + 1, true))
     }
 
     /// Where the entry is that covers `page`, and its first and last page.

@@ -6,8 +6,8 @@ use super::rw_given_up::{write_in_transaction, write_invalidated_twice};
 use super::{Faults, UserSource, UserTarget, settle_allocation};
 use crate::error::FsError;
 use crate::fs::{
-    FileSystem, Inode, Iomap, IomapFor, IomapType, Origin, ext4_truncate_failed_write, iomap_begin,
-    iomap_end, pages_around,
+    FileSystem, Inode, Iomap, IomapFor, IomapType, Origin, SemGuard, ext4_truncate_failed_write,
+    iomap_allocate, iomap_begin, iomap_end, iomap_for_overwrite, pages_around,
 };
 use crate::mm::grace;
 use crate::pmem::BLOCK_SIZE;
@@ -97,8 +97,8 @@ const TRIES: u32 = 8;
 /// invalidated *before* the copy, and the copy itself holds nothing but i_rwsem, for it may have to fault.
 /// A shared block gives way to a copy of its own first, in the same way.
 /// Under option 2 of the mail i_mmap_sem is held over {look up, allocate, invalidate}: exclusively where a
-/// block is missing, shared where all are there. Which of the two holds can be told in advance: a written
-/// block goes only under i_rwsem. Where [`WriteCopy`] says so it is held, exclusively, over the copy as well.
+/// block is missing, shared where all are there. A written block goes only under i_rwsem, so the answer holds
+/// for the copy too. Where [`WriteCopy`] says so it is held, exclusively, over the copy as well.
 ///
 /// # Errors
 ///
@@ -127,28 +127,57 @@ pub(crate) fn dax_iomap_write<S: UserSource + ?Sized>(
 }
 
 /// Looks up, allocates and copies answer by answer (`dax_iomap_actor` in the loop of `iomap_apply`).
+#[inline(always)]
 pub(super) fn write_released<S: UserSource + ?Sized>(
     fs: &FileSystem<'_>,
     inode: &Inode,
     position: u64,
     source: &S,
 ) -> Result<usize, FsError> {
-    let end = position + source.len() as u64;
-    let mut done = 0;
-    while done < source.len() {
-        let start = position + done as u64;
-        let iomap = match look_up_for_write(fs, inode, start, end) {
-            Err(FsError::NoSpace) if done > 0 => break,
-            iomap => iomap?,
-        };
-        let part = bytes_in(&iomap, start, source.len() - done);
-        let copied = copy(fs, &iomap, start, source, done, part, Faults::On);
-        done += copied;
-        if copied < part {
-            break;
-        }
+    let len = source.len();
+    let (mut done, short) = write_next(fs, inode, position, source, 0)?;
+    // By itself: what a loop keeps for its next turn is stored first, and a lock that is taken waits for that.
+    if !short && done < len {
+        done = write_rest(fs, inode, position, source, done)?;
     }
     Ok(done)
+}
+
+#[inline(never)]
+fn write_rest<S: UserSource + ?Sized>(
+    fs: &FileSystem<'_>,
+    inode: &Inode,
+    position: u64,
+    source: &S,
+    mut done: usize,
+) -> Result<usize, FsError> {
+    let mut short = false;
+    while !short && done < source.len() {
+        let copied;
+        (copied, short) = match write_next(fs, inode, position, source, done) {
+            Err(FsError::NoSpace) => break,
+            next => next?,
+        };
+        done += copied;
+    }
+    Ok(done)
+}
+
+/// Copies what the next answer covers, from byte `done` of the source on. Returns how much, and whether the source gave less.
+#[inline(always)]
+fn write_next<S: UserSource + ?Sized>(
+    fs: &FileSystem<'_>,
+    inode: &Inode,
+    position: u64,
+    source: &S,
+    done: usize,
+) -> Result<(usize, bool), FsError> {
+    let len = source.len();
+    let start = position + done as u64;
+    let iomap = look_up_for_write(fs, inode, start, position + len as u64)?;
+    let part = bytes_in(&iomap, start, len - done);
+    let copied = copy(fs, &iomap, start, source, done, part, Faults::On);
+    Ok((copied, copied < part))
 }
 
 /// The same for the bytes `range` of the source, all under i_mmap_sem held exclusively.
@@ -167,10 +196,12 @@ fn write_held<S: UserSource + ?Sized>(
     let mut done = range.start;
     while done < range.end {
         let start = position + done as u64;
-        let iomap = match allocate(fs, inode, start, end) {
+        let (first, last) = (start / BLOCK_SIZE, (end - 1) / BLOCK_SIZE);
+        let iomap = match iomap_begin(fs, inode, first, last, IomapFor::Write, None) {
             Err(FsError::NoSpace) if done > range.start => break,
             iomap => iomap?,
         };
+        settle_allocation(fs, inode, &iomap);
         let part = bytes_in(&iomap, start, range.end - done);
         let copied = copy(fs, &iomap, start, source, done, part, faults);
         done += copied;
@@ -231,28 +262,33 @@ fn write_bounced<S: UserSource + ?Sized>(
     write_held(fs, inode, position, &bounce[..copied], 0..copied, Faults::Off)
 }
 
-/// {Look up, allocate, invalidate}, under option 2 of the mail with i_mmap_sem held.
+/// {Look up, allocate, invalidate}. Under option 2 of the mail i_mmap_sem is held meanwhile: shared to look up, and
+/// where a block is missing exclusively, to look again and to allocate, as `ext4_map_blocks` does with i_data_sem.
+// Always inline, as iomap_for_overwrite: an answer that is stored in parts and loaded whole waits until the parts
+// have left the CPU, for as long as a third of the copy takes.
 #[inline(always)]
 fn look_up_for_write(fs: &FileSystem<'_>, inode: &Inode, start: u64, end: u64) -> Result<Iomap, FsError> {
-    if !fs.rules.exclusive_allocation {
-        return allocate(fs, inode, start, end);
-    }
-    let bytes = pages_around(start, end);
-    fs.schedule.pass(SchedulePoint::LookUp, start / BLOCK_SIZE);
-    let _i_mmap_sem = if inode.extents.all_written(start / BLOCK_SIZE, (end - 1) / BLOCK_SIZE) {
-        inode.i_mmap_sem.read(bytes, &fs.schedule)
+    let shared = if fs.rules.exclusive_allocation {
+        inode.i_mmap_sem.read(pages_around(start, end), &fs.schedule)
     } else {
-        inode.i_mmap_sem.write(bytes, &fs.schedule)
+        SemGuard::Nothing
     };
+    if let Some(iomap) = iomap_for_overwrite(fs, inode, start / BLOCK_SIZE, (end - 1) / BLOCK_SIZE) {
+        return Ok(iomap);
+    }
+    drop(shared);
     allocate(fs, inode, start, end)
 }
 
-// Always inline, as iomap_begin: an answer that is stored in parts and loaded whole waits until the parts have
-// left the CPU, for as long as a third of the copy takes.
-#[inline(always)]
+/// The same where `iomap_for_overwrite` had no answer.
+#[inline(never)]
 fn allocate(fs: &FileSystem<'_>, inode: &Inode, start: u64, end: u64) -> Result<Iomap, FsError> {
-    let (first, last) = (start / BLOCK_SIZE, (end - 1) / BLOCK_SIZE);
-    let iomap = iomap_begin(fs, inode, first, last, IomapFor::Write, None)?;
+    let _exclusive = if fs.rules.exclusive_allocation {
+        inode.i_mmap_sem.write(pages_around(start, end), &fs.schedule)
+    } else {
+        SemGuard::Nothing
+    };
+    let iomap = iomap_allocate(fs, inode, start / BLOCK_SIZE, (end - 1) / BLOCK_SIZE, IomapFor::Write, None)?;
     settle_allocation(fs, inode, &iomap);
     Ok(iomap)
 }

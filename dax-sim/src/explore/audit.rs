@@ -58,7 +58,7 @@ fn audit(world: &World<'_>, threads: &Threads) {
         let locked: Vec<_> = present.filter(|present| present.locked).collect();
         let entries = held(threads, LockClass::Entry, addr(&inode.entries));
         let is_locked = |page: u64| locked.iter().any(|entry| (entry.first..=entry.last).contains(&page));
-        assert!(entries.iter().all(|entry| is_locked(*entry.request.range.start())), "{:?}", shown(&entries));
+        assert!(entries.iter().all(|entry| is_locked(entry.request.range.start)), "{:?}", shown(&entries));
         assert_eq!(entries.len(), locked.len(), "{:?}, {locked:?}", shown(&entries));
     }
     for map in world.maps {

@@ -3,7 +3,7 @@
 //! Follows `ext4_break_layouts` and `ext4_wait_dax_page` of Linux 4.19, and `dax_layout_busy_page_range` of 5.10.
 //! Different: no signal ends the wait, since there are none here.
 
-use std::ops::RangeInclusive;
+use std::ops::Range;
 
 use super::sem::SemGuard;
 use super::{FileSystem, Inode};
@@ -13,17 +13,13 @@ use crate::schedule::{PlantedFault, SchedulePoint};
 
 /// Takes i_mmap_sem exclusively over `bytes` when none of their pages is pinned, and unmaps them, so that
 /// nobody can pin one as long as it is held. While it waits for a pin it holds i_rwsem, but not i_mmap_sem.
-pub(crate) fn lock_unpinned<'a>(
-    fs: &FileSystem<'_>,
-    inode: &'a Inode,
-    bytes: RangeInclusive<u64>,
-) -> SemGuard<'a> {
+pub(crate) fn lock_unpinned<'a>(fs: &FileSystem<'_>, inode: &'a Inode, bytes: Range<u64>) -> SemGuard<'a> {
     loop {
         let i_mmap_sem = inode.i_mmap_sem.write(bytes.clone(), &fs.schedule);
         if fs.schedule.has(PlantedFault::FreeBeforeUnmap) {
             return i_mmap_sem;
         }
-        let (first, last) = (bytes.start() / BLOCK_SIZE, bytes.end() / BLOCK_SIZE);
+        let (first, last) = (bytes.start / BLOCK_SIZE, (bytes.end - 1) / BLOCK_SIZE);
         let Some(busy) = dax_layout_busy_page(fs, inode, first, last) else { return i_mmap_sem };
         drop(i_mmap_sem);
         wait_for_page(fs, first, busy);

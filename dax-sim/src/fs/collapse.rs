@@ -20,12 +20,12 @@ pub(crate) fn ext4_collapse_range(
     if !offset.is_multiple_of(BLOCK_SIZE) || !end.is_multiple_of(BLOCK_SIZE) {
         return Err(FsError::Invalid("a range to be collapsed must begin and end at a multiple of 4096"));
     }
-    let _i_rwsem = inode.i_rwsem.write(offset..=u64::MAX, &fs.schedule);
+    let _i_rwsem = inode.i_rwsem.write(offset..u64::MAX, &fs.schedule);
     let size = inode.size();
     if end >= size {
         return Err(FsError::Invalid("a range to be collapsed must end before the end of the file"));
     }
-    let _i_mmap_sem = lock_unpinned(fs, inode, offset..=u64::MAX);
+    let _i_mmap_sem = lock_unpinned(fs, inode, offset..u64::MAX);
     let (first, past) = (offset / BLOCK_SIZE, end / BLOCK_SIZE);
     dax_writeback_mapping_range(fs, inode, past, u64::MAX)?;
     truncate_inode_pages_range(fs, inode, first, u64::MAX, EvenCows::Yes);

@@ -80,11 +80,6 @@ impl ExtentMap {
         Extent::from_word(self.pages.load(page))
     }
 
-    /// Whether every page of `first..=last` has a written block of its own.
-    pub(crate) fn all_written(&self, first: u64, last: u64) -> bool {
-        (first..=last).all(|page| matches!(self.look_up(page), Extent::Written(_)))
-    }
-
     /// The pages that are not holes, each as it is when it is reached.
     pub(crate) fn all(&self) -> impl Iterator<Item = (u64, Extent)> + '_ {
         self.pages.occupied(0, u64::MAX).map(|found| (found.first, Extent::from_word(found.word)))
@@ -211,7 +206,6 @@ mod tests {
             map.write(&schedule)
                 .publish(page, if page % 2 == 0 { Extent::Written(page) } else { Extent::Unwritten(page) });
         }
-        assert!(map.all_written(4, 4) && !map.all_written(4, 5));
         let blocks: Vec<_> = map.write(&schedule).remove(10, 600).into_iter().map(Extent::block).collect();
         assert_eq!(blocks, (10..=600).map(Some).collect::<Vec<_>>());
         assert_eq!(map.look_up(600), Extent::Hole);

@@ -66,7 +66,7 @@ pub(crate) fn locked_for_allocation<R>(
     match size {
         Size::Grows => inode.locked_for_write(offset, end, &fs.schedule, act),
         Size::Kept => {
-            let _i_rwsem = inode.i_rwsem.write(offset..=end - 1, &fs.schedule);
+            let _i_rwsem = inode.i_rwsem.write(offset..end, &fs.schedule);
             act()
         }
     }

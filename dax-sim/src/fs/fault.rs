@@ -1,6 +1,6 @@
 //! The file system's part of a page fault: the locks around those of `dax`.
 
-use std::ops::RangeInclusive;
+use std::ops::Range;
 
 use super::{FileSystem, Inode, ext4_should_retry_alloc};
 use crate::dax::{
@@ -88,11 +88,11 @@ fn start_pagefault(fs: &FileSystem<'_>) -> Held {
     fs.schedule.entering(|| LockRequest::whole(LockClass::PageFault, fs, false)).granted()
 }
 
-fn bytes(page: u64, size: PeSize) -> RangeInclusive<u64> {
+fn bytes(page: u64, size: PeSize) -> Range<u64> {
     let len = match size {
         PeSize::Pte => BLOCK_SIZE,
         PeSize::Pmd => PMD_SIZE,
     };
     let start = page * BLOCK_SIZE / len * len;
-    start..=start + len - 1
+    start..start + len
 }

@@ -94,12 +94,12 @@ impl Inode {
     ) -> R {
         loop {
             let size = self.size();
-            let (first, last) = if end > size { (start.min(size), u64::MAX) } else { (start, end - 1) };
-            let _i_rwsem = self.i_rwsem.write(first..=last, schedule);
+            let bytes = if end > size { start.min(size)..u64::MAX } else { start..end };
+            let _i_rwsem = self.i_rwsem.write(bytes.clone(), schedule);
             // The size may have changed before the lock was held. Every change that matters conflicts with
             // what is held now.
             let size = self.size();
-            if end <= size || (last == u64::MAX && first <= size) {
+            if end <= size || (bytes.end == u64::MAX && bytes.start <= size) {
                 return act();
             }
         }

@@ -19,7 +19,7 @@ pub(crate) fn ext4_insert_range(
     if !offset.is_multiple_of(BLOCK_SIZE) || !len.is_multiple_of(BLOCK_SIZE) {
         return Err(FsError::Invalid("a range to be inserted must begin and end at a multiple of 4096"));
     }
-    let _i_rwsem = inode.i_rwsem.write(offset..=u64::MAX, &fs.schedule);
+    let _i_rwsem = inode.i_rwsem.write(offset..u64::MAX, &fs.schedule);
     let size = inode.size();
     let too_big = FsError::TooBig { end: size.saturating_add(len), max: MAX_FILE_SIZE };
     if len > MAX_FILE_SIZE - size {
@@ -28,7 +28,7 @@ pub(crate) fn ext4_insert_range(
     if offset >= size {
         return Err(FsError::Invalid("a range must be inserted before the end of the file"));
     }
-    let _i_mmap_sem = lock_unpinned(fs, inode, offset..=u64::MAX);
+    let _i_mmap_sem = lock_unpinned(fs, inode, offset..u64::MAX);
     let (first, pages) = (offset / BLOCK_SIZE, len / BLOCK_SIZE);
     dax_writeback_mapping_range(fs, inode, first, u64::MAX)?;
     truncate_inode_pages_range(fs, inode, first, u64::MAX, EvenCows::Yes);

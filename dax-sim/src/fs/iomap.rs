@@ -73,6 +73,12 @@ impl Iomap {
         }
     }
 
+    /// Whether the pages have written blocks of their own.
+    #[inline]
+    fn can_be_written(&self) -> bool {
+        matches!(self.kind, IomapType::Mapped { .. }) && self.origin == Origin::Found
+    }
+
     /// The last page of the answer.
     pub(crate) fn last_page(&self) -> u64 {
         self.first_page + self.pages - 1
@@ -100,16 +106,27 @@ pub(crate) fn iomap_begin(
 ) -> Result<Iomap, FsError> {
     fs.schedule.pass(SchedulePoint::LookUp, first);
     let found = look_up(inode, first, last);
-    let is_own = matches!(found.kind, IomapType::Mapped { .. }) && found.origin == Origin::Found;
-    if purpose == IomapFor::Read || is_own {
+    if purpose == IomapFor::Read || found.can_be_written() {
         return Ok(found);
     }
-    allocate(fs, inode, first, last, purpose, handle)
+    iomap_allocate(fs, inode, first, last, purpose, handle)
 }
 
-/// The rest of `iomap_begin` for a write that found no written block of its own.
+/// Answers as [`iomap_begin`] does for a write that need not allocate (`ext4_overwrite_io`); else `None`.
+#[inline(always)]
+pub(crate) fn iomap_for_overwrite(
+    fs: &FileSystem<'_>,
+    inode: &Inode,
+    first: u64,
+    last: u64,
+) -> Option<Iomap> {
+    fs.schedule.pass(SchedulePoint::LookUp, first);
+    Some(look_up(inode, first, last)).filter(Iomap::can_be_written)
+}
+
+/// The rest of [`iomap_begin`] for a write that has looked, and found no written block of its own.
 #[inline(never)]
-fn allocate(
+pub(crate) fn iomap_allocate(
     fs: &FileSystem<'_>,
     inode: &Inode,
     first: u64,

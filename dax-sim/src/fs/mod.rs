@@ -51,13 +51,15 @@ pub(crate) use fallocate::{Size, ext4_fallocate};
 pub(crate) use fault::{PeSize, ext4_dax_huge_fault, ext4_dax_pfn_mkwrite};
 pub(crate) use inode::Inode;
 pub(crate) use insert::ext4_insert_range;
-pub(crate) use iomap::{Iomap, IomapFor, IomapType, Origin, iomap_begin, iomap_end};
+pub(crate) use iomap::{
+    Iomap, IomapFor, IomapType, Origin, iomap_allocate, iomap_begin, iomap_end, iomap_for_overwrite,
+};
 pub(crate) use journal::{Handle, Journal};
 pub(crate) use pages::{page_start, pages_around, remove_pages, zero_partial_page};
 pub(crate) use pins::Pins;
 pub(crate) use punch::ext4_punch_hole;
 pub(crate) use remap::{Remap, xfs_clone_range, xfs_dedupe_range};
-pub(crate) use sem::Sem;
+pub(crate) use sem::{Sem, SemGuard};
 pub(crate) use sharing::SharedBlocks;
 pub(crate) use sync::{ext4_should_retry_alloc, ext4_sync_file};
 pub(crate) use truncate::{ext4_truncate, ext4_truncate_failed_write};

@@ -1,6 +1,6 @@
 //! Ranges of bytes and the pages that they touch, and the removal of whole pages.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use super::{Extent, FileSystem, Inode};
 use crate::dax::truncate_inode_pages_range;
@@ -9,8 +9,8 @@ use crate::pmem::BLOCK_SIZE;
 use crate::schedule::PlantedFault;
 
 /// The bytes of all pages that `start..end` touches.
-pub(crate) fn pages_around(start: u64, end: u64) -> RangeInclusive<u64> {
-    page_start(start)..=end.next_multiple_of(BLOCK_SIZE) - 1
+pub(crate) fn pages_around(start: u64, end: u64) -> Range<u64> {
+    page_start(start)..end.next_multiple_of(BLOCK_SIZE)
 }
 
 /// The first byte of the page of `offset`.

@@ -15,7 +15,7 @@ pub(crate) fn ext4_punch_hole(
     offset: u64,
     end: u64,
 ) -> Result<(), FsError> {
-    let _i_rwsem = inode.i_rwsem.write(offset..=end - 1, &fs.schedule);
+    let _i_rwsem = inode.i_rwsem.write(offset..end, &fs.schedule);
     let _i_mmap_sem = lock_unpinned(fs, inode, pages_around(offset, end));
     unshare_cut(fs, inode, offset)?;
     unshare_cut(fs, inode, end)?;

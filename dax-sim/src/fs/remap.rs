@@ -5,7 +5,7 @@
 //! read-only, forget the target's pages, then journal handle and the extents. From then on nobody writes to
 //! the blocks: whoever wants to finds a shared extent, and makes a copy first.
 
-use std::ops::RangeInclusive;
+use std::ops::Range;
 
 use super::{
     Extent, FileSystem, Inode, MAX_FILE_SIZE, page_start, unshare_cut, wait_for_page, zero_partial_page,
@@ -88,7 +88,7 @@ fn lock<'a>(
 ) -> Result<Option<(Plan, [BothGuard<'a>; 2])>, FsError> {
     loop {
         let Some(plan) = make_plan(remap)? else { return Ok(None) };
-        let source = plan.first * BLOCK_SIZE..=(plan.first + plan.pages) * BLOCK_SIZE - 1;
+        let source = plan.first * BLOCK_SIZE..(plan.first + plan.pages) * BLOCK_SIZE;
         let (i_rwsem, i_mmap_sem) = plan.target_bytes(remap.to);
         let (from, to) = (remap.source, remap.target);
         let i_rwsem = from.i_rwsem.write_both(source.clone(), &to.i_rwsem, i_rwsem, &fs.schedule);
@@ -126,11 +126,11 @@ fn lock_both_unpinned<'a>(
 
 impl Plan {
     /// What of the target's i_rwsem and i_mmap_sem the remap needs.
-    fn target_bytes(&self, to: u64) -> (RangeInclusive<u64>, RangeInclusive<u64>) {
-        let last = (self.target_first + self.pages) * BLOCK_SIZE - 1;
+    fn target_bytes(&self, to: u64) -> (Range<u64>, Range<u64>) {
+        let end = (self.target_first + self.pages) * BLOCK_SIZE;
         match self.grows_from {
-            Some(size) => (to.min(size)..=u64::MAX, page_start(to.min(size))..=last),
-            None => (to..=last, to..=last),
+            Some(size) => (to.min(size)..u64::MAX, page_start(to.min(size))..end),
+            None => (to..end, to..end),
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::cmp::Ordering;
 use std::fmt;
-use std::ops::RangeInclusive;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -88,7 +88,7 @@ impl Sem {
     /// Shared over `bytes`; a rwsem knows no ranges and takes all.
     #[inline]
     #[track_caller]
-    pub(crate) fn read(&self, bytes: RangeInclusive<u64>, schedule: &Schedule) -> SemGuard<'_> {
+    pub(crate) fn read(&self, bytes: Range<u64>, schedule: &Schedule) -> SemGuard<'_> {
         if schedule.is_quiet() {
             self.read_now(bytes, schedule)
         } else {
@@ -99,7 +99,7 @@ impl Sem {
     /// Exclusive over `bytes`; a rwsem knows no ranges and takes all.
     #[inline]
     #[track_caller]
-    pub(crate) fn write(&self, bytes: RangeInclusive<u64>, schedule: &Schedule) -> SemGuard<'_> {
+    pub(crate) fn write(&self, bytes: Range<u64>, schedule: &Schedule) -> SemGuard<'_> {
         if schedule.is_quiet() {
             self.write_now(bytes, schedule)
         } else {
@@ -107,29 +107,31 @@ impl Sem {
         }
     }
 
-    fn read_now(&self, bytes: RangeInclusive<u64>, schedule: &Schedule) -> SemGuard<'_> {
+    #[inline(always)]
+    fn read_now(&self, bytes: Range<u64>, schedule: &Schedule) -> SemGuard<'_> {
         match &self.kind {
-            Kind::Rwsem(lock) => SemGuard::Shared(match lock.try_read() {
-                Some(guard) => guard,
-                None => self.wait(*bytes.start(), schedule, || lock.read()),
-            }),
+            Kind::Rwsem(lock) => match lock.try_read() {
+                Some(guard) => SemGuard::Shared(guard),
+                None => self.wait(bytes.start, schedule, || SemGuard::Shared(lock.read())),
+            },
             Kind::Range(lock) => match lock.try_read(bytes.clone()) {
                 Some(guard) => SemGuard::SharedRange(guard),
-                None => SemGuard::SharedRange(self.wait(*bytes.start(), schedule, || lock.read(bytes))),
+                None => self.wait(bytes.start, schedule, || SemGuard::SharedRange(lock.read(bytes))),
             },
             Kind::None | Kind::Whole(_) => SemGuard::Nothing,
         }
     }
 
-    fn write_now(&self, bytes: RangeInclusive<u64>, schedule: &Schedule) -> SemGuard<'_> {
+    #[inline(always)]
+    fn write_now(&self, bytes: Range<u64>, schedule: &Schedule) -> SemGuard<'_> {
         match &self.kind {
-            Kind::Rwsem(lock) => SemGuard::Exclusive(match lock.try_write() {
-                Some(guard) => guard,
-                None => self.wait(*bytes.start(), schedule, || lock.write()),
-            }),
+            Kind::Rwsem(lock) => match lock.try_write() {
+                Some(guard) => SemGuard::Exclusive(guard),
+                None => self.wait(bytes.start, schedule, || SemGuard::Exclusive(lock.write())),
+            },
             Kind::Range(lock) => match lock.try_write(bytes.clone()) {
                 Some(guard) => SemGuard::ExclusiveRange(guard),
-                None => SemGuard::ExclusiveRange(self.wait(*bytes.start(), schedule, || lock.write(bytes))),
+                None => self.wait(bytes.start, schedule, || SemGuard::ExclusiveRange(lock.write(bytes))),
             },
             Kind::None | Kind::Whole(_) => SemGuard::Nothing,
         }
@@ -138,7 +140,7 @@ impl Sem {
     /// The same where the order of locks is checked, or threads are simulated.
     #[cold]
     #[track_caller]
-    fn watched(&self, bytes: RangeInclusive<u64>, exclusive: bool, schedule: &Schedule) -> SemGuard<'_> {
+    fn watched(&self, bytes: Range<u64>, exclusive: bool, schedule: &Schedule) -> SemGuard<'_> {
         let asked = self.locking(&bytes, exclusive, schedule);
         let guard = match &self.kind {
             Kind::Range(lock) | Kind::Whole(lock) if schedule.is_controlled() => {
@@ -161,13 +163,13 @@ impl Sem {
     #[track_caller]
     pub(crate) fn write_both<'a>(
         &'a self,
-        bytes: RangeInclusive<u64>,
+        bytes: Range<u64>,
         other: &'a Sem,
-        other_bytes: RangeInclusive<u64>,
+        other_bytes: Range<u64>,
         schedule: &Schedule,
     ) -> BothGuard<'a> {
         if let (Kind::Range(lock), Kind::Range(other_lock)) = (&self.kind, &other.kind) {
-            let first = *bytes.start();
+            let first = bytes.start;
             let asked = [
                 self.locking(&bytes, true, schedule),
                 schedule.locking_too(|| LockRequest::part(other.class, other, other_bytes.clone(), true)),
@@ -195,13 +197,13 @@ impl Sem {
     }
 
     /// What is locked when `bytes` are asked for.
-    fn range(&self, bytes: RangeInclusive<u64>) -> RangeInclusive<u64> {
-        if matches!(self.kind, Kind::Range(_)) { bytes } else { 0..=u64::MAX }
+    fn range(&self, bytes: Range<u64>) -> Range<u64> {
+        if matches!(self.kind, Kind::Range(_)) { bytes } else { 0..u64::MAX }
     }
 
     #[inline]
     #[track_caller]
-    fn locking(&self, bytes: &RangeInclusive<u64>, exclusive: bool, schedule: &Schedule) -> Asked {
+    fn locking(&self, bytes: &Range<u64>, exclusive: bool, schedule: &Schedule) -> Asked {
         if matches!(self.kind, Kind::None) {
             return Asked::FOR_NOTHING;
         }
@@ -224,17 +226,20 @@ impl Sem {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::RangeInclusive;
+
     use range_lock::{Mode, RequestState};
 
     use super::*;
 
     impl Sem {
         /// What is held of it at this moment where threads are simulated, and whether exclusively.
-        pub(crate) fn taken(&self) -> Vec<(RangeInclusive<u64>, bool)> {
+        pub(crate) fn taken(&self) -> Vec<(Range<u64>, bool)> {
             let (Kind::Range(lock) | Kind::Whole(lock)) = &self.kind else { return Vec::new() };
             let requests = lock.requests();
             let held = requests.iter().filter(|request| request.state() == RequestState::Held);
-            held.map(|request| (request.range(), request.mode() == Mode::Write)).collect()
+            let bytes = |range: RangeInclusive<u64>| *range.start()..range.end() + 1;
+            held.map(|request| (bytes(request.range()), request.mode() == Mode::Write)).collect()
         }
     }
 
@@ -244,13 +249,13 @@ mod tests {
         let (schedule, class) = (Schedule::none().with_checks(false), LockClass::IRwsem);
         let [rwsem, range, none] = [LockKind::Rwsem, LockKind::RangeLock, LockKind::None]
             .map(|kind| Sem::new(kind, class, &schedule));
-        let _held = [&rwsem, &range, &none].map(|sem| sem.write(0..=4095, &schedule));
-        let _disjoint = range.write(4096..=u64::MAX, &schedule);
-        let _overlapping = none.write(0..=4095, &schedule);
+        let _held = [&rwsem, &range, &none].map(|sem| sem.write(0..4096, &schedule));
+        let _disjoint = range.write(4096..u64::MAX, &schedule);
+        let _overlapping = none.write(0..4096, &schedule);
         let Kind::Rwsem(lock) = &rwsem.kind else { unreachable!() };
         assert!(lock.try_read().is_none());
         let Kind::Range(lock) = &range.kind else { unreachable!() };
-        assert!(lock.try_read(4095..=4096).is_none());
+        assert!(lock.try_read(4095..4097).is_none());
         assert_eq!(waited(), Duration::ZERO);
     }
 
@@ -259,14 +264,14 @@ mod tests {
         let schedule = Schedule::none();
         for kind in [LockKind::Rwsem, LockKind::RangeLock, LockKind::None] {
             let sems = [(); 2].map(|()| Sem::new(kind, LockClass::IRwsem, &schedule));
-            drop(sems[0].write_both(0..=9, &sems[0], 5..=u64::MAX, &schedule));
+            drop(sems[0].write_both(0..10, &sems[0], 5..u64::MAX, &schedule));
             std::thread::scope(|s| {
                 for thread in 0..4 {
                     let (sems, schedule) = (&sems, &schedule);
                     s.spawn(move || {
                         let (one, other) = (&sems[thread % 2], &sems[1 - thread % 2]);
                         for _ in 0..1000 {
-                            drop(one.write_both(0..=4095, other, 0..=4095, schedule));
+                            drop(one.write_both(0..4096, other, 0..4096, schedule));
                         }
                     });
                 }

@@ -15,12 +15,12 @@ pub(crate) fn ext4_truncate(fs: &FileSystem<'_>, inode: &Inode, size: u64) -> Re
     let (_i_rwsem, _i_mmap_sem) = loop {
         let old = inode.size();
         let first = old.min(size);
-        let i_rwsem = inode.i_rwsem.write(first..=u64::MAX, &fs.schedule);
+        let i_rwsem = inode.i_rwsem.write(first..u64::MAX, &fs.schedule);
         if inode.size() < first {
             // Somebody else made it smaller before the lock was held: it does not reach down far enough.
             continue;
         }
-        break (i_rwsem, lock_unpinned(fs, inode, page_start(first)..=u64::MAX));
+        break (i_rwsem, lock_unpinned(fs, inode, page_start(first)..u64::MAX));
     };
     let old = inode.size();
     unshare_cut(fs, inode, old.min(size))?;
@@ -43,7 +43,7 @@ pub(crate) fn ext4_truncate(fs: &FileSystem<'_>, inode: &Inode, size: u64) -> Re
 pub(crate) fn ext4_truncate_failed_write(fs: &FileSystem<'_>, inode: &Inode, end: u64) {
     let (first, past) = (inode.size_in_pages(), end.div_ceil(BLOCK_SIZE));
     if first < past {
-        let _i_mmap_sem = inode.i_mmap_sem.write(first * BLOCK_SIZE..=past * BLOCK_SIZE - 1, &fs.schedule);
+        let _i_mmap_sem = inode.i_mmap_sem.write(first * BLOCK_SIZE..past * BLOCK_SIZE, &fs.schedule);
         remove_pages(fs, inode, first..=past - 1, EvenCows::Yes);
     }
 }

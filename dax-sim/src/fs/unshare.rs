@@ -14,7 +14,7 @@ pub(crate) fn xfs_reflink_unshare(
     offset: u64,
     end: u64,
 ) -> Result<(), FsError> {
-    let _i_rwsem = inode.i_rwsem.write(offset..=end - 1, &fs.schedule);
+    let _i_rwsem = inode.i_rwsem.write(offset..end, &fs.schedule);
     let _i_mmap_sem = inode.i_mmap_sem.write(pages_around(offset, end), &fs.schedule);
     let (first, last) = (offset / BLOCK_SIZE, (end - 1) / BLOCK_SIZE);
     let allocated: Vec<_> = inode.extents.read(&fs.schedule).allocated(first, last).collect();

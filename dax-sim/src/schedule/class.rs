@@ -1,7 +1,7 @@
 //! The locks of the file system, in the order in which they are taken.
 
 use std::fmt;
-use std::ops::RangeInclusive;
+use std::ops::Range;
 
 /// A kind of lock. The numbers are ranks: who holds one takes only those of larger rank.
 ///
@@ -53,19 +53,19 @@ pub(crate) struct LockRequest {
     pub(crate) class: LockClass,
     /// Tells two locks of one class apart: an address. Also their order.
     pub(crate) object: usize,
-    /// Bytes, pages, or all.
-    pub(crate) range: RangeInclusive<u64>,
+    /// Bytes, pages, or all. No range of bytes or pages of a file reaches the last point.
+    pub(crate) range: Range<u64>,
     pub(crate) exclusive: bool,
 }
 
 impl LockRequest {
     /// Of the whole of a lock.
     pub(crate) fn whole<T>(class: LockClass, object: &T, exclusive: bool) -> Self {
-        Self { class, object: std::ptr::from_ref(object).addr(), range: 0..=u64::MAX, exclusive }
+        Self { class, object: std::ptr::from_ref(object).addr(), range: 0..u64::MAX, exclusive }
     }
 
     /// Of a part.
-    pub(crate) fn part<T>(class: LockClass, object: &T, range: RangeInclusive<u64>, exclusive: bool) -> Self {
+    pub(crate) fn part<T>(class: LockClass, object: &T, range: Range<u64>, exclusive: bool) -> Self {
         Self { range, ..Self::whole(class, object, exclusive) }
     }
 
@@ -86,13 +86,13 @@ impl fmt::Display for LockRequest {
             LockClass::MmapLock | LockClass::PageFault | LockClass::Handle | LockClass::Access => {
                 return Ok(());
             }
-            LockClass::Entry => return write!(f, " of page {}", self.range.start()),
+            LockClass::Entry => return write!(f, " of page {}", self.range.start),
             _ => f.write_str(if self.exclusive { " exclusive" } else { " shared" })?,
         }
-        match (*self.range.start(), *self.range.end()) {
+        match (self.range.start, self.range.end) {
             (0, u64::MAX) => Ok(()),
-            (first, u64::MAX) => write!(f, " [{first}, ∞)"),
-            (first, last) => write!(f, " [{first}, {})", last + 1),
+            (start, u64::MAX) => write!(f, " [{start}, ∞)"),
+            (start, end) => write!(f, " [{start}, {end})"),
         }
     }
 }

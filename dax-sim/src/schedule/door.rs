@@ -107,8 +107,8 @@ impl Schedule {
     #[track_caller]
     fn register(&self, request: LockRequest, announced: Announced) -> Asked {
         let page = match request.class {
-            super::LockClass::Entry => *request.range.start(),
-            _ => *request.range.start() / crate::pmem::BLOCK_SIZE,
+            super::LockClass::Entry => request.range.start,
+            _ => request.range.start / crate::pmem::BLOCK_SIZE,
         };
         if announced == Announced::AtPoint {
             self.act(SchedulePoint::Lock(request.class), page);
