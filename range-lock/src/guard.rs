@@ -24,6 +24,7 @@ pub(crate) struct Held<L: Deref<Target = RangeLock>> {
     hold: Option<Hold>,
 }
 
+// Always inline where it acquires, so that a guard is made where it is to lie; see [`RangeLock::try_acquire`].
 impl<L: Deref<Target = RangeLock>> Held<L> {
     #[inline(always)]
     pub(crate) fn acquire(lock: L, claim: Option<Claim>) -> Self {

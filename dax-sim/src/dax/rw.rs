@@ -127,6 +127,7 @@ pub(crate) fn dax_iomap_write<S: UserSource + ?Sized>(
 }
 
 /// Looks up, allocates and copies answer by answer (`dax_iomap_actor` in the loop of `iomap_apply`).
+// Always inline, with what it calls: what functions on the way save on the stack a lock that is taken waits for.
 #[inline(always)]
 pub(super) fn write_released<S: UserSource + ?Sized>(
     fs: &FileSystem<'_>,
@@ -136,13 +137,13 @@ pub(super) fn write_released<S: UserSource + ?Sized>(
 ) -> Result<usize, FsError> {
     let len = source.len();
     let (mut done, short) = write_next(fs, inode, position, source, 0)?;
-    // By itself: what a loop keeps for its next turn is stored first, and a lock that is taken waits for that.
     if !short && done < len {
         done = write_rest(fs, inode, position, source, done)?;
     }
     Ok(done)
 }
 
+/// Goes on at byte `done`. By itself, so that a write with one answer does without what a loop keeps for its next turn.
 #[inline(never)]
 fn write_rest<S: UserSource + ?Sized>(
     fs: &FileSystem<'_>,

@@ -85,7 +85,7 @@ impl Sem {
         Self { kind, class }
     }
 
-    /// Shared over `bytes`; a rwsem knows no ranges and takes all.
+    /// Shared over `bytes`, which end at [`u64::MAX`] if they have no end; a rwsem knows no ranges and takes all.
     #[inline]
     #[track_caller]
     pub(crate) fn read(&self, bytes: Range<u64>, schedule: &Schedule) -> SemGuard<'_> {
@@ -96,7 +96,7 @@ impl Sem {
         }
     }
 
-    /// Exclusive over `bytes`; a rwsem knows no ranges and takes all.
+    /// Exclusive over `bytes`, which end at [`u64::MAX`] if they have no end; a rwsem knows no ranges and takes all.
     #[inline]
     #[track_caller]
     pub(crate) fn write(&self, bytes: Range<u64>, schedule: &Schedule) -> SemGuard<'_> {
