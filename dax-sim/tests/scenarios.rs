@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use dax_sim::check::Invariant;
 use dax_sim::explore::{Cell, Effort, Failure, SCENARIOS, Timeline, explore, scenario};
+use dax_sim::fs::CopyRetries;
 use dax_sim::variant::Variant;
 
 /// All schedules with one preemption, and some at random: nearly all that is broken shows in these.
@@ -83,6 +84,14 @@ fn invalidating_twice_narrows_the_race_and_does_not_close_it() {
     };
     let (once, twice) = (share(Variant::Linux411), share(Variant::InvalidateTwice));
     assert!(0.0 < twice && twice < once, "{once} of all schedules, {twice} with another invalidation");
+}
+
+/// Each of two writers takes the other's buffer from the page tables, now and then just after it was faulted in.
+#[test]
+fn copies_that_are_made_again_are_counted_in_explorations() {
+    let counted = |variant| explored("crossing-writers", variant, EFFORT).copy_retries;
+    assert!(counted(Variant::RangeLockCopy).retries > 0);
+    assert_eq!(counted(Variant::RangeLock), CopyRetries::default());
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! read(2) and write(2) whose buffer is itself a mapping of a file, so that the copy may fault. The scenarios
 //! are those of xfstests' mmap-rw-fault, t_mmap_writev_overlap, pwrite_mmap_blocked and t_mmap_dio.
 
-use std::sync::Barrier;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, Barrier, OnceLock};
 use std::thread;
 
 use dax_sim::error::FsError;
 use dax_sim::file::{File, Mapping};
 use dax_sim::fs::FileSystem;
 use dax_sim::pmem::{BLOCK_SIZE, Device, DeviceOptions};
+use dax_sim::schedule::{LockClass, Schedule, SchedulePoint};
 use dax_sim::variant::Variant;
 
 const PAGE: usize = BLOCK_SIZE as usize;
@@ -148,6 +150,42 @@ fn writers_that_cross_come_to_an_end() {
                     });
                 }
             });
+        }
+    }
+}
+
+/// Somebody takes the buffer's translations away so many times, each time just after it has been faulted in: as
+/// often is the copy made again, and from a page that still cannot be copied after eight tries it is made through a
+/// bounce buffer. Every time is counted, and nothing where faults stay on.
+#[test]
+fn copies_that_come_out_short_are_made_again_and_counted() {
+    // What a hook uses lives as long as the program.
+    let device: &Device = Box::leak(Box::new(device(1 << 20)));
+    for variant in [Variant::RangeLockCopy, Variant::RangeLock] {
+        for (times, retries, bounced) in [(0, 0, 0), (1, 1, 0), (7, 7, 0), (8, 8, 1), (1000, 16, 2)] {
+            let (buffer, left) = (Arc::new(OnceLock::<Mapping<'_>>::new()), AtomicU32::new(times));
+            let in_hook = Arc::clone(&buffer);
+            // write(2) asks for i_mmap_sem over its own pages, with nothing but i_rwsem held.
+            let hook = move |point, page| {
+                let mapping = in_hook.get().filter(|_| point == SchedulePoint::Lock(LockClass::IMmapSem));
+                if let Some(mapping) = mapping.filter(|_| page < 2)
+                    && left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok()
+                {
+                    mapping.dont_need(8 * BLOCK_SIZE..10 * BLOCK_SIZE);
+                }
+            };
+            let fs = FileSystem::format(device, variant).with_schedule(Schedule::hook(hook));
+            let fs: &FileSystem<'_> = Box::leak(Box::new(fs));
+            let (target, source) = (fs.create(), Box::leak(Box::new(fs.create())));
+            let bytes = numbered(2);
+            source.truncate(10 * BLOCK_SIZE).unwrap();
+            let mapping = buffer.get_or_init(|| source.mmap(0..10 * BLOCK_SIZE));
+            mapping.store(8 * BLOCK_SIZE, &bytes).unwrap();
+            assert_eq!(write_from(&target, mapping, 8 * BLOCK_SIZE, 0, 2 * BLOCK_SIZE), Ok(2 * PAGE));
+            assert!(contents(&target) == bytes, "{variant}, taken away {times} times");
+            let counted = fs.copy_retries();
+            let expected = if variant == Variant::RangeLockCopy { (retries, bounced) } else { (0, 0) };
+            assert_eq!((counted.retries, counted.bounced), expected, "{variant}, taken away {times} times");
         }
     }
 }

@@ -15,6 +15,7 @@ use super::value::{self, List};
 use super::{BROKEN, Failure, answer, say};
 use crate::check::Invariant;
 use crate::explore::{self, Cell, Effort, Expected, SCENARIOS, Scenario, Seed, Timeline, scenario};
+use crate::fs::CopyRetries;
 use crate::pmem::DeviceError;
 use crate::report::number;
 use crate::variant::Variant;
@@ -136,6 +137,7 @@ fn run_one(options: &RaceOptions, scenario: &'static Scenario) -> Result<ExitCod
                 options.effort().preemptions,
                 number::count(cell.random.run)
             );
+            text.push_str(&copied_again(cell.copy_retries));
         }
         Some(failure) => {
             let _ = writeln!(
@@ -147,6 +149,7 @@ fn run_one(options: &RaceOptions, scenario: &'static Scenario) -> Result<ExitCod
                 number::count(cell.random.failed),
                 number::count(cell.random.run)
             );
+            text.push_str(&copied_again(cell.copy_retries));
             let timeline = Timeline::of(scenario, variant, &failure.seed).map_err(refused)?;
             tell(&mut text, scenario, variant, &timeline);
         }
@@ -155,9 +158,19 @@ fn run_one(options: &RaceOptions, scenario: &'static Scenario) -> Result<ExitCod
     Ok(verdict(cell.is_as_expected()))
 }
 
+/// How often write(2) had to copy again, if it ever had to.
+fn copied_again(CopyRetries { retries, bounced, .. }: CopyRetries) -> String {
+    if retries == 0 {
+        return String::new();
+    }
+    let (retries, bounced) = (number::count(retries), number::count(bounced));
+    format!("write(2) copied again after a short copy: {retries} times, through a bounce buffer: {bounced}\n")
+}
+
 /// The picture of a schedule, what is wrong in it, and how to see it again.
 fn tell(text: &mut String, scenario: &Scenario, variant: Variant, timeline: &Timeline) {
     let _ = writeln!(text, "\n{}", timeline.draw());
+    text.push_str(&copied_again(timeline.copy_retries));
     for finding in &timeline.failure.findings {
         let _ = writeln!(text, "{finding}\n  ({}: {})", finding.broken, finding.broken.meaning());
     }
@@ -184,6 +197,9 @@ fn run_all(options: &RaceOptions) -> Result<ExitCode, Failure> {
         number::count(effort.random.into())
     );
     text.push_str(&how_to_repeat(&cells));
+    let mut copy_retries = CopyRetries::default();
+    cells.iter().for_each(|cell| copy_retries += cell.copy_retries);
+    text.push_str(&copied_again(copy_retries));
     let mut meanings: Vec<Invariant> = cells.iter().flat_map(|cell| cell.broken.iter().copied()).collect();
     meanings.sort_unstable();
     meanings.dedup();

@@ -114,7 +114,7 @@ pub(crate) fn dax_iomap_write<S: UserSource + ?Sized>(
         WriteCopy::Released => write_released(fs, inode, position, source)?,
         WriteCopy::InvalidatedTwice => write_invalidated_twice(fs, inode, position, source)?,
         WriteCopy::InTransaction => write_in_transaction(fs, inode, position, source)?,
-        WriteCopy::Held => write_held(fs, inode, position, source, 0..len, Faults::On)?,
+        WriteCopy::Held => write_held(fs, inode, position, source, 0..len, Faults::On)?.0,
         WriteCopy::HeldWithoutFaults => write_without_faults(fs, inode, position, source)?,
     };
     if done > 0 {
@@ -181,7 +181,8 @@ fn write_next<S: UserSource + ?Sized>(
     Ok((copied, copied < part))
 }
 
-/// The same for the bytes `range` of the source, all under i_mmap_sem held exclusively.
+/// Copies the bytes `range` of the source, all under i_mmap_sem held exclusively. Returns how much, and whether the
+/// source gave less.
 #[cold]
 fn write_held<S: UserSource + ?Sized>(
     fs: &FileSystem<'_>,
@@ -190,12 +191,12 @@ fn write_held<S: UserSource + ?Sized>(
     source: &S,
     range: Range<usize>,
     faults: Faults,
-) -> Result<usize, FsError> {
+) -> Result<(usize, bool), FsError> {
     let end = position + range.end as u64;
     let pages = pages_around(position + range.start as u64, end);
     let _i_mmap_sem = inode.i_mmap_sem.write(pages, &fs.schedule);
-    let mut done = range.start;
-    while done < range.end {
+    let (mut done, mut short) = (range.start, false);
+    while !short && done < range.end {
         let start = position + done as u64;
         let (first, last) = (start / BLOCK_SIZE, (end - 1) / BLOCK_SIZE);
         let iomap = match iomap_begin(fs, inode, first, last, IomapFor::Write, None) {
@@ -206,15 +207,15 @@ fn write_held<S: UserSource + ?Sized>(
         let part = bytes_in(&iomap, start, range.end - done);
         let copied = copy(fs, &iomap, start, source, done, part, faults);
         done += copied;
-        if copied < part {
-            break;
-        }
+        short = copied < part;
     }
-    Ok(done - range.start)
+    Ok((done - range.start, short))
 }
 
 /// Faults the buffer in, and then copies under i_mmap_sem what can be copied without a fault, until all is
-/// done. Whoever takes the buffer's translations away again and again does not keep it from coming to an end.
+/// done. Whoever takes the buffer's translations away again and again does not keep it from coming to an end:
+/// after [`TRIES`] copies of nothing the next goes through a bounce buffer. Every copy after a short one is
+/// counted.
 #[cold]
 fn write_without_faults<S: UserSource + ?Sized>(
     fs: &FileSystem<'_>,
@@ -223,24 +224,28 @@ fn write_without_faults<S: UserSource + ?Sized>(
     source: &S,
 ) -> Result<usize, FsError> {
     let len = source.len();
-    let (mut done, mut tries) = (0, 0);
+    let (mut done, mut tries, mut again) = (0, 0, false);
     while done < len {
         let within = source.fault_in(done, len - done);
         if within == 0 {
             break;
         }
-        let result = if tries < TRIES {
-            write_held(fs, inode, position, source, done..done + within, Faults::Off)
-        } else {
+        let bounced = tries == TRIES;
+        if again {
+            fs.copy_retries.count(bounced);
+        }
+        let result = if bounced {
             write_bounced(fs, inode, position + done as u64, source, done)
+        } else {
+            write_held(fs, inode, position, source, done..done + within, Faults::Off)
         };
         match result {
             Err(FsError::NoSpace) if done > 0 => break,
-            Ok(0) if tries == TRIES => break,
-            Ok(0) => tries += 1,
-            copied => {
-                done += copied?;
-                tries = 0;
+            Ok((0, _)) if bounced => break,
+            result => {
+                let (copied, short) = result?;
+                (done, again) = (done + copied, short);
+                tries = if copied == 0 { tries + 1 } else { 0 };
             }
         }
     }
@@ -255,12 +260,13 @@ fn write_bounced<S: UserSource + ?Sized>(
     position: u64,
     source: &S,
     from: usize,
-) -> Result<usize, FsError> {
+) -> Result<(usize, bool), FsError> {
     let mut bounce = [0; BLOCK_SIZE as usize];
     let part = (source.len() - from).min((BLOCK_SIZE - position % BLOCK_SIZE) as usize);
     let copied = source
         .copy_from(from, part, Faults::On, |at, bytes| bounce[at..at + bytes.len()].copy_from_slice(bytes));
-    write_held(fs, inode, position, &bounce[..copied], 0..copied, Faults::Off)
+    let (written, _) = write_held(fs, inode, position, &bounce[..copied], 0..copied, Faults::Off)?;
+    Ok((written, copied < part))
 }
 
 /// {Look up, allocate, invalidate}. Under option 2 of the mail i_mmap_sem is held meanwhile: shared to look up, and
@@ -373,6 +379,9 @@ mod tests {
         assert_eq!(dax_iomap_write(&fs, &inode, 10, &source), Ok(10_000));
         // One that comes out short; then three pages, each after as many tries as are made.
         assert_eq!(source.tries.get(), 1 + 3 * TRIES);
+        // Each of them was followed by another copy, the last for each page through the buffer.
+        let counted = fs.copy_retries();
+        assert_eq!((counted.retries, counted.bounced), (u64::from(1 + 3 * TRIES), 3));
         let mut seen = vec![0; 10_000];
         assert_eq!(dax_iomap_read(&fs, &inode, 10, seen.as_mut_slice(), 10_000), Ok(10_000));
         assert!(seen == source.bytes);

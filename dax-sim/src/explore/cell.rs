@@ -10,7 +10,7 @@ use super::seed::Seed;
 use super::world::World;
 use crate::check::{Finding, Invariant, ranks};
 use crate::file::{AddressSpace, File, Mapping};
-use crate::fs::FileSystem;
+use crate::fs::{CopyRetries, FileSystem};
 use crate::mm::PMD_SIZE;
 use crate::pmem::{BLOCK_SIZE, Device, DeviceError, DeviceOptions, MIN_DEVICE_SIZE};
 use crate::schedule::{PlantedFault, Schedule, simulated};
@@ -74,6 +74,8 @@ pub struct Cell {
     pub random: Tally,
     /// All that is broken in some schedule.
     pub broken: BTreeSet<Invariant>,
+    /// How often write(2) has had to copy again, in all schedules together.
+    pub copy_retries: CopyRetries,
     /// The shortest schedule that goes wrong; of those that break what is expected to be, if any does.
     pub shortest: Option<Failure>,
 }
@@ -145,6 +147,7 @@ pub fn explore_with_fault(
         exhaustive: Tally::default(),
         random: Tally::default(),
         broken: BTreeSet::new(),
+        copy_retries: CopyRetries::default(),
         shortest: None,
     };
     let mut chooser = Exhaustive::new(effort.preemptions);
@@ -172,20 +175,29 @@ pub fn explore_with_fault(
         let failed = cell.judge(outcome, findings);
         cell.random.count(failed);
     }
+    cell.copy_retries = stage.copy_retries;
     Ok(cell)
 }
 
-/// Runs one schedule, and lets `observe` see every step. Also returns what was said afterwards.
+/// What became of one schedule.
+pub(super) struct Replayed {
+    pub(super) failure: Failure,
+    pub(super) copy_retries: CopyRetries,
+    /// What was said by what came afterwards.
+    pub(super) afterwards: Vec<String>,
+}
+
+/// Runs one schedule, and lets `observe` see every step.
 pub(super) fn replay(
     scenario: &'static Scenario,
     variant: Variant,
     seed: &Seed,
     observe: &mut dyn FnMut(&World<'_>, Step<'_>),
-) -> Result<(Failure, Vec<String>), DeviceError> {
+) -> Result<Replayed, DeviceError> {
     let mut stage = Stage::new(scenario, variant, None)?;
     let (outcome, findings) = ranks::observed(|| stage.run(&mut Told(&seed.0), Some(observe)));
     let failure = Failure { seed: Seed(outcome.deviations), steps: outcome.steps, findings };
-    Ok((failure, stage.afterwards))
+    Ok(Replayed { failure, copy_retries: stage.copy_retries, afterwards: stage.afterwards })
 }
 
 impl Tally {
@@ -227,6 +239,8 @@ struct Stage {
     fault: Option<PlantedFault>,
     device: Device,
     stacks: Stacks,
+    /// Of all schedules so far.
+    copy_retries: CopyRetries,
     /// What was said of what came after the last schedule that somebody observed.
     afterwards: Vec<String>,
 }
@@ -243,7 +257,15 @@ impl Stage {
         let options = DeviceOptions { path: None, size, overwrite: false };
         let device = Device::open(&options)?;
         let (stacks, afterwards) = (Stacks::default(), Vec::new());
-        Ok(Self { scenario, variant, fault, device, stacks, afterwards })
+        Ok(Self {
+            scenario,
+            variant,
+            fault,
+            device,
+            stacks,
+            copy_retries: CopyRetries::default(),
+            afterwards,
+        })
     }
 
     fn run(&mut self, chooser: &mut dyn Chooser, observe: Option<Observer<'_>>) -> (Outcome, Vec<Finding>) {
@@ -285,6 +307,7 @@ impl Stage {
             self.afterwards = world.notes();
         }
         findings.extend(world.findings(complete));
+        self.copy_retries += fs.copy_retries();
         // The same may be found at several stops, and is told once.
         let mut told = Vec::new();
         findings.retain(|finding| {

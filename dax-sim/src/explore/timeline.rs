@@ -7,7 +7,7 @@
 
 use std::fmt::Write as _;
 
-use super::cell::{Failure, replay};
+use super::cell::{Failure, Replayed, replay};
 use super::engine::{Place, Step};
 use super::letter;
 use super::scenario::Scenario;
@@ -15,7 +15,7 @@ use super::seed::Seed;
 use super::world::World;
 use crate::check::ranks::{HeldLock, Id};
 use crate::dax::DaxEntry;
-use crate::fs::{Extent, Inode};
+use crate::fs::{CopyRetries, Extent, Inode};
 use crate::pmem::DeviceError;
 use crate::schedule::{LockClass, LockRequest, SchedulePoint, Wait};
 use crate::variant::Variant;
@@ -25,6 +25,8 @@ use crate::variant::Variant;
 pub struct Timeline {
     /// What went wrong, if anything did.
     pub failure: Failure,
+    /// How often write(2) had to copy again.
+    pub copy_retries: CopyRetries,
     threads: usize,
     lines: Vec<Line>,
     /// What the operations did that came when all threads had ended.
@@ -50,7 +52,7 @@ impl Timeline {
         let mut lines: Vec<Line> = Vec::new();
         let mut number = 0;
         let mut newest = None;
-        let (failure, afterwards) = replay(scenario, variant, seed, &mut |world, step| {
+        let replayed = replay(scenario, variant, seed, &mut |world, step| {
             number += 1;
             let locks = locks(&step);
             let state = state(world);
@@ -64,7 +66,8 @@ impl Timeline {
                 lines.push(Line { step: number, thread: step.thread, text, locks, state });
             }
         })?;
-        Ok(Self { failure, threads: scenario.threads.len(), lines, afterwards })
+        let Replayed { failure, copy_retries, afterwards } = replayed;
+        Ok(Self { failure, copy_retries, threads: scenario.threads.len(), lines, afterwards })
     }
 
     /// The picture.

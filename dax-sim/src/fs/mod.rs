@@ -8,6 +8,7 @@
 mod alloc;
 mod break_layouts;
 mod collapse;
+mod copy_retries;
 mod extent;
 mod fallocate;
 mod fault;
@@ -39,6 +40,7 @@ use crate::radix;
 use crate::schedule::Schedule;
 use crate::variant::{Locks, Rules, Variant};
 
+pub use copy_retries::CopyRetries;
 pub use extent::Extent;
 pub use remap::Deduped;
 pub use sem::waited;
@@ -47,6 +49,7 @@ pub use sync::DataMode;
 pub(crate) use alloc::BlockAllocator;
 pub(crate) use break_layouts::{lock_unpinned, wait_for_page};
 pub(crate) use collapse::ext4_collapse_range;
+pub(crate) use copy_retries::CopyRetriesByThread;
 pub(crate) use fallocate::{Size, ext4_fallocate};
 pub(crate) use fault::{PeSize, ext4_dax_huge_fault, ext4_dax_pfn_mkwrite};
 pub(crate) use inode::Inode;
@@ -87,6 +90,7 @@ pub struct FileSystem<'d> {
     pub(crate) durable: Durable,
     /// Blocks that the next commit makes free.
     freed: CachePadded<Mutex<Vec<u64>>>,
+    pub(crate) copy_retries: CopyRetriesByThread,
 }
 
 impl<'d> FileSystem<'d> {
@@ -107,6 +111,7 @@ impl<'d> FileSystem<'d> {
             data: DataMode::default(),
             durable: Durable::default(),
             freed: CachePadded::default(),
+            copy_retries: CopyRetriesByThread::default(),
         }
     }
 
@@ -170,6 +175,13 @@ impl<'d> FileSystem<'d> {
     /// How many transactions of the journal have been committed.
     pub fn commits(&self) -> u64 {
         self.journal.committed()
+    }
+
+    /// How often write(2) has had to copy again so far. Only where it copies with faults off, in
+    /// [`Variant::RangeLockCopy`], and where its buffer is a mapping; else there is nothing to count. Exact once the
+    /// writes have returned.
+    pub fn copy_retries(&self) -> CopyRetries {
+        self.copy_retries.sum()
     }
 
     pub(crate) fn has_huge_pages(&self) -> bool {
