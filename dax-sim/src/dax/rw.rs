@@ -150,18 +150,34 @@ fn write_rest<S: UserSource + ?Sized>(
     inode: &Inode,
     position: u64,
     source: &S,
-    mut done: usize,
+    done: usize,
 ) -> Result<usize, FsError> {
-    let mut short = false;
-    while !short && done < source.len() {
+    match iomap_apply(done..source.len(), |done| write_next(fs, inode, position, source, done)) {
+        Err(FsError::NoSpace) => Ok(done),
+        rest => Ok(done + rest?.0),
+    }
+}
+
+/// Calls `next` with the first byte of `range`, and then with the byte that it came to, until all are done or the
+/// source gives less than was asked of it. Returns how many were done, and whether it gave less.
+///
+/// # Errors
+///
+/// What `next` returns; but ENOSPC only if nothing was done before.
+pub(super) fn iomap_apply(
+    range: Range<usize>,
+    mut next: impl FnMut(usize) -> Result<(usize, bool), FsError>,
+) -> Result<(usize, bool), FsError> {
+    let (mut done, mut short) = (range.start, false);
+    while !short && done < range.end {
         let copied;
-        (copied, short) = match write_next(fs, inode, position, source, done) {
-            Err(FsError::NoSpace) => break,
+        (copied, short) = match next(done) {
+            Err(FsError::NoSpace) if done > range.start => break,
             next => next?,
         };
         done += copied;
     }
-    Ok(done)
+    Ok((done - range.start, short))
 }
 
 /// Copies what the next answer covers, from byte `done` of the source on. Returns how much, and whether the source gave less.
@@ -176,9 +192,7 @@ fn write_next<S: UserSource + ?Sized>(
     let len = source.len();
     let start = position + done as u64;
     let iomap = look_up_for_write(fs, inode, start, position + len as u64)?;
-    let part = bytes_in(&iomap, start, len - done);
-    let copied = copy(fs, &iomap, start, source, done, part, Faults::On);
-    Ok((copied, copied < part))
+    Ok(copy_covered(fs, &iomap, start, source, done..len, Faults::On))
 }
 
 /// Copies the bytes `range` of the source, all under i_mmap_sem held exclusively. Returns how much, and whether the
@@ -195,21 +209,13 @@ fn write_held<S: UserSource + ?Sized>(
     let end = position + range.end as u64;
     let pages = pages_around(position + range.start as u64, end);
     let _i_mmap_sem = inode.i_mmap_sem.write(pages, &fs.schedule);
-    let (mut done, mut short) = (range.start, false);
-    while !short && done < range.end {
+    iomap_apply(range.clone(), |done| {
         let start = position + done as u64;
         let (first, last) = (start / BLOCK_SIZE, (end - 1) / BLOCK_SIZE);
-        let iomap = match iomap_begin(fs, inode, first, last, IomapFor::Write, None) {
-            Err(FsError::NoSpace) if done > range.start => break,
-            iomap => iomap?,
-        };
+        let iomap = iomap_begin(fs, inode, first, last, IomapFor::Write, None)?;
         settle_allocation(fs, inode, &iomap);
-        let part = bytes_in(&iomap, start, range.end - done);
-        let copied = copy(fs, &iomap, start, source, done, part, faults);
-        done += copied;
-        short = copied < part;
-    }
-    Ok((done - range.start, short))
+        Ok(copy_covered(fs, &iomap, start, source, done..range.end, faults))
+    })
 }
 
 /// Faults the buffer in, and then copies under i_mmap_sem what can be copied without a fault, until all is
@@ -300,9 +306,25 @@ fn allocate(fs: &FileSystem<'_>, inode: &Inode, start: u64, end: u64) -> Result<
     Ok(iomap)
 }
 
+/// Copies what the answer covers of the bytes `range` of the source, the first of which goes to `position`. Returns how
+/// much, and whether the source gave less.
+#[inline(always)]
+pub(super) fn copy_covered<S: UserSource + ?Sized>(
+    fs: &FileSystem<'_>,
+    iomap: &Iomap,
+    position: u64,
+    source: &S,
+    range: Range<usize>,
+    faults: Faults,
+) -> (usize, bool) {
+    let part = bytes_in(iomap, position, range.len());
+    let copied = copy(fs, iomap, position, source, range.start, part, faults);
+    (copied, copied < part)
+}
+
 /// Copies `len` bytes of the source, from `from` on, to `position`; returns how many could be copied.
 #[inline(always)]
-pub(super) fn copy<S: UserSource + ?Sized>(
+fn copy<S: UserSource + ?Sized>(
     fs: &FileSystem<'_>,
     iomap: &Iomap,
     position: u64,
@@ -323,7 +345,7 @@ pub(super) fn copy<S: UserSource + ?Sized>(
 }
 
 /// How many of `len` bytes from `position` on the answer covers.
-pub(super) fn bytes_in(iomap: &Iomap, position: u64, len: usize) -> usize {
+fn bytes_in(iomap: &Iomap, position: u64, len: usize) -> usize {
     let end = (iomap.first_page + iomap.pages) * BLOCK_SIZE;
     usize::try_from(end - position).map_or(len, |covered| covered.min(len))
 }

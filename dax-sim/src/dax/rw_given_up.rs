@@ -1,7 +1,7 @@
 //! Bodies of write(2) that were proposed, or given up: they are here to be seen fail.
 
 use super::invalidate::invalidate_inode_pages2_range;
-use super::rw::{bytes_in, copy, write_released};
+use super::rw::{copy_covered, iomap_apply, write_released};
 use super::{Faults, UserSource, settle_allocation};
 use crate::error::FsError;
 use crate::fs::{FileSystem, Inode, IomapFor, ext4_should_retry_alloc, iomap_begin};
@@ -34,29 +34,26 @@ pub(super) fn write_in_transaction<S: UserSource + ?Sized>(
     source: &S,
 ) -> Result<usize, FsError> {
     let last = (position + source.len() as u64 - 1) / BLOCK_SIZE;
-    let (mut done, mut retries) = (0, 0);
-    while done < source.len() {
+    let (done, _) = iomap_apply(0..source.len(), |done| {
         let start = position + done as u64;
-        let handle = fs.start_handle(inode);
-        let iomap = match iomap_begin(fs, inode, start / BLOCK_SIZE, last, IomapFor::Write, Some(&handle)) {
-            Err(FsError::NoSpace) => {
-                drop(handle);
-                match ext4_should_retry_alloc(fs, &mut retries) {
-                    true => continue,
-                    false if done > 0 => break,
-                    false => return Err(FsError::NoSpace),
+        let mut retries = 0;
+        loop {
+            let handle = fs.start_handle(inode);
+            match iomap_begin(fs, inode, start / BLOCK_SIZE, last, IomapFor::Write, Some(&handle)) {
+                // Nobody waits for a commit with a handle open.
+                Err(FsError::NoSpace) => {
+                    drop(handle);
+                    if !ext4_should_retry_alloc(fs, &mut retries) {
+                        return Err(FsError::NoSpace);
+                    }
+                }
+                iomap => {
+                    let iomap = iomap?;
+                    settle_allocation(fs, inode, &iomap);
+                    return Ok(copy_covered(fs, &iomap, start, source, done..source.len(), Faults::On));
                 }
             }
-            iomap => iomap?,
-        };
-        retries = 0;
-        settle_allocation(fs, inode, &iomap);
-        let part = bytes_in(&iomap, start, source.len() - done);
-        let copied = copy(fs, &iomap, start, source, done, part, Faults::On);
-        done += copied;
-        if copied < part {
-            break;
         }
-    }
+    })?;
     Ok(done)
 }

@@ -192,12 +192,17 @@ fn ext4_map_blocks(
 
 /// The write of the bytes up to `end` is done: the file reaches at least so far. The caller holds i_rwsem
 /// exclusively from the old size on, or `end` is not past it.
-#[inline]
+#[inline(always)]
 pub(crate) fn iomap_end(fs: &FileSystem<'_>, inode: &Inode, end: u64) {
     if end > inode.size() {
-        let _handle = fs.start_handle(inode);
-        inode.raise_size(end, &fs.schedule);
+        raise_size(fs, inode, end);
     }
+}
+
+#[inline(never)]
+fn raise_size(fs: &FileSystem<'_>, inode: &Inode, end: u64) {
+    let _handle = fs.start_handle(inode);
+    inode.raise_size(end, &fs.schedule);
 }
 
 /// Gives `page`, which has a shared block, one of its own: a copy, or the block itself if nobody shares it any
