@@ -117,7 +117,7 @@ fn random_operations_on_pages_of_2_mib_leave_what_the_model_says_in_every_varian
     let device = device(LARGE);
     for (seed, variant) in (201..).zip(Variant::ALL) {
         let fs = format(&device, variant).with_huge_pages().with_data_mode(DataMode::Ordered);
-        run(seed, ops() / 20, LARGE, &device, &fs, Fault::None)
+        run(seed, ops() / 40, LARGE, &device, &fs, Fault::None)
             .unwrap_or_else(|what| panic!("{variant}: {what}"));
     }
 }
