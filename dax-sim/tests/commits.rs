@@ -1,4 +1,4 @@
-//! What a commit brings: blocks that were freed can be given out again.
+//! What needs a commit, and what it brings: durable metadata, and blocks that were freed can be given out again.
 
 use std::sync::mpsc;
 use std::thread;
@@ -11,6 +11,76 @@ use dax_sim::variant::Variant;
 
 fn device(size: u64) -> Device {
     Device::open(&DeviceOptions { path: None, size, overwrite: false }).unwrap()
+}
+
+/// Whatever changes the blocks or the size of a file is committed by the fsync that follows, and by no later one.
+#[test]
+fn every_change_of_blocks_or_size_is_committed_by_the_next_fsync_once() {
+    for variant in Variant::ALL {
+        let device = device(1 << 20);
+        // The order of the locks of one of them is wrong by design.
+        let schedule = Schedule::none().with_checks(variant != Variant::EntryLockOutside);
+        let fs = FileSystem::format(&device, variant).with_schedule(schedule);
+        let (file, other) = (fs.create(), fs.create());
+        other.write_at(&[1; 3 * 4096], 0).unwrap();
+        other.fsync().unwrap();
+        let mapping = file.mmap(0..16 * BLOCK_SIZE);
+        let pages = |pages: u64| pages * BLOCK_SIZE;
+        let commits_of = |change: &dyn Fn()| {
+            change();
+            let before = fs.commits();
+            file.fsync().unwrap();
+            let once = fs.commits();
+            file.fsync().unwrap();
+            assert_eq!(fs.commits(), once, "{variant}: what is durable is not committed again");
+            once - before
+        };
+        let changes: [(&str, &dyn Fn()); 14] = [
+            ("a write past the end", &|| {
+                file.write_at(&[1; 8], 0).unwrap();
+            }),
+            ("a truncate to more, in one page", &|| file.truncate(pages(1)).unwrap()),
+            ("a truncate to more", &|| file.truncate(pages(4)).unwrap()),
+            ("a write into a hole", &|| {
+                file.write_at(&[1; 8], pages(2)).unwrap();
+            }),
+            ("a store into a hole", &|| mapping.store_u64(pages(3), 1).unwrap()),
+            ("fallocate", &|| file.fallocate(pages(4), pages(2)).unwrap()),
+            ("a store into an unwritten extent", &|| mapping.store_u64(pages(5), 1).unwrap()),
+            ("zero", &|| file.zero_range(pages(5), pages(2)).unwrap()),
+            ("insert", &|| file.insert_range(pages(1), pages(1)).unwrap()),
+            ("collapse", &|| file.collapse_range(pages(1), pages(1)).unwrap()),
+            ("punch", &|| file.punch_hole(0, pages(1)).unwrap()),
+            ("clone", &|| file.clone_range(&other, 0, pages(7), pages(3)).unwrap()),
+            ("a write to a shared block", &|| {
+                file.write_at(&[2; 8], pages(8)).unwrap();
+            }),
+            ("a truncate to less", &|| file.truncate(pages(8) + 100).unwrap()),
+        ];
+        for (name, change) in changes {
+            assert_eq!(commits_of(change), 1, "{variant}: {name}");
+        }
+        let same: [(&str, &dyn Fn()); 5] = [
+            ("an overwrite", &|| {
+                file.write_at(&[3; 8], pages(2)).unwrap();
+            }),
+            ("a store", &|| mapping.store_u64(pages(2), 3).unwrap()),
+            ("a store behind a truncate to the same size", &|| {
+                file.truncate(file.size()).unwrap();
+                mapping.store_u64(pages(8) + 104, 3).unwrap();
+            }),
+            ("a load of a hole", &|| {
+                mapping.load_u64(pages(1)).unwrap();
+            }),
+            ("a store to what is shared no more", &|| mapping.store_u64(pages(8), 4).unwrap()),
+        ];
+        for (name, change) in same {
+            assert_eq!(commits_of(change), 0, "{variant}: {name}");
+        }
+        let copy = |page: u64| mapping.store_u64(pages(page), 4).unwrap();
+        assert_eq!(commits_of(&|| copy(7)), 1, "{variant}: a store to a shared block");
+        assert_eq!(commits_of(&|| file.unshare_range(0, pages(9)).unwrap()), 0, "{variant}: all are its own");
+    }
 }
 
 /// The device is full, but for blocks that the running transaction has freed: whoever needs one commits, and

@@ -333,6 +333,15 @@ fn a_store_through_map_sync_waits_for_the_metadata_to_be_durable() {
             file.fsync().unwrap();
             mapping.store_u64(PMD, 6).unwrap();
             assert_eq!(fs.commits(), before + 2);
+            // A size that is not durable would cut off what is stored past the old one.
+            let (file, at) = (fs.create(), 100);
+            file.write_at(&[7; 8], 0).unwrap();
+            file.fsync().unwrap();
+            file.truncate(PMD).unwrap();
+            let mapping = map(&file, PMD, MapOptions::new().sync());
+            let before = fs.commits();
+            mapping.store(at, &[8]).unwrap();
+            assert_eq!(fs.commits(), before + 1, "{variant}: the file has grown");
         }
     }
 }

@@ -41,7 +41,7 @@ pub(crate) fn ext4_fallocate(
                 reserved => {
                     reserved?;
                     if grows {
-                        inode.raise_size(end, &fs.schedule);
+                        inode.raise_size(end, &handle, &fs.schedule);
                     }
                     return Ok(());
                 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use crossbeam_utils::CachePadded;
 
 use super::extent::ExtentMap;
-use super::{Journal, Sem};
+use super::{Handle, Journal, Sem};
 use crate::dax::DaxEntries;
 use crate::mm::IMmap;
 use crate::pmem::BLOCK_SIZE;
@@ -51,14 +51,16 @@ impl Inode {
         self.size().div_ceil(BLOCK_SIZE)
     }
 
-    /// Sets the size (truncate).
-    pub(crate) fn set_size(&self, size: u64, schedule: &Schedule) {
+    /// Sets the size (truncate). The handle is of a transaction that knows of it
+    /// ([`FileSystem::start_handle`](super::FileSystem::start_handle)).
+    pub(crate) fn set_size(&self, size: u64, _handle: &Handle<'_>, schedule: &Schedule) {
         schedule.pass(SchedulePoint::Resize, size / BLOCK_SIZE);
         self.i_size.store(size, SeqCst);
     }
 
-    /// Raises the size to at least `size` (write(2)). Where nothing serialises writers the larger one wins.
-    pub(crate) fn raise_size(&self, size: u64, schedule: &Schedule) {
+    /// Raises the size to at least `size` (write(2)), under such a handle. Where nothing serialises writers the
+    /// larger one wins.
+    pub(crate) fn raise_size(&self, size: u64, _handle: &Handle<'_>, schedule: &Schedule) {
         schedule.pass(SchedulePoint::Resize, size / BLOCK_SIZE);
         self.i_size.fetch_max(size, SeqCst);
     }

@@ -32,11 +32,11 @@ pub(crate) fn ext4_insert_range(
     let (first, pages) = (offset / BLOCK_SIZE, len / BLOCK_SIZE);
     dax_writeback_mapping_range(fs, inode, first, u64::MAX)?;
     truncate_inode_pages_range(fs, inode, first, u64::MAX, EvenCows::Yes);
-    let _handle = fs.start_handle(inode);
+    let handle = fs.start_handle(inode);
     // Blocks that were reserved past the end of the file move as well, and may have no room.
     if !inode.extents.write(&fs.schedule).shift_up(first, pages) {
         return Err(too_big);
     }
-    inode.set_size(size + len, &fs.schedule);
+    inode.set_size(size + len, &handle, &fs.schedule);
     Ok(())
 }

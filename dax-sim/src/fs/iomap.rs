@@ -201,8 +201,8 @@ pub(crate) fn iomap_end(fs: &FileSystem<'_>, inode: &Inode, end: u64) {
 
 #[inline(never)]
 fn raise_size(fs: &FileSystem<'_>, inode: &Inode, end: u64) {
-    let _handle = fs.start_handle(inode);
-    inode.raise_size(end, &fs.schedule);
+    let handle = fs.start_handle(inode);
+    inode.raise_size(end, &handle, &fs.schedule);
 }
 
 /// Gives `page`, which has a shared block, one of its own: a copy, or the block itself if nobody shares it any

@@ -200,7 +200,7 @@ fn share(fs: &FileSystem<'_>, remap: &Remap<'_>, plan: &Plan) {
     let (first, last) = (plan.target_first, plan.target_first + plan.pages - 1);
     truncate_inode_pages_range(fs, remap.target, first, last, EvenCows::No);
     let given_up = {
-        let _handle = fs.start_handle(remap.target);
+        let handle = fs.start_handle(remap.target);
         let shared = make_shared(fs, remap.source, plan.first, plan.first + plan.pages - 1);
         let mut map = remap.target.extents.write(&fs.schedule);
         let given_up = map.remove(first, last);
@@ -209,7 +209,7 @@ fn share(fs: &FileSystem<'_>, remap: &Remap<'_>, plan: &Plan) {
         }
         drop(map);
         if plan.grows_from.is_some() {
-            remap.target.raise_size(plan.target_end, &fs.schedule);
+            remap.target.raise_size(plan.target_end, &handle, &fs.schedule);
         }
         given_up
     };

@@ -1,8 +1,8 @@
 //! truncate: a new size.
 //!
 //! Follows `ext4_setattr`/`ext4_truncate` of Linux 4.12: i_rwsem exclusive, i_mmap_sem exclusive, wait for pinned
-//! pages (4.19), unmap, delete the entries, unmap again, then journal handle and i_data_sem around the extents;
-//! the blocks are freed last, when nothing maps or pins them. Left out: waiting for direct I/O on the file
+//! pages (4.19), a journal handle around the size; unmap, delete the entries, unmap again, then a handle and
+//! i_data_sem around the extents; the blocks are freed last, when nothing maps or pins them. Left out: waiting for direct I/O on the file
 //! itself, which there is none of.
 
 use super::{FileSystem, Inode, lock_unpinned, page_start, remove_pages, unshare_cut, zero_partial_page};
@@ -26,14 +26,23 @@ pub(crate) fn ext4_truncate(fs: &FileSystem<'_>, inode: &Inode, size: u64) -> Re
     unshare_cut(fs, inode, old.min(size))?;
     if size >= old {
         zero_partial_page(fs, inode, old, size);
-        inode.set_size(size, &fs.schedule);
+        if size > old {
+            set_size(fs, inode, size);
+        }
         return Ok(());
     }
     // First of all: faults look at the size under i_mmap_sem, and must not bring back what is about to go.
-    inode.set_size(size, &fs.schedule);
-    zero_partial_page(fs, inode, size, old);
+    set_size(fs, inode, size);
+    // To the end of the page: a store may have left something past the old end of the file, too.
+    zero_partial_page(fs, inode, size, size.next_multiple_of(BLOCK_SIZE));
     remove_pages(fs, inode, size.div_ceil(BLOCK_SIZE)..=u64::MAX, EvenCows::Yes);
     Ok(())
+}
+
+/// The size is metadata, and a change of it one that fsync commits, be it up or down.
+fn set_size(fs: &FileSystem<'_>, inode: &Inode, size: u64) {
+    let handle = fs.start_handle(inode);
+    inode.set_size(size, &handle, &fs.schedule);
 }
 
 /// A write of the bytes up to `end` came out short: gives back what was allocated for it past the end of the

@@ -51,10 +51,10 @@ fn zero_locked(fs: &FileSystem<'_>, inode: &Inode, offset: u64, end: u64, size: 
     if !zero_edges(fs, inode, offset, end).is_empty() {
         truncate_inode_pages_range(fs, inode, whole.start, whole.end - 1, EvenCows::No);
     }
-    let _handle = fs.start_handle(inode);
+    let handle = fs.start_handle(inode);
     fs.free(make_unwritten(fs, inode, whole.start, whole.end, substitutes));
     if grows {
-        inode.raise_size(end, &fs.schedule);
+        inode.raise_size(end, &handle, &fs.schedule);
     }
     Ok(())
 }
@@ -68,6 +68,7 @@ fn allocate(
     end: u64,
     whole: &Range<u64>,
 ) -> Result<Vec<u64>, FsError> {
+    let _handle = fs.start_handle(inode);
     let substitutes = allocate_for_shared(fs, inode, whole.start, whole.end)?;
     match reserve(fs, inode, offset / BLOCK_SIZE..end.div_ceil(BLOCK_SIZE)) {
         Ok(()) => Ok(substitutes),
