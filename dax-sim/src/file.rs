@@ -203,17 +203,6 @@ impl<'a> File<'a> {
         &self.inode
     }
 
-    /// What a crash would leave at `offset`; `None` past the end of the file.
-    pub(crate) fn durable_word(&self, offset: u64) -> Option<u64> {
-        let word = || match self.inode.extents.look_up(offset / BLOCK_SIZE) {
-            Extent::Hole | Extent::Unwritten(_) => 0,
-            Extent::Written(block) | Extent::Shared(block) => {
-                self.fs.durable.word(block * BLOCK_SIZE + offset % BLOCK_SIZE)
-            }
-        };
-        (offset < self.inode.size()).then(word)
-    }
-
     /// One past the last of `len` bytes from `offset` on.
     fn end_of(&self, offset: u64, len: u64) -> Result<u64, FsError> {
         match offset.checked_add(len) {

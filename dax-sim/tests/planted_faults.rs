@@ -52,6 +52,19 @@ fn what_is_clean_is_mapped_writable() {
     caught(fault, "punch-vs-store", Variant::RangeLock, Invariant::Protection);
 }
 
+/// What is durable is told by copies of the metadata that commits have made, and not by what fsync looks at.
+#[test]
+fn metadata_do_not_become_durable() {
+    let caught = |fault, name| {
+        caught(fault, name, Variant::Linux412, Invariant::Durability);
+        caught(fault, name, Variant::RangeLock, Invariant::Durability);
+    };
+    caught(PlantedFault::FsyncWithoutCommit, "fsync-vs-store");
+    caught(PlantedFault::FsyncWithoutCommit, "map-sync");
+    caught(PlantedFault::ResizeUnknown, "truncate-vs-fsync");
+    caught(PlantedFault::CommitOverHandles, "forced-commit");
+}
+
 #[test]
 fn the_flush_of_the_tlb_is_skipped() {
     let fault = PlantedFault::SkipTlbFlush;

@@ -8,23 +8,50 @@
 //!
 //! Judged exactly, by the search of Wing and Gong (1993): histories of explored schedules are short.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::Range;
 
 use super::{Finding, Invariant};
 
-/// A word of one of the files of a scenario.
+/// Whose bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Owner {
+    /// Those of a file of the scenario.
+    File(usize),
+    /// What a private mapping has copied.
+    Mapping(usize),
+}
+
+/// A word of one of the files of a scenario, or of a private mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Word {
-    pub(crate) file: usize,
-    /// In bytes.
+    pub(crate) owner: Owner,
+    /// In bytes, from the start of the file.
     pub(crate) offset: u64,
 }
+
+impl Word {
+    pub(crate) fn of_file(file: usize, offset: u64) -> Self {
+        Self { owner: Owner::File(file), offset }
+    }
+
+    fn is_of_file(self) -> bool {
+        matches!(self.owner, Owner::File(_))
+    }
+}
+
+/// What a word of a private mapping holds that has not been copied: what the file does.
+pub(crate) const OF_FILE: u64 = u64::MAX;
 
 /// What an operation did to a word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     /// It saw this.
     Read(u64),
+    /// It saw this through a private mapping, of this word of the file: the mapping's own, or what the file held at
+    /// some time.
+    ReadThrough(u64, Word),
     /// It saw to it that a crash would leave this.
     Left(u64),
     /// It wrote this.
@@ -64,30 +91,24 @@ impl History {
         self.words.insert(word, vec![Event { effect, start: 0, end: 0, who: "the beginning".into() }]);
     }
 
-    /// The words that are watched of `file` in `first..end`.
-    pub(crate) fn watched(&self, file: usize, first: u64, end: u64) -> Vec<Word> {
-        let (from, to) = (Word { file, offset: first }, Word { file, offset: end });
-        if first < end { self.words.range(from..to).map(|(word, _)| *word).collect() } else { Vec::new() }
+    /// The words that are watched of `bytes`.
+    pub(crate) fn watched(&self, owner: Owner, bytes: Range<u64>) -> Vec<Word> {
+        let (from, to) = (Word { owner, offset: bytes.start }, Word { owner, offset: bytes.end });
+        if from < to { self.words.range(from..to).map(|(word, _)| *word).collect() } else { Vec::new() }
     }
 
-    /// An operation has done something to a word, or begun to: returns where, for [`History::end`].
-    pub(crate) fn record(&mut self, word: Word, event: Event) -> usize {
-        let events = self.words.entry(word).or_default();
-        events.push(event);
-        events.len() - 1
-    }
-
-    /// The operation that was recorded has ended.
-    pub(crate) fn end(&mut self, word: Word, at: usize, end: u32) {
-        if let Some(event) = self.words.get_mut(&word).and_then(|events| events.get_mut(at)) {
-            event.end = end;
-        }
+    /// An operation has done something to a word, and has returned. One that failed has done nothing.
+    pub(crate) fn record(&mut self, word: Word, event: Event) {
+        self.words.entry(word).or_default().push(event);
     }
 
     /// What no order explains: one finding for each word, naming the first read that is too much.
     pub(crate) fn judge(&self) -> Vec<Finding> {
         let held = self.held();
-        self.words.iter().filter_map(|(word, events)| blame(*word, events, &held)).collect()
+        self.words
+            .iter()
+            .filter_map(|(word, events)| blame(*word, &resolved(*word, events, &held), &held))
+            .collect()
     }
 
     /// What each word ever held, as far as it can be told.
@@ -100,7 +121,7 @@ impl History {
                     let values = match event.effect {
                         Effect::Write(value) => vec![value],
                         Effect::Copy(source) => values_of(&held, source),
-                        Effect::Read(_) | Effect::Left(_) => Vec::new(),
+                        Effect::Read(_) | Effect::ReadThrough(..) | Effect::Left(_) => Vec::new(),
                     };
                     let of_word = held.entry(*word).or_default();
                     values.into_iter().for_each(|value| grows |= of_word.insert(value));
@@ -118,6 +139,19 @@ type Held = BTreeMap<Word, BTreeSet<u64>>;
 /// Zeros where nobody watches.
 fn values_of(held: &Held, word: Word) -> Vec<u64> {
     held.get(&word).map_or_else(|| vec![0], |values| values.iter().copied().collect())
+}
+
+/// With what was seen through a private mapping told apart: what it has of its own, and what the file has.
+fn resolved<'e>(word: Word, events: &'e [Event], held: &Held) -> Cow<'e, [Event]> {
+    if word.is_of_file() {
+        return events.into();
+    }
+    let resolve = |event: &Event| {
+        let Effect::ReadThrough(seen, of_file) = event.effect else { return event.clone() };
+        let is_of_file = !values_of(held, word).contains(&seen) && values_of(held, of_file).contains(&seen);
+        Event { effect: Effect::Read(if is_of_file { OF_FILE } else { seen }), ..event.clone() }
+    };
+    events.iter().map(resolve).collect()
 }
 
 fn blame(word: Word, events: &[Event], held: &Held) -> Option<Finding> {
@@ -141,10 +175,11 @@ fn describe(word: Word, history: &[Event], read: &Event) -> Finding {
     let before = history.iter().filter(|event| event.end < read.start && event.effect != read.effect);
     let instead = before.max_by_key(|event| event.end).map_or(String::new(), |event| match &event.effect {
         Effect::Read(value) | Effect::Left(value) => {
-            format!(", though {} had seen {value:#x} before", event.who)
+            format!(", though {} had seen {} before", event.who, shown(*value))
         }
-        Effect::Write(value) => format!(", though {} of {value:#x} had returned before", event.who),
+        Effect::Write(value) => format!(", though {} of {} had returned before", event.who, shown(*value)),
         Effect::Copy(source) => format!(", though {}, a copy of {source}, had returned before", event.who),
+        Effect::ReadThrough(..) => unreachable!("it is resolved"),
     });
     let who = &read.who;
     match read.effect {
@@ -153,10 +188,16 @@ fn describe(word: Word, history: &[Event], read: &Event) -> Finding {
             format!("after {who} a crash would leave {left:#x} at {word}{instead}"),
         ),
         Effect::Read(seen) => {
-            Finding::new(Invariant::Coherence, format!("{who} sees {seen:#x} at {word}{instead}"))
+            Finding::new(Invariant::Coherence, format!("{who} sees {} at {word}{instead}", shown(seen)))
         }
-        Effect::Write(_) | Effect::Copy(_) => unreachable!("only reads are blamed"),
+        Effect::Write(_) | Effect::Copy(_) | Effect::ReadThrough(..) => {
+            unreachable!("only reads are blamed, and they are resolved")
+        }
     }
+}
+
+fn shown(value: u64) -> String {
+    if value == OF_FILE { "what the file has".into() } else { format!("{value:#x}") }
 }
 
 /// Whether there is an order.
@@ -188,6 +229,7 @@ impl Search<'_> {
             let done = done | 1 << at;
             match event.effect {
                 Effect::Read(seen) | Effect::Left(seen) => seen == value && self.extend(done, value),
+                Effect::ReadThrough(..) => unreachable!("it is resolved"),
                 Effect::Write(value) => self.extend(done, value),
                 Effect::Copy(source) => {
                     values_of(self.held, source).into_iter().any(|value| self.extend(done, value))
@@ -200,7 +242,11 @@ impl Search<'_> {
 impl std::fmt::Display for Word {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "byte {}", self.offset)?;
-        if self.file > 0 { write!(f, " of file {}", self.file) } else { Ok(()) }
+        match self.owner {
+            Owner::File(0) => Ok(()),
+            Owner::File(file) => write!(f, " of file {file}"),
+            Owner::Mapping(map) => write!(f, " of M{map}'s own pages"),
+        }
     }
 }
 
@@ -219,7 +265,7 @@ mod tests {
     }
 
     fn register(events: &[Event]) -> bool {
-        let source = Word { file: 1, offset: 0 };
+        let source = Word::of_file(1, 0);
         is_register(events, &Held::from([(source, BTreeSet::from([5, 6]))]))
     }
 
@@ -239,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_copy_writes_one_of_several_and_the_same_zero_may_come_twice() {
-        let copy = event(Effect::Copy(Word { file: 1, offset: 0 }), 1, 2);
+        let copy = event(Effect::Copy(Word::of_file(1, 0)), 1, 2);
         assert!(register(&[copy.clone(), read(6, 3, 4), read(6, 5, 6)]));
         assert!(!register(&[copy, read(6, 3, 4), read(5, 5, 6)]));
         assert!(register(&[write(1, 1, 2), write(0, 3, 4), read(0, 5, 6)]));
@@ -248,10 +294,9 @@ mod tests {
     #[test]
     fn the_read_that_is_too_much_is_named() {
         let mut history = History::default();
-        let word = Word { file: 0, offset: 8 };
+        let word = Word::of_file(0, 8);
         history.watch(word, 0);
-        let at = history.record(word, write(0xa1, 1, u32::MAX));
-        history.end(word, at, 2);
+        history.record(word, write(0xa1, 1, 2));
         history.record(word, read(0xa1, 3, 4));
         assert_eq!(history.judge(), []);
         history.record(word, read(0, 5, 6));
@@ -260,10 +305,30 @@ mod tests {
             found[0].text.starts_with("[5, 6] sees 0x0 at byte 8, though [3, 4] had seen 0xa1"),
             "{found:?}"
         );
-        let copy = Word { file: 0, offset: 16 };
+        let copy = Word::of_file(0, 16);
         history.record(copy, event(Effect::Copy(word), 7, 8));
         assert_eq!(values_of(&history.held(), copy), [0, 0xa1]);
-        assert_eq!(values_of(&history.held(), Word { file: 0, offset: 24 }), [0]);
-        assert_eq!(history.watched(0, 0, 9), [word]);
+        assert_eq!(values_of(&history.held(), Word::of_file(0, 24)), [0]);
+        assert_eq!(history.watched(Owner::File(0), 0..9), [word]);
+    }
+
+    #[test]
+    fn a_private_mapping_shows_what_the_file_held_until_it_has_its_own() {
+        let own = Word { owner: Owner::Mapping(0), offset: 8 };
+        let of_file = Word::of_file(0, 8);
+        let load = |seen, start, end| event(Effect::ReadThrough(seen, of_file), start, end);
+        let judge = |loads: &[Event]| {
+            let mut history = History::default();
+            history.watch(of_file, 0);
+            history.watch(own, OF_FILE);
+            history.record(of_file, write(7, 1, 2));
+            history.record(own, write(0xb1, 5, 6));
+            loads.iter().for_each(|load| history.record(own, load.clone()));
+            history.judge().into_iter().map(|finding| finding.text).collect::<Vec<_>>()
+        };
+        assert!(judge(&[load(0, 1, 2), load(7, 3, 4), load(0xb1, 7, 8)]).is_empty());
+        let lost = judge(&[load(0xb1, 5, 6), load(7, 7, 8)]);
+        assert!(lost[0].starts_with("[7, 8] sees what the file has at byte 8 of M0's own pages"), "{lost:?}");
+        assert!(!judge(&[load(9, 3, 4)]).is_empty(), "nobody wrote it");
     }
 }

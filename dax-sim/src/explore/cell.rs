@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::chooser::{Exhaustive, Pct, Random, Told};
-use super::engine::{self, Body, Chooser, End, Outcome, Stacks, Step};
+use super::engine::{self, Body, Chooser, End, Outcome, Place, Stacks, Step};
 use super::scenario::{Map, Op, Scenario};
 use super::seed::Seed;
 use super::world::World;
@@ -13,7 +13,7 @@ use crate::file::{AddressSpace, File, Mapping};
 use crate::fs::{CopyRetries, FileSystem};
 use crate::mm::PMD_SIZE;
 use crate::pmem::{BLOCK_SIZE, Device, DeviceError, DeviceOptions, MIN_DEVICE_SIZE};
-use crate::schedule::{PlantedFault, Schedule, simulated};
+use crate::schedule::{PlantedFault, Schedule, SchedulePoint, simulated};
 use crate::variant::Variant;
 
 /// How hard to look.
@@ -289,11 +289,12 @@ impl Stage {
         };
         // What comes before and after is a schedule of one thread, so that waits and locks are seen there, too.
         let mut findings = Vec::new();
-        findings.extend(alone(ops(None, 0, scenario.setup), &mut self.stacks));
+        findings.extend(alone(&world, ops(None, 0, scenario.setup), &mut self.stacks));
         world.notes();
         let bodies = (0..).zip(scenario.threads).map(|(thread, &list)| ops(Some(thread), 0, list)).collect();
         let mut observe = observe;
         let outcome = engine::run(bodies, &mut self.stacks, chooser, &mut |step| {
+            watch_commits(&world, &step);
             if let Some(observe) = &mut observe {
                 observe(&world, step);
             }
@@ -303,7 +304,7 @@ impl Stage {
         let complete = outcome.end == End::Complete;
         if complete {
             let finally = ops(None, scenario.setup.len(), scenario.finally);
-            findings.extend(alone(finally, &mut self.stacks));
+            findings.extend(alone(&world, finally, &mut self.stacks));
             self.afterwards = world.notes();
         }
         findings.extend(world.findings(complete));
@@ -322,9 +323,16 @@ impl Stage {
 }
 
 /// Runs a thread to its end; what is wrong with it.
-fn alone(body: Body<'_>, stacks: &mut Stacks) -> Vec<Finding> {
-    let outcome = engine::run(vec![body], stacks, &mut Told(&[]), &mut |_| {});
+fn alone(world: &World<'_>, body: Body<'_>, stacks: &mut Stacks) -> Vec<Finding> {
+    let outcome = engine::run(vec![body], stacks, &mut Told(&[]), &mut |step| watch_commits(world, &step));
     simulated::findings().into_iter().chain(outcome.end.finding()).collect()
+}
+
+/// Tells the world of every commit that is about to end.
+fn watch_commits(world: &World<'_>, step: &Step<'_>) {
+    if matches!(step.to, Place::At(SchedulePoint::Commit, _)) {
+        world.commit();
+    }
 }
 
 impl End {

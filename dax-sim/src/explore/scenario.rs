@@ -92,10 +92,10 @@ pub(super) enum Op {
     Truncate { file: usize, size: u64 },
     /// fallocate(2) of pages.
     Fallocate { file: usize, page: u64, pages: u64 },
-    /// FALLOC_FL_PUNCH_HOLE of pages.
-    Punch { file: usize, page: u64, pages: u64 },
-    /// FALLOC_FL_ZERO_RANGE of pages.
-    Zero { file: usize, page: u64, pages: u64 },
+    /// FALLOC_FL_PUNCH_HOLE of whole words.
+    Punch { file: usize, at: u64, len: u64 },
+    /// FALLOC_FL_ZERO_RANGE of whole words.
+    Zero { file: usize, at: u64, len: u64 },
     /// FALLOC_FL_COLLAPSE_RANGE of a page.
     Collapse { file: usize, page: u64 },
     /// FALLOC_FL_INSERT_RANGE of a page.
@@ -152,12 +152,21 @@ impl fmt::Display for Op {
             Op::Fsync { file } => write!(f, "fsync{}", of(file)),
             Op::Truncate { file, size } => write!(f, "truncate to {size}{}", of(file)),
             Op::Fallocate { file, page, pages } => write!(f, "fallocate {}{}", span(page, pages), of(file)),
-            Op::Punch { file, page, pages } => write!(f, "punch {}{}", span(page, pages), of(file)),
-            Op::Zero { file, page, pages } => write!(f, "zero {}{}", span(page, pages), of(file)),
+            Op::Punch { file, at, len } => write!(f, "punch {}{}", part(at, len), of(file)),
+            Op::Zero { file, at, len } => write!(f, "zero {}{}", part(at, len), of(file)),
             Op::Collapse { file, page } => write!(f, "collapse page {page}{}", of(file)),
             Op::Insert { file, page } => write!(f, "insert page {page}{}", of(file)),
             Op::Clone { file, source } => write!(f, "clone file {source} to file {file}"),
         }
+    }
+}
+
+/// In pages, if they are whole.
+fn part(at: u64, len: u64) -> String {
+    if at.is_multiple_of(BLOCK_SIZE) && len.is_multiple_of(BLOCK_SIZE) {
+        span(at / BLOCK_SIZE, len / BLOCK_SIZE)
+    } else {
+        format!("[{at}, {})", at + len)
     }
 }
 

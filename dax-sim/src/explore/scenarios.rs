@@ -125,7 +125,7 @@ pub static SCENARIOS: &[Scenario] = &[
         about: "generic/567: a hole is punched under stores; nothing comes back, nothing is lost",
         setup: &[Op::Write { file: 0, at: 0, words: 2 }, Op::Load { map: 0, at: 0 }],
         threads: &[
-            &[Op::Punch { file: 0, page: 0, pages: 1 }],
+            &[Op::Punch { file: 0, at: 0, len: BLOCK_SIZE }],
             &[Op::Store { map: 0, at: word(0, 1) }, Op::Load { map: 1, at: 0 }],
         ],
         finally: &[Op::Load { map: 0, at: 0 }, Op::Read { file: 0, at: 0, words: 2 }],
@@ -137,7 +137,7 @@ pub static SCENARIOS: &[Scenario] = &[
         about: "generic/567: a range is zeroed under stores, and its blocks stay",
         setup: &[Op::Write { file: 0, at: 0, words: 2 }, Op::Load { map: 0, at: 0 }],
         threads: &[
-            &[Op::Zero { file: 0, page: 0, pages: 1 }],
+            &[Op::Zero { file: 0, at: 0, len: BLOCK_SIZE }],
             &[Op::Store { map: 0, at: word(0, 1) }, Op::Load { map: 1, at: word(0, 1) }],
         ],
         finally: &[Op::Load { map: 0, at: 0 }, Op::Read { file: 0, at: 0, words: 2 }],
@@ -157,6 +157,60 @@ pub static SCENARIOS: &[Scenario] = &[
         ..ONE_PAGE
     },
     Scenario {
+        name: "truncate-vs-fsync",
+        about: "a file is made larger in its last page, and what is stored there is fsynced",
+        setup: &[Op::Write { file: 0, at: 0, words: 1 }, Op::Fsync { file: 0 }],
+        threads: &[
+            &[Op::Truncate { file: 0, size: BLOCK_SIZE }],
+            &[Op::Store { map: 0, at: word(0, 1) }, Op::Fsync { file: 0 }],
+        ],
+        finally: &[
+            Op::Store { map: 0, at: word(0, 1) },
+            Op::Fsync { file: 0 },
+            Op::Read { file: 0, at: 0, words: 2 },
+        ],
+        ..ONE_PAGE
+    },
+    Scenario {
+        name: "truncate-vs-store",
+        about: "generic/029: a file is cut and grows again under stores; nothing comes back, nothing is lost",
+        setup: &[Op::Write { file: 0, at: 0, words: 2 }, Op::Load { map: 0, at: 0 }],
+        threads: &[
+            &[Op::Truncate { file: 0, size: 0 }, Op::Truncate { file: 0, size: BLOCK_SIZE }],
+            &[Op::Store { map: 0, at: word(0, 1) }, Op::Load { map: 1, at: 0 }],
+        ],
+        finally: &[Op::Load { map: 0, at: 0 }, Op::Read { file: 0, at: 0, words: 2 }],
+        broken_in: &[(EntryLockOutside, LockOrder)],
+        ..ONE_PAGE
+    },
+    Scenario {
+        name: "truncate-in-page",
+        about: "generic/030: a file is cut inside a page and grows again, under stores to both sides of the cut",
+        setup: &[Op::Write { file: 0, at: 0, words: 3 }, Op::Store { map: 0, at: 0 }],
+        threads: &[
+            &[Op::Truncate { file: 0, size: word(0, 1) }, Op::Truncate { file: 0, size: BLOCK_SIZE }],
+            &[Op::Store { map: 0, at: 0 }, Op::Store { map: 0, at: word(0, 1) }],
+        ],
+        finally: &[Op::Load { map: 1, at: word(0, 2) }, Op::Read { file: 0, at: 0, words: 3 }],
+        ..ONE_PAGE
+    },
+    Scenario {
+        name: "punch-straddles",
+        about: "generic/567: what is punched begins and ends inside pages, under stores to them",
+        pages: 2,
+        setup: &[
+            Op::Write { file: 0, at: word(0, 510), words: 4 },
+            Op::Store { map: 0, at: word(0, 510) },
+            Op::Store { map: 0, at: word(1, 0) },
+        ],
+        threads: &[
+            &[Op::Punch { file: 0, at: word(0, 511), len: 16 }],
+            &[Op::Store { map: 0, at: word(0, 510) }, Op::Store { map: 0, at: word(1, 0) }],
+        ],
+        finally: &[Op::Load { map: 1, at: word(0, 511) }, Op::Read { file: 0, at: word(0, 510), words: 4 }],
+        ..ONE_PAGE
+    },
+    Scenario {
         name: "truncate-vs-load",
         about: "generic/469 and 029: accesses past a new end fail, and read zeros when the file grows again",
         setup: &[Op::Write { file: 0, at: 0, words: 1 }],
@@ -173,7 +227,7 @@ pub static SCENARIOS: &[Scenario] = &[
         files: 2,
         setup: &[Op::Write { file: 0, at: 0, words: 1 }, Op::Load { map: 0, at: 0 }],
         threads: &[
-            &[Op::Punch { file: 0, page: 0, pages: 1 }, Op::Write { file: 1, at: 0, words: 1 }],
+            &[Op::Punch { file: 0, at: 0, len: BLOCK_SIZE }, Op::Write { file: 1, at: 0, words: 1 }],
             &[Op::Load { map: 0, at: 0 }, Op::Store { map: 0, at: 0 }],
         ],
         finally: &[Op::Load { map: 0, at: 0 }, Op::Read { file: 1, at: 0, words: 1 }],
@@ -256,7 +310,7 @@ pub static SCENARIOS: &[Scenario] = &[
             &[Op::Store { map: 0, at: word(0, 1) }],
             &[Op::Fsync { file: 0 }],
         ],
-        finally: &[Op::Load { map: 0, at: 0 }, Op::Read { file: 0, at: 0, words: 2 }],
+        finally: &[Op::Load { map: 0, at: 0 }, Op::Fsync { file: 0 }, Op::Read { file: 0, at: 0, words: 2 }],
         broken_in: &[(EntryLockOutside, Liveness)],
         ..ONE_PAGE
     },
@@ -322,7 +376,7 @@ pub static SCENARIOS: &[Scenario] = &[
         setup: &[Op::Write { file: 1, at: 0, words: 1 }, Op::Truncate { file: 0, size: BLOCK_SIZE }],
         threads: &[
             &[Op::WriteFrom { file: 0, at: 0, words: 1, map: 0, from: 0 }],
-            &[Op::Punch { file: 1, page: 0, pages: 1 }],
+            &[Op::Punch { file: 1, at: 0, len: BLOCK_SIZE }],
         ],
         finally: &[Op::Load { map: 1, at: 0 }, Op::Read { file: 0, at: 0, words: 1 }],
         broken_in: &[(RwsemCopy, LockOrder), (EntryLockOutside, LockOrder)],
@@ -401,7 +455,7 @@ pub static SCENARIOS: &[Scenario] = &[
         setup: &[Op::Write { file: 0, at: 0, words: 1 }],
         threads: &[
             &[Op::DirectWrite { map: 0, at: 0 }],
-            &[Op::Punch { file: 0, page: 0, pages: 1 }, Op::Write { file: 1, at: 0, words: 1 }],
+            &[Op::Punch { file: 0, at: 0, len: BLOCK_SIZE }, Op::Write { file: 1, at: 0, words: 1 }],
         ],
         finally: &[Op::Load { map: 0, at: 0 }, Op::Read { file: 1, at: 0, words: 1 }],
         broken_in: &[(EntryLockOutside, LockOrder)],

@@ -173,6 +173,7 @@ fn describe(step: &Step<'_>, newest: Option<Id>) -> Option<String> {
         SchedulePoint::Flush => format!("writes page {page} back"),
         SchedulePoint::Resize => "changes the size".into(),
         SchedulePoint::Free => "gives blocks back".into(),
+        SchedulePoint::Commit => "ends the commit: metadata are durable".into(),
         SchedulePoint::FaultLookedUp { write: false } => "(a read fault has its answer)".into(),
         SchedulePoint::FaultLookedUp { write: true } => "(a write fault has its answer)".into(),
         SchedulePoint::Invalidate => "(is about to invalidate again)".into(),

@@ -4,13 +4,14 @@ use std::cell::{Cell, RefCell};
 
 use super::letter;
 use super::scenario::{Op, Scenario};
-use crate::check::history::{Effect, Event, History, Word};
-use crate::check::{Finding, Invariant, check_invariants};
+use crate::check::history::{Effect, Event, History, OF_FILE, Owner, Word};
+use crate::check::{Committed, Finding, Invariant, check_invariants};
 use crate::error::FsError;
 use crate::file::{File, Mapping};
 use crate::fs::FileSystem;
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::SchedulePoint;
+use std::ops::Range;
 
 /// What the threads of one schedule share.
 pub(super) struct World<'w> {
@@ -19,6 +20,8 @@ pub(super) struct World<'w> {
     pub(super) files: &'w [File<'w>],
     pub(super) maps: &'w [Mapping<'w>],
     history: RefCell<History>,
+    /// By file.
+    committed: RefCell<Vec<Committed>>,
     /// Operations that are under way.
     active: Cell<usize>,
     findings: RefCell<Vec<Finding>>,
@@ -42,7 +45,13 @@ impl<'w> World<'w> {
             let mapped = op.mapped_words().map(|(map, at, words)| (scenario.maps[map].file, at, words));
             for (file, at, words) in op.words().into_iter().chain(mapped) {
                 for offset in (at..at + words * 8).step_by(8) {
-                    history.watch(Word { file, offset }, 0);
+                    history.watch(Word::of_file(file, offset), 0);
+                }
+            }
+            if let Some((map, at, words)) = op.mapped_words().filter(|(map, ..)| scenario.maps[*map].private)
+            {
+                for offset in (at..at + words * 8).step_by(8) {
+                    history.watch(Word { owner: Owner::Mapping(map), offset }, OF_FILE);
                 }
             }
         }
@@ -52,6 +61,7 @@ impl<'w> World<'w> {
             files,
             maps,
             history: RefCell::new(history),
+            committed: RefCell::new(vec![Committed::default(); files.len()]),
             active: Cell::new(0),
             findings: RefCell::default(),
             notes: talks.then(RefCell::default),
@@ -80,10 +90,19 @@ impl<'w> World<'w> {
 
     /// The pages of a file that somebody names.
     pub(super) fn pages(&self, file: usize) -> Vec<u64> {
-        let words = self.history.borrow().watched(file, 0, u64::MAX);
+        let words = self.history.borrow().watched(Owner::File(file), ALL);
         let mut pages: Vec<u64> = words.iter().map(|word| word.offset / BLOCK_SIZE).collect();
         pages.dedup();
         pages
+    }
+
+    /// A commit is about to end: what its transaction knows of, and nothing else, is durable as it is now.
+    pub(super) fn commit(&self) {
+        for (file, committed) in self.files.iter().zip(self.committed.borrow_mut().iter_mut()) {
+            if file.inode().is_datasync_dirty(&self.fs.journal) {
+                *committed = Committed::now(file.inode());
+            }
+        }
     }
 
     fn note(&self, text: impl FnOnce() -> String) {
@@ -135,86 +154,88 @@ struct Call<'a, 'w> {
     start: u32,
 }
 
-/// What a write has recorded, to be ended when it returns.
-type Begun = Vec<(Word, usize)>;
+/// All bytes.
+const ALL: Range<u64> = 0..u64::MAX;
 
 impl Call<'_, '_> {
     /// What it returns, in words; nothing to say of most.
     fn perform(&self, op: Op, value: u64) -> Result<String, FsError> {
         let World { files, maps, scenario, .. } = self.world;
-        let bytes = |pages: u64| pages * BLOCK_SIZE;
+        let bytes = |page: u64, pages: u64| page * BLOCK_SIZE..(page + pages) * BLOCK_SIZE;
         match op {
             Op::Write { file, at, words } => {
+                let size = files[file].size();
                 let data = value.to_le_bytes().repeat(words as usize);
-                let begun = self.begin_write(file, at, at + words * 8, |_| Effect::Write(value));
-                let written = files[file].write_at(&data, at);
-                self.end_write(begun);
-                written.map(|_| format!("returns, {value:#x} written"))
+                let len = files[file].write_at(&data, at)? as u64;
+                self.zeroed(file, size..at);
+                self.wrote(Owner::File(file), at..at + len, |_| Effect::Write(value));
+                Ok(format!("returns, {value:#x} written"))
             }
             Op::WriteFrom { file, at, words, map, from } => {
-                let source = scenario.maps[map].file;
-                let begun = self.begin_write(file, at, at + words * 8, |offset| {
-                    Effect::Copy(Word { file: source, offset: offset - at + from })
-                });
+                let size = files[file].size();
                 let buffer = maps[map].buffer(from..from + words * 8)?;
-                let written = files[file].write_vectored_at(&[buffer], at);
-                self.end_write(begun);
-                written.map(|len| format!("returns {len}"))
+                let len = files[file].write_vectored_at(&[buffer], at)? as u64;
+                let source = scenario.maps[map].file;
+                self.zeroed(file, size..at);
+                self.wrote(Owner::File(file), at..at + len, |offset| {
+                    Effect::Copy(Word::of_file(source, offset - at + from))
+                });
+                Ok(format!("returns {len}"))
             }
             Op::Read { file, at, words } => {
                 let mut data = vec![0; words as usize * 8];
                 let len = files[file].read_at(&mut data, at)?;
                 let seen: Vec<u64> = data[..len].chunks_exact(8).map(word_of).collect();
                 for (index, &seen) in seen.iter().enumerate() {
-                    self.saw(Word { file, offset: at + index as u64 * 8 }, Effect::Read(seen));
+                    self.did(Word::of_file(file, at + index as u64 * 8), Effect::Read(seen));
                 }
                 let seen: Vec<String> = seen.iter().map(|seen| format!("{seen:#x}")).collect();
                 Ok(format!("sees {}", seen.join(" ")))
             }
             Op::ReadInto { file, at, words, map, to } => {
-                let target = scenario.maps[map].file;
-                let begun = self.begin_write(target, to, to + words * 8, |offset| {
-                    Effect::Copy(Word { file, offset: offset - to + at })
-                });
                 let buffer = maps[map].buffer(to..to + words * 8)?;
-                let read = files[file].read_vectored_at(&[buffer], at);
-                self.end_write(begun);
-                read.map(|len| format!("returns {len}"))
-            }
-            Op::Load { map, at } if scenario.maps[map].private => {
-                // It may be the mapping's own; that what is stored there is seen nowhere else is judged there.
-                Ok(format!("sees {:#x}", maps[map].load_u64(at)?))
-            }
-            Op::Store { map, at } if scenario.maps[map].private => {
-                maps[map].store_u64(at, value)?;
-                Ok(format!("has stored {value:#x} for itself"))
+                let len = files[file].read_vectored_at(&[buffer], at)? as u64;
+                let target = scenario.maps[map].file;
+                self.wrote(Owner::File(target), to..to + len, |offset| {
+                    Effect::Copy(Word::of_file(file, offset - to + at))
+                });
+                Ok(format!("returns {len}"))
             }
             Op::Load { map, at } => {
                 let seen = maps[map].load_u64(at)?;
-                self.saw(Word { file: scenario.maps[map].file, offset: at }, Effect::Read(seen));
+                let of_file = Word::of_file(scenario.maps[map].file, at);
+                if scenario.maps[map].private {
+                    let own = Word { owner: Owner::Mapping(map), offset: at };
+                    self.did(own, Effect::ReadThrough(seen, of_file));
+                } else {
+                    self.did(of_file, Effect::Read(seen));
+                }
                 Ok(format!("sees {seen:#x}"))
             }
+            Op::Store { map, at } if scenario.maps[map].private => {
+                maps[map].store_u64(at, value)?;
+                self.did(Word { owner: Owner::Mapping(map), offset: at }, Effect::Write(value));
+                Ok(format!("has stored {value:#x} for itself"))
+            }
             Op::Store { map, at } => {
-                let begun = self.begin_write(scenario.maps[map].file, at, at + 8, |_| Effect::Write(value));
-                let stored = maps[map].store_u64(at, value);
-                // One that failed has stored nothing; as a write that may have left what was there it is harmless.
-                self.end_write(begun);
-                if stored.is_ok() && scenario.maps[map].sync {
-                    self.is_findable(scenario.maps[map].file);
+                maps[map].store_u64(at, value)?;
+                self.did(Word::of_file(scenario.maps[map].file, at), Effect::Write(value));
+                if scenario.maps[map].sync {
+                    self.is_findable(scenario.maps[map].file, at);
                 }
-                stored.map(|()| format!("has stored {value:#x}"))
+                Ok(format!("has stored {value:#x}"))
             }
             Op::DirectWrite { map, at } => {
-                let begun = self.begin_write(scenario.maps[map].file, at, at + 8, |_| Effect::Write(value));
                 let pin = maps[map].pin(at..at + 8, true)?;
                 self.world.fs.schedule.pass(SchedulePoint::Copy, at / BLOCK_SIZE);
                 pin.write(0, &value.to_le_bytes());
                 drop(pin);
-                self.end_write(begun);
+                self.did(Word::of_file(scenario.maps[map].file, at), Effect::Write(value));
                 Ok(format!("has written {value:#x}"))
             }
             Op::DontNeed { map, page } => {
-                maps[map].dont_need(bytes(page)..bytes(page + 1));
+                maps[map].dont_need(bytes(page, 1));
+                self.wrote(Owner::Mapping(map), bytes(page, 1), |_| Effect::Write(OF_FILE));
                 Ok(String::new())
             }
             Op::Fsync { file } => {
@@ -223,87 +244,93 @@ impl Call<'_, '_> {
                 Ok("returns".into())
             }
             Op::Truncate { file, size } => {
-                let begun = self.begin_write(file, size, u64::MAX, |_| Effect::Write(0));
+                let old = files[file].size();
                 files[file].truncate(size)?;
-                self.end_write(begun);
+                if size < old {
+                    self.zeroed(file, size..u64::MAX);
+                    self.forgot_copies(file, size);
+                } else {
+                    self.zeroed(file, old..size);
+                }
                 Ok("returns".into())
             }
             Op::Fallocate { file, page, pages } => {
-                files[file].fallocate(bytes(page), bytes(pages))?;
+                let size = files[file].size();
+                let bytes = bytes(page, pages);
+                files[file].fallocate(bytes.start, bytes.end - bytes.start)?;
+                self.zeroed(file, size..bytes.end);
                 Ok("returns".into())
             }
-            Op::Punch { file, page, pages } => {
-                let begun = self.begin_write(file, bytes(page), bytes(page + pages), |_| Effect::Write(0));
-                files[file].punch_hole(bytes(page), bytes(pages))?;
-                self.end_write(begun);
+            Op::Punch { file, at, len } => {
+                files[file].punch_hole(at, len)?;
+                self.zeroed(file, at..at + len);
                 Ok("returns".into())
             }
-            Op::Zero { file, page, pages } => {
-                let begun = self.begin_write(file, bytes(page), bytes(page + pages), |_| Effect::Write(0));
-                files[file].zero_range(bytes(page), bytes(pages))?;
-                self.end_write(begun);
+            Op::Zero { file, at, len } => {
+                let size = files[file].size();
+                files[file].zero_range(at, len)?;
+                self.zeroed(file, at.min(size)..at + len);
                 Ok("returns".into())
             }
             Op::Collapse { file, page } => {
-                let begun = self.begin_write(file, bytes(page), u64::MAX, |offset| {
-                    Effect::Copy(Word { file, offset: offset + BLOCK_SIZE })
+                let start = bytes(page, 1).start;
+                files[file].collapse_range(start, BLOCK_SIZE)?;
+                self.wrote(Owner::File(file), start..u64::MAX, |offset| {
+                    Effect::Copy(Word::of_file(file, offset + BLOCK_SIZE))
                 });
-                files[file].collapse_range(bytes(page), BLOCK_SIZE)?;
-                self.end_write(begun);
+                self.forgot_copies(file, start);
                 Ok("returns".into())
             }
             Op::Insert { file, page } => {
-                let begun = self.begin_write(file, bytes(page), u64::MAX, |offset| {
-                    if offset < bytes(page + 1) {
-                        Effect::Write(0)
-                    } else {
-                        Effect::Copy(Word { file, offset: offset - BLOCK_SIZE })
-                    }
+                let hole = bytes(page, 1);
+                files[file].insert_range(hole.start, BLOCK_SIZE)?;
+                self.zeroed(file, hole.clone());
+                self.wrote(Owner::File(file), hole.end..u64::MAX, |offset| {
+                    Effect::Copy(Word::of_file(file, offset - BLOCK_SIZE))
                 });
-                files[file].insert_range(bytes(page), BLOCK_SIZE)?;
-                self.end_write(begun);
+                self.forgot_copies(file, hole.start);
                 Ok("returns".into())
             }
             Op::Clone { file, source } => {
-                let begun =
-                    self.begin_write(file, 0, u64::MAX, |offset| Effect::Copy(Word { file: source, offset }));
                 files[file].clone_range(&files[source], 0, 0, 0)?;
-                self.end_write(begun);
+                self.wrote(Owner::File(file), ALL, |offset| Effect::Copy(Word::of_file(source, offset)));
                 Ok("returns".into())
             }
         }
     }
 
-    /// The watched words of `first..end` are about to be written.
-    fn begin_write(&self, file: usize, first: u64, end: u64, effect: impl Fn(u64) -> Effect) -> Begun {
-        let words = self.world.history.borrow().watched(file, first, end);
-        let begin = |word: Word| {
-            let effect = effect(word.offset);
-            let event = Event { effect, start: self.start, end: u32::MAX, who: self.who.clone() };
-            (word, self.world.history.borrow_mut().record(word, event))
-        };
-        words.into_iter().map(begin).collect()
+    /// It has done something to the watched words of `bytes`. What failed has done nothing, and is not told here.
+    fn wrote(&self, owner: Owner, bytes: Range<u64>, effect: impl Fn(u64) -> Effect) {
+        let words = self.world.history.borrow().watched(owner, bytes);
+        words.into_iter().for_each(|word| self.did(word, effect(word.offset)));
     }
 
-    fn end_write(&self, begun: Begun) {
-        let mut history = self.world.history.borrow_mut();
-        let end = history.tick();
-        for (word, at) in begun {
-            history.end(word, at, end);
-        }
+    fn zeroed(&self, file: usize, bytes: Range<u64>) {
+        self.wrote(Owner::File(file), bytes, |_| Effect::Write(0));
     }
 
-    fn saw(&self, word: Word, effect: Effect) {
+    /// What private mappings have copied from `from` on is gone, with its place in the file.
+    fn forgot_copies(&self, file: usize, from: u64) {
+        let maps = self.world.scenario.maps.iter().enumerate().filter(|(_, map)| map.file == file);
+        maps.for_each(|(map, _)| {
+            self.wrote(Owner::Mapping(map), from.next_multiple_of(BLOCK_SIZE)..u64::MAX, |_| {
+                Effect::Write(OF_FILE)
+            });
+        });
+    }
+
+    fn did(&self, word: Word, effect: Effect) {
         let mut history = self.world.history.borrow_mut();
         let end = history.tick();
-        let event = Event { effect, start: self.start, end, who: self.who.clone() };
-        history.record(word, event);
+        history.record(word, Event { effect, start: self.start, end, who: self.who.clone() });
     }
 
     /// A store through MAP_SYNC has returned: a crash would not lose the block that it went to.
-    fn is_findable(&self, file: usize) {
-        if self.world.files[file].inode().is_datasync_dirty(&self.world.fs.journal) {
-            let text = format!("after {} through MAP_SYNC the file's metadata are not durable", self.who);
+    fn is_findable(&self, file: usize, at: u64) {
+        let inode = self.world.files[file].inode();
+        if !self.world.committed.borrow()[file].finds(inode, at) {
+            let text =
+                format!("after {} through MAP_SYNC a crash would lose the place of byte {at}", self.who);
             self.world.findings.borrow_mut().push(Finding::new(Invariant::Durability, text));
         }
     }
@@ -311,11 +338,11 @@ impl Call<'_, '_> {
     /// What a crash would leave of the file's watched words is what somebody could have read while the fsync was
     /// under way.
     fn is_durable(&self, file: usize) {
-        let words = self.world.history.borrow().watched(file, 0, u64::MAX);
+        let World { fs, files, history, committed, .. } = self.world;
+        let words = history.borrow().watched(Owner::File(file), 0..files[file].size());
         for word in words {
-            if let Some(left) = self.world.files[file].durable_word(word.offset) {
-                self.saw(word, Effect::Left(left));
-            }
+            let left = committed.borrow()[file].word(fs, word.offset);
+            self.did(word, Effect::Left(left));
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::{FileSystem, Inode};
 use crate::dax::dax_writeback_mapping_range;
 use crate::error::FsError;
+use crate::schedule::PlantedFault;
 
 /// When freed blocks can be given to others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -28,7 +29,7 @@ pub(crate) fn ext4_sync_file(
     last: u64,
 ) -> Result<(), FsError> {
     dax_writeback_mapping_range(fs, inode, first, last)?;
-    if inode.is_datasync_dirty(&fs.journal) {
+    if inode.is_datasync_dirty(&fs.journal) && !fs.schedule.has(PlantedFault::FsyncWithoutCommit) {
         fs.commit();
     }
     Ok(())

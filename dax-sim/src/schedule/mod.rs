@@ -76,6 +76,8 @@ pub enum SchedulePoint {
     Flush,
     /// About to change the size of the file.
     Resize,
+    /// All handles have stopped, and none starts: what their transaction has changed is about to be durable.
+    Commit,
     /// About to give blocks back.
     Free,
 }
@@ -96,6 +98,12 @@ pub enum PlantedFault {
     MapWritableWhenClean,
     /// Nobody waits for accesses that use an old translation.
     SkipTlbFlush,
+    /// fsync writes back and does not commit.
+    FsyncWithoutCommit,
+    /// A commit does not wait for open handles.
+    CommitOverHandles,
+    /// The transaction does not know of the size that truncate sets.
+    ResizeUnknown,
 }
 
 /// What happens at schedule points.

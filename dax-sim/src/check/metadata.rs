@@ -1,0 +1,40 @@
+//! What a crash would leave of a file's metadata, for I6.
+//!
+//! A copy, made at each commit, of what the transaction has changed. It is what the code says that it makes
+//! durable, held beside what it believes to be durable: so a change that no transaction knows of is missed here.
+
+use std::collections::BTreeMap;
+
+use crate::fs::{Extent, FileSystem, Inode};
+use crate::pmem::BLOCK_SIZE;
+
+/// The size and the blocks of a file, as the last commit that knew of a change of them left them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Committed {
+    size: u64,
+    extents: BTreeMap<u64, Extent>,
+}
+
+impl Committed {
+    /// As the file is now.
+    pub(crate) fn now(inode: &Inode) -> Self {
+        Self { size: inode.size(), extents: inode.extents.all().collect() }
+    }
+
+    /// The word at `offset` of the file: zeros in a hole, and past the end of the file.
+    pub(crate) fn word(&self, fs: &FileSystem<'_>, offset: u64) -> u64 {
+        match self.extents.get(&(offset / BLOCK_SIZE)) {
+            Some(Extent::Written(block) | Extent::Shared(block)) if offset < self.size => {
+                fs.durable.word(block * BLOCK_SIZE + offset % BLOCK_SIZE)
+            }
+            _ => 0,
+        }
+    }
+
+    /// Whether a byte of the file is found again where it is now.
+    pub(crate) fn finds(&self, inode: &Inode, offset: u64) -> bool {
+        let page = offset / BLOCK_SIZE;
+        let block = self.extents.get(&page).and_then(|extent| extent.block());
+        (offset < self.size || offset >= inode.size()) && block == inode.extents.look_up(page).block()
+    }
+}
