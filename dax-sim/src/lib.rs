@@ -51,3 +51,4 @@ mod mm;
 mod per_thread;
 mod radix;
 mod replay;
+mod text;

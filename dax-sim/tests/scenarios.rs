@@ -113,8 +113,8 @@ fn a_seed_repeats_its_schedule_step_by_step() {
             |failure: &Failure| failure.findings.iter().map(|found| found.broken).collect::<Vec<_>>();
         assert_eq!((&told[0].failure.seed, told[0].failure.steps), (&failure.seed, failure.steps), "{name}");
         assert_eq!(broken(&told[0].failure), broken(&failure), "{name} in {variant}");
-        assert_eq!(told[0].draw(), told[1].draw());
-        assert!(told[0].draw().lines().count() > 5, "{}", told[0].draw());
+        assert_eq!(told[0].draw(None), told[1].draw(None));
+        assert!(told[0].draw(None).lines().count() > 5, "{}", told[0].draw(None));
     }
 }
 

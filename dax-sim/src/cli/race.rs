@@ -1,15 +1,16 @@
 //! `dax-sim race`: every order of a few operations, and the picture of one that goes wrong.
+//!
+//! On a terminal all of it keeps within its width; elsewhere lines are as long as they are, the same everywhere.
 
-use std::fmt::Write;
+mod table;
+
+use std::fmt::Display;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-
-use clap::Args;
-use comfy_table::{ContentArrangement, Table, presets};
 
 use super::value::{self, List};
 use super::{BROKEN, Failure, answer, say};
@@ -18,7 +19,10 @@ use crate::explore::{self, Cell, Effort, Expected, SCENARIOS, Scenario, Seed, Ti
 use crate::fs::CopyRetries;
 use crate::pmem::DeviceError;
 use crate::report::number;
+use crate::report::table::terminal_width;
+use crate::text::push_folded;
 use crate::variant::Variant;
+use clap::Args;
 
 /// Options of `dax-sim race`.
 #[derive(Args, Clone, Debug)]
@@ -64,7 +68,9 @@ pub(crate) struct RaceOptions {
 }
 
 fn after_help() -> &'static str {
-    "The exit code is 0 if everything is as the variant promises, races where it races included; 1 if not."
+    "The exit code is 0 if everything is as the variant promises, races where it races included; 1 if not. \
+     On a terminal, tables and pictures keep within its width; in a pipe or a file they are as wide as they need to \
+     be, whatever the terminal, and all variants of a table stand side by side."
 }
 
 fn preemptions(text: &str) -> Result<u64, String> {
@@ -102,59 +108,93 @@ pub(super) fn run(options: &RaceOptions) -> Result<ExitCode, Failure> {
     }
 }
 
+/// What is to be said, in lines that fit the terminal, if it is to one.
+struct Said {
+    text: String,
+    width: Option<usize>,
+}
+
+impl Said {
+    fn nothing() -> Said {
+        Said { text: String::new(), width: terminal_width() }
+    }
+
+    /// Folded where it does not fit.
+    fn prose(&mut self, text: impl Display) {
+        self.hanging(text, 2);
+    }
+
+    /// The same, the further lines so much further in.
+    fn hanging(&mut self, text: impl Display, hang: usize) {
+        push_folded(&mut self.text, &text.to_string(), self.width, hang);
+    }
+
+    /// As it is: what fits already, and what somebody may want to copy.
+    fn verbatim(&mut self, text: impl Display) {
+        self.text.push_str(&text.to_string());
+        self.text.push('\n');
+    }
+}
+
 fn list() -> String {
     let width = SCENARIOS.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
-    SCENARIOS.iter().map(|scenario| format!("{:width$}  {}\n", scenario.name, scenario.about)).collect()
+    let mut said = Said::nothing();
+    for scenario in SCENARIOS {
+        said.hanging(format!("{:width$}  {}", scenario.name, scenario.about), width + 2);
+    }
+    said.text
 }
 
 /// One scenario in one variant: the shortest schedule that goes wrong, or how many went right.
 fn run_one(options: &RaceOptions, scenario: &'static Scenario) -> Result<ExitCode, Failure> {
     let variant = options.variant;
-    let mut text = format!("{}: {}\nin {variant}: ", scenario.name, scenario.about);
+    let mut said = Said::nothing();
+    said.prose(format!("{}: {}", scenario.name, scenario.about));
     if let Some(seed) = &options.seed {
         let timeline = Timeline::of(scenario, variant, seed).map_err(refused)?;
         let found = !timeline.failure.findings.is_empty();
-        if timeline.failure.seed != *seed {
-            let _ = write!(
-                text,
-                "{seed} is {} here, where some of its steps cannot be taken, or are the usual ones; ",
-                timeline.failure.seed
-            );
-        }
-        text.push_str(if found { "this goes wrong\n" } else { "nothing goes wrong in this schedule\n" });
-        tell(&mut text, scenario, variant, &timeline);
-        answer(&text)?;
+        let here = &timeline.failure.seed;
+        let other = if here == seed {
+            String::new()
+        } else {
+            format!("{seed} is {here} here, where some of its steps cannot be taken, or are the usual ones; ")
+        };
+        let goes = if found { "this goes wrong" } else { "nothing goes wrong in this schedule" };
+        said.prose(format!("in {variant}: {other}{goes}"));
+        tell(&mut said, scenario, variant, &timeline);
+        answer(&said.text)?;
         let is_expected = !found || scenario.expected(variant) != Expected::Safe;
         return Ok(if is_expected { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) });
     }
-    let cell = explore::explore(scenario, variant, options.effort()).map_err(refused)?;
+    let effort = options.effort();
+    let cell = explore::explore(scenario, variant, effort).map_err(refused)?;
+    let (exhaustive, random) = (cell.exhaustive, cell.random);
+    let count = number::count;
     match &cell.shortest {
         None => {
-            let _ = writeln!(
-                text,
-                "safe, in {} schedules with up to {} preemptions, and {} at random",
-                number::count(cell.exhaustive.run),
-                options.effort().preemptions,
-                number::count(cell.random.run)
-            );
-            text.push_str(&copied_again(cell.copy_retries));
+            said.prose(format!(
+                "in {variant}: safe, in {} schedules with up to {} preemptions, and {} at random",
+                count(exhaustive.run),
+                effort.preemptions,
+                count(random.run)
+            ));
+            said.prose(copied_again(cell.copy_retries));
         }
         Some(failure) => {
-            let _ = writeln!(
-                text,
-                "{} of {} schedules with up to {} preemptions go wrong, and {} of {} at random; the shortest:",
-                number::count(cell.exhaustive.failed),
-                number::count(cell.exhaustive.run),
-                options.effort().preemptions,
-                number::count(cell.random.failed),
-                number::count(cell.random.run)
-            );
-            text.push_str(&copied_again(cell.copy_retries));
+            said.prose(copied_again(cell.copy_retries));
+            said.prose(format!(
+                "in {variant}: {} of {} schedules with up to {} preemptions go wrong, and {} of {} at random; the shortest:",
+                count(exhaustive.failed),
+                count(exhaustive.run),
+                effort.preemptions,
+                count(random.failed),
+                count(random.run)
+            ));
             let timeline = Timeline::of(scenario, variant, &failure.seed).map_err(refused)?;
-            tell(&mut text, scenario, variant, &timeline);
+            tell(&mut said, scenario, variant, &timeline);
         }
     }
-    answer(&text)?;
+    answer(&said.text)?;
     Ok(verdict(cell.is_as_expected()))
 }
 
@@ -168,14 +208,14 @@ fn copied_again(CopyRetries { retries, bounced, .. }: CopyRetries) -> String {
 }
 
 /// The picture of a schedule, what is wrong in it, and how to see it again.
-fn tell(text: &mut String, scenario: &Scenario, variant: Variant, timeline: &Timeline) {
-    let _ = writeln!(text, "\n{}", timeline.draw());
-    text.push_str(&copied_again(timeline.copy_retries));
+fn tell(said: &mut Said, scenario: &Scenario, variant: Variant, timeline: &Timeline) {
+    said.verbatim(format!("\n{}", timeline.draw(said.width)));
+    said.prose(copied_again(timeline.copy_retries));
     for finding in &timeline.failure.findings {
-        let _ = writeln!(text, "{finding}\n  ({}: {})", finding.broken, finding.broken.meaning());
+        said.prose(format!("{finding}\n  ({}: {})", finding.broken, finding.broken.meaning()));
     }
-    let again = again(scenario, variant, &timeline.failure.seed);
-    let _ = writeln!(text, "{} steps; again with\n{again}", timeline.failure.steps);
+    said.prose(format!("{} steps; again with", timeline.failure.steps));
+    said.verbatim(again(scenario, variant, &timeline.failure.seed));
 }
 
 /// The command that repeats a schedule. A seed says all of it, however the schedule was found.
@@ -188,23 +228,26 @@ fn run_all(options: &RaceOptions) -> Result<ExitCode, Failure> {
     let variants = options.variants.as_ref().map_or(Variant::ALL.to_vec(), |list| list.0.clone());
     let effort = options.effort();
     let cells = explore_all(&variants, effort).map_err(refused)?;
-    let mut text = table(&variants, &cells);
-    let _ = writeln!(
-        text,
-        "\nA number: safe, in so many schedules, all with up to {} preemptions and {} at random. Else what is broken, the\n\
-         share of the exhaustive schedules in which anything is, and length and seed of the shortest.",
+    let mut said = Said::nothing();
+    said.verbatim(table::render(&variants, &cells, said.width));
+    said.prose(format!(
+        "A number: safe, in so many schedules, all with up to {} preemptions and {} at random.",
         effort.preemptions,
         number::count(effort.random.into())
+    ));
+    said.prose(
+        "Else what is broken, the share of the exhaustive schedules in which anything is, and length and seed of the \
+         shortest.",
     );
-    text.push_str(&how_to_repeat(&cells));
+    tell_how_to_repeat(&mut said, &cells);
     let mut copy_retries = CopyRetries::default();
     cells.iter().for_each(|cell| copy_retries += cell.copy_retries);
-    text.push_str(&copied_again(copy_retries));
+    said.prose(copied_again(copy_retries));
     let mut meanings: Vec<Invariant> = cells.iter().flat_map(|cell| cell.broken.iter().copied()).collect();
     meanings.sort_unstable();
     meanings.dedup();
     for broken in meanings {
-        let _ = writeln!(text, "  {broken:5} {}", broken.meaning());
+        said.hanging(format!("  {broken:5} {}", broken.meaning()), 6);
     }
     let surprises: Vec<&Cell> = cells.iter().filter(|cell| !cell.is_as_expected()).collect();
     for cell in &surprises {
@@ -214,15 +257,16 @@ fn run_all(options: &RaceOptions) -> Result<ExitCode, Failure> {
             Expected::Broken(invariant) => format!("{invariant} was to be broken"),
             Expected::Anything => "there was to be no panic".into(),
         };
-        let _ = writeln!(text, "NOT AS EXPECTED: {} in {variant}: {expected}", scenario.name);
+        said.prose(format!("NOT AS EXPECTED: {} in {variant}: {expected}", scenario.name));
         if let Some(failure) = &cell.shortest {
-            let _ = writeln!(text, "{failure}\nagain with {}", again(scenario, variant, &failure.seed));
+            said.prose(failure);
+            said.verbatim(format!("again with {}", again(scenario, variant, &failure.seed)));
         }
     }
     if surprises.is_empty() {
-        text.push_str("Every cell is as expected.\n");
+        said.prose("Every cell is as expected.");
     }
-    answer(&text)?;
+    answer(&said.text)?;
     Ok(verdict(surprises.is_empty()))
 }
 
@@ -261,49 +305,21 @@ fn explore_all(variants: &[Variant], effort: Effort) -> Result<Vec<Cell>, Device
     Ok(cells)
 }
 
-fn table(variants: &[Variant], cells: &[Cell]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
-    let heads = variants.iter().map(|variant| variant.name().replace('-', "-\n"));
-    table.set_header(std::iter::once("scenario".to_owned()).chain(heads));
-    for row in cells.chunks(variants.len()) {
-        let names = std::iter::once(row[0].scenario.name.to_owned());
-        table.add_row(names.chain(row.iter().map(show)));
-    }
-    format!("{table}\n")
-}
-
-fn show(cell: &Cell) -> String {
-    let Some(failure) = &cell.shortest else { return number::count(cell.schedules()) };
-    let broken: Vec<&str> = cell.broken.iter().map(|broken| broken.name()).collect();
-    let share = cell.exhaustive.failed as f64 / cell.exhaustive.run as f64 * 100.0;
-    let mark = if cell.is_as_expected() { "" } else { " !" };
-    let seed = failure.seed.to_string();
-    let seed = if fits(&seed) { seed } else { format!("{}…", &seed[..LONGEST - 1]) };
-    format!("{}{mark} {share:.1} %\n{} at {seed}", broken.join("+"), failure.steps)
-}
-
-/// The most characters of a seed that a cell has room for.
-const LONGEST: usize = 16;
-
-fn fits(seed: &str) -> bool {
-    seed.len() <= LONGEST
-}
-
-/// How the schedule of a cell is seen again: once for all, and one by one for those whose seed is cut.
-fn how_to_repeat(cells: &[Cell]) -> String {
+/// How the schedule of a cell is seen again: once for all, and one by one for those whose seed is not in it.
+fn tell_how_to_repeat(said: &mut Said, cells: &[Cell]) {
     let failures: Vec<(&Cell, &Seed)> =
         cells.iter().filter_map(|cell| Some((cell, &cell.shortest.as_ref()?.seed))).collect();
-    let command = |&(cell, seed): &(&Cell, &Seed)| again(cell.scenario, cell.variant, seed);
-    let Some(first) = failures.first() else { return String::new() };
-    let mut text =
-        format!("One schedule again, step by step: its row, column and seed, as in\n  {}\n", command(first));
-    let cut: Vec<_> = failures.iter().filter(|(_, seed)| !fits(&seed.to_string())).collect();
-    if !cut.is_empty() {
-        text.push_str("and those whose seed is cut above (…):\n");
-        text.extend(cut.into_iter().map(|failure| format!("  {}\n", command(failure))));
+    let command = |&(cell, seed): &(&Cell, &Seed)| format!("  {}", again(cell.scenario, cell.variant, seed));
+    let (in_cell, below): (Vec<_>, Vec<_>) =
+        failures.into_iter().partition(|(_, seed)| table::fits(&seed.to_string()));
+    if let Some(first) = in_cell.first() {
+        said.prose("One schedule again, step by step: its row, column and seed, as in");
+        said.verbatim(command(first));
     }
-    text
+    if !below.is_empty() {
+        said.prose("Those whose seed is too long for the table:");
+        below.iter().for_each(|failure| said.verbatim(command(failure)));
+    }
 }
 
 fn verdict(is_as_expected: bool) -> ExitCode {

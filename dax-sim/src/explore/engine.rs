@@ -63,8 +63,8 @@ pub(super) struct Step<'a> {
 pub(super) enum Place {
     /// It has not begun.
     Start,
-    /// About to take a step, at work on a page.
-    At(SchedulePoint, u64),
+    /// About to take a step, at work on a page, and in one of several mappings: its address.
+    At(SchedulePoint, u64, Option<usize>),
     Blocked(Wait),
     /// What it waited for has come.
     Ready(Wait),
@@ -209,7 +209,9 @@ impl Thread<'_, '_> {
         let resume = || catch_unwind(AssertUnwindSafe(|| coroutine.as_mut().resume(order)));
         let result = simulated::with(index, aside, resume);
         *place = match (result, *place) {
-            (Ok(CoroutineResult::Yield(Pause::At(point, page))), _) => Place::At(point, page),
+            (Ok(CoroutineResult::Yield(Pause::At(point, page, mapping))), _) => {
+                Place::At(point, page, mapping)
+            }
             (Ok(CoroutineResult::Yield(Pause::Blocked(wait))), _) => Place::Blocked(wait),
             (Ok(CoroutineResult::Yield(Pause::Ready)), Place::Blocked(wait) | Place::Ready(wait)) => {
                 Place::Ready(wait)

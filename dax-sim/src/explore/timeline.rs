@@ -5,6 +5,7 @@
 //! in brackets there. One that is asked for is not held, however often the thread stops before it is granted: so the
 //! lock of an entry that is locked, or that is still to be inserted.
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 use super::cell::{Failure, Replayed, replay};
@@ -15,9 +16,11 @@ use super::seed::Seed;
 use super::world::World;
 use crate::check::ranks::{HeldLock, Id};
 use crate::dax::DaxEntry;
+use crate::file::Mapping;
 use crate::fs::{CopyRetries, Extent, Inode};
 use crate::pmem::DeviceError;
 use crate::schedule::{LockClass, LockRequest, SchedulePoint, Wait};
+use crate::text::{fold, push_folded, push_row};
 use crate::variant::Variant;
 
 /// A schedule, told step by step.
@@ -57,7 +60,7 @@ impl Timeline {
             let locks = locks(&step);
             let state = state(world);
             let mut texts: Vec<String> =
-                describe(&step, newest).into_iter().map(|text| format!("  {text}")).collect();
+                describe(world, &step, newest).into_iter().map(|text| format!("  {text}")).collect();
             texts.extend(world.notes());
             texts.extend(waits(&step).map(|text| format!("  {text}")));
             newest = step.locks.iter().chain(step.given_up).map(|lock| lock.id).chain(newest).max();
@@ -70,52 +73,131 @@ impl Timeline {
         Ok(Self { failure, copy_retries, threads: scenario.threads.len(), lines, afterwards })
     }
 
-    /// The picture.
-    pub fn draw(&self) -> String {
-        let width = self.lines.iter().map(|line| line.text.chars().count()).max().unwrap_or(0).clamp(24, 46);
-        let locks_width =
-            self.lines.iter().map(|line| line.locks.chars().count()).max().unwrap_or(0).max(HOLDS.len());
-        let mut picture = String::from("step  ");
-        for thread in 0..self.threads {
-            let _ = write!(picture, "{:width$}  ", letter(thread));
+    /// The picture, in lines of at most `width` characters where that can be: cells are folded within their columns,
+    /// and if that is not enough, all threads share one. As wide as it needs to be if `width` is `None`.
+    pub fn draw(&self, width: Option<usize>) -> String {
+        let mut picture = match (Drawing::of(self, false), width) {
+            (drawing, None) => drawing.draw(),
+            (drawing, Some(width)) => {
+                let drawing = drawing.within(width);
+                if drawing.width() <= width { drawing } else { Drawing::of(self, true).within(width) }.draw()
+            }
+        };
+        let mut below = |text: &str| push_folded(&mut picture, &format!("      {text}"), width, 2);
+        if !self.afterwards.is_empty() {
+            below(&format!("afterwards: {}", self.afterwards.join(", ")));
         }
-        let _ = writeln!(picture, "{HOLDS:locks_width$}  page");
+        if self.lines.iter().any(|line| line.locks.contains(LockClass::Access.name())) {
+            below(ACCESS);
+        }
+        picture
+    }
+
+    /// The cells: the number of the step, what each thread does, locks, pages. If threads share a column, their
+    /// letters stand in one of their own before it.
+    fn rows(&self, shared: bool) -> Vec<Vec<String>> {
+        let threads = if shared { 2 } else { self.threads };
+        let letters = (0..threads).map(|thread| if shared { String::new() } else { letter(thread).into() });
+        let head =
+            std::iter::once("step".into()).chain(letters).chain([HOLDS.into(), "page".into()]).collect();
+        let mut rows: Vec<Vec<String>> = vec![head];
         let mut last: Option<&Line> = None;
         for line in &self.lines {
             let is_new = last.is_none_or(|last| last.step != line.step);
-            let mut row = if is_new { format!("{:4}  ", line.step) } else { " ".repeat(6) };
-            for thread in 0..self.threads {
-                let text = if thread == line.thread { cut(&line.text, width) } else { String::new() };
-                let _ = write!(row, "{text:width$}  ");
-            }
+            let mut row = vec![String::new(); threads + 3];
+            row[if shared { 2 } else { 1 + line.thread }].clone_from(&line.text);
             if is_new {
-                let _ = write!(row, "{:locks_width$}  ", line.locks);
+                row[0] = format!("{:4}", line.step);
+                row[1 + threads].clone_from(&line.locks);
+            }
+            if shared && last.is_none_or(|last| last.thread != line.thread) {
+                row[1] = letter(line.thread).into();
             }
             if last.is_none_or(|last| last.state != line.state) {
-                if !is_new {
-                    let _ = write!(row, "{:locks_width$}  ", "");
-                }
-                row.push_str(&line.state);
+                row[2 + threads].clone_from(&line.state);
             }
-            picture.push_str(row.trim_end());
-            picture.push('\n');
+            rows.push(row);
             last = Some(line);
         }
-        if !self.afterwards.is_empty() {
-            let _ = writeln!(picture, "      afterwards: {}", self.afterwards.join(", "));
-        }
-        picture
+        rows
     }
 }
 
 /// The head of the column of locks.
 const HOLDS: &str = "holds, [gives up]";
 
-fn cut(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        text.to_owned()
-    } else {
-        text.chars().take(width - 1).chain(['…']).collect()
+/// What is no lock, and yet waited for.
+const ACCESS: &str = "(access: a load or store may be using a translation; a shootdown waits for its end)";
+
+/// Blanks between columns.
+const GAP: usize = 2;
+
+/// The cells of a picture, and how wide its columns are.
+struct Drawing {
+    rows: Vec<Vec<String>>,
+    widths: Vec<usize>,
+    /// By column, how far a cell's further lines are indented.
+    hangs: Vec<usize>,
+}
+
+impl Drawing {
+    /// As wide as the cells are, but for what threads do, which is folded where it is very long.
+    fn of(timeline: &Timeline, shared: bool) -> Self {
+        let rows = timeline.rows(shared);
+        let does = if shared { 2..3 } else { 1..1 + timeline.threads };
+        let widest = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let doing = does.clone().map(widest).max().unwrap_or(0).clamp(24, 46);
+        let columns = 0..rows[0].len();
+        let hangs = columns.clone().map(|column| if does.contains(&column) { 2 } else { 0 }).collect();
+        let widths =
+            columns.map(|column| if does.contains(&column) { doing } else { widest(column) }).collect();
+        Self { rows, widths, hangs }
+    }
+
+    fn width(&self) -> usize {
+        self.widths.iter().sum::<usize>() + GAP * (self.widths.len() - 1)
+    }
+
+    /// Narrowed until a line fits, one column by one character at a time: the one where that makes the fewest
+    /// lines more, of several the widest. None gets narrower than its longest word.
+    fn within(mut self, most: usize) -> Self {
+        while self.width() > most {
+            let before = self.widths.clone();
+            let mut best = None;
+            for (column, &width) in before.iter().enumerate() {
+                self.widths[column] -= 1;
+                let is_folded = |row: &Vec<String>| {
+                    self.cell(row, column).iter().all(|line| line.chars().count() <= self.widths[column])
+                };
+                if self.rows.iter().all(is_folded) {
+                    let key = (self.height(), Reverse(width), column);
+                    best = best.min(Some(key)).or(Some(key));
+                }
+                self.widths[column] = width;
+            }
+            let Some((.., column)) = best else { break };
+            self.widths[column] -= 1;
+        }
+        self
+    }
+
+    fn cell(&self, row: &[String], column: usize) -> Vec<String> {
+        fold(&row[column], self.widths[column], self.hangs[column])
+    }
+
+    /// How many lines it has.
+    fn height(&self) -> usize {
+        let height = |row: &Vec<String>| (0..row.len()).map(|column| self.cell(row, column).len()).max();
+        self.rows.iter().filter_map(height).sum()
+    }
+
+    fn draw(&self) -> String {
+        let mut picture = String::new();
+        for row in &self.rows {
+            let cells: Vec<Vec<String>> = (0..row.len()).map(|column| self.cell(row, column)).collect();
+            push_row(&mut picture, &cells, &self.widths, GAP);
+        }
+        picture
     }
 }
 
@@ -131,7 +213,7 @@ fn locks(step: &Step<'_>) -> String {
         if group[0].1 { format!("[{names}]") } else { names }
     });
     let mut text = groups.collect::<Vec<_>>().join(", ");
-    if matches!(step.to, Place::Blocked(_) | Place::At(SchedulePoint::EntryContended, _)) {
+    if matches!(step.to, Place::Blocked(_) | Place::At(SchedulePoint::EntryContended, ..)) {
         for lock in step.locks.iter().filter(|lock| !lock.granted) {
             let _ =
                 write!(text, "{}waits for {}", if text.is_empty() { "" } else { "; " }, lock.request.name());
@@ -141,10 +223,13 @@ fn locks(step: &Step<'_>) -> String {
 }
 
 /// What a thread did when it went on from where it was. What it asked for in this step came after `newest`.
-fn describe(step: &Step<'_>, newest: Option<Id>) -> Option<String> {
-    let Place::At(point, page) = step.from else {
+fn describe(world: &World<'_>, step: &Step<'_>, newest: Option<Id>) -> Option<String> {
+    let Place::At(point, page, mapping) = step.from else {
         return matches!(step.from, Place::Ready(_)).then(|| "goes on".to_owned());
     };
+    // Of the scenario's mappings, by the address that the point names.
+    let is_it = |map: &Mapping<'_>| Some(std::ptr::from_ref(map.vma()).addr()) == mapping;
+    let map = world.maps.iter().position(is_it).map_or_else(String::new, |map| format!(" in M{map}"));
     Some(match point {
         SchedulePoint::Lock(class) => {
             let mut locks = step.locks.iter().chain(step.given_up);
@@ -166,8 +251,8 @@ fn describe(step: &Step<'_>, newest: Option<Id>) -> Option<String> {
         SchedulePoint::Translate => format!("translates page {page}"),
         SchedulePoint::Translated => "uses the translation".into(),
         SchedulePoint::Install => format!("maps page {page}"),
-        SchedulePoint::Unmap => format!("unmaps page {page}"),
-        SchedulePoint::WriteProtect => format!("write-protects page {page}"),
+        SchedulePoint::Unmap => format!("unmaps page {page}{map}"),
+        SchedulePoint::WriteProtect => format!("write-protects page {page}{map}"),
         SchedulePoint::Shootdown => "shoots down old translations".into(),
         SchedulePoint::Copy => "copies".into(),
         SchedulePoint::Flush => format!("writes page {page} back"),
@@ -257,7 +342,7 @@ mod tests {
     fn holds(timeline: &Timeline, thread: usize, text: &str) -> (u32, String) {
         let mut lines = timeline.lines.iter().rev();
         let line = lines.find(|line| line.thread == thread && line.text.trim() == text);
-        let line = line.unwrap_or_else(|| panic!("no `{text}` in\n{}", timeline.draw()));
+        let line = line.unwrap_or_else(|| panic!("no `{text}` in\n{}", timeline.draw(None)));
         (line.step, line.locks.clone())
     }
 
@@ -287,12 +372,12 @@ mod tests {
             (1, "maps page 0", "[mmap_lock, i_mmap_sem, entry lock], access"),
             (1, "uses the translation", "[access]"),
         ] {
-            assert_eq!(holds(&race, thread, text).1, locks, "{text}\n{}", race.draw());
+            assert_eq!(holds(&race, thread, text).1, locks, "{text}\n{}", race.draw(None));
         }
         for line in &race.lines {
             let is_locked = line.state.ends_with("locked");
             let is_held = line.locks.contains("entry lock") && !line.locks.contains("entry lock]");
-            assert_eq!(is_held, is_locked, "step {}\n{}", line.step, race.draw());
+            assert_eq!(is_held, is_locked, "step {}\n{}", line.step, race.draw(None));
         }
     }
 
@@ -310,10 +395,44 @@ mod tests {
         assert!(locks.ends_with("entry lock], access"), "{locks}");
         let (granted, locks) = holds(&race, 1, "goes on");
         assert_eq!(locks, format!("{before}, entry lock"));
-        assert!(asked < found && found < given_up && given_up < granted, "{}", race.draw());
+        assert!(asked < found && found < given_up && given_up < granted, "{}", race.draw(None));
         // And a rwsem: A's write(2) holds it, B's waits.
         let race = timeline("crossing-writers", Variant::Rwsem, "2B");
         assert_eq!(holds(&race, 1, "asks for i_rwsem exclusive").1, "waits for i_rwsem");
         assert_eq!(holds(&race, 1, "goes on").1, "i_rwsem");
+    }
+
+    #[test]
+    fn a_picture_fits_the_terminal_and_loses_no_word() {
+        for (name, variant, seed) in [
+            ("write-vs-read-fault", Variant::Linux411, "0B-5A"),
+            ("clone-vs-store", Variant::RangeLock, "0B"),
+            ("crossing-writers", Variant::RwsemCopy, "0B"),
+            ("wake-up", Variant::Linux411, "2B"),
+        ] {
+            let timeline = timeline(name, variant, seed);
+            // But for the letters, which stand beside what threads do if they share a column.
+            let words = |text: &str| {
+                let mut words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+                words.retain(|word| !["A", "B", "C"].contains(&word.as_str()));
+                words.sort();
+                words
+            };
+            let whole = timeline.draw(None);
+            for width in [60, 80, 120, 250] {
+                let drawn = timeline.draw(Some(width));
+                let widest = drawn.lines().map(|line| line.chars().count()).max().unwrap();
+                assert!(widest <= width, "{widest} of {width}\n{drawn}");
+                assert_eq!(words(&drawn), words(&whole), "{width}\n{drawn}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_unmapped_is_told_with_the_mapping() {
+        let drawn = timeline("clone-vs-store", Variant::Linux412, "0B").draw(None);
+        assert!(drawn.contains("unmaps page 0 in M0") && drawn.contains("unmaps page 0 in M1"), "{drawn}");
+        let drawn = timeline("fsync-vs-store", Variant::Linux412, "0").draw(None);
+        assert!(drawn.contains("write-protects page 0 in M1"), "{drawn}");
     }
 }

@@ -47,7 +47,7 @@ impl IMmap {
     pub(crate) fn unmap(&self, first: u64, last: u64, even_cows: EvenCows, schedule: &Schedule) {
         let mut freed = Vec::new();
         self.walk(schedule, |vma| {
-            schedule.pass(SchedulePoint::Unmap, first);
+            schedule.pass_in(SchedulePoint::Unmap, first, &**vma);
             let frames = vma.pages.clear(first, last, even_cows);
             if !frames.is_empty() {
                 freed.push((Arc::clone(vma), frames));
@@ -61,7 +61,7 @@ impl IMmap {
     #[track_caller]
     pub(crate) fn make_clean(&self, first: u64, last: u64, schedule: &Schedule) {
         self.walk(schedule, |vma| {
-            schedule.pass(SchedulePoint::WriteProtect, first);
+            schedule.pass_in(SchedulePoint::WriteProtect, first, &**vma);
             vma.pages.write_protect(first, last);
         });
     }

@@ -47,7 +47,7 @@ impl Vma {
     /// Removes the translations of `first..=last`, waits until no access uses one, and lets the pages go to
     /// which only they led: MADV_DONTNEED, of all that is mapped there.
     pub(crate) fn zap(&self, first: u64, last: u64, schedule: &Schedule) {
-        schedule.pass(SchedulePoint::Unmap, first);
+        schedule.pass_in(SchedulePoint::Unmap, first, self);
         let frames = self.pages.clear(first, last, EvenCows::Yes);
         grace::synchronize(schedule);
         self.anonymous.free(frames);

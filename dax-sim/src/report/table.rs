@@ -6,6 +6,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table};
 
 use super::{Report, number, verdict, words};
+use crate::text::push_folded;
 use crate::variant::Variant;
 use crate::workload::{Point, Workload};
 
@@ -16,7 +17,8 @@ const WIDEST_PROSE: usize = 100;
 
 /// The width of the terminal on standard output; `None` if it is not one, or does not know (0).
 pub(crate) fn terminal_width() -> Option<usize> {
-    Table::new().width().map(usize::from).filter(|&width| width > 0)
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|&width| width > 0)
 }
 
 /// Whether the terminal, if it is one, would show escape sequences as they are, or its user wants none.
@@ -30,13 +32,13 @@ pub(crate) fn render(report: &Report, width: Option<usize>) -> String {
     let prose = width.unwrap_or(WIDEST_PROSE).min(WIDEST_PROSE);
     let mut text = String::from("\n");
     for line in circumstances(report) {
-        wrap(&mut text, &line, prose, "");
+        push_folded(&mut text, &line, Some(prose), 0);
     }
     text.push('\n');
     text.push_str(&figures(report, width));
     text.push('\n');
     for line in legend(report) {
-        wrap(&mut text, &line, prose, "");
+        push_folded(&mut text, &line, Some(prose), 0);
     }
     text.push('\n');
     for finding in verdict::findings(report) {
@@ -44,7 +46,8 @@ pub(crate) fn render(report: &Report, width: Option<usize>) -> String {
             verdict::Kind::Fault => "!",
             _ => "•",
         };
-        wrap(&mut text, &format!("{mark} {}: {}", finding.subject, finding.text), prose, "  ");
+        let line = format!("{mark} {}: {}", finding.subject, finding.text);
+        push_folded(&mut text, &line, Some(prose), 2);
     }
     text.push('\n');
     text
@@ -238,25 +241,6 @@ fn figures(report: &Report, width: Option<usize>) -> String {
     text
 }
 
-/// Appends `line`, broken at blanks so that it fits `width`; the lines after the first begin with `indent`.
-fn wrap(text: &mut String, line: &str, width: usize, indent: &str) {
-    let mut used = 0;
-    for word in line.split(' ') {
-        let length = word.chars().count();
-        if used > 0 && used + 1 + length > width {
-            text.push('\n');
-            text.push_str(indent);
-            used = indent.chars().count();
-        } else if used > 0 {
-            text.push(' ');
-            used += 1;
-        }
-        text.push_str(word);
-        used += length;
-    }
-    text.push('\n');
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::fixture;
@@ -305,12 +289,5 @@ mod tests {
                 "† incorrect: upper bound only.",
             ]
         );
-    }
-
-    #[test]
-    fn wrapped_lines_are_indented() {
-        let mut text = String::new();
-        wrap(&mut text, "• one two three", 9, "  ");
-        assert_eq!(text, "• one two\n  three\n");
     }
 }

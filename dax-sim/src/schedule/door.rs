@@ -111,7 +111,7 @@ impl Schedule {
             _ => request.range.start / crate::pmem::BLOCK_SIZE,
         };
         if announced == Announced::AtPoint {
-            self.act(SchedulePoint::Lock(request.class), page);
+            self.act(SchedulePoint::Lock(request.class), page, None);
         }
         // Not in a closure, which would hide the caller.
         Asked(Held(if self.checked {

@@ -180,7 +180,15 @@ impl Schedule {
     #[inline]
     pub(crate) fn pass(&self, point: SchedulePoint, page: u64) {
         if !self.quiet {
-            self.act(point, page);
+            self.act(point, page, None);
+        }
+    }
+
+    /// The same, at work on one of several mappings.
+    #[inline]
+    pub(crate) fn pass_in<T>(&self, point: SchedulePoint, page: u64, mapping: &T) {
+        if !self.quiet {
+            self.act(point, page, Some(std::ptr::from_ref(mapping).addr()));
         }
     }
 
@@ -202,7 +210,7 @@ impl Schedule {
     }
 
     #[cold]
-    fn act(&self, point: SchedulePoint, page: u64) {
+    fn act(&self, point: SchedulePoint, page: u64, mapping: Option<usize>) {
         match &self.kind {
             Kind::Nothing => {}
             Kind::Widen { one_in, delay } => {
@@ -213,7 +221,7 @@ impl Schedule {
                 }
             }
             Kind::Hook(hook) => hook(point, page),
-            Kind::Controlled => simulated::pass(point, page),
+            Kind::Controlled => simulated::pass(point, page, mapping),
         }
     }
 }

@@ -32,8 +32,8 @@ pub(crate) enum Order {
 /// What a thread says when it gives way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pause {
-    /// About to take this step, at work on this page.
-    At(SchedulePoint, u64),
+    /// About to take this step, at work on this page, and in this one of several mappings: its address.
+    At(SchedulePoint, u64, Option<usize>),
     /// Waits.
     Blocked(Wait),
     /// What it waited for has come.
@@ -104,9 +104,9 @@ impl Aside {
 }
 
 /// The thread comes to a point.
-pub(super) fn pass(point: SchedulePoint, page: u64) {
+pub(super) fn pass(point: SchedulePoint, page: u64, mapping: Option<usize>) {
     if let Some(gate) = gate() {
-        pause(gate, Pause::At(point, page));
+        pause(gate, Pause::At(point, page, mapping));
     }
 }
 
