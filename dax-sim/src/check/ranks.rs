@@ -4,10 +4,16 @@
 //! that it holds is reported at once, on the first occurrence, whether or not a deadlock comes of it this time:
 //! as lockdep does, but with ranks that are known beforehand. Two locks of one rank are taken in the order of
 //! their objects' addresses, and then of their ranges.
+//!
+//! A report has the stacks of both acquisitions. To walk a stack takes microseconds, so a thread of the machine does it
+//! once for each place where it asks for a lock with the same others held, and lets that stand for the later times,
+//! as lockdep does. A simulated thread does it every time, where somebody observes ([`observed`]), or never.
 
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -27,7 +33,7 @@ pub(crate) struct HeldLock {
     pub(crate) granted: bool,
     /// Where it was asked for.
     site: &'static Location<'static>,
-    /// How the thread came there, where somebody observes ([`observed`]).
+    /// How the thread came there.
     stack: Option<Arc<Backtrace>>,
 }
 
@@ -40,6 +46,11 @@ impl fmt::Display for HeldLock {
 thread_local! {
     static LOCKS: RefCell<Locks> =
         const { RefCell::new(Locks { next: 0, held: Vec::new(), given_up: Vec::new() }) };
+}
+
+thread_local! {
+    /// By the places where locks are held, and the one where another is asked for: how the thread first came there.
+    static WAYS: RefCell<HashMap<u64, Arc<Backtrace>>> = RefCell::default();
 }
 
 thread_local! {
@@ -69,18 +80,42 @@ struct Locks {
 #[track_caller]
 pub(crate) fn ask(request: LockRequest, in_order: bool) -> Id {
     let site = Location::caller();
-    let stack = OBSERVED.get().then(|| Arc::new(Backtrace::force_capture()));
     LOCKS.with_borrow_mut(|locks| {
         let id = Id(locks.next);
         locks.next += 1;
-        let wanted = HeldLock { id, request, granted: false, site, stack };
-        if let Some(inversion) = find_inversion(&locks.held, &wanted).filter(|_| in_order) {
-            assert!(simulated::current().is_some() || std::thread::panicking(), "{inversion}");
+        let stack = stack(&locks.held, site);
+        let mut wanted = HeldLock { id, request, granted: false, site, stack };
+        let against = locks.held.iter().find(|held| !may_follow(&held.request, &wanted.request));
+        if let Some(against) = against.filter(|_| in_order) {
+            let simulated = simulated::current().is_some();
+            if !simulated {
+                wanted.stack = Some(Arc::new(Backtrace::force_capture()));
+            }
+            let inversion = inversion(&locks.held, against, &wanted);
+            assert!(simulated || std::thread::panicking(), "{inversion}");
             simulated::find(Finding::new(Invariant::LockOrder, inversion));
         }
         locks.held.push(wanted);
         id
     })
+}
+
+/// How the thread comes to ask for a lock at this place, with these held.
+fn stack(held: &[HeldLock], site: &'static Location<'static>) -> Option<Arc<Backtrace>> {
+    let capture = || Arc::new(Backtrace::force_capture());
+    if OBSERVED.get() || simulated::current().is_some() {
+        return OBSERVED.get().then(capture);
+    }
+    let mut hasher = DefaultHasher::new();
+    held.iter()
+        .map(|lock| lock.site)
+        .chain([site])
+        .for_each(|site| std::ptr::from_ref(site).hash(&mut hasher));
+    // A thread that ends has no memory of its own any more.
+    let way = |ways: &RefCell<HashMap<_, _>>| {
+        Arc::clone(ways.borrow_mut().entry(hasher.finish()).or_insert_with(capture))
+    };
+    WAYS.try_with(way).ok()
 }
 
 /// The thread has been granted a lock that it asked for.
@@ -114,41 +149,53 @@ pub(crate) fn exchange(held: &mut Vec<HeldLock>) {
     LOCKS.with_borrow_mut(|locks| std::mem::swap(&mut locks.held, held));
 }
 
-fn find_inversion(held: &[HeldLock], wanted: &HeldLock) -> Option<String> {
-    let against = held.iter().find(|held| !may_follow(&held.request, &wanted.request))?;
+/// What is wrong: `wanted` is asked for while `against` is held, one of all these.
+fn inversion(held: &[HeldLock], against: &HeldLock, wanted: &HeldLock) -> String {
     let all: Vec<_> = held.iter().map(|held| format!("\n  holds    {held}")).collect();
     let stacks = [against, wanted].map(|lock| {
-        lock.stack
-            .as_ref()
-            .map_or_else(String::new, |stack| format!("\n  {}, by way of{}", lock.request, frames(stack)))
+        let frames = lock.stack.as_ref().map_or_else(String::new, |stack| frames(&stack.to_string()));
+        // There are none in a program without symbols.
+        if frames.is_empty() { frames } else { format!("\n  {}, by way of{frames}", lock.request) }
     });
-    Some(format!(
+    format!(
         "{} is asked for while {} is held{}\n  asks for {wanted}{}",
         wanted.request,
         against.request,
         all.concat(),
         stacks.concat()
-    ))
+    )
 }
 
-/// The frames of a stack that are the simulator's own, innermost first, and not of what watches it.
-fn frames(stack: &Backtrace) -> String {
-    let text = stack.to_string();
-    let mut lines = text.lines().map(str::trim).peekable();
+/// The frames of a stack that are the simulator's own, innermost first, and not of what watches it. Without places in a
+/// program that does not know them.
+fn frames(stack: &str) -> String {
+    let mut lines = stack.lines().map(str::trim).peekable();
     let mut frames = String::new();
+    let watches =
+        |room: &str| ["check", "schedule", "explore", "cli"].iter().any(|other| room.starts_with(other));
     while let Some(line) = lines.next() {
-        let Some(place) = lines.peek().and_then(|next| next.strip_prefix("at ")) else { continue };
+        let Some((_, name)) = line.split_once(": ") else { continue };
+        let Some(place) = lines.peek().and_then(|next| next.strip_prefix("at ")) else {
+            let inside = name.trim_start_matches('<').strip_prefix("dax_sim::");
+            if inside.is_some_and(|inside| !watches(inside)) {
+                frames.push_str(&format!("\n    {}", short(name)));
+            }
+            continue;
+        };
         // Paths are told from where the program was started.
         let inside = place.split_once("dax-sim/src/").map(|(_, inside)| inside);
         let Some(place) = inside.or_else(|| place.strip_prefix("./src/")) else { continue };
-        if ["check/", "schedule/", "explore/", "cli/"].iter().any(|room| place.starts_with(room)) {
-            continue;
+        if !watches(place) {
+            frames.push_str(&format!("\n    {} at {place}", short(name)));
         }
-        let name = line.split_once(": ").map_or(line, |(_, name)| name);
-        let name = name.split('<').next().unwrap_or(name);
-        frames.push_str(&format!("\n    {name} at {place}"));
     }
     frames
+}
+
+/// A function's name without its path, and without what it is made for.
+fn short(name: &str) -> &str {
+    let name = name.split_once("::<").filter(|_| name.ends_with('>')).map_or(name, |(name, _)| name);
+    name.rsplit("::").next().unwrap_or(name)
 }
 
 fn may_follow(held: &LockRequest, wanted: &LockRequest) -> bool {
@@ -166,7 +213,10 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use super::*;
+    use crate::fs::FileSystem;
+    use crate::pmem::{Device, DeviceOptions, MIN_DEVICE_SIZE};
     use crate::schedule::{LockClass, Schedule};
+    use crate::variant::Variant;
 
     fn request(class: LockClass, range: std::ops::Range<u64>) -> LockRequest {
         LockRequest { class, object: 1, range, exclusive: false }
@@ -194,5 +244,46 @@ mod tests {
         }));
         assert!(again.is_err(), "what is held cannot be locked again");
         LOCKS.with_borrow(|locks| assert!(locks.held.is_empty(), "what is refused is not held"));
+    }
+
+    /// A write fault of `entry-lock-outside` starts its handle under the entry lock.
+    #[test]
+    fn in_a_thread_of_the_machine_an_inversion_is_told_with_both_stacks() {
+        let device =
+            Device::open(&DeviceOptions { path: None, size: MIN_DEVICE_SIZE, overwrite: false }).unwrap();
+        let schedule = Schedule::none().with_checks(true);
+        let fs = FileSystem::format(&device, Variant::EntryLockOutside).with_schedule(schedule);
+        let file = fs.create();
+        file.truncate(4096).unwrap();
+        let mapping = file.mmap(0..4096);
+        let told = catch_unwind(AssertUnwindSafe(|| mapping.store_u64(0, 1)));
+        let told = *told.unwrap_err().downcast::<String>().unwrap();
+        let (_, stacks) = told.split_once("asks for journal handle at").expect("it says who asks");
+        let (one, other) = stacks.split_once("\n  journal handle, by way of\n").expect(&told);
+        assert!(one.contains("\n  entry lock of page 0, by way of\n"), "{told}");
+        for stack in [one, other] {
+            assert!(stack.contains("dax_iomap_pte_fault at dax/fault/pte.rs:"), "{told}");
+            assert!(stack.contains("store_u64 at file/mapping.rs:"), "{told}");
+        }
+    }
+
+    #[test]
+    fn frames_are_those_of_the_simulator_with_places_where_they_are_known() {
+        let stack = "\
+   0: dax_sim::check::ranks::ask
+             at ./dax-sim/src/check/ranks.rs:88:5
+   1: <dax_sim::fs::sem::Sem>::write
+             at ./dax-sim/src/fs/sem.rs:106:18
+   2: dax_sim::dax::rw::dax_iomap_write::<u8>
+             at /root/dax-sim/src/dax/rw.rs:197:40
+   3: std::rt::lang_start
+             at /rustc/0/library/std/src/rt.rs:1:1";
+        assert_eq!(frames(stack), "\n    write at fs/sem.rs:106:18\n    dax_iomap_write at dax/rw.rs:197:40");
+        let stack = "\
+   0: dax_sim::check::ranks::ask
+   1: dax_sim::file::File::write_at
+   2: main";
+        assert_eq!(frames(stack), "\n    write_at");
+        assert_eq!(frames("   0: <unknown>\n   1: <unknown>"), "");
     }
 }
