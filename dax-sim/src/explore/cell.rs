@@ -330,7 +330,7 @@ fn alone(world: &World<'_>, body: Body<'_>, stacks: &mut Stacks) -> Vec<Finding>
 
 /// Tells the world of every commit that is about to end.
 fn watch_commits(world: &World<'_>, step: &Step<'_>) {
-    if matches!(step.to, Place::At(SchedulePoint::Commit, _)) {
+    if matches!(step.to, Place::At(SchedulePoint::Commit, ..)) {
         world.commit();
     }
 }
