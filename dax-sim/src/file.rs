@@ -168,7 +168,7 @@ impl<'a> File<'a> {
         self.mmap_in(&AddressSpace::new(), range, MapOptions::new())
     }
 
-    /// Maps a range of the file into an address space.
+    /// Maps a range of the file into an address space, to the end of the page in which it ends.
     ///
     /// # Panics
     ///

@@ -72,6 +72,21 @@ fn accesses_outside_a_mapping_or_not_aligned_are_errors() {
     assert_eq!(mapping.load_u64(2 * BLOCK_SIZE - 8), Ok(3));
 }
 
+/// As in Linux: pages are mapped, whatever part of one was asked for.
+#[test]
+fn a_mapping_ends_with_the_page_in_which_it_ends() {
+    let device = device(1 << 20);
+    let fs = FileSystem::format(&device, Variant::Rwsem);
+    let file = fs.create();
+    file.truncate(1 << 20).unwrap();
+    let mapping = file.mmap(0..BLOCK_SIZE + 1);
+    assert_eq!(mapping.store_u64(2 * BLOCK_SIZE - 8, 3), Ok(()));
+    assert_eq!(mapping.load_u64(2 * BLOCK_SIZE - 8), Ok(3));
+    mapping.msync(0..2 * BLOCK_SIZE).unwrap();
+    let outside = mapping.load_u64(2 * BLOCK_SIZE);
+    assert!(matches!(outside, Err(FsError::OutsideMapping { end, .. }) if end == 2 * BLOCK_SIZE));
+}
+
 #[test]
 fn a_full_device_is_an_error_and_nothing_is_lost() {
     let device = device(1 << 20);

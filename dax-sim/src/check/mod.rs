@@ -1,9 +1,13 @@
-//! What every read must see.
+//! What every read must see, and what must hold of everything else ([`Invariant`]).
 //!
-//! [`pattern`] says what is written, so that each word tells where it belongs and how new it is; an
-//! [`Oracle`] knows which versions a read may still see, and so tells a stale read from one that merely came
-//! early. It judges single words, each as a register with several writers; a fuller oracle can take its place
-//! behind the same verbs.
+//! Two judge reads. An [`Oracle`] is for threads of the machine that run for long: of one word at a time it knows which
+//! versions may still be seen, and so tells a stale read from one that merely came early; [`pattern`] says what is
+//! written, so that each word tells where it belongs and how new it is. `history` is for a few calls of simulated
+//! threads: it searches for an order of all of them that explains what each has seen.
+//!
+//! The others look at the simulator itself: [`check_invariants`] holds translations, entries and block map against each
+//! other while no call is under way, `durable` and `metadata` what fsync promised against what was flushed and committed,
+//! and `ranks` every acquisition of a lock against the order of locks.
 
 mod durable;
 mod finding;

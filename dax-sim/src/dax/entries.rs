@@ -113,7 +113,7 @@ impl DaxEntries {
             let word = slot.load(SeqCst);
             if word & LOCKED != 0 {
                 schedule.pass(SchedulePoint::EntryContended, page);
-                if wait_table::sleep(slot, || slot.load(SeqCst) & LOCKED != 0, schedule) {
+                if wait_table::sleep(slot, page, || slot.load(SeqCst) & LOCKED != 0, schedule) {
                     woken = Some(slot);
                 }
                 continue;

@@ -14,7 +14,7 @@ use std::thread::{self, Thread};
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 
-use crate::schedule::{Schedule, Wait};
+use crate::schedule::{Schedule, SchedulePoint, Wait};
 
 /// Who is woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,10 +45,10 @@ static WAIT_TABLE: [CachePadded<WaitQueue>; QUEUES] = [const {
     CachePadded::new(WaitQueue { sleepers: AtomicUsize::new(0), waiters: Mutex::new(VecDeque::new()) })
 }; QUEUES];
 
-/// Sleeps until it is woken for this slot, unless `is_locked` says meanwhile that there is nothing to wait for.
+/// Sleeps until it is woken for this slot, that of the entry of `page`, unless `is_locked` says meanwhile that there is nothing to wait for.
 /// Returns whether it was woken: then it must lock the entry or wake the next.
 #[cold]
-pub(super) fn sleep(slot: &AtomicU64, is_locked: impl Fn() -> bool, schedule: &Schedule) -> bool {
+pub(super) fn sleep(slot: &AtomicU64, page: u64, is_locked: impl Fn() -> bool, schedule: &Schedule) -> bool {
     let queue = queue(slot);
     let waiter =
         Arc::new(Waiter { key: key(slot), woken: AtomicBool::new(false), thread: thread::current() });
@@ -60,6 +60,7 @@ pub(super) fn sleep(slot: &AtomicU64, is_locked: impl Fn() -> bool, schedule: &S
         queue.sleepers.fetch_add(1, SeqCst);
     }
     let leave = Leave { queue, waiter: &waiter };
+    schedule.pass(SchedulePoint::EntryAnnounced, page);
     if is_locked() {
         let is_woken = || waiter.woken.load(SeqCst);
         if !schedule.block_until(Wait::WakeUp, is_woken) {

@@ -21,6 +21,7 @@ pub(crate) fn dax_writeback_mapping_range(
     first: u64,
     last: u64,
 ) -> Result<(), FsError> {
+    fs.schedule.pass(SchedulePoint::Tag, first);
     inode.entries.tag_for_writeback(first, last);
     for seen in inode.entries.present(first, last).filter(|seen| seen.to_write) {
         dax_writeback_one(fs, inode, seen.first);

@@ -213,7 +213,10 @@ fn locks(step: &Step<'_>) -> String {
         if group[0].1 { format!("[{names}]") } else { names }
     });
     let mut text = groups.collect::<Vec<_>>().join(", ");
-    if matches!(step.to, Place::Blocked(_) | Place::At(SchedulePoint::EntryContended, ..)) {
+    if matches!(
+        step.to,
+        Place::Blocked(_) | Place::At(SchedulePoint::EntryContended | SchedulePoint::EntryAnnounced, ..)
+    ) {
         for lock in step.locks.iter().filter(|lock| !lock.granted) {
             let _ =
                 write!(text, "{}waits for {}", if text.is_empty() { "" } else { "; " }, lock.request.name());
@@ -265,10 +268,13 @@ fn describe(world: &World<'_>, step: &Step<'_>, newest: Option<Id>) -> Option<St
         SchedulePoint::LayoutBusy => "finds a page pinned".into(),
         SchedulePoint::WritePublished => "(is about to invalidate)".into(),
         SchedulePoint::PfnMkwrite => "(pfn_mkwrite: finds its entry as it was)".into(),
-        SchedulePoint::EntryContended if matches!(step.to, Place::Blocked(_)) => {
+        SchedulePoint::EntryContended => "queues up for the entry".into(),
+        SchedulePoint::EntryAnnounced if matches!(step.to, Place::Blocked(_)) => {
             "finds the entry locked".into()
         }
-        SchedulePoint::EntryContended => "finds the entry unlocked meanwhile".into(),
+        SchedulePoint::EntryAnnounced => "finds the entry unlocked meanwhile".into(),
+        SchedulePoint::Zero => format!("zeroes a part of page {page}"),
+        SchedulePoint::Tag => "tags what is dirty".into(),
         point => format!("{point:?}"),
     })
 }

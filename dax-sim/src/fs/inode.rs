@@ -12,8 +12,8 @@ use crate::pmem::BLOCK_SIZE;
 use crate::schedule::{LockClass, Schedule, SchedulePoint};
 use crate::variant::Rules;
 
-/// A file, as the kernel has it. Lock order, outermost first: i_rwsem, i_mmap_sem, journal handle, entry
-/// lock, i_data_sem, i_mmap, page table.
+/// A file, as the kernel has it. Its locks are taken in the order of [`LockClass`], with mmap_lock between i_rwsem
+/// and i_mmap_sem; page tables have none.
 #[derive(Debug)]
 pub(crate) struct Inode {
     /// Raised and lowered with i_rwsem held exclusively from the smaller of the two sizes to the end of the

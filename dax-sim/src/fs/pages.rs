@@ -6,7 +6,7 @@ use super::{Extent, FileSystem, Inode};
 use crate::dax::truncate_inode_pages_range;
 use crate::mm::EvenCows;
 use crate::pmem::BLOCK_SIZE;
-use crate::schedule::PlantedFault;
+use crate::schedule::{PlantedFault, SchedulePoint};
 
 /// The bytes of all pages that `start..end` touches.
 pub(crate) fn pages_around(start: u64, end: u64) -> Range<u64> {
@@ -46,6 +46,7 @@ pub(crate) fn remove_pages(
 pub(crate) fn zero_partial_page(fs: &FileSystem<'_>, inode: &Inode, from: u64, to: u64) {
     let end = to.min((from / BLOCK_SIZE + 1) * BLOCK_SIZE);
     if let (true, Extent::Written(block)) = (from < end, inode.extents.look_up(from / BLOCK_SIZE)) {
+        fs.schedule.pass(SchedulePoint::Zero, from / BLOCK_SIZE);
         fs.device.zero(block * BLOCK_SIZE + from % BLOCK_SIZE, end - from);
         fs.flush(block * BLOCK_SIZE + from % BLOCK_SIZE, end - from);
     }

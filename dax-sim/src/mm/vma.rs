@@ -6,6 +6,7 @@ use super::address_space::Mm;
 use super::anonymous::AnonymousPages;
 use super::grace;
 use super::page_table::{EvenCows, PageTable};
+use crate::pmem::BLOCK_SIZE;
 use crate::schedule::{Schedule, SchedulePoint};
 
 /// One mapping of a range of a file, with the page table below it.
@@ -13,7 +14,7 @@ use crate::schedule::{Schedule, SchedulePoint};
 pub(crate) struct Vma {
     /// The first byte of the file that is mapped.
     pub(crate) start: u64,
-    /// One past the last.
+    /// One past the last: the end of a page.
     pub(crate) end: u64,
     pub(crate) flags: VmFlags,
     /// Where `start` is in the address space.
@@ -38,8 +39,9 @@ pub(crate) struct VmFlags {
 }
 
 impl Vma {
-    /// The bytes `start..end` of a file, at an address that has been found free.
+    /// The bytes `start..end` of a file, and the rest of the page of the last, at an address that has been found free.
     pub(crate) fn new(mm: &Arc<Mm>, start: u64, end: u64, flags: VmFlags, address: u64) -> Self {
+        let end = end.next_multiple_of(BLOCK_SIZE);
         let (pages, anonymous) = (PageTable::new(), AnonymousPages::default());
         Self { start, end, flags, address, mm: Arc::clone(mm), pages, anonymous }
     }

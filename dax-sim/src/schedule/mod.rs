@@ -1,7 +1,7 @@
 //! The one door between the paths and the order of threads.
 //!
-//! Whatever another thread may see, or be waited for at, passes here: a [`SchedulePoint`] before each such
-//! step, and the waits themselves (`door`). So a file system may be told
+//! What another thread may see, or be waited for at, passes here: a [`SchedulePoint`] before such a step
+//! (docs/design.md says which steps have none), and the waits themselves (`door`). So a file system may be told
 //!
 //! * to do nothing, as benchmarks do: a point is one predictable branch;
 //! * to linger at some points ([`Schedule::widen`]): the races of the mail need a few nanoseconds' luck;
@@ -45,6 +45,8 @@ pub enum SchedulePoint {
     IMmapSemContended,
     /// The entry is locked: the thread is about to wait for it.
     EntryContended,
+    /// The thread has said that it waits for the entry, and is about to look once more whether it must.
+    EntryAnnounced,
     /// A page whose block is to go is pinned: the thread is about to wait for the pin.
     LayoutBusy,
     /// An access through a mapping has read a translation, or read(2) has found a shared block, and has not
@@ -74,6 +76,10 @@ pub enum SchedulePoint {
     Copy,
     /// About to write a page back.
     Flush,
+    /// About to zero a part of a block.
+    Zero,
+    /// About to tag for a write-back what is dirty.
+    Tag,
     /// About to change the size of the file.
     Resize,
     /// All handles have stopped, and none starts: what their transaction has changed is about to be durable.

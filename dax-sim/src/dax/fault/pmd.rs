@@ -106,7 +106,7 @@ pub(crate) fn dax_iomap_pmd_fault(
 fn fits(vma: &Vma, first: u64) -> bool {
     let start = first * BLOCK_SIZE;
     start >= vma.start
-        && start + PMD_SIZE <= vma.end.next_multiple_of(BLOCK_SIZE)
+        && start + PMD_SIZE <= vma.end
         && (vma.address + (start - vma.start)).is_multiple_of(PMD_SIZE)
 }
 
