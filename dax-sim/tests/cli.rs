@@ -235,6 +235,23 @@ fn the_lock_of_one_level_is_chosen_and_told() {
 }
 
 #[test]
+fn checks_are_switched_off_and_that_is_told() {
+    let folder = TempDir::new().unwrap();
+    let output = run(folder.path(), &[&words(TINY)[..], &["--no-checks", "--json", "out.json"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("no read was checked (`--no-checks`)"));
+    assert!(!text(&output.stdout).contains("no stale read"), "{}", text(&output.stdout));
+    let page = fs::read_to_string(folder.path().join("target/dax-sim/compare.html")).unwrap();
+    assert!(page.contains("no read was checked (`--no-checks`)"));
+    let json: Value = serde_json::from_slice(&fs::read(folder.path().join("out.json")).unwrap()).unwrap();
+    assert_eq!(json["host"]["checks"], false);
+    for result in json["results"].as_array().unwrap() {
+        assert_eq!(result["checked_reads"], 0);
+        assert!(result["ops_per_s"]["median"].as_f64().unwrap() > 0.0);
+    }
+}
+
+#[test]
 fn races_that_cannot_be_are_refused() {
     refused(&["race"], &["which scenario", "--list", "--all"]);
     refused(&["race", "no-such-race"], &["unknown scenario `no-such-race`", "write-vs-read-fault"]);
@@ -424,6 +441,7 @@ fn a_complete_run_leaves_a_page_its_plots_and_json() {
     let document: Value =
         serde_json::from_slice(&fs::read(folder.path().join("results.json")).unwrap()).unwrap();
     assert_eq!(document["schema"], 1);
+    assert_eq!(document["host"]["checks"], true);
     assert!(document["host"]["hardware_threads"].as_u64().unwrap() >= 1);
     assert!(document["file"]["backing"].is_string());
     let results = document["results"].as_array().unwrap();

@@ -18,7 +18,7 @@ use crate::compare::{self, BASE};
 use crate::pmem::{Device, DeviceOptions};
 use crate::report::{BackingFile, Host, Report, json, page, plot, table, verdict};
 use crate::variant::{LockKind, Locks, Variant};
-use crate::workload::{self, Workload};
+use crate::workload::{self, Setup, Workload};
 
 const DEFAULT_SIZE: u64 = 64 << 20;
 const DEFAULT_THREADS: [usize; 5] = [1, 2, 4, 8, 16];
@@ -74,6 +74,10 @@ pub(crate) struct CompareOptions {
     /// The lock of faults and of what takes blocks away in every variant [default: the variant's]
     #[arg(long, value_name = "LOCK", value_parser = LockKind::from_str)]
     i_mmap_sem: Option<LockKind>,
+
+    /// Judge nothing that is read, and leave that out of the loop that is timed
+    #[arg(long)]
+    no_checks: bool,
 
     /// How long each sample runs [default: so that the whole run takes a little over a minute]
     #[arg(long, value_name = "N", value_parser = duration, allow_hyphen_values = true)]
@@ -275,12 +279,13 @@ pub(crate) fn run(options: &CompareOptions) -> Result<ExitCode, Failure> {
     }
 
     let locks = Locks { i_rwsem: options.i_rwsem, i_mmap_sem: options.i_mmap_sem };
+    let setup = Setup { locks, checks: !options.no_checks };
     let progress = Progress::new(&plan);
     let measured = compare::run(
         &plan,
         |point, duration| match interrupt.asked() {
             true => Err(Failure::interrupted()),
-            false => workload::run_with_locks(point, locks, &device, duration).map_err(Failure::broken),
+            false => workload::run_with(point, setup, &device, duration).map_err(Failure::broken),
         },
         |step| progress.show(&step),
     )?;
@@ -292,7 +297,7 @@ pub(crate) fn run(options: &CompareOptions) -> Result<ExitCode, Failure> {
         duration: plan.pace.planned(),
         shortest: measured.shortest,
         rounds: plan.rounds,
-        locks,
+        setup,
         outcomes: measured.outcomes,
     };
     let page = write_files(&report, &destinations)?;

@@ -26,6 +26,8 @@ struct Host<'a> {
     duration_ms: u128,
     shortest_duration_ms: u128,
     rounds: usize,
+    /// Whether reads were judged.
+    checks: bool,
     /// Only where they were not left to the variants.
     #[serde(skip_serializing_if = "Option::is_none")]
     i_rwsem: Option<&'static str>,
@@ -95,8 +97,9 @@ pub(crate) fn render(report: &Report) -> Vec<u8> {
             duration_ms: report.duration.as_millis(),
             shortest_duration_ms: report.shortest.as_millis(),
             rounds: report.rounds,
-            i_rwsem: report.locks.i_rwsem.map(LockKind::name),
-            i_mmap_sem: report.locks.i_mmap_sem.map(LockKind::name),
+            checks: report.setup.checks,
+            i_rwsem: report.setup.locks.i_rwsem.map(LockKind::name),
+            i_mmap_sem: report.setup.locks.i_mmap_sem.map(LockKind::name),
         },
         file: File { path: report.file.path.as_deref(), backing: &report.file.backing },
         results: report.outcomes.iter().map(Entry::from).collect(),

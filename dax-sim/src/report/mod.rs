@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use crate::compare::Outcome;
 use crate::pmem::Device;
-use crate::variant::{Locks, Variant};
-use crate::workload::{Point, Workload};
+use crate::variant::Variant;
+use crate::workload::{Point, Setup, Workload};
 
 /// One comparison with its circumstances.
 #[derive(Clone, Debug)]
@@ -29,8 +29,8 @@ pub(crate) struct Report {
     /// How long the shortest one took, where preparation left less time than planned.
     pub(crate) shortest: Duration,
     pub(crate) rounds: usize,
-    /// What was not left to the variants.
-    pub(crate) locks: Locks,
+    /// What was not left to the variants, and whether reads were judged.
+    pub(crate) setup: Setup,
     pub(crate) outcomes: Vec<Outcome>,
 }
 
@@ -90,12 +90,17 @@ impl Report {
 
     /// What the levels of locking are made of in every variant, if that was asked for.
     pub(crate) fn imposed_locks(&self) -> Option<String> {
-        let levels = [("i_rwsem", self.locks.i_rwsem), ("i_mmap_sem", self.locks.i_mmap_sem)];
+        let levels = [("i_rwsem", self.setup.locks.i_rwsem), ("i_mmap_sem", self.setup.locks.i_mmap_sem)];
         let said: Vec<String> = levels
             .into_iter()
             .filter_map(|(level, kind)| kind.map(|kind| format!("{level} is `{kind}`")))
             .collect();
         (!said.is_empty()).then(|| format!("in every variant {}", said.join(" and ")))
+    }
+
+    /// What a reader must know who looks for stale reads, if nobody looked for any.
+    pub(crate) fn unchecked(&self) -> Option<&'static str> {
+        (!self.setup.checks).then_some("no read was checked (`--no-checks`): nothing is said of stale reads")
     }
 
     /// The outcome of one point, if it was run.
@@ -211,7 +216,7 @@ pub(crate) mod fixture {
             duration: Duration::from_millis(105),
             shortest: Duration::from_millis(105),
             rounds: 3,
-            locks: Locks::default(),
+            setup: Setup::default(),
             outcomes,
         }
     }

@@ -64,6 +64,7 @@ fn circumstances(report: &Report) -> Vec<String> {
         ),
     ];
     lines.extend(report.imposed_locks());
+    lines.extend(report.unchecked().map(str::to_owned));
     lines
 }
 

@@ -18,15 +18,15 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use super::judge::Judge;
 use super::runner::{self, Record};
-use super::{Point, Sample, WorkloadError};
-use crate::check::{Covers, Oracle, Register, pattern};
+use super::{Point, Sample, Setup, WorkloadError};
+use crate::check::{Covers, Register, Write, pattern};
 use crate::error::FsError;
 use crate::file::{File, Mapping};
 use crate::fs::FileSystem;
 use crate::pmem::{BLOCK_SIZE, Device};
 use crate::schedule::Schedule;
-use crate::variant::Locks;
 
 /// Few, so that threads meet.
 const PAGES_PER_THREAD: u64 = 4;
@@ -37,13 +37,14 @@ const LINGER: Duration = Duration::from_micros(20);
 
 pub(super) fn run(
     point: &Point,
-    locks: Locks,
+    setup: Setup,
     device: &Device,
     duration: Duration,
 ) -> Result<Sample, WorkloadError> {
     let Point { variant, threads, media, .. } = *point;
     let schedule = if threads > 1 { Schedule::widen(LINGER_ONE_IN, LINGER) } else { Schedule::none() };
-    let fs = FileSystem::format(device, variant).with_locks(locks).with_media(media).with_schedule(schedule);
+    let fs = FileSystem::format(device, variant).with_locks(setup.locks).with_media(media);
+    let fs = fs.with_schedule(setup.checked(schedule));
     let pages = threads as u64 * PAGES_PER_THREAD;
     let file = fs.create();
     file.truncate(pages * BLOCK_SIZE)?;
@@ -51,7 +52,7 @@ pub(super) fn run(
         writers: file.mmap(0..pages * BLOCK_SIZE),
         others: file.mmap(0..pages * BLOCK_SIZE),
         file: &file,
-        oracle: Oracle::new(pages),
+        judge: Judge::new(pages, setup.checks),
         pages,
     };
     let start = |index: usize| Thread {
@@ -77,7 +78,7 @@ struct Shared<'a> {
     file: &'a File<'a>,
     writers: Mapping<'a>,
     others: Mapping<'a>,
-    oracle: Oracle,
+    judge: Judge,
     pages: u64,
 }
 
@@ -91,17 +92,19 @@ impl Shared<'_> {
         record: &mut Record,
     ) -> Result<(), FsError> {
         for page in pages.clone() {
-            let punch = self.oracle.begin(page, Covers::PageWithZeros);
+            let punch = self.judge.begin(page, Covers::PageWithZeros);
             let result = self.file.punch_hole(page * BLOCK_SIZE, BLOCK_SIZE);
-            self.oracle.end(punch);
+            self.judge.end(punch);
             record.op();
             result?;
         }
         for page in pages {
-            let write = self.oracle.begin(page, Covers::Page);
-            pattern::fill(buffer, write.word());
+            let write = self.judge.begin(page, Covers::Page);
+            if let Some(write) = &write {
+                pattern::fill(buffer, write.word());
+            }
             let result = self.file.write_at(buffer, page * BLOCK_SIZE);
-            self.oracle.end(write);
+            self.judge.end(write);
             record.op();
             result?;
             self.load(&self.writers, page, Register::Io, record)?;
@@ -119,9 +122,10 @@ impl Shared<'_> {
             self.load(&self.others, page, Register::Stored, record)?;
         }
         if fastrand::u8(..4) == 0 {
-            let store = self.oracle.begin(page, Covers::StoredWord);
-            let result = self.others.store_u64(Register::Stored.offset(page), store.word());
-            self.oracle.end(store);
+            let store = self.judge.begin(page, Covers::StoredWord);
+            let word = store.as_ref().map_or(1, Write::word);
+            let result = self.others.store_u64(Register::Stored.offset(page), word);
+            self.judge.end(store);
             record.op();
             result?;
             self.load(&self.others, page, Register::Stored, record)?;
@@ -136,9 +140,10 @@ impl Shared<'_> {
         register: Register,
         record: &mut Record,
     ) -> Result<(), FsError> {
-        let verdict = self.oracle.check(page, register, || mapping.load_u64(register.offset(page)))?;
+        let floor = self.judge.floor(page, register);
+        let seen = mapping.load_u64(register.offset(page))?;
         record.op();
-        record.verdict(verdict);
+        record.verdict(floor.map(|(oracle, floor)| oracle.judge(page, floor, seen)));
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! What is run: one [`Point`] is one workload in one variant with so many threads.
 
 mod fault_vs_write;
+mod judge;
 mod page_io;
 mod runner;
 
@@ -12,6 +13,7 @@ use hdrhistogram::Histogram;
 
 use crate::error::FsError;
 use crate::pmem::{BLOCK_SIZE, Device};
+use crate::schedule::Schedule;
 use crate::variant::{Locks, Variant};
 
 /// What the threads do.
@@ -71,6 +73,29 @@ pub struct Point {
     /// How long the simulated device sleeps per read(2) and write(2), inside the section that i_rwsem
     /// protects.
     pub media: Duration,
+}
+
+/// How points are run, beside what the variant says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setup {
+    /// Levels of locking that are made of something else than the variant makes them of.
+    pub locks: Locks,
+    /// Whether reads are judged. Otherwise nothing is checked, the order of locks included, and no time goes into it.
+    pub checks: bool,
+}
+
+impl Default for Setup {
+    /// What the variant says, and checks.
+    fn default() -> Self {
+        Self { locks: Locks::default(), checks: true }
+    }
+}
+
+impl Setup {
+    /// The order of locks is left unchecked where nothing is to be checked.
+    fn checked(self, schedule: Schedule) -> Schedule {
+        if self.checks { schedule } else { schedule.with_checks(false) }
+    }
 }
 
 /// What one run of a point showed.
@@ -139,17 +164,17 @@ pub fn min_device_size(threads: usize) -> u64 {
 ///
 /// See [`WorkloadError`]; nothing is left running.
 pub fn run(point: &Point, device: &Device, duration: Duration) -> Result<Sample, WorkloadError> {
-    run_with_locks(point, Locks::default(), device, duration)
+    run_with(point, Setup::default(), device, duration)
 }
 
-/// As [`run`], with levels of locking made of something else than the variant makes them of.
+/// As [`run`], set up otherwise.
 ///
 /// # Errors
 ///
 /// As [`run`].
-pub fn run_with_locks(
+pub fn run_with(
     point: &Point,
-    locks: Locks,
+    setup: Setup,
     device: &Device,
     duration: Duration,
 ) -> Result<Sample, WorkloadError> {
@@ -163,8 +188,8 @@ pub fn run_with_locks(
     }
     match workload {
         Workload::WriteDisjoint | Workload::WriteShared | Workload::ReadMostly => {
-            page_io::run(point, locks, device, duration)
+            page_io::run(point, setup, device, duration)
         }
-        Workload::FaultVsWrite => fault_vs_write::run(point, locks, device, duration),
+        Workload::FaultVsWrite => fault_vs_write::run(point, setup, device, duration),
     }
 }

@@ -5,14 +5,15 @@
 
 use std::time::Duration;
 
+use super::judge::Judge;
 use super::runner::{self, Record};
-use super::{PAGES_PER_THREAD, Point, SHARED_PAGES, Sample, Workload, WorkloadError};
+use super::{PAGES_PER_THREAD, Point, SHARED_PAGES, Sample, Setup, Workload, WorkloadError};
 use crate::check::{Covers, Oracle, Register, Verdict, pattern};
 use crate::error::FsError;
 use crate::file::File;
 use crate::fs::FileSystem;
 use crate::pmem::{BLOCK_SIZE, Device};
-use crate::variant::Locks;
+use crate::schedule::Schedule;
 
 const PAGE: usize = BLOCK_SIZE as usize;
 /// Of a hundred operations of `read-mostly`.
@@ -20,19 +21,20 @@ const WRITES_PERCENT: u8 = 5;
 
 pub(super) fn run(
     point: &Point,
-    locks: Locks,
+    setup: Setup,
     device: &Device,
     duration: Duration,
 ) -> Result<Sample, WorkloadError> {
     let Point { workload, variant, threads, media } = *point;
-    let fs = FileSystem::format(device, variant).with_locks(locks).with_media(media);
+    let fs = FileSystem::format(device, variant).with_locks(setup.locks).with_media(media);
+    let fs = fs.with_schedule(setup.checked(Schedule::none()));
     let pages = match workload {
         Workload::WriteDisjoint => threads as u64 * PAGES_PER_THREAD,
         _ => SHARED_PAGES.min(device.blocks()),
     };
     let file = fs.create();
-    let oracle = Oracle::new(pages);
-    fill(&file, &oracle, pages)?;
+    let judge = Judge::new(pages, setup.checks);
+    fill(&file, &judge, pages)?;
     let start = |index: usize| Thread {
         pages: match workload {
             Workload::WriteDisjoint => index as u64 * PAGES_PER_THREAD..(index as u64 + 1) * PAGES_PER_THREAD,
@@ -43,15 +45,17 @@ pub(super) fn run(
     let body = |thread: &mut Thread, record: &mut Record| {
         let page = fastrand::u64(thread.pages.clone());
         if workload == Workload::ReadMostly && fastrand::u8(..100) >= WRITES_PERCENT {
-            read(&file, &oracle, page, &mut thread.buffer, record)
+            read(&file, &judge, page, &mut thread.buffer, record)
         } else {
-            write(&file, &oracle, page, &mut thread.buffer, record)
+            write(&file, &judge, page, &mut thread.buffer, record)
         }
     };
     let mut sample = runner::run(threads, duration, start, body)?;
-    let (checked, stale) = read_back(&file, &oracle, pages)?;
-    sample.checked_reads += checked;
-    sample.stale_reads += stale;
+    if let Some(oracle) = judge.oracle() {
+        let (checked, stale) = read_back(&file, oracle, pages)?;
+        sample.checked_reads += checked;
+        sample.stale_reads += stale;
+    }
     Ok(sample)
 }
 
@@ -62,35 +66,37 @@ struct Thread {
 
 fn write(
     file: &File<'_>,
-    oracle: &Oracle,
+    judge: &Judge,
     page: u64,
     buffer: &mut [u8],
     record: &mut Record,
 ) -> Result<(), FsError> {
-    let write = oracle.begin(page, Covers::Page);
-    pattern::fill(buffer, write.word());
+    let write = judge.begin(page, Covers::Page);
+    if let Some(write) = &write {
+        pattern::fill(buffer, write.word());
+    }
     let result = file.write_at(buffer, page * BLOCK_SIZE);
-    oracle.end(write);
+    judge.end(write);
     record.op();
     result.map(|_| ())
 }
 
 fn read(
     file: &File<'_>,
-    oracle: &Oracle,
+    judge: &Judge,
     page: u64,
     buffer: &mut [u8],
     record: &mut Record,
 ) -> Result<(), FsError> {
-    let floor = oracle.floor(page, Register::Io);
+    let floor = judge.floor(page, Register::Io);
     file.read_at(buffer, page * BLOCK_SIZE)?;
     record.op();
-    record.verdict(judge(oracle, page, floor, buffer));
+    record.verdict(floor.map(|(oracle, floor)| judge_page(oracle, page, floor, buffer)));
     Ok(())
 }
 
 /// All words of a page must be of one write, and that not an overwritten one.
-fn judge(oracle: &Oracle, page: u64, floor: u32, bytes: &[u8]) -> Verdict {
+fn judge_page(oracle: &Oracle, page: u64, floor: u32, bytes: &[u8]) -> Verdict {
     let first = pattern::word_at(bytes, 0);
     if pattern::is_uniform(bytes, Register::Stored.index()) && pattern::word_at(bytes, 1) == first {
         oracle.judge(page, floor, first)
@@ -100,15 +106,17 @@ fn judge(oracle: &Oracle, page: u64, floor: u32, bytes: &[u8]) -> Verdict {
 }
 
 /// A megabyte at a time, for each write takes the medium's time.
-fn fill(file: &File<'_>, oracle: &Oracle, pages: u64) -> Result<(), FsError> {
+fn fill(file: &File<'_>, judge: &Judge, pages: u64) -> Result<(), FsError> {
     for (first, last) in megabytes(pages) {
-        let writes: Vec<_> = (first..=last).map(|page| oracle.begin(page, Covers::Page)).collect();
+        let writes: Vec<_> = (first..=last).map(|page| judge.begin(page, Covers::Page)).collect();
         let mut bytes = vec![0; writes.len() * PAGE];
         for (chunk, write) in bytes.chunks_exact_mut(PAGE).zip(&writes) {
-            pattern::fill(chunk, write.word());
+            if let Some(write) = write {
+                pattern::fill(chunk, write.word());
+            }
         }
         let written = file.write_at(&bytes, first * BLOCK_SIZE)?;
-        writes.into_iter().for_each(|write| oracle.end(write));
+        writes.into_iter().for_each(|write| judge.end(write));
         if written < bytes.len() {
             return Err(FsError::NoSpace);
         }
@@ -124,7 +132,7 @@ fn read_back(file: &File<'_>, oracle: &Oracle, pages: u64) -> Result<(u64, u64),
         file.read_at(&mut bytes, first * BLOCK_SIZE)?;
         for (chunk, page) in bytes.chunks_exact(PAGE).zip(first..) {
             let floor = oracle.floor(page, Register::Io);
-            wrong += u64::from(judge(oracle, page, floor, chunk) != Verdict::Good);
+            wrong += u64::from(judge_page(oracle, page, floor, chunk) != Verdict::Good);
         }
     }
     Ok((pages, wrong))

@@ -110,8 +110,9 @@ impl Record {
         }
     }
 
-    /// A read has been judged.
-    pub(super) fn verdict(&mut self, verdict: Verdict) {
+    /// A read has been judged, if anybody did.
+    pub(super) fn verdict(&mut self, verdict: Option<Verdict>) {
+        let Some(verdict) = verdict else { return };
         self.checked += 1;
         if verdict != Verdict::Good {
             self.stale += 1;
