@@ -71,3 +71,68 @@ fn the_flush_of_the_tlb_is_skipped() {
     caught(fault, "free-under-access", Variant::Linux412, Invariant::Freeing);
     caught(fault, "free-under-access", Variant::RangeLock, Invariant::Coherence);
 }
+
+#[test]
+fn a_fault_of_one_size_overlooks_one_of_the_other() {
+    for variant in [Variant::Linux412, Variant::RangeLock] {
+        caught(PlantedFault::PteUnderPmd, "pmd-vs-pte", variant, Invariant::Size);
+        caught(PlantedFault::PmdOverTable, "pmd-over-table", variant, Invariant::Liveness);
+        caught(PlantedFault::IgnoreColour, "misaligned-pmd", variant, Invariant::Mapping);
+    }
+}
+
+#[test]
+fn only_one_waiter_of_a_deleted_entry_is_woken() {
+    let fault = PlantedFault::WakeOneOfDeleted;
+    caught(fault, "waiters-of-deleted", Variant::Linux412, Invariant::Liveness);
+}
+
+#[test]
+fn a_private_page_is_copied_twice() {
+    caught(PlantedFault::CopyTwice, "private-threads", Variant::Linux412, Invariant::Coherence);
+}
+
+#[test]
+fn a_shared_block_is_given_up_under_a_read() {
+    caught(PlantedFault::ReleaseUnderRead, "read-of-shared", Variant::Linux412, Invariant::Coherence);
+}
+
+#[test]
+fn what_was_stored_is_not_written_back_before_it_is_cloned() {
+    let fault = PlantedFault::CloneWithoutWriteback;
+    caught(fault, "clone-vs-store", Variant::Linux412, Invariant::Durability);
+}
+
+#[test]
+fn pins_are_not_waited_for() {
+    caught(PlantedFault::FreePinned, "pinned-vs-punch", Variant::Linux412, Invariant::Freeing);
+    caught(PlantedFault::FreePinned, "pinned-vs-punch", Variant::RangeLock, Invariant::Freeing);
+}
+
+/// The third race, which the mail does not mention.
+#[test]
+fn a_write_fault_allocates_under_the_zero_page() {
+    let fault = PlantedFault::AllocateUnderZeroPage;
+    caught(fault, "zero-page-under-write", Variant::Linux412, Invariant::Coherence);
+}
+
+#[test]
+fn what_moves_is_not_locked() {
+    for name in ["collapse-vs-fault", "insert-vs-fault"] {
+        caught(PlantedFault::LockFirstPageOnly, name, Variant::RangeLock, Invariant::Coherence);
+    }
+}
+
+#[test]
+fn what_is_cut_stays() {
+    for name in ["truncate-in-page", "punch-straddles"] {
+        caught(PlantedFault::KeepWhatIsCut, name, Variant::Linux412, Invariant::Coherence);
+    }
+}
+
+#[test]
+fn a_store_through_map_sync_does_not_wait() {
+    for name in ["map-sync", "map-sync-vs-clone"] {
+        caught(PlantedFault::MapSyncWithoutSync, name, Variant::Linux412, Invariant::Durability);
+    }
+}

@@ -5,7 +5,8 @@ use super::{Finding, Invariant};
 use crate::dax::{DaxEntry, Present};
 use crate::file::File;
 use crate::fs::{Extent, FileSystem, Inode};
-use crate::mm::{Pte, Target, Vma};
+use crate::mm::{PMD_SIZE, Pte, Target, Vma};
+use crate::pmem::BLOCK_SIZE;
 use crate::schedule::simulated;
 
 /// Checks I2 to I5 in files of a file system, while no call is under way: what entries, translations, the block
@@ -70,13 +71,18 @@ impl Inspection<'_> {
     }
 
     fn extents(&mut self) {
+        // Of an entry that is wrong in many pages one is told.
+        let mut told = None;
         for (page, extent) in self.inode.extents.all() {
             if let Some(block) = extent.block() {
                 self.not_free(block, || format!("page {page}"));
             }
             let is_written = matches!(extent, Extent::Written(_) | Extent::Shared(_));
-            let mut entry = self.inode.entries.present(page, page);
-            if is_written && entry.any(|present| present.entry == DaxEntry::ZeroPage) {
+            let entry = self.inode.entries.present(page, page).next();
+            if let Some(Present { first, entry: DaxEntry::ZeroPage, .. }) = entry
+                && is_written
+                && told.replace(first) != Some(first)
+            {
                 let text = format!("page {page} has the entry of a hole, and {}", of(extent));
                 self.find(Invariant::Mapping, text);
             }
@@ -101,11 +107,20 @@ impl Inspection<'_> {
                 Target::Block(block) => self.not_free(block, || format!("a translation of page {first}")),
                 Target::ZeroPage => {}
             }
+            if len > 1 && !(vma.address + first * BLOCK_SIZE - vma.start).is_multiple_of(PMD_SIZE) {
+                self.find(
+                    Invariant::Mapping,
+                    format!("the 2 MiB at page {first} are mapped at a page's address"),
+                );
+            }
             if entry_says.flatten() != Some(target) {
                 let entry = entry.map_or("no entry".into(), |entry| format!("the entry of {}", entry.entry));
                 self.find(Invariant::Mapping, format!("page {first} is mapped as {pte:?}, and has {entry}"));
             } else if pte.is_writable() && !entry.is_some_and(|entry| entry.entry.is_dirty()) {
                 let text = format!("page {first} is mapped as {pte:?}, and its entry is not dirty");
+                self.find(Invariant::Protection, text);
+            } else if pte.is_writable() && matches!(self.inode.extents.look_up(first), Extent::Shared(_)) {
+                let text = format!("page {first} is mapped as {pte:?}, and its block is shared");
                 self.find(Invariant::Protection, text);
             }
         }
@@ -137,6 +152,25 @@ impl FileSystem<'_> {
         }
     }
 
+    /// The same for bytes of the device.
+    #[inline]
+    pub(crate) fn about_to_touch(&self, offset: u64, len: u64) {
+        if !self.schedule.is_quiet() && len > 0 {
+            (offset / BLOCK_SIZE..=(offset + len - 1) / BLOCK_SIZE).for_each(|block| self.check_use(block));
+        }
+    }
+
+    /// Blocks are about to be freed, which whoever took them from their file has seen not to be pinned.
+    pub(crate) fn about_to_free(&self, blocks: &[u64]) {
+        if self.schedule.is_quiet() || simulated::current().is_none() {
+            return;
+        }
+        for block in blocks.iter().filter(|block| self.pins.is_pinned(**block)) {
+            let text = format!("block {block} is pinned, and goes from its file");
+            simulated::find(Finding::new(Invariant::Freeing, text));
+        }
+    }
+
     #[cold]
     fn check_use(&self, block: u64) {
         if simulated::current().is_some() && self.blocks.is_free(block) {
@@ -149,7 +183,7 @@ impl FileSystem<'_> {
 mod tests {
     use super::*;
     use crate::file::Mapping;
-    use crate::pmem::{BLOCK_SIZE, Device, DeviceOptions};
+    use crate::pmem::{Device, DeviceOptions};
     use crate::schedule::Schedule;
     use crate::variant::Variant;
 

@@ -254,7 +254,10 @@ fn run_all(options: &RaceOptions) -> Result<ExitCode, Failure> {
         let (scenario, variant) = (cell.scenario, cell.variant);
         let expected = match scenario.expected(variant) {
             Expected::Safe => "nothing was to go wrong".into(),
-            Expected::Broken(invariant) => format!("{invariant} was to be broken"),
+            Expected::Broken(among) => {
+                let others: Vec<String> = among[1..].iter().map(|other| format!(" but {other}")).collect();
+                format!("{} was to be broken, and nothing else{}", among[0], others.concat())
+            }
             Expected::Anything => "there was to be no panic".into(),
         };
         said.prose(format!("NOT AS EXPECTED: {} in {variant}: {expected}", scenario.name));

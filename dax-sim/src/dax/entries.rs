@@ -297,7 +297,7 @@ impl Drop for LockedEntry<'_> {
             Wake::One
         } else {
             self.slot.store(0, SeqCst);
-            Wake::All
+            if self.schedule.has(PlantedFault::WakeOneOfDeleted) { Wake::One } else { Wake::All }
         };
         wait_table::wake(self.slot, whom);
     }

@@ -81,7 +81,7 @@ pub(super) fn read_extent(fs: &FileSystem<'_>, iomap: &Iomap, position: u64, par
     match device_offset(iomap, position) {
         Some(offset) => {
             fs.schedule.pass(SchedulePoint::Copy, iomap.first_page);
-            fs.about_to_use(offset / BLOCK_SIZE);
+            fs.about_to_touch(offset, part.len() as u64);
             fs.device.read(offset, part);
         }
         None => part.fill(0),
@@ -336,7 +336,7 @@ fn copy<S: UserSource + ?Sized>(
     let offset = device_offset(iomap, position).expect("iomap_begin for a write answers with blocks");
     let copied = source.copy_from(from, len, faults, |at, bytes| {
         fs.schedule.pass(SchedulePoint::Copy, iomap.first_page);
-        fs.about_to_use(offset / BLOCK_SIZE);
+        fs.about_to_touch(offset + at as u64, bytes.len() as u64);
         fs.device.write(offset + at as u64, bytes);
     });
     // Linux copies past the CPU's caches (memcpy_flushcache).

@@ -28,9 +28,9 @@ pub struct Scenario {
     pub(super) threads: &'static [&'static [Op]],
     /// Done when all threads have ended.
     pub(super) finally: &'static [Op],
-    /// In which variants it goes wrong, and what is broken there before anything else. Not for `unserialised`,
-    /// of which nothing is expected.
-    pub(super) broken_in: &'static [(Variant, Invariant)],
+    /// In which variants it goes wrong, and what may be found broken there: the first of it is, however short the
+    /// search. Not for `unserialised`, of which nothing is expected.
+    pub(super) broken_in: &'static [(Variant, &'static [Invariant])],
 }
 
 /// A mapping of a file.

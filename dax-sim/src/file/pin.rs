@@ -59,7 +59,10 @@ impl<'a> Pin<'a> {
     /// If they do not lie in the part.
     pub fn read(&self, at: usize, bytes: &mut [u8]) {
         self.each_piece(at, bytes.len(), |page, in_page, place| match page {
-            Page::Block(block) => self.fs.device.read(block * BLOCK_SIZE + in_page, &mut bytes[place]),
+            Page::Block(block) => {
+                self.fs.about_to_use(*block);
+                self.fs.device.read(block * BLOCK_SIZE + in_page, &mut bytes[place]);
+            }
             Page::Zero => bytes[place].fill(0),
             Page::Anonymous(page) => page.load(in_page as usize, &mut bytes[place]),
         });

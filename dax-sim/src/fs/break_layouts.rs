@@ -20,10 +20,18 @@ pub(crate) fn lock_unpinned<'a>(fs: &FileSystem<'_>, inode: &'a Inode, bytes: Ra
             return i_mmap_sem;
         }
         let (first, last) = (bytes.start / BLOCK_SIZE, (bytes.end - 1) / BLOCK_SIZE);
-        let Some(busy) = dax_layout_busy_page(fs, inode, first, last) else { return i_mmap_sem };
+        let busy = dax_layout_busy_page(fs, inode, first, last);
+        let busy = busy.filter(|_| !fs.schedule.has(PlantedFault::FreePinned));
+        let Some(busy) = busy else { return i_mmap_sem };
         drop(i_mmap_sem);
         wait_for_page(fs, first, busy);
     }
+}
+
+/// The same for everything from `offset` on, of which all moves.
+pub(crate) fn lock_unpinned_from<'a>(fs: &FileSystem<'_>, inode: &'a Inode, offset: u64) -> SemGuard<'a> {
+    let end = if fs.schedule.has(PlantedFault::LockFirstPageOnly) { offset + BLOCK_SIZE } else { u64::MAX };
+    lock_unpinned(fs, inode, offset..end)
 }
 
 /// Sleeps until a block is not pinned. The caller has let go of i_mmap_sem.

@@ -3,7 +3,7 @@
 //! Follows `ext4_collapse_range` of Linux 4.12, in the order of truncate: everything from the range on is
 //! locked, written back and forgotten, since all of it moves.
 
-use super::{FileSystem, Inode, lock_unpinned};
+use super::{FileSystem, Inode, lock_unpinned_from};
 use crate::dax::{dax_writeback_mapping_range, truncate_inode_pages_range};
 use crate::error::FsError;
 use crate::mm::EvenCows;
@@ -25,7 +25,7 @@ pub(crate) fn ext4_collapse_range(
     if end >= size {
         return Err(FsError::Invalid("a range to be collapsed must end before the end of the file"));
     }
-    let _i_mmap_sem = lock_unpinned(fs, inode, offset..u64::MAX);
+    let _i_mmap_sem = lock_unpinned_from(fs, inode, offset);
     let (first, past) = (offset / BLOCK_SIZE, end / BLOCK_SIZE);
     dax_writeback_mapping_range(fs, inode, past, u64::MAX)?;
     truncate_inode_pages_range(fs, inode, first, u64::MAX, EvenCows::Yes);

@@ -47,7 +47,7 @@ pub use sem::waited;
 pub use sync::DataMode;
 
 pub(crate) use alloc::BlockAllocator;
-pub(crate) use break_layouts::{lock_unpinned, wait_for_page};
+pub(crate) use break_layouts::{lock_unpinned, lock_unpinned_from, wait_for_page};
 pub(crate) use collapse::ext4_collapse_range;
 pub(crate) use copy_retries::CopyRetriesByThread;
 pub(crate) use fallocate::{Size, ext4_fallocate};

@@ -45,6 +45,9 @@ pub(crate) fn remove_pages(
 /// the file.
 pub(crate) fn zero_partial_page(fs: &FileSystem<'_>, inode: &Inode, from: u64, to: u64) {
     let end = to.min((from / BLOCK_SIZE + 1) * BLOCK_SIZE);
+    if fs.schedule.has(PlantedFault::KeepWhatIsCut) {
+        return;
+    }
     if let (true, Extent::Written(block)) = (from < end, inode.extents.look_up(from / BLOCK_SIZE)) {
         fs.schedule.pass(SchedulePoint::Zero, from / BLOCK_SIZE);
         fs.device.zero(block * BLOCK_SIZE + from % BLOCK_SIZE, end - from);

@@ -17,6 +17,7 @@ use crate::error::FsError;
 use crate::fs::sem::BothGuard;
 use crate::mm::EvenCows;
 use crate::pmem::BLOCK_SIZE;
+use crate::schedule::PlantedFault;
 
 /// What is to share blocks with what.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +60,9 @@ pub(crate) fn xfs_clone_range(fs: &FileSystem<'_>, remap: &Remap<'_>) -> Result<
         unshare_cut(fs, remap.target, size)?;
         zero_partial_page(fs, remap.target, size, remap.to);
     }
-    dax_writeback_mapping_range(fs, remap.source, plan.first, plan.first + plan.pages - 1)?;
+    if !fs.schedule.has(PlantedFault::CloneWithoutWriteback) {
+        dax_writeback_mapping_range(fs, remap.source, plan.first, plan.first + plan.pages - 1)?;
+    }
     share(fs, remap, &plan);
     Ok(())
 }

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 
 use super::{Extent, FileSystem};
 use crate::mm::grace;
-use crate::schedule::SchedulePoint;
+use crate::schedule::{PlantedFault, SchedulePoint};
 
 const SHARDS: u64 = 16;
 
@@ -65,21 +65,31 @@ impl SharedBlocks {
 impl FileSystem<'_> {
     /// Gives up what pages had; blocks that no page has any more are free. Nothing may map them or read them.
     pub(crate) fn free(&self, extents: Vec<Extent>) {
+        let blocks = self.give_up(extents);
+        self.about_to_free(&blocks);
+        self.free_blocks_of_files(blocks);
+    }
+
+    /// The blocks that no page has any more.
+    fn give_up(&self, extents: Vec<Extent>) -> Vec<u64> {
         self.schedule.pass(SchedulePoint::Free, 0);
         let given_up = |extent| match extent {
             Extent::Hole => None,
             Extent::Unwritten(block) | Extent::Written(block) => Some(block),
             Extent::Shared(block) => self.shared.remove(block).then_some(block),
         };
-        self.free_blocks_of_files(extents.into_iter().filter_map(given_up).collect());
+        extents.into_iter().filter_map(given_up).collect()
     }
 
     /// Gives up the shared block that a page had, after the page was given another and nothing maps the old
     /// one. Waits for read(2)s that may still look at it: once it is given up, somebody may write to it.
     #[cold]
     pub(crate) fn release(&self, block: u64) {
-        grace::synchronize(&self.schedule);
-        self.free(vec![Extent::Shared(block)]);
+        if !self.schedule.has(PlantedFault::ReleaseUnderRead) {
+            grace::synchronize(&self.schedule);
+        }
+        // It may be pinned for loads, and then goes with the pin.
+        self.free_blocks_of_files(self.give_up(vec![Extent::Shared(block)]));
     }
 }
 

@@ -110,6 +110,30 @@ pub enum PlantedFault {
     CommitOverHandles,
     /// The transaction does not know of the size that truncate sets.
     ResizeUnknown,
+    /// A fault of a page does not look at the PMD again when it has locked the entry.
+    PteUnderPmd,
+    /// A fault of 2 MiB does not look for a table of pages again when it has locked the entry.
+    PmdOverTable,
+    /// A fault of 2 MiB does not mind at which address they are mapped.
+    IgnoreColour,
+    /// Who deletes an entry wakes the first of those who wait for it.
+    WakeOneOfDeleted,
+    /// The second fault of a private page copies it once more.
+    CopyTwice,
+    /// A shared block that a copy has taken the place of is given up under read(2)s that look at it.
+    ReleaseUnderRead,
+    /// Nobody waits for pins.
+    FreePinned,
+    /// A write fault allocates before it unmaps the zero page.
+    AllocateUnderZeroPage,
+    /// Collapse and insert hold i_mmap_sem over their first page, and not over all that moves.
+    LockFirstPageOnly,
+    /// A clone does not write back what it shares.
+    CloneWithoutWriteback,
+    /// What remains of a page that is cut is not zeroed.
+    KeepWhatIsCut,
+    /// A store through MAP_SYNC does not wait for the metadata.
+    MapSyncWithoutSync,
 }
 
 /// What happens at schedule points.

@@ -19,6 +19,7 @@ use crate::error::FsError;
 use crate::fs::{Extent, FileSystem, Inode};
 use crate::mm::{EvenCows, Vma};
 use crate::pmem::BLOCK_SIZE;
+use crate::schedule::PlantedFault;
 
 /// What a fault is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +75,10 @@ fn grab_mapping_entry<'a>(fs: &'a FileSystem<'_>, inode: &'a Inode, page: u64) -
 fn grab_to_look_up<'a>(fs: &'a FileSystem<'_>, inode: &'a Inode, page: u64, write: bool) -> LockedEntry<'a> {
     loop {
         let mut entry = grab_mapping_entry(fs, inode, page);
-        if !write || !gives_way(inode, page, entry.get()) {
+        if !write
+            || !gives_way(inode, page, entry.get())
+            || fs.schedule.has(PlantedFault::AllocateUnderZeroPage)
+        {
             return entry;
         }
         if !entry.is_pmd() {
@@ -142,5 +146,8 @@ fn insert_zero_page(fs: &FileSystem<'_>, inode: &Inode, entry: &mut LockedEntry<
 /// Whether a store may not come to the pages yet, since the mapping is MAP_SYNC and the file's metadata are
 /// not durable (VM_SYNC and IOMAP_F_DIRTY).
 fn needs_dsync(fs: &FileSystem<'_>, inode: &Inode, vma: &Vma, fault: FaultFor) -> bool {
-    fault == FaultFor::Write && vma.flags.sync && inode.is_datasync_dirty(&fs.journal)
+    fault == FaultFor::Write
+        && vma.flags.sync
+        && inode.is_datasync_dirty(&fs.journal)
+        && !fs.schedule.has(PlantedFault::MapSyncWithoutSync)
 }

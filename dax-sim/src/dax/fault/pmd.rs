@@ -10,7 +10,7 @@ use crate::fs::{FileSystem, Handle, Inode, IomapFor, IomapType, Origin, iomap_be
 use crate::mm::{PMD_SIZE, Pte, Vma};
 use crate::pmem::BLOCK_SIZE;
 use crate::radix::HUGE;
-use crate::schedule::SchedulePoint;
+use crate::schedule::{PlantedFault, SchedulePoint};
 use crate::variant::FaultOrder;
 
 /// Maps the 2 MiB around `page` in one piece, if that can be done.
@@ -38,7 +38,8 @@ pub(crate) fn dax_iomap_pmd_fault(
     check_size(inode, page)?;
     let first = page - page % HUGE;
     let last = first + HUGE - 1;
-    if fault == FaultFor::Cow || !fits(vma, first) || last >= inode.size_in_pages() {
+    let fits = fits(vma, first) || fs.schedule.has(PlantedFault::IgnoreColour);
+    if fault == FaultFor::Cow || !fits || last >= inode.size_in_pages() {
         return Ok(VmFault::Fallback);
     }
     let write = fault == FaultFor::Write;
@@ -71,7 +72,7 @@ pub(crate) fn dax_iomap_pmd_fault(
     if iomap.origin == Origin::New {
         give_zero_page_up(fs, inode, &mut entry);
     }
-    if vma.pages.has_table(first) {
+    if vma.pages.has_table(first) && !fs.schedule.has(PlantedFault::PmdOverTable) {
         // Somebody has mapped a page of it meanwhile, so that the next try is one of a page.
         return Ok(VmFault::NoPage);
     }

@@ -63,7 +63,7 @@ pub(crate) fn dax_iomap_pte_fault(
         settle(fs, &iomap);
         return Ok(VmFault::NoPage);
     }
-    if vma.pages.pmd(page).is_present() {
+    if vma.pages.pmd(page).is_present() && !fs.schedule.has(PlantedFault::PteUnderPmd) {
         // Somebody has mapped the 2 MiB around it meanwhile (d0f0931de936).
         return Ok(VmFault::NoPage);
     }
@@ -71,7 +71,8 @@ pub(crate) fn dax_iomap_pte_fault(
     match (iomap.kind, fault) {
         // Another thread may have had the same fault, and stored to its copy since (`pte_none` in
         // `finish_fault`).
-        (_, FaultFor::Cow) if vma.pages.translate(page).is_anonymous() => {}
+        (_, FaultFor::Cow)
+            if vma.pages.translate(page).is_anonymous() && !fs.schedule.has(PlantedFault::CopyTwice) => {}
         (_, FaultFor::Cow) => {
             let mut copy = [0; BLOCK_SIZE as usize];
             read_extent(fs, &iomap, page * BLOCK_SIZE, &mut copy);
