@@ -182,6 +182,22 @@ pub struct Locks {
     pub i_mmap_sem: Option<LockKind>,
 }
 
+/// A variant, with levels of locking that may be made of something else than it makes them of. Made from a variant, it
+/// is that and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Mix {
+    /// The variant.
+    pub variant: Variant,
+    /// What is not left to it.
+    pub locks: Locks,
+}
+
+impl From<Variant> for Mix {
+    fn from(variant: Variant) -> Self {
+        Self { variant, locks: Locks::default() }
+    }
+}
+
 /// What a fault does first. Whatever it is, the answer is installed under the entry lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FaultOrder {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::interrupt::Interrupt;
+use super::locks::LockOptions;
 use super::output::{OutputDir, OutputFile, same_file};
 use super::progress::Progress;
 use super::value::{self, List};
@@ -17,7 +18,7 @@ use crate::compare::plan::Plan;
 use crate::compare::{self, BASE};
 use crate::pmem::{Device, DeviceOptions};
 use crate::report::{BackingFile, Host, Report, json, page, plot, table, verdict};
-use crate::variant::{LockKind, Locks, Variant};
+use crate::variant::Variant;
 use crate::workload::{self, Setup, Workload};
 
 const DEFAULT_SIZE: u64 = 64 << 20;
@@ -67,13 +68,8 @@ pub(crate) struct CompareOptions {
     #[arg(long, value_name = "LIST", value_parser = media, allow_hyphen_values = true)]
     media_us: Option<List<u64>>,
 
-    /// The lock of read(2) and write(2) in every variant: rwsem, range-lock or none [default: the variant's]
-    #[arg(long, value_name = "LOCK", value_parser = LockKind::from_str)]
-    i_rwsem: Option<LockKind>,
-
-    /// The lock of faults and of what takes blocks away in every variant [default: the variant's]
-    #[arg(long, value_name = "LOCK", value_parser = LockKind::from_str)]
-    i_mmap_sem: Option<LockKind>,
+    #[command(flatten)]
+    locks: LockOptions,
 
     /// Judge nothing that is read, and leave that out of the loop that is timed
     #[arg(long)]
@@ -278,8 +274,7 @@ pub(crate) fn run(options: &CompareOptions) -> Result<ExitCode, Failure> {
         say(format_args!("`{BASE}` is not among the variants: there are no ratios to it"));
     }
 
-    let locks = Locks { i_rwsem: options.i_rwsem, i_mmap_sem: options.i_mmap_sem };
-    let setup = Setup { locks, checks: !options.no_checks };
+    let setup = Setup { locks: options.locks.locks(), checks: !options.no_checks };
     let progress = Progress::new(&plan);
     let measured = compare::run(
         &plan,

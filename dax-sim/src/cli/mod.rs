@@ -2,6 +2,7 @@
 
 mod compare;
 mod interrupt;
+mod locks;
 mod output;
 mod progress;
 mod race;

@@ -12,6 +12,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use super::locks::LockOptions;
 use super::value::{self, List};
 use super::{BROKEN, Failure, answer, say};
 use crate::check::Invariant;
@@ -21,7 +22,7 @@ use crate::pmem::DeviceError;
 use crate::report::number;
 use crate::report::table::terminal_width;
 use crate::text::push_folded;
-use crate::variant::Variant;
+use crate::variant::{Locks, Mix, Variant};
 use clap::Args;
 
 /// Options of `dax-sim race`.
@@ -35,6 +36,9 @@ pub(crate) struct RaceOptions {
     /// How faults and I/O are serialised
     #[arg(long, value_name = "V", default_value_t = Variant::Linux411)]
     variant: Variant,
+
+    #[command(flatten)]
+    locks: LockOptions,
 
     /// Repeat one schedule, as it was printed
     #[arg(long, value_name = "SEED", value_parser = Seed::from_str)]
@@ -51,7 +55,7 @@ pub(crate) struct RaceOptions {
     variants: Option<List<Variant>>,
 
     /// List the scenarios
-    #[arg(long, conflicts_with_all = ["scenario", "variant", "seed"])]
+    #[arg(long, conflicts_with_all = ["scenario", "variant", "seed", "i_rwsem", "i_mmap_sem"])]
     list: bool,
 
     /// All schedules with up to so many preemptions are run [default: 2]
@@ -86,6 +90,15 @@ fn variants(text: &str) -> Result<List<Variant>, String> {
 }
 
 impl RaceOptions {
+    fn mix(&self, variant: Variant) -> Mix {
+        Mix { variant, locks: self.locks.locks() }
+    }
+
+    /// The command that repeats a schedule. A seed says all of it, however the schedule was found.
+    fn again(&self, scenario: &Scenario, variant: Variant, seed: &Seed) -> String {
+        format!("dax-sim race {} --variant {variant}{} --seed {seed}", scenario.name, self.locks)
+    }
+
     fn effort(&self) -> Effort {
         let usual = if self.quick { Effort::QUICK } else { Effort::FULL };
         let or = |given: Option<u64>, usual: u32| given.map_or(usual, |given| given as u32);
@@ -148,10 +161,11 @@ fn list() -> String {
 /// One scenario in one variant: the shortest schedule that goes wrong, or how many went right.
 fn run_one(options: &RaceOptions, scenario: &'static Scenario) -> Result<ExitCode, Failure> {
     let variant = options.variant;
+    let mix = options.mix(variant);
     let mut said = Said::nothing();
     said.prose(format!("{}: {}", scenario.name, scenario.about));
     if let Some(seed) = &options.seed {
-        let timeline = Timeline::of(scenario, variant, seed).map_err(refused)?;
+        let timeline = Timeline::of(scenario, mix, seed).map_err(refused)?;
         let found = !timeline.failure.findings.is_empty();
         let here = &timeline.failure.seed;
         let other = if here == seed {
@@ -160,20 +174,21 @@ fn run_one(options: &RaceOptions, scenario: &'static Scenario) -> Result<ExitCod
             format!("{seed} is {here} here, where some of its steps cannot be taken, or are the usual ones; ")
         };
         let goes = if found { "this goes wrong" } else { "nothing goes wrong in this schedule" };
-        said.prose(format!("in {variant}: {other}{goes}"));
-        tell(&mut said, scenario, variant, &timeline);
+        said.prose(format!("in {variant}{}: {other}{goes}", options.locks));
+        tell(&mut said, options, scenario, &timeline);
         answer(&said.text)?;
-        let is_expected = !found || scenario.expected(variant) != Expected::Safe;
+        let is_expected = !found || scenario.expected(mix) != Expected::Safe;
         return Ok(if is_expected { ExitCode::SUCCESS } else { ExitCode::from(BROKEN) });
     }
     let effort = options.effort();
-    let cell = explore::explore(scenario, variant, effort).map_err(refused)?;
+    let cell = explore::explore(scenario, mix, effort).map_err(refused)?;
     let (exhaustive, random) = (cell.exhaustive, cell.random);
     let count = number::count;
     match &cell.shortest {
         None => {
             said.prose(format!(
-                "in {variant}: safe, in {} schedules with up to {} preemptions, and {} at random",
+                "in {variant}{}: safe, in {} schedules with up to {} preemptions, and {} at random",
+                options.locks,
                 count(exhaustive.run),
                 effort.preemptions,
                 count(random.run)
@@ -183,15 +198,16 @@ fn run_one(options: &RaceOptions, scenario: &'static Scenario) -> Result<ExitCod
         Some(failure) => {
             said.prose(copied_again(cell.copy_retries));
             said.prose(format!(
-                "in {variant}: {} of {} schedules with up to {} preemptions go wrong, and {} of {} at random; the shortest:",
+                "in {variant}{}: {} of {} schedules with up to {} preemptions go wrong, and {} of {} at random; the shortest:",
+                options.locks,
                 count(exhaustive.failed),
                 count(exhaustive.run),
                 effort.preemptions,
                 count(random.failed),
                 count(random.run)
             ));
-            let timeline = Timeline::of(scenario, variant, &failure.seed).map_err(refused)?;
-            tell(&mut said, scenario, variant, &timeline);
+            let timeline = Timeline::of(scenario, mix, &failure.seed).map_err(refused)?;
+            tell(&mut said, options, scenario, &timeline);
         }
     }
     answer(&said.text)?;
@@ -208,28 +224,26 @@ fn copied_again(CopyRetries { retries, bounced, .. }: CopyRetries) -> String {
 }
 
 /// The picture of a schedule, what is wrong in it, and how to see it again.
-fn tell(said: &mut Said, scenario: &Scenario, variant: Variant, timeline: &Timeline) {
+fn tell(said: &mut Said, options: &RaceOptions, scenario: &Scenario, timeline: &Timeline) {
     said.verbatim(format!("\n{}", timeline.draw(said.width)));
     said.prose(copied_again(timeline.copy_retries));
     for finding in &timeline.failure.findings {
         said.prose(format!("{finding}\n  ({}: {})", finding.broken, finding.broken.meaning()));
     }
     said.prose(format!("{} steps; again with", timeline.failure.steps));
-    said.verbatim(again(scenario, variant, &timeline.failure.seed));
-}
-
-/// The command that repeats a schedule. A seed says all of it, however the schedule was found.
-fn again(scenario: &Scenario, variant: Variant, seed: &Seed) -> String {
-    format!("dax-sim race {} --variant {variant} --seed {seed}", scenario.name)
+    said.verbatim(options.again(scenario, options.variant, &timeline.failure.seed));
 }
 
 /// The table.
 fn run_all(options: &RaceOptions) -> Result<ExitCode, Failure> {
     let variants = options.variants.as_ref().map_or(Variant::ALL.to_vec(), |list| list.0.clone());
     let effort = options.effort();
-    let cells = explore_all(&variants, effort).map_err(refused)?;
+    let cells = explore_all(options, &variants).map_err(refused)?;
     let mut said = Said::nothing();
     said.verbatim(table::render(&variants, &cells, said.width));
+    if options.locks.locks() != Locks::default() {
+        said.prose(format!("In every variant{}.", options.locks));
+    }
     said.prose(format!(
         "A number: safe, in so many schedules, all with up to {} preemptions and {} at random.",
         effort.preemptions,
@@ -239,7 +253,7 @@ fn run_all(options: &RaceOptions) -> Result<ExitCode, Failure> {
         "Else what is broken, the share of the exhaustive schedules in which anything is, and length and seed of the \
          shortest.",
     );
-    tell_how_to_repeat(&mut said, &cells);
+    tell_how_to_repeat(&mut said, options, &cells);
     let mut copy_retries = CopyRetries::default();
     cells.iter().for_each(|cell| copy_retries += cell.copy_retries);
     said.prose(copied_again(copy_retries));
@@ -251,8 +265,8 @@ fn run_all(options: &RaceOptions) -> Result<ExitCode, Failure> {
     }
     let surprises: Vec<&Cell> = cells.iter().filter(|cell| !cell.is_as_expected()).collect();
     for cell in &surprises {
-        let (scenario, variant) = (cell.scenario, cell.variant);
-        let expected = match scenario.expected(variant) {
+        let (scenario, variant) = (cell.scenario, cell.mix.variant);
+        let expected = match scenario.expected(cell.mix) {
             Expected::Safe => "nothing was to go wrong".into(),
             Expected::Broken(among) => {
                 let others: Vec<String> = among[1..].iter().map(|other| format!(" but {other}")).collect();
@@ -263,7 +277,7 @@ fn run_all(options: &RaceOptions) -> Result<ExitCode, Failure> {
         said.prose(format!("NOT AS EXPECTED: {} in {variant}: {expected}", scenario.name));
         if let Some(failure) = &cell.shortest {
             said.prose(failure);
-            said.verbatim(format!("again with {}", again(scenario, variant, &failure.seed)));
+            said.verbatim(format!("again with {}", options.again(scenario, variant, &failure.seed)));
         }
     }
     if surprises.is_empty() {
@@ -274,7 +288,7 @@ fn run_all(options: &RaceOptions) -> Result<ExitCode, Failure> {
 }
 
 /// Explores all cells, as many at a time as there are CPUs.
-fn explore_all(variants: &[Variant], effort: Effort) -> Result<Vec<Cell>, DeviceError> {
+fn explore_all(options: &RaceOptions, variants: &[Variant]) -> Result<Vec<Cell>, DeviceError> {
     let jobs: Vec<(&'static Scenario, Variant)> = SCENARIOS
         .iter()
         .flat_map(|scenario| variants.iter().map(move |&variant| (scenario, variant)))
@@ -283,7 +297,7 @@ fn explore_all(variants: &[Variant], effort: Effort) -> Result<Vec<Cell>, Device
     let cells = Mutex::new(Vec::new());
     let work = || -> Result<(), DeviceError> {
         while let Some(&(scenario, variant)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let cell = explore::explore(scenario, variant, effort)?;
+            let cell = explore::explore(scenario, options.mix(variant), options.effort())?;
             cells.lock().expect("nobody panics with it").push(cell);
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
             // Ten lines in all.
@@ -301,18 +315,21 @@ fn explore_all(variants: &[Variant], effort: Effort) -> Result<Vec<Cell>, Device
     })?;
     let mut cells = cells.into_inner().expect("nobody panics with it");
     let place = |cell: &Cell| {
-        jobs.iter()
-            .position(|(scenario, variant)| scenario.name == cell.scenario.name && *variant == cell.variant)
+        jobs.iter().position(|(scenario, variant)| {
+            scenario.name == cell.scenario.name && *variant == cell.mix.variant
+        })
     };
     cells.sort_by_key(place);
     Ok(cells)
 }
 
 /// How the schedule of a cell is seen again: once for all, and one by one for those whose seed is not in it.
-fn tell_how_to_repeat(said: &mut Said, cells: &[Cell]) {
+fn tell_how_to_repeat(said: &mut Said, options: &RaceOptions, cells: &[Cell]) {
     let failures: Vec<(&Cell, &Seed)> =
         cells.iter().filter_map(|cell| Some((cell, &cell.shortest.as_ref()?.seed))).collect();
-    let command = |&(cell, seed): &(&Cell, &Seed)| format!("  {}", again(cell.scenario, cell.variant, seed));
+    let command = |&(cell, seed): &(&Cell, &Seed)| {
+        format!("  {}", options.again(cell.scenario, cell.mix.variant, seed))
+    };
     let (in_cell, below): (Vec<_>, Vec<_>) =
         failures.into_iter().partition(|(_, seed)| table::fits(&seed.to_string()));
     if let Some(first) = in_cell.first() {

@@ -7,12 +7,13 @@ use std::process::ExitCode;
 use clap::Args;
 use sha2::{Digest, Sha256};
 
+use super::locks::LockOptions;
 use super::output::{OutputFile, same_file};
 use super::{Failure, answer, value};
 use crate::fs::MAX_FILE_SIZE;
 use crate::replay::log;
 use crate::replay::run::{self, ReplayError};
-use crate::variant::Variant;
+use crate::variant::{Mix, Variant};
 
 /// Options of `dax-sim replay`.
 #[derive(Args, Clone, Debug)]
@@ -28,6 +29,9 @@ pub(crate) struct ReplayOptions {
     /// How faults and I/O are serialised
     #[arg(long, value_name = "V", default_value_t = Variant::RangeLock)]
     variant: Variant,
+
+    #[command(flatten)]
+    locks: LockOptions,
 
     /// The largest size that the file may have: 16M, 1GiB, …
     #[arg(long, value_name = "N", value_parser = size_max, default_value = "16M", allow_hyphen_values = true)]
@@ -57,7 +61,8 @@ pub(super) fn run(options: &ReplayOptions) -> Result<ExitCode, Failure> {
     }
     let bad_line = |bad: crate::replay::BadLine| Failure::at_line(&options.log, bad.number, bad.expected);
     let operations = log::parse(&String::from_utf8_lossy(&log), options.size_max).map_err(bad_line)?;
-    let contents = run::run(&operations, options.variant, options.size_max).map_err(|error| match error {
+    let mix = Mix { variant: options.variant, locks: options.locks.locks() };
+    let contents = run::run(&operations, mix, options.size_max).map_err(|error| match error {
         ReplayError::Line(bad) => bad_line(bad),
         ReplayError::Device(error) => Failure::refused(error),
         ReplayError::Failed { number, error } => Failure::broken(format!("{name}:{number}: {error}")),

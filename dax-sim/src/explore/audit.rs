@@ -92,7 +92,7 @@ fn what_is_said_to_be_held_is_held_after_every_step() {
                     steps += 1;
                     waits += step.locks.iter().filter(|lock| !lock.granted).count();
                 };
-                replay(scenario, variant, &seed, observe).unwrap();
+                replay(scenario, variant.into(), &seed, observe).unwrap();
             }
         }
     }

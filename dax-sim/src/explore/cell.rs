@@ -14,7 +14,7 @@ use crate::fs::{CopyRetries, FileSystem};
 use crate::mm::PMD_SIZE;
 use crate::pmem::{BLOCK_SIZE, Device, DeviceError, DeviceOptions, MIN_DEVICE_SIZE};
 use crate::schedule::{PlantedFault, Schedule, SchedulePoint, simulated};
-use crate::variant::Variant;
+use crate::variant::{LockKind, Locks, Mix, Variant};
 
 /// How hard to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +66,8 @@ impl fmt::Display for Failure {
 pub struct Cell {
     /// The scenario.
     pub scenario: &'static Scenario,
-    /// The variant.
-    pub variant: Variant,
+    /// The variant, and its locks.
+    pub mix: Mix,
     /// The exhaustive search.
     pub exhaustive: Tally,
     /// The random schedules.
@@ -92,8 +92,14 @@ pub enum Expected {
 }
 
 impl Scenario {
-    /// What is expected of it in a variant.
-    pub fn expected(&self, variant: Variant) -> Expected {
+    /// What is expected of it in a variant. With locks other than its own a variant that is correct stays so, as long as
+    /// there are some; of the others anything is expected.
+    pub fn expected(&self, mix: impl Into<Mix>) -> Expected {
+        let Mix { variant, locks } = mix.into();
+        if locks != Locks::default() {
+            let all = locks.i_rwsem != Some(LockKind::None) && locks.i_mmap_sem != Some(LockKind::None);
+            return if all && variant.is_correct() { Expected::Safe } else { Expected::Anything };
+        }
         let broken = self.broken_in.iter().find(|(broken, _)| *broken == variant);
         match broken {
             Some((_, broken)) => Expected::Broken(broken),
@@ -106,7 +112,7 @@ impl Scenario {
 impl Cell {
     /// Whether what became of it is what is expected.
     pub fn is_as_expected(&self) -> bool {
-        match self.scenario.expected(self.variant) {
+        match self.scenario.expected(self.mix) {
             Expected::Safe => self.broken.is_empty(),
             Expected::Broken(among) => {
                 self.broken.contains(&among[0]) && self.broken.iter().all(|broken| among.contains(broken))
@@ -121,13 +127,17 @@ impl Cell {
     }
 }
 
-/// Explores a scenario in a variant.
+/// Explores a scenario in a variant, with its own locks or with others.
 ///
 /// # Errors
 ///
 /// If there is no memory for the device.
-pub fn explore(scenario: &'static Scenario, variant: Variant, effort: Effort) -> Result<Cell, DeviceError> {
-    explore_with_fault(scenario, variant, effort, None)
+pub fn explore(
+    scenario: &'static Scenario,
+    mix: impl Into<Mix>,
+    effort: Effort,
+) -> Result<Cell, DeviceError> {
+    explore_with_fault(scenario, mix, effort, None)
 }
 
 /// The same with something done wrong on purpose.
@@ -138,14 +148,15 @@ pub fn explore(scenario: &'static Scenario, variant: Variant, effort: Effort) ->
 #[doc(hidden)]
 pub fn explore_with_fault(
     scenario: &'static Scenario,
-    variant: Variant,
+    mix: impl Into<Mix>,
     effort: Effort,
     fault: Option<PlantedFault>,
 ) -> Result<Cell, DeviceError> {
-    let mut stage = Stage::new(scenario, variant, fault)?;
+    let mix = mix.into();
+    let mut stage = Stage::new(scenario, mix, fault)?;
     let mut cell = Cell {
         scenario,
-        variant,
+        mix,
         exhaustive: Tally::default(),
         random: Tally::default(),
         broken: BTreeSet::new(),
@@ -192,11 +203,11 @@ pub(super) struct Replayed {
 /// Runs one schedule, and lets `observe` see every step.
 pub(super) fn replay(
     scenario: &'static Scenario,
-    variant: Variant,
+    mix: Mix,
     seed: &Seed,
     observe: &mut dyn FnMut(&World<'_>, Step<'_>),
 ) -> Result<Replayed, DeviceError> {
-    let mut stage = Stage::new(scenario, variant, None)?;
+    let mut stage = Stage::new(scenario, mix, None)?;
     let (outcome, findings) = ranks::observed(|| stage.run(&mut Told(&seed.0), Some(observe)));
     let failure = Failure { seed: Seed(outcome.deviations), steps: outcome.steps, findings };
     Ok(Replayed { failure, copy_retries: stage.copy_retries, afterwards: stage.afterwards })
@@ -215,7 +226,7 @@ impl Cell {
         if findings.is_empty() {
             return false;
         }
-        let expected = self.scenario.expected(self.variant);
+        let expected = self.scenario.expected(self.mix);
         let shows = |findings: &[Finding]| match expected {
             Expected::Broken(among) => findings.iter().any(|finding| finding.broken == among[0]),
             _ => true,
@@ -237,7 +248,7 @@ impl Cell {
 /// Where the schedules of a cell are run.
 struct Stage {
     scenario: &'static Scenario,
-    variant: Variant,
+    mix: Mix,
     fault: Option<PlantedFault>,
     device: Device,
     stacks: Stacks,
@@ -250,30 +261,19 @@ struct Stage {
 type Observer<'a> = &'a mut dyn FnMut(&World<'_>, Step<'_>);
 
 impl Stage {
-    fn new(
-        scenario: &'static Scenario,
-        variant: Variant,
-        fault: Option<PlantedFault>,
-    ) -> Result<Self, DeviceError> {
+    fn new(scenario: &'static Scenario, mix: Mix, fault: Option<PlantedFault>) -> Result<Self, DeviceError> {
         let size = if scenario.huge { HUGE_DEVICE } else { MIN_DEVICE_SIZE };
         let options = DeviceOptions { path: None, size, overwrite: false };
         let device = Device::open(&options)?;
         let (stacks, afterwards) = (Stacks::default(), Vec::new());
-        Ok(Self {
-            scenario,
-            variant,
-            fault,
-            device,
-            stacks,
-            copy_retries: CopyRetries::default(),
-            afterwards,
-        })
+        Ok(Self { scenario, mix, fault, device, stacks, copy_retries: CopyRetries::default(), afterwards })
     }
 
     fn run(&mut self, chooser: &mut dyn Chooser, observe: Option<Observer<'_>>) -> (Outcome, Vec<Finding>) {
         let scenario = self.scenario;
         let schedule = Schedule::controlled().with_fault(self.fault);
-        let fs = FileSystem::format(&self.device, self.variant).with_schedule(schedule);
+        let fs = FileSystem::format(&self.device, self.mix.variant).with_schedule(schedule);
+        let fs = fs.with_locks(self.mix.locks);
         let fs = if scenario.huge { fs.with_huge_pages() } else { fs };
         let files: Vec<File<'_>> = (0..scenario.files).map(|_| fs.create()).collect();
         let bytes = 0..scenario.pages * BLOCK_SIZE;

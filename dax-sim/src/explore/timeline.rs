@@ -21,7 +21,7 @@ use crate::fs::{CopyRetries, Extent, Inode};
 use crate::pmem::DeviceError;
 use crate::schedule::{LockClass, LockRequest, SchedulePoint, Wait};
 use crate::text::{fold, push_folded, push_row};
-use crate::variant::Variant;
+use crate::variant::Mix;
 
 /// A schedule, told step by step.
 #[derive(Clone, Debug)]
@@ -51,11 +51,11 @@ impl Timeline {
     /// # Errors
     ///
     /// If there is no memory for the device.
-    pub fn of(scenario: &'static Scenario, variant: Variant, seed: &Seed) -> Result<Self, DeviceError> {
+    pub fn of(scenario: &'static Scenario, mix: impl Into<Mix>, seed: &Seed) -> Result<Self, DeviceError> {
         let mut lines: Vec<Line> = Vec::new();
         let mut number = 0;
         let mut newest = None;
-        let replayed = replay(scenario, variant, seed, &mut |world, step| {
+        let replayed = replay(scenario, mix.into(), seed, &mut |world, step| {
             number += 1;
             let locks = locks(&step);
             let state = state(world);
@@ -342,6 +342,7 @@ fn describe_page(inode: &Inode, page: u64) -> String {
 mod tests {
     use super::*;
     use crate::explore::scenario;
+    use crate::variant::Variant;
 
     /// The last step of a thread's that says so, and what the thread held in it.
     #[track_caller]

@@ -7,7 +7,7 @@ use crate::file::{File, Mapping};
 use crate::fs::{Deduped, FileSystem};
 use crate::pmem::{BLOCK_SIZE, Device, DeviceError, DeviceOptions, MIN_DEVICE_SIZE};
 use crate::schedule::Schedule;
-use crate::variant::Variant;
+use crate::variant::Mix;
 
 /// Why a replay ends early.
 #[derive(Debug)]
@@ -25,13 +25,14 @@ pub(crate) enum ReplayError {
 }
 
 /// Does `operations` to an empty file on a device in memory; returns what the file holds in the end.
-pub(crate) fn run(operations: &[Operation], variant: Variant, size_max: u64) -> Result<Vec<u8>, ReplayError> {
+pub(crate) fn run(operations: &[Operation], mix: Mix, size_max: u64) -> Result<Vec<u8>, ReplayError> {
     let size = device_size(operations, size_max);
     let device = Device::open(&DeviceOptions { path: None, size, overwrite: false });
     let device = device.map_err(ReplayError::Device)?;
     // A wrong order of locks, as `entry-lock-outside` has it by design, does one thread no harm.
     let schedule = Schedule::none().with_checks(false);
-    let fs = FileSystem::format(&device, variant).with_schedule(schedule).with_huge_pages();
+    let fs = FileSystem::format(&device, mix.variant).with_locks(mix.locks);
+    let fs = fs.with_schedule(schedule).with_huge_pages();
     let file = fs.create();
     let map = || file.mmap(0..size_max.next_multiple_of(BLOCK_SIZE));
     let mut mapping = map();
@@ -151,11 +152,12 @@ fn bytes(operation: &Operation) -> Vec<u8> {
 mod tests {
     use super::super::log::parse;
     use super::*;
+    use crate::variant::Variant;
 
     const SIZE_MAX: u64 = 1 << 20;
 
     fn replay(log: &str) -> Result<Vec<u8>, ReplayError> {
-        run(&parse(log, SIZE_MAX).expect("the log can be read"), Variant::RangeLock, SIZE_MAX)
+        run(&parse(log, SIZE_MAX).expect("the log can be read"), Variant::RangeLock.into(), SIZE_MAX)
     }
 
     #[test]

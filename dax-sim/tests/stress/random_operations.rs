@@ -23,7 +23,7 @@ use dax_sim::file::{AddressSpace, File, MapOptions, Mapping};
 use dax_sim::fs::{DataMode, FileSystem};
 use dax_sim::pmem::BLOCK_SIZE;
 use dax_sim::schedule::PlantedFault;
-use dax_sim::variant::Variant;
+use dax_sim::variant::{LockKind, Locks, Mix, Variant};
 use fastrand::Rng;
 
 use super::{correct, device, schedule, time};
@@ -74,6 +74,22 @@ fn the_same_with_2_mib_pages_and_blocks_that_a_commit_frees() {
     finds_nothing(Kind::Huge);
 }
 
+/// In each correct variant, with the other kind of lock at one level, and at both.
+#[test]
+fn the_same_with_other_locks_than_the_variants_own() {
+    for variant in correct() {
+        let other = |own| if own == LockKind::Rwsem { LockKind::RangeLock } else { LockKind::Rwsem };
+        let rules = variant.rules();
+        let (i_rwsem, i_mmap_sem) = (Some(other(rules.i_rwsem)), Some(other(rules.i_mmap_sem)));
+        for (i_rwsem, i_mmap_sem) in [(i_rwsem, None), (None, i_mmap_sem), (i_rwsem, i_mmap_sem)] {
+            let mix = Mix { variant, locks: Locks { i_rwsem, i_mmap_sem } };
+            let found = run(mix, Kind::Small, None, time() / 6, false);
+            assert_eq!(found.first_wrong, None, "{mix:?}, after {} looks", found.looks);
+            assert!(found.looks > 10, "{mix:?}: {found:?}");
+        }
+    }
+}
+
 fn finds_nothing(kind: Kind) {
     for variant in correct() {
         let found = run(variant, kind, None, time(), false);
@@ -106,7 +122,7 @@ struct Found {
 
 /// Until the time is over or, if asked, something wrong has been seen.
 fn run(
-    variant: Variant,
+    mix: impl Into<Mix>,
     kind: Kind,
     fault: Option<PlantedFault>,
     time: Duration,
@@ -114,7 +130,9 @@ fn run(
 ) -> Found {
     // A small device gives a block that was freed to another page soon.
     let device = device(if kind == Kind::Small { 1 << 20 } else { 16 << 20 });
-    let fs = FileSystem::format(&device, variant).with_schedule(schedule().with_fault(fault));
+    let Mix { variant, locks } = mix.into();
+    let fs = FileSystem::format(&device, variant).with_locks(locks);
+    let fs = fs.with_schedule(schedule().with_fault(fault));
     let fs = match kind {
         Kind::Small => fs,
         Kind::Huge => fs.with_huge_pages().with_data_mode(DataMode::Ordered),
