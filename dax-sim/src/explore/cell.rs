@@ -360,7 +360,7 @@ mod tests {
     fn is_as_expected(name: &str, variant: Variant, broken: &[Invariant]) -> bool {
         Cell {
             scenario: scenario(name).unwrap(),
-            variant,
+            mix: variant.into(),
             exhaustive: Tally::default(),
             random: Tally::default(),
             broken: broken.iter().copied().collect(),
