@@ -226,4 +226,45 @@ mod tests {
         let locked = found(|_, inode, _, _| std::mem::forget(inode.entries.grab(0, &schedule)));
         assert_eq!(locked, [Invariant::Liveness]);
     }
+
+    #[test]
+    fn whoever_uses_a_free_block_or_frees_a_pinned_one_is_found() {
+        let device = Device::open(&DeviceOptions { path: None, size: 1 << 20, overwrite: false }).unwrap();
+        let fs = FileSystem::format(&device, Variant::Linux412).with_schedule(Schedule::controlled());
+        let file = fs.create();
+        let mapping = file.mmap(0..3 * BLOCK_SIZE);
+        simulated::begin(1);
+        simulated::with(0, &mut simulated::Aside::default(), || {
+            let found = || -> Vec<String> {
+                simulated::findings().into_iter().map(|finding| finding.to_string()).collect()
+            };
+            let mut bytes = vec![1; 3 * BLOCK_SIZE as usize];
+            file.write_at(&bytes, 0).unwrap();
+            let blocks: Vec<u64> = file.extents().iter().filter_map(|(_, extent)| extent.block()).collect();
+            assert_eq!(blocks, [blocks[0], blocks[0] + 1, blocks[0] + 2], "one copy is made of them");
+            let pin = mapping.pin(0..8, false).unwrap();
+            file.read_at(&mut bytes, 0).unwrap();
+            pin.read(0, &mut [0; 8]);
+            assert_eq!(found(), [""; 0]);
+
+            fs.about_to_free(&blocks);
+            let pinned = format!("I4: block {} is pinned, and goes from its file", blocks[0]);
+            assert_eq!(found(), [pinned]);
+            let of_file = file.inode().extents.write(&fs.schedule).remove(0, 2);
+            let used = [0, 2].map(|page| format!("I4: block {} is free, and is used", blocks[page]));
+            fs.blocks.free(vec![blocks[0], blocks[2]]);
+            pin.read(0, &mut [0; 8]);
+            assert_eq!(found(), used[..1]);
+            // As a look-up from before would have it.
+            let mut map = file.inode().extents.write(&fs.schedule);
+            (0..).zip(of_file).for_each(|(page, extent)| map.publish(page, extent));
+            drop(map);
+            file.read_at(&mut bytes, 0).unwrap();
+            assert_eq!(found(), used);
+            file.write_at(&bytes[..BLOCK_SIZE as usize + 8], BLOCK_SIZE).unwrap();
+            assert_eq!(found(), used[1..]);
+            // Else the file would free them once more.
+            let _ = file.inode().extents.write(&fs.schedule).remove(0, 2);
+        });
+    }
 }

@@ -269,8 +269,8 @@ fn run_all(options: &RaceOptions) -> Result<ExitCode, Failure> {
         let expected = match scenario.expected(cell.mix) {
             Expected::Safe => "nothing was to go wrong".into(),
             Expected::Broken(among) => {
-                let others: Vec<String> = among[1..].iter().map(|other| format!(" but {other}")).collect();
-                format!("{} was to be broken, and nothing else{}", among[0], others.concat())
+                let also: Vec<String> = among[1..].iter().map(|other| format!(", perhaps {other}")).collect();
+                format!("{} was to be broken{}, and nothing else", among[0], also.concat())
             }
             Expected::Anything => "there was to be no panic".into(),
         };
