@@ -35,10 +35,11 @@ impl FileSystem<'_> {
         }
     }
 
-    /// Zeroes blocks that are about to be given to a file, and makes that durable (`sb_issue_zeroout`).
+    /// Zeroes blocks that are about to be given to a file, and writes that back (`sb_issue_zeroout`).
     #[inline]
     pub(crate) fn zero_blocks(&self, block: u64, blocks: u64) {
         self.device.zero(block * BLOCK_SIZE, blocks * BLOCK_SIZE);
+        self.device.flush(block * BLOCK_SIZE, blocks * BLOCK_SIZE);
         if self.schedule.is_controlled() {
             self.durable.0.lock().retain(|other, _| !(block..block + blocks).contains(other));
         }
