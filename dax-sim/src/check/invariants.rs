@@ -127,7 +127,7 @@ impl Inspection<'_> {
     }
 
     fn not_free(&mut self, block: u64, user: impl FnOnce() -> String) {
-        if self.fs.blocks.is_free(block) {
+        if self.fs.is_free(block) {
             let text = format!("block {block} is free, and {} has it", user());
             self.find(Invariant::Freeing, text);
         }
@@ -173,7 +173,7 @@ impl FileSystem<'_> {
 
     #[cold]
     fn check_use(&self, block: u64) {
-        if simulated::current().is_some() && self.blocks.is_free(block) {
+        if simulated::current().is_some() && self.is_free(block) {
             simulated::find(Finding::new(Invariant::Freeing, format!("block {block} is free, and is used")));
         }
     }

@@ -38,7 +38,7 @@ pub(super) fn write_in_transaction<S: UserSource + ?Sized>(
         let start = position + done as u64;
         let mut retries = 0;
         loop {
-            let handle = fs.journal.start(&fs.schedule);
+            let handle = fs.start_handle();
             match iomap_begin(fs, inode, start / BLOCK_SIZE, last, IomapFor::Write, Some(&handle)) {
                 // Nobody waits for a commit with a handle open.
                 Err(FsError::NoSpace) => {

@@ -1,8 +1,10 @@
 //! Which blocks of the device are free.
 //!
-//! The device is cut into regions, each with a lock of its own, as ext4 has block groups; a thread starts in
-//! its own region and goes on to others only when that is empty. A block that was freed goes back to its own
-//! region and is the first to be given out again, which shows a use after free soonest.
+//! The device is cut into regions, each with a lock of its own, as ext4 has block groups. A thread takes blocks
+//! from its own region, and goes on to others only when that is empty; and it gives them back to its own, whose
+//! ever they were, so that threads write to one line only where they run out. A block that was freed is the next
+//! to be given out there, which shows a use after free soonest. It may have to wait for a commit before: then the
+//! region keeps it until somebody looks who finds that it has been made.
 //!
 //! A region keeps the 2 MiB of the device that are free as a whole apart, and breaks one up only when it has
 //! no single block left; so that 2 MiB pages find aligned blocks, as ext4 finds them in its buddy bitmaps.
@@ -26,12 +28,19 @@ pub(crate) struct BlockAllocator {
 #[derive(Debug)]
 struct Region {
     first: u64,
+    end: u64,
+    /// Blocks of other regions, which were freed by threads whose region this is. They are given out before
+    /// `singles`, the last first.
+    strays: Vec<u32>,
     /// The last is the first to be given out.
     singles: Vec<u32>,
     /// The first blocks of free aligned 2 MiB. The last is the first to be given out.
     huge: Vec<u32>,
     /// Of each 2 MiB of the region, how many blocks are among the singles.
     singles_of: Vec<u16>,
+    /// Blocks of any region that are free when the transaction `freed_by` has been committed.
+    freed: Vec<u32>,
+    freed_by: u64,
 }
 
 impl BlockAllocator {
@@ -46,38 +55,74 @@ impl BlockAllocator {
         Self { regions: regions.collect(), blocks_of_a_region }
     }
 
-    /// Takes a free block as it is; `None` if no block is free.
-    pub(crate) fn allocate(&self) -> Option<u64> {
-        self.first_of_all(Region::allocate)
+    /// Takes a free block as it is; `None` if no block is free. `committed` is the last transaction that has been
+    /// committed.
+    pub(crate) fn allocate(&self, committed: u64) -> Option<u64> {
+        self.first_of_all(committed, Region::allocate)
     }
 
     /// Takes the blocks of free 2 MiB, aligned on the device, as they are; returns the first of them.
-    pub(crate) fn allocate_huge(&self) -> Option<u64> {
-        self.first_of_all(Region::allocate_huge)
+    pub(crate) fn allocate_huge(&self, committed: u64) -> Option<u64> {
+        let whole = || self.first_of_all(committed, Region::allocate_huge);
+        whole().or_else(|| if self.bring_home() { whole() } else { None })
     }
 
-    fn first_of_all(&self, allocate: fn(&mut Region) -> Option<u64>) -> Option<u64> {
-        let own = per_thread::index();
+    fn first_of_all(&self, committed: u64, allocate: fn(&mut Region) -> Option<u64>) -> Option<u64> {
+        let own = self.own();
         let regions = self.regions.len();
-        (0..regions).find_map(|i| allocate(&mut self.regions[(own + i) % regions].lock()))
+        (0..regions).find_map(|i| {
+            let mut region = self.regions[(own + i) % regions].lock();
+            region.settle(committed);
+            allocate(&mut region)
+        })
     }
 
     /// Gives blocks back. Nothing may map them any more.
     pub(crate) fn free(&self, blocks: Vec<u64>) {
+        let mut own = self.regions[self.own()].lock();
         // From the last to the first, so that neighbours follow each other when they are taken again.
-        for block in blocks.into_iter().rev() {
-            self.regions[(block / self.blocks_of_a_region) as usize].lock().free(block);
+        blocks.into_iter().rev().for_each(|block| own.free(block));
+    }
+
+    /// Gives blocks back that are to be free when the transaction after `committed` has been committed. Nothing
+    /// may map them any more.
+    pub(crate) fn free_with_commit(&self, blocks: Vec<u64>, committed: u64) {
+        let mut own = self.regions[self.own()].lock();
+        own.settle(committed);
+        own.freed.extend(blocks.into_iter().map(number));
+        own.freed_by = own.freed_by.max(committed + 1);
+    }
+
+    /// Gives strays to their own regions, where they may make 2 MiB whole; whether there were any. All regions are
+    /// locked meanwhile, so that nobody finds them in neither.
+    fn bring_home(&self) -> bool {
+        let mut regions: Vec<_> = self.regions.iter().map(|region| region.lock()).collect();
+        let strays: Vec<_> =
+            regions.iter_mut().flat_map(|region| std::mem::take(&mut region.strays)).collect();
+        for block in &strays {
+            regions[(u64::from(*block) / self.blocks_of_a_region) as usize].free((*block).into());
         }
+        !strays.is_empty()
     }
 
     /// Whether a block is free; exact when nobody else is at work.
-    pub(crate) fn is_free(&self, block: u64) -> bool {
-        self.regions[(block / self.blocks_of_a_region) as usize].lock().is_free(block)
+    pub(crate) fn is_free(&self, block: u64, committed: u64) -> bool {
+        self.regions.iter().any(|region| region.lock().is_free(block, committed))
     }
 
-    /// How many blocks are free; exact when nobody else is at work.
+    /// How many blocks are free, or will be with a commit; exact when nobody else is at work.
     pub(crate) fn free_blocks(&self) -> u64 {
         self.regions.iter().map(|region| region.lock().free_blocks()).sum()
+    }
+
+    /// Whether some blocks will be free with a commit only.
+    pub(crate) fn some_wait_for_commit(&self, committed: u64) -> bool {
+        self.regions.iter().any(|region| region.lock().waits_for_commit(committed))
+    }
+
+    /// The region of this thread.
+    fn own(&self) -> usize {
+        per_thread::index() % self.regions.len()
     }
 }
 
@@ -86,15 +131,22 @@ impl Region {
         let whole = (end - first) / HUGE;
         let mut region = Self {
             first,
+            end,
+            strays: Vec::new(),
             singles: Vec::new(),
             huge: (0..whole).rev().map(|i| number(first + i * HUGE)).collect(),
             singles_of: vec![0; (end - first).div_ceil(HUGE) as usize],
+            freed: Vec::new(),
+            freed_by: 0,
         };
         (first + whole * HUGE..end).rev().for_each(|block| region.free(block));
         region
     }
 
     fn allocate(&mut self) -> Option<u64> {
+        if let Some(block) = self.strays.pop() {
+            return Some(block.into());
+        }
         if self.singles.is_empty() {
             let first = u64::from(self.huge.pop()?);
             (first..first + HUGE).rev().for_each(|block| self.free(block));
@@ -116,17 +168,36 @@ impl Region {
     }
 
     fn free(&mut self, block: u64) {
+        if !(self.first..self.end).contains(&block) {
+            return self.strays.push(number(block));
+        }
         self.singles.push(number(block));
         *self.singles_around(block) += 1;
     }
 
-    fn is_free(&self, block: u64) -> bool {
+    /// Frees what waited for a commit that has been made.
+    fn settle(&mut self, committed: u64) {
+        if !self.freed.is_empty() && !self.waits_for_commit(committed) {
+            // From the last to the first, so that neighbours follow each other when they are taken again.
+            std::mem::take(&mut self.freed).into_iter().rev().for_each(|block| self.free(block.into()));
+        }
+    }
+
+    fn is_free(&self, block: u64, committed: u64) -> bool {
         let is_among = |blocks: &[u32], block| blocks.contains(&number(block));
-        is_among(&self.singles, block) || is_among(&self.huge, block - block % HUGE)
+        is_among(&self.strays, block)
+            || is_among(&self.singles, block)
+            || is_among(&self.huge, block - block % HUGE)
+            || (!self.waits_for_commit(committed) && is_among(&self.freed, block))
     }
 
     fn free_blocks(&self) -> u64 {
-        self.singles.len() as u64 + self.huge.len() as u64 * HUGE
+        let singles = self.strays.len() + self.singles.len() + self.freed.len();
+        singles as u64 + self.huge.len() as u64 * HUGE
+    }
+
+    fn waits_for_commit(&self, committed: u64) -> bool {
+        !self.freed.is_empty() && self.freed_by > committed
     }
 
     fn singles_around(&mut self, block: u64) -> &mut u16 {
@@ -148,10 +219,10 @@ mod tests {
     #[test]
     fn every_block_is_given_out_once_and_comes_back() {
         let allocator = BlockAllocator::new(1024);
-        assert!((0..1024).all(|block| allocator.is_free(block)));
-        let taken: HashSet<_> = std::iter::from_fn(|| allocator.allocate()).collect();
+        assert!((0..1024).all(|block| allocator.is_free(block, 0)));
+        let taken: HashSet<_> = std::iter::from_fn(|| allocator.allocate(0)).collect();
         assert_eq!((taken.len(), allocator.free_blocks()), (1024, 0));
-        assert!(!(0..1024).any(|block| allocator.is_free(block)));
+        assert!(!(0..1024).any(|block| allocator.is_free(block, 0)));
         allocator.free(taken.into_iter().collect());
         assert_eq!(allocator.free_blocks(), 1024);
     }
@@ -160,20 +231,65 @@ mod tests {
     fn whole_2_mib_are_kept_for_those_who_want_them_and_found_again() {
         let blocks = 5 * HUGE + 7;
         let allocator = BlockAllocator::new(blocks);
-        let single = allocator.allocate().unwrap();
-        let mut huge: Vec<_> = std::iter::from_fn(|| allocator.allocate_huge()).collect();
+        let single = allocator.allocate(0).unwrap();
+        let mut huge: Vec<_> = std::iter::from_fn(|| allocator.allocate_huge(0)).collect();
         assert!(huge.iter().all(|first| first % HUGE == 0));
         huge.sort_unstable();
         huge.dedup();
         assert!(huge.len() >= 4, "one single block breaks up no more than one");
-        let rest: Vec<_> = std::iter::from_fn(|| allocator.allocate()).collect();
+        let rest: Vec<_> = std::iter::from_fn(|| allocator.allocate(0)).collect();
         assert_eq!(rest.len() as u64, blocks - 1 - huge.len() as u64 * HUGE);
         assert_eq!(allocator.free_blocks(), 0);
         allocator.free(vec![single]);
         allocator.free(huge.iter().flat_map(|&first| first..first + HUGE - 1).collect());
-        assert_eq!(allocator.allocate_huge(), None, "one block of each is missing");
+        assert_eq!(allocator.allocate_huge(0), None, "one block of each is missing");
         allocator.free(vec![huge[1] + HUGE - 1]);
-        assert_eq!(allocator.allocate_huge(), Some(huge[1]));
+        assert_eq!(allocator.allocate_huge(0), Some(huge[1]));
         assert_eq!(allocator.free_blocks(), (huge.len() as u64 - 1) * (HUGE - 1) + 1);
+    }
+
+    /// What a thread of a number does.
+    fn as_thread<R>(number: usize, act: impl FnOnce() -> R) -> R {
+        let before = per_thread::pretend(Some(number));
+        let result = act();
+        per_thread::pretend(before);
+        result
+    }
+
+    #[test]
+    fn a_thread_keeps_to_its_region_whose_ever_the_blocks_are_that_it_frees() {
+        let allocator = BlockAllocator::new(2 * HUGE);
+        let [own, others] = [0, 1].map(|thread| as_thread(thread, || allocator.allocate(0).unwrap()));
+        assert_ne!(own / HUGE, others / HUGE);
+        as_thread(0, || {
+            allocator.free(vec![own, others]);
+            assert!(allocator.is_free(others, 0));
+            assert_eq!(allocator.allocate(0), Some(others), "as if it had always been its own");
+            allocator.free(vec![others]);
+        });
+        let before = allocator.regions[1].lock().free_blocks();
+        assert_eq!(before, HUGE - 1);
+        // Only who needs 2 MiB brings it home.
+        let huge: Vec<_> = std::iter::from_fn(|| as_thread(1, || allocator.allocate_huge(0))).collect();
+        assert_eq!((huge.len(), allocator.free_blocks()), (2, 0));
+        allocator.free(huge.iter().flat_map(|&first| first..first + HUGE).collect());
+        let all = std::iter::from_fn(|| as_thread(1, || allocator.allocate(0)));
+        assert_eq!(all.collect::<HashSet<_>>().len() as u64, 2 * HUGE, "all are found, wherever they are");
+    }
+
+    #[test]
+    fn what_a_transaction_frees_is_free_when_that_has_been_committed_and_not_before() {
+        let allocator = BlockAllocator::new(8);
+        let taken: Vec<_> = std::iter::from_fn(|| allocator.allocate(6)).collect();
+        assert!(!allocator.some_wait_for_commit(6));
+        allocator.free_with_commit(taken[..3].to_vec(), 6);
+        assert!(allocator.some_wait_for_commit(6) && !allocator.some_wait_for_commit(7));
+        assert_eq!((allocator.free_blocks(), allocator.allocate(6)), (3, None));
+        assert_eq!([6, 7].map(|committed| allocator.is_free(taken[1], committed)), [false, true]);
+        // The next transaction's wait for the next commit; those of the one before do not wait with them.
+        allocator.free_with_commit(taken[3..].to_vec(), 7);
+        assert_eq!([2, 3].map(|block| allocator.is_free(taken[block], 7)), [true, false]);
+        assert_eq!(std::iter::from_fn(|| allocator.allocate(7)).collect::<Vec<_>>(), taken[..3]);
+        assert_eq!(std::iter::from_fn(|| allocator.allocate(8)).collect::<Vec<_>>(), taken[3..]);
     }
 }

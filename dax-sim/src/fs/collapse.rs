@@ -30,8 +30,8 @@ pub(crate) fn ext4_collapse_range(
     dax_writeback_mapping_range(fs, inode, past, u64::MAX)?;
     truncate_inode_pages_range(fs, inode, first, u64::MAX, EvenCows::Yes);
     let removed = {
-        let handle = fs.start_handle(inode);
-        let mut map = inode.extents.write(&fs.schedule);
+        let handle = fs.start_handle();
+        let mut map = inode.change_extents(&handle, &fs.schedule);
         let removed = map.remove(first, past - 1);
         map.shift_down(past, past - first);
         inode.set_size(size - (end - offset), &handle, &fs.schedule);

@@ -3,7 +3,7 @@
 //! A look-up is one load per page and takes no lock, as ext4 looks into its extent status tree before it
 //! takes i_data_sem; every change is made with i_data_sem held exclusively, and looks again under it.
 
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use crossbeam_utils::CachePadded;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -66,12 +66,26 @@ impl Extent {
 pub(crate) struct ExtentMap {
     pages: Radix,
     // By itself: a look-up reads what lies beside it.
-    i_data_sem: CachePadded<RwLock<()>>,
+    changes: CachePadded<Changes>,
+}
+
+/// What every change writes to: on one line, so that who has taken it from another thread for the one has it for
+/// the other.
+#[derive(Debug, Default)]
+struct Changes {
+    i_data_sem: RwLock<()>,
+    /// The transaction that changed blocks or size last.
+    i_datasync_tid: AtomicU64,
 }
 
 impl ExtentMap {
     pub(crate) fn new() -> Self {
-        Self { pages: Radix::new(), i_data_sem: CachePadded::default() }
+        Self { pages: Radix::new(), changes: CachePadded::default() }
+    }
+
+    /// The transaction that changed blocks or size last (`i_datasync_tid`).
+    pub(super) fn datasync_tid(&self) -> &AtomicU64 {
+        &self.changes.i_datasync_tid
     }
 
     /// What is known of `page` at this moment.
@@ -89,14 +103,18 @@ impl ExtentMap {
     #[track_caller]
     pub(crate) fn read(&self, schedule: &Schedule) -> ExtentReader<'_> {
         let asked = self.locking(false, schedule);
-        ExtentReader { map: self, _i_data_sem: schedule.read(&self.i_data_sem), _held: asked.granted() }
+        ExtentReader {
+            map: self,
+            _i_data_sem: schedule.read(&self.changes.i_data_sem),
+            _held: asked.granted(),
+        }
     }
 
     /// For changes.
     #[track_caller]
     pub(crate) fn write<'a>(&'a self, schedule: &'a Schedule) -> ExtentWriter<'a> {
         let asked = self.locking(true, schedule);
-        let i_data_sem = schedule.write(&self.i_data_sem);
+        let i_data_sem = schedule.write(&self.changes.i_data_sem);
         ExtentWriter { map: self, _i_data_sem: i_data_sem, _held: asked.granted(), schedule }
     }
 
@@ -195,7 +213,8 @@ mod tests {
     impl ExtentMap {
         /// Whether i_data_sem is held at this moment, and if so, whether exclusively.
         pub(crate) fn taken(&self) -> Option<bool> {
-            self.i_data_sem.is_locked().then(|| self.i_data_sem.is_locked_exclusive())
+            let i_data_sem = &self.changes.i_data_sem;
+            i_data_sem.is_locked().then(|| i_data_sem.is_locked_exclusive())
         }
     }
 

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use super::huge::reserve_huge;
-use super::{Extent, FileSystem, Inode, ext4_should_retry_alloc, zero_past_end};
+use super::{Extent, FileSystem, Handle, Inode, ext4_should_retry_alloc, zero_past_end};
 use crate::error::FsError;
 use crate::pmem::BLOCK_SIZE;
 use crate::radix::HUGE;
@@ -35,8 +35,8 @@ pub(crate) fn ext4_fallocate(
         }
         let mut retries = 0;
         loop {
-            let handle = fs.start_handle(inode);
-            match reserve(fs, inode, offset / BLOCK_SIZE..end.div_ceil(BLOCK_SIZE)) {
+            let handle = fs.start_handle();
+            match reserve(fs, inode, &handle, offset / BLOCK_SIZE..end.div_ceil(BLOCK_SIZE)) {
                 Err(FsError::NoSpace) => {}
                 reserved => {
                     reserved?;
@@ -73,9 +73,14 @@ pub(crate) fn locked_for_allocation<R>(
 }
 
 /// Gives the holes among `pages` unwritten blocks: all or none.
-pub(crate) fn reserve(fs: &FileSystem<'_>, inode: &Inode, pages: Range<u64>) -> Result<(), FsError> {
+pub(crate) fn reserve(
+    fs: &FileSystem<'_>,
+    inode: &Inode,
+    handle: &Handle<'_>,
+    pages: Range<u64>,
+) -> Result<(), FsError> {
     let mut reserved = Vec::new();
-    let mut map = inode.extents.write(&fs.schedule);
+    let mut map = inode.change_extents(handle, &fs.schedule);
     let mut page = pages.start;
     while page < pages.end {
         if map.look_up(page) == Extent::Hole {
@@ -86,7 +91,7 @@ pub(crate) fn reserve(fs: &FileSystem<'_>, inode: &Inode, pages: Range<u64>) -> 
                 page += HUGE;
                 continue;
             }
-            match fs.blocks.allocate() {
+            match fs.allocate_block() {
                 Some(block) => {
                     map.publish(page, Extent::Unwritten(block));
                     reserved.push((page, block));

@@ -47,7 +47,7 @@ pub(crate) fn ext4_dax_huge_fault(
     let mut retries = 0;
     let result = loop {
         let transaction = fs.rules.fault_order == FaultOrder::LockThenLookUp && write;
-        let handle = transaction.then(|| fs.journal.start(&fs.schedule));
+        let handle = transaction.then(|| fs.start_handle());
         let result = match size {
             PeSize::Pte => dax_iomap_pte_fault(fs, inode, vma, page, fault, handle.as_ref()),
             PeSize::Pmd => dax_iomap_pmd_fault(fs, inode, vma, page, fault, handle.as_ref()),

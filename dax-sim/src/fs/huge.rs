@@ -27,7 +27,7 @@ pub(super) fn reserve_huge(fs: &FileSystem<'_>, map: &mut ExtentWriter<'_>, firs
     if !fs.has_huge_pages() || !first.is_multiple_of(HUGE) || !are_holes() {
         return None;
     }
-    let block = fs.blocks.allocate_huge()?;
+    let block = fs.blocks.allocate_huge(fs.journal.committed())?;
     map.publish_huge(first, block, Extent::Unwritten);
     Some(block)
 }

@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use crossbeam_utils::CachePadded;
 
-use super::extent::ExtentMap;
+use super::extent::{ExtentMap, ExtentWriter};
 use super::{Handle, Journal, Sem};
 use crate::dax::DaxEntries;
 use crate::mm::IMmap;
 use crate::pmem::BLOCK_SIZE;
-use crate::schedule::{LockClass, Schedule, SchedulePoint};
+use crate::schedule::{LockClass, PlantedFault, Schedule, SchedulePoint};
 use crate::variant::Rules;
 
 /// A file, as the kernel has it. Its locks are taken in the order of [`LockClass`], with mmap_lock between i_rwsem
@@ -19,8 +19,6 @@ pub(crate) struct Inode {
     /// Raised and lowered with i_rwsem held exclusively from the smaller of the two sizes to the end of the
     /// domain; read without a lock.
     i_size: CachePadded<AtomicU64>,
-    /// The transaction that changed blocks or size last (`i_datasync_tid`).
-    datasync_tid: CachePadded<AtomicU64>,
     pub(crate) i_rwsem: CachePadded<Sem>,
     pub(crate) i_mmap_sem: CachePadded<Sem>,
     pub(crate) extents: ExtentMap,
@@ -32,7 +30,6 @@ impl Inode {
     pub(crate) fn new(rules: &Rules, schedule: &Schedule) -> Self {
         Self {
             i_size: CachePadded::default(),
-            datasync_tid: CachePadded::default(),
             i_rwsem: CachePadded::new(Sem::new(rules.i_rwsem, LockClass::IRwsem, schedule)),
             i_mmap_sem: CachePadded::new(Sem::new(rules.i_mmap_sem, LockClass::IMmapSem, schedule)),
             extents: ExtentMap::new(),
@@ -51,32 +48,47 @@ impl Inode {
         self.size().div_ceil(BLOCK_SIZE)
     }
 
-    /// Sets the size (truncate). The handle is of a transaction that knows of it
-    /// ([`FileSystem::start_handle`](super::FileSystem::start_handle)).
-    pub(crate) fn set_size(&self, size: u64, _handle: &Handle<'_>, schedule: &Schedule) {
+    /// Sets the size (truncate).
+    pub(crate) fn set_size(&self, size: u64, handle: &Handle<'_>, schedule: &Schedule) {
+        if !schedule.has(PlantedFault::ResizeUnknown) {
+            self.mark_datasync_dirty(handle);
+        }
         schedule.pass(SchedulePoint::Resize, size / BLOCK_SIZE);
         self.i_size.store(size, SeqCst);
     }
 
-    /// Raises the size to at least `size` (write(2)), under such a handle. Where nothing serialises writers the
-    /// larger one wins.
-    pub(crate) fn raise_size(&self, size: u64, _handle: &Handle<'_>, schedule: &Schedule) {
+    /// Raises the size to at least `size` (write(2)). Where nothing serialises writers the larger one wins.
+    pub(crate) fn raise_size(&self, size: u64, handle: &Handle<'_>, schedule: &Schedule) {
+        self.mark_datasync_dirty(handle);
         schedule.pass(SchedulePoint::Resize, size / BLOCK_SIZE);
         self.i_size.fetch_max(size, SeqCst);
     }
 
-    /// The transaction that is running changes blocks or size. Its handle is open.
-    pub(crate) fn mark_datasync_dirty(&self, journal: &Journal) {
-        let running = journal.running();
+    /// The block map, for changes in the handle's transaction.
+    #[track_caller]
+    pub(crate) fn change_extents<'a>(
+        &'a self,
+        handle: &Handle<'_>,
+        schedule: &'a Schedule,
+    ) -> ExtentWriter<'a> {
+        let map = self.extents.write(schedule);
+        // Now and not before: the line is i_data_sem's.
+        self.mark_datasync_dirty(handle);
+        map
+    }
+
+    /// The handle's transaction changes blocks or size.
+    fn mark_datasync_dirty(&self, handle: &Handle<'_>) {
+        let (running, datasync_tid) = (handle.transaction(), self.extents.datasync_tid());
         // Many of one transaction come here, and the first says it for all.
-        if self.datasync_tid.load(SeqCst) < running {
-            self.datasync_tid.fetch_max(running, SeqCst);
+        if datasync_tid.load(SeqCst) < running {
+            datasync_tid.fetch_max(running, SeqCst);
         }
     }
 
     /// Whether blocks or size have changed since the last commit (`ext4_inode_datasync_dirty`).
     pub(crate) fn is_datasync_dirty(&self, journal: &Journal) -> bool {
-        self.datasync_tid.load(SeqCst) > journal.committed()
+        self.extents.datasync_tid().load(SeqCst) > journal.committed()
     }
 
     /// Does `act` with i_rwsem held exclusively for a write of the bytes `start..end`: over these alone inside

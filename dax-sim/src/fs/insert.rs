@@ -32,9 +32,9 @@ pub(crate) fn ext4_insert_range(
     let (first, pages) = (offset / BLOCK_SIZE, len / BLOCK_SIZE);
     dax_writeback_mapping_range(fs, inode, first, u64::MAX)?;
     truncate_inode_pages_range(fs, inode, first, u64::MAX, EvenCows::Yes);
-    let handle = fs.start_handle(inode);
+    let handle = fs.start_handle();
     // Blocks that were reserved past the end of the file move as well, and may have no room.
-    if !inode.extents.write(&fs.schedule).shift_up(first, pages) {
+    if !inode.change_extents(&handle, &fs.schedule).shift_up(first, pages) {
         return Err(too_big);
     }
     inode.set_size(size + len, &handle, &fs.schedule);

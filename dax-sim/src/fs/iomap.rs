@@ -153,9 +153,15 @@ fn ext4_map_blocks(
     purpose: IomapFor,
     handle: Option<&Handle<'_>>,
 ) -> Result<Iomap, FsError> {
-    let _own = if handle.is_none() { Some(fs.journal.start(&fs.schedule)) } else { None };
-    inode.mark_datasync_dirty(&fs.journal);
-    let mut map = inode.extents.write(&fs.schedule);
+    let own;
+    let handle = match handle {
+        Some(handle) => handle,
+        None => {
+            own = fs.start_handle();
+            &own
+        }
+    };
+    let mut map = inode.change_extents(handle, &fs.schedule);
     if last - first + 1 >= HUGE
         && let Some(iomap) = allocate_huge(fs, &mut map, first)
     {
@@ -201,7 +207,7 @@ pub(crate) fn iomap_end(fs: &FileSystem<'_>, inode: &Inode, end: u64) {
 
 #[inline(never)]
 fn raise_size(fs: &FileSystem<'_>, inode: &Inode, end: u64) {
-    let handle = fs.start_handle(inode);
+    let handle = fs.start_handle();
     inode.raise_size(end, &handle, &fs.schedule);
 }
 
@@ -217,7 +223,7 @@ fn copy_on_write(
     let (own, origin) = if fs.shared.is_last(block) {
         (block, Origin::Found)
     } else {
-        let copy = fs.blocks.allocate().ok_or(FsError::NoSpace)?;
+        let copy = fs.allocate_block().ok_or(FsError::NoSpace)?;
         let mut bytes = [0; BLOCK_SIZE as usize];
         fs.device.read(block * BLOCK_SIZE, &mut bytes);
         fs.device.write(copy * BLOCK_SIZE, &bytes);
@@ -245,7 +251,7 @@ fn make_written(
         }
         Extent::Unwritten(_) => return None,
         Extent::Hole => {
-            let block = fs.blocks.allocate()?;
+            let block = fs.allocate_block()?;
             if !fits(block) {
                 fs.blocks.free(vec![block]);
                 return None;

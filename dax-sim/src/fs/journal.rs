@@ -23,11 +23,17 @@ const SHARDS: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Journal {
     open: Box<[CachePadded<AtomicU64>]>,
-    committing: CachePadded<AtomicBool>,
-    /// The number of the last transaction that is durable.
-    committed: CachePadded<AtomicU64>,
-    /// How many commits have been made; held while `committing` is changed and while somebody goes to sleep.
-    commits: Mutex<u64>,
+    commits: CachePadded<Commits>,
+}
+
+/// What a commit writes to, on one line.
+#[derive(Debug, Default)]
+struct Commits {
+    committing: AtomicBool,
+    /// The number of the last transaction that is durable, and so of all commits that have been made.
+    committed: AtomicU64,
+    /// Held while the others are changed and while somebody goes to sleep.
+    changing: Mutex<()>,
     /// A handle has stopped during a commit, or a commit has ended.
     changed: Condvar,
 }
@@ -45,10 +51,7 @@ impl Journal {
     pub(crate) fn new() -> Self {
         Self {
             open: std::iter::repeat_with(CachePadded::default).take(SHARDS).collect(),
-            committing: CachePadded::default(),
-            committed: CachePadded::default(),
-            commits: Mutex::new(0),
-            changed: Condvar::new(),
+            commits: CachePadded::default(),
         }
     }
 
@@ -61,63 +64,63 @@ impl Journal {
             // Announced first, looked second; the committer does it the other way round, so one of the two
             // sees the other.
             self.open[shard].fetch_add(1, SeqCst);
-            if !self.committing.load(SeqCst) {
+            let Commits { committing, changing, changed, .. } = &*self.commits;
+            if !committing.load(SeqCst) {
                 return Handle { journal: self, shard, _held: asked.granted() };
             }
             self.stop(shard);
-            let mut commits = self.commits.lock();
-            let is_over = || !self.committing.load(SeqCst);
-            schedule.sleep_until(&self.changed, &mut commits, Wait::CommitToEnd, is_over);
+            let is_over = || !committing.load(SeqCst);
+            schedule.sleep_until(changed, &mut changing.lock(), Wait::CommitToEnd, is_over);
         }
     }
 
     /// The number of the last transaction that is durable.
     pub(crate) fn committed(&self) -> u64 {
-        self.committed.load(SeqCst)
+        self.commits.committed.load(SeqCst)
     }
 
-    /// The number of the transaction that a handle belongs to; it holds while the handle is open (`t_tid`).
-    pub(crate) fn running(&self) -> u64 {
-        self.committed() + 1
-    }
-
-    /// Commits: bars new handles, waits until the open ones have stopped, calls `done` while there are none,
-    /// and returns the number of the transaction (`jbd2_journal_commit_transaction`). The caller must not have
-    /// a handle open.
+    /// Commits: bars new handles, and waits until the open ones have stopped
+    /// (`jbd2_journal_commit_transaction`). The caller must not have a handle open.
     #[track_caller]
-    pub(crate) fn commit(&self, schedule: &Schedule, done: impl FnOnce()) -> u64 {
+    pub(crate) fn commit(&self, schedule: &Schedule) {
         // It waits for handles, so whoever may keep one from stopping must not commit.
         let asked = schedule.locking(|| LockRequest::whole(LockClass::Handle, self, true));
-        let mut commits = self.commits.lock();
-        let is_over = || !self.committing.load(SeqCst);
-        schedule.sleep_until(&self.changed, &mut commits, Wait::CommitToEnd, is_over);
-        self.committing.store(true, SeqCst);
+        let Commits { committing, committed, changing, changed } = &*self.commits;
+        let mut changing = changing.lock();
+        let is_over = || !committing.load(SeqCst);
+        schedule.sleep_until(changed, &mut changing, Wait::CommitToEnd, is_over);
+        committing.store(true, SeqCst);
         for shard in &self.open {
             // Once seen at zero a shard only rises for starters that will step back.
             let waits = !schedule.has(PlantedFault::CommitOverHandles);
             let are_stopped = || !waits || shard.load(SeqCst) == 0;
-            schedule.sleep_until(&self.changed, &mut commits, Wait::OpenHandles, are_stopped);
+            schedule.sleep_until(changed, &mut changing, Wait::OpenHandles, are_stopped);
         }
         let _held = asked.granted();
         if !schedule.is_quiet() {
             // Nobody may have to wait for the mutex of a thread that gives way.
-            MutexGuard::unlocked(&mut commits, || schedule.pass(SchedulePoint::Commit, 0));
+            MutexGuard::unlocked(&mut changing, || schedule.pass(SchedulePoint::Commit, 0));
         }
-        done();
-        *commits += 1;
-        self.committed.store(*commits, SeqCst);
-        self.committing.store(false, SeqCst);
-        self.changed.notify_all();
-        *commits
+        committed.fetch_add(1, SeqCst);
+        committing.store(false, SeqCst);
+        changed.notify_all();
     }
 
     fn stop(&self, shard: usize) {
         self.open[shard].fetch_sub(1, SeqCst);
-        if self.committing.load(SeqCst) {
+        let Commits { committing, changing, changed, .. } = &*self.commits;
+        if committing.load(SeqCst) {
             // Under the mutex, so that the committer is either before its look at the count or asleep.
-            let _commits = self.commits.lock();
-            self.changed.notify_all();
+            let _changing = changing.lock();
+            changed.notify_all();
         }
+    }
+}
+
+impl Handle<'_> {
+    /// The number of its transaction (`t_tid`), which is not committed while the handle is open.
+    pub(crate) fn transaction(&self) -> u64 {
+        self.journal.committed() + 1
     }
 }
 
@@ -149,17 +152,17 @@ mod tests {
             let early = journal.start(&schedule);
             let (committer, journal, schedule) = (order.clone(), &journal, &schedule);
             s.spawn(move || {
-                journal.commit(schedule, || ());
+                journal.commit(schedule);
                 committer.send("committed").unwrap();
             });
-            while !journal.committing.load(SeqCst) {
+            while !journal.commits.committing.load(SeqCst) {
                 thread::yield_now();
             }
             let starter = order.clone();
             s.spawn(move || {
                 let _late = journal.start(schedule);
                 // The commit is over when a late handle is open, though its thread may not have said so yet.
-                assert!(!journal.committing.load(SeqCst));
+                assert!(!journal.commits.committing.load(SeqCst));
                 starter.send("started").unwrap();
             });
             assert_eq!(events.try_recv(), Err(mpsc::TryRecvError::Empty));
@@ -181,7 +184,7 @@ mod tests {
                 s.spawn(move || {
                     for _ in 0..500 {
                         if thread < 2 {
-                            journal.commit(schedule, || ());
+                            journal.commit(schedule);
                         } else {
                             drop(journal.start(schedule));
                         }
@@ -189,7 +192,7 @@ mod tests {
                 });
             }
         });
-        assert_eq!(*journal.commits.lock(), 1000);
+        assert_eq!(journal.committed(), 1000);
         assert!(journal.open.iter().all(|shard| shard.load(SeqCst) == 0));
     }
 }

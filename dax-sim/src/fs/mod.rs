@@ -6,6 +6,7 @@
 //! Linux.
 
 mod alloc;
+mod block_words;
 mod break_layouts;
 mod collapse;
 mod copy_retries;
@@ -29,9 +30,6 @@ mod unshare;
 mod zero;
 
 use std::time::Duration;
-
-use crossbeam_utils::CachePadded;
-use parking_lot::Mutex;
 
 use crate::check::Durable;
 use crate::file::File;
@@ -88,8 +86,6 @@ pub struct FileSystem<'d> {
     data: DataMode,
     /// What a crash would leave of the blocks.
     pub(crate) durable: Durable,
-    /// Blocks that the next commit makes free.
-    freed: CachePadded<Mutex<Vec<u64>>>,
     pub(crate) copy_retries: CopyRetriesByThread,
 }
 
@@ -102,15 +98,14 @@ impl<'d> FileSystem<'d> {
             variant,
             rules: variant.rules(),
             blocks: BlockAllocator::new(device.blocks()),
-            shared: SharedBlocks::new(),
-            pins: Pins::new(),
+            shared: SharedBlocks::new(device.blocks()),
+            pins: Pins::new(device.blocks()),
             journal: Journal::new(),
             schedule: Schedule::none(),
             media: Duration::ZERO,
             huge_pages: false,
             data: DataMode::default(),
             durable: Durable::default(),
-            freed: CachePadded::default(),
             copy_retries: CopyRetriesByThread::default(),
         }
     }
@@ -164,7 +159,7 @@ impl<'d> FileSystem<'d> {
 
     /// Blocks that are free at the moment, or will be with the next commit.
     pub fn free_blocks(&self) -> u64 {
-        self.blocks.free_blocks() + self.freed.lock().len() as u64
+        self.blocks.free_blocks()
     }
 
     /// Blocks that several pages have at the moment.
@@ -189,10 +184,9 @@ impl<'d> FileSystem<'d> {
     }
 
     /// Starts a handle to change the blocks or the size of a file.
-    pub(crate) fn start_handle(&self, inode: &Inode) -> Handle<'_> {
-        let handle = self.journal.start(&self.schedule);
-        inode.mark_datasync_dirty(&self.journal);
-        handle
+    #[track_caller]
+    pub(crate) fn start_handle(&self) -> Handle<'_> {
+        self.journal.start(&self.schedule)
     }
 
     /// The time that the simulated medium takes. Called with i_rwsem held, and with nothing else.

@@ -30,8 +30,8 @@ pub(crate) fn remove_pages(
         truncate_inode_pages_range(fs, inode, *pages.start(), *pages.end(), even_cows);
     }
     let removed = {
-        let _handle = fs.start_handle(inode);
-        inode.extents.write(&fs.schedule).remove(*pages.start(), *pages.end())
+        let handle = fs.start_handle();
+        inode.change_extents(&handle, &fs.schedule).remove(*pages.start(), *pages.end())
     };
     fs.free(removed);
     if late {

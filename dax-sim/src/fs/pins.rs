@@ -1,117 +1,92 @@
 //! Pinned pages: blocks that somebody reads or writes by their place on the device, as direct I/O and RDMA do,
 //! without a translation that could be taken away (`get_user_pages`).
 //!
-//! Linux counts them in the page's reference count. Here only blocks that are pinned have a count, spread over
-//! locks by block, so that who frees blocks asks one word in the usual case.
+//! They are counted block by block, as in Linux, where the page's reference count does it. So who pins writes to
+//! the word of his block alone, and who frees or wants to know reads that of his. All else a block's word says is
+//! what its last unpin has to do.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-
-use crossbeam_utils::CachePadded;
 use parking_lot::{Condvar, Mutex};
 
+use super::block_words::BlockWords;
 use crate::schedule::{Schedule, Wait};
 
-const SHARDS: u64 = 16;
+/// The block was given up meanwhile, and is to be freed with the last pin.
+const GIVEN_UP: u64 = 1 << 0;
+/// Somebody sleeps until it is not pinned, and is to be woken with the last pin.
+const WAITED_FOR: u64 = 1 << 1;
+/// A pin; how many there are is in all the bits from here on. Where there are none, no bit is set.
+const PIN: u64 = 1 << 2;
 
 /// Which blocks are pinned.
 #[derive(Debug)]
 pub(crate) struct Pins {
-    /// By block modulo [`SHARDS`].
-    blocks: Box<[CachePadded<Mutex<Blocks>>]>,
-    /// How many pins there are.
-    pins: CachePadded<AtomicUsize>,
+    blocks: BlockWords,
     /// Held while somebody goes to sleep until a block is unpinned.
     waiting: Mutex<()>,
     unpinned: Condvar,
 }
 
-/// Those that are pinned.
-type Blocks = HashMap<u64, Pinned>;
-
-#[derive(Debug, Default)]
-struct Pinned {
-    pins: u64,
-    /// It was given up meanwhile, and is to be freed with the last pin.
-    given_up: bool,
-}
-
 impl Pins {
-    pub(crate) fn new() -> Self {
-        Self {
-            blocks: std::iter::repeat_with(CachePadded::default).take(SHARDS as usize).collect(),
-            pins: CachePadded::default(),
-            waiting: Mutex::default(),
-            unpinned: Condvar::new(),
-        }
+    pub(crate) fn new(blocks: u64) -> Self {
+        Self { blocks: BlockWords::new(blocks), waiting: Mutex::default(), unpinned: Condvar::new() }
     }
 
     /// Pins a block, which a translation leads to that the caller's access uses: so it is not free.
     pub(crate) fn pin(&self, block: u64) {
-        self.pins.fetch_add(1, SeqCst);
-        self.shard(block).lock().entry(block).or_default().pins += 1;
+        let _ = self.blocks.update(block, |word| Some(word + PIN));
     }
 
     /// Takes a pin back; whether the block is to be freed now.
     #[must_use = "a block that nobody has must be freed"]
     pub(crate) fn unpin(&self, block: u64) -> bool {
-        let given_up = {
-            let mut blocks = self.shard(block).lock();
-            let pinned = blocks.get_mut(&block).expect("it is pinned");
-            pinned.pins -= 1;
-            let (is_last, given_up) = (pinned.pins == 0, pinned.given_up);
-            if is_last {
-                blocks.remove(&block);
-            }
-            is_last && given_up
-        };
-        self.pins.fetch_sub(1, SeqCst);
-        // Under the mutex, so that who waits is either before his look at the block or asleep.
-        let _waiting = self.waiting.lock();
-        self.unpinned.notify_all();
-        given_up
+        let less = |word: u64| if word < 2 * PIN { Some(0) } else { Some(word - PIN) };
+        let word = self.blocks.update(block, less).unwrap_or(0);
+        assert!(word >= PIN, "block {block} is not pinned");
+        let is_last = word < 2 * PIN;
+        if is_last && word & WAITED_FOR != 0 {
+            // Under the mutex, so that who waits is either before his look at the block or asleep.
+            let _waiting = self.waiting.lock();
+            self.unpinned.notify_all();
+        }
+        is_last && word & GIVEN_UP != 0
     }
 
     pub(crate) fn is_pinned(&self, block: u64) -> bool {
-        self.pins.load(SeqCst) != 0 && self.shard(block).lock().contains_key(&block)
+        self.blocks.load(block) != 0
     }
 
     /// One of the blocks that is pinned.
     pub(crate) fn find_pinned(&self, mut blocks: impl Iterator<Item = u64>) -> Option<u64> {
-        if self.pins.load(SeqCst) == 0 { None } else { blocks.find(|block| self.is_pinned(*block)) }
+        blocks.find(|block| self.is_pinned(*block))
     }
 
     /// Sleeps until the block is not pinned (`ext4_wait_dax_page`).
     pub(crate) fn wait(&self, block: u64, schedule: &Schedule) {
         let mut waiting = self.waiting.lock();
-        schedule.sleep_until(&self.unpinned, &mut waiting, Wait::Unpin, || !self.is_pinned(block));
+        let is_unpinned = || !self.mark(block, WAITED_FOR);
+        schedule.sleep_until(&self.unpinned, &mut waiting, Wait::Unpin, is_unpinned);
     }
 
     /// Takes blocks out of `freed` that are pinned still; they are freed with their last pins.
     pub(crate) fn keep_pinned(&self, freed: &mut Vec<u64>) {
-        if self.pins.load(SeqCst) != 0 {
-            freed.retain(|block| match self.shard(*block).lock().get_mut(block) {
-                Some(pinned) => {
-                    pinned.given_up = true;
-                    false
-                }
-                None => true,
-            });
-        }
+        freed.retain(|block| !self.mark(*block, GIVEN_UP));
     }
 
-    fn shard(&self, block: u64) -> &Mutex<Blocks> {
-        &self.blocks[(block % SHARDS) as usize]
+    /// Tells the last unpin of a block what to do; whether there will be one.
+    fn mark(&self, block: u64, what: u64) -> bool {
+        self.blocks.update(block, |word| (word != 0).then_some(word | what)).is_ok()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     #[test]
     fn a_block_that_is_freed_while_it_is_pinned_is_freed_with_the_last_pin() {
-        let pins = Pins::new();
+        let pins = Pins::new(20);
         let mut freed = vec![3, 4, 19];
         pins.keep_pinned(&mut freed);
         assert_eq!(freed, [3, 4, 19]);
@@ -120,9 +95,42 @@ mod tests {
         pins.pin(5);
         pins.keep_pinned(&mut freed);
         assert_eq!(freed, [3, 19]);
+        assert_eq!(pins.find_pinned([3, 5, 4].into_iter()), Some(5));
         assert!(!pins.unpin(4) && pins.is_pinned(4));
         assert!(pins.unpin(4) && !pins.is_pinned(4));
-        assert!(!pins.unpin(5), "nobody has given it up");
+        pins.pin(4);
+        assert!(!pins.unpin(4) && !pins.unpin(5), "nobody has given them up");
         pins.wait(5, &Schedule::none());
+    }
+
+    #[test]
+    fn every_wait_ends_with_the_last_pin_of_its_block_however_often_that_is_pinned_again() {
+        let (pins, schedule) = (Pins::new(2), Schedule::none());
+        thread::scope(|s| {
+            for thread in 0..4 {
+                let (pins, schedule) = (&pins, &schedule);
+                s.spawn(move || {
+                    for _ in 0..2000 {
+                        if thread < 2 {
+                            pins.pin(1);
+                            thread::yield_now();
+                            assert!(!pins.unpin(1));
+                        } else {
+                            pins.wait(1, schedule);
+                        }
+                    }
+                });
+            }
+        });
+        assert!(!pins.is_pinned(1));
+    }
+
+    #[test]
+    #[should_panic(expected = "block 1 is not pinned")]
+    fn a_pin_is_taken_back_once() {
+        let pins = Pins::new(2);
+        pins.pin(1);
+        assert!(!pins.unpin(1));
+        let _ = pins.unpin(1);
     }
 }

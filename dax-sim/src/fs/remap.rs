@@ -203,9 +203,9 @@ fn share(fs: &FileSystem<'_>, remap: &Remap<'_>, plan: &Plan) {
     let (first, last) = (plan.target_first, plan.target_first + plan.pages - 1);
     truncate_inode_pages_range(fs, remap.target, first, last, EvenCows::No);
     let given_up = {
-        let handle = fs.start_handle(remap.target);
+        let handle = fs.start_handle();
         let shared = make_shared(fs, remap.source, plan.first, plan.first + plan.pages - 1);
-        let mut map = remap.target.extents.write(&fs.schedule);
+        let mut map = remap.target.change_extents(&handle, &fs.schedule);
         let given_up = map.remove(first, last);
         for (page, block) in shared {
             map.publish(page - plan.first + first, Extent::Shared(block));

@@ -2,63 +2,41 @@
 //!
 //! Only blocks that are shared have a count; an extent says by itself whether its block may be one
 //! ([`Extent::Shared`]), so that plain reads, writes and faults never come here. XFS keeps the counts in a
-//! B-tree of its own (refcountbt). The counts are spread over locks by block.
+//! B-tree of its own (refcountbt); here a block's count is a word of its own.
 
-use std::collections::HashMap;
-
-use crossbeam_utils::CachePadded;
-use parking_lot::Mutex;
-
+use super::block_words::BlockWords;
 use super::{Extent, FileSystem};
 use crate::mm::grace;
 use crate::schedule::{PlantedFault, SchedulePoint};
 
-const SHARDS: u64 = 16;
-
-/// How many pages have each shared block.
+/// How many pages have each shared block: by how many it is more than one.
 #[derive(Debug)]
-pub(crate) struct SharedBlocks {
-    /// By block modulo [`SHARDS`].
-    pages: Box<[CachePadded<Mutex<Counts>>]>,
-}
-
-/// How many pages a block has, where it is more than one.
-type Counts = HashMap<u64, u64>;
+pub(crate) struct SharedBlocks(BlockWords);
 
 impl SharedBlocks {
-    pub(crate) fn new() -> Self {
-        Self { pages: std::iter::repeat_with(CachePadded::default).take(SHARDS as usize).collect() }
+    pub(crate) fn new(blocks: u64) -> Self {
+        Self(BlockWords::new(blocks))
     }
 
     /// One more page has `block`. The caller holds i_data_sem of a page that has it already.
     pub(crate) fn add(&self, block: u64) {
-        *self.shard(block).lock().entry(block).or_insert(1) += 1;
+        let _ = self.0.update(block, |others| Some(others + 1));
     }
 
     /// A page has `block` no more; whether it was the last.
     #[must_use = "a block that nobody has must be freed"]
     fn remove(&self, block: u64) -> bool {
-        let mut pages = self.shard(block).lock();
-        let Some(count) = pages.get_mut(&block) else { return true };
-        *count -= 1;
-        if *count == 1 {
-            pages.remove(&block);
-        }
-        false
+        self.0.update(block, |others| others.checked_sub(1)).is_err()
     }
 
     /// Whether no more than one page has `block`. It stays so while the caller holds i_data_sem of that page.
     pub(crate) fn is_last(&self, block: u64) -> bool {
-        !self.shard(block).lock().contains_key(&block)
+        self.0.load(block) == 0
     }
 
     /// How many blocks more than one page has.
     pub(crate) fn blocks(&self) -> u64 {
-        self.pages.iter().map(|shard| shard.lock().len() as u64).sum()
-    }
-
-    fn shard(&self, block: u64) -> &Mutex<Counts> {
-        &self.pages[(block % SHARDS) as usize]
+        self.0.changed().count() as u64
     }
 }
 
@@ -99,16 +77,16 @@ mod tests {
 
     #[test]
     fn a_block_is_given_up_with_its_last_page() {
-        let shared = SharedBlocks::new();
+        let shared = SharedBlocks::new(4);
         assert!(shared.is_last(3));
         shared.add(3);
         shared.add(3);
-        shared.add(3 + SHARDS);
+        shared.add(2);
         assert_eq!(shared.blocks(), 2);
         assert!(!shared.remove(3) && !shared.is_last(3));
         assert!(!shared.remove(3) && shared.is_last(3));
         assert!(shared.remove(3));
-        assert!(!shared.is_last(3 + SHARDS));
+        assert!(!shared.is_last(2));
         assert_eq!(shared.blocks(), 1);
     }
 }

@@ -47,7 +47,7 @@ pub(crate) fn ext4_should_retry_alloc(fs: &FileSystem<'_>, retries: &mut u32) ->
         return false;
     }
     // Somebody else may have committed since.
-    if !fs.freed.lock().is_empty() {
+    if fs.blocks.some_wait_for_commit(fs.journal.committed()) {
         fs.commit();
     }
     true
@@ -56,8 +56,17 @@ pub(crate) fn ext4_should_retry_alloc(fs: &FileSystem<'_>, retries: &mut u32) ->
 impl FileSystem<'_> {
     /// Commits the journal. What the transactions up to this one have freed is free now.
     pub(crate) fn commit(&self) {
-        // No handle is open then, so whatever is on the list was freed under one that has stopped.
-        self.journal.commit(&self.schedule, || self.blocks.free(std::mem::take(&mut self.freed.lock())));
+        self.journal.commit(&self.schedule);
+    }
+
+    /// Takes a free block as it is; `None` if no block is free.
+    pub(super) fn allocate_block(&self) -> Option<u64> {
+        self.blocks.allocate(self.journal.committed())
+    }
+
+    /// Whether a block is free; exact when nobody else is at work.
+    pub(crate) fn is_free(&self, block: u64) -> bool {
+        self.blocks.is_free(block, self.journal.committed())
     }
 
     /// Gives up blocks that were a file's. Those that are pinned go with the last pin.
@@ -65,7 +74,9 @@ impl FileSystem<'_> {
         self.pins.keep_pinned(&mut blocks);
         match self.data {
             DataMode::Writeback => self.blocks.free(blocks),
-            DataMode::Ordered => self.freed.lock().extend(blocks),
+            // Whatever handle they were freed under has stopped, or is open: its transaction is the running
+            // one or has been committed.
+            DataMode::Ordered => self.blocks.free_with_commit(blocks, self.journal.committed()),
         }
     }
 }

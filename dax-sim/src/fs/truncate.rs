@@ -9,7 +9,6 @@ use super::{FileSystem, Inode, lock_unpinned, page_start, remove_pages, unshare_
 use crate::error::FsError;
 use crate::mm::EvenCows;
 use crate::pmem::BLOCK_SIZE;
-use crate::schedule::PlantedFault;
 
 /// Sets the file's size. Bytes past a smaller size are gone; a larger size adds a hole.
 pub(crate) fn ext4_truncate(fs: &FileSystem<'_>, inode: &Inode, size: u64) -> Result<(), FsError> {
@@ -42,11 +41,7 @@ pub(crate) fn ext4_truncate(fs: &FileSystem<'_>, inode: &Inode, size: u64) -> Re
 
 /// The size is metadata, and a change of it one that fsync commits, be it up or down.
 fn set_size(fs: &FileSystem<'_>, inode: &Inode, size: u64) {
-    let handle = if fs.schedule.has(PlantedFault::ResizeUnknown) {
-        fs.journal.start(&fs.schedule)
-    } else {
-        fs.start_handle(inode)
-    };
+    let handle = fs.start_handle();
     inode.set_size(size, &handle, &fs.schedule);
 }
 

@@ -8,8 +8,8 @@ use std::ops::Range;
 use super::fallocate::{locked_for_allocation, reserve};
 use super::punch::zero_edges;
 use super::{
-    Extent, FileSystem, Inode, Size, ext4_should_retry_alloc, lock_unpinned, pages_around, unshare_cut,
-    zero_partial_page,
+    Extent, FileSystem, Handle, Inode, Size, ext4_should_retry_alloc, lock_unpinned, pages_around,
+    unshare_cut, zero_partial_page,
 };
 use crate::dax::truncate_inode_pages_range;
 use crate::error::FsError;
@@ -51,8 +51,8 @@ fn zero_locked(fs: &FileSystem<'_>, inode: &Inode, offset: u64, end: u64, size: 
     if !zero_edges(fs, inode, offset, end).is_empty() {
         truncate_inode_pages_range(fs, inode, whole.start, whole.end - 1, EvenCows::No);
     }
-    let handle = fs.start_handle(inode);
-    fs.free(make_unwritten(fs, inode, whole.start, whole.end, substitutes));
+    let handle = fs.start_handle();
+    fs.free(make_unwritten(fs, inode, &handle, whole, substitutes));
     if grows {
         inode.raise_size(end, &handle, &fs.schedule);
     }
@@ -68,9 +68,9 @@ fn allocate(
     end: u64,
     whole: &Range<u64>,
 ) -> Result<Vec<u64>, FsError> {
-    let _handle = fs.start_handle(inode);
+    let handle = fs.start_handle();
     let substitutes = allocate_for_shared(fs, inode, whole.start, whole.end)?;
-    match reserve(fs, inode, offset / BLOCK_SIZE..end.div_ceil(BLOCK_SIZE)) {
+    match reserve(fs, inode, &handle, offset / BLOCK_SIZE..end.div_ceil(BLOCK_SIZE)) {
         Ok(()) => Ok(substitutes),
         Err(error) => {
             fs.blocks.free(substitutes);
@@ -93,7 +93,7 @@ fn allocate_for_shared(
     let shared = reader.allocated(first, past - 1).filter(|(_, extent)| matches!(extent, Extent::Shared(_)));
     let mut blocks = Vec::new();
     for _ in shared {
-        match fs.blocks.allocate() {
+        match fs.allocate_block() {
             Some(block) => blocks.push(block),
             None => {
                 fs.blocks.free(blocks);
@@ -104,20 +104,20 @@ fn allocate_for_shared(
     Ok(blocks)
 }
 
-/// Makes the pages of `first..past` unwritten, those that share a block with one of `substitutes`. Returns
+/// Makes `pages` unwritten, those that share a block with one of `substitutes`. Returns
 /// what is left over.
 #[must_use = "blocks that nobody frees are lost"]
 fn make_unwritten(
     fs: &FileSystem<'_>,
     inode: &Inode,
-    first: u64,
-    past: u64,
+    handle: &Handle<'_>,
+    pages: Range<u64>,
     mut substitutes: Vec<u64>,
 ) -> Vec<Extent> {
     let mut given_up = Vec::new();
-    if first < past {
-        let mut map = inode.extents.write(&fs.schedule);
-        for (page, extent) in map.allocated(first, past - 1) {
+    if !pages.is_empty() {
+        let mut map = inode.change_extents(handle, &fs.schedule);
+        for (page, extent) in map.allocated(pages.start, pages.end - 1) {
             match extent {
                 Extent::Hole | Extent::Unwritten(_) => {}
                 Extent::Written(block) => map.publish(page, Extent::Unwritten(block)),

@@ -8,18 +8,23 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+use crossbeam_utils::CachePadded;
 use parking_lot::RwLock;
 
+use crate::per_thread;
 use crate::pmem::BLOCK_SIZE;
 
 const WORDS: usize = BLOCK_SIZE as usize / 8;
+const SHARDS: u64 = 8;
 
-/// The pages of one mapping.
+/// The pages of one mapping, by the thread that copied them: who keeps to his own writes to no line that others
+/// write to.
 #[derive(Debug, Default)]
-pub(crate) struct AnonymousPages(RwLock<Frames>);
+pub(crate) struct AnonymousPages([CachePadded<RwLock<Frames>>; SHARDS as usize]);
 
 #[derive(Debug, Default)]
 struct Frames {
+    /// By frame, of which there is one in [`SHARDS`] here.
     pages: Vec<Option<Arc<AnonymousPage>>>,
     free: Vec<u64>,
 }
@@ -31,33 +36,38 @@ pub(crate) struct AnonymousPage([AtomicU64; WORDS]);
 impl AnonymousPages {
     /// The page of this frame. The caller's access uses a translation that leads to it.
     pub(crate) fn get(&self, frame: u64) -> Arc<AnonymousPage> {
-        let page = self.0.read().pages[frame as usize].clone();
+        let page = self.shard(frame).read().pages[(frame / SHARDS) as usize].clone();
         page.expect("a frame is free after the accesses to it have ended")
     }
 
     /// A page that holds `bytes`; returns its frame.
     pub(crate) fn allocate(&self, bytes: &[u8; BLOCK_SIZE as usize]) -> u64 {
         let page = Some(Arc::new(AnonymousPage::new(bytes)));
-        let mut frames = self.0.write();
+        let own = per_thread::index() as u64 % SHARDS;
+        let mut frames = self.shard(own).write();
         match frames.free.pop() {
             Some(frame) => {
-                frames.pages[frame as usize] = page;
+                frames.pages[(frame / SHARDS) as usize] = page;
                 frame
             }
             None => {
                 frames.pages.push(page);
-                frames.pages.len() as u64 - 1
+                (frames.pages.len() as u64 - 1) * SHARDS + own
             }
         }
     }
 
     /// Lets pages go. The caller has removed the translations to them and waited for the accesses.
     pub(super) fn free(&self, frames: Vec<u64>) {
-        if !frames.is_empty() {
-            let mut all = self.0.write();
-            frames.iter().for_each(|frame| all.pages[*frame as usize] = None);
-            all.free.extend(frames);
+        for frame in frames {
+            let mut shard = self.shard(frame).write();
+            shard.pages[(frame / SHARDS) as usize] = None;
+            shard.free.push(frame);
         }
+    }
+
+    fn shard(&self, frame: u64) -> &RwLock<Frames> {
+        &self.0[(frame % SHARDS) as usize]
     }
 }
 

@@ -4,19 +4,16 @@
 //!
 //! * What does one call cost, on one thread and 1 MiB? A write(2) of 4 KiB beside a copy of 4 KiB under one uncontended
 //!   rwsem; a mapped load of 8 bytes beside one volatile load.
-//! * Do threads that work on different pages leave each other alone? `unserialised` has no lock above the entry, so
-//!   nothing but lines that its operations write beside their pages' own can keep two threads from doing twice as much as
-//!   one. What two threads gain on the bare device, with the same copies, is printed beside it: that is as much as the
-//!   machine has to give.
+//! * Do threads that work on different pages leave each other alone? That is [`second_thread`].
 //!
 //! The two sides of a figure take turns, a batch each, and the figure is the median over the turns of their ratio: a machine
 //! that drifts drifts for both. These are printed first; criterion's own times of the calls follow.
 
+mod second_thread;
+
 use std::hint::black_box;
 use std::path::Path;
 use std::ptr;
-use std::sync::Barrier;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -30,10 +27,8 @@ use parking_lot::RwLock;
 const PAGE: usize = BLOCK_SIZE as usize;
 /// Bytes of the file, or of each thread's part of it.
 const SIZE: u64 = 1 << 20;
-/// Bytes that each of two threads writes to: both fit a cache that they may share.
-const PART: u64 = SIZE / 4;
 /// The device is larger: threads' blocks come from different regions of it.
-const DEVICE: u64 = 4 << 20;
+const DEVICE: u64 = 16 << 20;
 const VARIANTS: [Variant; 4] = [Variant::Linux412, Variant::Rwsem, Variant::RangeLock, Variant::Unserialised];
 
 /// A file on /dev/shm, mapped twice: by the device, and plainly.
@@ -156,102 +151,10 @@ fn calls_beside_plain_ones(turns: usize) {
     }
 }
 
-/// How long threads work in a turn.
-const TURN: Duration = Duration::from_millis(20);
-
-/// An operation of the thread with this index, its so-manieth, with a buffer to read into.
-type Op<'a> = dyn Fn(usize, u64, &mut [u8; PAGE]) + Sync + 'a;
-
-/// Operations a second of so many threads, until the time is over.
-fn rate(threads: usize, duration: Duration, op: &Op<'_>) -> f64 {
-    let start_line = Barrier::new(threads);
-    let work = |thread: usize| {
-        let mut buffer = [0; PAGE];
-        start_line.wait();
-        let (start, mut done) = (Instant::now(), 0);
-        while start.elapsed() < duration {
-            (done..done + 256).for_each(|i| op(thread, i, &mut buffer));
-            done += 256;
-        }
-        done as f64 / start.elapsed().as_secs_f64()
-    };
-    thread::scope(|s| {
-        let workers: Vec<_> = (0..threads).map(|t| s.spawn(move_index(&work, t))).collect();
-        workers.into_iter().map(|worker| worker.join().expect("no operation panics")).sum()
-    })
-}
-
-fn move_index<R>(work: &(impl Fn(usize) -> R + Sync), index: usize) -> impl FnOnce() -> R + Send {
-    move || work(index)
-}
-
-fn gain_of_a_second_thread(turns: usize) {
-    let hardware_threads = thread::available_parallelism().map_or(1, usize::from);
-    println!("two threads over one, of {hardware_threads} hardware threads: unserialised, bare device");
-    let both = Both::new();
-    let device = &both.device;
-    let fs = FileSystem::format(device, Variant::Unserialised);
-    with_file(&fs, 2 * SIZE, |file, mapping| {
-        // A step that is prime to the sizes visits all.
-        let own = |t: usize, i: u64, unit: u64| t as u64 * SIZE + i.wrapping_mul(40_503) * unit % PART;
-        let any = |t: usize, i: u64| (i.wrapping_mul(40_503) * BLOCK_SIZE + t as u64 * SIZE) % (2 * SIZE);
-        let page = [7; PAGE];
-        let gain = |name: &str, simulated: &Op<'_>, bare: &Op<'_>| {
-            let gain = |op| rate(2, TURN, op) / rate(1, TURN, op);
-            let [simulated, bare, _] = in_turns(turns, || gain(simulated), || gain(bare));
-            println!("  {name:<16} {simulated:>6.2} {bare:>6.2}");
-        };
-        gain(
-            "write-disjoint",
-            &|t, i, _| _ = black_box(file.write_at(&page, own(t, i, BLOCK_SIZE))),
-            &|t, i, _| device.write(own(t, i, BLOCK_SIZE), &page),
-        );
-        gain(
-            "read-mostly",
-            &|t, i, buffer| {
-                let at = any(t, i);
-                let done = if i % 20 == 0 { file.write_at(&page, at) } else { file.read_at(buffer, at) };
-                _ = black_box(done);
-            },
-            &|t, i, buffer| {
-                let at = any(t, i);
-                if i % 20 == 0 { device.write(at, &page) } else { device.read(at, buffer) }
-            },
-        );
-        gain(
-            "write into holes",
-            &|t, i, _| {
-                let at = own(t, i, BLOCK_SIZE);
-                _ = black_box((file.punch_hole(at, BLOCK_SIZE), file.write_at(&page, at)));
-            },
-            &|t, i, _| {
-                let at = own(t, i, BLOCK_SIZE);
-                device.zero(at, BLOCK_SIZE);
-                device.write(at, &page);
-            },
-        );
-        // All pages of a thread lose their translations at once, so that it is faults that are counted, and not the
-        // shootdowns, in which each must look at what the other does.
-        gain(
-            "write faults",
-            &|t, i, _| {
-                if i.is_multiple_of(PART / BLOCK_SIZE) {
-                    mapping.dont_need(own(t, 0, 1)..own(t, 0, 1) + PART);
-                }
-                _ = black_box(mapping.store_u64(own(t, i, BLOCK_SIZE), i));
-            },
-            &|t, i, _| device.store_u64(own(t, i, BLOCK_SIZE), i),
-        );
-        gain("mapped stores", &|t, i, _| _ = black_box(mapping.store_u64(own(t, i, 8), i)), &|t, i, _| {
-            device.store_u64(own(t, i, 8), i)
-        });
-    });
-}
-
 fn simulator_overhead(c: &mut Criterion) {
     let once = std::env::args().any(|argument| argument == "--test");
     calls_beside_plain_ones(if once { 1 } else { 400 });
-    gain_of_a_second_thread(if once { 1 } else { 20 });
+    second_thread::print_gains(if once { 1 } else { 20 });
 
     let both = Both::new();
     let mut group = c.benchmark_group("simulator_overhead");
