@@ -1,6 +1,7 @@
 //! The program as a user meets it: what it refuses, and what a complete run leaves behind.
 
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -193,6 +194,7 @@ fn a_bad_line_is_named_and_nothing_is_written() {
         ("wriet 0x0 0x1 0x0", "`wriet`"),
         ("write 0x0 0x1", "the size before"),
         ("write 0x0 1e3 0x0", "`1e3`"),
+        ("write 0x0 4096 0x0", "a hexadecimal number such as 0x1000"),
         ("write 0x1000000 0x1 0x0", "--size-max"),
         ("exchange_range 0x0 0x1000 0x1000 0x2000", "not simulated"),
         ("collapse_range 0x0 0x1000 0x1000", "EINVAL"),
@@ -219,6 +221,33 @@ fn replays_that_cannot_be_are_refused() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("ops"), "").unwrap();
     refused_in(folder.path(), &["replay", "ops", "--dump", "./ops"], &["the log itself"]);
+    fs::write(folder.path().join("ops"), "fallocate 0x0 0x4000000000 0x0\n").unwrap();
+    refused_in(
+        folder.path(),
+        &["replay", "ops", "--size-max", "256G"],
+        &["--size-max", "274877906944", "free"],
+    );
+    fs::write(folder.path().join("ops"), "\u{feff}fsync 0x0 0x0 0x0\n").unwrap();
+    refused_in(folder.path(), &["replay", "ops"], &["ops:1: expected ", "byte order mark"]);
+}
+
+/// Its holes take no memory and no room in the dump.
+#[test]
+fn a_sparse_file_is_replayed_as_one() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("ops"), "truncate 0x0 0x4000000 0x0\nwrite 0x3000000 0x1 0x4000000\n")
+        .unwrap();
+    let output = run(folder.path(), &["replay", "ops", "--size-max", "64M", "--dump", "out"]);
+    let digest = text(&output.stdout).lines().last().map(str::to_owned);
+    let dump = folder.path().join("out");
+    let contents = fs::read(&dump).unwrap();
+    assert_eq!(contents.len(), 0x400_0000);
+    assert_eq!((contents[0x300_0000], contents.iter().filter(|byte| **byte != 0).count()), (186, 1));
+    assert!(fs::metadata(&dump).unwrap().blocks() * 512 <= 2 << 20);
+    assert_eq!(
+        digest.as_deref(),
+        Some("sha256 11dd70792c7354f809f1b549962bcc11ec0686d53fb883786ee223a65f05bb80")
+    );
 }
 
 #[test]

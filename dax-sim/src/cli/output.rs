@@ -67,18 +67,23 @@ impl OutputFile {
     /// Replaces the file by `contents` at once: a reader finds the old one or the new one. Who may read it stays
     /// as it was.
     pub(crate) fn write(&self, contents: &[u8]) -> Result<(), Failure> {
-        self.replace(contents)
+        self.write_with(|file| file.write_all(contents))
+    }
+
+    /// The same by what `write` writes to the new file, which is empty at first.
+    pub(crate) fn write_with(&self, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), Failure> {
+        self.replace(write)
             .map_err(|error| Failure::broken(format!("cannot write `{}`: {error}", self.path.display())))
     }
 
-    fn replace(&self, contents: &[u8]) -> io::Result<()> {
+    fn replace(&self, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
         let sibling = sibling(self.folder());
         let mut file = File::create_new(&sibling)?;
         let done = match fs::metadata(&self.path) {
             Ok(old) => file.set_permissions(old.permissions()),
             Err(_) => Ok(()),
         }
-        .and_then(|()| file.write_all(contents))
+        .and_then(|()| write(&mut file))
         .and_then(|()| fs::rename(&sibling, &self.path));
         if done.is_err() {
             // What cannot be removed either stays; the error says where to look.

@@ -1,6 +1,7 @@
 //! `dax-sim replay`: a log of operations on one file, and what the file holds in the end.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::{Seek, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -10,7 +11,9 @@ use sha2::{Digest, Sha256};
 use super::locks::LockOptions;
 use super::output::{OutputFile, same_file};
 use super::{Failure, answer, value};
+use crate::file::File as SimulatedFile;
 use crate::fs::MAX_FILE_SIZE;
+use crate::pmem::DeviceError;
 use crate::replay::log;
 use crate::replay::run::{self, ReplayError};
 use crate::variant::{Mix, Variant};
@@ -62,18 +65,47 @@ pub(super) fn run(options: &ReplayOptions) -> Result<ExitCode, Failure> {
     let bad_line = |bad: crate::replay::BadLine| Failure::at_line(&options.log, bad.number, bad.expected);
     let operations = log::parse(&String::from_utf8_lossy(&log), options.size_max).map_err(bad_line)?;
     let mix = Mix { variant: options.variant, locks: options.locks.locks() };
-    let contents = run::run(&operations, mix, options.size_max).map_err(|error| match error {
+    let outcome =
+        run::run(&operations, mix, options.size_max, |file| Ok((file.size(), digest(file, dump.as_ref())?)));
+    let (size, digest) = outcome.map_err(|error| match error {
         ReplayError::Line(bad) => bad_line(bad),
+        ReplayError::Device(DeviceError::NoSpace { place, size, free }) => Failure::refused(format!(
+            "the log may need {size} bytes for the blocks of its file, and `{}` has {free} free; keep the file \
+             smaller, for which `--size-max` sets a bound ({} now)",
+            place.display(),
+            options.size_max
+        )),
         ReplayError::Device(error) => Failure::refused(error),
         ReplayError::Failed { number, error } => Failure::broken(format!("{name}:{number}: {error}")),
-    })?;
-    if let Some(dump) = dump {
-        dump.write(&contents)?;
-    }
-    let mut report = format!("size   {}\nsha256 ", contents.len());
-    for byte in Sha256::digest(&contents) {
+    })??;
+    let mut report = format!("size   {size}\nsha256 ");
+    for byte in digest {
         write!(report, "{byte:02x}").expect("a string takes everything");
     }
     report.push('\n');
     answer(&report)
+}
+
+/// The SHA-256 of what the file holds, which is also dumped. Pieces of zeros are left out of the dump as holes.
+fn digest(file: &SimulatedFile<'_>, dump: Option<&OutputFile>) -> Result<[u8; 32], Failure> {
+    let mut sha256 = Sha256::new();
+    match dump {
+        Some(dump) => dump.write_with(|out| {
+            run::each_piece(file, |piece| {
+                sha256.update(piece);
+                if piece.iter().all(|byte| *byte == 0) {
+                    out.seek_relative(piece.len() as i64)
+                } else {
+                    out.write_all(piece)
+                }
+            })?;
+            out.set_len(file.size())
+        })?,
+        None => run::each_piece(file, |piece| {
+            sha256.update(piece);
+            Ok(())
+        })
+        .map_err(|error| Failure::broken(format!("cannot read the file: {error}")))?,
+    }
+    Ok(sha256.finalize().into())
 }

@@ -6,9 +6,9 @@
 //!
 //! DEST stands in the operations with two ranges only. For truncate LENGTH is the new size. SIZE_BEFORE is
 //! what the file's size was when fsx wrote the line; like fsx' own replay, this one does not look at it. `*`
-//! marks the lines that touched the byte which fsx found to be wrong. Numbers are read as C's strtoul reads
-//! them: `0x` for hexadecimal, else a leading 0 for octal. Lines that begin with `skip` or `#` and empty ones
-//! are passed over, and count as lines.
+//! marks the lines that touched the byte which fsx found to be wrong. Numbers are hexadecimal with `0x`: fsx writes
+//! no others. (It reads others as well, those of a log by hand, where a forgotten `0x` is not noticed.) Lines that
+//! begin with `skip` or `#` and empty ones are passed over, and count as lines.
 
 use super::BadLine;
 
@@ -99,6 +99,10 @@ impl Operation {
 ///
 /// The first line that is not one of a log, or names a byte past `size_max`.
 pub(crate) fn parse(text: &str, size_max: u64) -> Result<Vec<Operation>, BadLine> {
+    if text.starts_with('\u{feff}') {
+        let expected = "expected an operation, not a byte order mark (U+FEFF): save the log without one";
+        return Err(BadLine { number: 1, expected: expected.to_owned() });
+    }
     let mut operations = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let mut words = line.split_ascii_whitespace();
@@ -123,8 +127,10 @@ fn operation<'a>(
     let verb = verb(name)?;
     let mut value = |what: &str| {
         let word = words.next().ok_or_else(|| format!("expected a number for {what} of `{name}`"))?;
-        number_of(word)
-            .ok_or_else(|| format!("expected a number such as 0x1000 for {what} of `{name}`, not `{word}`"))
+        number_of(word).ok_or_else(|| {
+            let word = word.escape_debug();
+            format!("expected a hexadecimal number such as 0x1000 for {what} of `{name}`, not `{word}`")
+        })
     };
     let offset = value("the offset")?;
     let len = value(if verb == Verb::Truncate { "the new size" } else { "the length" })?;
@@ -137,7 +143,10 @@ fn operation<'a>(
             "close_open" => close_open = true,
             "unshare" => unshare = true,
             "*" => {}
-            _ => return Err(format!("expected `keep_size`, `close_open`, `unshare` or `*`, not `{word}`")),
+            _ => {
+                let word = word.escape_debug();
+                return Err(format!("expected `keep_size`, `close_open`, `unshare` or `*`, not `{word}`"));
+            }
         }
     }
     Ok(Operation { number, verb, offset, len, dest, keep_size, close_open, unshare })
@@ -149,20 +158,15 @@ fn verb(name: &str) -> Result<Verb, String> {
     }
     let problem = if UNSUPPORTED.contains(&name) { "is not simulated" } else { "is not one" };
     let names: Vec<_> = NAMES.iter().map(|(name, _)| *name).collect();
-    Err(format!("expected an operation, and `{name}` {problem}; known ones: {}", names.join(", ")))
+    let (name, names) = (name.escape_debug(), names.join(", "));
+    Err(format!("expected an operation, and `{name}` {problem}; known ones: {names}"))
 }
 
-/// As strtoul with base 0, but for signs and overflow.
 fn number_of(word: &str) -> Option<u64> {
-    let (digits, radix) = if let Some(digits) = word.strip_prefix("0x").or(word.strip_prefix("0X")) {
-        (digits, 16)
-    } else if word.len() > 1 && word.starts_with('0') {
-        (&word[1..], 8)
-    } else {
-        (word, 10)
-    };
+    let digits = word.strip_prefix("0x")?;
+    // from_str_radix takes a sign as well.
     let plain = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    plain.then(|| u64::from_str_radix(digits, radix).ok()).flatten()
+    plain.then(|| u64::from_str_radix(digits, 16).ok()).flatten()
 }
 
 fn within(operation: Operation, size_max: u64) -> Result<Operation, String> {
@@ -193,7 +197,7 @@ mod tests {
             \n\
             skip exchange_range 0x0 nonsense\n\
             clone_range 0x1000 0x2000 0x8000 0x9000 close_open *\n\
-            \tfallocate 4096 010 0 unshare keep_size\r\n\
+            \tfallocate 0x1000 0x8 0x0 unshare keep_size\r\n\
             truncate 0x0 0x55 0x3000\n\
             write_atomic 0x0 0x1 0x0";
         let expected = [
@@ -205,6 +209,8 @@ mod tests {
         ];
         assert_eq!(parse(log, SIZE_MAX).unwrap(), expected);
         assert_eq!(parse("", SIZE_MAX), Ok(Vec::new()));
+        let marked = parse("\u{feff}write 0x0 0x1 0x0", SIZE_MAX).unwrap_err();
+        assert!(marked.number == 1 && marked.expected.contains("byte order mark"), "{}", marked.expected);
     }
 
     #[test]
@@ -227,7 +233,12 @@ mod tests {
             ("write 0x0 0x1", &["a number for the size before"]),
             ("copy_range 0x0 0x1 0x2", &["a number for the size before"]),
             ("truncate 0x0", &["a number for the new size"]),
-            ("read 0xzz 0x1 0x0", &["a number such as 0x1000 for the offset", "`0xzz`"]),
+            ("read 0xzz 0x1 0x0", &["a hexadecimal number such as 0x1000 for the offset", "`0xzz`"]),
+            ("read 4096 0x1 0x0", &["`4096`"]),
+            ("read 0x0 010 0x0", &["the length", "`010`"]),
+            ("read 0x0 0x1 0", &["the size before", "`0`"]),
+            ("read 0X10 0x1 0x0", &["`0X10`"]),
+            ("read\u{200b} 0x10 0x1 0x0", &["`read\\u{200b}`"]),
             ("read 0x 0x1 0x0", &["`0x`"]),
             ("read -1 0x1 0x0", &["`-1`"]),
             ("read 0x+1 0x1 0x0", &["`0x+1`"]),

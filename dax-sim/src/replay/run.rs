@@ -1,11 +1,14 @@
 //! Doing what a log says to a file of its own.
 
+use std::io;
+
 use super::BadLine;
 use super::log::{Operation, Verb};
 use crate::error::FsError;
 use crate::file::{File, Mapping};
 use crate::fs::{Deduped, FileSystem};
 use crate::pmem::{BLOCK_SIZE, Device, DeviceError, DeviceOptions, MIN_DEVICE_SIZE};
+use crate::radix::HUGE;
 use crate::schedule::Schedule;
 use crate::variant::Mix;
 
@@ -24,9 +27,14 @@ pub(crate) enum ReplayError {
     },
 }
 
-/// Does `operations` to an empty file on a device in memory; returns what the file holds in the end.
-pub(crate) fn run(operations: &[Operation], mix: Mix, size_max: u64) -> Result<Vec<u8>, ReplayError> {
-    let size = device_size(operations, size_max);
+/// Does `operations` to an empty file on a device in memory; returns what `look` sees in the file in the end.
+pub(crate) fn run<R>(
+    operations: &[Operation],
+    mix: Mix,
+    size_max: u64,
+    look: impl FnOnce(&File<'_>) -> R,
+) -> Result<R, ReplayError> {
+    let size = MIN_DEVICE_SIZE + BLOCK_SIZE * blocks_needed(operations, size_max);
     let device = Device::open(&DeviceOptions { path: None, size, overwrite: false });
     let device = device.map_err(ReplayError::Device)?;
     // A wrong order of locks, as `entry-lock-outside` has it by design, does one thread no harm.
@@ -43,20 +51,70 @@ pub(crate) fn run(operations: &[Operation], mix: Mix, size_max: u64) -> Result<V
             mapping = map();
         }
     }
-    let mut contents = vec![0; file.size() as usize];
-    let read = file.read_at(&mut contents, 0);
-    debug_assert_eq!(read, Ok(contents.len()));
-    Ok(contents)
+    Ok(look(&file))
 }
 
-/// Room for all that the log can make of the file. What was reserved past its end may be moved by
-/// insertions, and then be reserved once more; so it may hold twice its size.
-fn device_size(operations: &[Operation], size_max: u64) -> u64 {
-    let inserted: u64 = operations.iter().filter(|o| o.verb == Verb::InsertRange).map(|o| o.len).sum();
-    let last = operations.iter().map(Operation::end).max().flatten().unwrap_or(0);
-    let largest = last.saturating_add(inserted).min(size_max);
-    MIN_DEVICE_SIZE + 2 * largest.next_multiple_of(BLOCK_SIZE)
+/// How many blocks are in use at most while the log is replayed, but for a few.
+///
+/// Let M be the largest size that the file may come to, in blocks. Then at most 3 M are in use at once:
+///
+/// * Pages that have a block lie below 2 M. No operation names a byte past M, so one that reserves past the end of the
+///   file reaches M. From there insertions move a page on, by D in all since it was reserved. D is never more than the
+///   size of the file, and so than M: an insertion adds to both, a collapse takes from both, a truncate that makes the
+///   file smaller leaves no page behind its new size, and whatever else changes the size makes it larger.
+/// * A page has one block, and a block that pages share is one: 2 M.
+/// * Before zero_range gives shared blocks up it has another for each page of its range that has one: M.
+/// * Nothing else holds more than one block that no page has, be it a copy that takes the place of a shared block, or
+///   one that was asked for and does not follow the one before.
+///
+/// A log may be too short to come so far, so that the file is sparse: what is in use was allocated, and no operation
+/// allocates more than [`most_allocated`] says.
+fn blocks_needed(operations: &[Operation], size_max: u64) -> u64 {
+    let inserted = operations.iter().filter(|o| o.verb == Verb::InsertRange).map(|o| o.len);
+    let named = operations.iter().map(|operation| match operation.verb {
+        // To the end of the file, however long that is.
+        Verb::CloneRange if operation.len == 0 => size_max,
+        _ => operation.end().unwrap_or(size_max),
+    });
+    let largest = inserted.fold(named.max().unwrap_or(0), u64::saturating_add).min(size_max);
+    let allocated = operations.iter().map(most_allocated).fold(0, u64::saturating_add);
+    allocated.min(3 * largest.div_ceil(BLOCK_SIZE))
 }
+
+/// How many blocks an operation allocates at most: one for each page that it fills, be that a hole or the page of a
+/// shared block; and one for each shared block that its ends or that of the file cut in two.
+fn most_allocated(operation: &Operation) -> u64 {
+    const CUT: u64 = 4;
+    let pages = operation.len.div_ceil(BLOCK_SIZE) + 1;
+    CUT + match operation.verb {
+        Verb::Write | Verb::Fallocate | Verb::ZeroRange | Verb::CopyRange => pages,
+        // Its faults are given 2 MiB at once where they can be.
+        Verb::MapWrite => (pages.div_ceil(HUGE) + 1) * HUGE,
+        Verb::Read
+        | Verb::MapRead
+        | Verb::Truncate
+        | Verb::PunchHole
+        | Verb::CollapseRange
+        | Verb::InsertRange
+        | Verb::CloneRange
+        | Verb::DedupeRange
+        | Verb::Fsync => 0,
+    }
+}
+
+/// Calls `act` with what the file holds, piece by piece from the start, so that a large sparse file fits in memory.
+pub(crate) fn each_piece(file: &File<'_>, mut act: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    let mut piece = vec![0; PIECE];
+    let mut at = 0;
+    while at < file.size() {
+        let len = file.read_at(&mut piece, at).map_err(io::Error::other)?;
+        act(&piece[..len])?;
+        at += len as u64;
+    }
+    Ok(())
+}
+
+const PIECE: usize = 1 << 20;
 
 /// What Linux refuses is the log's fault, and the rest is not.
 fn report(operation: &Operation, error: FsError) -> ReplayError {
@@ -106,6 +164,10 @@ fn apply(
             return Err(FsError::TooBig { end: file.size() + len, max: size_max });
         }
         Verb::InsertRange => file.insert_range(offset, len)?,
+        // With no length, up to the end of the file.
+        Verb::CloneRange if len == 0 && file.size().saturating_sub(offset) > size_max - dest => {
+            return Err(FsError::TooBig { end: dest + (file.size() - offset), max: size_max });
+        }
         Verb::CloneRange => file.clone_range(file, offset, dest, len)?,
         // Whether they were the same or not, the bytes stay.
         Verb::DedupeRange => {
@@ -157,7 +219,60 @@ mod tests {
     const SIZE_MAX: u64 = 1 << 20;
 
     fn replay(log: &str) -> Result<Vec<u8>, ReplayError> {
-        run(&parse(log, SIZE_MAX).expect("the log can be read"), Variant::RangeLock.into(), SIZE_MAX)
+        let operations = parse(log, SIZE_MAX).expect("the log can be read");
+        run(&operations, Variant::RangeLock.into(), SIZE_MAX, |file| {
+            let mut contents = Vec::new();
+            let mut pieces = 0;
+            let read = each_piece(file, |piece| {
+                contents.extend_from_slice(piece);
+                pieces += 1;
+                Ok(())
+            });
+            assert!(read.is_ok() && pieces == contents.len().div_ceil(PIECE));
+            contents
+        })
+    }
+
+    /// Everything that a log can do to have blocks at once: reserve past the end, move that on, reserve again, share
+    /// what there is, and have zero_range find other blocks for it.
+    #[test]
+    fn the_device_has_room_for_whatever_the_log_does() {
+        let half = SIZE_MAX / 2;
+        let log = format!(
+            "write 0x0 0x1000 0x0\n\
+             fallocate 0x0 {SIZE_MAX:#x} 0x1000 keep_size\n\
+             insert_range 0x0 {most:#x} 0x1000\n\
+             write 0x0 {half:#x} {SIZE_MAX:#x}\n\
+             clone_range 0x0 {half:#x} {half:#x} {SIZE_MAX:#x}\n\
+             fallocate 0x0 {SIZE_MAX:#x} {SIZE_MAX:#x} unshare\n\
+             clone_range 0x0 {half:#x} {half:#x} {SIZE_MAX:#x}\n\
+             mapwrite {half:#x} {half:#x} {SIZE_MAX:#x}\n\
+             zero_range 0x0 {SIZE_MAX:#x} {SIZE_MAX:#x}\n",
+            most = SIZE_MAX - 0x1000,
+        );
+        assert!(replay(&log).unwrap().iter().all(|byte| *byte == 0));
+        let operations = parse(&log, SIZE_MAX).unwrap();
+        assert_eq!(blocks_needed(&operations, SIZE_MAX), 3 * SIZE_MAX / BLOCK_SIZE);
+    }
+
+    #[test]
+    fn a_sparse_file_needs_blocks_for_what_is_written_only() {
+        let most = 1 << 39;
+        let needed = |log: &str| blocks_needed(&parse(log, most).unwrap(), most);
+        assert!(needed("truncate 0x0 0x8000000000 0x0\nread 0x0 0x8000000000 0x8000000000") < 16);
+        assert!(needed("write 0x7ffffff000 0x1000 0x0\npunch_hole 0x0 0x7000000000 0x8000000000") < 16);
+        assert_eq!(needed("fallocate 0x0 0x8000000000 0x0"), 4 + 1 + most / BLOCK_SIZE);
+        assert_eq!(needed("truncate 0x0 0x1 0x0\nclone_range 0x0 0x0 0x0 0x1"), 8);
+        assert_eq!(needed("write 0x0 0x1 0x0"), 3, "no more than three for each of its pages");
+    }
+
+    #[test]
+    fn a_clone_up_to_the_end_is_held_to_the_largest_size_too() {
+        let log = "truncate 0x0 0x80000 0x0\nclone_range 0x0 0x0 0x80000 0x80000\n";
+        assert_eq!(replay(log).unwrap().len() as u64, SIZE_MAX);
+        let error = replay(&format!("{log}clone_range 0x0 0x0 0x1000 0x100000\n")).unwrap_err();
+        let ReplayError::Line(BadLine { number: 3, expected }) = error else { panic!("{error:?}") };
+        assert!(expected.contains("exceeds"), "{expected}");
     }
 
     #[test]
