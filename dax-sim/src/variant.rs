@@ -80,6 +80,12 @@ impl Variant {
         matches!(self, Variant::Linux412 | Variant::Rwsem | Variant::RangeLock | Variant::RangeLockCopy)
     }
 
+    /// Whether its locks are always taken in the order of their ranks. Where not, by design, the order is checked only where
+    /// schedules are explored: elsewhere the first wrong one would end the program.
+    pub fn is_in_order(self) -> bool {
+        !matches!(self, Variant::EntryLockOutside | Variant::RwsemCopy)
+    }
+
     /// What the paths ask.
     pub fn rules(self) -> Rules {
         let linux_4_11 = Rules {

@@ -18,8 +18,7 @@ fn device(size: u64) -> Device {
 fn every_change_of_blocks_or_size_is_committed_by_the_next_fsync_once() {
     for variant in Variant::ALL {
         let device = device(1 << 20);
-        // The order of the locks of one of them is wrong by design.
-        let schedule = Schedule::none().with_checks(variant != Variant::EntryLockOutside);
+        let schedule = Schedule::none().with_checks(variant.is_in_order());
         let fs = FileSystem::format(&device, variant).with_schedule(schedule);
         let (file, other) = (fs.create(), fs.create());
         other.write_at(&[1; 3 * 4096], 0).unwrap();
@@ -90,9 +89,7 @@ fn who_finds_no_block_commits_and_tries_again() {
     for variant in Variant::ALL {
         let device = device(1 << 20);
         let fs = FileSystem::format(&device, variant).with_data_mode(DataMode::Ordered);
-        // The order of its locks is wrong by design.
-        let is_in_order = variant != Variant::EntryLockOutside;
-        let fs = fs.with_schedule(Schedule::none().with_checks(is_in_order));
+        let fs = fs.with_schedule(Schedule::none().with_checks(variant.is_in_order()));
         let (file, other) = (fs.create(), fs.create());
         file.write_at(&vec![1; device.size() as usize], 0).unwrap();
         other.truncate(8 * BLOCK_SIZE).unwrap();

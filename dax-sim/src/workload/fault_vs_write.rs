@@ -44,7 +44,7 @@ pub(super) fn run(
     let Point { variant, threads, media, .. } = *point;
     let schedule = if threads > 1 { Schedule::widen(LINGER_ONE_IN, LINGER) } else { Schedule::none() };
     let fs = FileSystem::format(device, variant).with_locks(setup.locks).with_media(media);
-    let fs = fs.with_schedule(setup.checked(schedule));
+    let fs = fs.with_schedule(setup.checked(variant, schedule));
     let pages = threads as u64 * PAGES_PER_THREAD;
     let file = fs.create();
     file.truncate(pages * BLOCK_SIZE)?;

@@ -27,7 +27,7 @@ pub(super) fn run(
 ) -> Result<Sample, WorkloadError> {
     let Point { workload, variant, threads, media } = *point;
     let fs = FileSystem::format(device, variant).with_locks(setup.locks).with_media(media);
-    let fs = fs.with_schedule(setup.checked(Schedule::none()));
+    let fs = fs.with_schedule(setup.checked(variant, Schedule::none()));
     let pages = match workload {
         Workload::WriteDisjoint => threads as u64 * PAGES_PER_THREAD,
         _ => SHARED_PAGES.min(device.blocks()),

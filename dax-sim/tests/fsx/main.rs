@@ -46,12 +46,7 @@ fn device(sizes: Sizes) -> Device {
 /// (`dax-sim race`): a fault in `entry-lock-outside` whenever it allocates, and the copy in `rwsem-copy` whenever it
 /// faults. One thread comes through, with buffers that are mappings of another file, and must find the right bytes.
 fn format(device: &Device, variant: Variant) -> FileSystem<'_> {
-    let fs = FileSystem::format(device, variant);
-    if matches!(variant, Variant::EntryLockOutside | Variant::RwsemCopy) {
-        fs.with_schedule(Schedule::none().with_checks(false))
-    } else {
-        fs
-    }
+    FileSystem::format(device, variant).with_schedule(Schedule::none().with_checks(variant.is_in_order()))
 }
 
 /// Runs as many operations; compares each read, and everything after every few of them. An error says after
