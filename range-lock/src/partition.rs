@@ -26,8 +26,8 @@
 //!
 //! # When to cut and to join
 //!
-//! A request that finds its leaf's mutex taken leaves a note of where it begins. When several notes in a row were each made within a thousand
-//! requests of the one before, the leaf is cut at their median. Where they are all the same point no cut helps, and the
+//! A request that finds its leaf's mutex taken leaves a note of where it begins. When there are several notes that were each made within a thousand
+//! requests of the one before, and none a million behind it, the leaf is cut at their median. Where they are all the same point no cut helps, and the
 //! leaf waits for longer before it is considered again. Requests that do not meet anybody pay nothing for all this. A note
 //! is not made by who met a request that crossed several leaves: it would not have had less to do with more of them.
 //!

@@ -7,8 +7,10 @@ use crate::leaf::Bounds;
 #[derive(Debug, Default)]
 pub(crate) struct Contention {
     points: [u64; Contention::POINTS],
-    /// How many meetings there were, each soon after the one before.
+    /// How many meetings there were, each soon after the one before, or followed by more such before long.
     streak: u32,
+    /// Where the next point goes.
+    next: u32,
     last: u64,
     /// How often the leaf could not be cut: each time makes it wait for twice as many meetings.
     in_vain: u32,
@@ -19,14 +21,21 @@ pub(crate) struct Contention {
 impl Contention {
     /// From how many meetings a cut is decided.
     const POINTS: usize = 8;
-    /// How many requests may come between one meeting and the next for them to be of one streak.
+    /// How many requests may come between one meeting and the next for the second to make the streak longer.
     pub(super) const SOON: u64 = 1024;
+    /// And how many for it not to end the streak. As many as a time slice has: where there are more threads than CPUs, one that
+    /// met another and was not in luck at once runs again, and tells, much later.
+    pub(super) const LATE: u64 = 1 << 20;
     const MOST_IN_VAIN: u32 = 8;
 
     pub(super) fn note(&mut self, point: u64, id: u64) -> bool {
-        let soon = id.wrapping_sub(self.last) <= Self::SOON;
-        self.streak = if soon { self.streak + 1 } else { 1 };
-        self.points[self.streak as usize % Self::POINTS] = point;
+        self.streak = match id.wrapping_sub(self.last) {
+            ..=Self::SOON => self.streak + 1,
+            ..=Self::LATE => self.streak.max(1),
+            _ => 1,
+        };
+        self.points[self.next as usize % Self::POINTS] = point;
+        self.next = self.next.wrapping_add(1);
         (self.last, self.met) = (id, true);
         self.streak >= (Self::POINTS as u32) << self.in_vain
     }
