@@ -30,8 +30,13 @@ impl Contention {
 
     pub(super) fn note(&mut self, point: u64, id: u64) -> bool {
         let since = id.wrapping_sub(self.last);
-        self.streak = if since > Self::LATE { 0 } else { self.streak };
-        self.streak = if since > Self::SOON { self.streak.max(1) } else { self.streak + 1 };
+        self.streak = if since <= Self::SOON {
+            self.streak + 1
+        } else if since <= Self::LATE {
+            self.streak.max(1)
+        } else {
+            1
+        };
         self.points[self.next as usize % Self::POINTS] = point;
         self.next = self.next.wrapping_add(1);
         (self.last, self.met) = (id, true);
