@@ -214,7 +214,8 @@ fn dedupe_shares_what_is_the_same_and_reports_what_is_not() {
         let (one, other) = (file_of(fs, &[1, 2, 3]), file_of(fs, &[1, 2, 4]));
         assert_eq!(other.dedupe_range(&one, 0, 0, 3 * BLOCK_SIZE), Ok(Deduped::Differs));
         assert_eq!((fs.free_blocks(), fs.shared_blocks()), (250, 0));
-        assert_eq!(other.dedupe_range(&one, 0, 0, 2 * BLOCK_SIZE + 5), Ok(Deduped::Same(2 * BLOCK_SIZE)));
+        let asked = 2 * BLOCK_SIZE + 5;
+        assert_eq!(other.dedupe_range(&one, 0, 0, asked), Ok(Deduped::Same(asked)));
         assert_eq!((fs.free_blocks(), fs.shared_blocks()), (252, 2));
         assert_eq!(other.dedupe_range(&one, 0, 0, 2 * BLOCK_SIZE), Ok(Deduped::Same(2 * BLOCK_SIZE)));
         assert_eq!((fs.free_blocks(), fs.shared_blocks()), (252, 2));
@@ -223,6 +224,65 @@ fn dedupe_shares_what_is_the_same_and_reports_what_is_not() {
         other.truncate(100).unwrap();
         assert_eq!(other.dedupe_range(&one, 0, 0, 100), Ok(Deduped::Same(100)));
         assert_eq!((pages_of(&one), pages_of(&other)), (vec![1], vec![1]));
+    });
+}
+
+/// The figures of xfstests' generic/517, and what Linux 6.18 says on XFS: the length that was asked for, though
+/// the last part of a block is neither compared nor shared.
+#[test]
+fn dedupe_reports_the_length_that_was_asked_for() {
+    in_every_variant(|fs| {
+        let (one, other) = (file_of(fs, &[6; 33]), file_of(fs, &[6; 100]));
+        one.truncate(131_172).unwrap();
+        assert_eq!(other.dedupe_range(&one, 0, 65_536, 131_172), Ok(Deduped::Same(131_172)));
+        assert_eq!(fs.shared_blocks(), 32);
+        assert_eq!(other.dedupe_range(&one, 0, 65_536, 100), Ok(Deduped::Same(100)));
+        other.write_at(&[7; 100], 0).unwrap();
+        assert_eq!(other.dedupe_range(&one, 0, 0, 100), Ok(Deduped::Same(100)), "not even looked at");
+        assert_eq!(other.dedupe_range(&one, 0, 0, BLOCK_SIZE), Ok(Deduped::Differs));
+        assert_eq!(pages_of(&other)[0], 7);
+    });
+}
+
+/// Of more than 1 GiB Linux takes the first 1 GiB.
+#[test]
+fn dedupe_looks_at_1_gib_at_most() {
+    const GIB: u64 = 1 << 30;
+    let device = device();
+    let fs = FileSystem::format(&device, Variant::RangeLock);
+    let (one, other) = (fs.create(), fs.create());
+    one.truncate(3 * GIB).unwrap();
+    other.write_at(&[1], GIB + BLOCK_SIZE - 1).unwrap();
+    assert_eq!(other.dedupe_range(&one, 0, 0, GIB + BLOCK_SIZE), Ok(Deduped::Same(GIB)));
+    assert_eq!(other.dedupe_range(&one, 0, BLOCK_SIZE, 3 * GIB), Ok(Deduped::Differs));
+    assert!(matches!(other.dedupe_range(&one, BLOCK_SIZE, 0, 3 * GIB), Err(FsError::Invalid(_))));
+}
+
+#[test]
+fn to_share_nothing_is_answered_as_by_linux() {
+    in_every_variant(|fs| {
+        let (source, target) = (file_of(fs, &[1, 2, 3]), file_of(fs, &[7]));
+        let end = 3 * BLOCK_SIZE;
+        // A clone from the end of the source on does nothing, before any other check.
+        for to in [0, 1, BLOCK_SIZE + 1, MAX_FILE_SIZE + 1] {
+            assert_eq!(target.clone_range(&source, end, to, 0), Ok(()));
+            assert_eq!(source.clone_range(&source, end, to, 0), Ok(()));
+        }
+        // A dedupe of nothing asks only that the source does not begin behind its end.
+        for (from, to) in [(0, 0), (1, 1), (end, 9 * end), (end - 1, MAX_FILE_SIZE + 1)] {
+            assert_eq!(target.dedupe_range(&source, from, to, 0), Ok(Deduped::Same(0)));
+        }
+        for from in [end + 1, end + BLOCK_SIZE, u64::MAX] {
+            for result in [
+                target.clone_range(&source, from, 0, 0),
+                target.clone_range(&source, from, 0, 1),
+                target.dedupe_range(&source, from, 0, 0).map(drop),
+                target.dedupe_range(&source, from, 0, 1).map(drop),
+            ] {
+                assert!(matches!(result, Err(FsError::Invalid(_))), "{from:#x}: {result:?}");
+            }
+        }
+        assert_eq!((pages_of(&source), pages_of(&target)), (vec![1, 2, 3], vec![7]));
     });
 }
 

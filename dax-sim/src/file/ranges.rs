@@ -110,7 +110,8 @@ impl File<'_> {
 
     /// Lets `len` bytes of this file, from `to` on, share the blocks of those of `source` from `from` on
     /// (FICLONERANGE); `source` may be this file, and a `len` of 0 means up to its end. The file grows if need
-    /// be. Whoever writes to either afterwards gets a copy of the block first.
+    /// be. Whoever writes to either afterwards gets a copy of the block first. A `len` of 0 with `from` at the
+    /// end of `source` does nothing, whatever `to` is.
     ///
     /// # Errors
     ///
@@ -124,19 +125,19 @@ impl File<'_> {
     }
 
     /// Lets `len` bytes of this file, from `to` on, share the blocks of those of `source` from `from` on, if
-    /// they are the same bytes (FIDEDUPERANGE); `source` may be this file.
+    /// they are the same bytes (FIDEDUPERANGE); `source` may be this file. Of more than 1 GiB the first 1 GiB
+    /// is looked at. A `len` of 0 does nothing, whatever `to` is.
     ///
     /// # Errors
     ///
-    /// As [`File::clone_range`]; both ranges must lie inside their files.
+    /// As [`File::clone_range`], except that the ranges may end anywhere inside their files.
+    /// [`FsError::Invalid`] also if one of them reaches past the end of its file.
     pub fn dedupe_range(&self, source: &File<'_>, from: u64, to: u64, len: u64) -> Result<Deduped, FsError> {
         xfs_dedupe_range(self.fs, &self.remap(source, from, to, len)?)
     }
 
     fn remap<'b>(&'b self, source: &'b File<'_>, from: u64, to: u64, len: u64) -> Result<Remap<'b>, FsError> {
         self.check_device(source)?;
-        self.end_of(from, len)?;
-        self.end_of(to, len)?;
         Ok(Remap { source: &source.inode, from, target: &self.inode, to, len })
     }
 

@@ -30,12 +30,16 @@ pub(crate) struct Remap<'a> {
     pub(crate) len: u64,
 }
 
+/// The most bytes that one dedupe compares and shares, as in `vfs_dedupe_file_range`.
+const MOST_DEDUPED: u64 = 1 << 30;
+
 /// What a dedupe found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Deduped {
-    /// FILE_DEDUPE_RANGE_SAME: so many bytes, from the start of the ranges on, are the same, and share their
-    /// blocks now. Fewer than asked where the ranges do not end at a multiple of the block size.
+    /// FILE_DEDUPE_RANGE_SAME, with `bytes_deduped` as the ioctl reports it: the length that was asked for,
+    /// or 1 GiB if that is less. Where the ranges do not end at a multiple of the block size, or both at the
+    /// end of their files, the last part of a block is counted, but neither compared nor shared.
     Same(u64),
     /// FILE_DEDUPE_RANGE_DIFFERS: nothing has changed.
     Differs,
@@ -69,17 +73,17 @@ pub(crate) fn xfs_clone_range(fs: &FileSystem<'_>, remap: &Remap<'_>) -> Result<
 
 /// Lets the target's range have the blocks of the source's if it holds the same bytes (FIDEDUPERANGE).
 pub(crate) fn xfs_dedupe_range(fs: &FileSystem<'_>, remap: &Remap<'_>) -> Result<Deduped, FsError> {
-    let Some((plan, _guards)) = lock(fs, remap, dedupe_plan)? else { return Ok(Deduped::Same(0)) };
+    let same = Deduped::Same(remap.len.min(MOST_DEDUPED));
+    let Some((plan, _guards)) = lock(fs, remap, dedupe_plan)? else { return Ok(same) };
     // Nobody stores to either while they are compared.
     for (inode, first) in [(remap.source, plan.first), (remap.target, plan.target_first)] {
         dax_writeback_mapping_range(fs, inode, first, first + plan.pages - 1)?;
     }
-    let len = plan.target_end - remap.to;
-    if !same_bytes(fs, remap, len)? {
+    if !same_bytes(fs, remap, plan.target_end - remap.to)? {
         return Ok(Deduped::Differs);
     }
     share(fs, remap, &plan);
-    Ok(Deduped::Same(len))
+    Ok(same)
 }
 
 /// Locks both ranges; `None` if there is nothing to do. The sizes must not matter any more when the locks are
@@ -138,19 +142,21 @@ impl Plan {
     }
 }
 
+/// The checks in the order of `generic_remap_file_range_prep`: a clone of nothing, from the end of the source
+/// on, is done before any other is made.
 fn clone_plan(remap: &Remap<'_>) -> Result<Option<Plan>, FsError> {
     let (size, target_size) = (remap.source.size(), remap.target.size());
-    check_starts(remap)?;
-    let rest = size.checked_sub(remap.from);
-    let rest = rest.filter(|&rest| remap.len <= rest);
-    let rest = rest.ok_or(FsError::Invalid("a range to be cloned must end by the end of its file"))?;
-    let len = if remap.len == 0 { rest } else { remap.len };
-    if len == 0 {
+    if remap.len == 0 && remap.from == size {
         return Ok(None);
     }
-    let target_end = remap.to + len;
+    let len = if remap.len == 0 { size.saturating_sub(remap.from) } else { remap.len };
+    check_starts(remap)?;
+    if !is_inside(remap.from, len, size) {
+        return Err(FsError::Invalid("a range to be cloned must end by the end of its file"));
+    }
+    check_target(remap.to, len)?;
     // The last block of the source may be cloned in part, but not into the middle of the target.
-    if !len.is_multiple_of(BLOCK_SIZE) && (remap.from + len != size || target_end < target_size) {
+    if !len.is_multiple_of(BLOCK_SIZE) && (remap.from + len != size || remap.to + len < target_size) {
         return Err(FsError::Invalid(
             "a range to be cloned must be of whole blocks, but where it ends at the end of both files",
         ));
@@ -158,19 +164,38 @@ fn clone_plan(remap: &Remap<'_>) -> Result<Option<Plan>, FsError> {
     plan(remap, len, target_size).map(Some)
 }
 
+/// The checks in the order of `vfs_dedupe_file_range`, which looks at the end of the source alone before a
+/// dedupe of nothing is done, and of `generic_remap_file_range_prep`.
 fn dedupe_plan(remap: &Remap<'_>) -> Result<Option<Plan>, FsError> {
-    if remap.len == 0 {
+    const OUTSIDE: FsError = FsError::Invalid("ranges to be deduped must end by the end of their files");
+    let (size, target_size) = (remap.source.size(), remap.target.size());
+    if remap.from.checked_add(remap.len).is_none_or(|end| end > size) {
+        return Err(OUTSIDE);
+    }
+    let len = remap.len.min(MOST_DEDUPED);
+    if len == 0 {
         return Ok(None);
     }
-    let (size, target_size) = (remap.source.size(), remap.target.size());
     check_starts(remap)?;
-    let inside = |from: u64, size: u64| from < size && remap.len <= size - from;
-    if !inside(remap.from, size) || !inside(remap.to, target_size) {
-        return Err(FsError::Invalid("ranges to be deduped must end by the end of their files"));
+    if !is_inside(remap.to, len, target_size) {
+        return Err(OUTSIDE);
     }
-    let at_both_ends = remap.from + remap.len == size && remap.to + remap.len == target_size;
-    let len = if at_both_ends { remap.len } else { page_start(remap.len) };
+    let at_both_ends = remap.from + len == size && remap.to + len == target_size;
+    let len = if at_both_ends { len } else { page_start(len) };
     if len == 0 { Ok(None) } else { plan(remap, len, target_size).map(Some) }
+}
+
+/// Whether `len` bytes from `at` on, with one byte at least, lie in a file of `size` bytes.
+fn is_inside(at: u64, len: u64, size: u64) -> bool {
+    at < size && len <= size - at
+}
+
+/// Whether a file can reach so far, in whole blocks.
+fn check_target(to: u64, len: u64) -> Result<(), FsError> {
+    match to.checked_add(len.next_multiple_of(BLOCK_SIZE)) {
+        Some(end) if end <= MAX_FILE_SIZE => Ok(()),
+        _ => Err(FsError::TooBig { end: to.saturating_add(len), max: MAX_FILE_SIZE }),
+    }
 }
 
 fn check_starts(remap: &Remap<'_>) -> Result<(), FsError> {
@@ -183,9 +208,6 @@ fn check_starts(remap: &Remap<'_>) -> Result<(), FsError> {
 
 fn plan(remap: &Remap<'_>, len: u64, target_size: u64) -> Result<Plan, FsError> {
     let (from, to, whole) = (remap.from, remap.to, len.next_multiple_of(BLOCK_SIZE));
-    if whole > MAX_FILE_SIZE - to {
-        return Err(FsError::TooBig { end: to + len, max: MAX_FILE_SIZE });
-    }
     if std::ptr::eq(remap.source, remap.target) && from < to + whole && to < from + whole {
         return Err(FsError::Invalid("ranges of one file that are to share blocks must not overlap"));
     }
