@@ -48,9 +48,42 @@ pub(crate) fn push_row(to: &mut String, cells: &[Vec<String>], widths: &[usize],
     }
 }
 
+/// How many columns of a word from outside a message shows.
+const QUOTED: usize = 40;
+
+/// A word from outside, for a message: in backquotes, with what cannot be printed escaped, and cut if it is long.
+/// A damaged file may have a word of any length, or none that ends.
+pub(crate) fn quoted(word: &str) -> String {
+    let mut text = String::from("`");
+    let mut used = 0;
+    for (shown, c) in word.chars().enumerate() {
+        let escaped = c.escape_debug();
+        used += escaped.len();
+        if used > QUOTED {
+            return format!("{text}…` (and {} characters more)", word.chars().count() - shown);
+        }
+        text.extend(escaped);
+    }
+    text.push('`');
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_words_are_quoted_cut() {
+        let just = "x".repeat(QUOTED);
+        assert_eq!(quoted(&just), format!("`{just}`"));
+        assert_eq!(quoted(&format!("{just}yz")), format!("`{just}…` (and 2 characters more)"));
+        assert_eq!(
+            quoted(&"\0".repeat(100_000)),
+            format!("`{}…` (and 99980 characters more)", "\\0".repeat(20))
+        );
+        assert_eq!(quoted("a`\u{200b}"), "`a`\\u{200b}`");
+        assert_eq!(quoted(""), "``");
+    }
 
     #[test]
     fn lines_are_broken_between_words_and_hang_below_the_first() {

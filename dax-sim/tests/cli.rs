@@ -231,6 +231,99 @@ fn replays_that_cannot_be_are_refused() {
     refused_in(folder.path(), &["replay", "ops"], &["ops:1: expected ", "byte order mark"]);
 }
 
+/// A log whose first line names a size begins with a file of that size, and says so first.
+#[test]
+fn a_tail_is_replayed_from_a_hole_and_says_so() {
+    let folder = TempDir::new().unwrap();
+    let ops = folder.path().join("ops");
+    fs::write(&ops, "collapse_range 0x1000 0x1000 0x8000\n").unwrap();
+    let tail = run(folder.path(), &["replay", "ops", "--strict", "--dump", "tail"]);
+    assert!(tail.status.success() && tail.stderr.is_empty(), "{}", text(&tail.stderr));
+    let (head, result) = text(&tail.stdout).split_once('\n').unwrap();
+    assert!(head.starts_with("tail   begins with a hole of 32768 bytes"), "{head}");
+    assert!(head.contains("`truncate -s 32768`"), "{head}");
+    assert!(result.starts_with("size   28672\nsha256 "), "{result}");
+    // The same, made by a line.
+    fs::write(&ops, "truncate 0x0 0x8000 0x0\ncollapse_range 0x1000 0x1000 0x8000\n").unwrap();
+    let whole = run(folder.path(), &["replay", "ops", "--strict"]);
+    assert_eq!(text(&whole.stdout), result);
+    fs::write(&ops, "read 0x0 0x0 0x1000001\n").unwrap();
+    refused_in(folder.path(), &["replay", "ops"], &["ops:1: expected ", "--size-max", "0x1000001"]);
+}
+
+#[test]
+fn a_size_that_the_log_does_not_say_is_warned_of_once() {
+    let folder = TempDir::new().unwrap();
+    let ops = "write 0x0 0x10 0x0\n# edited\nread 0x0 0x10 0x7777\nread 0x0 0x10 0x8888\n";
+    fs::write(folder.path().join("ops"), ops).unwrap();
+    let output = run(folder.path(), &["replay", "ops"]);
+    assert!(output.status.success() && text(&output.stdout).starts_with("size   16\n"));
+    let said = text(&output.stderr);
+    assert!(
+        said.starts_with("ops:3: warning: ") && said.contains("0x7777") && said.contains("0x10"),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 1, "{said}");
+    let demanded = ["replay", "ops", "--strict", "--dump", "out"];
+    refused_in(folder.path(), &demanded, &["ops:3: expected ", "0x7777", "0x10"]);
+    assert!(!folder.path().join("out").exists());
+}
+
+#[test]
+fn ranges_are_trimmed_where_that_is_asked_for() {
+    let folder = TempDir::new().unwrap();
+    let ops = "write 0x0 0x3000 0x0\ncollapse_range 0x2000 0x2000 0x3000\nread 0x5000 0x1 0x3000\n\
+               clone_range 0x4000 0x1000 0x0 0x3000\n";
+    fs::write(folder.path().join("ops"), ops).unwrap();
+    refused_in(folder.path(), &["replay", "ops"], &["ops:2: expected ", "before the end"]);
+    let output = run(folder.path(), &["replay", "ops", "--trim"]);
+    assert!(output.status.success() && text(&output.stdout).starts_with("size   12288\n"));
+    assert_eq!(text(&output.stderr), "dax-sim: ops: 1 ranges trimmed, 2 operations passed over\n");
+}
+
+/// Within 256 MiB of address space, of which the program itself takes most.
+#[test]
+fn reads_of_any_length_take_little_memory() {
+    let folder = TempDir::new().unwrap();
+    let whole = "truncate 0x0 0x40000000 0x0\nread 0x0 0x40000000 0x40000000\nmapread 0x0 0x40000000 0x40000000\n\
+                 truncate 0x0 0x0 0x40000000\n";
+    for (ops, size_max) in [
+        ("read 0x0 0x7fffffffff 0x0\n", "512G"),
+        ("truncate 0x0 0x10000 0x0\nread 0x1000 0x1000000000 0x10000\ntruncate 0x0 0x0 0x10000\n", "512G"),
+        (whole, "1G"),
+    ] {
+        fs::write(folder.path().join("ops"), ops).unwrap();
+        let output = limited(folder.path(), size_max);
+        assert!(output.status.success(), "{ops}: {}", text(&output.stderr));
+        assert!(text(&output.stdout).starts_with("size   0\n"), "{ops}: {}", text(&output.stdout));
+    }
+    fs::write(folder.path().join("ops"), "mapread 0x0 0x4000000000 0x0\n").unwrap();
+    let output = limited(folder.path(), "512G");
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).starts_with("ops:1: expected ") && text(&output.stderr).contains("SIGBUS"));
+}
+
+/// A replay of `ops` that may map 256 MiB.
+fn limited(folder: &Path, size_max: &str) -> Output {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -v 262144 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_dax-sim")]);
+    command.args(["replay", "ops", "--size-max", size_max]).current_dir(folder);
+    command.output().expect("there is a shell")
+}
+
+#[test]
+fn logs_that_are_no_text_are_refused_in_few_words() {
+    let folder = TempDir::new().unwrap();
+    let utf16: Vec<u8> = "write 0x0 0x1 0x0\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    fs::write(folder.path().join("ops"), &utf16).unwrap();
+    refused_in(folder.path(), &["replay", "ops"], &["ops:1: expected ", "UTF-16"]);
+    for log in [vec![0; 100_000], format!("read 0x{} 0x1 0x0", "1".repeat(200_000)).into_bytes()] {
+        fs::write(folder.path().join("ops"), log).unwrap();
+        refused_in(folder.path(), &["replay", "ops"], &["ops:1: expected ", "characters more"]);
+        assert!(run(folder.path(), &["replay", "ops"]).stderr.len() < 400);
+    }
+}
+
 /// Its holes take no memory and no room in the dump.
 #[test]
 fn a_sparse_file_is_replayed_as_one() {

@@ -136,7 +136,7 @@ fn answer(text: &str) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Says why the program ends. A standard error that is closed is no reason to panic.
+/// Says why the program ends, or what is odd about a line of its input. A standard error that is closed is no reason to panic.
 fn complain(message: impl Display) {
     let _ = writeln!(io::stderr(), "{message}");
 }

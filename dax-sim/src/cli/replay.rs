@@ -10,12 +10,12 @@ use sha2::{Digest, Sha256};
 
 use super::locks::LockOptions;
 use super::output::{OutputFile, same_file};
-use super::{Failure, answer, value};
+use super::{Failure, answer, complain, say, value};
 use crate::file::File as SimulatedFile;
 use crate::fs::MAX_FILE_SIZE;
 use crate::pmem::DeviceError;
-use crate::replay::log;
-use crate::replay::run::{self, ReplayError};
+use crate::replay::run::{self, OtherSize, ReplayError, Trimmed};
+use crate::replay::{BadLine, log};
 use crate::variant::{Mix, Variant};
 
 /// Options of `dax-sim replay`.
@@ -23,7 +23,12 @@ use crate::variant::{Mix, Variant};
 #[command(after_help = "\
 A line is `name 0xOFFSET 0xLENGTH [0xDEST] 0xSIZE_BEFORE [keep_size] [close_open] [unshare] [*]`, \
 as fsx writes it with --record-ops. Byte o of the file, when the operation of line k writes it, is \
-(31 k + o) mod 251.")]
+(31 k + o) mod 251.
+
+fsx keeps the last 10,000 operations. So the log of a longer run is a tail: the SIZE_BEFORE of its \
+first line is not 0, and the replay begins with a hole of that size in place of what the run had \
+written before. The first line of output says so. The digest is that of the same lines on a file \
+made by `truncate -s SIZE_BEFORE`.")]
 pub(crate) struct ReplayOptions {
     /// The log
     #[arg(value_name = "FILE")]
@@ -39,6 +44,14 @@ pub(crate) struct ReplayOptions {
     /// The largest size that the file may have: 16M, 1GiB, …
     #[arg(long, value_name = "N", value_parser = size_max, default_value = "16M", allow_hyphen_values = true)]
     size_max: u64,
+
+    /// Trim ranges to the file, and pass over what has nothing left, as fsx does when it replays a log
+    #[arg(long)]
+    trim: bool,
+
+    /// End at the first line before which the file has not the size that the log says
+    #[arg(long)]
+    strict: bool,
 
     /// Also write what the file holds in the end to OUT, which is replaced
     #[arg(long, value_name = "OUT")]
@@ -62,12 +75,18 @@ pub(super) fn run(options: &ReplayOptions) -> Result<ExitCode, Failure> {
         let path = dump.path().display();
         return Err(Failure::refused(format!("`{path}` is the log itself; name another file with `--dump`")));
     }
-    let bad_line = |bad: crate::replay::BadLine| Failure::at_line(&options.log, bad.number, bad.expected);
-    let operations = log::parse(&String::from_utf8_lossy(&log), options.size_max).map_err(bad_line)?;
-    let mix = Mix { variant: options.variant, locks: options.locks.locks() };
-    let outcome =
-        run::run(&operations, mix, options.size_max, |file| Ok((file.size(), digest(file, dump.as_ref())?)));
-    let (size, digest) = outcome.map_err(|error| match error {
+    let bad_line = |bad: BadLine| Failure::at_line(&options.log, bad.number, bad.expected);
+    let text = log::text_of(&log).map_err(bad_line)?;
+    let operations = log::parse(&text, options.size_max, options.trim).map_err(bad_line)?;
+    let how = run::Options {
+        mix: Mix { variant: options.variant, locks: options.locks.locks() },
+        size_max: options.size_max,
+        trims: options.trim,
+    };
+    let mut noticed = Noticed { options, said: false };
+    let differs = |other| noticed.differs(other);
+    let outcome = run::run(&operations, how, differs, |file| Ok((file.size(), digest(file, dump.as_ref())?)));
+    let (look, trimmed) = outcome.map_err(|error| match error {
         ReplayError::Line(bad) => bad_line(bad),
         ReplayError::Device(DeviceError::NoSpace { place, size, free }) => Failure::refused(format!(
             "the log may need {size} bytes for the blocks of its file, and `{}` has {free} free; keep the file \
@@ -77,13 +96,52 @@ pub(super) fn run(options: &ReplayOptions) -> Result<ExitCode, Failure> {
         )),
         ReplayError::Device(error) => Failure::refused(error),
         ReplayError::Failed { number, error } => Failure::broken(format!("{name}:{number}: {error}")),
-    })??;
-    let mut report = format!("size   {size}\nsha256 ");
+    })?;
+    let (size, digest) = look?;
+    if options.trim {
+        let Trimmed { trimmed, passed_over } = trimmed;
+        say(format_args!("{name}: {trimmed} ranges trimmed, {passed_over} operations passed over"));
+    }
+    let mut report = match log::initial_size(&operations) {
+        0 => String::new(),
+        begin => format!(
+            "tail   begins with a hole of {begin} bytes: compare with these lines on a file of \
+             `truncate -s {begin}`, not with the whole run\n"
+        ),
+    };
+    write!(report, "size   {size}\nsha256 ").expect("a string takes everything");
     for byte in digest {
         write!(report, "{byte:02x}").expect("a string takes everything");
     }
     report.push('\n');
     answer(&report)
+}
+
+/// What is said of sizes that are not those of the log.
+struct Noticed<'a> {
+    options: &'a ReplayOptions,
+    /// Once is enough: a size that is wrong stays wrong.
+    said: bool,
+}
+
+impl Noticed<'_> {
+    fn differs(&mut self, OtherSize { number, says, has }: OtherSize) -> Result<(), BadLine> {
+        if self.options.strict {
+            let expected = format!(
+                "expected a file of {says:#x} bytes before this line, as the log says, not of {has:#x}"
+            );
+            return Err(BadLine { number, expected });
+        }
+        if !self.said {
+            self.said = true;
+            let warning = format_args!(
+                "warning: the log says that the file has {says:#x} bytes before this line, and it has {has:#x} \
+                 (said once; `--strict` makes it an error)"
+            );
+            complain(Failure::at_line(&self.options.log, number, warning).message);
+        }
+        Ok(())
+    }
 }
 
 /// The SHA-256 of what the file holds, which is also dumped. Pieces of zeros are left out of the dump as holes.

@@ -4,13 +4,17 @@
 //! name 0xOFFSET 0xLENGTH [0xDEST] 0xSIZE_BEFORE [keep_size] [close_open] [unshare] [*]
 //! ```
 //!
-//! DEST stands in the operations with two ranges only. For truncate LENGTH is the new size. SIZE_BEFORE is
-//! what the file's size was when fsx wrote the line; like fsx' own replay, this one does not look at it. `*`
-//! marks the lines that touched the byte which fsx found to be wrong. Numbers are hexadecimal with `0x`: fsx writes
+//! DEST stands in the operations with two ranges only. For truncate LENGTH is the new size. SIZE_BEFORE is the
+//! size that the file had when fsx wrote the line. That of the first line is the size with which a replay
+//! begins: fsx keeps its last 10,000 operations, so the log of a longer run is a tail, which begins with a file
+//! that is not empty. `*` marks the lines that touched the byte which fsx found to be wrong. Numbers are hexadecimal with `0x`: fsx writes
 //! no others. (It reads others as well, those of a log by hand, where a forgotten `0x` is not noticed.) Lines that
 //! begin with `skip` or `#` and empty ones are passed over, and count as lines.
 
+use std::borrow::Cow;
+
 use super::BadLine;
+use crate::text::quoted;
 
 /// What an operation does. The variants are named after the names in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +70,8 @@ pub(crate) struct Operation {
     pub(crate) len: u64,
     /// Where the second range begins, if there are two.
     pub(crate) dest: u64,
+    /// The size that the file had before, says the log.
+    pub(crate) size_before: u64,
     pub(crate) keep_size: bool,
     pub(crate) close_open: bool,
     pub(crate) unshare: bool,
@@ -93,12 +99,36 @@ impl Operation {
     }
 }
 
-/// Reads a log for a file of at most `size_max` bytes.
+/// The text of a log. What is not UTF-8 reads as replacement characters, for [`parse`] to quote.
+///
+/// # Errors
+///
+/// For UTF-16, which no line of a log could be found in.
+pub(crate) fn text_of(log: &[u8]) -> Result<Cow<'_, str>, BadLine> {
+    let is_utf16 = match *log {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
+        // Without a byte order mark: two characters of ASCII.
+        [0, a, 0, b, ..] | [a, 0, b, 0, ..] => a != 0 && b != 0 && a.is_ascii() && b.is_ascii(),
+        _ => false,
+    };
+    if is_utf16 {
+        let expected = "expected UTF-8, not UTF-16 (which `>` of PowerShell writes): save the log as UTF-8";
+        return Err(BadLine { number: 1, expected: expected.to_owned() });
+    }
+    Ok(String::from_utf8_lossy(log))
+}
+
+/// The size of the file with which a replay of this log begins: not 0 for a tail.
+pub(crate) fn initial_size(operations: &[Operation]) -> u64 {
+    operations.first().map_or(0, |first| first.size_before)
+}
+
+/// Reads a log for a file of at most `size_max` bytes. Ranges that `trims` will trim may end anywhere.
 ///
 /// # Errors
 ///
 /// The first line that is not one of a log, or names a byte past `size_max`.
-pub(crate) fn parse(text: &str, size_max: u64) -> Result<Vec<Operation>, BadLine> {
+pub(crate) fn parse(text: &str, size_max: u64, trims: bool) -> Result<Vec<Operation>, BadLine> {
     if text.starts_with('\u{feff}') {
         let expected = "expected an operation, not a byte order mark (U+FEFF): save the log without one";
         return Err(BadLine { number: 1, expected: expected.to_owned() });
@@ -111,8 +141,14 @@ pub(crate) fn parse(text: &str, size_max: u64) -> Result<Vec<Operation>, BadLine
             Some(word) if word.starts_with('#') => continue,
             Some(name) => name,
         };
+        let is_first = operations.is_empty();
         let operation = operation(number, name, words)
-            .and_then(|operation| within(operation, size_max))
+            .and_then(|operation| match operation.verb {
+                Verb::Truncate => within(operation, size_max),
+                _ if trims => Ok(operation),
+                _ => within(operation, size_max),
+            })
+            .and_then(|operation| if is_first { begins_within(operation, size_max) } else { Ok(operation) })
             .map_err(|expected| BadLine { number, expected })?;
         operations.push(operation);
     }
@@ -128,14 +164,14 @@ fn operation<'a>(
     let mut value = |what: &str| {
         let word = words.next().ok_or_else(|| format!("expected a number for {what} of `{name}`"))?;
         number_of(word).ok_or_else(|| {
-            let word = word.escape_debug();
-            format!("expected a hexadecimal number such as 0x1000 for {what} of `{name}`, not `{word}`")
+            let word = quoted(word);
+            format!("expected a hexadecimal number such as 0x1000 for {what} of `{name}`, not {word}")
         })
     };
     let offset = value("the offset")?;
     let len = value(if verb == Verb::Truncate { "the new size" } else { "the length" })?;
     let dest = if verb.has_dest() { value("the destination")? } else { 0 };
-    value("the size before")?;
+    let size_before = value("the size before")?;
     let (mut keep_size, mut close_open, mut unshare) = (false, false, false);
     for word in words {
         match word {
@@ -144,12 +180,12 @@ fn operation<'a>(
             "unshare" => unshare = true,
             "*" => {}
             _ => {
-                let word = word.escape_debug();
-                return Err(format!("expected `keep_size`, `close_open`, `unshare` or `*`, not `{word}`"));
+                let word = quoted(word);
+                return Err(format!("expected `keep_size`, `close_open`, `unshare` or `*`, not {word}"));
             }
         }
     }
-    Ok(Operation { number, verb, offset, len, dest, keep_size, close_open, unshare })
+    Ok(Operation { number, verb, offset, len, dest, size_before, keep_size, close_open, unshare })
 }
 
 fn verb(name: &str) -> Result<Verb, String> {
@@ -158,8 +194,8 @@ fn verb(name: &str) -> Result<Verb, String> {
     }
     let problem = if UNSUPPORTED.contains(&name) { "is not simulated" } else { "is not one" };
     let names: Vec<_> = NAMES.iter().map(|(name, _)| *name).collect();
-    let (name, names) = (name.escape_debug(), names.join(", "));
-    Err(format!("expected an operation, and `{name}` {problem}; known ones: {names}"))
+    let (name, names) = (quoted(name), names.join(", "));
+    Err(format!("expected an operation, and {name} {problem}; known ones: {names}"))
 }
 
 fn number_of(word: &str) -> Option<u64> {
@@ -179,14 +215,31 @@ fn within(operation: Operation, size_max: u64) -> Result<Operation, String> {
     }
 }
 
+/// A replay begins with the size before of its first line.
+fn begins_within(operation: Operation, size_max: u64) -> Result<Operation, String> {
+    let size = operation.size_before;
+    if size <= size_max {
+        return Ok(operation);
+    }
+    Err(format!(
+        "expected a size before of at most {size_max:#x} (see `--size-max`), with which to begin, not {size:#x}"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const SIZE_MAX: u64 = 0x10_0000;
 
+    fn parse(text: &str, size_max: u64) -> Result<Vec<Operation>, BadLine> {
+        super::parse(text, size_max, false)
+    }
+
     fn plain(number: u64, verb: Verb, offset: u64, len: u64) -> Operation {
-        Operation { number, verb, offset, len, dest: 0, keep_size: false, close_open: false, unshare: false }
+        let (dest, size_before) = (0, 0);
+        let (keep_size, close_open, unshare) = (false, false, false);
+        Operation { number, verb, offset, len, dest, size_before, keep_size, close_open, unshare }
     }
 
     #[test]
@@ -202,9 +255,14 @@ mod tests {
             write_atomic 0x0 0x1 0x0";
         let expected = [
             plain(2, Verb::Write, 0, 0x1000),
-            Operation { dest: 0x8000, close_open: true, ..plain(5, Verb::CloneRange, 0x1000, 0x2000) },
+            Operation {
+                dest: 0x8000,
+                size_before: 0x9000,
+                close_open: true,
+                ..plain(5, Verb::CloneRange, 0x1000, 0x2000)
+            },
             Operation { keep_size: true, unshare: true, ..plain(6, Verb::Fallocate, 4096, 8) },
-            plain(7, Verb::Truncate, 0, 0x55),
+            Operation { size_before: 0x3000, ..plain(7, Verb::Truncate, 0, 0x55) },
             plain(8, Verb::Write, 0, 1),
         ];
         assert_eq!(parse(log, SIZE_MAX).unwrap(), expected);
@@ -251,12 +309,50 @@ mod tests {
             ("read 0xffffffffffffffff 0x1 0x0", &["2^64"]),
             ("copy_range 0x0 0x1000 0xff001 0x0", &["0x100001"]),
             ("truncate 0x0 0x100001 0x0", &["0x100001"]),
+            (&format!("{} 0x0 0x1 0x0", "\0".repeat(100_000)), &["99980 characters more"]),
+            (&format!("read 0x{} 0x1 0x0", "1".repeat(200_000)), &["the offset", "199962 characters more"]),
+            (&format!("read 0x0 0x1 0x0 {}", "u".repeat(41)), &["1 characters more"]),
         ] {
             let bad = parse(&format!("fsync 0x0 0x0 0x0\n{line}\nnever read"), SIZE_MAX).unwrap_err();
             assert_eq!(bad.number, 2, "{line}");
+            assert!(bad.expected.len() < 400, "{}", bad.expected.len());
             for part in parts {
                 assert!(bad.expected.contains(part), "{line}: `{part}` is not in: {}", bad.expected);
             }
+        }
+    }
+
+    #[test]
+    fn the_first_line_says_with_which_size_to_begin() {
+        let begins = |log: &str| initial_size(&parse(log, SIZE_MAX).unwrap());
+        assert_eq!(begins(""), 0);
+        assert_eq!(begins("# a tail\nskip read 0x0 0x0 0x9\nread 0x0 0x1 0x55\nread 0x0 0x1 0x66"), 0x55);
+        let bad = parse("read 0x0 0x1 0x100001", SIZE_MAX).unwrap_err();
+        assert!(bad.number == 1 && bad.expected.contains("--size-max"), "{}", bad.expected);
+        assert!(parse("read 0x0 0x1 0x100000\nread 0x0 0x1 0x100001", SIZE_MAX).is_ok());
+    }
+
+    #[test]
+    fn what_is_trimmed_may_end_anywhere() {
+        for line in ["write 0x100000 0x1 0x0", "read 0xffffffffffffffff 0x1 0x0"] {
+            assert!(super::parse(line, SIZE_MAX, true).is_ok(), "{line}");
+        }
+        for line in ["truncate 0x0 0x100001 0x0", "read 0x0 0x1 0x100001"] {
+            assert!(super::parse(line, SIZE_MAX, true).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn utf_16_is_named() {
+        let little: Vec<u8> = "write 0x0".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = "write 0x0".encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let marked = [&[0xff, 0xfe], &little[..]].concat();
+        for log in [little, big, marked, vec![0xfe, 0xff]] {
+            let bad = text_of(&log).unwrap_err();
+            assert!(bad.number == 1 && bad.expected.contains("UTF-16"), "{}", bad.expected);
+        }
+        for log in [&b""[..], b"a\0", b"\0\0\0\0", b"write", b"\xff\xff", "\u{feff}write".as_bytes()] {
+            assert!(text_of(log).is_ok());
         }
     }
 }

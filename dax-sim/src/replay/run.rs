@@ -3,7 +3,8 @@
 use std::io;
 
 use super::BadLine;
-use super::log::{Operation, Verb};
+use super::log::{Operation, Verb, initial_size};
+use super::trim::trim;
 use crate::error::FsError;
 use crate::file::{File, Mapping};
 use crate::fs::{Deduped, FileSystem};
@@ -27,13 +28,42 @@ pub(crate) enum ReplayError {
     },
 }
 
-/// Does `operations` to an empty file on a device in memory; returns what `look` sees in the file in the end.
+/// How a log is replayed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    pub(crate) mix: Mix,
+    /// The largest size that the file may have.
+    pub(crate) size_max: u64,
+    /// Whether ranges are trimmed to the file, as fsx does.
+    pub(crate) trims: bool,
+}
+
+/// The log says of a line that the file had another size before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OtherSize {
+    /// The line.
+    pub(crate) number: u64,
+    pub(crate) says: u64,
+    pub(crate) has: u64,
+}
+
+/// Lines that were not done as they stand in the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Trimmed {
+    pub(crate) trimmed: u64,
+    pub(crate) passed_over: u64,
+}
+
+/// Does `operations` to a file on a device in memory, which begins as one hole of [`initial_size`] bytes. Calls
+/// `differs` at each line before which the file has not the size that the log says, and goes on unless that fails.
+/// Returns what `look` sees in the file in the end.
 pub(crate) fn run<R>(
     operations: &[Operation],
-    mix: Mix,
-    size_max: u64,
+    options: Options,
+    mut differs: impl FnMut(OtherSize) -> Result<(), BadLine>,
     look: impl FnOnce(&File<'_>) -> R,
-) -> Result<R, ReplayError> {
+) -> Result<(R, Trimmed), ReplayError> {
+    let Options { mix, size_max, trims } = options;
     let size = MIN_DEVICE_SIZE + BLOCK_SIZE * blocks_needed(operations, size_max);
     let device = Device::open(&DeviceOptions { path: None, size, overwrite: false });
     let device = device.map_err(ReplayError::Device)?;
@@ -42,21 +72,36 @@ pub(crate) fn run<R>(
     let fs = FileSystem::format(&device, mix.variant).with_locks(mix.locks);
     let fs = fs.with_schedule(schedule).with_huge_pages();
     let file = fs.create();
+    let begin = |error| ReplayError::Failed { number: operations.first().map_or(1, |o| o.number), error };
+    file.truncate(initial_size(operations)).map_err(begin)?;
     let map = || file.mmap(0..size_max.next_multiple_of(BLOCK_SIZE));
     let mut mapping = map();
+    let mut trimmed = Trimmed::default();
     for operation in operations {
-        apply(operation, &file, &mapping, size_max).map_err(|error| report(operation, error))?;
+        let has = file.size();
+        if operation.size_before != has {
+            let other = OtherSize { number: operation.number, says: operation.size_before, has };
+            differs(other).map_err(ReplayError::Line)?;
+        }
+        let left = if trims { trim(operation, has, size_max) } else { Some(*operation) };
+        match &left {
+            Some(left) => {
+                apply(left, &file, &mapping, size_max).map_err(|error| report(operation, error))?;
+                trimmed.trimmed += u64::from(left != operation);
+            }
+            None => trimmed.passed_over += 1,
+        }
         if operation.close_open {
             // A file is open as long as it exists here; what a close takes away are the translations.
             mapping = map();
         }
     }
-    Ok(look(&file))
+    Ok((look(&file), trimmed))
 }
 
 /// How many blocks are in use at most while the log is replayed, but for a few.
 ///
-/// Let M be the largest size that the file may come to, in blocks. Then at most 3 M are in use at once:
+/// Let M be the largest size that the file may come to, in blocks, be it that with which it begins. Then at most 3 M are in use at once:
 ///
 /// * Pages that have a block lie below 2 M. No operation names a byte past M, so one that reserves past the end of the
 ///   file reaches M. From there insertions move a page on, by D in all since it was reserved. D is never more than the
@@ -76,7 +121,8 @@ fn blocks_needed(operations: &[Operation], size_max: u64) -> u64 {
         Verb::CloneRange if operation.len == 0 => size_max,
         _ => operation.end().unwrap_or(size_max),
     });
-    let largest = inserted.fold(named.max().unwrap_or(0), u64::saturating_add).min(size_max);
+    let largest = named.fold(initial_size(operations), u64::max);
+    let largest = inserted.fold(largest, u64::saturating_add).min(size_max);
     let allocated = operations.iter().map(most_allocated).fold(0, u64::saturating_add);
     allocated.min(3 * largest.div_ceil(BLOCK_SIZE))
 }
@@ -134,19 +180,29 @@ fn apply(
     mapping: &Mapping<'_>,
     size_max: u64,
 ) -> Result<(), FsError> {
-    let &Operation { verb, offset, len, dest, keep_size, unshare, .. } = operation;
+    let &Operation { number, verb, offset, len, dest, keep_size, unshare, .. } = operation;
     if len == 0 && needs_a_length(verb) {
         return Err(FsError::Invalid("the length must not be 0"));
     }
     match verb {
-        Verb::Read => drop(file.read_at(&mut vec![0; len as usize], offset)?),
-        Verb::Write => write(operation, file)?,
-        Verb::MapRead => mapping.load(offset, &mut vec![0; len as usize])?,
+        Verb::Read => {
+            let len = len.min(file.size().saturating_sub(offset));
+            in_pieces(offset, len, |at, piece| file.read_at(piece, at).map(drop))?;
+        }
+        Verb::Write => in_pieces(offset, len, |at, piece| {
+            fill(piece, number, at);
+            if file.write_at(piece, at)? < piece.len() { Err(FsError::NoSpace) } else { Ok(()) }
+        })?,
+        // A piece that lies past the end of the file fails.
+        Verb::MapRead => in_pieces(offset, len, |at, piece| mapping.load(at, piece))?,
         Verb::MapWrite => {
             if offset + len > file.size() {
                 file.truncate(offset + len)?;
             }
-            mapping.store(offset, &bytes(operation))?;
+            in_pieces(offset, len, |at, piece| {
+                fill(piece, number, at);
+                mapping.store(at, piece)
+            })?;
             file.fsync()?;
         }
         Verb::Truncate => file.truncate(len)?,
@@ -198,29 +254,56 @@ fn needs_a_length(verb: Verb) -> bool {
     )
 }
 
-fn write(operation: &Operation, file: &File<'_>) -> Result<(), FsError> {
-    let bytes = bytes(operation);
-    if file.write_at(&bytes, operation.offset)? < bytes.len() { Err(FsError::NoSpace) } else { Ok(()) }
+/// Calls `act` with a range in pieces, and a buffer for each: a log may name any length.
+fn in_pieces(
+    offset: u64,
+    len: u64,
+    mut act: impl FnMut(u64, &mut [u8]) -> Result<(), FsError>,
+) -> Result<(), FsError> {
+    let mut buffer = vec![0; len.min(PIECE as u64) as usize];
+    let mut done = 0;
+    while done < len {
+        let part = (len - done).min(PIECE as u64);
+        act(offset + done, &mut buffer[..part as usize])?;
+        done += part;
+    }
+    Ok(())
 }
 
-/// What the operation writes: from its number and the place in the file, so that it is known without fsx'
-/// random numbers.
-fn bytes(operation: &Operation) -> Vec<u8> {
-    let Operation { number, offset, len, .. } = *operation;
-    (offset..offset + len).map(|at| (number.wrapping_mul(31).wrapping_add(at) % 251) as u8).collect()
+/// What the operation of line `number` writes at `offset`: from its number and the place in the file, so that it is
+/// known without fsx' random numbers.
+fn fill(piece: &mut [u8], number: u64, offset: u64) {
+    for (at, byte) in (offset..).zip(piece) {
+        *byte = (number.wrapping_mul(31).wrapping_add(at) % 251) as u8;
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::log::parse;
     use super::*;
     use crate::variant::Variant;
 
     const SIZE_MAX: u64 = 1 << 20;
 
+    fn parse(log: &str, size_max: u64) -> Result<Vec<Operation>, BadLine> {
+        super::super::log::parse(log, size_max, false)
+    }
+
     fn replay(log: &str) -> Result<Vec<u8>, ReplayError> {
-        let operations = parse(log, SIZE_MAX).expect("the log can be read");
-        run(&operations, Variant::RangeLock.into(), SIZE_MAX, |file| {
+        replay_with(log, false).map(|(contents, _, _)| contents)
+    }
+
+    type Replayed = (Vec<u8>, Trimmed, Vec<OtherSize>);
+
+    fn replay_with(log: &str, trims: bool) -> Result<Replayed, ReplayError> {
+        let operations = super::super::log::parse(log, SIZE_MAX, trims).expect("the log can be read");
+        let options = Options { mix: Variant::RangeLock.into(), size_max: SIZE_MAX, trims };
+        let mut others = Vec::new();
+        let differs = |other| {
+            others.push(other);
+            Ok(())
+        };
+        let replayed = run(&operations, options, differs, |file| {
             let mut contents = Vec::new();
             let mut pieces = 0;
             let read = each_piece(file, |piece| {
@@ -230,7 +313,58 @@ mod tests {
             });
             assert!(read.is_ok() && pieces == contents.len().div_ceil(PIECE));
             contents
-        })
+        });
+        replayed.map(|(contents, trimmed)| (contents, trimmed, others))
+    }
+
+    #[test]
+    fn a_tail_begins_with_a_hole_of_the_size_that_its_first_line_names() {
+        assert_eq!(replay("skip read 0x0 0x0 0x77\nread 0x0 0x1 0x55").unwrap(), [0; 0x55]);
+        let contents = replay("collapse_range 0x1000 0x1000 0x8000\nwrite 0x6fff 0x1 0x7000").unwrap();
+        assert_eq!((contents.len(), contents[0x6fff]), (0x7000, ((2 * 31 + 0x6fff) % 251) as u8));
+        let operations = parse("fallocate 0x0 0x100000 0x80000 keep_size", SIZE_MAX).unwrap();
+        assert!(blocks_needed(&operations, SIZE_MAX) >= 0x100);
+        // What is inserted moves blocks on.
+        let log = "fallocate 0xff000 0x1000 0x1000 keep_size\ninsert_range 0x0 0xff000 0x1000\n\
+                   write 0x0 0x100000 0x100000\n";
+        assert_eq!(replay(log).unwrap().len() as u64, SIZE_MAX);
+    }
+
+    #[test]
+    fn other_sizes_than_the_log_says_are_noticed() {
+        let log = "write 0x0 0x10 0x9999\nread 0x0 0x10 0x7777\ntruncate 0x0 0x5 0x9999\nfsync 0x0 0x0 0x0\n";
+        let (contents, _, others) = replay_with(log, false).unwrap();
+        assert_eq!(contents.len(), 5);
+        let expected = [(2, 0x7777, 0x9999), (4, 0, 5)];
+        assert_eq!(others, expected.map(|(number, says, has)| OtherSize { number, says, has }));
+    }
+
+    /// The log that xfstests' generic/499 publishes, which was edited by hand.
+    #[test]
+    fn generic_499_is_replayed_with_trimmed_ranges() {
+        const LOG: &str = "fallocate 0x77e2 0x5f06 0x269a2 keep_size\n\
+            mapwrite 0x2e7fc 0x42ba 0x3f989\n\
+            write 0x67a9 0x714e 0x3f989\n\
+            write 0x39f96 0x185a 0x3f989\n\
+            collapse_range 0x36000 0x8000 0x3f989\n\
+            mapread 0x74c0 0x1bb3 0x3e2d0\n\
+            truncate 0x0 0x8aa2 0x3e2d0\n\
+            zero_range 0x1265 0x783 0x8aa2\n\
+            mapread 0x7bd8 0xeeb 0x8aa2\n";
+        let ReplayError::Line(BadLine { number: 5, .. }) = replay(LOG).unwrap_err() else { panic!() };
+        let (contents, trimmed, others) = replay_with(LOG, true).unwrap();
+        assert_eq!(trimmed, Trimmed { trimmed: 2, passed_over: 0 });
+        assert_eq!((contents.len(), others[0].number), (0x8aa2, 2));
+        let byte = |at: usize| if (0x67a9..0x8aa2).contains(&at) { ((3 * 31 + at) % 251) as u8 } else { 0 };
+        assert!(contents.iter().enumerate().all(|(at, found)| *found == byte(at)));
+    }
+
+    #[test]
+    fn what_has_nothing_left_is_passed_over() {
+        let log = "read 0x5 0x5 0x0\nclone_range 0x0 0x1000 0x1000 0x0 close_open\nwrite 0x100001 0x2 0x0\n";
+        let (contents, trimmed, others) = replay_with(log, true).unwrap();
+        assert_eq!(contents, [0, 3 * 31 + 1, 3 * 31 + 2]);
+        assert_eq!((trimmed, others.len()), (Trimmed { trimmed: 1, passed_over: 2 }, 0));
     }
 
     /// Everything that a log can do to have blocks at once: reserve past the end, move that on, reserve again, share

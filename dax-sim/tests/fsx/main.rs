@@ -7,6 +7,7 @@ mod real;
 mod simulated;
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use dax_sim::fs::{DataMode, FileSystem};
@@ -16,7 +17,7 @@ use dax_sim::variant::Variant;
 use sha2::{Digest, Sha256};
 
 use model::Model;
-use op::{Generator, LARGE, Op, SMALL, Sizes};
+use op::{Generator, LARGE, Op, SMALL, Sizes, Verb};
 use real::Real;
 use simulated::{Fault, Simulated};
 
@@ -148,15 +149,66 @@ fn a_replay_leaves_what_the_same_log_leaves_in_a_real_file() {
         let expected = real.contents();
         assert!(expected == model.contents(), "the real file is not what the model says");
         fs::write(&log, lines).unwrap();
-        let output = Command::new(env!("CARGO_BIN_EXE_dax-sim"))
-            .args(["replay", "--variant", variant.name(), "--dump"])
-            .args([&dump, &log])
-            .output()
-            .expect("the program starts");
-        let said = str::from_utf8(&output.stdout).unwrap();
-        assert!(output.status.success(), "{variant}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(replayed(variant, &log, &dump), result_of(&expected));
         assert!(fs::read(&dump).unwrap() == expected, "{variant}: other bytes than in a real file");
-        let hash: String = Sha256::digest(&expected).iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(said, format!("size   {}\nsha256 {hash}\n", expected.len()));
     }
+}
+
+/// fsx keeps the last operations of a long run. Replayed, they leave what they leave in a real file that begins as
+/// one hole, with the size that the run's file had then.
+#[test]
+fn a_tail_of_a_log_leaves_what_it_leaves_in_a_real_file_of_holes() {
+    const CUT: u64 = 200;
+    let folder = tempfile::tempdir().unwrap();
+    let (log, dump) = (folder.path().join("ops"), folder.path().join("dump"));
+    for (seed, variant) in (301..).zip(Variant::ALL) {
+        let mut generator = Generator::new(seed, SMALL);
+        let mut whole = Model::default();
+        let mut tail: Option<(Model, Real)> = None;
+        let (mut lines, mut begin) = (String::new(), 0);
+        for number in 1..4 * CUT {
+            let op = generator.next(whole.size());
+            let line = op.line(whole.size());
+            if number > CUT && whole.size() > 0 && op.verb != Verb::Skip && tail.is_none() {
+                begin = whole.size();
+                tail = Some((Model::of_holes(begin), Real::of_holes(begin)));
+            }
+            // Lines keep their numbers, on which the bytes depend.
+            lines += &if tail.is_some() { line } else { format!("# {line}") };
+            lines.push('\n');
+            whole.apply(number, &op);
+            if let Some((model, real)) = &mut tail {
+                assert!(real.apply(number, &op) == model.apply(number, &op), "operation {number}, {op:?}");
+                assert_eq!(model.size(), whole.size(), "operation {number}, {op:?}");
+            }
+        }
+        let (mut model, mut real) = tail.expect("the file is not always empty");
+        let expected = real.contents();
+        assert!(expected == model.contents(), "the real file is not what the model says");
+        fs::write(&log, lines).unwrap();
+        let said = replayed(variant, &log, &dump);
+        let (head, result) = said.split_once('\n').unwrap();
+        let words = [format!("tail   begins with a hole of {begin} bytes"), format!("`truncate -s {begin}`")];
+        assert!(words.iter().all(|words| head.contains(words)), "{head}");
+        assert_eq!(result, result_of(&expected));
+        assert!(fs::read(&dump).unwrap() == expected, "{variant}: other bytes than in a real file");
+    }
+}
+
+/// What a replay prints, which finds every size as the log says, also when that is demanded.
+fn replayed(variant: Variant, log: &Path, dump: &Path) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_dax-sim"))
+        .args(["replay", "--strict", "--variant", variant.name(), "--dump"])
+        .args([dump, log])
+        .output()
+        .expect("the program starts");
+    assert!(output.status.success(), "{variant}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.stderr.is_empty(), "{variant}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// What is printed of a file with these contents.
+fn result_of(contents: &[u8]) -> String {
+    let hash: String = Sha256::digest(contents).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("size   {}\nsha256 {hash}\n", contents.len())
 }

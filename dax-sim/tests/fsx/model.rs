@@ -7,6 +7,10 @@ use crate::{Subject, bytes};
 pub(crate) struct Model(Vec<u8>);
 
 impl Model {
+    pub(crate) fn of_holes(size: u64) -> Self {
+        Self(vec![0; size as usize])
+    }
+
     pub(crate) fn size(&self) -> u64 {
         self.0.len() as u64
     }

@@ -21,6 +21,12 @@ impl Real {
         Self(file.unwrap())
     }
 
+    pub(crate) fn of_holes(size: u64) -> Self {
+        let real = Self::new();
+        real.0.set_len(size).unwrap();
+        real
+    }
+
     fn size(&self) -> u64 {
         self.0.metadata().unwrap().len()
     }
