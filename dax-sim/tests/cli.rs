@@ -599,6 +599,7 @@ fn a_complete_run_leaves_a_page_its_plots_and_json() {
                 "media_us",
                 "ops_per_s",
                 "ratio_to_rwsem",
+                "ratios",
                 "stale_reads",
                 "threads",
                 "variant",
@@ -612,6 +613,14 @@ fn a_complete_run_leaves_a_page_its_plots_and_json() {
         assert!(rate("min") <= rate("median") && rate("median") <= rate("max"));
         if result["variant"] == "rwsem" && rate("min") > 0.0 {
             assert_eq!(result["ratio_to_rwsem"], 1.0);
+        }
+        let (ratio, other) = (&result["ratios"]["rwsem"], &result["ratios"]["range-lock"]);
+        assert_eq!(keys(&result["ratios"]), ["range-lock", "rwsem"]);
+        assert_eq!(keys(ratio), ["confidence", "high", "low", "median"]);
+        assert_eq!(ratio["median"], result["ratio_to_rwsem"]);
+        for ratio in [ratio, other] {
+            let [low, median, high] = ["low", "median", "high"].map(|key| ratio[key].as_f64().unwrap());
+            assert!(low <= median && median <= high, "{ratio}");
         }
     }
 }
@@ -644,6 +653,29 @@ fn a_named_file_is_used_and_what_was_made_is_removed() {
     assert!(!folder.path().join("device").exists());
     assert!(folder.path().join("out/compare.html").is_file());
     assert!(!folder.path().join("target").exists());
+}
+
+#[test]
+fn ratios_are_quoted_to_the_baseline_that_is_named() {
+    let folder = TempDir::new().unwrap();
+    let arguments = words(
+        "compare --duration-ms 2 --rounds 3 --threads 1 --media-us 0 --variants linux-4.12,range-lock \
+         --workloads write-shared --baseline linux-4.12",
+    );
+    let output = run(folder.path(), &arguments);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(!text(&output.stderr).contains("no ratios"), "{}", text(&output.stderr));
+    let report = text(&output.stdout);
+    for part in ["their ratio to linux-4.12;", "range-lock against linux-4.12: ", "ratio lo–hi", "with 75 %"]
+    {
+        assert!(report.contains(part), "{part}:\n{report}");
+    }
+    let page = fs::read_to_string(folder.path().join("target/dax-sim/compare.html")).unwrap();
+    assert!(page.contains("Ratio to linux-4.12") && !page.contains("to rwsem"));
+    refused(
+        &["--baseline", "unserialised", "--variants", "rwsem"],
+        &["--baseline", "--variants rwsem,unserialised"],
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! A machine drifts while it is measured (its clock, its neighbours). So the variants of one setting run one directly
 //! after the other, in an order that rotates, and the whole is repeated in rounds; a variant is then set against
-//! `rwsem` within the same round, and only the quotients are gathered over rounds.
+//! another within the same round, and only the quotients are gathered over rounds ([`stats::Ratio`]).
 
 pub(crate) mod pace;
 pub(crate) mod plan;
@@ -16,9 +16,9 @@ use hdrhistogram::Histogram;
 use crate::variant::Variant;
 use crate::workload::{Point, Sample};
 use plan::Plan;
-use stats::{Spread, median_ratio};
+use stats::Spread;
 
-/// The variant that all others are quoted against.
+/// The variant that all others are quoted against unless another one is named.
 pub(crate) const BASE: Variant = Variant::Rwsem;
 
 /// Two significant digits: a histogram is kept for every point until the end, and finer ones would fill the caches.
@@ -29,8 +29,8 @@ const WAIT_DIGITS: u8 = 2;
 pub(crate) struct Outcome {
     pub(crate) point: Point,
     pub(crate) ops_per_s: Spread,
-    /// The median over rounds of this variant's rate divided by [`BASE`]'s in the same round; `None` if that did not run.
-    pub(crate) ratio_to_rwsem: Option<f64>,
+    /// Operations per second, round by round: what ratios are taken of.
+    pub(crate) rates: Vec<f64>,
     pub(crate) wait_us: Wait,
     pub(crate) stale_reads: u64,
     pub(crate) checked_reads: u64,
@@ -100,11 +100,10 @@ fn rotated<T: Copy>(items: &[T], turn: usize) -> impl Iterator<Item = T> + '_ {
 
 fn outcome(point: Point, tallies: &HashMap<Point, Tally>) -> Option<Outcome> {
     let tally = tallies.get(&point)?;
-    let base = tallies.get(&Point { variant: BASE, ..point });
     Some(Outcome {
         point,
         ops_per_s: Spread::of(&tally.rates)?,
-        ratio_to_rwsem: base.and_then(|base| median_ratio(&tally.rates, &base.rates)),
+        rates: tally.rates.clone(),
         wait_us: tally.wait_us(),
         stale_reads: tally.stale_reads,
         checked_reads: tally.checked_reads,
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn ratios_compare_within_a_round() {
+    fn rates_are_kept_round_by_round() {
         let plan = plan(&[Variant::Rwsem, Variant::RangeLock], 3);
         let mut calls = 0;
         let Ok(measured) = run(
@@ -221,18 +220,15 @@ mod tests {
             |_| (),
         );
         for outcome in &measured.outcomes {
-            let expected = if outcome.point.variant == BASE { 1.0 } else { 3.0 };
-            assert_eq!(outcome.ratio_to_rwsem, Some(expected));
+            let expected = if outcome.point.variant == BASE { 100.0 } else { 300.0 };
+            assert_eq!(
+                outcome.rates,
+                [1.0, 2.0, 3.0].map(|round| round * expected),
+                "in the order of rounds"
+            );
         }
         let range_lock = &measured.outcomes[1];
         assert_eq!(range_lock.ops_per_s, Spread { median: 600.0, min: 300.0, max: 900.0 });
-    }
-
-    #[test]
-    fn no_ratio_without_the_base() {
-        let Ok(measured) =
-            run(&plan(&[Variant::RangeLock], 1), |_, _| Ok::<_, Infallible>(sample(1, &[])), |_| ());
-        assert!(measured.outcomes.iter().all(|outcome| outcome.ratio_to_rwsem.is_none()));
     }
 
     #[test]

@@ -17,11 +17,6 @@ impl Spread {
             max: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
         })
     }
-
-    /// Whether the two ranges have a value in common, so that the medians may differ by chance alone.
-    pub(crate) fn overlaps(&self, other: &Spread) -> bool {
-        self.min <= other.max && other.min <= self.max
-    }
 }
 
 /// The middle value, or the mean of the two middle ones.
@@ -38,15 +33,66 @@ pub(crate) fn median(values: &[f64]) -> Option<f64> {
     }
 }
 
-/// The median over rounds of `rates[round] / base[round]`.
+/// How one variant's throughput compares with another's: the median over rounds of the quotient, and an interval of
+/// that median.
 ///
 /// Each quotient is taken within one round, where both sides met the same state of the machine: a drift from round to
-/// round (frequency, neighbours) cancels, which it would not in a quotient of two medians. Rounds in which the base did
-/// nothing say nothing and are left out.
-pub(crate) fn median_ratio(rates: &[f64], base: &[f64]) -> Option<f64> {
-    let quotients: Vec<f64> =
-        rates.iter().zip(base).filter(|&(_, &base)| base > 0.0).map(|(rate, base)| rate / base).collect();
-    median(&quotients)
+/// round (frequency, neighbours) cancels, which it would not in a quotient of two medians.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Ratio {
+    pub(crate) median: f64,
+    /// Where the interval begins and ends: order statistics of the rounds' quotients, see [`order_interval`].
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+    /// The probability with which the interval holds the median of all rounds that there could be.
+    pub(crate) confidence: f64,
+}
+
+impl Ratio {
+    /// The ratio of `rates` to `base`, round by round. Rounds in which the base did nothing say nothing and are left
+    /// out; `None` if there are no others.
+    pub(crate) fn of(rates: &[f64], base: &[f64]) -> Option<Ratio> {
+        let pairs = rates.iter().zip(base).filter(|&(_, &base)| base > 0.0);
+        let mut quotients: Vec<f64> = pairs.map(|(rate, base)| rate / base).collect();
+        quotients.sort_by(f64::total_cmp);
+        let median = median(&quotients)?;
+        let Interval { dropped, confidence } = order_interval(quotients.len());
+        let (low, high) = (quotients[dropped], quotients[quotients.len() - 1 - dropped]);
+        Some(Ratio { median, low, high, confidence })
+    }
+
+    /// Whether the interval lies wholly on one side of 1. One round has no interval, and tells nothing.
+    pub(crate) fn differs(&self) -> bool {
+        self.confidence > 0.0 && (self.low > 1.0 || self.high < 1.0)
+    }
+}
+
+/// Which of the sorted values bound an interval of their median.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Interval {
+    /// How many values lie outside at each end.
+    pub(crate) dropped: usize,
+    pub(crate) confidence: f64,
+}
+
+/// The shortest symmetric interval of order statistics that holds the median with 95 %, whatever the distribution: the
+/// number of values below the median is binomial. Fewer than 6 values have none, and get their smallest and largest
+/// with the confidence that these have: 94 % for 5 values, 75 % for 3, none for 1.
+pub(crate) fn order_interval(values: usize) -> Interval {
+    let confidence = |outside: f64| (1.0 - 2.0 * outside).max(0.0);
+    // The probability that no more than `dropped` values lie below the median.
+    let mut term = 0.5_f64.powi(i32::try_from(values).unwrap_or(i32::MAX));
+    let mut outside = term;
+    let mut dropped = 0;
+    loop {
+        let next_term = term * (values - dropped) as f64 / (dropped + 1) as f64;
+        if confidence(outside + next_term) < 0.95 {
+            return Interval { dropped, confidence: confidence(outside) };
+        }
+        dropped += 1;
+        term = next_term;
+        outside += term;
+    }
 }
 
 #[cfg(test)]
@@ -68,25 +114,49 @@ mod tests {
     }
 
     #[test]
-    fn spreads_overlap_at_their_ends() {
-        let low = Spread { median: 1.0, min: 0.0, max: 2.0 };
-        let touching = Spread { median: 3.0, min: 2.0, max: 4.0 };
-        let high = Spread { median: 5.0, min: 4.5, max: 6.0 };
-        assert!(low.overlaps(&touching) && touching.overlaps(&low));
-        assert!(!low.overlaps(&high) && !high.overlaps(&low));
-    }
-
-    #[test]
-    fn ratio_is_taken_within_each_round() {
+    fn a_ratio_is_taken_within_each_round() {
         // The machine was twice as fast in the second round; the variant was three times its base in each.
-        assert_eq!(median_ratio(&[3.0, 6.0], &[1.0, 2.0]), Some(3.0));
+        let ratio = Ratio::of(&[3.0, 6.0], &[1.0, 2.0]).unwrap();
+        assert_eq!((ratio.median, ratio.low, ratio.high), (3.0, 3.0, 3.0));
         // A quotient of the medians would say 1.0 here.
-        assert_eq!(median_ratio(&[2.0, 1.0, 4.0], &[1.0, 2.0, 2.0]), Some(2.0));
+        let ratio = Ratio::of(&[2.0, 1.0, 4.0], &[1.0, 2.0, 2.0]).unwrap();
+        assert_eq!((ratio.median, ratio.low, ratio.high, ratio.confidence), (2.0, 0.5, 2.0, 0.75));
     }
 
     #[test]
-    fn ratio_leaves_out_rounds_without_a_base() {
-        assert_eq!(median_ratio(&[2.0, 9.0], &[1.0, 0.0]), Some(2.0));
-        assert_eq!(median_ratio(&[2.0], &[0.0]), None);
+    fn a_ratio_leaves_out_rounds_without_a_base() {
+        assert_eq!(Ratio::of(&[2.0, 9.0], &[1.0, 0.0]).unwrap().median, 2.0);
+        assert_eq!(Ratio::of(&[2.0], &[0.0]), None);
+    }
+
+    #[test]
+    fn a_difference_is_judged_by_the_ratio_and_not_by_the_rates() {
+        // Both drift by a factor of 4, and one is a tenth faster in every round.
+        assert!(Ratio::of(&[1.1, 2.2, 4.4], &[1.0, 2.0, 4.0]).unwrap().differs());
+        // Rates that lie apart, and quotients on both sides of 1.
+        assert!(!Ratio::of(&[1.1, 2.2, 3.9], &[1.0, 2.0, 4.0]).unwrap().differs());
+        assert!(!Ratio::of(&[9.0], &[1.0]).unwrap().differs(), "one round tells nothing");
+    }
+
+    /// The bounds of the sign test, as tables have them.
+    #[test]
+    fn intervals_of_the_median_are_those_of_the_tables() {
+        for (values, dropped, confidence) in [
+            (1, 0, 0.0),
+            (2, 0, 0.5),
+            (3, 0, 0.75),
+            (5, 0, 0.9375),
+            (6, 0, 0.96875),
+            (8, 0, 0.9921875),
+            (9, 1, 0.9609375),
+            (10, 1, 0.978515625),
+            (20, 5, 0.9586),
+            (100, 39, 0.9648),
+            (1000, 468, 0.9538),
+        ] {
+            let interval = order_interval(values);
+            assert_eq!(interval.dropped, dropped, "{values}");
+            assert!((interval.confidence - confidence).abs() < 1e-4, "{values}: {}", interval.confidence);
+        }
     }
 }

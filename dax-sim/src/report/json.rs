@@ -1,9 +1,11 @@
 //! The results as one JSON object, for other programs.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::Report;
-use crate::compare::Outcome;
+use crate::compare::{BASE, Outcome, stats};
 use crate::variant::LockKind;
 
 /// Raised when a reader of the previous form would misunderstand the new one.
@@ -48,7 +50,10 @@ struct Entry {
     threads: usize,
     media_us: u128,
     ops_per_s: Rate,
+    /// The median of `ratios` to `rwsem`.
     ratio_to_rwsem: Option<f64>,
+    /// To each variant that was run at the point.
+    ratios: BTreeMap<&'static str, Ratio>,
     wait_us: Wait,
     stale_reads: u64,
     checked_reads: u64,
@@ -62,22 +67,36 @@ struct Rate {
 }
 
 #[derive(Serialize)]
+struct Ratio {
+    median: f64,
+    low: f64,
+    high: f64,
+    confidence: f64,
+}
+
+#[derive(Serialize)]
 struct Wait {
     p50: f64,
     p99: f64,
     max: f64,
 }
 
-impl From<&Outcome> for Entry {
-    fn from(outcome: &Outcome) -> Entry {
+impl Entry {
+    fn of(report: &Report, outcome: &Outcome) -> Entry {
         let (rate, wait) = (outcome.ops_per_s, outcome.wait_us);
+        let ratios = report.variants().into_iter().filter_map(|variant| {
+            let ratio = report.ratio_to(outcome, variant)?;
+            let stats::Ratio { median, low, high, confidence } = ratio;
+            Some((variant.name(), Ratio { median, low, high, confidence }))
+        });
         Entry {
             workload: outcome.point.workload.name(),
             variant: outcome.point.variant.name(),
             threads: outcome.point.threads,
             media_us: outcome.point.media.as_micros(),
             ops_per_s: Rate { median: rate.median, min: rate.min, max: rate.max },
-            ratio_to_rwsem: outcome.ratio_to_rwsem,
+            ratio_to_rwsem: report.ratio_to(outcome, BASE).map(|ratio| ratio.median),
+            ratios: ratios.collect(),
             wait_us: Wait { p50: wait.p50, p99: wait.p99, max: wait.max },
             stale_reads: outcome.stale_reads,
             checked_reads: outcome.checked_reads,
@@ -102,7 +121,7 @@ pub(crate) fn render(report: &Report) -> Vec<u8> {
             i_mmap_sem: report.setup.locks.i_mmap_sem.map(LockKind::name),
         },
         file: File { path: report.file.path.as_deref(), backing: &report.file.backing },
-        results: report.outcomes.iter().map(Entry::from).collect(),
+        results: report.outcomes.iter().map(|outcome| Entry::of(report, outcome)).collect(),
     };
     let mut bytes = serde_json::to_vec_pretty(&document).expect("plain data has a JSON form");
     bytes.push(b'\n');
@@ -128,8 +147,16 @@ mod tests {
         assert_eq!(document["host"]["hardware_threads"], 2);
         assert_eq!(document["file"], json!({ "path": "/dev/shm/dax-sim", "backing": "tmpfs" }));
         assert_eq!(document["results"].as_array().unwrap().len(), report.outcomes.len());
+        let mut first = document["results"][0].clone();
+        let ratios = first.as_object_mut().unwrap().remove("ratios").unwrap();
+        assert_eq!(ratios.as_object().unwrap().len(), report.variants().len());
         assert_eq!(
-            document["results"][0],
+            ratios["linux-4.12"],
+            json!({ "median": 1.0, "low": 1.0, "high": 1.0, "confidence": 0.75 })
+        );
+        assert_eq!(ratios["rwsem"]["low"], 9_500.0 / 10_500.0);
+        assert_eq!(
+            first,
             json!({
                 "workload": "write-disjoint",
                 "variant": "linux-4.11",
@@ -148,9 +175,10 @@ mod tests {
     fn what_is_unknown_is_null() {
         let mut report = fixture::report();
         report.file.path = None;
-        report.outcomes[0].ratio_to_rwsem = None;
+        report.outcomes.retain(|outcome| outcome.point.variant != BASE);
         let document = rendered(&report);
         assert_eq!(document["file"]["path"], Value::Null);
         assert_eq!(document["results"][0]["ratio_to_rwsem"], Value::Null);
+        assert!(document["results"][0]["ratios"].get("rwsem").is_none());
     }
 }

@@ -15,6 +15,7 @@ use std::fs;
 use std::time::Duration;
 
 use crate::compare::Outcome;
+use crate::compare::stats::{Interval, Ratio, order_interval};
 use crate::pmem::Device;
 use crate::variant::Variant;
 use crate::workload::{Point, Setup, Workload};
@@ -31,6 +32,8 @@ pub(crate) struct Report {
     pub(crate) rounds: usize,
     /// What was not left to the variants, and whether reads were judged.
     pub(crate) setup: Setup,
+    /// The variant to which tables and plots quote ratios.
+    pub(crate) baseline: Variant,
     pub(crate) outcomes: Vec<Outcome>,
 }
 
@@ -106,6 +109,35 @@ impl Report {
     /// The outcome of one point, if it was run.
     pub(crate) fn outcome(&self, point: Point) -> Option<&Outcome> {
         self.outcomes.iter().find(|outcome| outcome.point == point)
+    }
+
+    /// How the outcome compares with the baseline at the same point, if that was run.
+    pub(crate) fn ratio(&self, outcome: &Outcome) -> Option<Ratio> {
+        self.ratio_to(outcome, self.baseline)
+    }
+
+    /// The same with any variant.
+    pub(crate) fn ratio_to(&self, outcome: &Outcome, variant: Variant) -> Option<Ratio> {
+        let base = self.outcome(Point { variant, ..outcome.point })?;
+        Ratio::of(&outcome.rates, &base.rates)
+    }
+
+    /// Why ratios and medians need not divide exactly, and what the interval of a ratio is.
+    pub(crate) fn ratios_explained(&self) -> String {
+        let Interval { dropped, confidence } = order_interval(self.rounds);
+        let bounds = match dropped {
+            _ if self.rounds == 1 => return "One round gives no interval of a ratio.".to_owned(),
+            0 => "from the smallest to the largest".to_owned(),
+            _ => format!("without the {dropped} smallest and the {dropped} largest"),
+        };
+        format!(
+            "Throughput is the median over rounds. The ratio to {} is the median of the ratios taken within each round, so \
+             the two need not divide exactly. Its interval (lo–hi) is that of the {} rounds' ratios, {bounds}: it holds the true \
+             median with {:.0} %, whatever the distribution.",
+            self.baseline,
+            self.rounds,
+            confidence * 100.0
+        )
     }
 
     /// The variants that were run, in the order of tables.
@@ -217,6 +249,7 @@ pub(crate) mod fixture {
             shortest: Duration::from_millis(105),
             rounds: 3,
             setup: Setup::default(),
+            baseline: crate::compare::BASE,
             outcomes,
         }
     }
@@ -229,11 +262,14 @@ pub(crate) mod fixture {
             (false, _) => 1.0,
         };
         let median = 10_000.0 * ratio;
+        // The base was slow where the others were fast.
+        let rounds =
+            if point.variant == crate::compare::BASE { [1.05, 0.95, 1.0] } else { [0.95, 1.05, 1.0] };
         let races = point.workload == Workload::FaultVsWrite && point.variant == Variant::Linux411;
         Outcome {
             point,
             ops_per_s: Spread { median, min: median * 0.95, max: median * 1.05 },
-            ratio_to_rwsem: Some(ratio),
+            rates: rounds.map(|round| median * round).to_vec(),
             wait_us: Wait { p50: 0.0, p99: 52.0, max: 1234.5 },
             stale_reads: if races { 7 } else { 0 },
             checked_reads: if point.workload == Workload::FaultVsWrite { 1000 } else { 0 },

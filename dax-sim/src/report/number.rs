@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::compare::stats::Ratio;
+
 /// Operations per second: `950`, `18.3k`, `1.21M`.
 pub(crate) fn rate(per_second: f64) -> String {
     let (value, unit) = match per_second {
@@ -24,8 +26,18 @@ pub(crate) fn tick(per_second: f64) -> String {
 }
 
 /// A ratio: `0.98×`, `15.8×`; a dash where there is none.
-pub(crate) fn ratio(ratio: Option<f64>) -> String {
-    ratio.map_or("–".to_owned(), |ratio| format!("{}×", three_digits(ratio)))
+pub(crate) fn ratio(ratio: Option<Ratio>) -> String {
+    ratio.map_or("–".to_owned(), |ratio| format!("{}×", three_digits(ratio.median)))
+}
+
+/// The interval of a ratio: `0.91–1.04×`; a dash where there is none.
+pub(crate) fn interval(ratio: Option<Ratio>) -> String {
+    match ratio {
+        Some(Ratio { low, high, confidence, .. }) if confidence > 0.0 => {
+            format!("{}–{}×", three_digits(low), three_digits(high))
+        }
+        _ => "–".to_owned(),
+    }
 }
 
 /// A time given in microseconds: `0`, `0.4µs`, `52µs`, `1.2ms`.
@@ -70,7 +82,7 @@ pub(crate) fn threads(threads: usize) -> String {
 }
 
 /// Three significant digits, but never fewer than all in front of the point.
-fn three_digits(value: f64) -> String {
+pub(crate) fn three_digits(value: f64) -> String {
     let decimals = match value.abs() {
         v if v < 9.995 => 2,
         v if v < 99.95 => 1,
@@ -96,8 +108,11 @@ mod tests {
 
     #[test]
     fn ratios_and_waits() {
-        assert_eq!([0.979, 1.0, 15.84, 120.3].map(|r| ratio(Some(r))), ["0.98×", "1.00×", "15.8×", "120×"]);
-        assert_eq!(ratio(None), "–");
+        let of = |median| Some(Ratio { median, low: median * 0.9, high: median * 1.1, confidence: 0.75 });
+        assert_eq!([0.979, 1.0, 15.84, 120.3].map(|r| ratio(of(r))), ["0.98×", "1.00×", "15.8×", "120×"]);
+        assert_eq!([0.979, 15.84].map(|r| interval(of(r))), ["0.88–1.08×", "14.3–17.4×"]);
+        let single = Some(Ratio { confidence: 0.0, ..of(2.0).unwrap() });
+        assert_eq!([ratio(None), interval(None), interval(single)], ["–"; 3]);
         assert_eq!(
             [0.0, 0.42, 52.3, 999.6, 1234.0, 2.5e6].map(micros),
             ["0", "0.4µs", "52µs", "1.0ms", "1.2ms", "2.5s"]

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{Report, number, palette, plot, verdict, words};
-use crate::compare::{BASE, Outcome};
+use crate::compare::Outcome;
 use crate::variant::Variant;
 use crate::workload::Point;
 
@@ -85,9 +85,10 @@ fn glance(report: &Report) -> String {
     let threads = report.most_threads();
     let variants = report.variants();
     let mut html = format!(
-        "<section>\n<h2>At a glance: throughput at {} threads as a ratio to rwsem</h2>\n\
+        "<section>\n<h2>At a glance: throughput at {} threads as a ratio to {}</h2>\n\
          <div class=\"scroll\"><table class=\"glance\">\n<thead><tr><th scope=\"col\">Workload</th>",
-        report.marked_threads(threads)
+        report.marked_threads(threads),
+        report.baseline
     );
     for &variant in &variants {
         put(&mut html, format_args!("<th scope=\"col\">{}</th>", words::marked_name(variant)));
@@ -104,33 +105,38 @@ fn glance(report: &Report) -> String {
         );
         let at = |variant| report.outcome(Point { workload, variant, threads, media });
         for &variant in &variants {
-            let cell =
-                at(variant).map_or("<td>–</td>".to_owned(), |outcome| glance_cell(outcome, at(BASE)));
+            let cell = at(variant).map_or("<td>–</td>".to_owned(), |outcome| glance_cell(report, outcome));
             html.push_str(&cell);
         }
         html.push_str("</tr>\n");
     }
     html.push_str("</tbody>\n</table></div>\n");
-    put(&mut html, format_args!("<p class=\"note\">{}</p>\n</section>\n", escaped(&marks(report))));
+    let note = format!("{} {}", report.ratios_explained(), marks(report));
+    put(&mut html, format_args!("<p class=\"note\">{}</p>\n</section>\n", escaped(note.trim_end())));
     html
 }
 
-/// Colour is for differences that matter and are larger than the spread.
-fn glance_cell(outcome: &Outcome, base: Option<&Outcome>) -> String {
-    let class = match outcome.ratio_to_rwsem {
+/// Colour is for differences that matter and are larger than the ratio's own interval.
+fn glance_cell(report: &Report, outcome: &Outcome) -> String {
+    let ratio = report.ratio(outcome);
+    let class = match ratio {
         _ if outcome.point.variant == Variant::Unserialised => "bound",
-        _ if base.is_none_or(|base| base.ops_per_s.overlaps(&outcome.ops_per_s)) => "same",
-        Some(ratio) if ratio >= 2.0 => "much",
-        Some(ratio) if ratio >= 1.05 => "more",
-        Some(ratio) if ratio <= 0.95 => "less",
+        Some(ratio) if !ratio.differs() => "same",
+        Some(ratio) if ratio.median >= 2.0 => "much",
+        Some(ratio) if ratio.median >= 1.05 => "more",
+        Some(ratio) if ratio.median <= 0.95 => "less",
         _ => "same",
+    };
+    let interval = match number::interval(ratio) {
+        _ if outcome.point.variant == report.baseline => String::new(),
+        interval => format!("<small>{interval}</small>"),
     };
     let stale = if outcome.stale_reads > 0 {
         format!("<small class=\"stale\">{} stale</small>", number::count(outcome.stale_reads))
     } else {
         String::new()
     };
-    format!("<td class=\"{class}\">{}{stale}</td>", number::ratio(outcome.ratio_to_rwsem))
+    format!("<td class=\"{class}\">{}{interval}{stale}</td>", number::ratio(ratio))
 }
 
 fn plots(report: &Report) -> String {
@@ -157,23 +163,25 @@ fn plots(report: &Report) -> String {
 }
 
 fn table(report: &Report) -> String {
-    let mut html = String::from(
+    let mut html = format!(
         "<section>\n<h2>All figures</h2>\n<p class=\"note\">Waits are those for i_rwsem and i_mmap_sem, over all \
          operations of all rounds, also those that need neither; the median and 99th percentile are exact to one in a hundred.</p>\n\
          <div class=\"scroll tall\" tabindex=\"0\"><table class=\"full\">\n<thead>\n\
          <tr><th rowspan=\"2\" scope=\"col\">Variant</th><th rowspan=\"2\" scope=\"col\">Threads</th>\
          <th colspan=\"3\" scope=\"colgroup\">Operations per second</th>\
-         <th rowspan=\"2\" scope=\"col\">Ratio to rwsem</th>\
+         <th colspan=\"3\" scope=\"colgroup\">Ratio to {}</th>\
          <th colspan=\"3\" scope=\"colgroup\">Wait, µs</th><th colspan=\"2\" scope=\"colgroup\">Reads</th></tr>\n\
          <tr><th scope=\"col\">median</th><th scope=\"col\">min</th><th scope=\"col\">max</th>\
+         <th scope=\"col\">median</th><th scope=\"col\">from</th><th scope=\"col\">to</th>\
          <th scope=\"col\">p50</th><th scope=\"col\">p99</th><th scope=\"col\">max</th>\
          <th scope=\"col\">stale</th><th scope=\"col\">checked</th></tr>\n</thead>\n",
+        report.baseline
     );
     for (workload, media) in report.panels() {
         put(
             &mut html,
             format_args!(
-                "<tbody>\n<tr class=\"group\"><th colspan=\"11\" scope=\"rowgroup\"><span>{}, {}</span></th></tr>\n",
+                "<tbody>\n<tr class=\"group\"><th colspan=\"13\" scope=\"rowgroup\"><span>{}, {}</span></th></tr>\n",
                 workload.name(),
                 number::media(media)
             ),
@@ -202,15 +210,21 @@ fn row(report: &Report, outcome: &Outcome, begins_variant: bool) -> String {
         0 => ("–".to_owned(), "–".to_owned()),
         checked => (number::count(outcome.stale_reads), number::count(checked)),
     };
+    let ratio = report.ratio(outcome);
+    let bounds = ratio.filter(|ratio| ratio.confidence > 0.0);
+    let (low, high) = (bounds.map(|ratio| ratio.low), bounds.map(|ratio| ratio.high));
+    let bound = |bound: Option<f64>| bound.map_or("–".to_owned(), number::three_digits);
     format!(
         "<tr{class}><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td class=\"end\">{}</td><td class=\"end\">{}</td>\
-         <td>{}</td><td>{}</td><td>{}</td><td>{}</td><td{stale}>{stale_reads}</td><td>{checked}</td></tr>\n",
+         <td>{}</td><td class=\"end\">{}</td><td class=\"end\">{}</td><td>{}</td><td>{}</td><td>{}</td><td{stale}>{stale_reads}</td><td>{checked}</td></tr>\n",
         words::marked_name(point.variant),
         report.marked_threads(point.threads),
         whole(rate.median),
         whole(rate.min),
         whole(rate.max),
-        number::ratio(outcome.ratio_to_rwsem),
+        number::ratio(ratio),
+        bound(low),
+        bound(high),
         micros(wait.p50),
         micros(wait.p99),
         micros(wait.max),
@@ -225,8 +239,9 @@ fn method(report: &Report) -> String {
              threads one directly after the other, in an order that rotates; the whole in {}.",
             report.sampling()
         ),
-        "Throughput is the median over rounds, with the smallest and the largest beside it. The ratio to rwsem is the \
-         median over rounds of the quotient taken within each round, so that a drift of the machine cancels."
+        report.ratios_explained(),
+        "A ratio is taken within each round so that a drift of the machine cancels. Colours and \"within the spread\" go by \
+         the ratio's own interval: whether 1 lies in it."
             .to_owned(),
         format!(
             "The load is a {}: so many threads, each starting its next operation when the last has ended. It says \
@@ -330,7 +345,7 @@ mod tests {
         );
         assert!(html.contains(
             "<tr><th scope=\"row\">range-lock</th><td>16*</td><td>160,000</td><td class=\"end\">152,000</td>\
-             <td class=\"end\">168,000</td><td>16.0×</td><td>0.0</td><td>52</td><td>1,235</td><td>–</td><td>–</td></tr>"
+             <td class=\"end\">168,000</td><td>16.0×</td><td class=\"end\">14.5</td><td class=\"end\">17.7</td><td>0.0</td><td>52</td><td>1,235</td><td>–</td><td>–</td></tr>"
         ));
         assert!(html.contains("<td class=\"stale\">7</td><td>1,000</td>"));
     }

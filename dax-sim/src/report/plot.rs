@@ -235,7 +235,8 @@ impl Panel<'_> {
     /// Two columns below the plot, with the figures at the most threads, where the lines end.
     fn draw_legend(&self, area: &Area<'_>) -> Drawn {
         let most = self.report.most_threads();
-        let head = format!("at {} threads: operations/s, ratio to rwsem", self.report.marked_threads(most));
+        let (threads, baseline) = (self.report.marked_threads(most), self.report.baseline);
+        let head = format!("at {threads} threads: operations/s, ratio to {baseline}");
         let middle = LEGEND_ROW as i32 / 2;
         area.draw_text(&head, &text(MUTED.light, HPos::Left, VPos::Center), (24, middle))?;
         let variants = self.report.variants();
@@ -264,7 +265,7 @@ impl Panel<'_> {
         if let Some(outcome) = self.outcome(variant, self.report.most_threads()) {
             let figures = text(INK.light, HPos::Right, VPos::Center);
             area.draw_text(&number::rate(outcome.ops_per_s.median), &figures, (x + 384, y))?;
-            area.draw_text(&number::ratio(outcome.ratio_to_rwsem), &figures, (x + 496, y))?;
+            area.draw_text(&number::ratio(self.report.ratio(outcome)), &figures, (x + 496, y))?;
         }
         Ok(())
     }

@@ -69,10 +69,14 @@ fn circumstances(report: &Report) -> Vec<String> {
 }
 
 fn legend(report: &Report) -> Vec<String> {
-    let mut lines = vec![format!(
-        "Operations per second and their ratio to rwsem; spread and waits at {}; stale reads at any.",
-        number::threads(report.most_threads())
-    )];
+    let mut lines = vec![
+        format!(
+            "Operations per second and their ratio to {}; spreads and waits at {}; stale reads at any.",
+            report.baseline,
+            number::threads(report.most_threads())
+        ),
+        report.ratios_explained(),
+    ];
     if let Some(oversubscribed) = report.oversubscription() {
         lines.push(format!(
             "{oversubscribed}. Nothing is claimed about more than {}.",
@@ -91,6 +95,7 @@ enum Column {
     Variant,
     Throughput { threads: usize },
     Spread,
+    Interval,
     WaitP50,
     WaitP99,
     WaitMax,
@@ -102,7 +107,7 @@ impl Column {
         match self {
             Column::Variant => 15,
             Column::Throughput { .. } => 11,
-            Column::Spread => 11,
+            Column::Spread | Column::Interval => 11,
             Column::WaitP50 => 8,
             Column::WaitP99 | Column::WaitMax => 6,
             Column::Stale => 5,
@@ -115,6 +120,7 @@ impl Column {
             Column::Throughput { threads: 1 } => "1 thread".to_owned(),
             Column::Throughput { threads } => report.marked_threads(threads),
             Column::Spread => "min–max".to_owned(),
+            Column::Interval => "ratio lo–hi".to_owned(),
             Column::WaitP50 => "wait p50".to_owned(),
             Column::WaitP99 => "p99".to_owned(),
             Column::WaitMax => "max".to_owned(),
@@ -128,7 +134,9 @@ impl Column {
             Column::Variant => return name_cell(variant),
             Column::Stale => return stale_cell(report, workload, media, variant),
             Column::Throughput { threads } => threads,
-            Column::Spread | Column::WaitP50 | Column::WaitP99 | Column::WaitMax => report.most_threads(),
+            Column::Spread | Column::Interval | Column::WaitP50 | Column::WaitP99 | Column::WaitMax => {
+                report.most_threads()
+            }
         };
         let Some(outcome) = report.outcome(Point { workload, variant, threads, media }) else {
             return Cell::new("");
@@ -136,10 +144,11 @@ impl Column {
         let (rate, wait) = (outcome.ops_per_s, outcome.wait_us);
         Cell::new(match self {
             Column::Spread => format!("{}–{}", number::rate(rate.min), number::rate(rate.max)),
+            Column::Interval => number::interval(report.ratio(outcome)),
             Column::WaitP50 => number::micros(wait.p50),
             Column::WaitP99 => number::micros(wait.p99),
             Column::WaitMax => number::micros(wait.max),
-            _ => format!("{:>5} {:>5}", number::rate(rate.median), number::ratio(outcome.ratio_to_rwsem)),
+            _ => format!("{:>5} {:>5}", number::rate(rate.median), number::ratio(report.ratio(outcome))),
         })
     }
 }
@@ -173,10 +182,10 @@ fn columns(report: &Report, width: Option<usize>) -> Vec<Column> {
     let most = Throughput { threads: report.most_threads() };
     let mut all = vec![Variant];
     all.extend(&throughput);
-    all.extend([Spread, WaitP50, WaitP99, WaitMax, Stale]);
+    all.extend([Spread, Interval, WaitP50, WaitP99, WaitMax, Stale]);
 
     // What a reader would miss most comes first.
-    let mut wanted = vec![Variant, most, Stale, WaitP99];
+    let mut wanted = vec![Variant, most, Stale, Interval, WaitP99];
     wanted.extend(throughput.first());
     wanted.extend([WaitP50, WaitMax, Spread]);
     wanted.extend(
@@ -258,13 +267,13 @@ mod tests {
         assert_eq!(
             lines[..7],
             [
-                "                    1 thread            2          16*      min–max  wait p50   p99    max  stale",
-                "── write-disjoint, CPU-bound ────────────────────────────────────────────────────────────────────",
-                "  linux-4.11     10.0k 1.00×  10.0k 1.00×  10.0k 1.00×  9.50k–10.5k         0  52µs  1.2ms      –",
-                "  linux-4.12     10.0k 1.00×  10.0k 1.00×  10.0k 1.00×  9.50k–10.5k         0  52µs  1.2ms      –",
-                "  rwsem          10.0k 1.00×  10.0k 1.00×  10.0k 1.00×  9.50k–10.5k         0  52µs  1.2ms      –",
-                "  range-lock     9.50k 0.95×  9.50k 0.95×  9.50k 0.95×  9.03k–9.97k         0  52µs  1.2ms      –",
-                "  unserialised†  9.50k 0.95×  9.50k 0.95×  9.50k 0.95×  9.03k–9.97k         0  52µs  1.2ms      –",
+                "                    1 thread            2          16*      min–max  ratio lo–hi  wait p50   p99    max  stale",
+                "── write-disjoint, CPU-bound ─────────────────────────────────────────────────────────────────────────────────",
+                "  linux-4.11     10.0k 1.00×  10.0k 1.00×  10.0k 1.00×  9.50k–10.5k   0.90–1.11×         0  52µs  1.2ms      –",
+                "  linux-4.12     10.0k 1.00×  10.0k 1.00×  10.0k 1.00×  9.50k–10.5k   0.90–1.11×         0  52µs  1.2ms      –",
+                "  rwsem          10.0k 1.00×  10.0k 1.00×  10.0k 1.00×  9.50k–10.5k   1.00–1.00×         0  52µs  1.2ms      –",
+                "  range-lock     9.50k 0.95×  9.50k 0.95×  9.50k 0.95×  9.03k–9.97k   0.86–1.05×         0  52µs  1.2ms      –",
+                "  unserialised†  9.50k 0.95×  9.50k 0.95×  9.50k 0.95×  9.03k–9.97k   0.86–1.05×         0  52µs  1.2ms      –",
             ]
         );
     }
@@ -277,13 +286,29 @@ mod tests {
             assert!(widest(&text) <= width, "{width}:\n{text}");
             assert!(text.contains("16*") && text.contains("stale"), "{width}:\n{text}");
         }
-        assert!(figures(&report, Some(80)).contains("1 thread"));
+        let narrow = figures(&report, Some(80));
+        assert!(narrow.contains("1 thread") && narrow.contains("ratio lo–hi"), "{narrow}");
+    }
+
+    #[test]
+    fn why_medians_and_ratios_need_not_divide_is_said() {
+        let mut report = fixture::report();
+        report.baseline = Variant::Linux412;
+        let legend = legend(&report);
+        assert!(legend[0].contains("their ratio to linux-4.12;"), "{}", legend[0]);
+        let said = &legend[1];
+        assert!(said.contains("need not divide exactly") && said.contains("with 75 %"), "{said}");
+        report.rounds = 20;
+        let said = report.ratios_explained();
+        assert!(said.contains("without the 5 smallest and the 5 largest") && said.contains("96 %"), "{said}");
+        report.rounds = 1;
+        assert!(report.ratios_explained().contains("no interval"));
     }
 
     #[test]
     fn marks_are_explained() {
         assert_eq!(
-            legend(&fixture::report())[1..],
+            legend(&fixture::report())[2..],
             [
                 "* more threads than the 2 hardware threads: oversubscribed. \
                  Nothing is claimed about more than 2 hardware threads.",

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::{Report, number};
-use crate::compare::BASE;
 use crate::variant::Variant;
 use crate::workload::Point;
 
@@ -37,7 +36,7 @@ pub(crate) fn findings(report: &Report) -> Vec<Finding> {
     findings
 }
 
-/// `range-lock` against `rwsem` where it may gain (many threads) and where it can only lose (one thread).
+/// `range-lock` against the baseline where it may gain (many threads) and where it can only lose (one thread).
 fn scaling(report: &Report) -> Vec<Finding> {
     let (threads, media) = (report.threads(), report.media());
     let (Some(&fewest), Some(&most)) = (threads.first(), threads.last()) else { return Vec::new() };
@@ -46,21 +45,22 @@ fn scaling(report: &Report) -> Vec<Finding> {
     if fewest == 1 && most > 1 {
         settings.extend(media.iter().filter(|media| media.is_zero()).map(|&media| (fewest, media)));
     }
-    settings.into_iter().filter_map(|(threads, media)| against_rwsem(report, threads, media)).collect()
+    settings.into_iter().filter_map(|(threads, media)| against_baseline(report, threads, media)).collect()
 }
 
-fn against_rwsem(report: &Report, threads: usize, media: Duration) -> Option<Finding> {
+fn against_baseline(report: &Report, threads: usize, media: Duration) -> Option<Finding> {
+    if report.baseline == Variant::RangeLock {
+        return None;
+    }
     let mut ratios: Vec<(f64, String)> = report
         .workloads()
         .into_iter()
         .filter_map(|workload| {
-            let point = |variant| Point { workload, variant, threads, media };
-            let range_lock = report.outcome(point(Variant::RangeLock))?;
-            let base = report.outcome(point(BASE))?;
-            let ratio = range_lock.ratio_to_rwsem?;
-            let doubt =
-                if range_lock.ops_per_s.overlaps(&base.ops_per_s) { " (within the spread)" } else { "" };
-            Some((ratio, format!("{} in {}{doubt}", number::ratio(Some(ratio)), workload.name())))
+            let point = Point { workload, variant: Variant::RangeLock, threads, media };
+            let ratio = report.ratio(report.outcome(point)?)?;
+            let doubt = if ratio.differs() { "" } else { " (within the spread)" };
+            let figure = number::ratio(Some(ratio));
+            Some((ratio.median, format!("{figure} in {}{doubt}", workload.name())))
         })
         .collect();
     ratios.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -69,7 +69,7 @@ fn against_rwsem(report: &Report, threads: usize, media: Duration) -> Option<Fin
     (!list.is_empty()).then(|| Finding {
         kind: Kind::Figure,
         subject: format!("{} {unit}, {}", report.marked_threads(threads), number::media(media)),
-        text: format!("{} against {BASE}: {}", Variant::RangeLock, list.join(", ")),
+        text: format!("{} against {}: {}", Variant::RangeLock, report.baseline, list.join(", ")),
     })
 }
 
@@ -163,6 +163,19 @@ mod tests {
                 "no stale read: linux-4.12 (6,000 checked), rwsem (6,000 checked), range-lock (6,000 checked)",
             ]
         );
+    }
+
+    #[test]
+    fn another_baseline_gives_other_ratios() {
+        let mut report = fixture::report();
+        report.baseline = Variant::Linux412;
+        assert_eq!(
+            texts(&report)[1],
+            "16* threads, CPU-bound: range-lock against linux-4.12: 0.95× in write-disjoint, 0.95× in fault-vs-write",
+            "both were fast and slow in the same rounds"
+        );
+        report.baseline = Variant::RangeLock;
+        assert!(texts(&report)[0].starts_with("linux-4.11: "), "nothing is set against itself");
     }
 
     #[test]
