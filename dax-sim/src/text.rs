@@ -68,6 +68,20 @@ pub(crate) fn quoted(word: &str) -> String {
     text
 }
 
+/// A line with its very long words cut, of which others have made a message.
+pub(crate) fn with_words_cut(line: &str) -> String {
+    /// No name of a file is longer.
+    const LONGEST: usize = 4096;
+    let cut = |word: &str| match word.chars().count() {
+        length if length > LONGEST => {
+            let head: String = word.chars().take(QUOTED).collect();
+            format!("{head}… (and {} characters more)", length - QUOTED)
+        }
+        _ => word.to_owned(),
+    };
+    line.split(' ').map(cut).collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +97,10 @@ mod tests {
         );
         assert_eq!(quoted("a`\u{200b}"), "`a`\\u{200b}`");
         assert_eq!(quoted(""), "``");
+        let line = format!("invalid '{}' for  it", "é".repeat(5000));
+        let cut = format!("invalid '{}… (and 4962 characters more) for  it", "é".repeat(39));
+        assert_eq!(with_words_cut(&line), cut);
+        assert_eq!(with_words_cut("all  right "), "all  right ");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! can be overtaken by write(2), which allocates the block and invalidates what is mapped. Each [`Variant`]
 //! is one way to deal with that, and its [`Rules`] are all that the paths in `fs` and `dax` ask of it.
 
+use crate::text::quoted;
 use std::fmt;
 use std::str::FromStr;
 
@@ -174,7 +175,11 @@ impl FromStr for LockKind {
     type Err = String;
     fn from_str(name: &str) -> Result<Self, String> {
         LockKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
-            format!("unknown lock `{name}`; known ones: {}", LockKind::ALL.map(LockKind::name).join(", "))
+            format!(
+                "unknown lock {}; known ones: {}",
+                quoted(name),
+                LockKind::ALL.map(LockKind::name).join(", ")
+            )
         })
     }
 }
@@ -243,7 +248,11 @@ impl FromStr for Variant {
     type Err = String;
     fn from_str(name: &str) -> Result<Self, String> {
         Variant::ALL.into_iter().find(|v| v.name() == name).ok_or_else(|| {
-            format!("unknown variant `{name}`; known ones: {}", Variant::ALL.map(Variant::name).join(", "))
+            format!(
+                "unknown variant {}; known ones: {}",
+                quoted(name),
+                Variant::ALL.map(Variant::name).join(", ")
+            )
         })
     }
 }

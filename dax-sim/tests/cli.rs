@@ -312,6 +312,35 @@ fn limited(folder: &Path, size_max: &str) -> Output {
 }
 
 #[test]
+fn long_words_of_the_command_line_are_quoted_cut() {
+    let long = "x".repeat(100_000);
+    for arguments in [
+        &["--threads", &long][..],
+        &["--variants", &long],
+        &["--workloads", &long],
+        &["--i-rwsem", &long],
+        &["race", &long],
+        &["race", "write-vs-read-fault", "--seed", &long],
+        &[&long],
+    ] {
+        let output = run(Path::new("."), arguments);
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+        let said = text(&output.stderr);
+        assert!(said.len() < 2000 && said.contains("characters more"), "{said}");
+    }
+}
+
+#[test]
+fn help_that_cannot_be_printed_is_a_failure() {
+    for arguments in [&["--help"][..], &["--version"], &["replay", "--help"]] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let output = dax_sim(Path::new("."), arguments).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(text(&output.stderr).contains("standard output"), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
 fn logs_that_are_no_text_are_refused_in_few_words() {
     let folder = TempDir::new().unwrap();
     let utf16: Vec<u8> = "write 0x0 0x1 0x0\n".encode_utf16().flat_map(u16::to_le_bytes).collect();

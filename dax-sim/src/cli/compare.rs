@@ -18,6 +18,7 @@ use crate::compare::plan::Plan;
 use crate::compare::{self, BASE};
 use crate::pmem::{Device, DeviceOptions};
 use crate::report::{BackingFile, Host, Report, json, page, plot, table, verdict};
+use crate::text::quoted;
 use crate::variant::Variant;
 use crate::workload::{self, Setup, Workload};
 
@@ -132,7 +133,7 @@ fn workloads(text: &str) -> Result<List<Workload>, String> {
         Workload::ALL
             .into_iter()
             .find(|workload| workload.name() == item)
-            .ok_or_else(|| format!("unknown workload `{item}`; known ones: {}", known()))
+            .ok_or_else(|| format!("unknown workload {}; known ones: {}", quoted(item), known()))
     })
     .map(in_order_of(&Workload::ALL))
 }

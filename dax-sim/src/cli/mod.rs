@@ -17,6 +17,8 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
+use crate::text::with_words_cut;
+
 /// Refused before anything ran.
 const REFUSED: u8 = 2;
 /// Began, and could not be brought to its end.
@@ -108,16 +110,21 @@ pub fn run() -> ExitCode {
 /// Help and version, or an error: without the usage, which would bury the line that says what is wrong.
 fn answer_unparsed(error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        // Printing fails only where nobody reads.
-        let _ = error.print();
-        return ExitCode::SUCCESS;
+        return match error.print() {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                complain(format_args!("error: cannot write to standard output: {error}"));
+                ExitCode::from(BROKEN)
+            }
+            _ => ExitCode::SUCCESS,
+        };
     }
     let text = error.to_string();
-    let reason: Vec<&str> = text
+    let reason: Vec<String> = text
         .lines()
         .take_while(|line| !line.starts_with("Usage:"))
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
+        .map(with_words_cut)
         .collect();
     // A value may have any number of lines of its own.
     let reason = reason.join(if reason.len() <= 5 { "\n" } else { " " });

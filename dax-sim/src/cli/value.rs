@@ -2,6 +2,7 @@
 //!
 //! Every error says what would have been right: clap puts the option and the value before it.
 
+use crate::text::quoted;
 use std::ops::RangeInclusive;
 
 /// A comma-separated list in the order given, each entry once.
@@ -32,7 +33,8 @@ impl<T: PartialEq> List<T> {
 pub(crate) fn number(text: &str, bounds: RangeInclusive<u64>, example: &str) -> Result<u64, String> {
     let advice =
         || format!("give a whole number from {} to {}, as in {example}", bounds.start(), bounds.end());
-    let value: u64 = text.parse().map_err(|_| format!("`{text}` is not such a number; {}", advice()))?;
+    let value: u64 =
+        text.parse().map_err(|_| format!("{} is not such a number; {}", quoted(text), advice()))?;
     if bounds.contains(&value) { Ok(value) } else { Err(format!("{value} is out of bounds; {}", advice())) }
 }
 
@@ -49,7 +51,7 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
         "m" => 2,
         "g" => 3,
         "t" => 4,
-        _ => return Err(format!("unknown unit `{unit}`; {ADVICE}")),
+        _ => return Err(format!("unknown unit {}; {ADVICE}", quoted(&unit))),
     };
     match number.checked_mul(1 << (10 * exponent)) {
         None => Err("more than 2^64 bytes; give a size that the file system has room for".to_owned()),

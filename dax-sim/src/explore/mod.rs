@@ -41,7 +41,7 @@ pub use timeline::Timeline;
 pub fn scenario(name: &str) -> Result<&'static Scenario, String> {
     SCENARIOS.iter().find(|scenario| scenario.name == name).ok_or_else(|| {
         let known: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
-        format!("unknown scenario `{name}`; known ones: {}", known.join(", "))
+        format!("unknown scenario {}; known ones: {}", crate::text::quoted(name), known.join(", "))
     })
 }
 

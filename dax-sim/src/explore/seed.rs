@@ -37,7 +37,8 @@ impl FromStr for Seed {
         let parts = parts.filter(|parts| parts.is_sorted_by(|a, b| a.0 < b.0));
         parts.map(Self).ok_or_else(|| {
             format!(
-                "`{text}` is no seed: expected rising steps, each with the thread that goes on there, as in 12B-30A, or 0"
+                "{} is no seed: expected rising steps, each with the thread that goes on there, as in 12B-30A, or 0",
+                crate::text::quoted(text)
             )
         })
     }

@@ -14,6 +14,7 @@ use hdrhistogram::Histogram;
 use crate::error::FsError;
 use crate::pmem::{BLOCK_SIZE, Device};
 use crate::schedule::Schedule;
+use crate::text::quoted;
 use crate::variant::{Locks, Variant};
 
 /// What the threads do.
@@ -56,7 +57,11 @@ impl FromStr for Workload {
     type Err = String;
     fn from_str(name: &str) -> Result<Self, String> {
         Workload::ALL.into_iter().find(|w| w.name() == name).ok_or_else(|| {
-            format!("unknown workload `{name}`; known ones: {}", Workload::ALL.map(Workload::name).join(", "))
+            format!(
+                "unknown workload {}; known ones: {}",
+                quoted(name),
+                Workload::ALL.map(Workload::name).join(", ")
+            )
         })
     }
 }
