@@ -331,6 +331,18 @@ fn long_words_of_the_command_line_are_quoted_cut() {
 }
 
 #[test]
+fn an_error_names_the_help_of_its_command() {
+    for (arguments, help) in [
+        (&["--nonsense"][..], "see `dax-sim --help`"),
+        (&["compare", "--nonsense"], "see `dax-sim compare --help`"),
+        (&["race", "--nonsense"], "see `dax-sim race --help`"),
+        (&["replay", "--size-max", "0"], "see `dax-sim replay --help`"),
+    ] {
+        assert_eq!(text(&run(Path::new("."), arguments).stderr).lines().last(), Some(help));
+    }
+}
+
+#[test]
 fn help_that_cannot_be_printed_is_a_failure() {
     for arguments in [&["--help"][..], &["--version"], &["replay", "--help"]] {
         let full = File::options().write(true).open("/dev/full").unwrap();

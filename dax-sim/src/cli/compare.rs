@@ -62,9 +62,11 @@ pub(crate) struct CompareOptions {
     #[arg(long, value_name = "LIST", value_parser = variants, help = variants_help())]
     variants: Option<List<Variant>>,
 
-    /// Variant to which tables and plots quote ratios; the JSON has the ratios to all. The interval of a ratio is
-    /// of order statistics: it holds the median of the rounds' ratios with 95 %. Fewer than 6 rounds give their
-    /// smallest and largest, and the confidence of these: 94 % for 5 rounds, 75 % for 3
+    /// Variant to which tables and plots quote ratios; the JSON has the ratios to all
+    ///
+    /// A ratio is the median over rounds of the ratios within each round. Its interval is of order statistics: it
+    /// holds that median with 95 %. Fewer than 6 rounds give their smallest and largest ratio, with less confidence:
+    /// 94 % for 5 rounds, 75 % for 3.
     #[arg(long, value_name = "V", default_value_t = BASE)]
     baseline: Variant,
 
@@ -139,7 +141,8 @@ fn workloads(text: &str) -> Result<List<Workload>, String> {
 }
 
 fn variants_help() -> String {
-    format!("Variants [default: all of {}]", Variant::COMPARED.map(Variant::name).join(","))
+    let (all, compared) = (Variant::ALL.map(Variant::name), Variant::COMPARED.map(Variant::name));
+    format!("Variants, of {} [default: {}]", all.join(", "), compared.join(","))
 }
 
 fn workloads_help() -> String {

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::text::with_words_cut;
 
@@ -128,8 +128,17 @@ fn answer_unparsed(error: &clap::Error) -> ExitCode {
         .collect();
     // A value may have any number of lines of its own.
     let reason = reason.join(if reason.len() <= 5 { "\n" } else { " " });
-    complain(format!("error: {}\nsee `dax-sim --help`", reason.strip_prefix("error: ").unwrap_or(&reason)));
+    let reason = reason.strip_prefix("error: ").unwrap_or(&reason);
+    complain(format_args!("error: {reason}\nsee `dax-sim {}--help`", named_command()));
     ExitCode::from(REFUSED)
+}
+
+/// The command that the arguments begin with, if they do, and a blank: the options of one are not in the help of another.
+fn named_command() -> String {
+    let first = std::env::args_os().nth(1);
+    let name = first.as_ref().and_then(|first| first.to_str()).unwrap_or_default();
+    let known = Cli::command().find_subcommand(name).is_some();
+    if known { format!("{name} ") } else { String::new() }
 }
 
 /// Prints a report on standard output, when everything else is done.
@@ -155,8 +164,6 @@ fn say(message: impl Display) {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
