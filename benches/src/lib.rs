@@ -3,6 +3,7 @@
 //!
 //! The program `scaling` runs everything, in turn within each round; the criterion benchmarks use the same adapters.
 
+pub mod before_after;
 pub mod measure;
 pub mod placement;
 pub mod report;
