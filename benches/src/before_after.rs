@@ -20,6 +20,9 @@ pub const LOCKS: [&str; 3] = [AsItComes::NAME, OneLeaf::NAME, Bypass::NAME];
 /// Rows with fewer pairs are printed and not judged: fewer than five say too little about a median.
 pub const FEWEST_PAIRS: usize = 5;
 
+/// The measures that are judged. Fairness and waits are printed: they scatter by more than the floors allow.
+const JUDGED: [&str; 3] = ["rate", "1/cost", "gain"];
+
 const RESAMPLES: usize = 10_000;
 const SEED: u64 = 0x6265_666f_7265;
 
@@ -49,7 +52,7 @@ pub enum Verdict {
     NotWorse,
     /// The interval lies below the floor.
     Worse,
-    /// More threads than CPUs, a state that changed, or too few pairs.
+    /// More threads than CPUs, a state that changed, too few pairs, or a measure that is not a speed.
     NotJudged,
 }
 
@@ -91,7 +94,10 @@ pub fn compare(old: &[Run], new: &[Run], cpus: usize) -> Vec<Compared> {
     let compared = |(row, ratios): (&Row, Vec<f64>)| {
         let (pairs, floor) = (ratios.len(), floor(&row.workload));
         let (ratio, interval) = (Spread::of(ratios.clone())?.median, interval(&ratios)?);
-        let judged = pairs >= FEWEST_PAIRS && row.threads <= cpus && row.state != CHANGED;
+        let judged = pairs >= FEWEST_PAIRS
+            && row.threads <= cpus
+            && row.state != CHANGED
+            && JUDGED.contains(&row.measure);
         let verdict = match judged {
             false => Verdict::NotJudged,
             true if interval[1] < floor => Verdict::Worse,

@@ -17,6 +17,8 @@ pub enum Scope {
     Hashed,
     /// Ranges, exactly.
     Exact,
+    /// It is no lock: it shows what one workload can reach at most.
+    Reference,
 }
 
 /// A lock, or what stands in for one.
@@ -31,7 +33,7 @@ pub trait Rival: Sync + Sized {
     /// can be taken in a few seconds.
     const MOST_HELD: usize = match Self::SCOPE {
         Scope::Whole | Scope::Hashed => 0,
-        Scope::Nothing | Scope::Exact => usize::MAX,
+        Scope::Nothing | Scope::Exact | Scope::Reference => usize::MAX,
     };
 
     /// What a thread needs to use it.

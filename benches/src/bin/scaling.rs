@@ -141,7 +141,7 @@ fn measure(options: &Options, cells: &[Cell], rivals: &[Box<dyn Contender>], rec
     let plan = Plan { warm_up: Duration::from_millis(millis / 8), duration: Duration::from_millis(millis) };
     record.millis = millis;
     // Before there are threads, which keep memory for themselves.
-    record.footprints = rivals.iter().map(|rival| rival.footprint()).collect();
+    record.footprints = rivals.iter().filter_map(|rival| rival.footprint()).collect();
     let can = |cell: Cell| rivals.iter().filter(move |rival| rival.can(cell.workload));
     let per_round: usize = cells.iter().map(|&cell| can(cell).count()).sum();
     let progress = progress(rounds * per_round);

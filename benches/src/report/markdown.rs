@@ -9,7 +9,7 @@ use super::bounds::{BOUNDS, Limit};
 use super::{count, three_digits};
 use crate::placement::Placement;
 use crate::rival::{Rival, Scope};
-use crate::rivals::{AsItComes, NoLock, ParkingLotRwLock, Shape};
+use crate::rivals::{AsItComes, ParkingLotRwLock, Shape};
 use crate::sample::{CellName, Record, Sample, Spread, Waits};
 use crate::workload::{Cell, contenders};
 
@@ -240,10 +240,9 @@ impl State<'_> {
     /// Every cell in which ours is slower than a rival.
     fn losses(&self, text: &mut String) {
         let mut lines = String::new();
-        for rival in contenders().iter().map(|contender| contender.name()) {
-            if rival == NoLock::NAME || rival == OURS {
-                continue;
-            }
+        let locks = contenders();
+        let locks = locks.iter().filter(|lock| !matches!(lock.scope(), Scope::Nothing | Scope::Reference));
+        for rival in locks.map(|lock| lock.name()).filter(|name| *name != OURS) {
             let lost = Cell::all().into_iter().filter_map(|Cell { workload, threads }| {
                 let name = workload.name();
                 let cell = self.cell(&name, threads);
@@ -278,6 +277,7 @@ fn spread(figure: Spread) -> String {
 fn marked(name: &str, scope: Scope, shared: bool) -> String {
     let mark = match (scope, shared) {
         (Scope::Nothing, _) => " †",
+        (Scope::Reference, _) => " §",
         (_, false) => " ‡",
         _ => "",
     };

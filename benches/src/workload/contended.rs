@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram as Hdr;
 
-use crate::measure::{Plan, on_threads};
+use crate::measure::{Plan, Stint, on_threads};
 use crate::rival::{Rival, User, page};
 use crate::sample::Waits;
 use crate::workload::Outcome;
 
 /// Takes the block, works for 200 ns, leaves it, and asks for it again at once.
 pub(super) fn hand_over<R: Rival>(lock: &R, threads: usize, plan: Plan) -> Outcome {
-    LazyLock::force(&STEPS);
+    prepare_work();
     let results = on_threads(threads, plan, |_, start_line| {
         let user = lock.user();
         let mut waits = Histogram::new();
@@ -35,10 +35,22 @@ pub(super) fn hand_over<R: Rival>(lock: &R, threads: usize, plan: Plan) -> Outco
             }
         }
     });
-    let mut all = Histogram::new();
-    let (stints, waits): (Vec<_>, Vec<_>) = results.into_iter().unzip();
-    waits.iter().for_each(|waits| all.add(waits));
-    Outcome { stints, waits: Some(all.waits()) }
+    Outcome::of_waits(results)
+}
+
+impl Outcome {
+    /// What the threads did and how long they waited.
+    pub(super) fn of_waits(results: Vec<(Stint, Histogram)>) -> Self {
+        let mut all = Histogram::new();
+        let (stints, waits): (Vec<_>, Vec<_>) = results.into_iter().unzip();
+        waits.iter().for_each(|waits| all.add(waits));
+        Outcome { stints, waits: Some(all.waits()) }
+    }
+}
+
+/// Finds out how much work takes 200 ns, before anything is timed.
+pub(super) fn prepare_work() {
+    LazyLock::force(&STEPS);
 }
 
 const SECTION: Duration = Duration::from_nanos(200);
@@ -57,7 +69,7 @@ static STEPS: LazyLock<u64> = LazyLock::new(|| {
 
 /// Works for as long as the section takes, in registers.
 #[inline]
-fn work() {
+pub(super) fn work() {
     steps(*STEPS);
 }
 
