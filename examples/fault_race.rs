@@ -35,8 +35,9 @@ thread_local! {
 
 /// Orders the two threads, and notes what they do.
 ///
-/// One thread has the turn, and the other one stands still at its next schedule point. A step is noted by the thread that
-/// takes it, while that thread has the turn. So the steps are noted in the order in which they happen.
+/// One thread has the turn, and the other one stands still at its next schedule point. A step is
+/// noted by the thread that takes it, while that thread has the turn. So the steps are noted in the
+/// order in which they happen.
 struct Director {
     scene: Mutex<Scene>,
     turn_changed: Condvar,
@@ -79,8 +80,9 @@ impl Director {
         self.turn_changed.notify_all();
     }
 
-    /// A thread passes a schedule point: the reader's fault is held between look-up and installation until the writer has
-    /// returned or must wait, and the writer that must wait until the reader has loaded.
+    /// A thread passes a schedule point: the reader's fault is held between look-up and
+    /// installation until the writer has returned or must wait, and the writer that must wait until
+    /// the reader has loaded.
     fn pass(&self, point: SchedulePoint) {
         let Some(cpu) = CPU.get() else { return };
         let looked_up = self.turn(cpu).reader_looked_up;
@@ -110,7 +112,8 @@ impl Director {
     }
 }
 
-/// The part of one thread. The other one need not wait for it any more when it ends, however it ends.
+/// The part of one thread. The other one need not wait for it any more when it ends, however it
+/// ends.
 struct Part<'a> {
     director: &'a Director,
     cpu: Cpu,
@@ -138,7 +141,8 @@ fn picture(steps: &[(Cpu, String)]) -> String {
     picture
 }
 
-/// Plays the scene in `variant`; returns its picture, and whether the reader goes on seeing what was there before the write.
+/// Plays the scene in `variant`; returns its picture, and whether the reader goes on seeing what
+/// was there before the write.
 fn play(variant: Variant) -> Result<(String, bool), Box<dyn std::error::Error>> {
     let director = Arc::new(Director::new());
     let hook = Arc::clone(&director);

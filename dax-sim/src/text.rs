@@ -51,8 +51,8 @@ pub(crate) fn push_row(to: &mut String, cells: &[Vec<String>], widths: &[usize],
 /// How many columns of a word from outside a message shows.
 const QUOTED: usize = 40;
 
-/// A word from outside, for a message: in backquotes, with what cannot be printed escaped, and cut if it is long.
-/// A damaged file may have a word of any length, or none that ends.
+/// A word from outside, for a message: in backquotes, with what cannot be printed escaped, and cut
+/// if it is long. A damaged file may have a word of any length, or none that ends.
 pub(crate) fn quoted(word: &str) -> String {
     let mut text = String::from("`");
     let mut used = 0;

@@ -227,8 +227,8 @@ fn dedupe_shares_what_is_the_same_and_reports_what_is_not() {
     });
 }
 
-/// The figures of xfstests' generic/517, and what Linux 6.18 says on XFS: the length that was asked for, though
-/// the last part of a block is neither compared nor shared.
+/// The figures of xfstests' generic/517, and what Linux 6.18 says on XFS: the length that was asked
+/// for, though the last part of a block is neither compared nor shared.
 #[test]
 fn dedupe_reports_the_length_that_was_asked_for() {
     in_every_variant(|fs| {

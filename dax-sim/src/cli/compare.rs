@@ -64,9 +64,9 @@ pub(crate) struct CompareOptions {
 
     /// Variant to which tables and plots quote ratios; the JSON has the ratios to all
     ///
-    /// A ratio is the median over rounds of the ratios within each round. Its interval is of order statistics: it
-    /// holds that median with 95 %. Fewer than 6 rounds give their smallest and largest ratio, with less confidence:
-    /// 94 % for 5 rounds, 75 % for 3.
+    /// A ratio is the median over rounds of the ratios within each round. Its interval is of order
+    /// statistics: it holds that median with 95 %. Fewer than 6 rounds give their smallest and
+    /// largest ratio, with less confidence: 94 % for 5 rounds, 75 % for 3.
     #[arg(long, value_name = "V", default_value_t = BASE)]
     baseline: Variant,
 

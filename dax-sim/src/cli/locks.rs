@@ -14,7 +14,8 @@ pub(crate) struct LockOptions {
     #[arg(long, value_name = "LOCK", value_parser = LockKind::from_str)]
     i_rwsem: Option<LockKind>,
 
-    /// The lock of faults and of what takes blocks away in every variant: rwsem, range-lock or none [default: the variant's]
+    /// The lock of faults and of what takes blocks away in every variant: rwsem, range-lock or none
+    /// [default: the variant's]
     #[arg(long, value_name = "LOCK", value_parser = LockKind::from_str)]
     i_mmap_sem: Option<LockKind>,
 }

@@ -133,7 +133,8 @@ fn answer_unparsed(error: &clap::Error) -> ExitCode {
     ExitCode::from(REFUSED)
 }
 
-/// The command that the arguments begin with, if they do, and a blank: the options of one are not in the help of another.
+/// The command that the arguments begin with, if they do, and a blank: the options of one are not
+/// in the help of another.
 fn named_command() -> String {
     let first = std::env::args_os().nth(1);
     let name = first.as_ref().and_then(|first| first.to_str()).unwrap_or_default();
@@ -152,7 +153,8 @@ fn answer(text: &str) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Says why the program ends, or what is odd about a line of its input. A standard error that is closed is no reason to panic.
+/// Says why the program ends, or what is odd about a line of its input. A standard error that is
+/// closed is no reason to panic.
 fn complain(message: impl Display) {
     let _ = writeln!(io::stderr(), "{message}");
 }

@@ -26,9 +26,9 @@ as fsx writes it with --record-ops. Byte o of the file, when the operation of li
 (31 k + o) mod 251.
 
 fsx keeps the last 10,000 operations. So the log of a longer run is a tail: the SIZE_BEFORE of its \
-first line is not 0, and the replay begins with a hole of that size in place of what the run had \
-written before. The first line of output says so. The digest is that of the same lines on a file \
-made by `truncate -s SIZE_BEFORE`.")]
+first line is not 0, and the replay starts from a hole of that size in place of what the run had \
+written before. The first line of output says so. Compare the digest with that of the same lines on \
+a file made by `truncate -s SIZE_BEFORE`.")]
 pub(crate) struct ReplayOptions {
     /// The log
     #[arg(value_name = "FILE")]
@@ -45,11 +45,11 @@ pub(crate) struct ReplayOptions {
     #[arg(long, value_name = "N", value_parser = size_max, default_value = "16M", allow_hyphen_values = true)]
     size_max: u64,
 
-    /// Trim ranges to the file, and pass over what has nothing left, as fsx does when it replays a log
+    /// Trim ranges to the file, and skip what has nothing left, as fsx does when it replays a log
     #[arg(long)]
     trim: bool,
 
-    /// End at the first line before which the file has not the size that the log says
+    /// Fail at the first line whose size differs from that of the file
     #[arg(long)]
     strict: bool,
 
@@ -136,7 +136,7 @@ impl Noticed<'_> {
             self.said = true;
             let warning = format_args!(
                 "warning: the log says that the file has {says:#x} bytes before this line, and it has {has:#x} \
-                 (said once; `--strict` makes it an error)"
+                 (reported once; `--strict` makes it an error)"
             );
             complain(Failure::at_line(&self.options.log, number, warning).message);
         }

@@ -1,8 +1,9 @@
 //! The comparison itself: every variant at every point, interleaved, several times over.
 //!
-//! A machine drifts while it is measured (its clock, its neighbours). So the variants of one setting run one directly
-//! after the other, in an order that rotates, and the whole is repeated in rounds; a variant is then set against
-//! another within the same round, and only the quotients are gathered over rounds ([`stats::Ratio`]).
+//! A machine drifts while it is measured (its clock, its neighbours). So the variants of one
+//! setting run one directly after the other, in an order that rotates, and the whole is repeated in
+//! rounds; a variant is then set against another within the same round, and only the quotients are
+//! gathered over rounds ([`stats::Ratio`]).
 
 pub(crate) mod pace;
 pub(crate) mod plan;

@@ -33,15 +33,16 @@ pub(crate) fn median(values: &[f64]) -> Option<f64> {
     }
 }
 
-/// How one variant's throughput compares with another's: the median over rounds of the quotient, and an interval of
-/// that median.
+/// How one variant's throughput compares with another's: the median over rounds of the quotient,
+/// and an interval of that median.
 ///
 /// Each quotient is taken within one round, where both sides met the same state of the machine: a drift from round to
 /// round (frequency, neighbours) cancels, which it would not in a quotient of two medians.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Ratio {
     pub(crate) median: f64,
-    /// Where the interval begins and ends: order statistics of the rounds' quotients, see [`order_interval`].
+    /// Where the interval begins and ends: order statistics of the rounds' quotients, see
+    /// [`order_interval`].
     pub(crate) low: f64,
     pub(crate) high: f64,
     /// The probability with which the interval holds the median of all rounds that there could be.
@@ -49,8 +50,8 @@ pub(crate) struct Ratio {
 }
 
 impl Ratio {
-    /// The ratio of `rates` to `base`, round by round. Rounds in which the base did nothing say nothing and are left
-    /// out; `None` if there are no others.
+    /// The ratio of `rates` to `base`, round by round. Rounds in which the base did nothing say
+    /// nothing and are left out; `None` if there are no others.
     pub(crate) fn of(rates: &[f64], base: &[f64]) -> Option<Ratio> {
         let pairs = rates.iter().zip(base).filter(|&(_, &base)| base > 0.0);
         let mut quotients: Vec<f64> = pairs.map(|(rate, base)| rate / base).collect();
@@ -61,7 +62,8 @@ impl Ratio {
         Some(Ratio { median, low, high, confidence })
     }
 
-    /// Whether the interval lies wholly on one side of 1. One round has no interval, and tells nothing.
+    /// Whether the interval lies wholly on one side of 1. One round has no interval, and tells
+    /// nothing.
     pub(crate) fn differs(&self) -> bool {
         self.confidence > 0.0 && (self.low > 1.0 || self.high < 1.0)
     }
@@ -75,9 +77,10 @@ pub(crate) struct Interval {
     pub(crate) confidence: f64,
 }
 
-/// The shortest symmetric interval of order statistics that holds the median with 95 %, whatever the distribution: the
-/// number of values below the median is binomial. Fewer than 6 values have none, and get their smallest and largest
-/// with the confidence that these have: 94 % for 5 values, 75 % for 3, none for 1.
+/// The shortest symmetric interval of order statistics that holds the median with 95 %, whatever
+/// the distribution: the number of values below the median is binomial. Fewer than 6 values have
+/// none, and get their smallest and largest with the confidence that these have: 94 % for 5 values,
+/// 75 % for 3, none for 1.
 pub(crate) fn order_interval(values: usize) -> Interval {
     let confidence = |outside: f64| (1.0 - 2.0 * outside).max(0.0);
     // The probability that no more than `dropped` values lie below the median.
@@ -115,7 +118,8 @@ mod tests {
 
     #[test]
     fn a_ratio_is_taken_within_each_round() {
-        // The machine was twice as fast in the second round; the variant was three times its base in each.
+        // The machine was twice as fast in the second round; the variant was three times its base
+        // in each.
         let ratio = Ratio::of(&[3.0, 6.0], &[1.0, 2.0]).unwrap();
         assert_eq!((ratio.median, ratio.low, ratio.high), (3.0, 3.0, 3.0));
         // A quotient of the medians would say 1.0 here.

@@ -108,10 +108,10 @@ impl File<'_> {
         Ok(done)
     }
 
-    /// Lets `len` bytes of this file, from `to` on, share the blocks of those of `source` from `from` on
-    /// (FICLONERANGE); `source` may be this file, and a `len` of 0 means up to its end. The file grows if need
-    /// be. Whoever writes to either afterwards gets a copy of the block first. A `len` of 0 with `from` at the
-    /// end of `source` does nothing, whatever `to` is.
+    /// Lets `len` bytes of this file, from `to` on, share the blocks of those of `source` from
+    /// `from` on (FICLONERANGE); `source` may be this file, and a `len` of 0 means up to its end.
+    /// The file grows if need be. Whoever writes to either afterwards gets a copy of the block
+    /// first. A `len` of 0 with `from` at the end of `source` does nothing, whatever `to` is.
     ///
     /// # Errors
     ///
@@ -124,9 +124,9 @@ impl File<'_> {
         xfs_clone_range(self.fs, &self.remap(source, from, to, len)?)
     }
 
-    /// Lets `len` bytes of this file, from `to` on, share the blocks of those of `source` from `from` on, if
-    /// they are the same bytes (FIDEDUPERANGE); `source` may be this file. Of more than 1 GiB the first 1 GiB
-    /// is looked at. A `len` of 0 does nothing, whatever `to` is.
+    /// Lets `len` bytes of this file, from `to` on, share the blocks of those of `source` from
+    /// `from` on, if they are the same bytes (FIDEDUPERANGE); `source` may be this file. Of more
+    /// than 1 GiB the first 1 GiB is looked at. A `len` of 0 does nothing, whatever `to` is.
     ///
     /// # Errors
     ///

@@ -37,9 +37,10 @@ const MOST_DEDUPED: u64 = 1 << 30;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Deduped {
-    /// FILE_DEDUPE_RANGE_SAME, with `bytes_deduped` as the ioctl reports it: the length that was asked for,
-    /// or 1 GiB if that is less. Where the ranges do not end at a multiple of the block size, or both at the
-    /// end of their files, the last part of a block is counted, but neither compared nor shared.
+    /// FILE_DEDUPE_RANGE_SAME, with `bytes_deduped` as the ioctl reports it: the length that was
+    /// asked for, or 1 GiB if that is less. Where the ranges do not end at a multiple of the block
+    /// size, or both at the end of their files, the last part of a block is counted, but neither
+    /// compared nor shared.
     Same(u64),
     /// FILE_DEDUPE_RANGE_DIFFERS: nothing has changed.
     Differs,
@@ -142,8 +143,8 @@ impl Plan {
     }
 }
 
-/// The checks in the order of `generic_remap_file_range_prep`: a clone of nothing, from the end of the source
-/// on, is done before any other is made.
+/// The checks in the order of `generic_remap_file_range_prep`: a clone of nothing, from the end of
+/// the source on, is done before any other is made.
 fn clone_plan(remap: &Remap<'_>) -> Result<Option<Plan>, FsError> {
     let (size, target_size) = (remap.source.size(), remap.target.size());
     if remap.len == 0 && remap.from == size {
@@ -164,8 +165,8 @@ fn clone_plan(remap: &Remap<'_>) -> Result<Option<Plan>, FsError> {
     plan(remap, len, target_size).map(Some)
 }
 
-/// The checks in the order of `vfs_dedupe_file_range`, which looks at the end of the source alone before a
-/// dedupe of nothing is done, and of `generic_remap_file_range_prep`.
+/// The checks in the order of `vfs_dedupe_file_range`, which looks at the end of the source alone
+/// before a dedupe of nothing is done, and of `generic_remap_file_range_prep`.
 fn dedupe_plan(remap: &Remap<'_>) -> Result<Option<Plan>, FsError> {
     const OUTSIDE: FsError = FsError::Invalid("ranges to be deduped must end by the end of their files");
     let (size, target_size) = (remap.source.size(), remap.target.size());

@@ -4,11 +4,12 @@
 //! name 0xOFFSET 0xLENGTH [0xDEST] 0xSIZE_BEFORE [keep_size] [close_open] [unshare] [*]
 //! ```
 //!
-//! DEST stands in the operations with two ranges only. For truncate LENGTH is the new size. SIZE_BEFORE is the
-//! size that the file had when fsx wrote the line. That of the first line is the size with which a replay
-//! begins: fsx keeps its last 10,000 operations, so the log of a longer run is a tail, which begins with a file
-//! that is not empty. `*` marks the lines that touched the byte which fsx found to be wrong. Numbers are hexadecimal with `0x`: fsx writes
-//! no others. (It reads others as well, those of a log by hand, where a forgotten `0x` is not noticed.) Lines that
+//! DEST stands in the operations with two ranges only. For truncate LENGTH is the new size.
+//! SIZE_BEFORE is the size that the file had when fsx wrote the line. That of the first line is the
+//! size with which a replay begins: fsx keeps its last 10,000 operations, so the log of a longer
+//! run is a tail, which begins with a file that is not empty. `*` marks the lines that touched the
+//! byte which fsx found to be wrong. Numbers are hexadecimal with `0x`: fsx writes no others. (It
+//! reads others as well, those of a log by hand, where a forgotten `0x` is not noticed.) Lines that
 //! begin with `skip` or `#` and empty ones are passed over, and count as lines.
 
 use std::borrow::Cow;
@@ -123,7 +124,8 @@ pub(crate) fn initial_size(operations: &[Operation]) -> u64 {
     operations.first().map_or(0, |first| first.size_before)
 }
 
-/// Reads a log for a file of at most `size_max` bytes. Ranges that `trims` will trim may end anywhere.
+/// Reads a log for a file of at most `size_max` bytes. Ranges that `trims` will trim may end
+/// anywhere.
 ///
 /// # Errors
 ///

@@ -54,9 +54,9 @@ pub(crate) struct Trimmed {
     pub(crate) passed_over: u64,
 }
 
-/// Does `operations` to a file on a device in memory, which begins as one hole of [`initial_size`] bytes. Calls
-/// `differs` at each line before which the file has not the size that the log says, and goes on unless that fails.
-/// Returns what `look` sees in the file in the end.
+/// Does `operations` to a file on a device in memory, which begins as one hole of [`initial_size`]
+/// bytes. Calls `differs` at each line before which the file has not the size that the log says,
+/// and goes on unless that fails. Returns what `look` sees in the file in the end.
 pub(crate) fn run<R>(
     operations: &[Operation],
     options: Options,
@@ -101,7 +101,8 @@ pub(crate) fn run<R>(
 
 /// How many blocks are in use at most while the log is replayed, but for a few.
 ///
-/// Let M be the largest size that the file may come to, in blocks, be it that with which it begins. Then at most 3 M are in use at once:
+/// Let M be the largest size that the file may come to, in blocks, be it that with which it begins.
+/// Then at most 3 M are in use at once:
 ///
 /// * Pages that have a block lie below 2 M. No operation names a byte past M, so one that reserves past the end of the
 ///   file reaches M. From there insertions move a page on, by D in all since it was reserved. D is never more than the
@@ -270,8 +271,8 @@ fn in_pieces(
     Ok(())
 }
 
-/// What the operation of line `number` writes at `offset`: from its number and the place in the file, so that it is
-/// known without fsx' random numbers.
+/// What the operation of line `number` writes at `offset`: from its number and the place in the
+/// file, so that it is known without fsx' random numbers.
 fn fill(piece: &mut [u8], number: u64, offset: u64) {
     for (at, byte) in (offset..).zip(piece) {
         *byte = (number.wrapping_mul(31).wrapping_add(at) % 251) as u8;

@@ -1,14 +1,16 @@
 //! Trimming ranges to the file, as fsx does when it replays a log.
 //!
-//! fsx has one function for what it draws at random and what it reads from a log. So a range of a log is
-//! trimmed as one that was drawn: the offset is taken modulo the size of the file (or of the largest file, for
-//! what may make the file larger), the length is cut where the file ends, and what has nothing left is passed
-//! over. Clone, dedupe and copy are not trimmed, only passed over where they begin behind the end.
+//! fsx has one function for what it draws at random and what it reads from a log. So a range of a
+//! log is trimmed as one that was drawn: the offset is taken modulo the size of the file (or of the
+//! largest file, for what may make the file larger), the length is cut where the file ends, and
+//! what has nothing left is passed over. Clone, dedupe and copy are not trimmed, only passed over
+//! where they begin behind the end.
 
 use super::log::{Operation, Verb};
 use crate::pmem::BLOCK_SIZE;
 
-/// What is left of `operation` in a file of `size` bytes, which may have `size_max`; `None` if that is nothing.
+/// What is left of `operation` in a file of `size` bytes, which may have `size_max`; `None` if that
+/// is nothing.
 pub(super) fn trim(operation: &Operation, size: u64, size_max: u64) -> Option<Operation> {
     let Operation { verb, offset, len, dest, .. } = *operation;
     let (offset, len) = match verb {

@@ -36,7 +36,8 @@ pub(crate) fn findings(report: &Report) -> Vec<Finding> {
     findings
 }
 
-/// `range-lock` against the baseline where it may gain (many threads) and where it can only lose (one thread).
+/// `range-lock` against the baseline where it may gain (many threads) and where it can only lose
+/// (one thread).
 fn scaling(report: &Report) -> Vec<Finding> {
     let (threads, media) = (report.threads(), report.media());
     let (Some(&fewest), Some(&most)) = (threads.first(), threads.last()) else { return Vec::new() };

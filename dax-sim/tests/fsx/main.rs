@@ -154,8 +154,8 @@ fn a_replay_leaves_what_the_same_log_leaves_in_a_real_file() {
     }
 }
 
-/// fsx keeps the last operations of a long run. Replayed, they leave what they leave in a real file that begins as
-/// one hole, with the size that the run's file had then.
+/// fsx keeps the last operations of a long run. Replayed, they leave what they leave in a real file
+/// that begins as one hole, with the size that the run's file had then.
 #[test]
 fn a_tail_of_a_log_leaves_what_it_leaves_in_a_real_file_of_holes() {
     const CUT: u64 = 200;
