@@ -1,12 +1,14 @@
 //! The program as a user meets it: what it refuses, and what a complete run leaves behind.
 
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use dax_sim::explore::Seed;
 use dax_sim::variant::Variant;
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::Value;
@@ -768,11 +770,85 @@ fn a_signal_ends_the_run_and_leaves_files_as_they_were() {
         while std::fs::metadata(file).map_or(0, |metadata| metadata.len()) == 0 {
             std::thread::yield_now();
         }
-        let pid = rustix::process::Pid::from_child(&run);
-        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-        assert_eq!(run.wait().unwrap().code(), Some(130));
+        let (signal, code) = if file == &new { (Signal::INT, 130) } else { (Signal::TERM, 143) };
+        kill_process(Pid::from_child(&run), signal).unwrap();
+        assert_eq!(run.wait().unwrap().code(), Some(code));
     }
     assert!(!new.exists());
     assert_eq!(std::fs::metadata(&own).unwrap().len(), 0);
     assert!(!folder.path().join("out/compare.html").exists());
+}
+
+/// A run of many short samples, and what it says on standard error, which tells how far it is.
+struct Running {
+    child: std::process::Child,
+    said: std::io::Lines<BufReader<std::process::ChildStderr>>,
+}
+
+impl Running {
+    fn start(mut command: Command) -> Running {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let said = BufReader::new(child.stderr.take().unwrap()).lines();
+        Running { child, said }
+    }
+
+    /// Reads on until a tenth of the samples is done.
+    fn until_it_samples(&mut self) {
+        let said = self.said.by_ref().map(Result::unwrap);
+        assert!(said.into_iter().any(|line| line.contains("% done")), "it ended before");
+    }
+
+    /// What it says from now on, and its exit code.
+    fn end(mut self) -> (String, Option<i32>) {
+        let said: Vec<String> = self.said.by_ref().map(Result::unwrap).collect();
+        (said.join("\n"), self.child.wait().unwrap().code())
+    }
+}
+
+/// `dax-sim` with the arguments, started by a shell that ignores the signal.
+fn ignoring(signal: &str, folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("trap '' {signal}; exec \"$@\""), "sh", env!("CARGO_BIN_EXE_dax-sim")]);
+    command.args(arguments).current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+/// What `nohup` does to SIGHUP, and a shell's `&` to SIGINT.
+#[test]
+fn a_signal_that_was_ignored_stays_ignored() {
+    let arguments = "--duration-ms 1 --rounds 30 --threads 1 --media-us 0 --variants rwsem,range-lock";
+    for (name, signal) in [("HUP", Signal::HUP), ("INT", Signal::INT), ("TERM", Signal::TERM)] {
+        let folder = TempDir::new().unwrap();
+        let mut run = Running::start(ignoring(name, folder.path(), &words(arguments)));
+        run.until_it_samples();
+        kill_process(Pid::from_child(&run.child), signal).unwrap();
+        let (said, code) = run.end();
+        assert_eq!(code, Some(0), "{name}: {said}");
+        assert!(folder.path().join("target/dax-sim/compare.html").is_file());
+    }
+}
+
+/// The exit code is that of a command that the signal killed.
+#[test]
+fn the_exit_code_tells_the_signal() {
+    let arguments = "--duration-ms 20 --rounds 1000 --threads 1 --media-us 0 --variants rwsem,range-lock";
+    for (signal, code) in [(Signal::HUP, 129), (Signal::INT, 130), (Signal::TERM, 143)] {
+        let folder = TempDir::new().unwrap();
+        let mut run = Running::start(dax_sim(folder.path(), &words(arguments)));
+        // The first line comes when signals are watched.
+        assert!(run.said.next().unwrap().unwrap().contains("samples of"));
+        kill_process(Pid::from_child(&run.child), signal).unwrap();
+        let (said, ended) = run.end();
+        assert_eq!((said.as_str(), ended), ("interrupted; nothing was written", Some(code)));
+    }
+}
+
+#[test]
+fn help_that_cannot_be_written_is_an_error() {
+    for arguments in [&["--help"][..], &["--version"], &["race", "--help"], &["race", "--list"]] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let output = dax_sim(Path::new("/"), arguments).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(text(&output.stderr).starts_with("error: cannot write to standard output"), "{arguments:?}");
+    }
 }

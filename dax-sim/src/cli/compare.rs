@@ -303,9 +303,9 @@ pub(crate) fn run(options: &CompareOptions) -> Result<ExitCode, Failure> {
     let progress = Progress::new(&plan);
     let measured = compare::run(
         &plan,
-        |point, duration| match interrupt.asked() {
-            true => Err(Failure::interrupted()),
-            false => workload::run_with(point, setup, &device, duration).map_err(Failure::broken),
+        |point, duration| match interrupt.signal() {
+            Some(signal) => Err(Failure::interrupted(signal)),
+            None => workload::run_with(point, setup, &device, duration).map_err(Failure::broken),
         },
         |step| progress.show(&step),
     )?;

@@ -7,6 +7,7 @@ mod output;
 mod progress;
 mod race;
 mod replay;
+mod signal;
 mod value;
 
 use std::fmt::Display;
@@ -23,8 +24,8 @@ use crate::text::with_words_cut;
 const REFUSED: u8 = 2;
 /// Began, and could not be brought to its end.
 const BROKEN: u8 = 1;
-/// What shells make of SIGINT.
-const INTERRUPTED: u8 = 130;
+/// What shells add to the number of the signal that ended a command.
+const SIGNALLED: u8 = 128;
 
 /// Compares a global rwsem with a range lock on a memory-mapped file.
 ///
@@ -63,9 +64,9 @@ impl Failure {
         Failure { code: REFUSED, message: format!("error: {}", one_line(message)) }
     }
 
-    /// Somebody asked the program to end.
-    fn interrupted() -> Failure {
-        Failure { code: INTERRUPTED, message: "interrupted; nothing was written".into() }
+    /// A signal asked the program to end.
+    fn interrupted(signal: u8) -> Failure {
+        Failure { code: SIGNALLED + signal, message: "interrupted; nothing was written".into() }
     }
 
     /// Something failed on the way.
@@ -88,8 +89,10 @@ fn one_line(message: impl Display) -> String {
 
 /// Runs the program on the process's arguments.
 ///
-/// The exit code is 0 after a complete run, 2 where the arguments were refused before anything ran, and 1 where
-/// something failed later, or a variant that must not have stale reads had some. A run that a signal ended gives 130.
+/// The exit code is 0 after a complete run, 2 where the arguments were refused before anything ran,
+/// and 1 where something failed later, or a variant that must not have stale reads had some. A run
+/// that a signal ended gives 128 and the signal's number: 129 for SIGHUP, 130 for SIGINT, 143 for
+/// SIGTERM.
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -110,12 +113,12 @@ pub fn run() -> ExitCode {
 /// Help and version, or an error: without the usage, which would bury the line that says what is wrong.
 fn answer_unparsed(error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        return match error.print() {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                complain(format_args!("error: cannot write to standard output: {error}"));
-                ExitCode::from(BROKEN)
+        return match written(error.print().and_then(|()| io::stdout().flush())) {
+            Ok(code) => code,
+            Err(failure) => {
+                complain(&failure.message);
+                ExitCode::from(failure.code)
             }
-            _ => ExitCode::SUCCESS,
         };
     }
     let text = error.to_string();
@@ -145,8 +148,13 @@ fn named_command() -> String {
 /// Prints a report on standard output, when everything else is done.
 fn answer(text: &str) -> Result<ExitCode, Failure> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        // Whoever reads has seen enough; everything is on the disk.
+    written(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
+}
+
+/// What became of the text on standard output.
+fn written(result: io::Result<()>) -> Result<ExitCode, Failure> {
+    match result {
+        // The reader has seen enough; everything is on the disk.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         Err(error) => Err(Failure::broken(format!("cannot write to standard output: {error}"))),
         Ok(()) => Ok(ExitCode::SUCCESS),
