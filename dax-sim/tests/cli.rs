@@ -798,6 +798,12 @@ impl Running {
         assert!(said.into_iter().any(|line| line.contains("% done")), "it ended before");
     }
 
+    /// Reads on until the samples begin.
+    fn until_it_runs(&mut self) {
+        let said = self.said.by_ref().map(Result::unwrap);
+        assert!(said.into_iter().any(|line| line.contains(" samples of ")), "it ended before");
+    }
+
     /// What it says from now on, and its exit code.
     fn end(mut self) -> (String, Option<i32>) {
         let said: Vec<String> = self.said.by_ref().map(Result::unwrap).collect();
@@ -851,4 +857,130 @@ fn help_that_cannot_be_written_is_an_error() {
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         assert!(text(&output.stderr).starts_with("error: cannot write to standard output"), "{arguments:?}");
     }
+}
+
+/// A folder on a file system in memory, and one on a disk, where there are.
+fn folders() -> Vec<TempDir> {
+    let mut folders: Vec<TempDir> = tempfile::tempdir_in("/dev/shm").into_iter().collect();
+    let on_disk =
+        |folder: &TempDir| rustix::fs::statfs(folder.path()).is_ok_and(|fs| fs.f_type != 0x0102_1994);
+    let disk = [std::env::temp_dir(), env!("CARGO_TARGET_TMPDIR").into()];
+    let disk = disk.iter().filter_map(|place| tempfile::tempdir_in(place).ok()).find(on_disk);
+    assert!(disk.is_some() || std::env::var_os("REQUIRE").is_none(), "no folder on a disk");
+    if disk.is_none() {
+        eprintln!("SKIPPED: no folder on a disk");
+    }
+    folders.extend(disk);
+    folders
+}
+
+/// Many short samples of `variants` on the file `device`.
+fn on_device(folder: &Path, more: &str) -> Command {
+    let arguments = "--duration-ms 25 --rounds 1000 --threads 2 --media-us 0 --file device";
+    dax_sim(folder, &[&words(arguments)[..], &words(more)].concat())
+}
+
+#[test]
+fn a_mapped_file_that_fails_is_told_in_a_line() {
+    for folder in folders() {
+        let device = folder.path().join("device");
+        // The file is the program's, the user's and empty, or the user's and full.
+        for (before, more, after) in
+            [(None, "", None), (Some(0), "", Some(0)), (Some(64 << 20), "--overwrite", Some(4096))]
+        {
+            let _ = fs::remove_file(&device);
+            if let Some(length) = before {
+                fs::write(&device, vec![1; length]).unwrap();
+            }
+            let more = format!("--workloads fault-vs-write --variants rwsem,range-lock {more}");
+            let mut run = Running::start(on_device(folder.path(), &more));
+            run.until_it_runs();
+            // Nothing but the first page is left of it.
+            File::options().write(true).open(&device).unwrap().set_len(4096).unwrap();
+            let (said, code) = run.end();
+            assert_eq!(code, Some(74), "{said}");
+            let lines: Vec<&str> = said.lines().filter(|line| !line.starts_with("dax-sim: ")).collect();
+            assert_eq!(lines.len(), 1, "{said}");
+            assert!(lines[0].starts_with("error: `device` failed at offset "), "{said}");
+            assert!(lines[0].contains("another process made it shorter"), "{said}");
+            assert_eq!(fs::metadata(&device).ok().map(|found| found.len()), after, "{before:?} {more}");
+        }
+    }
+}
+
+/// The standard library's handler gets a SIGBUS that another process sends: it lets the first one
+/// pass, and the next one ends the program.
+#[test]
+fn a_sigbus_that_is_sent_does_what_it_did() {
+    let folder = TempDir::new().unwrap();
+    let mut run = Running::start(on_device(folder.path(), "--variants rwsem,range-lock"));
+    run.until_it_runs();
+    let pid = Pid::from_child(&run.child);
+    while run.child.try_wait().unwrap().is_none() {
+        kill_process(pid, Signal::BUS).unwrap();
+    }
+    let (said, code) = run.end();
+    assert_eq!(code, None, "{said}");
+    assert!(!said.contains("failed at offset"), "{said}");
+}
+
+/// Makes every fallocate of the command fail with ENOSPC, as XFS does on a full file system even
+/// for what is there already.
+fn without_room(command: &mut Command) {
+    use std::os::unix::process::CommandExt;
+    let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    let number = libc::SYS_fallocate as u32;
+    // Load the number of the call; if it is fallocate's, fail with the error, otherwise allow it.
+    let mut filter = [
+        step(0x20, 0, 0, 0),
+        step(0x15, 0, 1, number),
+        step(0x06, 0, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSPC as u32),
+        step(0x06, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let install = move || {
+        let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+        // SAFETY: two system calls, of which the second reads `program` and the filter that it
+        // leads to.
+        let done = unsafe {
+            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+                && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) == 0
+        };
+        if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    };
+    // SAFETY: it makes two system calls and allocates nothing.
+    unsafe { command.pre_exec(install) };
+}
+
+#[test]
+fn a_file_that_has_its_blocks_is_not_reserved_again() {
+    use std::os::unix::fs::FileExt;
+    let arguments = "--size 4M --threads 1 --variants rwsem --workloads write-disjoint --media-us 0 \
+                     --duration-ms 1 --rounds 1 --file device --overwrite";
+    for folder in folders() {
+        if rustix::fs::statfs(folder.path()).is_ok_and(|fs| fs.f_type == 0x0102_1994) {
+            // tmpfs does not tell where a file has blocks, and its fallocate asks for none that are
+            // there.
+            continue;
+        }
+        let device = folder.path().join("device");
+        let attempt = || {
+            let mut command = dax_sim(folder.path(), &words(arguments));
+            without_room(&mut command);
+            command.output().unwrap()
+        };
+        fs::write(&device, vec![1; 4 << 20]).unwrap();
+        let output = attempt();
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        // As many blocks, and none of them where the device is to be.
+        let sparse = File::create(&device).unwrap();
+        sparse.write_all_at(&vec![1; 4 << 20], 4 << 20).unwrap();
+        let output = attempt();
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("do not fit"), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_device_that_is_no_file_has_a_remedy_of_its_own() {
+    refused(&["--file", "/dev/null"], &["a character device", "device-dax", "/dev/pmem", "-o dax"]);
 }

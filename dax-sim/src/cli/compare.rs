@@ -11,6 +11,7 @@ use super::interrupt::Interrupt;
 use super::locks::LockOptions;
 use super::output::{OutputDir, OutputFile, same_file};
 use super::progress::Progress;
+use super::signal::MappedFile;
 use super::value::{self, List};
 use super::{Failure, answer, say};
 use crate::compare::pace::Pace;
@@ -289,6 +290,7 @@ pub(crate) fn run(options: &CompareOptions) -> Result<ExitCode, Failure> {
         overwrite: options.overwrite,
     })
     .map_err(Failure::refused)?;
+    let watched = MappedFile::watch(&device).map_err(Failure::broken)?;
     destinations.folder.create()?;
 
     if plan.rounds == 1 {
@@ -310,6 +312,7 @@ pub(crate) fn run(options: &CompareOptions) -> Result<ExitCode, Failure> {
         |step| progress.show(&step),
     )?;
     progress.finish();
+    drop(watched);
 
     let report = Report {
         host: Host::detect(),

@@ -1,16 +1,44 @@
-//! What the program does with signals that no crate does for it.
+//! What the program does with signals that no crate does for it: it asks whether one is ignored,
+//! and ends with a message when the mapped file fails (SIGBUS).
+//!
+//! The kernel sends SIGBUS to a thread that touches a page of a mapping which the file no longer
+//! has, or which the medium cannot give. The copy that touched it cannot go on, so the program ends
+//! there and then: the handler writes one line, puts the file back as it was found, and exits with
+//! 74 (`EX_IOERR`). Rust's standard library has a handler of its own for SIGBUS (a stack that
+//! overflows); it gets every signal that is not about the mapping.
 //!
 //! # Invariants
 //!
-//! The unsafe code of this module leans on this:
+//! The unsafe code of this module leans on these:
 //!
-//! * **Question**: `sigaction` with a null pointer in place of an action changes nothing, and fills the structure that
-//!   it is given when it succeeds.
+//! * **Question**: `sigaction` with a null pointer in place of an action changes nothing, and fills
+//!   the structure that it is given when it succeeds.
+//! * **Prepared**: `PREPARED` is null or leads to a `Prepared` that is never changed nor freed.
+//!   Whatever the handler needs is in it.
+//! * **Async-signal-safe**: the handler calls nothing but `write`, `lstat`, `ftruncate`,
+//!   `unlink`, `pause`, `sigaction`, `raise` and `_exit`, all of which POSIX allows there,
+//!   allocates nothing and takes no lock. So it may interrupt anything.
+//! * **Kernel's word**: the kernel calls the handler with a valid `siginfo_t` (SA_SIGINFO). Where
+//!   `si_code` is positive the signal is about an access, and `si_addr` is its address.
+//! * **Installed**: unless it is SIG_DFL or SIG_IGN, an action with SA_SIGINFO holds a function of
+//!   three arguments, and one without it a function of one.
 
-use std::ffi::c_int;
-use std::io;
+use std::ffi::{CString, c_int, c_void};
+use std::io::{self, IsTerminal};
 use std::mem::MaybeUninit;
+use std::ops::Range;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+
+use super::one_line;
+use crate::pmem::{Device, Undo};
+
+/// `EX_IOERR` of sysexits.h.
+const IO_ERROR: c_int = 74;
 
 /// Whether the process ignores the signal.
 ///
@@ -30,5 +58,192 @@ fn action(signal: c_int) -> io::Result<libc::sigaction> {
         Ok(unsafe { action.assume_init() })
     } else {
         Err(io::Error::last_os_error())
+    }
+}
+
+/// What the handler needs, made before it is installed.
+struct Prepared {
+    mapped: Range<usize>,
+    /// The message, before and after the offset.
+    text: [String; 2],
+    /// The device's file.
+    file: RawFd,
+    undo: Undo,
+    /// The file's name as it was opened, with its device and inode.
+    name: Option<(CString, u64, u64)>,
+    /// What the process did at SIGBUS before.
+    before: libc::sigaction,
+}
+
+static PREPARED: AtomicPtr<Prepared> = AtomicPtr::new(ptr::null_mut());
+/// A thread is writing the message.
+static TOLD: AtomicBool = AtomicBool::new(false);
+
+/// While it lives, an access to the device's mapping that fails ends the program with a message. To
+/// be dropped before the device.
+#[derive(Debug)]
+pub(super) struct MappedFile<'a>(#[allow(dead_code)] &'a Device);
+
+impl MappedFile<'_> {
+    /// Installs the handler. One device at a time has it.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub(super) fn watch(device: &Device) -> io::Result<MappedFile<'_>> {
+        let (file, undo) = device.undo();
+        let found = file.metadata()?;
+        let name = device.path().and_then(|path| CString::new(path.as_os_str().as_bytes()).ok());
+        // What is on the line is an unfinished bar.
+        let clear = if io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
+        let shown = one_line(device.path().unwrap_or(Path::new("memfd")).display());
+        let prepared = Prepared {
+            mapped: device.addresses(),
+            text: [
+                format!("{clear}error: `{shown}` failed at offset "),
+                " (SIGBUS): another process made it shorter, or its medium failed; nothing was written\n"
+                    .to_owned(),
+            ],
+            file: file.as_raw_fd(),
+            undo,
+            name: name.map(|name| (name, found.dev(), found.ino())),
+            before: action(libc::SIGBUS)?,
+        };
+        // Left behind on purpose: a handler may still be looking at it when the device goes
+        // (*Prepared*).
+        PREPARED.store(Box::into_raw(Box::new(prepared)), Ordering::Release);
+        // SAFETY: all of it is set below but for the mask, for which zeros are the empty set, and
+        // `sa_restorer`, which the C library sets.
+        let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+        let handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) = on_sigbus;
+        action.sa_sigaction = handler as usize;
+        action.sa_flags = libc::SA_ONSTACK | libc::SA_SIGINFO;
+        // SAFETY: *Async-signal-safe*; the handler has the signature of SA_SIGINFO (*Installed*).
+        if unsafe { libc::sigaction(libc::SIGBUS, &action, ptr::null_mut()) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(MappedFile(device))
+    }
+}
+
+impl Drop for MappedFile<'_> {
+    fn drop(&mut self) {
+        let prepared = PREPARED.swap(ptr::null_mut(), Ordering::AcqRel);
+        // SAFETY: *Prepared*.
+        if let Some(prepared) = unsafe { prepared.as_ref() } {
+            // SAFETY: *Installed*: the earlier action is installed again.
+            unsafe { libc::sigaction(libc::SIGBUS, &prepared.before, ptr::null_mut()) };
+        }
+    }
+}
+
+extern "C" fn on_sigbus(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    // SAFETY: *Prepared*.
+    let prepared = unsafe { PREPARED.load(Ordering::Acquire).as_ref() };
+    // SAFETY: *Kernel's word*.
+    let (code, address) = unsafe { ((*info).si_code, (*info).si_addr().addr()) };
+    let Some(prepared) = prepared else {
+        // The mapping is going at this moment, and the signal is not about it.
+        return by_default(signal, code);
+    };
+    if code > 0 && prepared.mapped.contains(&address) {
+        prepared.end((address - prepared.mapped.start) as u64);
+    }
+    match prepared.before.sa_sigaction {
+        libc::SIG_DFL => by_default(signal, code),
+        // An access cannot be ignored.
+        libc::SIG_IGN if code > 0 => by_default(signal, code),
+        libc::SIG_IGN => {}
+        handler if prepared.before.sa_flags & libc::SA_SIGINFO != 0 => {
+            // SAFETY: *Installed*.
+            let handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) =
+                unsafe { std::mem::transmute(handler as *const ()) };
+            handler(signal, info, context);
+        }
+        handler => {
+            // SAFETY: *Installed*.
+            let handler: extern "C" fn(c_int) = unsafe { std::mem::transmute(handler as *const ()) };
+            handler(signal);
+        }
+    }
+}
+
+/// Does what the system does at the signal by default, when the handler has returned.
+fn by_default(signal: c_int, code: c_int) {
+    // SAFETY: zeros are SIG_DFL, no flags, and the empty set.
+    let action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+    // SAFETY: *Async-signal-safe*; no handler is installed.
+    unsafe { libc::sigaction(signal, &action, ptr::null_mut()) };
+    if code <= 0 {
+        // No access is repeated that would send it again.
+        // SAFETY: *Async-signal-safe*.
+        unsafe { libc::raise(signal) };
+    }
+}
+
+impl Prepared {
+    /// Says what has happened, puts the file back, and ends the program. Of several threads one
+    /// does it.
+    fn end(&self, offset: u64) -> ! {
+        if TOLD.swap(true, Ordering::AcqRel) {
+            loop {
+                // SAFETY: *Async-signal-safe*.
+                unsafe { libc::pause() };
+            }
+        }
+        let mut digits = [0; 20];
+        for part in [self.text[0].as_bytes(), decimal(offset, &mut digits), self.text[1].as_bytes()] {
+            // SAFETY: *Async-signal-safe*; `part` is readable. A standard error that is closed is
+            // no reason to stay.
+            unsafe { libc::write(libc::STDERR_FILENO, part.as_ptr().cast(), part.len()) };
+        }
+        match (self.undo, &self.name) {
+            (Undo::Empty, _) => {
+                // SAFETY: *Async-signal-safe*.
+                unsafe { libc::ftruncate(self.file, 0) };
+            }
+            (Undo::Remove, Some((name, device, inode))) => {
+                let mut found = MaybeUninit::<libc::stat>::uninit();
+                // SAFETY: *Async-signal-safe*; `name` ends in NUL, and `found` has room. If `lstat`
+                // succeeds it has filled it.
+                unsafe {
+                    if libc::lstat(name.as_ptr(), found.as_mut_ptr()) == 0 {
+                        let found = found.assume_init_ref();
+                        // Another file may have taken its name.
+                        if (found.st_dev, found.st_ino) == (*device, *inode) {
+                            libc::unlink(name.as_ptr());
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+        // SAFETY: *Async-signal-safe*.
+        unsafe { libc::_exit(IO_ERROR) }
+    }
+}
+
+/// The number in decimal digits.
+fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return &digits[first..];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_in_full() {
+        for number in [0, 9, 10, 4096, u64::MAX] {
+            assert_eq!(decimal(number, &mut [0; 20]), number.to_string().as_bytes());
+        }
     }
 }

@@ -339,7 +339,8 @@ fn copy<S: UserSource + ?Sized>(
         fs.about_to_touch(offset + at as u64, bytes.len() as u64);
         fs.device.write(offset + at as u64, bytes);
     });
-    // Linux copies past the CPU's caches (memcpy_flushcache).
+    // Linux copies past the CPU's caches (memcpy_flushcache). Here the copy goes through them, and
+    // what it wrote is written back: durable at the same moment, at another cost.
     fs.flush(offset, copied as u64);
     copied
 }

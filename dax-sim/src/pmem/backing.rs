@@ -9,7 +9,8 @@ use rustix::mm::{MapFlags, ProtFlags};
 /// What stands behind a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Backing {
-    /// Persistent memory on which MAP_SYNC works: writing back cache lines makes data durable.
+    /// A DAX file on which MAP_SYNC works: the file's metadata need no msync, so data are as
+    /// durable as the platform makes a cache line that is written back.
     PmemSync,
     /// A DAX file without MAP_SYNC: stores reach the medium directly, the file's metadata needs msync.
     Dax,

@@ -10,12 +10,25 @@ use super::{BLOCK_SIZE, MIN_DEVICE_SIZE};
 #[non_exhaustive]
 pub enum DeviceError {
     /// The path leads to something that cannot be mapped and sized.
-    #[error("`{path}` is {kind}, not a regular file; name a file that may be created")]
+    #[error("`{path}` is {kind}, not a regular file; {remedy}")]
     NotRegular {
         /// As given.
         path: PathBuf,
         /// With its article: "a directory".
         kind: &'static str,
+        /// What to name in its place.
+        remedy: &'static str,
+    },
+    /// A page of the mapped file cannot be stored to (EFAULT, EHWPOISON).
+    #[error(
+        "`{path}` has a page that cannot be stored to ({source}): it has a bad block, or became shorter while it \
+         was mapped; write to the whole file, which clears bad blocks, or name another file"
+    )]
+    BadPage {
+        /// As given, or a description for a file without a name.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
     },
     /// The folder in which the file would be created does not exist.
     #[error("`{path}` cannot be created: there is no folder `{folder}`; create it, or name another file")]
@@ -83,6 +96,18 @@ pub enum DeviceError {
     InUse {
         /// As given.
         path: PathBuf,
+    },
+    /// Another process made the file smaller while it was a device.
+    #[error("`{path}` was changed by another process: it has {now} {unit} of {then}; figures are void")]
+    Changed {
+        /// As given, or a description for a file without a name.
+        path: PathBuf,
+        /// What there is less of: "bytes", or "bytes in blocks".
+        unit: &'static str,
+        /// How many there were when it was opened.
+        then: u64,
+        /// How many there are.
+        now: u64,
     },
     /// Anything else that the system refuses.
     #[error("cannot {action} `{path}`: {source}; name another file")]

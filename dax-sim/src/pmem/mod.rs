@@ -14,20 +14,25 @@
 //! * **One door**: the bytes are only touched by the routines of `copy`, which several threads may run over
 //!   the same bytes at once. Threads may therefore see a mixture of old and new bytes, as they do on real
 //!   memory, but never undefined behaviour.
-//! * **Reserved**: every block of `[0, size)` was reserved in the file, so that touching it does not end in
-//!   SIGBUS. Truncating the file from outside breaks this, as it does for every program that maps a file.
+//! * **Reserved**: every block of `[0, size)` was reserved in the file, so that touching it does
+//!   not end in SIGBUS. Truncating the file from outside breaks this, as it does for every program
+//!   that maps a file. The program `dax-sim` then says so and ends (`cli/signal.rs`); the library
+//!   installs no handler.
 
 mod backing;
 mod copy;
 mod error;
+mod extents;
 mod open;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use memmap2::MmapRaw;
+use memmap2::{Advice, MmapRaw};
 
 pub use backing::Backing;
 pub use error::DeviceError;
+pub(crate) use open::Undo;
 
 /// Bytes in a block of the device, a page of a mapping, and a page of memory.
 pub const BLOCK_SIZE: u64 = 4096;
@@ -70,7 +75,7 @@ impl Device {
         let map = file.map()?;
         let backing = backing::detect(file.file(), file.is_memfd());
         let device = Device { map, backing, file };
-        device.touch();
+        device.populate()?;
         if backing.is_dax() {
             // Every block has just been stored to: now that the file's metadata is durable it stays so, and
             // MAP_SYNC, which memmap2 does not offer, has nothing left to do.
@@ -79,8 +84,33 @@ impl Device {
         Ok(device)
     }
 
-    /// Takes the first write fault of every page, so that no run is the one that pays for it. Populating does
-    /// not: a shared mapping is only read, which leaves reserved blocks unwritten and pages write-protected.
+    /// Takes the first write fault of every page, so that no run is the one that pays for it.
+    /// MAP_POPULATE does not: a shared mapping is only read, which leaves reserved blocks unwritten
+    /// and pages write-protected.
+    fn populate(&self) -> Result<(), DeviceError> {
+        loop {
+            match self.map.advise(Advice::PopulateWrite) {
+                Ok(()) => return Ok(()),
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => {
+                    let path = || self.path().unwrap_or(Path::new("memfd")).to_path_buf();
+                    return match e.raw_os_error() {
+                        // Linux has it from 5.14 on.
+                        Some(libc::EINVAL) => {
+                            self.touch();
+                            Ok(())
+                        }
+                        Some(libc::EFAULT | libc::EHWPOISON) => {
+                            Err(DeviceError::BadPage { path: path(), source: e })
+                        }
+                        _ => Err(DeviceError::Io { action: "map", path: path(), source: e }),
+                    };
+                }
+            }
+        }
+    }
+
+    /// The same by stores. A page that cannot be stored to ends them in SIGBUS.
     fn touch(&self) {
         for offset in (0..self.size()).step_by(BLOCK_SIZE as usize) {
             self.store_u64(offset, self.load_u64(offset));
@@ -106,6 +136,26 @@ impl Device {
     /// that nothing is left behind even if the program is killed.
     pub fn path(&self) -> Option<&Path> {
         self.file.path()
+    }
+
+    /// The addresses at which the file is mapped.
+    pub(crate) fn addresses(&self) -> std::ops::Range<usize> {
+        let start = self.map.as_ptr().addr();
+        start..start + self.map.len()
+    }
+
+    /// The file, and what is done to it when the device goes.
+    pub(crate) fn undo(&self) -> (&std::fs::File, Undo) {
+        self.file.undo()
+    }
+
+    /// Whether the file is as large as it was when it was opened, and has as many blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`DeviceError::Changed`], if another process made the file shorter or punched holes into it.
+    pub fn check_unchanged(&self) -> Result<(), DeviceError> {
+        self.file.check_unchanged()
     }
 
     /// Copies bytes out of the device.
@@ -206,5 +256,30 @@ impl Device {
             "bytes [{offset}, {offset} + {len}) do not lie inside a device of {size} bytes"
         );
         self.map.as_mut_ptr().wrapping_add(offset as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As if another process had cut it between two steps of opening it.
+    #[test]
+    fn a_file_that_became_shorter_while_it_was_opened_is_refused() {
+        for folder in ["/dev/shm", "/tmp", "."] {
+            let Ok(folder) = tempfile::tempdir_in(folder) else { continue };
+            let path = folder.path().join("device");
+            let options = DeviceOptions { path: Some(path.clone()), size: 1 << 21, overwrite: false };
+            let file = open::open(&options).unwrap();
+            file.file().set_len(1 << 20).unwrap();
+            let map = file.map().unwrap();
+            let device = Device { map, backing: Backing::PageCache, file };
+            let error = device.populate().expect_err("half of it is missing");
+            let message = error.to_string();
+            assert!(matches!(error, DeviceError::BadPage { .. }), "{message}");
+            assert!(message.contains(path.to_str().unwrap()) && !message.contains('\n'), "{message}");
+            drop(device);
+            assert!(!path.exists());
+        }
     }
 }

@@ -10,7 +10,10 @@ use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{FallocateFlags, FlockOperation, MemfdFlags, OFlags};
 use rustix::io::Errno;
 
-use super::{BLOCK_SIZE, DeviceError, DeviceOptions, MIN_DEVICE_SIZE};
+use super::{BLOCK_SIZE, DeviceError, DeviceOptions, MIN_DEVICE_SIZE, extents};
+
+/// The remedy where nothing of the kind will do.
+const ANOTHER: &str = "name a file that may be created";
 
 /// A file that is checked, locked and reserved. Dropping it undoes what opening it did.
 #[derive(Debug)]
@@ -19,11 +22,13 @@ pub(super) struct Opened {
     path: Option<PathBuf>,
     size: u64,
     undo: Undo,
+    /// The file's length and the bytes in its blocks, once it is reserved.
+    extent: (u64, u64),
 }
 
 /// What is to be undone when the device goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Undo {
+pub(crate) enum Undo {
     /// The file held something before, or has no name.
     Nothing,
     /// The user's file was empty: make it empty again.
@@ -35,11 +40,12 @@ enum Undo {
 /// Opens what the options ask for.
 pub(super) fn open(options: &DeviceOptions) -> Result<Opened, DeviceError> {
     check_size(options.size)?;
-    let opened = match &options.path {
+    let mut opened = match &options.path {
         Some(path) => named(path, options)?,
         None => temporary(options.size)?,
     };
     opened.reserve()?;
+    opened.extent = opened.extent_now()?;
     Ok(opened)
 }
 
@@ -56,10 +62,40 @@ impl Opened {
         self.path.is_none()
     }
 
-    /// Maps the whole device, and reads every page in.
+    pub(super) fn undo(&self) -> (&File, Undo) {
+        (&self.file, self.undo)
+    }
+
+    /// See [`Device::check_unchanged`](super::Device::check_unchanged).
+    pub(super) fn check_unchanged(&self) -> Result<(), DeviceError> {
+        let (then, now) = (self.extent, self.extent_now()?);
+        let changed = |unit, then, now| {
+            let path = self.path().unwrap_or(Path::new("memfd")).to_path_buf();
+            Err(DeviceError::Changed { path, unit, then, now })
+        };
+        if now.0 < then.0 {
+            return changed("bytes", then.0, now.0);
+        }
+        // A file system may free what lies behind the end, and what it keeps its extents in: fewer
+        // blocks tell of a hole only where there are no longer enough of them. (Where files are
+        // compressed there never were.)
+        let needed = if then.1 >= then.0 { then.0 } else { self.size };
+        if then.1 >= needed && now.1 < needed {
+            return changed("bytes in blocks", then.1, now.1);
+        }
+        Ok(())
+    }
+
+    /// The file's length, and the bytes in its blocks.
+    fn extent_now(&self) -> Result<(u64, u64), DeviceError> {
+        let found = self.file.metadata().map_err(|e| self.io("examine", e))?;
+        Ok((found.len(), found.blocks() * 512))
+    }
+
+    /// Maps the whole device.
     pub(super) fn map(&self) -> Result<MmapRaw, DeviceError> {
         let len = usize::try_from(self.size).map_err(|_| self.io("map", ErrorKind::OutOfMemory.into()))?;
-        MmapOptions::new().len(len).populate().map_raw(&self.file).map_err(|e| self.io("map", e))
+        MmapOptions::new().len(len).map_raw(&self.file).map_err(|e| self.io("map", e))
     }
 
     pub(super) fn sync_metadata(&self) -> Result<(), DeviceError> {
@@ -67,7 +103,14 @@ impl Opened {
     }
 
     /// Reserves every block, so that a full file system is an error here and not a SIGBUS later.
+    ///
+    /// A file that has all of them is left alone: XFS reserves the whole range anew before it looks
+    /// what is there, and so refuses on a full file system what needs no space.
     fn reserve(&self) -> Result<(), DeviceError> {
+        let found = self.file.metadata().map_err(|e| self.io("examine", e))?;
+        if found.blocks() * 512 >= self.size && extents::are_its_own(&self.file, self.size) {
+            return Ok(());
+        }
         loop {
             match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), 0, self.size) {
                 Ok(()) => return Ok(()),
@@ -144,11 +187,11 @@ fn named(path: &Path, options: &DeviceOptions) -> Result<Opened, DeviceError> {
             check_contents(path, found.len(), options)?;
             check_space(path, &file, size.saturating_sub(found.blocks() * 512))?;
             let undo = if found.len() == 0 { Undo::Empty } else { Undo::Nothing };
-            Ok(Opened { file, path: Some(path.to_path_buf()), size, undo })
+            Ok(Opened { file, path: Some(path.to_path_buf()), size, undo, extent: (0, 0) })
         }
         Err(e) if e.kind() == ErrorKind::NotFound && path.is_symlink() => {
             let kind = "a symbolic link that leads nowhere";
-            Err(DeviceError::NotRegular { path: path.to_path_buf(), kind })
+            Err(DeviceError::NotRegular { path: path.to_path_buf(), kind, remedy: ANOTHER })
         }
         Err(e) if e.kind() == ErrorKind::NotFound => {
             let folder = folder_of(path);
@@ -158,7 +201,8 @@ fn named(path: &Path, options: &DeviceOptions) -> Result<Opened, DeviceError> {
             let place = File::open(&folder).map_err(|e| open_error(path, e))?;
             check_space(path, &place, size)?;
             let file = open_flags(true).open(path).map_err(|e| open_error(path, e))?;
-            let opened = Opened { file, path: Some(path.to_path_buf()), size, undo: Undo::Remove };
+            let opened =
+                Opened { file, path: Some(path.to_path_buf()), size, undo: Undo::Remove, extent: (0, 0) };
             lock(path, &opened.file)?;
             Ok(opened)
         }
@@ -182,7 +226,7 @@ fn temporary(size: u64) -> Result<Opened, DeviceError> {
                 if free_space(&file).is_some_and(|free| size > free) {
                     break;
                 }
-                return Ok(Opened { file, path: Some(path), size, undo: Undo::Nothing });
+                return Ok(Opened { file, path: Some(path), size, undo: Undo::Nothing, extent: (0, 0) });
             }
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
             Err(_) => break,
@@ -195,7 +239,7 @@ fn temporary(size: u64) -> Result<Opened, DeviceError> {
     }
     let fd = rustix::fs::memfd_create("dax-sim", MemfdFlags::CLOEXEC)
         .map_err(|e| io_error("create a memfd in", memory, e.into()))?;
-    Ok(Opened { file: File::from(fd), path: None, size, undo: Undo::Nothing })
+    Ok(Opened { file: File::from(fd), path: None, size, undo: Undo::Nothing, extent: (0, 0) })
 }
 
 fn open_flags(create: bool) -> OpenOptions {
@@ -206,16 +250,22 @@ fn open_flags(create: bool) -> OpenOptions {
 }
 
 fn check_regular(path: &Path, found: FileType) -> Result<(), DeviceError> {
-    let kind = match found {
+    let (kind, remedy) = match found {
         _ if found.is_file() => return Ok(()),
-        _ if found.is_dir() => "a directory",
-        _ if found.is_char_device() => "a character device",
-        _ if found.is_block_device() => "a block device",
-        _ if found.is_fifo() => "a named pipe",
-        _ if found.is_socket() => "a socket",
-        _ => "something else",
+        _ if found.is_dir() => ("a directory", ANOTHER),
+        _ if found.is_char_device() => (
+            "a character device",
+            "device-dax (/dev/dax) is not supported; name a file on a file system that /dev/pmem holds, mounted with `-o dax`",
+        ),
+        _ if found.is_block_device() => (
+            "a block device",
+            "name a file on the file system that it holds, mounted with `-o dax` if it is persistent memory",
+        ),
+        _ if found.is_fifo() => ("a named pipe", ANOTHER),
+        _ if found.is_socket() => ("a socket", ANOTHER),
+        _ => ("something else", ANOTHER),
     };
-    Err(DeviceError::NotRegular { path: path.to_path_buf(), kind })
+    Err(DeviceError::NotRegular { path: path.to_path_buf(), kind, remedy })
 }
 
 fn check_contents(path: &Path, len: u64, options: &DeviceOptions) -> Result<(), DeviceError> {

@@ -1,0 +1,80 @@
+//! Which blocks of a file are there already, and belong to no other file: the ioctl FIEMAP.
+//!
+//! # Invariants
+//!
+//! The unsafe code of this module leans on this:
+//!
+//! * **Layout**: [`Request`] is the kernel's `struct fiemap` with room for [`ROOM`] extents, and
+//!   says so in `extent_count`. The kernel reads and writes no more than that.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+
+/// Extents that one call asks for.
+const ROOM: usize = 64;
+/// `FS_IOC_FIEMAP`.
+const FIEMAP: u64 = 0xC020_660B;
+/// Write back first, so that what is only in the page cache has blocks.
+const SYNC: u32 = 0x1;
+/// The last extent of the file.
+const LAST: u32 = 0x1;
+/// No place, compressed, encrypted, not aligned, inline, in a shared tail; or shared with another
+/// file. A store to such an extent may need a new block.
+const NEEDS_MORE: u32 = 0x2 | 0x8 | 0x80 | 0x100 | 0x200 | 0x400 | 0x2000;
+
+/// `struct fiemap`.
+#[repr(C)]
+struct Request {
+    start: u64,
+    length: u64,
+    flags: u32,
+    mapped: u32,
+    extent_count: u32,
+    reserved: u32,
+    extents: [Extent; ROOM],
+}
+
+/// `struct fiemap_extent`.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Extent {
+    logical: u64,
+    physical: u64,
+    length: u64,
+    reserved_64: [u64; 2],
+    flags: u32,
+    reserved: [u32; 3],
+}
+
+/// Whether `[0, size)` of the file has blocks everywhere, which it shares with no other file.
+/// `false` where the file system cannot tell.
+pub(super) fn are_its_own(file: &File, size: u64) -> bool {
+    let mut covered = 0;
+    while covered < size {
+        let mut request = Request {
+            start: covered,
+            length: size - covered,
+            flags: SYNC,
+            mapped: 0,
+            extent_count: ROOM as u32,
+            reserved: 0,
+            extents: [Extent::default(); ROOM],
+        };
+        // SAFETY: *Layout*; the descriptor is open as long as `file` is.
+        let done = unsafe { libc::ioctl(file.as_raw_fd(), FIEMAP as _, &raw mut request) };
+        let found = &request.extents[..ROOM.min(request.mapped as usize)];
+        if done != 0 || found.is_empty() {
+            return false;
+        }
+        for extent in found {
+            if extent.logical > covered || extent.flags & NEEDS_MORE != 0 {
+                return false;
+            }
+            covered = covered.max(extent.logical + extent.length);
+        }
+        if found.iter().any(|extent| extent.flags & LAST != 0) {
+            break;
+        }
+    }
+    covered >= size
+}
