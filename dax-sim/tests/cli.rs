@@ -924,6 +924,53 @@ fn a_sigbus_that_is_sent_does_what_it_did() {
     assert!(!said.contains("failed at offset"), "{said}");
 }
 
+#[test]
+fn what_others_write_is_not_the_variants_fault() {
+    use rustix::fs::{FallocateFlags, fallocate};
+    use std::os::unix::fs::FileExt;
+    let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    for folder in folders() {
+        let device = folder.path().join("device");
+        let megabytes = vec![0; 64 << 20];
+        for round in 0..5 {
+            for zeros in [false, true] {
+                let more = "--workloads fault-vs-write --variants linux-4.12";
+                let mut run = Running::start(on_device(folder.path(), more));
+                run.until_it_runs();
+                let file = File::options().write(true).open(&device).unwrap();
+                // Again and again, for once may fall on pages that are holes.
+                while run.child.try_wait().unwrap().is_none() {
+                    if zeros {
+                        file.write_all_at(&megabytes, 0).unwrap();
+                    } else {
+                        fallocate(&file, punch, 0, 64 << 20).unwrap();
+                    }
+                }
+                let (said, code) = run.end();
+                assert_eq!(code, Some(1), "{round} {zeros}: {said}");
+                assert!(said.contains("another process") && said.contains("figures are void"), "{said}");
+                assert!(!said.contains("stale read"), "{said}");
+                assert!(!device.exists());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_that_shrinks_is_told_even_where_nothing_of_it_was_used() {
+    for folder in folders() {
+        let device = folder.path().join("device");
+        let more = "--workloads write-disjoint --variants rwsem,range-lock";
+        let mut run = Running::start(on_device(folder.path(), more));
+        run.until_it_runs();
+        File::options().write(true).open(&device).unwrap().set_len(32 << 20).unwrap();
+        let (said, code) = run.end();
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains("it has 33554432 bytes of 67108864; figures are void"), "{said}");
+        assert!(!device.exists());
+    }
+}
+
 /// Makes every fallocate of the command fail with ENOSPC, as XFS does on a full file system even
 /// for what is there already.
 fn without_room(command: &mut Command) {

@@ -176,6 +176,14 @@ impl Oracle {
         self.pages[page as usize].floor[register.index()].load(SeqCst)
     }
 
+    /// The last version drawn for the page, if no write of the whole page is under way. If it is
+    /// still the same after a read, no write overlapped the read.
+    pub(crate) fn at_rest(&self, page: u64) -> Option<u32> {
+        let state = &self.pages[page as usize];
+        let busy = state.busy.lock();
+        (busy[Register::Io.index()].writes == 0).then(|| state.drawn.load(SeqCst))
+    }
+
     /// Judges a word that was read from a register of the page, with the floor from before the read.
     pub fn judge(&self, page: u64, floor: u32, seen: u64) -> Verdict {
         let state = &self.pages[page as usize];

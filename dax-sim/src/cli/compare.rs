@@ -21,7 +21,7 @@ use crate::pmem::{Device, DeviceOptions};
 use crate::report::{BackingFile, Host, Report, json, page, plot, table, verdict};
 use crate::text::quoted;
 use crate::variant::Variant;
-use crate::workload::{self, Setup, Workload};
+use crate::workload::{self, Setup, Workload, WorkloadError};
 
 const DEFAULT_SIZE: u64 = 64 << 20;
 const DEFAULT_THREADS: [usize; 5] = [1, 2, 4, 8, 16];
@@ -307,7 +307,17 @@ pub(crate) fn run(options: &CompareOptions) -> Result<ExitCode, Failure> {
         &plan,
         |point, duration| match interrupt.signal() {
             Some(signal) => Err(Failure::interrupted(signal)),
-            None => workload::run_with(point, setup, &device, duration).map_err(Failure::broken),
+            None => {
+                let sample = workload::run_with(point, setup, &device, duration);
+                // First: it says what has happened, where a sample can only say that something has.
+                device.check_unchanged().map_err(Failure::broken)?;
+                sample.map_err(|error| match error {
+                    WorkloadError::DataLost { .. } => {
+                        Failure::broken(format!("{}: {error}", name_of(&device)))
+                    }
+                    _ => Failure::broken(error),
+                })
+            }
         },
         |step| progress.show(&step),
     )?;
@@ -327,6 +337,11 @@ pub(crate) fn run(options: &CompareOptions) -> Result<ExitCode, Failure> {
     let page = write_files(&report, &destinations)?;
     print(&report, &page, destinations.json.as_ref())?;
     check_verdict(&report)
+}
+
+/// The device's file, in a message.
+fn name_of(device: &Device) -> String {
+    format!("`{}`", device.path().unwrap_or(Path::new("memfd")).display())
 }
 
 /// A stale read where there must be none is told by the exit code too: scripts do not read tables.

@@ -41,8 +41,19 @@ pub(super) fn run(
     device: &Device,
     duration: Duration,
 ) -> Result<Sample, WorkloadError> {
+    let linger = point.threads > 1;
+    let schedule = if linger { Schedule::widen(LINGER_ONE_IN, LINGER) } else { Schedule::none() };
+    run_in(point, setup, device, duration, schedule)
+}
+
+fn run_in(
+    point: &Point,
+    setup: Setup,
+    device: &Device,
+    duration: Duration,
+    schedule: Schedule,
+) -> Result<Sample, WorkloadError> {
     let Point { variant, threads, media, .. } = *point;
-    let schedule = if threads > 1 { Schedule::widen(LINGER_ONE_IN, LINGER) } else { Schedule::none() };
     let fs = FileSystem::format(device, variant).with_locks(setup.locks).with_media(media);
     let fs = fs.with_schedule(setup.checked(variant, schedule));
     let pages = threads as u64 * PAGES_PER_THREAD;
@@ -59,13 +70,16 @@ pub(super) fn run(
         own: index as u64 * PAGES_PER_THREAD..(index as u64 + 1) * PAGES_PER_THREAD,
         buffer: vec![0; BLOCK_SIZE as usize],
     };
-    runner::run(threads, duration, start, |thread: &mut Thread, record: &mut Record| {
+    let body = |thread: &mut Thread, record: &mut Record| {
         shared.write_into_holes(thread.own.clone(), &mut thread.buffer, record)?;
         for _ in thread.own.clone() {
             shared.load_and_store(fastrand::u64(..shared.pages), record)?;
         }
         Ok(())
-    })
+    };
+    let (sample, lost) = runner::run(threads, duration, variant.is_coherent(), start, body)?;
+    super::blame(point, &sample, &shared.judge, &file, pages, lost)?;
+    Ok(sample)
 }
 
 struct Thread {
@@ -92,6 +106,9 @@ impl Shared<'_> {
         record: &mut Record,
     ) -> Result<(), FsError> {
         for page in pages.clone() {
+            if record.halted() {
+                return Ok(());
+            }
             let punch = self.judge.begin(page, Covers::PageWithZeros);
             let result = self.file.punch_hole(page * BLOCK_SIZE, BLOCK_SIZE);
             self.judge.end(punch);
@@ -99,6 +116,10 @@ impl Shared<'_> {
             result?;
         }
         for page in pages {
+            // What is there is to be looked at as it is.
+            if record.halted() {
+                return Ok(());
+            }
             let write = self.judge.begin(page, Covers::Page);
             if let Some(write) = &write {
                 pattern::fill(buffer, write.word());
@@ -143,7 +164,60 @@ impl Shared<'_> {
         let floor = self.judge.floor(page, register);
         let seen = mapping.load_u64(register.offset(page))?;
         record.op();
-        record.verdict(floor.map(|(oracle, floor)| oracle.judge(page, floor, seen)));
-        Ok(())
+        let verdict = floor.map(|(oracle, floor)| oracle.judge(page, floor, seen));
+        record.verdict(page, verdict, || self.judge.is_lost(self.file, page))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Workload;
+    use super::*;
+    use crate::pmem::DeviceOptions;
+    use crate::schedule::PlantedFault;
+    use crate::variant::Variant;
+
+    fn device() -> Device {
+        Device::open(&DeviceOptions { path: None, size: 4 << 20, overwrite: false }).unwrap()
+    }
+
+    fn point(variant: Variant) -> Point {
+        Point { workload: Workload::FaultVsWrite, variant, threads: 2, media: Duration::ZERO }
+    }
+
+    /// What the variant does wrong stays the variant's fault, and stops the run at once.
+    #[test]
+    fn a_planted_stale_read_is_the_variants_fault() {
+        for variant in [Variant::Linux412, Variant::Rwsem, Variant::RangeLock] {
+            for _ in 0..2 {
+                let schedule = Schedule::widen(LINGER_ONE_IN, LINGER);
+                let schedule = schedule.with_fault(Some(PlantedFault::SkipInvalidation));
+                let long = Duration::from_secs(600);
+                let run = run_in(&point(variant), Setup::default(), &device(), long, schedule);
+                let sample = run.expect("the device holds what was written");
+                assert!(sample.stale_reads > 0 && sample.elapsed < long);
+            }
+        }
+    }
+
+    /// Another process zeroes the device, once and over again.
+    #[test]
+    fn zeros_from_outside_are_not_the_variants_fault() {
+        for variant in [Variant::Linux412, Variant::Rwsem, Variant::RangeLock] {
+            let device = device();
+            let ended = std::sync::atomic::AtomicBool::new(false);
+            let run = std::thread::scope(|s| {
+                s.spawn(|| {
+                    while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                        device.zero(0, 1 << 20);
+                    }
+                });
+                let run = run(&point(variant), Setup::default(), &device, Duration::from_secs(600));
+                ended.store(true, std::sync::atomic::Ordering::Relaxed);
+                run
+            });
+            let error = run.expect_err("the device lacks what was written");
+            assert!(matches!(error, WorkloadError::DataLost { .. }), "{variant}: {error}");
+        }
     }
 }

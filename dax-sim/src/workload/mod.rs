@@ -145,6 +145,20 @@ pub enum WorkloadError {
         /// What the system said.
         kind: std::io::ErrorKind,
     },
+    /// The device's own bytes are not those that were written last, so what was read says nothing
+    /// of the variant.
+    #[error(
+        "the mapped file was changed by another process, or its medium lost data: {workload} in {variant} wrote \
+         page {page} and does not find it; figures are void"
+    )]
+    DataLost {
+        /// What was run.
+        workload: Workload,
+        /// In which variant.
+        variant: Variant,
+        /// The first such page of the simulated file.
+        page: u64,
+    },
     /// An operation failed.
     #[error("an operation of the workload failed: {0}")]
     Fs(#[from] FsError),
@@ -197,4 +211,25 @@ pub fn run_with(
         }
         Workload::FaultVsWrite => fault_vs_write::run(point, setup, device, duration),
     }
+}
+
+/// After a run with stale reads in a variant that promises none: an error, if they are not the
+/// variant's fault.
+fn blame(
+    point: &Point,
+    sample: &Sample,
+    judge: &judge::Judge,
+    file: &crate::file::File<'_>,
+    pages: u64,
+    lost: Option<u64>,
+) -> Result<(), WorkloadError> {
+    if sample.stale_reads == 0 || !point.variant.is_coherent() {
+        return Ok(());
+    }
+    let lost = match lost {
+        Some(page) => Some(page),
+        None => judge.first_lost(file, pages)?,
+    };
+    let Point { workload, variant, .. } = *point;
+    lost.map_or(Ok(()), |page| Err(WorkloadError::DataLost { workload, variant, page }))
 }

@@ -50,12 +50,13 @@ pub(super) fn run(
             write(&file, &judge, page, &mut thread.buffer, record)
         }
     };
-    let mut sample = runner::run(threads, duration, start, body)?;
+    let (mut sample, lost) = runner::run(threads, duration, variant.is_coherent(), start, body)?;
     if let Some(oracle) = judge.oracle() {
         let (checked, stale) = read_back(&file, oracle, pages)?;
         sample.checked_reads += checked;
         sample.stale_reads += stale;
     }
+    super::blame(point, &sample, &judge, &file, pages, lost)?;
     Ok(sample)
 }
 
@@ -91,8 +92,8 @@ fn read(
     let floor = judge.floor(page, Register::Io);
     file.read_at(buffer, page * BLOCK_SIZE)?;
     record.op();
-    record.verdict(floor.map(|(oracle, floor)| judge_page(oracle, page, floor, buffer)));
-    Ok(())
+    let verdict = floor.map(|(oracle, floor)| judge_page(oracle, page, floor, buffer));
+    record.verdict(page, verdict, || judge.is_lost(file, page))
 }
 
 /// All words of a page must be of one write, and that not an overwritten one.

@@ -2,12 +2,12 @@
 
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use parking_lot::RwLock;
+use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::{Sample, WorkloadError};
 use crate::check::Verdict;
@@ -18,26 +18,31 @@ use crate::fs;
 ///
 /// The body is called again and again, and told to do a few operations each time; the threads look at one
 /// flag that nobody writes meanwhile, so no operation pays for a clock.
+///
+/// Where `strict`, the first read that is not good stops all threads ([`Alarm`]). The alarm is
+/// handed back.
 pub(super) fn run<S>(
     threads: usize,
     duration: Duration,
+    strict: bool,
     start: impl Fn(usize) -> S + Sync,
     body: impl Fn(&mut S, &mut Record) -> Result<(), FsError> + Sync,
-) -> Result<Sample, WorkloadError> {
+) -> Result<(Sample, Option<u64>), WorkloadError> {
+    let alarm = Alarm::new(strict);
     // A barrier would keep those that have come waiting for ever, if the system has no more threads to give.
     let (stop, start_line) = (AtomicBool::new(false), RwLock::new(()));
     let (ready, arrivals) = mpsc::channel();
     let thread = |index| {
         sleep_precisely();
         let mut state = start(index);
-        let mut record = Record::new();
+        let mut record = Record::new(Arc::clone(&alarm));
         // Nobody listens any more if another thread could not be started.
         let _ = ready.send(());
         drop(start_line.read());
         let from = Instant::now();
         // Once in any case: a busy machine may let a thread run for the first time when the others are done.
         let mut result = body(&mut state, &mut record);
-        while result.is_ok() && !stop.load(Relaxed) {
+        while result.is_ok() && !stop.load(Relaxed) && !record.halted() {
             result = body(&mut state, &mut record);
         }
         if result.is_err() {
@@ -61,7 +66,7 @@ pub(super) fn run<S>(
         }
         arrivals.iter().take(threads).for_each(drop);
         drop(closed);
-        thread::sleep(duration);
+        alarm.wait(duration);
         stop.store(true, Relaxed);
         started
             .into_iter()
@@ -69,7 +74,7 @@ pub(super) fn run<S>(
             .map(|record| Ok(record?))
             .collect()
     });
-    Ok(Record::merge(records?))
+    Ok((Record::merge(records?), alarm.lost()))
 }
 
 fn move_index<R>(thread: &(impl Fn(usize) -> R + Sync), index: usize) -> impl FnOnce() -> R + Send {
@@ -82,6 +87,45 @@ fn sleep_precisely() {
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
 }
 
+/// Stops all threads at once.
+#[derive(Debug)]
+pub(super) struct Alarm {
+    strict: bool,
+    raised: AtomicBool,
+    /// A page that the device was found to have lost.
+    lost: Mutex<Option<u64>>,
+    raise: Condvar,
+}
+
+impl Alarm {
+    fn new(strict: bool) -> Arc<Alarm> {
+        let (raised, lost, raise) = (AtomicBool::new(false), Mutex::new(None), Condvar::new());
+        Arc::new(Alarm { strict, raised, lost, raise })
+    }
+
+    fn raise(&self, lost: Option<u64>) {
+        let mut page = self.lost.lock();
+        *page = page.or(lost);
+        self.raised.store(true, Relaxed);
+        self.raise.notify_all();
+    }
+
+    /// Waits for so long, or until it is raised.
+    fn wait(&self, duration: Duration) {
+        let until = Instant::now() + duration;
+        let mut page = self.lost.lock();
+        while !self.raised.load(Relaxed) {
+            if self.raise.wait_until(&mut page, until).timed_out() {
+                break;
+            }
+        }
+    }
+
+    fn lost(&self) -> Option<u64> {
+        *self.lost.lock()
+    }
+}
+
 /// What one thread has counted.
 #[derive(Debug)]
 pub(super) struct Record {
@@ -92,11 +136,17 @@ pub(super) struct Record {
     stale: u64,
     checked: u64,
     ran: Option<(Instant, Instant)>,
+    alarm: Arc<Alarm>,
 }
 
 impl Record {
-    fn new() -> Self {
-        Self { ops: 0, unhindered: 0, wait: histogram(), stale: 0, checked: 0, ran: None }
+    fn new(alarm: Arc<Alarm>) -> Self {
+        Self { ops: 0, unhindered: 0, wait: histogram(), stale: 0, checked: 0, ran: None, alarm }
+    }
+
+    /// Whether the thread is to end before its next operation.
+    pub(super) fn halted(&self) -> bool {
+        self.alarm.raised.load(Relaxed)
     }
 
     /// An operation has returned.
@@ -110,13 +160,25 @@ impl Record {
         }
     }
 
-    /// A read has been judged, if anybody did.
-    pub(super) fn verdict(&mut self, verdict: Option<Verdict>) {
-        let Some(verdict) = verdict else { return };
+    /// A read has been judged, if there is a judge. Where no read may be other than good, `lost` is
+    /// asked whether the device has lost the page, and all threads stop.
+    pub(super) fn verdict(
+        &mut self,
+        page: u64,
+        verdict: Option<Verdict>,
+        lost: impl FnOnce() -> Result<bool, FsError>,
+    ) -> Result<(), FsError> {
+        let Some(verdict) = verdict else { return Ok(()) };
         self.checked += 1;
         if verdict != Verdict::Good {
             self.stale += 1;
+            if self.alarm.strict {
+                // First: the fewer writes follow, the more is left to be seen.
+                self.alarm.raise(None);
+                self.alarm.raise(lost()?.then_some(page));
+            }
         }
+        Ok(())
     }
 
     fn merge(records: Vec<Record>) -> Sample {
