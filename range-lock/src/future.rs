@@ -32,6 +32,16 @@
 //! Wakers are woken, cloned and dropped with none of the lock's own locks held, so they may call back into the lock. They should
 //! not *wait* for a range: those whom the same release has let in are woken one after the other, and a waker that waits for one
 //! of them keeps it asleep.
+//!
+//! A waker may panic when it is woken, cloned or dropped. Every request keeps its owner then: no range
+//! is left locked, and every other task that the same call lets in is woken. Afterwards the panic goes
+//! on in the thread whose call it was, which may be a release, a time-out, or the entry of another
+//! request. If several wakers panic in one call, the first panic goes on. If the thread is unwinding
+//! already, a release swallows the panics.
+//!
+//! A call that unwinds has done its work as far as others see. A request that was entering is withdrawn,
+//! a guard that was passed by value is released, and a guard that was passed by reference holds what the
+//! call was to leave it.
 
 use std::fmt;
 use std::future::Future;
@@ -119,8 +129,9 @@ impl<L: Deref<Target = RangeLock>> Upgrade<L> {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<Held<L>> {
         let held = self.held.as_ref().expect("a future must not be polled after it has completed");
         if !self.begun {
-            self.begun = true;
+            // Afterwards: if it unwinds, the upgrade has not begun.
             self.waiting = held.begin_upgrade().map(Registered);
+            self.begun = true;
         }
         if let Some(registered) = &self.waiting {
             ready!(registered.0.poll_granted(cx));
@@ -159,8 +170,9 @@ impl<'a> Future for AcquireMany<'a> {
         let this = self.get_mut();
         let parts = this.parts.as_mut().expect("a future must not be polled after it has completed");
         if !this.begun {
-            this.begun = true;
+            // Afterwards: if entering unwinds, nothing has entered.
             this.waiting = watch::by_task(|| parts.enter()).map(Registered);
+            this.begun = true;
         }
         if let Some(registered) = &this.waiting {
             ready!(registered.0.poll_granted(cx));

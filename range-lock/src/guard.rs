@@ -70,6 +70,12 @@ impl<L: Deref<Target = RangeLock>> Held<L> {
         self.lock.note_waited(Mode::Write, waiter, granted);
     }
 
+    /// The lock. For tests.
+    #[cfg(all(test, feature = "async"))]
+    pub(crate) fn lock(&self) -> &L {
+        &self.lock
+    }
+
     fn range(&self) -> RangeInclusive<u64> {
         match &self.hold {
             Some(hold) => hold.span.into(),

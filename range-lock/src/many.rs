@@ -9,6 +9,7 @@
 //! one ("ascending" in [`partition`](crate::partition)), and they are few.
 
 use std::fmt;
+use std::mem;
 use std::ops::{RangeBounds, RangeInclusive};
 use std::time::{Duration, Instant};
 
@@ -124,8 +125,17 @@ impl<'a> Parts<'a> {
     /// Enters all parts: granted at once (`None`), or counted by all that conflict with any of them and come later.
     pub(crate) fn enter(&mut self) -> Option<Arc<Waiter>> {
         let mut wakes = WakeList::default();
+        let waiter = self.enter_quietly(&mut wakes);
+        let owner = Owner(self);
+        drop(wakes); // A waker may panic.
+        owner.hand_over();
+        waiter
+    }
+
+    /// The same, without waking anybody.
+    fn enter_quietly(&mut self, wakes: &mut WakeList) -> Option<Arc<Waiter>> {
         let mut locks = self.lock_all();
-        let blocking = if self.pass(&mut locks, &mut wakes) { 0 } else { self.blocking(&mut locks) };
+        let blocking = if self.pass(&mut locks, wakes) { 0 } else { self.blocking(&mut locks) };
         if blocking == 0 {
             self.insert(&mut locks, None);
             return None;
@@ -171,8 +181,12 @@ impl<'a> Parts<'a> {
         match self.enter() {
             None => true,
             Some(waiter) => {
-                let entered = self.0.iter().filter_map(|part| Some((part.lock, part.hold.as_ref()?.key.id)));
-                let granted = match watch::blocked(entered, || waiter.wait(deadline)) {
+                let owner = Owner(self);
+                let parts = owner.0.0.iter();
+                let entered = parts.filter_map(|part| Some((part.lock, part.hold.as_ref()?.key.id)));
+                let waited = watch::blocked(entered, || waiter.wait(deadline));
+                owner.hand_over();
+                let granted = match waited {
                     Waited::Granted => true,
                     Waited::TimedOut => self.cancel(),
                 };
@@ -182,7 +196,8 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// Withdraws a request that has been waiting; `true` if it was granted before it could be withdrawn.
+    /// Withdraws a request that has been waiting; `true` if it was granted, at once or before it could
+    /// be withdrawn.
     #[must_use]
     pub(crate) fn cancel(&mut self) -> bool {
         let mut wakes = WakeList::default();
@@ -277,6 +292,24 @@ impl<'a> Parts<'a> {
                 (leaves, locked) = (locks.next(), Some(address(part.lock)));
             }
             f(leaves.as_mut().expect("each lock is locked"), part);
+        }
+    }
+}
+
+/// Parts that have entered and have no guard or future yet. If the thread unwinds, they are taken out
+/// of their locks again.
+struct Owner<'p, 'a>(&'p mut Parts<'a>);
+
+impl Owner<'_, '_> {
+    fn hand_over(self) {
+        mem::forget(self);
+    }
+}
+
+impl Drop for Owner<'_, '_> {
+    fn drop(&mut self) {
+        if self.0.cancel() {
+            self.0.release();
         }
     }
 }

@@ -144,6 +144,38 @@ pub(crate) enum Entered {
     Waiting(Hold, Arc<Waiter>),
 }
 
+/// A request that has entered and has no guard or future yet. If the thread unwinds, the request is
+/// taken out of the lock again.
+#[derive(Debug)]
+#[must_use]
+struct Owner<'a> {
+    lock: &'a RangeLock,
+    /// `None` once somebody else owns the request.
+    entered: Option<Entered>,
+}
+
+impl Owner<'_> {
+    fn hand_over(mut self) -> Entered {
+        self.entered.take().expect("it is handed over once")
+    }
+}
+
+impl Drop for Owner<'_> {
+    fn drop(&mut self) {
+        let lock = self.lock;
+        match self.entered.take() {
+            None => {}
+            Some(Entered::Granted(hold)) => lock.release(&hold),
+            Some(Entered::Waiting(hold, waiter)) => {
+                if let Some(granted) = lock.cancel(hold) {
+                    lock.release(&granted);
+                }
+                drop(waiter);
+            }
+        }
+    }
+}
+
 impl RangeLock {
     /// Grants a request for `span` if nothing conflicts with it, held or waiting.
     ///
@@ -207,11 +239,18 @@ impl RangeLock {
     #[cold]
     #[inline(never)]
     fn acquire_slowly(&self, at: LeafGuard<'_>, span: Span, mode: Mode, deadline: Deadline) -> Option<Key> {
-        let (hold, waiter) = match enter_over(self.partition(), at, Claim { span, mode }) {
+        let owner = enter_over(self, at, Claim { span, mode });
+        let waited = match &owner.entered {
+            Some(Entered::Waiting(hold, waiter)) => {
+                Some(watch::blocked([(self, hold.key.id)], || waiter.wait(deadline)))
+            }
+            _ => None,
+        };
+        let (hold, waiter) = match owner.hand_over() {
             Entered::Granted(hold) => return Some(hold.key),
             Entered::Waiting(hold, waiter) => (hold, waiter),
         };
-        let hold = match watch::blocked([(self, hold.key.id)], || waiter.wait(deadline)) {
+        let hold = match waited.expect("it has waited") {
             Waited::Granted => Some(hold),
             Waited::TimedOut => self.cancel(hold),
         };
@@ -222,8 +261,7 @@ impl RangeLock {
     /// Enters `claim`: granted at once, or counted by all that conflict with it and come later.
     #[cfg(any(feature = "async", test))]
     pub(crate) fn enter(&self, claim: Claim) -> Entered {
-        let partition = self.partition();
-        enter_over(partition, partition.lock_at(claim.span.first), claim)
+        enter_over(self, self.partition().lock_at(claim.span.first), claim).hand_over()
     }
 
     /// Withdraws a request that has been waiting. Returns it if it was granted before it could be withdrawn: then it is
@@ -401,12 +439,21 @@ fn try_acquire_among(
     (blocking_over(&leaves, claim) == 0).then(|| grant_over(partition, &mut leaves, claim))
 }
 
-/// Enters a request into the first of its leaves, which is locked, and all others.
-fn enter_over(partition: &Partition, at: LeafGuard<'_>, claim: Claim) -> Entered {
+/// Enters a request into the first of its leaves, which is locked, and all others. The request has an
+/// owner before others are woken, since a waker may panic.
+fn enter_over<'a>(lock: &'a RangeLock, at: LeafGuard<'a>, claim: Claim) -> Owner<'a> {
     let mut wakes = WakeList::default();
+    let entered = enter_quietly(lock.partition(), at, claim, &mut wakes);
+    let owner = Owner { lock, entered: Some(entered) };
+    drop(wakes);
+    owner
+}
+
+/// The same, without waking anybody.
+fn enter_quietly(partition: &Partition, at: LeafGuard<'_>, claim: Claim, wakes: &mut WakeList) -> Entered {
     let mut leaves = at.into_locked(partition);
     leaves.extend_to(claim.span.last);
-    let may_pass = partition.bypass() != 0 && pass(|| in_the_way(&leaves, claim), &mut wakes);
+    let may_pass = partition.bypass() != 0 && pass(|| in_the_way(&leaves, claim), wakes);
     let blocking = if may_pass { 0 } else { blocking_over(&leaves, claim) };
     if blocking == 0 {
         let key = grant_over(partition, &mut leaves, claim);
@@ -443,6 +490,8 @@ pub(crate) fn pass<'l, E: Iterator<Item = Entry<'l>>>(
 ) -> bool {
     for (passed, entry) in in_the_way().enumerate() {
         if !entry.queued.is_some_and(|queued| queued.waiter.pass()) {
+            #[cfg(all(test, feature = "async", not(any(loom, shuttle))))]
+            tests::before_passes_are_taken_back();
             for waiter in in_the_way().take(passed).filter_map(|entry| Some(&entry.queued?.waiter)) {
                 match waiter.take_pass_back() {
                     Lowered::ToBeWoken => wakes.push(waiter),
@@ -492,3 +541,6 @@ fn release_among(partition: &Partition, at: Option<LeafGuard<'_>>, hold: &Hold) 
     drop(leaves);
     drop(wakes);
 }
+
+#[cfg(all(test, feature = "async", not(any(loom, shuttle))))]
+mod tests;

@@ -33,8 +33,12 @@
 //! holders wrote: every decrement releases, and the look that finds zero acquires. Decrements in between keep the release
 //! sequence going, so the waiter synchronises with all of them, not only with the last.
 
+use std::any::Any;
+use std::mem;
+use std::panic::{self, AssertUnwindSafe};
 #[cfg(feature = "async")]
 use std::task::{Context, Poll, Waker};
+use std::thread;
 use std::time::Instant;
 
 use crate::sync::{
@@ -300,7 +304,45 @@ pub(crate) struct Registered(pub(crate) Arc<Waiter>);
 impl Drop for Registered {
     fn drop(&mut self) {
         let waker = sync::lock(&self.0.waker).take();
-        drop(waker); // With the mutex released.
+        // With the mutex released.
+        if waker.is_some() {
+            let mut panics = FirstPanic::default();
+            panics.catch(|| drop(waker));
+            panics.resume();
+        }
+    }
+}
+
+/// Calls code of the user's that must not keep the lock from what it has to do afterwards, and keeps
+/// the first panic of these calls.
+#[derive(Default)]
+struct FirstPanic(Option<Box<dyn Any + Send>>);
+
+impl FirstPanic {
+    fn catch(&mut self, call: impl FnOnce()) {
+        let Err(panic) = panic::catch_unwind(AssertUnwindSafe(call)) else { return };
+        match &self.0 {
+            None => self.0 = Some(panic),
+            Some(_) => discard(panic),
+        }
+    }
+
+    /// Lets the first panic go on. A thread that unwinds already swallows it: a second panic that
+    /// leaves a destructor would abort the process.
+    fn resume(self) {
+        match self.0 {
+            None => {}
+            Some(panic) if thread::panicking() => discard(panic),
+            Some(panic) => panic::resume_unwind(panic),
+        }
+    }
+}
+
+/// Drops what a panic carried. Its destructor is code of the user's and may panic as well.
+#[cold]
+fn discard(panic: Box<dyn Any + Send>) {
+    if let Err(another) = panic::catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        mem::forget(another);
     }
 }
 
@@ -314,6 +356,10 @@ fn now() -> Option<Instant> {
 ///
 /// A list of records, each of which names the next, so that it allocates nothing however many there are. Waking happens on
 /// drop, in the order of the grants: declare the list before the mutexes are locked, since locals are dropped in reverse.
+///
+/// If wakers panic, the rest is woken nevertheless. Then the first panic goes on, unless the thread is
+/// unwinding already. So the drop of a list can unwind: a request that was entered or changed before
+/// it must have an owner by then.
 #[derive(Debug, Default)]
 pub(crate) struct WakeList {
     first: Option<Arc<Waiter>>,
@@ -339,22 +385,22 @@ impl WakeList {
     }
 }
 
-impl Drop for WakeList {
-    fn drop(&mut self) {
-        /// Wakes the rest even if a waker panics.
-        struct Rest<'a>(&'a mut WakeList);
-
-        impl Drop for Rest<'_> {
-            fn drop(&mut self) {
-                while let Some(waiter) = self.0.pop() {
-                    waiter.wake();
-                }
-            }
+impl WakeList {
+    #[inline(never)]
+    fn wake_all(&mut self) {
+        let mut panics = FirstPanic::default();
+        while let Some(waiter) = self.pop() {
+            panics.catch(|| waiter.wake());
         }
+        panics.resume();
+    }
+}
 
-        let rest = Rest(self);
-        while let Some(waiter) = rest.0.pop() {
-            waiter.wake();
+impl Drop for WakeList {
+    #[inline]
+    fn drop(&mut self) {
+        if self.first.is_some() {
+            self.wake_all();
         }
     }
 }
