@@ -154,6 +154,8 @@ impl Table {
 
     fn copy(&self, from: usize, to: usize) {
         self.indices[to].set(self.indices[from].get());
+        #[cfg(all(test, not(any(loom, shuttle))))]
+        super::tests::in_the_middle_of_a_row(to);
         self.set_lower(to, self.lower(from));
     }
 }

@@ -1,5 +1,22 @@
+use std::cell::{Cell, RefCell};
+
 use super::*;
 use crate::lock::RangeLock;
+
+thread_local! {
+    /// How often this thread has waited for the table.
+    pub(super) static WAITED_FOR_TABLE: Cell<usize> = const { Cell::new(0) };
+    /// What this thread does while it moves a row of the table.
+    static IN_THE_MIDDLE: RefCell<Option<(usize, Box<dyn FnOnce()>)>> = const { RefCell::new(None) };
+}
+
+/// See [`Table::copy`]: the row already names the other leaf, and begins where the one before it began.
+pub(super) fn in_the_middle_of_a_row(row: usize) {
+    let is_it = IN_THE_MIDDLE.with_borrow(|what| what.as_ref().is_some_and(|(at, _)| *at == row));
+    if let Some((_, what)) = is_it.then(|| IN_THE_MIDDLE.take()).flatten() {
+        what();
+    }
+}
 
 fn bounds(lock: &RangeLock) -> Vec<(u64, u64)> {
     let leaves = lock.partition().lock_over(Span::WHOLE);
@@ -106,4 +123,84 @@ fn a_leaf_that_is_used_again_begins_anew() {
     assert!(lock.test_cut(20));
     drop(lock.read(..));
     assert_eq!(lock.test_parts(), 2, "not quiet from the beginning");
+}
+
+/// The scheduler's calls, as far as the test below needs them.
+#[cfg(all(target_os = "linux", target_pointer_width = "64", not(miri)))]
+mod scheduler {
+    use std::io;
+
+    unsafe extern "C" {
+        fn sched_setscheduler(pid: i32, policy: i32, priority: *const i32) -> i32;
+        fn sched_getaffinity(pid: i32, size: usize, mask: *mut u64) -> i32;
+        fn sched_setaffinity(pid: i32, size: usize, mask: *const u64) -> i32;
+    }
+
+    /// Lets the calling thread run on one CPU only, which is the same for all threads that call this.
+    pub(super) fn pin() -> io::Result<()> {
+        let mut mask = [0_u64; 16];
+        // SAFETY: both read or write as many bytes as they are told, which `mask` has.
+        let result = unsafe { sched_getaffinity(0, size_of_val(&mask), mask.as_mut_ptr()) };
+        checked(result)?;
+        let word = mask.iter().position(|word| *word != 0).expect("a thread has a CPU to run on");
+        let mut one = [0; 16];
+        one[word] = mask[word] & mask[word].wrapping_neg();
+        // SAFETY: as above.
+        checked(unsafe { sched_setaffinity(0, size_of_val(&one), one.as_ptr()) })
+    }
+
+    /// Gives the calling thread a real-time priority: no other thread of its CPU runs until it sleeps.
+    pub(super) fn real_time() -> io::Result<()> {
+        const SCHED_FIFO: i32 = 1;
+        // SAFETY: a `sched_param` is one `int`.
+        checked(unsafe { sched_setscheduler(0, SCHED_FIFO, &1) })
+    }
+
+    fn checked(result: i32) -> io::Result<()> {
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+}
+
+/// A thread is preempted while it moves the rows of the table, by one of real-time priority on the same
+/// CPU that is led to a wrong leaf. That one has to sleep, or neither gets any further.
+#[cfg(all(target_os = "linux", target_pointer_width = "64", not(miri)))]
+#[test]
+fn a_thread_of_higher_priority_sleeps_while_the_table_is_changed() {
+    use std::sync::Arc;
+    use std::sync::mpsc;
+
+    let skipped = |what: std::io::Error| {
+        assert!(std::env::var_os("REQUIRE").is_none(), "REQUIRE is set, and there is no SCHED_FIFO: {what}");
+        eprintln!("SKIPPED: no SCHED_FIFO here: {what}");
+    };
+    let lock = Arc::new(RangeLock::new());
+    assert!(lock.test_cut(100) && lock.test_cut(200) && lock.test_cut(300));
+    let (ready, is_ready) = mpsc::channel();
+    let (go, goes) = mpsc::channel::<()>();
+    let urgent = thread::spawn({
+        let lock = Arc::clone(&lock);
+        move || {
+            if let Err(error) = scheduler::pin().and_then(|()| scheduler::real_time()) {
+                ready.send(Err(error)).unwrap();
+                return 0;
+            }
+            ready.send(Ok(())).unwrap();
+            goes.recv().unwrap();
+            drop(lock.read(250..260));
+            WAITED_FOR_TABLE.get()
+        }
+    });
+    let prepared = is_ready.recv().unwrap().and_then(|()| scheduler::pin());
+    if let Err(error) = prepared {
+        drop(go);
+        return skipped(error);
+    }
+    // The leaf of 100..200 goes: row 1 is to begin at 200 and row 2 at 300. While row 2 is moved it still
+    // begins at 200 and already names the leaf that begins at 300.
+    // The other thread runs from the message until it sleeps.
+    IN_THE_MIDDLE.set(Some((2, Box::new(move || go.send(()).unwrap()))));
+    assert!(lock.test_join(0));
+    let waited = urgent.join().unwrap();
+    assert!(waited > 0, "the thread was led to the right leaf, so the test shows nothing");
+    assert!(waited < 100, "it looked {waited} times and did not sleep");
 }
