@@ -283,7 +283,8 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If there are fewer than `mid` elements; the range is released then.
+            /// If there are fewer than `mid` elements, or a waiting request would have to wait for too many
+            /// ranges (see [`RangeWriteGuard::split_at`]); the range is released then.
             #[track_caller]
             pub fn split_at(guard: Self, mid: usize) -> (Self, Self) {
                 let $Guard { slice, held, .. } = guard;
@@ -358,6 +359,7 @@ macro_rules! guard {
             /// # Panics
             ///
             /// If the range is inverted or reaches past the end.
+            /// Or if it would wait for too many ranges, as [`RangeLock`]'s verbs of the same name.
             #[track_caller]
             pub fn $wait(&self, range: impl RangeBounds<usize>) -> $Guard<'_, S::Item> {
                 let indices = indices(&range, self.len());
@@ -399,6 +401,7 @@ macro_rules! guard {
             /// # Panics
             ///
             /// If the range is inverted or reaches past the end.
+            /// Or if it would wait for too many ranges, as [`RangeLock`]'s verbs of the same name.
             #[track_caller]
             pub fn $try_for(
                 &self,
@@ -424,6 +427,7 @@ macro_rules! guard {
             /// # Panics
             ///
             /// If the range is inverted or reaches past the end.
+            /// Or if it would wait for too many ranges, as [`RangeLock`]'s verbs of the same name.
             #[track_caller]
             pub fn $try_until(
                 &self,

@@ -165,7 +165,8 @@ impl<'a> Future for AcquireMany<'a> {
 
     /// # Panics
     ///
-    /// If polled again after it has completed.
+    /// If polled again after it has completed, or if it would have to wait for too many ranges, as
+    /// [`acquire_many`](RangeLock::acquire_many).
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let parts = this.parts.as_mut().expect("a future must not be polled after it has completed");
@@ -242,7 +243,8 @@ macro_rules! future {
 
             /// # Panics
             ///
-            /// If polled again after it has completed.
+            /// If polled again after it has completed, or if it would have to wait for too many ranges, as the
+            /// blocking verbs say.
             fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
                 let held = ready!(self.get_mut().inner.poll(cx));
                 Poll::Ready(<$Guard>::from_held(held))

@@ -118,19 +118,16 @@ impl<L: Deref<Target = RangeLock> + Clone> Held<L> {
     #[track_caller]
     fn split_at(mut self, mid: u64) -> (Self, Self) {
         let lock = self.lock.clone();
-        let Some(hold) = self.hold.take() else { return (self, Held { lock, hold: None }) };
+        let Some(hold) = &self.hold else { return (self, Held { lock, hold: None }) };
         let Span { first, last } = hold.span;
         if mid == first {
-            return (self, Held { lock, hold: Some(hold) });
+            return (Held { lock, hold: None }, self);
         }
         if Some(mid) == last.checked_add(1) {
-            return (Held { lock, hold: Some(hold) }, self);
+            return (self, Held { lock, hold: None });
         }
-        if !hold.span.contains(mid) {
-            let held = hold.span;
-            self.hold = Some(hold); // So that unwinding releases it.
-            panic!("cannot split at {mid}: the range held is {held:?}");
-        }
+        // If these unwind, `self` releases the range.
+        assert!(hold.span.contains(mid), "cannot split at {mid}: the range held is {:?}", hold.span);
         let (left, right) = lock.split(hold, mid);
         self.hold = Some(left);
         (self, Held { lock, hold: Some(right) })
@@ -224,6 +221,10 @@ macro_rules! guard {
             ///
             /// If `mid` lies before what is held, or behind its end; at either end one of the two is empty. The range is
             /// released then, as by any panic that drops a guard.
+            ///
+            /// Or if a request that waits for both halves would have to wait for more ranges than it can: 2^18 - 1
+            /// on a 32-bit machine, 2^50 - 1 elsewhere. Then too the range is released, and nothing else has
+            /// changed.
             #[track_caller]
             pub fn split_at(guard: Self, mid: u64) -> (Self, Self) {
                 let (left, right) = guard.held.split_at(mid);
@@ -324,6 +325,11 @@ macro_rules! guards {
             /// # Deadlocks
             ///
             /// If the caller also holds an overlapping read guard, it waits for itself.
+            ///
+            /// # Panics
+            ///
+            /// If it, or a reader that waits, would have to wait for more ranges than a request can: 2^18 - 1 on a
+            /// 32-bit machine, 2^50 - 1 elsewhere. The range is released then, and nothing else has changed.
             pub fn upgrade(guard: Self) -> $Write$(<$lifetime>)? {
                 let upgraded = guard.held.upgrade_until(Deadline::Never);
                 debug_assert!(upgraded, "a wait without a deadline ends with the grant");
@@ -345,6 +351,11 @@ macro_rules! guards {
             /// # Errors
             ///
             /// The guard, upgradable as before, if a reader is in. Requests that only wait do not count.
+            ///
+            /// # Panics
+            ///
+            /// If it, or a reader that waits, would have to wait for more ranges than a request can: 2^18 - 1 on a
+            /// 32-bit machine, 2^50 - 1 elsewhere. The range is released then, and nothing else has changed.
             pub fn try_upgrade(guard: Self) -> Result<$Write$(<$lifetime>)?, Self> {
                 if guard.held.try_upgrade() { Ok($Write { held: guard.held }) } else { Err(guard) }
             }
@@ -370,6 +381,11 @@ macro_rules! guards {
             /// # Cancel safety
             ///
             /// Giving up leaves no trace: readers that came meanwhile, and waited for nothing else, are let in.
+            ///
+            /// # Panics
+            ///
+            /// If it, or a reader that waits, would have to wait for more ranges than a request can: 2^18 - 1 on a
+            /// 32-bit machine, 2^50 - 1 elsewhere. The range is released then, and nothing else has changed.
             pub fn try_upgrade_for(
                 guard: Self,
                 timeout: Duration,
@@ -394,6 +410,11 @@ macro_rules! guards {
             /// # Errors
             ///
             /// The guard, upgradable as before, if the deadline came first.
+            ///
+            /// # Panics
+            ///
+            /// If it, or a reader that waits, would have to wait for more ranges than a request can: 2^18 - 1 on a
+            /// 32-bit machine, 2^50 - 1 elsewhere. The range is released then, and nothing else has changed.
             pub fn try_upgrade_until(
                 guard: Self,
                 deadline: Instant,

@@ -341,36 +341,35 @@ impl Leaf {
         self.bounds.meet(span).then(|| self.insert_held(span, rest))
     }
 
-    /// Makes two held requests of one, the second, called `id`, from `mid` on. Who waits for both halves now waits for two pairs.
-    /// Returns where the entries of the two are, as far as they have one here.
+    /// Those that wait for `hold` on both sides of `mid`: after a split there they wait for two pairs.
+    pub(crate) fn waiting_for_both(&self, hold: &Hold, mid: u64) -> impl Iterator<Item = Entry<'_>> {
+        let mode = self.entry(hold).mode;
+        self.others(hold).filter(move |entry| {
+            entry.mode.conflicts(mode) && entry.span.first < mid && mid <= entry.span.last
+        })
+    }
+
+    /// Makes two held requests of one, the second, called `id`, from `mid` on. Each that [waits for
+    /// both](Self::waiting_for_both) has been raised. Returns where the entries of the two are, as far as they have one here.
     pub(crate) fn split(&mut self, hold: &Hold, mid: u64, id: RequestId) -> [Option<u32>; 2] {
         let Span { first, last } = hold.span;
         debug_assert!(first < mid && mid <= last);
         let (left, right) = (Span { first, last: mid - 1 }, Span { first: mid, last });
         let place = self.find(hold);
-        let mode = self.entry_at(place).mode;
-        for entry in self.others(hold) {
-            if entry.mode.conflicts(mode) && entry.span.overlaps(left) && entry.span.overlaps(right) {
-                let waiter = &entry.queued.expect("what conflicts with a held request waits").waiter;
-                waiter.raise().expect("it waits at least for this request");
-            }
-        }
         let halves =
             [(left, hold.key.id), (right, id)].map(|(span, id)| (span, Filed { id, ..self.held_at(place) }));
         self.remove(place);
         halves.map(|(span, half)| self.bounds.meet(span).then(|| self.insert_held(span, half)))
     }
 
-    /// Gives a held request the mode `Write`; returns the number of pairs that it has to wait for: the readers that are in.
-    /// Readers that wait have to wait for it from now on. Other requests that conflict do already, and it passes those.
-    ///
-    /// Each reader is looked at once only: one that waits in another leaf too can be granted there at any moment, and must
-    /// not be taken for waiting by one look and for being in by the next.
-    pub(crate) fn begin_upgrade(&mut self, hold: &Hold) -> usize {
-        let is_in = |entry: &Entry<'_>| entry.queued.is_none_or(|queued| queued.waiter.raise().is_err());
-        let blocking = self.others(hold).filter(|entry| entry.mode == Mode::Read && is_in(entry)).count();
+    /// The readers, held or waiting, that overlap `hold`.
+    pub(crate) fn other_readers(&self, hold: &Hold) -> impl Iterator<Item = Entry<'_>> {
+        self.others(hold).filter(|entry| entry.mode == Mode::Read)
+    }
+
+    /// Gives a held request the mode `Write`.
+    pub(crate) fn make_writer(&mut self, hold: &Hold) {
         self.set_mode(self.find(hold), Mode::Write);
-        blocking
     }
 
     /// Lets the upgrade of `hold` wait.

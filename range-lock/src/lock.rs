@@ -202,6 +202,9 @@ macro_rules! acquire {
             ///
             /// If the range is inverted.
             ///
+            /// Or if it would have to wait for more conflicting ranges than a request can: 2^18 - 1 on a
+            /// 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
+            ///
             /// # Fairness
             ///
             /// Waits for the conflicting requests that came before, and for no others; conflicting requests that come later
@@ -253,6 +256,9 @@ macro_rules! acquire {
             ///
             /// If the range is inverted.
             ///
+            /// Or if it would have to wait for more conflicting ranges than a request can: 2^18 - 1 on a
+            /// 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
+            ///
             /// # Fairness and cancel safety
             ///
             /// While it waits it has its place among those who wait. Giving up leaves no trace: those who waited for this
@@ -285,6 +291,9 @@ macro_rules! acquire {
             /// # Panics
             ///
             /// If the range is inverted.
+            ///
+            /// Or if it would have to wait for more conflicting ranges than a request can: 2^18 - 1 on a
+            /// 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
             #[track_caller]
             pub fn $try_until(
                 &self,
@@ -309,6 +318,9 @@ macro_rules! acquire {
             /// # Panics
             ///
             /// If the range is inverted.
+            ///
+            /// Or if it would have to wait for more conflicting ranges than a request can: 2^18 - 1 on a
+            /// 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
             #[inline]
             #[track_caller]
             pub fn $wait_arc(self: &Arc<Self>, range: impl RangeBounds<u64>) -> $ArcGuard {
@@ -351,6 +363,9 @@ macro_rules! acquire {
             /// # Panics
             ///
             /// If the range is inverted.
+            ///
+            /// Or if it would have to wait for more conflicting ranges than a request can: 2^18 - 1 on a
+            /// 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
             #[track_caller]
             pub fn $try_arc_for(
                 self: &Arc<Self>,
@@ -379,6 +394,9 @@ macro_rules! acquire {
             /// # Panics
             ///
             /// If the range is inverted.
+            ///
+            /// Or if it would have to wait for more conflicting ranges than a request can: 2^18 - 1 on a
+            /// 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
             #[track_caller]
             pub fn $try_arc_until(
                 self: &Arc<Self>,

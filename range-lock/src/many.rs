@@ -20,7 +20,7 @@ use crate::partition::Locked;
 use crate::request::{Claim, Hold, Key, Mode};
 use crate::span::Span;
 use crate::sync::{Arc, Deadline};
-use crate::waiter::{Waited, Waiter, WakeList};
+use crate::waiter::{self, Waited, Waiter, WakeList};
 use crate::watch;
 
 /// One of the ranges that [`RangeLock::acquire_many`] takes at once, which has an example.
@@ -140,6 +140,7 @@ impl<'a> Parts<'a> {
             self.insert(&mut locks, None);
             return None;
         }
+        waiter::check_pairs(blocking);
         // A request of several locks is passed only as often as each of them allows.
         let passes = self.locks().map(|(lock, ..)| lock.partition().bypass()).min();
         let first = locks.iter_mut().next().expect("what is blocked has a part");
@@ -454,6 +455,11 @@ impl RangeLock {
     ///
     /// The locks' internal mutexes are taken together. Up to four ranges allocate nothing, if they are no more than four too
     /// as [`ManyGuard::ranges`] lists them: where some overlap in different modes, they are cut into more.
+    ///
+    /// # Panics
+    ///
+    /// If it would have to wait for more conflicting ranges than a request can: 2^18 - 1 on a 32-bit
+    /// machine, 2^50 - 1 elsewhere. Nothing is locked then.
     pub fn acquire_many<'a>(requests: impl IntoIterator<Item = Request<'a>>) -> ManyGuard<'a> {
         let mut parts = Parts::new(requests);
         let granted = parts.acquire(Deadline::Never);
@@ -494,6 +500,11 @@ impl RangeLock {
     /// # Fairness and cancel safety
     ///
     /// As for one range: while it waits it has its place in all the queues, and giving up leaves no trace in any.
+    ///
+    /// # Panics
+    ///
+    /// If it would have to wait for more conflicting ranges than a request can: 2^18 - 1 on a 32-bit
+    /// machine, 2^50 - 1 elsewhere. Nothing is locked then.
     pub fn try_acquire_many_for<'a>(
         requests: impl IntoIterator<Item = Request<'a>>,
         timeout: Duration,
@@ -512,6 +523,11 @@ impl RangeLock {
     /// let two = [Request::read(&lock, 0..10), Request::write(&lock, 90..100)];
     /// assert!(RangeLock::try_acquire_many_until(two, Instant::now()).is_some()); // Free: it need not wait.
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// If it would have to wait for more conflicting ranges than a request can: 2^18 - 1 on a 32-bit
+    /// machine, 2^50 - 1 elsewhere. Nothing is locked then.
     pub fn try_acquire_many_until<'a>(
         requests: impl IntoIterator<Item = Request<'a>>,
         deadline: Instant,

@@ -12,7 +12,7 @@ use crate::lock::RangeLock;
 use crate::partition::{LeafGuard, LeafIndex, Locked, Partition};
 use crate::span::Span;
 use crate::sync::{Arc, Deadline};
-use crate::waiter::{Lowered, Waited, Waiter, WakeList};
+use crate::waiter::{self, Lowered, NotRaised, Waited, Waiter, WakeList};
 use crate::watch;
 
 /// How a request means to use its range.
@@ -308,14 +308,18 @@ impl RangeLock {
     }
 
     /// Makes two held requests of one, the second from `mid` on.
-    pub(crate) fn split(&self, hold: Hold, mid: u64) -> (Hold, Hold) {
-        let Hold { span: Span { first, last }, key } = hold;
+    ///
+    /// `hold` is of no use any more, unless this unwinds: then nothing has changed.
+    pub(crate) fn split(&self, hold: &Hold, mid: u64) -> (Hold, Hold) {
+        let Hold { span: Span { first, last }, key } = *hold;
+        let mut wakes = WakeList::default();
         let partition = self.partition();
         let mut leaves = partition.lock_over(hold.span);
+        raise_all(|| leaves.iter().flat_map(|leaf| leaf.waiting_for_both(hold, mid)), &mut wakes);
         let id = leaves.first().draw_id(partition.ids());
         let mut slots = [None; 2];
         for leaf in leaves.iter_mut() {
-            let here = leaf.split(&hold, mid, id);
+            let here = leaf.split(hold, mid, id);
             slots = [0, 1].map(|half| slots[half].or(here[half]));
         }
         let [left, right] = slots.map(|slot| slot.expect("each half lies in some leaf"));
@@ -330,7 +334,7 @@ impl RangeLock {
     pub(crate) fn try_upgrade(&self, hold: &Hold) -> bool {
         let mut wakes = WakeList::default();
         let mut leaves = self.partition().lock_over(hold.span);
-        let upgraded = begin_upgrade(&mut leaves, hold) == 0;
+        let upgraded = begin_upgrade(&mut leaves, hold, &mut wakes) == 0;
         if !upgraded {
             leaves.iter_mut().for_each(|leaf| leaf.downgrade(hold, Mode::Upgradable, &mut wakes));
         }
@@ -356,8 +360,9 @@ impl RangeLock {
 
     /// Claims the upgrade; returns whom to wait with, if there are readers in.
     pub(crate) fn begin_upgrade(&self, hold: &Hold) -> Option<Arc<Waiter>> {
+        let mut wakes = WakeList::default();
         let mut leaves = self.partition().lock_over(hold.span);
-        let blocking = begin_upgrade(&mut leaves, hold);
+        let blocking = begin_upgrade(&mut leaves, hold, &mut wakes);
         if blocking == 0 {
             return None;
         }
@@ -459,6 +464,7 @@ fn enter_quietly(partition: &Partition, at: LeafGuard<'_>, claim: Claim, wakes: 
         let key = grant_over(partition, &mut leaves, claim);
         return Entered::Granted(Hold { span: claim.span, key });
     }
+    waiter::check_pairs(blocking);
     let id = leaves.first().draw_id(partition.ids());
     let queued = leaves.first().queue(blocking, partition.bypass());
     let waiter = Arc::clone(&queued.waiter);
@@ -504,9 +510,47 @@ pub(crate) fn pass<'l, E: Iterator<Item = Entry<'l>>>(
     true
 }
 
-/// See [`Leaf::begin_upgrade`].
-fn begin_upgrade(leaves: &mut Locked<'_>, hold: &Hold) -> usize {
-    let blocking = leaves.iter_mut().map(|leaf| leaf.begin_upgrade(hold)).sum();
+/// Lets each of `entries` wait for one pair more; returns how many of them are held, and do not wait.
+/// If it unwinds, none of them waits for more than before.
+///
+/// Each is looked at once only: one that waits in another leaf too can be granted there at any moment,
+/// and must not be taken for waiting by one look and for being in by the next.
+///
+/// # Panics
+///
+/// If one of them waits for as many pairs as it can, or more are held than a request can wait for.
+fn raise_all<'l, E: Iterator<Item = Entry<'l>>>(entries: impl Fn() -> E, wakes: &mut WakeList) -> usize {
+    let mut held = 0;
+    let mut seen = 0;
+    let fits = entries().all(|entry| {
+        match entry.queued.map(|queued| queued.waiter.raise()) {
+            Some(Ok(())) => {}
+            None | Some(Err(NotRaised::Granted)) => held += 1,
+            Some(Err(NotRaised::Full)) => return false,
+        }
+        seen += 1;
+        true
+    });
+    if fits && waiter::can_wait_for(held) {
+        return held;
+    }
+    // What was granted then still is, and what was raised cannot have been granted since.
+    let waiters = entries().take(seen).filter_map(|entry| Some(&entry.queued?.waiter));
+    for waiter in waiters.filter(|waiter| !waiter.is_granted()) {
+        match waiter.lower() {
+            Lowered::ToBeWoken => wakes.push(waiter),
+            Lowered::Done => {}
+        }
+    }
+    waiter::too_many();
+}
+
+/// Makes a writer of a held request; returns the number of pairs that it has to wait for: the readers
+/// that are in. Readers that wait have to wait for it from now on. Other requests that conflict do
+/// already, and it passes those.
+fn begin_upgrade(leaves: &mut Locked<'_>, hold: &Hold, wakes: &mut WakeList) -> usize {
+    let blocking = raise_all(|| leaves.iter().flat_map(|leaf| leaf.other_readers(hold)), wakes);
+    leaves.iter_mut().for_each(|leaf| leaf.make_writer(hold));
     if blocking == 0 {
         leaves.first().note_granted(Mode::Write);
     }

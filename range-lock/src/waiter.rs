@@ -91,9 +91,45 @@ pub(crate) enum Lowered {
     ToBeWoken,
 }
 
-/// The request has been granted meanwhile: it counts as held.
+/// Why a request does not wait for one pair more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct AlreadyGranted;
+pub(crate) enum NotRaised {
+    /// It has been granted meanwhile: it counts as held. Or it may not be passed.
+    Granted,
+    /// It waits for as many as it can.
+    Full,
+}
+
+/// For how many conflicting pairs a request can wait.
+#[cfg(not(all(test, feature = "async", not(any(loom, shuttle)))))]
+const fn max_pairs() -> usize {
+    COUNT
+}
+
+#[cfg(all(test, feature = "async", not(any(loom, shuttle))))]
+fn max_pairs() -> usize {
+    tests::MAX_PAIRS.get().min(COUNT)
+}
+
+/// Checks, before anything is changed, that a request can wait for so many pairs.
+///
+/// # Panics
+///
+/// If it cannot. The largest number is 2^50 - 1, and 2^18 - 1 on a 32-bit machine.
+pub(crate) fn check_pairs(pairs: usize) {
+    if !can_wait_for(pairs) {
+        too_many();
+    }
+}
+
+pub(crate) fn can_wait_for(pairs: usize) -> bool {
+    pairs <= max_pairs()
+}
+
+#[cold]
+pub(crate) fn too_many() -> ! {
+    panic!("a request can wait for at most {} conflicting ranges", max_pairs())
+}
 
 impl Waiter {
     /// A record for a request with `blocking` pairs before it, which so many others may pass.
@@ -113,12 +149,9 @@ impl Waiter {
 
     /// Makes a record that nobody else holds ready for a request with `blocking` pairs before it, which so many others may
     /// pass.
-    ///
-    /// # Panics
-    ///
-    /// If there are more than [`COUNT`] pairs, which takes a 32-bit machine.
+    /// The caller has [checked](check_pairs) that it can wait for so many.
     pub(crate) fn reset(&mut self, blocking: usize, passes: usize) {
-        assert!(blocking <= COUNT, "a request can wait for at most {COUNT} conflicting spans");
+        debug_assert!(blocking <= COUNT);
         debug_assert!(passes <= PASSES / PASS);
         self.may_be_passed = passes != 0;
         // Nobody else looks: the record gets to others through a leaf's mutex.
@@ -172,12 +205,12 @@ impl Waiter {
     ///
     /// A request that spans several leaves may be granted by somebody who holds another leaf's mutex than the caller;
     /// hence the compare-exchange from a word that is not granted.
-    pub(crate) fn raise(&self) -> Result<(), AlreadyGranted> {
+    pub(crate) fn raise(&self) -> Result<(), NotRaised> {
         self.raise_if(|word| word & (COUNT | OFFERED) != 0, 1)
     }
 
-    /// Lets a request that came later pass this one, which counts it from now on. `false` if this one is awake, has been granted, or
-    /// has been passed often enough.
+    /// Lets a request that came later pass this one, which counts it from now on. `false` if this one is awake, has been granted,
+    /// has been passed often enough, or waits for as many as it can.
     pub(crate) fn pass(&self) -> bool {
         let may = |word| word & ASLEEP != 0 && word & PASSES != 0 && word & (COUNT | OFFERED) != 0;
         self.raise_if(may, 1usize.wrapping_sub(PASS)).is_ok()
@@ -190,14 +223,15 @@ impl Waiter {
     }
 
     /// Adds `difference`, which has one pair more, if the word allows it.
-    fn raise_if(&self, may: impl Fn(usize) -> bool, difference: usize) -> Result<(), AlreadyGranted> {
+    fn raise_if(&self, may: impl Fn(usize) -> bool, difference: usize) -> Result<(), NotRaised> {
+        let is_full = |word| word & COUNT >= max_pairs();
         self.word
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
-                assert!(word & COUNT != COUNT, "a request can wait for at most {COUNT} conflicting spans");
-                may(word).then_some((word & !OFFERED).wrapping_add(difference))
+                let raised = (word & !OFFERED).wrapping_add(difference);
+                (may(word) && !is_full(word)).then_some(raised)
             })
             .map(drop)
-            .map_err(|_granted| AlreadyGranted)
+            .map_err(|word| if is_full(word) { NotRaised::Full } else { NotRaised::Granted })
     }
 
     /// Wakes who waits. The request may have been granted, and be gone by now; that the caller holds the record keeps it from
@@ -406,4 +440,4 @@ impl Drop for WakeList {
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
-mod tests;
+pub(crate) mod tests;

@@ -157,7 +157,7 @@ fn run(steps: &[(u8, usize, u64, u64)], cuts: bool) {
                         Owned::One(hold, mode, None)
                     }
                     15 if hold.span.contains(a) && hold.span.first < a => {
-                        let (left, right) = lock.split(hold, a);
+                        let (left, right) = lock.split(&hold, a);
                         assert!(left.key.id == id && right.key.id != id);
                         all.push(Owned::One(left, mode, None));
                         Owned::One(right, mode, None)

@@ -3,11 +3,13 @@ use std::cell::{Cell, RefCell};
 use super::*;
 use crate::lock::RangeLock;
 
+type Meanwhile = Box<dyn FnOnce()>;
+
 thread_local! {
     /// How often this thread has waited for the table.
     pub(super) static WAITED_FOR_TABLE: Cell<usize> = const { Cell::new(0) };
     /// What this thread does while it moves a row of the table.
-    static IN_THE_MIDDLE: RefCell<Option<(usize, Box<dyn FnOnce()>)>> = const { RefCell::new(None) };
+    static IN_THE_MIDDLE: RefCell<Option<(usize, Meanwhile)>> = const { RefCell::new(None) };
 }
 
 /// See [`Table::copy`]: the row already names the other leaf, and begins where the one before it began.

@@ -1,5 +1,11 @@
 use super::*;
 
+#[cfg(feature = "async")]
+thread_local! {
+    /// For how many pairs a request can wait, for this thread: few, where a test tries what happens then.
+    pub(crate) static MAX_PAIRS: std::cell::Cell<usize> = const { std::cell::Cell::new(COUNT) };
+}
+
 /// A record with `blocking` pairs before it, whose owner is going to sleep.
 fn asleep(blocking: usize, passes: usize) -> Waiter {
     let waiter = Waiter::new(blocking, passes);
