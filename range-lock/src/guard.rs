@@ -71,7 +71,7 @@ impl<L: Deref<Target = RangeLock>> Held<L> {
     }
 
     /// The lock. For tests.
-    #[cfg(all(test, feature = "async"))]
+    #[cfg(all(test, feature = "async", not(any(loom, shuttle))))]
     pub(crate) fn lock(&self) -> &L {
         &self.lock
     }
