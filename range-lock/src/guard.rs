@@ -28,10 +28,14 @@ pub(crate) struct Held<L: Deref<Target = RangeLock>> {
 impl<L: Deref<Target = RangeLock>> Held<L> {
     #[inline(always)]
     pub(crate) fn acquire(lock: L, claim: Option<Claim>) -> Self {
-        let hold = claim.map(|Claim { span, mode }| {
-            let key = lock.acquire(span, mode, Deadline::Never);
-            Hold { span, key: key.expect("a wait without a deadline ends with the grant") }
-        });
+        // A closure given to `map` is not always inlined.
+        let hold = match claim {
+            Some(Claim { span, mode }) => {
+                let key = lock.acquire(span, mode, Deadline::Never);
+                Some(Hold { span, key: key.expect("a wait without a deadline ends with the grant") })
+            }
+            None => None,
+        };
         Held { lock, hold }
     }
 

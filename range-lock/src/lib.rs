@@ -36,6 +36,8 @@
 //! | `memmap2` | [`RangeRwLock`] of a `memmap2::MmapMut` |
 //! | `stats` | [`RangeLock::stats`](RangeLock): acquisitions, who had to wait, for how long, by mode |
 
+#[cfg(any(test, not(any(loom, shuttle))))]
+mod atomics;
 mod builder;
 #[cfg(doctest)]
 mod compile_fail;
@@ -56,11 +58,14 @@ mod interval_tree;
 mod leaf;
 mod lock;
 mod many;
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(any(test, not(any(loom, shuttle))))]
 mod mutex;
+#[cfg(any(test, not(any(loom, shuttle))))]
+mod parking;
 mod partition;
 mod request;
 mod span;
+mod spin;
 #[cfg(feature = "stats")]
 mod stats;
 mod sync;

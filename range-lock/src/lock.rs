@@ -39,7 +39,8 @@ use crate::watch::Home;
 /// # Fairness
 ///
 /// First come, first served *per conflict*: a request is granted when no earlier conflicting request is held or waits.
-/// Nobody bypasses a request that has entered, so none starves; requests that conflict with nothing never wait. A reader that
+/// Nobody bypasses a request that has entered, so none starves; requests that conflict with nothing wait for no other request, only for
+/// a short internal mutex, whose bound is in [`fairness`](crate::docs::fairness). A reader that
 /// comes after a waiting writer waits for it, even where only readers hold. ([`Builder::bypass`] relaxes this by a bound.) The `try_` verbs keep to the same rule: they
 /// fail only if something that really conflicts is held or waits.
 ///
@@ -237,7 +238,7 @@ macro_rules! acquire {
 
             #[doc = concat!("Locks `range` ", $what, "; gives up after `timeout`.")]
             ///
-            /// A timeout too long for the clock is no timeout.
+            /// A timeout too long for the clock is no timeout, and with a timeout of zero it does not wait.
             ///
             /// ```
             /// # use std::time::Duration;
@@ -277,7 +278,7 @@ macro_rules! acquire {
             #[doc = concat!("Locks `range` ", $what, "; gives up at `deadline`.")]
             ///
             #[doc = concat!("As [`", stringify!($try_for), "`](Self::", stringify!($try_for), "), which also says how fair it is, and that")]
-            /// giving up leaves no trace.
+            /// giving up leaves no trace. With a deadline that has passed it does not wait, and no other request finds it in its way.
             ///
             /// ```
             /// # use std::time::{Duration, Instant};

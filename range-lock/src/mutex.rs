@@ -1,46 +1,96 @@
-//! The mutex of a leaf: one word, taken by one locked instruction and left by none.
+//! The mutex of a leaf: taken by one locked instruction, and left by none.
 //!
-//! An uncontended pair of lock and unlock is most of what an uncontended range costs, twice: once to acquire it, once to
-//! release it. A mutex that can wake a sleeper must be left by an exchange, which tells whether there is one. This one is left
-//! by a plain release store, at a third of the cost, and so cannot know: those who wait for it spin, then yield, then sleep for
-//! bounded times and look again. That suits sections as short as these, in which nobody waits and no code of a user's runs;
-//! one that is long is so because its thread was preempted, and then the best that a waiter can do is to leave the CPU.
+//! An uncontended pair of lock and unlock is most of what an uncontended range costs, twice: once to acquire
+//! it, once to release it. A mutex that wakes a sleeper whenever it is left must be left by an exchange. This
+//! one is left by a load and a plain release store, at a third of the cost.
 //!
-//! # Invariant of the unsafe code
+//! A thread that finds it taken looks again for a while, between pauses and yields, and then naps once. That
+//! suits sections as short as these, in which no user code runs. A section that lasts longer belongs to a
+//! thread that was preempted, and then the best that a waiting thread can do is to leave the CPU.
 //!
-//! **exclusive**: a [`MutexGuard`] exists only from the exchange that set `locked` to the store that clears it, which its drop
-//! makes, or, where it was forgotten, [`Mutex::force_unlock`]; and only who finds `locked` clear sets it. So there is one at most, and what one thread did under it is visible to the
-//! next, since the store releases and the exchange acquires.
+//! A thread that has napped in vain stands in line. The first thread in line is the *head*. While there is a
+//! head, a thread that leaves the mutex hands it over to the head and does not free it. Handing over costs
+//! the time in which the head wakes up, so it is kept for threads that would starve otherwise.
+//!
+//! # What bounds a wait
+//!
+//! `head` has one of three values: [`NONE`], [`WAITS`] and [`HANDED`].
+//!
+//! | event | `head` before | after | `locked` |
+//! |---|---|---|---|
+//! | a thread comes to an empty line | `NONE` | `WAITS` | any |
+//! | a thread leaves the mutex | `NONE` | `NONE` | cleared |
+//! | a thread leaves it, and the head is asleep | `WAITS` | `WAITS` | stays set, for the head, which wakes up |
+//! | a thread leaves it, and the head is awake | `WAITS` | `HANDED` | stays set, for the head, which looks |
+//! | the head has it, and another thread is in line | `WAITS`, `HANDED` | `WAITS` | set |
+//! | the head has it, and the line is empty | `WAITS`, `HANDED` | `NONE` | set |
+//!
+//! The thread that has the mutex when `WAITS` is set may have loaded `NONE` before. It frees the mutex then,
+//! and does not wake the head; so the first head sleeps for a bounded time, and looks again. One other thread
+//! may take the mutex in between, and that thread loads `WAITS`: its look at `locked` comes after the head's,
+//! and the head's after the store of `WAITS`, in the one order of all sequentially consistent operations. So
+//! at most two operations pass the head once it is the head, and those in line before it. The next head
+//! needs no bound: it becomes the head while the one before has the mutex, which then loads `WAITS`.
+//!
+//! # Invariants of the unsafe code
+//!
+//! **exclusive**: a [`MutexGuard`] exists only from the exchange that set `locked`, or from being handed the
+//! mutex, to the store that clears `locked` or to handing over. Both are made by the drop of the guard, or,
+//! where it was forgotten, by [`Mutex::force_unlock`]. Only a thread that finds `locked` clear sets it, and a
+//! mutex is handed to one thread. So there is one guard at most. What one thread did under it is visible to
+//! the next: the store releases and the exchange acquires, and a thread that is handed the mutex passes the
+//! lock of a parking place after the thread that hands it over.
 
 use std::cell::UnsafeCell;
 use std::fmt;
-use std::hint;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How many turns a thread waits before it looks again: long enough for the other to use the lock several times
-/// with its lines in the cache. Where two threads look again at once they take the lines from each other at every step,
-/// and together do half of what one does alone.
+use crate::atomics::{AtomicU8, Flag, Ordering};
+use crate::parking::{Parked, Place};
+use crate::spin;
+
+/// How many turns a thread pauses before it looks again: long enough for another thread to use the lock
+/// several times with its lines in the cache. Where two threads look again at once they take the lines from
+/// each other at every step, and together do half of what one does alone.
 const TURNS: u32 = 64;
 /// The same where two threads seldom meet on one mutex, and so nothing is won by leaving it to the other.
 const FEW_TURNS: u32 = 4;
+/// How often a thread yields and pauses before it naps. In a model not at all: a schedule in which the thread
+/// comes later shows the same.
+const ROUNDS: u32 = if cfg!(any(loom, shuttle)) { 0 } else { 4 };
+/// How often it yields in each of these rounds.
+const YIELDS: u32 = 2;
+/// How long the nap is at least. Linux makes it longer by 50 µs.
+const NAP: Duration = Duration::from_micros(20);
+/// How long the first head sleeps before it looks again.
+const BOUND: Duration = Duration::from_millis(1);
+
+/// No thread is in line.
+const NONE: u8 = 0;
+/// A thread is the head of the line.
+const WAITS: u8 = 1;
+/// A thread is the head, and has been handed the mutex.
+const HANDED: u8 = 2;
 
 /// See the [module](self).
 #[repr(C)] // What is used first lies next to the word.
 pub(crate) struct Mutex<T> {
-    locked: AtomicBool,
+    locked: Flag,
+    head: AtomicU8,
+    /// Where the head sleeps.
+    at_the_head: Place,
+    /// Where the others in line sleep.
+    in_line: Place,
     value: UnsafeCell<T>,
 }
 
 // SAFETY: the value is reached through a guard only, by one thread at a time ("exclusive"); so it is as if it were sent.
 unsafe impl<T: Send> Sync for Mutex<T> {}
 
-// What can panic under it does so where a request would have more than 2^50 others before it, or 2^18 on a 32-bit machine; else nobody
-// finds the value half changed.
+// No user code runs under it, and what could panic is checked before the first change.
 impl<T> UnwindSafe for Mutex<T> {}
 impl<T> RefUnwindSafe for Mutex<T> {}
 
@@ -52,18 +102,37 @@ pub(crate) struct MutexGuard<'a, T> {
 }
 
 impl<T> Mutex<T> {
+    #[cfg(not(any(loom, shuttle)))]
     pub(crate) const fn new(value: T) -> Self {
-        Mutex { locked: AtomicBool::new(false), value: UnsafeCell::new(value) }
+        Mutex {
+            locked: Flag::new(),
+            head: AtomicU8::new(NONE),
+            at_the_head: Place::new(),
+            in_line: Place::new(),
+            value: UnsafeCell::new(value),
+        }
     }
 
-    /// Waits until nobody else has it.
+    /// Not `const`: the atomics of a model cannot be made in one.
+    #[cfg(any(loom, shuttle))]
+    pub(crate) fn new(value: T) -> Self {
+        Mutex {
+            locked: Flag::new(),
+            head: AtomicU8::new(NONE),
+            at_the_head: Place::new(),
+            in_line: Place::new(),
+            value: UnsafeCell::new(value),
+        }
+    }
+
+    /// Waits until no other thread has it.
     #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.lock_after(TURNS)
     }
 
-    /// The same, but looks again soon, and then less and less often. Better where nobody uses the mutex often, and worse where
-    /// somebody does: see [`wait`](Self::wait).
+    /// The same, but looks again soon, and then less and less often. Better where the mutex is seldom used, and worse where
+    /// it is used all the time: see [`wait`](Self::wait).
     #[inline]
     pub(crate) fn lock_eagerly(&self) -> MutexGuard<'_, T> {
         self.lock_after(FEW_TURNS)
@@ -77,13 +146,13 @@ impl<T> Mutex<T> {
         MutexGuard { mutex: self, _value: PhantomData }
     }
 
-    /// Takes it if nobody else has it.
+    /// Takes it if no other thread has it.
     #[inline]
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         self.try_set().then(|| MutexGuard { mutex: self, _value: PhantomData })
     }
 
-    /// Where the value is: to be touched only by who has the mutex.
+    /// Where the value is: to be touched only by the thread that has the mutex.
     #[inline]
     pub(crate) fn data_ptr(&self) -> *mut T {
         self.value.get()
@@ -93,50 +162,94 @@ impl<T> Mutex<T> {
     ///
     /// # Safety
     ///
-    /// The guard must have been forgotten, and nobody use the value by it any more.
+    /// The guard must have been forgotten, and the value not be used by it any more.
     #[inline]
     pub(crate) unsafe fn force_unlock(&self) {
-        self.locked.store(false, Ordering::Release);
+        if self.head.load(Ordering::SeqCst) == NONE {
+            self.locked.clear(Ordering::Release);
+        } else {
+            self.hand_over();
+        }
     }
 
     #[inline]
     fn try_set(&self) -> bool {
-        self.locked.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        self.locked.set(Ordering::SeqCst)
     }
 
-    /// Waits for so many turns before it looks again, then for twice as many, up to [`TURNS`]; then it lets others run, and then sleeps.
+    /// Takes it if it is free, and leaves its line to the thread that has it otherwise.
+    fn look(&self) -> bool {
+        !self.locked.is_set() && self.try_set()
+    }
+
+    /// Pauses for so many turns before it looks again, then for twice as many, up to [`TURNS`]; then it lets
+    /// other threads run, then it naps, and then it stands in line.
     #[cold]
     fn wait(&self, mut turns: u32) {
-        /// How often it then lets others run, in case one of them has the mutex.
-        const YIELDS: u32 = 2;
-        /// The first sleep; each further one is twice as long, up to the last.
-        const FIRST_SLEEP: Duration = Duration::from_micros(20);
-        const LAST_SLEEP: Duration = Duration::from_millis(1);
-
-        loop {
-            (0..turns).for_each(|_| hint::spin_loop());
-            if !self.locked.load(Ordering::Relaxed) && self.try_set() {
+        while turns <= TURNS {
+            spin::pause(turns);
+            if self.look() {
                 return;
             }
             turns *= 2;
-            if turns > TURNS {
-                break;
-            }
         }
-        for _ in 0..YIELDS {
-            thread::yield_now();
-            if self.try_set() {
+        for _ in 0..ROUNDS {
+            for _ in 0..YIELDS {
+                spin::yield_now();
+                if self.look() {
+                    return;
+                }
+            }
+            spin::pause(TURNS);
+            if self.look() {
                 return;
             }
         }
-        let mut sleep = FIRST_SLEEP;
-        loop {
-            thread::sleep(sleep);
-            if self.try_set() {
-                return;
-            }
-            sleep = (2 * sleep).min(LAST_SLEEP);
+        spin::nap(NAP);
+        if !self.look() {
+            self.wait_in_line();
         }
+    }
+
+    /// Waits until it is handed the mutex, or, at the head, finds it free.
+    fn wait_in_line(&self) {
+        self.wait_in_line_noting(|| {});
+    }
+
+    /// The same; calls `joined` at the moment from which on its place in line is certain.
+    fn wait_in_line_noting(&self, joined: impl FnOnce()) {
+        let is_behind_others = || {
+            // Under the lock of `in_line`, as all changes between `NONE` and the others.
+            let behind = self.head.load(Ordering::Relaxed) != NONE;
+            if !behind {
+                self.head.store(WAITS, Ordering::SeqCst);
+            }
+            joined();
+            behind
+        };
+        // A thread that sleeps here is moved to the head asleep, and woken there.
+        if self.in_line.park(is_behind_others, None) == Parked::Declined {
+            self.wait_as_head();
+        }
+        self.in_line.move_one(&self.at_the_head, |moved| {
+            self.head.store(if moved { WAITS } else { NONE }, Ordering::SeqCst);
+        });
+    }
+
+    fn wait_as_head(&self) {
+        let sleeps = || self.head.load(Ordering::Relaxed) != HANDED && !self.try_set();
+        while self.at_the_head.park(sleeps, Instant::now().checked_add(BOUND)) == Parked::TimedOut {}
+    }
+
+    /// Leaves the mutex to the head, which waits.
+    #[cold]
+    #[inline(never)]
+    fn hand_over(&self) {
+        self.at_the_head.unpark_one(|was_asleep| {
+            if !was_asleep {
+                self.head.store(HANDED, Ordering::Relaxed); // It looks before it sleeps.
+            }
+        });
     }
 }
 
@@ -179,38 +292,4 @@ impl<T> fmt::Debug for MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_right_with_more_threads_than_cpus() {
-        let n = if cfg!(miri) { 10 } else { 10_000 };
-        let count = Mutex::new(0);
-        thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| (0..n).for_each(|_| *count.lock() += 1));
-            }
-        });
-        assert_eq!(*count.lock(), 8 * n);
-    }
-
-    #[test]
-    fn who_must_sleep_gets_it_in_the_end() {
-        let mutex = Mutex::new(0);
-        let held = mutex.lock();
-        let waiting = AtomicBool::new(false);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                waiting.store(true, Ordering::Release);
-                *mutex.lock() += 1;
-            });
-            while !waiting.load(Ordering::Acquire) {
-                thread::yield_now();
-            }
-            // Long enough for it to spin and yield through, on most machines; if not, the test shows less.
-            (0..10_000).for_each(|_| thread::yield_now());
-            drop(held);
-        });
-        assert_eq!(*mutex.lock(), 1);
-    }
-}
+mod tests;

@@ -239,6 +239,10 @@ impl RangeLock {
     #[cold]
     #[inline(never)]
     fn acquire_slowly(&self, at: LeafGuard<'_>, span: Span, mode: Mode, deadline: Deadline) -> Option<Key> {
+        if deadline.has_passed() {
+            // Not queued for a moment, in which others would find it in their way.
+            return try_acquire_among(self.partition(), Some(at), span, mode);
+        }
         let owner = enter_over(self, at, Claim { span, mode });
         let waited = match &owner.entered {
             Some(Entered::Waiting(hold, waiter)) => {
@@ -284,9 +288,11 @@ impl RangeLock {
     #[inline]
     pub(crate) fn release(&self, hold: &Hold) {
         let partition = self.partition();
-        let mut at = partition.try_lock(hold.key.leaf());
-        if !at.as_mut().is_some_and(|at| at.leaf.release_quietly(hold)) {
-            release_among(partition, at, hold);
+        let Some(mut at) = partition.try_lock(hold.key.leaf()) else {
+            return release_among(partition, None, hold);
+        };
+        if !at.leaf.release_quietly(hold) {
+            release_among(partition, Some(at), hold);
         }
     }
 
@@ -345,6 +351,9 @@ impl RangeLock {
     /// and then it is upgradable as before.
     #[must_use]
     pub(crate) fn upgrade(&self, hold: &Hold, deadline: Deadline) -> bool {
+        if deadline.has_passed() {
+            return self.try_upgrade(hold);
+        }
         match self.begin_upgrade(hold) {
             None => true,
             Some(waiter) => {

@@ -140,7 +140,8 @@ impl ModeStats {
     }
 
     /// How many requests waited and came to nothing: they timed out, or their futures were dropped, be it in the moment after
-    /// the grant. Their waits are not among the [waits](Self::waits).
+    /// the grant. Their waits are not among the [waits](Self::waits). A timed verb whose deadline has passed when it is called does
+    /// not wait.
     pub fn gave_up(&self) -> u64 {
         self.gave_up
     }

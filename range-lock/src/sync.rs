@@ -1,5 +1,5 @@
-//! The only door to atomics, mutexes, spinning and parking: the standard library, crossbeam-utils and parking_lot_core
-//! in a normal build, loom (`--cfg loom`) or shuttle (`--cfg shuttle`) in a model.
+//! The door to atomics, mutexes and parking for all above the internal mutex: the standard library, that
+//! [mutex](crate::mutex) and parking_lot_core in a normal build, loom (`--cfg loom`) or shuttle (`--cfg shuttle`) in a model.
 //!
 //! loom tries every schedule of a few steps under the C11 memory model; shuttle tries random schedules of many steps,
 //! sequentially consistent.
@@ -8,10 +8,6 @@
 //!
 //! **kept**: between [`keep`] and [`unlock_kept`] the mutex is locked, and the guard was given up: whoever kept it is the only one
 //! who reaches the value, by [`kept`].
-//!
-//! **own address**: the key under which a thread parks is the address of a [`Parker`], and whoever parks or unparks
-//! does so through a reference to that parker. So the address belongs to this crate for as long as anybody parks or
-//! unparks under it, which is what parking_lot_core asks of a key, and nobody else's sleeper can be woken.
 
 pub(crate) use imp::*;
 
@@ -68,6 +64,14 @@ pub(crate) enum Deadline {
 }
 
 impl Deadline {
+    /// Whether it has come. In a model it has not.
+    pub(crate) fn has_passed(self) -> bool {
+        match self {
+            Deadline::Never => false,
+            Deadline::At(instant) => !cfg!(any(loom, shuttle)) && instant <= Instant::now(),
+        }
+    }
+
     /// In so much time from now; never if that is past what the clock can tell.
     pub(crate) fn after(timeout: Duration) -> Deadline {
         Instant::now().checked_add(timeout).map_or(Deadline::Never, Deadline::At)
@@ -88,13 +92,10 @@ pub(crate) enum Parked {
 mod imp {
     pub(crate) use std::sync::Arc;
     pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
-    pub(crate) use std::thread::yield_now;
-
-    pub(crate) use crossbeam_utils::Backoff;
-    use parking_lot_core::{DEFAULT_PARK_TOKEN, DEFAULT_UNPARK_TOKEN, ParkResult};
 
     use super::{Deadline, Parked};
     pub(crate) use crate::mutex::{Mutex, MutexGuard};
+    use crate::parking::{self, Place};
 
     /// For how many rounds a waiter looks before it sleeps if it is next; each round is twice as long as the one before, up to 64
     /// turns.
@@ -145,42 +146,29 @@ mod imp {
 
     /// A place where one thread sleeps.
     #[derive(Debug)]
-    pub(crate) struct Parker {
-        /// Not read or written: the parker is its address, and a zero-sized one could share it.
-        _address: u8,
-    }
+    pub(crate) struct Parker(Place);
 
     impl Parker {
         pub(crate) fn new() -> Self {
-            Parker { _address: 0 }
-        }
-
-        fn key(&self) -> usize {
-            std::ptr::from_ref(self).addr()
+            Parker(Place::new())
         }
 
         /// Sleeps until unparked, unless `asleep` says, under the lock that [`unpark`](Self::unpark) takes too, that
         /// there is nothing to sleep for. `asleep` must neither unwind nor park.
         pub(crate) fn park(&self, asleep: impl Fn() -> bool, deadline: Deadline) -> Parked {
-            let timeout = match deadline {
+            let deadline = match deadline {
                 Deadline::Never => None,
                 Deadline::At(instant) => Some(instant),
             };
-            // SAFETY: the key is our own address ("own address"); `asleep` does not unwind or park by contract, and the
-            // two other callbacks do nothing.
-            let result = unsafe {
-                parking_lot_core::park(self.key(), asleep, || {}, |_, _| {}, DEFAULT_PARK_TOKEN, timeout)
-            };
-            match result {
-                ParkResult::TimedOut => Parked::TimedOut,
-                ParkResult::Unparked(_) | ParkResult::Invalid => Parked::LookAgain,
+            match self.0.park(asleep, deadline) {
+                parking::Parked::TimedOut => Parked::TimedOut,
+                parking::Parked::Unparked | parking::Parked::Declined => Parked::LookAgain,
             }
         }
 
         /// Wakes the thread that sleeps here, if one does.
         pub(crate) fn unpark(&self) {
-            // SAFETY: the key is our own address ("own address"); the callback does nothing.
-            unsafe { parking_lot_core::unpark_one(self.key(), |_| DEFAULT_UNPARK_TOKEN) };
+            self.0.unpark_one(|_| {});
         }
     }
 }
@@ -190,11 +178,10 @@ mod imp {
     pub(crate) use loom::sync::Arc;
     pub(crate) use loom::sync::atomic::{AtomicUsize, Ordering};
     pub(super) use loom::sync::{Condvar, Mutex as Inner, MutexGuard as InnerGuard};
-    pub(crate) use loom::thread::yield_now;
 
     pub(crate) use super::model::{
-        Backoff, Mutex, MutexGuard, Parker, SPIN_ROUNDS, YIELDS, keep, kept, lock, lock as lock_eagerly,
-        try_lock, unlock_kept,
+        Mutex, MutexGuard, Parker, SPIN_ROUNDS, YIELDS, keep, kept, lock, lock as lock_eagerly, try_lock,
+        unlock_kept,
     };
 
     /// For how many turns of the other threads a timed park lasts. With none, the deadline is now: every schedule in which it
@@ -209,11 +196,10 @@ mod imp {
     pub(crate) use shuttle::sync::Arc;
     pub(crate) use shuttle::sync::atomic::{AtomicUsize, Ordering};
     pub(super) use shuttle::sync::{Condvar, Mutex as Inner, MutexGuard as InnerGuard};
-    pub(crate) use shuttle::thread::yield_now;
 
     pub(crate) use super::model::{
-        Backoff, Mutex, MutexGuard, Parker, SPIN_ROUNDS, YIELDS, keep, kept, lock, lock as lock_eagerly,
-        try_lock, unlock_kept,
+        Mutex, MutexGuard, Parker, SPIN_ROUNDS, YIELDS, keep, kept, lock, lock as lock_eagerly, try_lock,
+        unlock_kept,
     };
 
     /// For how many turns of the other threads a timed park lasts: the schedule chooses.
@@ -229,8 +215,9 @@ mod model {
     use std::cell::UnsafeCell;
     use std::mem;
 
-    use super::imp::{Condvar, Inner, InnerGuard, turns_until_the_deadline, yield_now};
+    use super::imp::{Condvar, Inner, InnerGuard, turns_until_the_deadline};
     use super::{Deadline, Parked};
+    use crate::spin::yield_now;
 
     /// A mutex of the model, which can keep its own guard.
     #[derive(Debug)]
@@ -311,17 +298,6 @@ mod model {
     /// Spinning in a model: not at all, since a schedule in which the thread is slow to sleep sees the same.
     pub(crate) const SPIN_ROUNDS: usize = 0;
     pub(crate) const YIELDS: usize = 0;
-
-    #[derive(Debug)]
-    pub(crate) struct Backoff;
-
-    impl Backoff {
-        pub(crate) fn new() -> Self {
-            Backoff
-        }
-
-        pub(crate) fn spin(&self) {}
-    }
 
     /// A place where one thread sleeps.
     #[derive(Debug)]

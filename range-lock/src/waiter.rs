@@ -41,9 +41,8 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Instant;
 
-use crate::sync::{
-    self, Arc, AtomicUsize, Backoff, Deadline, Mutex, Ordering, Parked, Parker, SPIN_ROUNDS, YIELDS,
-};
+use crate::spin::{self, Backoff};
+use crate::sync::{self, Arc, AtomicUsize, Deadline, Mutex, Ordering, Parked, Parker, SPIN_ROUNDS, YIELDS};
 
 /// The waiter sleeps, or is about to.
 const ASLEEP: usize = 1 << (usize::BITS - 1);
@@ -255,8 +254,11 @@ impl Waiter {
     pub(crate) fn wait(&self, deadline: Deadline) -> Waited {
         let mut is_woken = false;
         loop {
-            if self.spin(is_woken) {
+            if self.spin(is_woken, deadline) {
                 return Waited::Granted;
+            }
+            if deadline.has_passed() {
+                return Waited::TimedOut;
             }
             // From here on whoever grants the request sees that it must unpark. If that has happened, this acquires
             // what `is_granted` would have.
@@ -279,9 +281,10 @@ impl Waiter {
     /// Looks for a while whether the request is granted: spins, the longer the fewer are before it, and then lets others run, among
     /// whom those before it may be.
     ///
-    /// One that may be passed goes to sleep instead, so that it can be, unless it has just been woken.
-    fn spin(&self, is_woken: bool) -> bool {
-        let backoff = Backoff::new();
+    /// One that may be passed goes to sleep instead, so that it can be, unless it has just been woken. One whose deadline has
+    /// passed does neither: a yield may last for as long as the other threads want the CPU.
+    fn spin(&self, is_woken: bool, deadline: Deadline) -> bool {
+        let mut backoff = Backoff::new();
         let (mut rounds, mut yields) = (0, 0);
         loop {
             let word = self.word.load(Ordering::Acquire);
@@ -289,7 +292,7 @@ impl Waiter {
             if count == 0 {
                 return true;
             }
-            if may_be_passed && !is_woken {
+            if may_be_passed && !is_woken || deadline.has_passed() {
                 return false;
             }
             if rounds < SPIN_ROUNDS / count {
@@ -297,7 +300,7 @@ impl Waiter {
                 backoff.spin();
             } else if yields < YIELDS && !may_be_passed {
                 yields += 1;
-                sync::yield_now();
+                spin::yield_now();
             } else {
                 return false;
             }

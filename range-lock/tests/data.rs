@@ -175,7 +175,8 @@ fn every_way_between_the_modes_keeps_the_elements() {
     let writer = lock.write(1..3);
     let looking = RangeRwLockWriteGuard::downgrade_to_upgradable(writer);
     let reader = lock.read(..);
-    let looking = RangeRwLockUpgradableReadGuard::try_upgrade_for(looking, Duration::ZERO).unwrap_err();
+    let looking =
+        RangeRwLockUpgradableReadGuard::try_upgrade_for(looking, Duration::from_micros(100)).unwrap_err();
     let looking = RangeRwLockUpgradableReadGuard::try_upgrade_until(looking, Instant::now()).unwrap_err();
     drop(reader);
     let mut writer = RangeRwLockUpgradableReadGuard::try_upgrade_for(looking, Duration::ZERO).unwrap();

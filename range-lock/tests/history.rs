@@ -36,6 +36,8 @@ use range_lock::{
 
 /// Longer than any test takes: for waits that must not end by it.
 const LONG: Duration = Duration::from_secs(3600);
+/// Long enough to be queued: a deadline that has passed is not.
+const SOON: Duration = Duration::from_micros(100);
 
 /// Linux, all versions of Bueso's lock that were posted ("Introduce range reader/writer lock", linux-mm, 20 May 2019, and
 /// the copy in parallelNOVA): the cancel path clears the request's own reader mark before it asks whether both are readers,
@@ -177,7 +179,7 @@ fn odinfs_upgrade_keeps_to_its_range() {
 fn odinfs_giving_up_is_not_success() {
     let lock = RangeLock::new();
     let holder = lock.write(0..10);
-    assert!(lock.try_write_for(0..10, Duration::ZERO).is_none());
+    assert!(lock.try_write_for(0..10, SOON).is_none());
     assert!(lock.try_read_until(0..10, Instant::now()).is_none());
     drop(holder);
     check_free(&lock);
@@ -386,8 +388,7 @@ fn rocksdb_own_read_does_not_block_the_upgrade() {
     let looking = RangeWriteGuard::downgrade_to_upgradable(changing);
     let reader = lock.read(5..15);
     let looking = RangeUpgradableReadGuard::try_upgrade(looking).expect_err("a reader is in");
-    let looking =
-        RangeUpgradableReadGuard::try_upgrade_for(looking, Duration::ZERO).expect_err("a reader is in");
+    let looking = RangeUpgradableReadGuard::try_upgrade_for(looking, SOON).expect_err("a reader is in");
     drop(lock.try_read(0..10).expect("an upgrade that was given up keeps no reader out"));
     thread::scope(|scope| {
         let changing = ask(scope, || RangeUpgradableReadGuard::upgrade(looking));
@@ -426,7 +427,7 @@ fn asterinas_a_thousand_retries_leave_nothing() {
     let lock = RangeLock::new();
     let holder = lock.write(0..10);
     for _ in 0..if cfg!(miri) { 20 } else { 1000 } {
-        assert!(lock.try_write_for(0..10, Duration::ZERO).is_none());
+        assert!(lock.try_write_for(0..10, SOON).is_none());
     }
     assert_eq!(requests(&lock), ["write 0..=9 held"]);
     drop(holder);
@@ -578,7 +579,7 @@ fn shutemov_an_early_return_unlocks() {
 fn a_leaked_guard_leaks_its_range_and_nothing_else() {
     let mut lock = RangeLock::new();
     std::mem::forget(lock.write(0..10));
-    assert!(lock.try_read_for(5..15, Duration::ZERO).is_none());
+    assert!(lock.try_read_for(5..15, SOON).is_none());
     drop(lock.write(10..));
     lock.undo_leak();
     check_free(&lock);

@@ -85,7 +85,8 @@ fn giving_up_counts() {
     let lock = RangeLock::new();
     let holder = lock.read(0..10);
     assert!(lock.try_write_for(0..10, SOON).is_none());
-    assert!(lock.try_write_until(0..10, Instant::now()).is_none());
+    assert!(lock.try_write_until(0..10, Instant::now() + SOON).is_none());
+    assert!(lock.try_write_until(0..10, Instant::now()).is_none(), "did not wait, and is not counted");
     assert!(RangeLock::try_acquire_many_for([Request::write(&lock, 0..10)], SOON).is_none());
     let upgradable = lock.upgradable_read(5..6);
     let upgradable = RangeUpgradableReadGuard::try_upgrade_for(upgradable, SOON).unwrap_err();

@@ -7,8 +7,16 @@
 //! owner is in already, passes those who wait. A request therefore waits at most as long as the sections of those that came before
 //! it, and those that they wait for; none starves.
 //!
-//! "Came before" is decided under a short internal mutex. That mutex itself is not fair: two threads that arrive in the same
-//! moment may enter in either order.
+//! "Came before" is decided under a short internal mutex, one for each part of the lock. The order holds from the moment at which
+//! a request has entered. Before that, while its thread waits for the mutex, later requests may enter first:
+//!
+//! * A thread that finds the mutex taken looks again for some microseconds, and lets other threads run. It then naps once. Nothing
+//!   bounds how many requests enter meanwhile.
+//! * A thread that has napped in vain stands in line, and the mutex is handed along the line. From then on at most as many
+//!   operations go first as there are threads.
+//!
+//! The same holds for a thread that releases, downgrades, shrinks or splits, and for a task that is polled: each takes the mutex, and
+//! may sleep there, whatever it conflicts with. A `try_` verb does too.
 //!
 //! # What it costs
 //!

@@ -28,7 +28,8 @@
 //! **A request is granted when no earlier conflicting request is held or waits.** A request is earlier if it entered earlier.
 //! All else follows:
 //!
-//! * A request that conflicts with nothing in the lock is granted at once, whatever else goes on.
+//! * A request that conflicts with nothing in the lock is granted as soon as it has entered. (Entering takes a short internal mutex;
+//!   what bounds the wait for that says [`fairness`](super::fairness).)
 //! * Among those that conflict the order is first come, first served.
 //! * A waiting writer keeps later readers out of its whole range, also where nobody holds anything yet.
 //! * Disjoint requests never wait for each other directly. They can do so through a third that overlaps both and waits.
@@ -55,7 +56,7 @@
 //! |---|---|
 //! | `read`, `write`, `upgradable_read` | returns when granted |
 //! | `try_…` | grants or fails at once, by the same rule: fails only if something that conflicts is held or waits |
-//! | `try_…_for`, `try_…_until` | as the first, with an end; giving up leaves no trace |
+//! | `try_…_for`, `try_…_until` | as the first, with an end; giving up leaves no trace. With a deadline that has passed, as `try_…` |
 //! | `…_async` | as the first, for tasks; enters when first polled; may be dropped at any time |
 //! | `acquire_many` | several ranges of several locks as one request |
 //! | `downgrade`, `downgrade_to_upgradable` | never waits, never lets go: readers are let in, writers are not |

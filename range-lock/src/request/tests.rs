@@ -16,6 +16,9 @@ use crate::{
     RangeUpgradableReadGuard, RangeWriteGuard, Request,
 };
 
+/// Long enough to be queued: a deadline that has passed is not.
+const SOON: Duration = Duration::from_micros(100);
+
 thread_local! {
     /// How many calls there were into wakers.
     static CALLS: Cell<usize> = const { Cell::new(0) };
@@ -212,8 +215,7 @@ impl<'a> History<'a> {
                 self.pending.push(Box::pin(async move { Guard::Write(upgrade.await) }));
             }
             (Guard::Upgradable(guard), _) => {
-                let soon = Duration::ZERO;
-                let guard = unwinding(|| match RangeUpgradableReadGuard::try_upgrade_for(guard, soon) {
+                let guard = unwinding(|| match RangeUpgradableReadGuard::try_upgrade_for(guard, SOON) {
                     Ok(guard) => Guard::Write(guard),
                     Err(guard) => Guard::Upgradable(guard),
                 });
@@ -333,7 +335,7 @@ impl<'a> History<'a> {
                 let guard = if self.random.below(16) != 0 {
                     unwinding(|| lock.try_write(range).map(Guard::Write))
                 } else {
-                    unwinding(|| lock.try_write_for(range, Duration::ZERO).map(Guard::Write))
+                    unwinding(|| lock.try_write_for(range, SOON).map(Guard::Write))
                 };
                 self.guards.extend(guard.flatten());
             }
@@ -573,14 +575,14 @@ fn a_request_that_would_wait_for_too_many_changes_nothing() {
     let readers = [0..10, 5..15, 10..20].map(|range| lock.read(range));
     let before = lock.requests().len();
     exceeds(2, || lock.write(0..20));
-    exceeds(2, || lock.try_write_for(0..20, Duration::ZERO));
+    exceeds(2, || lock.try_write_for(0..20, SOON));
     exceeds(2, || poll(&mut (Box::pin(lock.write_async(0..20)) as Pin<Box<dyn Future<Output = _>>>)));
     let two = || [Request::write(&lock, 0..20), Request::write(&other, ..)];
     exceeds(2, || RangeLock::acquire_many(two()));
-    exceeds(2, || RangeLock::try_acquire_many_for(two(), Duration::ZERO));
+    exceeds(2, || RangeLock::try_acquire_many_for(two(), SOON));
     assert_eq!((lock.requests().len(), other.requests().len()), (before, 0));
     crate::waiter::tests::MAX_PAIRS.set(3);
-    assert!(lock.try_write_for(0..20, Duration::ZERO).is_none(), "three it can wait for");
+    assert!(lock.try_write_for(0..20, SOON).is_none(), "three it can wait for");
     crate::waiter::tests::MAX_PAIRS.set(usize::MAX);
     drop(readers);
     assert!(lock.try_write(..).is_some());
@@ -630,4 +632,79 @@ fn a_change_that_would_let_others_wait_for_too_many_changes_nothing() {
         drop((writers, readers, waiting));
         assert!(lock.requests().is_empty() && lock.try_write(..).is_some());
     }
+}
+
+/// One that has passed neither spins nor yields, and no other request finds it in its way.
+#[test]
+fn a_deadline_that_has_passed_is_not_waited_for() {
+    use std::time::Instant;
+
+    for cut in [false, true] {
+        let (lock, other) = (RangeLock::new(), RangeLock::new());
+        assert!(!cut || lock.test_cut(10));
+        let holder = lock.write(5..15);
+        let looking = RangeLock::upgradable_read(&other, ..);
+        let reader = other.read(0..1);
+        let before = (lock.requests().len(), other.requests().len());
+        let mut looking = Some(looking);
+        let waits = crate::spin::counted::waits_in(|| {
+            for past in [Instant::now(), Instant::now() - Duration::from_secs(1)] {
+                assert!(lock.try_read_until(0..20, past).is_none());
+                assert!(lock.try_upgradable_read_until(14..16, past).is_none());
+                assert!(lock.try_write_until(14..16, past).is_none());
+                assert!(lock.try_write_for(0..=9, Duration::ZERO).is_none());
+                let two = [Request::read(&lock, 0..6), Request::read(&other, ..)];
+                assert!(RangeLock::try_acquire_many_until(two, past).is_none());
+                let held = looking.take().unwrap();
+                looking = RangeUpgradableReadGuard::try_upgrade_until(held, past).err();
+                // What is free is granted nevertheless.
+                assert!(lock.try_write_until(15..30, past).is_some());
+                assert!(RangeLock::try_acquire_many_until([Request::write(&lock, 0..5)], past).is_some());
+            }
+        });
+        assert_eq!(waits, [], "pauses and yields");
+        assert_eq!((lock.requests().len(), other.requests().len()), before);
+        drop((holder, looking, reader));
+        assert!(lock.try_write(..).is_some() && other.try_write(..).is_some());
+    }
+}
+
+/// A yield may take as long as the others want the CPU.
+#[test]
+fn a_deadline_that_passes_during_a_yield_is_the_last_one() {
+    use std::time::Instant;
+
+    use crate::spin::counted::{Wait, waits_in_with};
+
+    thread_local! {
+        static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
+    }
+    let lock = RangeLock::new();
+    let _holder = lock.write(0..10);
+    let deadline = Instant::now() + Duration::from_millis(300);
+    DEADLINE.set(Some(deadline));
+    let others_run = || while Instant::now() < DEADLINE.get().unwrap() {};
+    let waits = waits_in_with(others_run, || assert!(lock.try_write_until(0..10, deadline).is_none()));
+    assert_eq!(waits.iter().filter(|wait| **wait == Wait::Yield).count(), 1);
+}
+
+/// A request that is queued has an id, which no later one has.
+#[test]
+fn a_request_whose_deadline_has_passed_is_not_queued() {
+    use std::time::Instant;
+
+    let lock = RangeLock::new();
+    let holder = lock.write(0..10);
+    let next_id = || {
+        let _probe = lock.write(90..91);
+        lock.requests().last().expect("the probe is listed").id().get()
+    };
+    let before = next_id();
+    let past = Instant::now();
+    assert!(lock.try_read_until(5..20, past).is_none());
+    assert!(lock.try_write_for(0..1, Duration::ZERO).is_none());
+    let two = [Request::write(&lock, 5..6), Request::read(&lock, 50..60)];
+    assert!(RangeLock::try_acquire_many_until(two, past).is_none());
+    assert_eq!(next_id(), before + 1);
+    drop(holder);
 }

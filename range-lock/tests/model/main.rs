@@ -137,7 +137,7 @@ impl<'a> Pending<'a> {
 
 fn try_guard(locks: &[RangeLock], (lock, first, last, mode): Part, times_out: bool) -> Option<Guard<'_>> {
     let (lock, range) = (&locks[lock], first..=last);
-    let soon = Duration::ZERO;
+    let soon = Duration::from_micros(100);
     match (mode, times_out) {
         (Mode::Read, false) => lock.try_read(range).map(Guard::Read),
         (Mode::Read, true) => lock.try_read_for(range, soon).map(Guard::Read),
@@ -265,7 +265,7 @@ impl<'a> Users<'a> {
                 self.model.upgrade(id);
                 let upgraded = match step {
                     Step::TryUpgrade(_) => RangeUpgradableReadGuard::try_upgrade(guard),
-                    _ => RangeUpgradableReadGuard::try_upgrade_for(guard, Duration::ZERO),
+                    _ => RangeUpgradableReadGuard::try_upgrade_for(guard, Duration::from_micros(100)),
                 };
                 match (upgraded, self.model.get(id).state) {
                     (Ok(guard), State::Held) => Guard::Write(guard),

@@ -29,7 +29,8 @@ pub(crate) const LOCKS: usize = 2;
 /// How many units each lock's domain has; a unit is a hundred points.
 const UNITS: u64 = 6;
 
-const SOON: Duration = Duration::ZERO;
+/// Long enough to be queued: a deadline that has passed is not.
+const SOON: Duration = Duration::from_micros(100);
 
 pub(crate) fn chance(n: u64, of: u64) -> bool {
     below(of) < n

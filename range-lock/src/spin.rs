@@ -1,0 +1,100 @@
+//! Waiting without sleeping in a queue: the one door to the CPU's pause instruction, to yielding and to
+//! naps, for the whole library. In a model (loom, shuttle) each gives way to the other threads.
+
+use std::time::Duration;
+
+/// Waits for so many turns of the CPU's pause instruction.
+#[inline]
+pub(crate) fn pause(turns: u32) {
+    #[cfg(not(any(loom, shuttle)))]
+    for _ in 0..turns {
+        std::hint::spin_loop();
+    }
+    #[cfg(any(loom, shuttle))]
+    if turns != 0 {
+        yield_now();
+    }
+    #[cfg(test)]
+    counted::note(counted::Wait::Pause);
+}
+
+/// Lets other threads run on this CPU.
+pub(crate) fn yield_now() {
+    #[cfg(test)]
+    counted::note(counted::Wait::Yield);
+    #[cfg(not(any(loom, shuttle)))]
+    std::thread::yield_now();
+    #[cfg(loom)]
+    loom::thread::yield_now();
+    #[cfg(shuttle)]
+    shuttle::thread::yield_now();
+}
+
+/// Leaves the CPU for about so long.
+#[cfg(any(test, not(any(loom, shuttle))))]
+#[cfg_attr(any(loom, shuttle), expect(unused_variables, reason = "time does not pass in a model"))]
+pub(crate) fn nap(duration: Duration) {
+    #[cfg(not(any(loom, shuttle)))]
+    std::thread::sleep(duration);
+    #[cfg(any(loom, shuttle))]
+    yield_now();
+}
+
+/// Pauses that become longer.
+#[derive(Debug)]
+pub(crate) struct Backoff {
+    turns: u32,
+}
+
+impl Backoff {
+    const MOST_TURNS: u32 = 64;
+
+    pub(crate) fn new() -> Self {
+        Backoff { turns: 1 }
+    }
+
+    /// Pauses, twice as long as the last time, up to 64 turns.
+    pub(crate) fn spin(&mut self) {
+        pause(self.turns);
+        self.turns = (2 * self.turns).min(Self::MOST_TURNS);
+    }
+}
+
+/// What the calling thread has waited for, so that tests need no clock.
+#[cfg(test)]
+pub(crate) mod counted {
+    use std::cell::{Cell, RefCell};
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum Wait {
+        Pause,
+        Yield,
+    }
+
+    thread_local! {
+        static WAITS: RefCell<Vec<Wait>> = const { RefCell::new(Vec::new()) };
+        static ON_YIELD: Cell<Option<fn()>> = const { Cell::new(None) };
+    }
+
+    pub(super) fn note(wait: Wait) {
+        WAITS.with_borrow_mut(|waits| waits.push(wait));
+        if let (Wait::Yield, Some(f)) = (wait, ON_YIELD.get()) {
+            f();
+        }
+    }
+
+    /// Runs `f`, and says what this thread has waited for in it.
+    pub(crate) fn waits_in(f: impl FnOnce()) -> Vec<Wait> {
+        WAITS.take();
+        f();
+        WAITS.take()
+    }
+
+    /// The same, and calls `on_yield` at each yield.
+    pub(crate) fn waits_in_with(on_yield: fn(), f: impl FnOnce()) -> Vec<Wait> {
+        ON_YIELD.set(Some(on_yield));
+        let waits = waits_in(f);
+        ON_YIELD.set(None);
+        waits
+    }
+}
