@@ -384,7 +384,8 @@ macro_rules! guards {
             ///
             /// # Cancel safety
             ///
-            /// Giving up leaves no trace: readers that came meanwhile, and waited for nothing else, are let in.
+            /// Giving up leaves no trace: readers that came meanwhile, and waited for nothing else, are let in. With a timeout of zero it
+            /// does not wait, as [`try_upgrade`](Self::try_upgrade).
             ///
             /// # Panics
             ///

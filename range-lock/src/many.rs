@@ -503,6 +503,7 @@ impl RangeLock {
     /// # Fairness and cancel safety
     ///
     /// As for one range: while it waits it has its place in all the queues, and giving up leaves no trace in any.
+    /// With a timeout of zero it does not wait, as [`try_acquire_many`](Self::try_acquire_many).
     ///
     /// # Panics
     ///

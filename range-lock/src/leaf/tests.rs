@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -143,7 +143,7 @@ fn run(steps: &[(u8, usize, u64, u64)], cuts: bool) {
                         Owned::One(hold, if waiter.is_some() { mode } else { Mode::Write }, waiter)
                     }
                     12 if mode == Mode::Upgradable => {
-                        let upgraded = lock.upgrade(&hold, Deadline::At(Instant::now()));
+                        let upgraded = lock.upgrade(&hold, Deadline::after(Duration::from_micros(50)));
                         Owned::One(hold, if upgraded { Mode::Write } else { mode }, None)
                     }
                     13 if mode == Mode::Write => {
