@@ -146,11 +146,11 @@ fn in_words(time: Duration) -> &'static str {
     if time < Duration::from_secs(60) { "a moment" } else { "a long time" }
 }
 
-/// "since 1.2ms," becomes "since a moment,".
+/// "waiting for #1 for 1.2 ms," becomes "waiting for #1 for a moment,".
 fn times_in_words(debug: &str) -> String {
-    let line = |line: &str| match line.split_once(" since ") {
-        Some((before, _time)) => format!("{before} since a moment,"),
-        None => line.to_owned(),
+    let line = |line: &str| match line.rsplit_once(" for ") {
+        Some((before, last)) if !last.starts_with('#') => format!("{before} for a moment,"),
+        _ => line.to_owned(),
     };
     debug.lines().map(line).collect::<Vec<_>>().join("\n")
 }
@@ -167,8 +167,8 @@ The lock, as Debug prints it:
 RangeLock {
     requests: [
         #1 read 0..=4095 held,
-        #2 write 0..=8191 waiting for #1 since a moment,
-        #3 read 4096..=12287 waiting for #2 since a moment,
+        #2 write 0..=8191 waiting for #1 for a moment,
+        #3 read 4096..=12287 waiting for #2 for a moment,
     ],
 }
 

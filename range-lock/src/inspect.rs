@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::leaf::{Entry, Order};
 use crate::partition::Locked;
@@ -23,7 +23,7 @@ use crate::request::{Mode, RequestId};
 ///     let [first, second] = &lock.requests()[..] else { panic!() };
 ///     assert_eq!(second.waits_for(), [first.id()]);
 ///     assert_eq!(second.to_string(), "read 0..=9 waiting");
-///     assert!(format!("{second:?}").starts_with("#2 read 0..=9 waiting for #1 since ")); // "1.2s", say.
+///     assert!(format!("{second:?}").starts_with("#2 read 0..=9 waiting for #1 for ")); // "1.2 ms", say.
 ///     drop(writer);
 /// });
 /// ```
@@ -186,8 +186,34 @@ impl fmt::Debug for RequestInfo {
             others.iter().try_for_each(|other| write!(f, ", {other}"))?;
         }
         match self.since {
-            Some(since) => write!(f, " since {:.1?}", since.elapsed()),
+            Some(since) => write!(f, " for {}", WithUnit(since.elapsed())),
             None => Ok(()),
         }
+    }
+}
+
+/// Prints a time with one decimal, a space and its unit: "2.4 s".
+struct WithUnit(Duration);
+
+impl fmt::Display for WithUnit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = format!("{:.1?}", self.0);
+        let (number, unit) = time.split_at(time.find(char::is_alphabetic).unwrap_or(time.len()));
+        write!(f, "{number} {unit}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, WithUnit};
+
+    #[test]
+    fn a_time_is_printed_with_a_space_before_its_unit() {
+        let printed = |time| WithUnit(time).to_string();
+        assert_eq!(printed(Duration::from_millis(2400)), "2.4 s");
+        assert_eq!(printed(Duration::from_secs(3600)), "3600.0 s");
+        assert_eq!(printed(Duration::from_micros(1250)), "1.2 ms");
+        assert_eq!(printed(Duration::from_nanos(4700)), "4.7 µs");
+        assert_eq!(printed(Duration::ZERO), "0.0 ns");
     }
 }

@@ -418,7 +418,7 @@ fn rocksdb_a_report_outlives_whom_it_names() {
     drop(lock);
     let [holder, waiter] = &report[..] else { panic!("{report:?}") };
     assert_eq!(waiter.waits_for(), [holder.id()]);
-    assert!(format!("{waiter:?}").starts_with("#2 read 0..=9 waiting for #1 since "));
+    assert!(format!("{waiter:?}").starts_with("#2 read 0..=9 waiting for #1 for "));
 }
 
 /// Asterinas #3283: each restart of a wait leaves a waiter behind.

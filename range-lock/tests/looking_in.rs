@@ -6,12 +6,20 @@ use std::thread;
 use std::time::Instant;
 
 use common::{ask, check_free, until_waiting};
-use range_lock::{Mode, RangeLock, RangeUpgradableReadGuard, Request, RequestState};
+use range_lock::{Mode, RangeLock, RangeUpgradableReadGuard, Request, RequestInfo, RequestState};
 
 /// `requests` as `Debug` prints it, without the times.
 fn printed(lock: &RangeLock) -> Vec<String> {
-    let print = |line: String| line.split(" since ").next().map(str::to_owned);
-    lock.requests().iter().filter_map(|request| print(format!("{request:?}"))).collect()
+    let without_time = |request: &RequestInfo| {
+        let line = format!("{request:?}");
+        if request.since().is_none() {
+            return line;
+        }
+        let (before, time) = line.rsplit_once(" for ").expect("the line ends with a time");
+        assert!(!time.starts_with('#'), "no time: {line}");
+        before.to_owned()
+    };
+    lock.requests().iter().map(without_time).collect()
 }
 
 #[test]
