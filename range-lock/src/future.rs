@@ -27,6 +27,25 @@
 //! else, are let in; if it has been granted and not yet polled, the range is handed on. The place in the queue is lost:
 //! a future made anew enters behind all who wait.
 //!
+//! # A granted future that is not polled
+//!
+//! A future that waits is granted its range by the release that lets it in, not by the next poll. From
+//! then on it holds the range, also while it is not polled. A task that keeps such a future alive and
+//! awaits something else that needs the range waits for itself. `select!` on `&mut future` does so
+//! easily. Poll the future to its end, or drop it.
+//!
+//! ```
+//! # let lock = range_lock::RangeLock::new();
+//! # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+//! let holder = lock.write(0..10);
+//! let mut future = Box::pin(lock.write_async(0..10));
+//! assert!(future.as_mut().poll(&mut cx).is_pending());
+//! drop(holder); // Grants the future its range.
+//! assert!(lock.try_read(0..10).is_none()); // Held, although the future is not polled.
+//! drop(future);
+//! assert!(lock.try_read(0..10).is_some());
+//! ```
+//!
 //! # Wakers
 //!
 //! Wakers are woken, cloned and dropped with none of the lock's own locks held, so they may call back into the lock. They should
