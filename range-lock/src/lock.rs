@@ -36,6 +36,19 @@ use crate::watch::Home;
 /// assert!(LOCK.try_write(..).is_some());
 /// ```
 ///
+/// An offset is a `u64`, so a `usize` must be cast. One point is `p..=p`, which is right for `u64::MAX` too.
+///
+/// The range is locked as long as the guard lives. `let _guard = lock.write(0..10)` keeps the guard.
+/// `let _ = lock.write(0..10)` keeps nothing and unlocks at once, without a warning of the compiler:
+///
+/// ```
+/// # let lock = range_lock::RangeLock::new();
+/// let _ = lock.write(0..10);
+/// assert!(!lock.is_locked(0..10)); // Unlocked already.
+/// let _guard = lock.write(0..10);
+/// assert!(lock.is_locked(0..10));
+/// ```
+///
 /// # Fairness
 ///
 /// First come, first served *per conflict*: a request is granted when no earlier conflicting request is held or waits.
@@ -46,8 +59,51 @@ use crate::watch::Home;
 ///
 /// # Deadlocks
 ///
-/// The lock does not know its users: a thread that waits for a range which it holds itself, in a conflicting mode, waits for
-/// ever, and so do two threads each of which waits for what the other holds. Feature `deadlock_detection` finds those who do.
+/// **While a thread or task holds a range, it must not block on another range of the same lock**, not
+/// even on a disjoint one or a higher one. A waiter whose range spans both closes the circle: it waits
+/// for the range that is held, and the new request waits behind it. Ordered acquisition does not help.
+///
+/// ```
+/// use std::time::Duration;
+/// # use range_lock::RangeLock;
+/// # let lock = RangeLock::new();
+/// let parent = lock.write(0..10);
+/// std::thread::scope(|scope| {
+///     let whole = scope.spawn(|| drop(lock.write(0..100))); // Waits for `parent`.
+///     while lock.requests().len() < 2 {
+///         std::thread::yield_now();
+///     }
+///     // Nobody holds the child, but `whole` waits for it. `write` would never return here.
+///     assert!(lock.try_write_for(50..60, Duration::from_millis(1)).is_none());
+///     drop(parent);
+///     whole.join().unwrap();
+/// });
+/// ```
+///
+/// There are three remedies:
+///
+/// * Take all ranges as one request, with [`acquire_many`](Self::acquire_many).
+/// * Ask for the second range with a `try_` or timed verb. If that fails, release the first and start again.
+/// * Release the first range before the thread asks for the second.
+///
+/// [Lock coupling](crate::docs::patterns#lock-coupling-b-trees) shows the first two. The rule covers
+/// a range that overlaps a held one, too. Threads that block on ranges of several locks, or on other
+/// locks while they hold a range, need an order of these locks. Feature `deadlock_detection` finds
+/// threads that wait for each other.
+///
+/// # fork and signal handlers
+///
+/// After `fork` in a process of several threads, the child must not use a lock that another thread
+/// may have been using: the internal mutex may have been copied locked, and then every verb waits
+/// for ever, `try_` verbs included. The child may only call `exec`, or use locks of its own.
+///
+/// No verb is async-signal-safe, and neither is dropping a guard. In a signal handler even a `try_`
+/// verb can wait for the internal mutex that the interrupted thread holds.
+///
+/// # Platforms
+///
+/// The lock runs where `parking_lot_core` parks threads: among others Linux, macOS, the BSDs
+/// and Windows. It is tested on Linux on x86-64.
 ///
 /// # Guards
 ///
@@ -194,6 +250,8 @@ macro_rules! acquire {
         impl RangeLock {
             #[doc = concat!("Locks `range` ", $what, "; waits until it is granted.")]
             ///
+            /// Bind the guard to a name: `let _ =` drops it, and so unlocks, at once.
+            ///
             /// ```
             /// # let lock = range_lock::RangeLock::new();
             #[doc = $example]
@@ -210,6 +268,10 @@ macro_rules! acquire {
             ///
             /// Waits for the conflicting requests that came before, and for no others; conflicting requests that come later
             /// wait for this one.
+            ///
+            /// # Deadlocks
+            ///
+            /// The caller must not hold another range of this lock: see [Deadlocks](Self#deadlocks).
             #[inline]
             #[track_caller]
             pub fn $wait(&self, range: impl RangeBounds<u64>) -> $Guard<'_> {

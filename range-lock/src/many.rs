@@ -433,8 +433,10 @@ impl fmt::Debug for ManyGuard<'_> {
 impl RangeLock {
     /// Locks several ranges, of one lock or of several, as one request; waits until all of them are granted.
     ///
-    /// Requests made so cannot deadlock each other, in whatever order the ranges are named, unless their owners already hold
-    /// something. Where ranges of one lock overlap, the stronger mode wins there: the same range twice is one range, and
+    /// If every thread that uses the locks takes all it needs in one such request, and holds nothing when it
+    /// asks, no deadlock is possible, in whatever order the ranges are named. One thread that blocks while it
+    /// holds a range is enough for a deadlock, and requests of threads that hold nothing can be part of it: see
+    /// [Deadlocks](Self#deadlocks). Where ranges of one lock overlap, the stronger mode wins there: the same range twice is one range, and
     /// reading 0..10 next to writing 5..8 is reading 0..5 and 8..10, and writing 5..8.
     ///
     /// ```

@@ -33,8 +33,37 @@
 //! never passed, nor is a holder, or an upgrade. So each request waits for those before it, and for up to `n` others that pass it or
 //! any of these; and the range stays with threads that run while the next one wakes up.
 //!
+//! # Neighbours that share a point
+//!
+//! Under strict order requests for `0..=1`, `1..=2`, `2..=3` and so on, entered in this order, run one
+//! after the other: each conflicts with the one before, which waits. Unaligned sequential I/O,
+//! rounded to pages, is such a chain. `Builder::bypass(1)` cures it: every second request passes the
+//! sleeper before it, and the chain takes two turns.
+//!
+#![cfg_attr(feature = "async", doc = "```")]
+#![cfg_attr(not(feature = "async"), doc = "```ignore")]
+//! use std::pin::Pin;
+//! use std::task::{Context, Poll, Waker};
+//! use range_lock::RangeLock;
+//!
+//! /// How many of the chain are granted at once.
+//! fn granted(lock: &RangeLock) -> usize {
+//!     let mut cx = Context::from_waker(Waker::noop());
+//!     let mut chain: Vec<_> = (0..64).map(|i| Box::pin(lock.write_async(i..=i + 1))).collect();
+//!     let polled: Vec<Poll<_>> = chain.iter_mut().map(|f| Pin::new(f).poll(&mut cx)).collect();
+//!     polled.iter().filter(|poll| poll.is_ready()).count()
+//! }
+//!
+//! assert_eq!(granted(&RangeLock::new()), 1);
+//! assert_eq!(granted(&RangeLock::builder().bypass(1).build()), 32);
+//! ```
+//!
 //! # What it asks of you
 //!
+//! * While a thread holds a range, it must not block on another range of the same lock, not even on a
+//!   disjoint or higher one. A waiter that spans both closes the circle. Take both at once with
+//!   [`acquire_many`](crate::RangeLock::acquire_many), or use a `try_` or timed verb:
+//!   [Deadlocks](crate::RangeLock#deadlocks) has an example.
 //! * A thread that holds a read range and asks for an overlapping one again can deadlock, if a writer has come to wait in between:
 //!   the second read is behind the writer, which is behind the first. Recursive reading is not supported.
 //! * A `try_` verb may fail although nobody *holds* the range: somebody who came earlier waits for it.

@@ -68,6 +68,46 @@
 //! Copying or cloning between files needs a range of each. Taken one after the other, two copies that cross deadlock; taken as one
 //! request, they do not: [`RangeLock::acquire_many`](crate::RangeLock::acquire_many).
 //!
+//! # Lock coupling (B-trees)
+//!
+//! A descent that holds the parent and blocks on the child deadlocks as soon as a thread waits for a range that spans both, such
+//! as a scan of the whole tree: see [Deadlocks](crate::RangeLock#deadlocks). Two ways are safe. The descent tries the child and
+//! restarts from the root, with nothing held, if that fails. A split takes all of its nodes as one request, with nothing held,
+//! and then checks that the nodes are still those it looked up.
+//!
+//! ```
+//! use range_lock::{RangeLock, RangeReadGuard, Request};
+//!
+//! /// Descends from node 0 along `path`. Returns with the last node locked.
+//! fn descend<'a>(nodes: &'a RangeLock, path: &[u64]) -> RangeReadGuard<'a> {
+//!     'restart: loop {
+//!         let mut parent = nodes.read(0..=0); // Nothing else is held: this may block.
+//!         for &child in path {
+//!             let Some(guard) = nodes.try_read(child..=child) else {
+//!                 drop(parent);
+//!                 std::thread::yield_now();
+//!                 continue 'restart;
+//!             };
+//!             parent = guard; // Releases the parent, after the child has been locked.
+//!         }
+//!         return parent;
+//!     }
+//! }
+//!
+//! let nodes = RangeLock::new();
+//! let leaf = descend(&nodes, &[3, 17]);
+//! assert_eq!(leaf.range(), 17..=17);
+//! drop(leaf);
+//!
+//! // A split of leaf 17 into 17 and 18 below node 3.
+//! let split = RangeLock::acquire_many([Request::write(&nodes, 3..=3), Request::write(&nodes, 17..=18)]);
+//! // Look whether 17 is still a child of 3 here; if not, release and descend again.
+//! drop(split);
+//! ```
+//!
+//! A descent that restarts has lost its place in the queue. Under steady writers take parent and child with
+//! `acquire_many` after a few restarts.
+//!
 //! # Looking first, changing if need be
 //!
 //! An upgradable reader lets readers go on while it looks, and can become a writer without anybody getting in between.

@@ -20,8 +20,9 @@
 //!
 //! A request asks for a span in a [`Mode`](crate::Mode). Two requests *conflict* when their spans share a point and their modes do
 //! not go together: readers go together with readers and with an upgradable reader, everything else conflicts. There are no false
-//! conflicts: it does not matter how the spans lie in memory, in which block, or who asks. A thread may hold one range and ask for
-//! another; if the two overlap and conflict, it waits for itself.
+//! conflicts: it does not matter how the spans lie in memory, in which block, or who asks. A thread that
+//! holds a range must not block on another one of the same lock: see
+//! [Deadlocks](crate::RangeLock#deadlocks).
 //!
 //! # Admission
 //!
@@ -33,6 +34,8 @@
 //! * Among those that conflict the order is first come, first served.
 //! * A waiting writer keeps later readers out of its whole range, also where nobody holds anything yet.
 //! * Disjoint requests never wait for each other directly. They can do so through a third that overlaps both and waits.
+//!   So a thread that holds one range and blocks on a disjoint one can deadlock: see
+//!   [Deadlocks](crate::RangeLock#deadlocks).
 //!
 //! ```
 //! # use range_lock::RangeLock;
