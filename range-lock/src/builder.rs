@@ -50,8 +50,9 @@ impl Builder {
     /// passed, nor who holds, nor an upgrade. A request of several ranges passes all that are in its way or none, and only if all of
     /// its locks allow it. The `try_` verbs without a timeout pass nobody.
     ///
-    /// A bound of 1 also cures chains of neighbours that share one point and would run one after the other under
-    /// strict order: see [fairness](crate::docs::fairness#neighbours-that-share-a-point), with an example.
+    /// A bound of 1 also cures chains of neighbours that share one point and would run one after
+    /// the other under strict order: see
+    /// [fairness](crate::docs::fairness#neighbours-that-share-a-point), with an example.
     ///
     /// So each request still waits for a bounded number of others: those before it, those that they wait for, and up to `n` that pass
     /// it or any of these.

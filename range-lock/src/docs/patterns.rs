@@ -70,10 +70,11 @@
 //!
 //! # Lock coupling (B-trees)
 //!
-//! A descent that holds the parent and blocks on the child deadlocks as soon as a thread waits for a range that spans both, such
-//! as a scan of the whole tree: see [Deadlocks](crate::RangeLock#deadlocks). Two ways are safe. The descent tries the child and
-//! restarts from the root, with nothing held, if that fails. A split takes all of its nodes as one request, with nothing held,
-//! and then checks that the nodes are still those it looked up.
+//! A descent that holds the parent and blocks on the child deadlocks as soon as a thread waits for
+//! a range that spans both, such as a scan of the whole tree: see
+//! [Deadlocks](crate::RangeLock#deadlocks). Two ways are safe. The descent tries the child and
+//! restarts from the root, with nothing held, if that fails. A split takes all of its nodes as one
+//! request, with nothing held, and then checks that the nodes are still those it looked up.
 //!
 //! ```
 //! use range_lock::{RangeLock, RangeReadGuard, Request};
@@ -105,8 +106,8 @@
 //! drop(split);
 //! ```
 //!
-//! A descent that restarts has lost its place in the queue. Under steady writers take parent and child with
-//! `acquire_many` after a few restarts.
+//! A descent that restarts has lost its place in the queue. Under steady writers take parent and
+//! child with `acquire_many` after a few restarts.
 //!
 //! # Looking first, changing if need be
 //!

@@ -4,7 +4,8 @@
 //!
 //! Acquiring and releasing a free range take an internal mutex once each, and write one cache line. With nobody else there that is
 //! about 1.3 times the cost of an uncontended `RwLock`. With n requests in the same part of the lock, m of
-//! which overlap the range, it takes O((1 + m) log n) steps; readers count in m, although they share. Nothing is
+//! which overlap the range, it takes O((1 + m) log n) steps; readers count in m, although they
+//! share. Nothing is
 //! allocated, once the lock has been cut as far as it will be and has seen as many requests at a time as it ever will.
 //!
 //! Where threads meet on that mutex, the lock cuts its domain into parts with a mutex each (see [`internals`](super::internals)), so
@@ -19,8 +20,9 @@
 //! * **Nearly always the whole.** A lock taken for `..` is an expensive `RwLock`, and more so once it has been cut: it takes the mutex of
 //!   every part. If nobody else comes in between, they are joined again.
 //! * **One hot range.** Strict order hands it from sleeper to sleeper: see [`fairness`](super::fairness), also for how to bound that.
-//! * **Many requests at one place.** Each request looks at all that overlap it, readers included. With thousands of readers
-//!   of one point, acquiring and releasing visits thousands of entries under the internal mutex.
+//! * **Many requests at one place.** Each request looks at all that overlap it, readers included.
+//!   With thousands of readers of one point, acquiring and releasing visits thousands of entries
+//!   under the internal mutex.
 //! * **Wide ranges in random places.** They cross most parts, and overlap most others: nothing can be done at the same time.
 //! * **Fixed blocks, of which each user takes one.** An array of locks is a little faster, and smaller, if false conflicts do not matter.
 //! * **CPUs far apart.** Two threads in random places fetch a line from each other at every second operation. Where that takes 200 ns, one
