@@ -95,7 +95,7 @@ use crate::watch::Home;
 ///
 /// After `fork` in a process of several threads, the child must not use a lock that another thread
 /// may have been using: the internal mutex may have been copied locked, and then every verb waits
-/// for ever, `try_` verbs included. The child may only call `exec`, or use locks of its own.
+/// for ever, `try_` verbs included. The child may only call `exec`.
 ///
 /// No verb is async-signal-safe, and neither is dropping a guard. In a signal handler even a `try_`
 /// verb can wait for the internal mutex that the interrupted thread holds.

@@ -21,8 +21,8 @@
 //!   every part. If nobody else comes in between, they are joined again.
 //! * **One hot range.** Strict order hands it from sleeper to sleeper: see [`fairness`](super::fairness), also for how to bound that.
 //! * **Many requests at one place.** Each request looks at all that overlap it, readers included.
-//!   With thousands of readers of one point, acquiring and releasing visits thousands of entries
-//!   under the internal mutex.
+//!   With thousands of readers of one point, acquiring visits thousands of entries under the
+//!   internal mutex, and so does releasing while a request waits there.
 //! * **Wide ranges in random places.** They cross most parts, and overlap most others: nothing can be done at the same time.
 //! * **Fixed blocks, of which each user takes one.** An array of locks is a little faster, and smaller, if false conflicts do not matter.
 //! * **CPUs far apart.** Two threads in random places fetch a line from each other at every second operation. Where that takes 200 ns, one
