@@ -15,13 +15,13 @@ pub(crate) fn pause(turns: u32) {
     if turns != 0 {
         yield_now();
     }
-    #[cfg(test)]
+    #[cfg(all(test, feature = "async"))]
     counted::note(counted::Wait::Pause);
 }
 
 /// Lets other threads run on this CPU.
 pub(crate) fn yield_now() {
-    #[cfg(test)]
+    #[cfg(all(test, feature = "async"))]
     counted::note(counted::Wait::Yield);
     #[cfg(not(any(loom, shuttle)))]
     std::thread::yield_now();
@@ -62,7 +62,7 @@ impl Backoff {
 }
 
 /// What the calling thread has waited for, so that tests need no clock.
-#[cfg(test)]
+#[cfg(all(test, feature = "async"))]
 pub(crate) mod counted {
     use std::cell::{Cell, RefCell};
 
