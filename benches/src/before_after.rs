@@ -1,8 +1,9 @@
 //! Compares two versions of this project by runs that were taken in turns.
 //!
-//! Each run gives one value for each [`Row`]. Run `i` of the old version is paired with run `i` of the new one, because a
-//! machine that drifts drifts for both. The figure of a row is the median of the pairs' ratios, with an interval from a
-//! bootstrap over the pairs. A row is worse only if the whole interval lies below the row's floor.
+//! Each run gives one value for each [`Row`]. Run `i` of the old version is paired with run `i` of
+//! the new one, because a machine that drifts drifts for both. The figure of a row is the median of
+//! the pairs' ratios, with an interval from a bootstrap over the pairs. A row is worse only if the
+//! whole interval lies below the row's floor.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,8 @@ pub const LOCKS: [&str; 3] = [AsItComes::NAME, OneLeaf::NAME, Bypass::NAME];
 /// Rows with fewer pairs are printed and not judged: fewer than five say too little about a median.
 pub const FEWEST_PAIRS: usize = 5;
 
-/// The measures that are judged. Fairness and waits are printed: they scatter by more than the floors allow.
+/// The measures that are judged. Fairness and waits are printed: they scatter by more than the
+/// floors allow.
 const JUDGED: [&str; 3] = ["rate", "1/cost", "gain"];
 
 const RESAMPLES: usize = 10_000;
@@ -35,7 +37,8 @@ pub struct Row {
     pub subject: String,
     /// Threads.
     pub threads: usize,
-    /// `near`, `far`, or `changed` if the CPUs were near at one end of the run and far at the other.
+    /// `near`, `far`, or `changed` if the CPUs were near at one end of the run and far at the
+    /// other.
     pub state: &'static str,
     /// `rate`, `fairness`, ...
     pub measure: &'static str,
@@ -52,7 +55,8 @@ pub enum Verdict {
     NotWorse,
     /// The interval lies below the floor.
     Worse,
-    /// More threads than CPUs, a state that changed, too few pairs, or a measure that is not a speed.
+    /// More threads than CPUs, a state that changed, too few pairs, or a measure that is not a
+    /// speed.
     NotJudged,
 }
 
@@ -74,7 +78,8 @@ pub struct Compared {
     pub verdict: Verdict,
 }
 
-/// The least ratio that counts as not worse. W7, W8 and W12 depend on how the kernel schedules, and scatter more.
+/// The least ratio that counts as not worse. W7, W8 and W12 depend on how the kernel schedules, and
+/// scatter more.
 pub fn floor(workload: &str) -> f64 {
     if ["W7", "W8", "W12"].contains(&workload) { 0.90 } else { 0.97 }
 }
@@ -108,8 +113,8 @@ pub fn compare(old: &[Run], new: &[Run], cpus: usize) -> Vec<Compared> {
     ratios.into_iter().filter_map(compared).collect()
 }
 
-/// The interval in which 95 % of the medians lie that are taken from `values` drawn with replacement. `None` if there are
-/// no values.
+/// The interval in which 95 % of the medians lie that are taken from `values` drawn with
+/// replacement. `None` if there are no values.
 pub fn interval(values: &[f64]) -> Option<[f64; 2]> {
     let mut random = Rng::with_seed(SEED);
     let mut draw = || {
@@ -123,7 +128,8 @@ pub fn interval(values: &[f64]) -> Option<[f64; 2]> {
 
 const CHANGED: &str = "changed";
 
-/// The state of the CPUs during a run, by how long a cache line took to change hands before it and after it.
+/// The state of the CPUs during a run, by how long a cache line took to change hands before it and
+/// after it.
 pub fn state(before: Option<f64>, after: Option<f64>) -> &'static str {
     let of = |ns: Option<f64>| ns.map_or(Placement::Near, Placement::of);
     if of(before) == of(after) { of(before).name() } else { CHANGED }
@@ -175,8 +181,8 @@ pub fn of_dax_sim(document: &Value, state: &'static str) -> Option<Run> {
     document["results"].as_array()?.iter().map(entry).collect()
 }
 
-/// The values that the benchmark `simulator_overhead` prints: what one call costs beside a plain one, and what a second
-/// thread gains.
+/// The values that the benchmark `simulator_overhead` prints: what one call costs beside a plain
+/// one, and what a second thread gains.
 pub fn of_overhead(text: &str, state: &'static str) -> Run {
     let mut run = Run::new();
     let mut add = |workload: &str, subject: &str, threads, measure, value: Option<f64>| {
@@ -190,7 +196,8 @@ pub fn of_overhead(text: &str, state: &'static str) -> Run {
                 let ratio = ratio.parse::<f64>().ok().map(|ratio| 1.0 / ratio);
                 add(&call.join(" "), variant, 1, "1/cost", ratio);
             }
-            // A gain of two threads on one file, on a file each, and on the bare device, which is never left out.
+            // A gain of two threads on one file, on a file each, and on the bare device, which is
+            // never left out.
             [name @ .., one, own, bare] if line.starts_with("  ") && bare.parse::<f64>().is_ok() => {
                 let name = name.join(" ");
                 add(&name, "one file", 2, "gain", one.parse().ok());
@@ -227,7 +234,8 @@ mod tests {
         Row { workload, subject, threads, state: "near", measure: "rate" }
     }
 
-    /// Ten runs as `scaling` keeps them, of a version with this speed, with a noise of 5 % either way.
+    /// Ten runs as `scaling` keeps them, of a version with this speed, with a noise of 5 % either
+    /// way.
     fn runs(seed: u64, w3: f64) -> Vec<Run> {
         let mut random = Rng::with_seed(seed);
         let mut run = || {
@@ -294,9 +302,10 @@ mod tests {
         assert_eq!([state(Some(40.0), Some(240.0)), state(None, None)], ["changed", "near"]);
     }
 
-    /// Of five values, the median of five draws is the least one if three draws or more are: with probability
-    /// 10·0.2³·0.8² + 5·0.2⁴·0.8 + 0.2⁵ = 0.058, more than 1/40. So the interval reaches from the least to the greatest.
-    /// Of nine, five draws of nine are the least one with probability 0.0014, and the two least with 0.030.
+    /// Of five values, the median of five draws is the least one if three draws or more are: with
+    /// probability 10·0.2³·0.8² + 5·0.2⁴·0.8 + 0.2⁵ = 0.058, more than 1/40. So the interval
+    /// reaches from the least to the greatest. Of nine, five draws of nine are the least one with
+    /// probability 0.0014, and the two least with 0.030.
     #[test]
     fn the_interval_is_that_of_the_binomial_distribution() {
         let to = |n: u32| (1..=n).map(f64::from).collect::<Vec<_>>();

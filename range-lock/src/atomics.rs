@@ -1,5 +1,5 @@
-//! The atomics of the internal mutex: those of std, and in a model those of loom or shuttle, so that the
-//! models run the mutex itself.
+//! The atomics of the internal mutex: those of std, and in a model those of loom or shuttle, so
+//! that the models run the mutex itself.
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU16, Ordering};
@@ -42,8 +42,8 @@ impl Flag {
         self.0.fetch_or(Self::SET, order) & Self::SET == 0
     }
 
-    /// The same by a compare-exchange. loom has no one order of all changes of an atomic, and lets a `fetch_or` that changes
-    /// nothing undo a later store.
+    /// The same by a compare-exchange. loom has no one order of all changes of an atomic, and lets
+    /// a `fetch_or` that changes nothing undo a later store.
     #[cfg(loom)]
     pub(crate) fn set(&self, order: Ordering) -> bool {
         self.0.compare_exchange(0, Self::SET, order, Ordering::Relaxed).is_ok()

@@ -283,8 +283,8 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If there are fewer than `mid` elements, or a waiting request would have to wait for too many
-            /// ranges (see [`RangeWriteGuard::split_at`]); the range is released then.
+            /// If there are fewer than `mid` elements, or a waiting request would have to wait for
+            /// too many ranges (see [`RangeWriteGuard::split_at`]); the range is released then.
             #[track_caller]
             pub fn split_at(guard: Self, mid: usize) -> (Self, Self) {
                 let $Guard { slice, held, .. } = guard;

@@ -29,10 +29,10 @@
 //!
 //! # A granted future that is not polled
 //!
-//! A future that waits is granted its range by the release that lets it in, not by the next poll. From
-//! then on it holds the range, also while it is not polled. A task that keeps such a future alive and
-//! awaits something else that needs the range waits for itself. `select!` on `&mut future` does so
-//! easily. Poll the future to its end, or drop it.
+//! A future that waits is granted its range by the release that lets it in, not by the next poll.
+//! From then on it holds the range, also while it is not polled. A task that keeps such a future
+//! alive and awaits something else that needs the range waits for itself. `select!` on `&mut
+//! future` does so easily. Poll the future to its end, or drop it.
 //!
 //! ```
 //! # let lock = range_lock::RangeLock::new();
@@ -52,15 +52,15 @@
 //! not *wait* for a range: those whom the same release has let in are woken one after the other, and a waker that waits for one
 //! of them keeps it asleep.
 //!
-//! A waker may panic when it is woken, cloned or dropped. Every request keeps its owner then: no range
-//! is left locked, and every other task that the same call lets in is woken. Afterwards the panic goes
-//! on in the thread whose call it was, which may be a release, a time-out, or the entry of another
-//! request. If several wakers panic in one call, the first panic goes on. If the thread is unwinding
-//! already, a release swallows the panics.
+//! A waker may panic when it is woken, cloned or dropped. Every request keeps its owner then: no
+//! range is left locked, and every other task that the same call lets in is woken. Afterwards the
+//! panic goes on in the thread whose call it was, which may be a release, a time-out, or the entry
+//! of another request. If several wakers panic in one call, the first panic goes on. If the thread
+//! is unwinding already, a release swallows the panics.
 //!
-//! A call that unwinds has done its work as far as others see. A request that was entering is withdrawn,
-//! a guard that was passed by value is released, and a guard that was passed by reference holds what the
-//! call was to leave it.
+//! A call that unwinds has done its work as far as others see. A request that was entering is
+//! withdrawn, a guard that was passed by value is released, and a guard that was passed by
+//! reference holds what the call was to leave it.
 
 use std::fmt;
 use std::future::Future;
@@ -262,8 +262,8 @@ macro_rules! future {
 
             /// # Panics
             ///
-            /// If polled again after it has completed, or if it would have to wait for too many ranges, as the
-            /// blocking verbs say.
+            /// If polled again after it has completed, or if it would have to wait for too many
+            /// ranges, as the blocking verbs say.
             fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
                 let held = ready!(self.get_mut().inner.poll(cx));
                 Poll::Ready(<$Guard>::from_held(held))

@@ -341,7 +341,8 @@ impl Leaf {
         self.bounds.meet(span).then(|| self.insert_held(span, rest))
     }
 
-    /// Those that wait for `hold` on both sides of `mid`: after a split there they wait for two pairs.
+    /// Those that wait for `hold` on both sides of `mid`: after a split there they wait for two
+    /// pairs.
     pub(crate) fn waiting_for_both(&self, hold: &Hold, mid: u64) -> impl Iterator<Item = Entry<'_>> {
         let mode = self.entry(hold).mode;
         self.others(hold).filter(move |entry| {
@@ -350,7 +351,8 @@ impl Leaf {
     }
 
     /// Makes two held requests of one, the second, called `id`, from `mid` on. Each that [waits for
-    /// both](Self::waiting_for_both) has been raised. Returns where the entries of the two are, as far as they have one here.
+    /// both](Self::waiting_for_both) has been raised. Returns where the entries of the two are, as
+    /// far as they have one here.
     pub(crate) fn split(&mut self, hold: &Hold, mid: u64, id: RequestId) -> [Option<u32>; 2] {
         let Span { first, last } = hold.span;
         debug_assert!(first < mid && mid <= last);

@@ -36,10 +36,12 @@ use crate::watch::Home;
 /// assert!(LOCK.try_write(..).is_some());
 /// ```
 ///
-/// An offset is a `u64`, so a `usize` must be cast. One point is `p..=p`, which is right for `u64::MAX` too.
+/// An offset is a `u64`, so a `usize` must be cast. One point is `p..=p`, which is right for
+/// `u64::MAX` too.
 ///
-/// The range is locked as long as the guard lives. `let _guard = lock.write(0..10)` keeps the guard.
-/// `let _ = lock.write(0..10)` keeps nothing and unlocks at once, without a warning of the compiler:
+/// The range is locked as long as the guard lives. `let _guard = lock.write(0..10)` keeps the
+/// guard. `let _ = lock.write(0..10)` keeps nothing and unlocks at once, without a warning of the
+/// compiler:
 ///
 /// ```
 /// # let lock = range_lock::RangeLock::new();
@@ -51,17 +53,20 @@ use crate::watch::Home;
 ///
 /// # Fairness
 ///
-/// First come, first served *per conflict*: a request is granted when no earlier conflicting request is held or waits.
-/// Nobody bypasses a request that has entered, so none starves; requests that conflict with nothing wait for no other request, only for
-/// a short internal mutex, whose bound is in [`fairness`](crate::docs::fairness). A reader that
-/// comes after a waiting writer waits for it, even where only readers hold. ([`Builder::bypass`] relaxes this by a bound.) The `try_` verbs keep to the same rule: they
-/// fail only if something that really conflicts is held or waits.
+/// First come, first served *per conflict*: a request is granted when no earlier conflicting
+/// request is held or waits. Nobody bypasses a request that has entered, so none starves; requests
+/// that conflict with nothing wait for no other request, only for a short internal mutex, whose
+/// bound is in [`fairness`](crate::docs::fairness). A reader that comes after a waiting writer
+/// waits for it, even where only readers hold. ([`Builder::bypass`] relaxes this by a bound.) The
+/// `try_` verbs keep to the same rule: they fail only if something that really conflicts is held or
+/// waits.
 ///
 /// # Deadlocks
 ///
-/// **While a thread or task holds a range, it must not block on another range of the same lock**, not
-/// even on a disjoint one or a higher one. A waiter whose range spans both closes the circle: it waits
-/// for the range that is held, and the new request waits behind it. Ordered acquisition does not help.
+/// **While a thread or task holds a range, it must not block on another range of the same lock**,
+/// not even on a disjoint one or a higher one. A waiter whose range spans both closes the circle:
+/// it waits for the range that is held, and the new request waits behind it. Ordered acquisition
+/// does not help.
 ///
 /// ```
 /// use std::time::Duration;
@@ -83,13 +88,14 @@ use crate::watch::Home;
 /// There are three remedies:
 ///
 /// * Take all ranges as one request, with [`acquire_many`](Self::acquire_many).
-/// * Ask for the second range with a `try_` or timed verb. If that fails, release the first and start again.
+/// * Ask for the second range with a `try_` or timed verb. If that fails, release the first and
+///   start again.
 /// * Release the first range before the thread asks for the second.
 ///
-/// [Lock coupling](crate::docs::patterns#lock-coupling-b-trees) shows the first two. The rule covers
-/// a range that overlaps a held one, too. Threads that block on ranges of several locks, or on other
-/// locks while they hold a range, need an order of these locks. Feature `deadlock_detection` finds
-/// threads that wait for each other.
+/// [Lock coupling](crate::docs::patterns#lock-coupling-b-trees) shows the first two. The rule
+/// covers a range that overlaps a held one, too. Threads that block on ranges of several locks, or
+/// on other locks while they hold a range, need an order of these locks. Feature
+/// `deadlock_detection` finds threads that wait for each other.
 ///
 /// # fork and signal handlers
 ///
@@ -261,8 +267,8 @@ macro_rules! acquire {
             ///
             /// If the range is inverted.
             ///
-            /// Or if it would have to wait for more conflicting ranges than a request can: 2^18 - 1 on a
-            /// 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
+            /// Or if it would have to wait for more conflicting ranges than a request can: 2^18 - 1
+            /// on a 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
             ///
             /// # Fairness
             ///
@@ -271,7 +277,8 @@ macro_rules! acquire {
             ///
             /// # Deadlocks
             ///
-            /// The caller must not hold another range of this lock: see [Deadlocks](Self#deadlocks).
+            /// The caller must not hold another range of this lock: see
+            /// [Deadlocks](Self#deadlocks).
             #[inline]
             #[track_caller]
             pub fn $wait(&self, range: impl RangeBounds<u64>) -> $Guard<'_> {
@@ -300,7 +307,8 @@ macro_rules! acquire {
 
             #[doc = concat!("Locks `range` ", $what, "; gives up after `timeout`.")]
             ///
-            /// A timeout too long for the clock is no timeout, and with a timeout of zero it does not wait.
+            /// A timeout too long for the clock is no timeout, and with a timeout of zero it does
+            /// not wait.
             ///
             /// ```
             /// # use std::time::Duration;
@@ -319,8 +327,8 @@ macro_rules! acquire {
             ///
             /// If the range is inverted.
             ///
-            /// Or if it would have to wait for more conflicting ranges than a request can: 2^18 - 1 on a
-            /// 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
+            /// Or if it would have to wait for more conflicting ranges than a request can: 2^18 - 1
+            /// on a 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
             ///
             /// # Fairness and cancel safety
             ///
@@ -340,7 +348,8 @@ macro_rules! acquire {
             #[doc = concat!("Locks `range` ", $what, "; gives up at `deadline`.")]
             ///
             #[doc = concat!("As [`", stringify!($try_for), "`](Self::", stringify!($try_for), "), which also says how fair it is, and that")]
-            /// giving up leaves no trace. With a deadline that has passed it does not wait, and no other request finds it in its way.
+            /// giving up leaves no trace. With a deadline that has passed it does not wait, and no
+            /// other request finds it in its way.
             ///
             /// ```
             /// # use std::time::{Duration, Instant};
@@ -355,8 +364,8 @@ macro_rules! acquire {
             ///
             /// If the range is inverted.
             ///
-            /// Or if it would have to wait for more conflicting ranges than a request can: 2^18 - 1 on a
-            /// 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
+            /// Or if it would have to wait for more conflicting ranges than a request can: 2^18 - 1
+            /// on a 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
             #[track_caller]
             pub fn $try_until(
                 &self,
@@ -382,8 +391,8 @@ macro_rules! acquire {
             ///
             /// If the range is inverted.
             ///
-            /// Or if it would have to wait for more conflicting ranges than a request can: 2^18 - 1 on a
-            /// 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
+            /// Or if it would have to wait for more conflicting ranges than a request can: 2^18 - 1
+            /// on a 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
             #[inline]
             #[track_caller]
             pub fn $wait_arc(self: &Arc<Self>, range: impl RangeBounds<u64>) -> $ArcGuard {
@@ -427,8 +436,8 @@ macro_rules! acquire {
             ///
             /// If the range is inverted.
             ///
-            /// Or if it would have to wait for more conflicting ranges than a request can: 2^18 - 1 on a
-            /// 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
+            /// Or if it would have to wait for more conflicting ranges than a request can: 2^18 - 1
+            /// on a 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
             #[track_caller]
             pub fn $try_arc_for(
                 self: &Arc<Self>,
@@ -458,8 +467,8 @@ macro_rules! acquire {
             ///
             /// If the range is inverted.
             ///
-            /// Or if it would have to wait for more conflicting ranges than a request can: 2^18 - 1 on a
-            /// 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
+            /// Or if it would have to wait for more conflicting ranges than a request can: 2^18 - 1
+            /// on a 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
             #[track_caller]
             pub fn $try_arc_until(
                 self: &Arc<Self>,

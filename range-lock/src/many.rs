@@ -200,8 +200,8 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// Withdraws a request that has been waiting; `true` if it was granted, at once or before it could
-    /// be withdrawn.
+    /// Withdraws a request that has been waiting; `true` if it was granted, at once or before it
+    /// could be withdrawn.
     #[must_use]
     pub(crate) fn cancel(&mut self) -> bool {
         let mut wakes = WakeList::default();
@@ -300,8 +300,8 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Parts that have entered and have no guard or future yet. If the thread unwinds, they are taken out
-/// of their locks again.
+/// Parts that have entered and have no guard or future yet. If the thread unwinds, they are taken
+/// out of their locks again.
 struct Owner<'p, 'a>(&'p mut Parts<'a>);
 
 impl Owner<'_, '_> {
@@ -433,11 +433,12 @@ impl fmt::Debug for ManyGuard<'_> {
 impl RangeLock {
     /// Locks several ranges, of one lock or of several, as one request; waits until all of them are granted.
     ///
-    /// If every thread that uses the locks takes all it needs in one such request, and holds nothing when it
-    /// asks, no deadlock is possible, in whatever order the ranges are named. One thread that blocks while it
-    /// holds a range is enough for a deadlock, and requests of threads that hold nothing can be part of it: see
-    /// [Deadlocks](Self#deadlocks). Where ranges of one lock overlap, the stronger mode wins there: the same range twice is one range, and
-    /// reading 0..10 next to writing 5..8 is reading 0..5 and 8..10, and writing 5..8.
+    /// If every thread that uses the locks takes all it needs in one such request, and holds
+    /// nothing when it asks, no deadlock is possible, in whatever order the ranges are named. One
+    /// thread that blocks while it holds a range is enough for a deadlock, and requests of threads
+    /// that hold nothing can be part of it: see [Deadlocks](Self#deadlocks). Where ranges of one
+    /// lock overlap, the stronger mode wins there: the same range twice is one range, and reading
+    /// 0..10 next to writing 5..8 is reading 0..5 and 8..10, and writing 5..8.
     ///
     /// ```
     /// use range_lock::{RangeLock, Request};
@@ -463,8 +464,8 @@ impl RangeLock {
     ///
     /// # Panics
     ///
-    /// If it would have to wait for more conflicting ranges than a request can: 2^18 - 1 on a 32-bit
-    /// machine, 2^50 - 1 elsewhere. Nothing is locked then.
+    /// If it would have to wait for more conflicting ranges than a request can: 2^18 - 1 on a
+    /// 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
     pub fn acquire_many<'a>(requests: impl IntoIterator<Item = Request<'a>>) -> ManyGuard<'a> {
         let mut parts = Parts::new(requests);
         let granted = parts.acquire(Deadline::Never);
@@ -509,8 +510,8 @@ impl RangeLock {
     ///
     /// # Panics
     ///
-    /// If it would have to wait for more conflicting ranges than a request can: 2^18 - 1 on a 32-bit
-    /// machine, 2^50 - 1 elsewhere. Nothing is locked then.
+    /// If it would have to wait for more conflicting ranges than a request can: 2^18 - 1 on a
+    /// 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
     pub fn try_acquire_many_for<'a>(
         requests: impl IntoIterator<Item = Request<'a>>,
         timeout: Duration,
@@ -532,8 +533,8 @@ impl RangeLock {
     ///
     /// # Panics
     ///
-    /// If it would have to wait for more conflicting ranges than a request can: 2^18 - 1 on a 32-bit
-    /// machine, 2^50 - 1 elsewhere. Nothing is locked then.
+    /// If it would have to wait for more conflicting ranges than a request can: 2^18 - 1 on a
+    /// 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
     pub fn try_acquire_many_until<'a>(
         requests: impl IntoIterator<Item = Request<'a>>,
         deadline: Instant,

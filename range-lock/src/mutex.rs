@@ -1,16 +1,18 @@
 //! The mutex of a leaf: taken by one locked instruction, and left by none.
 //!
-//! An uncontended pair of lock and unlock is most of what an uncontended range costs, twice: once to acquire
-//! it, once to release it. A mutex that wakes a sleeper whenever it is left must be left by an exchange. This
-//! one is left by a load and a plain release store, at a third of the cost.
+//! An uncontended pair of lock and unlock is most of what an uncontended range costs, twice: once
+//! to acquire it, once to release it. A mutex that wakes a sleeper whenever it is left must be left
+//! by an exchange. This one is left by a load and a plain release store, at a third of the cost.
 //!
-//! A thread that finds it taken looks again for a while, between pauses and yields, and then naps once. That
-//! suits sections as short as these, in which no user code runs. A section that lasts longer belongs to a
-//! thread that was preempted, and then the best that a waiting thread can do is to leave the CPU.
+//! A thread that finds it taken looks again for a while, between pauses and yields, and then naps
+//! once. That suits sections as short as these, in which no user code runs. A section that lasts
+//! longer belongs to a thread that was preempted, and then the best that a waiting thread can do is
+//! to leave the CPU.
 //!
-//! A thread that has napped in vain stands in line. The first thread in line is the *head*. While there is a
-//! head, a thread that leaves the mutex hands it over to the head and does not free it. Handing over costs
-//! the time in which the head wakes up, so it is kept for threads that would starve otherwise.
+//! A thread that has napped in vain stands in line. The first thread in line is the *head*. While
+//! there is a head, a thread that leaves the mutex hands it over to the head and does not free it.
+//! Handing over costs the time in which the head wakes up, so it is kept for threads that would
+//! starve otherwise.
 //!
 //! # What bounds a wait
 //!
@@ -25,21 +27,23 @@
 //! | the head has it, and another thread is in line | `WAITS`, `HANDED` | `WAITS` | set |
 //! | the head has it, and the line is empty | `WAITS`, `HANDED` | `NONE` | set |
 //!
-//! The thread that has the mutex when `WAITS` is set may have loaded `NONE` before. It frees the mutex then,
-//! and does not wake the head; so the first head sleeps for a bounded time, and looks again. One other thread
-//! may take the mutex in between, and that thread loads `WAITS`: its look at `locked` comes after the head's,
-//! and the head's after the store of `WAITS`, in the one order of all sequentially consistent operations. So
-//! at most two operations pass the head once it is the head, and those in line before it. The next head
-//! needs no bound: it becomes the head while the one before has the mutex, which then loads `WAITS`.
+//! The thread that has the mutex when `WAITS` is set may have loaded `NONE` before. It frees the
+//! mutex then, and does not wake the head; so the first head sleeps for a bounded time, and looks
+//! again. One other thread may take the mutex in between, and that thread loads `WAITS`: its look
+//! at `locked` comes after the head's, and the head's after the store of `WAITS`, in the one order
+//! of all sequentially consistent operations. So at most two operations pass the head once it is
+//! the head, and those in line before it. The next head needs no bound: it becomes the head while
+//! the one before has the mutex, which then loads `WAITS`.
 //!
 //! # Invariants of the unsafe code
 //!
-//! **exclusive**: a [`MutexGuard`] exists only from the exchange that set `locked`, or from being handed the
-//! mutex, to the store that clears `locked` or to handing over. Both are made by the drop of the guard, or,
-//! where it was forgotten, by [`Mutex::force_unlock`]. Only a thread that finds `locked` clear sets it, and a
-//! mutex is handed to one thread. So there is one guard at most. What one thread did under it is visible to
-//! the next: the store releases and the exchange acquires, and a thread that is handed the mutex passes the
-//! lock of a parking place after the thread that hands it over.
+//! **exclusive**: a [`MutexGuard`] exists only from the exchange that set `locked`, or from being
+//! handed the mutex, to the store that clears `locked` or to handing over. Both are made by the
+//! drop of the guard, or, where it was forgotten, by [`Mutex::force_unlock`]. Only a thread that
+//! finds `locked` clear sets it, and a mutex is handed to one thread. So there is one guard at
+//! most. What one thread did under it is visible to the next: the store releases and the exchange
+//! acquires, and a thread that is handed the mutex passes the lock of a parking place after the
+//! thread that hands it over.
 
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -52,14 +56,14 @@ use crate::atomics::{AtomicU8, Flag, Ordering};
 use crate::parking::{Parked, Place};
 use crate::spin;
 
-/// How many turns a thread pauses before it looks again: long enough for another thread to use the lock
-/// several times with its lines in the cache. Where two threads look again at once they take the lines from
-/// each other at every step, and together do half of what one does alone.
+/// How many turns a thread pauses before it looks again: long enough for another thread to use the
+/// lock several times with its lines in the cache. Where two threads look again at once they take
+/// the lines from each other at every step, and together do half of what one does alone.
 const TURNS: u32 = 64;
 /// The same where two threads seldom meet on one mutex, and so nothing is won by leaving it to the other.
 const FEW_TURNS: u32 = 4;
-/// How often a thread yields and pauses before it naps. In a model not at all: a schedule in which the thread
-/// comes later shows the same.
+/// How often a thread yields and pauses before it naps. In a model not at all: a schedule in which
+/// the thread comes later shows the same.
 const ROUNDS: u32 = if cfg!(any(loom, shuttle)) { 0 } else { 4 };
 /// How often it yields in each of these rounds.
 const YIELDS: u32 = 2;
@@ -131,8 +135,8 @@ impl<T> Mutex<T> {
         self.lock_after(TURNS)
     }
 
-    /// The same, but looks again soon, and then less and less often. Better where the mutex is seldom used, and worse where
-    /// it is used all the time: see [`wait`](Self::wait).
+    /// The same, but looks again soon, and then less and less often. Better where the mutex is
+    /// seldom used, and worse where it is used all the time: see [`wait`](Self::wait).
     #[inline]
     pub(crate) fn lock_eagerly(&self) -> MutexGuard<'_, T> {
         self.lock_after(FEW_TURNS)
@@ -182,8 +186,8 @@ impl<T> Mutex<T> {
         !self.locked.is_set() && self.try_set()
     }
 
-    /// Pauses for so many turns before it looks again, then for twice as many, up to [`TURNS`]; then it lets
-    /// other threads run, then it naps, and then it stands in line.
+    /// Pauses for so many turns before it looks again, then for twice as many, up to [`TURNS`];
+    /// then it lets other threads run, then it naps, and then it stands in line.
     #[cold]
     fn wait(&self, mut turns: u32) {
         while turns <= TURNS {

@@ -1,11 +1,12 @@
-//! Places where threads sleep in a queue: parking_lot_core's parking lot, or in a model a queue of its own.
+//! Places where threads sleep in a queue: parking_lot_core's parking lot, or in a model a queue of
+//! its own.
 //!
 //! # Invariant of the unsafe code
 //!
-//! **own address**: the key under which a thread parks is the address of a [`Place`], and a thread parks or
-//! unparks through a reference to that place. So the address belongs to this crate for as long as a thread
-//! parks or unparks under it, which is what parking_lot_core asks of a key, and no sleeper of other code can
-//! be woken.
+//! **own address**: the key under which a thread parks is the address of a [`Place`], and a thread
+//! parks or unparks through a reference to that place. So the address belongs to this crate for as
+//! long as a thread parks or unparks under it, which is what parking_lot_core asks of a key, and no
+//! sleeper of other code can be woken.
 
 pub(crate) use imp::Place;
 
@@ -45,11 +46,12 @@ mod imp {
             std::ptr::from_ref(self).addr()
         }
 
-        /// Sleeps until unparked or until `deadline`, unless `sleeps` says, under the place's lock, that there is nothing to
-        /// sleep for. `sleeps` is called once, and must neither unwind nor park.
+        /// Sleeps until unparked or until `deadline`, unless `sleeps` says, under the place's lock,
+        /// that there is nothing to sleep for. `sleeps` is called once, and must neither unwind nor
+        /// park.
         pub(crate) fn park(&self, sleeps: impl FnOnce() -> bool, deadline: Option<Instant>) -> Parked {
-            // SAFETY: the key is our own address ("own address"); `sleeps` does not unwind or park by contract, and
-            // the two other callbacks do nothing.
+            // SAFETY: the key is our own address ("own address"); `sleeps` does not unwind or park
+            // by contract, and the two other callbacks do nothing.
             let result = unsafe {
                 parking_lot_core::park(self.key(), sleeps, || {}, |_, _| {}, DEFAULT_PARK_TOKEN, deadline)
             };
@@ -60,10 +62,11 @@ mod imp {
             }
         }
 
-        /// Wakes the first thread that sleeps here. `then` is told, under the place's lock, whether there was one; it must
-        /// neither unwind nor park.
+        /// Wakes the first thread that sleeps here. `then` is told, under the place's lock, whether
+        /// there was one; it must neither unwind nor park.
         pub(crate) fn unpark_one(&self, then: impl FnOnce(bool)) {
-            // SAFETY: the key is our own address ("own address"); `then` does not unwind or park by contract.
+            // SAFETY: the key is our own address ("own address"); `then` does not unwind or park by
+            // contract.
             unsafe {
                 parking_lot_core::unpark_one(self.key(), |result| {
                     then(result.unparked_threads != 0);
@@ -72,10 +75,11 @@ mod imp {
             }
         }
 
-        /// Moves the first thread that sleeps here to another place, asleep. `then` is told, under both places' locks,
-        /// whether there was one; it must neither unwind nor park.
+        /// Moves the first thread that sleeps here to another place, asleep. `then` is told, under
+        /// both places' locks, whether there was one; it must neither unwind nor park.
         pub(crate) fn move_one(&self, to: &Place, then: impl FnOnce(bool)) {
-            // SAFETY: the keys are our own addresses ("own address"); `then` does not unwind or park by contract.
+            // SAFETY: the keys are our own addresses ("own address"); `then` does not unwind or
+            // park by contract.
             unsafe {
                 parking_lot_core::unpark_requeue(
                     self.key(),
@@ -120,7 +124,8 @@ mod imp {
             Place { queue: Mutex::new(VecDeque::new()) }
         }
 
-        /// With a deadline the thread sleeps for as long as the schedule says, which may be no time at all.
+        /// With a deadline the thread sleeps for as long as the schedule says, which may be no time
+        /// at all.
         pub(crate) fn park(&self, sleeps: impl FnOnce() -> bool, deadline: Option<Instant>) -> Parked {
             let me = Arc::new(Sleeper { is_woken: Mutex::new(false), bell: Condvar::new() });
             {

@@ -12,8 +12,9 @@
 //! * **all at once**: whoever enters, changes or takes out a request holds the mutexes of all the leaves under its span, from left
 //!   to right along the links, so that the request is in all of them, or gone from all, at one instant. To take them one after the
 //!   other would let a join pair what is left of a half-released request with requests that never counted it.
-//! * **table last**: a thread that holds the table's mutex waits for no mutex but that of a leaf that is
-//!   not in use. A thread waits for the table's mutex only while it holds no leaf of this lock.
+//! * **table last**: a thread that holds the table's mutex waits for no mutex but that of a leaf
+//!   that is not in use. A thread waits for the table's mutex only while it holds no leaf of this
+//!   lock.
 //! * **ascending**: a thread that holds a leaf's mutex waits for no mutex but that of a leaf to the right in the same lock, or of a
 //!   lock with a higher address; or of one that is not in use, whose holder came there by an old hint and waits for nothing. So
 //!   nobody waits in a circle. Where to the right is says the link: the table below may be out of
@@ -21,13 +22,15 @@
 //!
 //! # Finding a leaf
 //!
-//! The [table] has the lower bounds of the leaves in order, read without a lock and changed under a mutex of its own: a hint. The
-//! bounds in the leaf, read under its mutex, are the truth. If they say that the point lies elsewhere the table has been
-//! changed since it was read (it is changed before the mutexes of the leaves concerned are released), or is being changed: then
-//! rows may lead to a wrong leaf that have nothing to do with the change. The thread waits for the table's
-//! mutex and reads again. It sleeps there if it must, so that the thread that changes the table can run,
-//! also where that has a lower priority and the same CPU. A leaf
-//! that is joined to its neighbour stays allocated, with bounds that hold no point, until it is used again or the lock is dropped.
+//! The [table] has the lower bounds of the leaves in order, read without a lock and changed under a
+//! mutex of its own: a hint. The bounds in the leaf, read under its mutex, are the truth. If they
+//! say that the point lies elsewhere the table has been changed since it was read (it is changed
+//! before the mutexes of the leaves concerned are released), or is being changed: then rows may
+//! lead to a wrong leaf that have nothing to do with the change. The thread waits for the table's
+//! mutex and reads again. It sleeps there if it must, so that the thread that changes the table can
+//! run, also where that has a lower priority and the same CPU. A leaf that is joined to its
+//! neighbour stays allocated, with bounds that hold no point, until it is used again or the lock is
+//! dropped.
 //!
 //! # When to cut and to join
 //!
@@ -176,8 +179,9 @@ impl Partition {
                 return LeafGuard { leaf, index };
             }
             drop(leaf);
-            // The table is being changed, or has been since it was read. A thread that changes it may be
-            // preempted, perhaps by this one, and must run before the table leads to the right leaf.
+            // The table is being changed, or has been since it was read. A thread that changes it
+            // may be preempted, perhaps by this one, and must run before the table leads to the
+            // right leaf.
             self.wait_for_table();
         }
     }

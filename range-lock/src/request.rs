@@ -453,8 +453,8 @@ fn try_acquire_among(
     (blocking_over(&leaves, claim) == 0).then(|| grant_over(partition, &mut leaves, claim))
 }
 
-/// Enters a request into the first of its leaves, which is locked, and all others. The request has an
-/// owner before others are woken, since a waker may panic.
+/// Enters a request into the first of its leaves, which is locked, and all others. The request has
+/// an owner before others are woken, since a waker may panic.
 fn enter_over<'a>(lock: &'a RangeLock, at: LeafGuard<'a>, claim: Claim) -> Owner<'a> {
     let mut wakes = WakeList::default();
     let entered = enter_quietly(lock.partition(), at, claim, &mut wakes);
@@ -519,11 +519,11 @@ pub(crate) fn pass<'l, E: Iterator<Item = Entry<'l>>>(
     true
 }
 
-/// Lets each of `entries` wait for one pair more; returns how many of them are held, and do not wait.
-/// If it unwinds, none of them waits for more than before.
+/// Lets each of `entries` wait for one pair more; returns how many of them are held, and do not
+/// wait. If it unwinds, none of them waits for more than before.
 ///
-/// Each is looked at once only: one that waits in another leaf too can be granted there at any moment,
-/// and must not be taken for waiting by one look and for being in by the next.
+/// Each is looked at once only: one that waits in another leaf too can be granted there at any
+/// moment, and must not be taken for waiting by one look and for being in by the next.
 ///
 /// # Panics
 ///
@@ -554,9 +554,9 @@ fn raise_all<'l, E: Iterator<Item = Entry<'l>>>(entries: impl Fn() -> E, wakes: 
     waiter::too_many();
 }
 
-/// Makes a writer of a held request; returns the number of pairs that it has to wait for: the readers
-/// that are in. Readers that wait have to wait for it from now on. Other requests that conflict do
-/// already, and it passes those.
+/// Makes a writer of a held request; returns the number of pairs that it has to wait for: the
+/// readers that are in. Readers that wait have to wait for it from now on. Other requests that
+/// conflict do already, and it passes those.
 fn begin_upgrade(leaves: &mut Locked<'_>, hold: &Hold, wakes: &mut WakeList) -> usize {
     let blocking = raise_all(|| leaves.iter().flat_map(|leaf| leaf.other_readers(hold)), wakes);
     leaves.iter_mut().for_each(|leaf| leaf.make_writer(hold));

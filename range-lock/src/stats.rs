@@ -139,9 +139,9 @@ impl ModeStats {
         self.waits.count()
     }
 
-    /// How many requests waited and came to nothing: they timed out, or their futures were dropped, be it in the moment after
-    /// the grant. Their waits are not among the [waits](Self::waits). A timed verb whose deadline has passed when it is called does
-    /// not wait.
+    /// How many requests waited and came to nothing: they timed out, or their futures were dropped,
+    /// be it in the moment after the grant. Their waits are not among the [waits](Self::waits). A
+    /// timed verb whose deadline has passed when it is called does not wait.
     pub fn gave_up(&self) -> u64 {
         self.gave_up
     }

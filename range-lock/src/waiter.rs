@@ -208,8 +208,9 @@ impl Waiter {
         self.raise_if(|word| word & (COUNT | OFFERED) != 0, 1)
     }
 
-    /// Lets a request that came later pass this one, which counts it from now on. `false` if this one is awake, has been granted,
-    /// has been passed often enough, or waits for as many as it can.
+    /// Lets a request that came later pass this one, which counts it from now on. `false` if this
+    /// one is awake, has been granted, has been passed often enough, or waits for as many as it
+    /// can.
     pub(crate) fn pass(&self) -> bool {
         let may = |word| word & ASLEEP != 0 && word & PASSES != 0 && word & (COUNT | OFFERED) != 0;
         self.raise_if(may, 1usize.wrapping_sub(PASS)).is_ok()
@@ -281,8 +282,9 @@ impl Waiter {
     /// Looks for a while whether the request is granted: spins, the longer the fewer are before it, and then lets others run, among
     /// whom those before it may be.
     ///
-    /// One that may be passed goes to sleep instead, so that it can be, unless it has just been woken. One whose deadline has
-    /// passed does neither: a yield may last for as long as the other threads want the CPU.
+    /// One that may be passed goes to sleep instead, so that it can be, unless it has just been
+    /// woken. One whose deadline has passed does neither: a yield may last for as long as the other
+    /// threads want the CPU.
     fn spin(&self, is_woken: bool, deadline: Deadline) -> bool {
         let mut backoff = Backoff::new();
         let (mut rounds, mut yields) = (0, 0);
@@ -350,8 +352,8 @@ impl Drop for Registered {
     }
 }
 
-/// Calls code of the user's that must not keep the lock from what it has to do afterwards, and keeps
-/// the first panic of these calls.
+/// Calls code of the user's that must not keep the lock from what it has to do afterwards, and
+/// keeps the first panic of these calls.
 #[derive(Default)]
 struct FirstPanic(Option<Box<dyn Any + Send>>);
 
@@ -394,9 +396,9 @@ fn now() -> Option<Instant> {
 /// A list of records, each of which names the next, so that it allocates nothing however many there are. Waking happens on
 /// drop, in the order of the grants: declare the list before the mutexes are locked, since locals are dropped in reverse.
 ///
-/// If wakers panic, the rest is woken nevertheless. Then the first panic goes on, unless the thread is
-/// unwinding already. So the drop of a list can unwind: a request that was entered or changed before
-/// it must have an owner by then.
+/// If wakers panic, the rest is woken nevertheless. Then the first panic goes on, unless the thread
+/// is unwinding already. So the drop of a list can unwind: a request that was entered or changed
+/// before it must have an owner by then.
 #[derive(Debug, Default)]
 pub(crate) struct WakeList {
     first: Option<Arc<Waiter>>,

@@ -1,4 +1,5 @@
-//! The pattern "Lock coupling (B-trees)" of `docs::patterns` ends, beside a thread that takes the whole.
+//! The pattern "Lock coupling (B-trees)" of `docs::patterns` ends, beside a thread that takes the
+//! whole.
 
 use std::thread;
 
@@ -6,7 +7,8 @@ use range_lock::{RangeLock, RangeReadGuard, Request};
 
 const OPERATIONS: u64 = if cfg!(miri) { 20 } else { 2000 };
 
-/// The path to a leaf in a tree of three levels: node 0, nodes 1 to 4, and four leaves below each of these.
+/// The path to a leaf in a tree of three levels: node 0, nodes 1 to 4, and four leaves below each
+/// of these.
 fn path(leaf: u64) -> [u64; 2] {
     [1 + leaf / 4, 10 + leaf]
 }

@@ -104,7 +104,8 @@ fn all_verbs(locks: &[Arc<RangeLock>; 2], rounds: usize) -> usize {
     let mut pair = |n| pairs += n;
     for round in 0..rounds {
         let now = Instant::now();
-        // A deadline that has passed is not waited for. To wait for one takes long, so not every round does.
+        // A deadline that has passed is not waited for. To wait for one takes long, so not every
+        // round does.
         let soon = if round % 256 == 0 { SOON } else { Duration::ZERO };
         drop((lock.read(0..10), lock.read(5..15), lock.write(20..30), lock.upgradable_read(0..10)));
         drop((lock.try_read(0..1), lock.try_upgradable_read(0..1), lock.try_write(1..2)));
@@ -210,8 +211,8 @@ fn hand_over() {
     locks.iter().for_each(check_free);
 }
 
-/// Makes a thread sleep in a lock of its own: what that takes the first time belongs to the thread. Where requests may be passed
-/// a thread sleeps at once, and does not yield until its time is over.
+/// Makes a thread sleep in a lock of its own: what that takes the first time belongs to the thread.
+/// Where requests may be passed a thread sleeps at once, and does not yield until its time is over.
 fn sleep_once() {
     let lock = RangeLock::builder().bypass(1).build();
     let holder = lock.write(..);

@@ -1,4 +1,5 @@
-//! Runs the programs of two versions in turns, and judges the new one. The script `benches/before-after` builds them.
+//! Runs the programs of two versions in turns, and judges the new one. The script
+//! `benches/before-after` builds them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -114,7 +115,8 @@ fn run(options: &Options, program: &Path) -> Result<Run, String> {
             command.args(["compare", "--no-checks", "--threads", "1,2", "--json"]).arg(&file);
             command.arg("--output").arg(options.scratch.join("page"));
         }
-        // Criterion runs what has this in its name, which is nothing: the tables that are printed before suffice.
+        // Criterion runs what has this in its name, which is nothing: the tables that are printed
+        // before suffice.
         What::Overhead | What::Instructions => _ = command.args(["--bench", "tables-only"]),
     }
     command.args(options.with.split_whitespace()).current_dir(&options.scratch).stderr(Stdio::inherit());

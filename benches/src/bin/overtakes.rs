@@ -1,20 +1,22 @@
-//! How often an operation is overtaken, and how often its thread sleeps, while it waits for the lock's
-//! internal mutex: the range lock beside `std::sync::Mutex`, which is used the same way.
+//! How often an operation is overtaken, and how often its thread sleeps, while it waits for the
+//! lock's internal mutex: the range lock beside `std::sync::Mutex`, which is used the same way.
 //!
 //! ```text
 //! cargo run --release -p range-lock-benches --bin overtakes
 //! ```
 //!
-//! One thread, the victim, takes and releases a range of its own in a loop, and the others do the same with
-//! theirs. All ranges are disjoint and lie in one part of the lock, so the threads meet on its mutex only. An
-//! operation of the victim is overtaken by each operation that another thread completes meanwhile.
+//! One thread, the victim, takes and releases a range of its own in a loop, and the others do the
+//! same with theirs. All ranges are disjoint and lie in one part of the lock, so the threads meet
+//! on its mutex only. An operation of the victim is overtaken by each operation that another thread
+//! completes meanwhile.
 //!
-//! The control takes a `std::sync::Mutex` twice in each operation, with sections of the same length: the range
-//! lock takes its mutex once to acquire a range and once to release it. Sections are short, or made long by
-//! readers of the whole domain, among which each request is counted.
+//! The control takes a `std::sync::Mutex` twice in each operation, with sections of the same
+//! length: the range lock takes its mutex once to acquire a range and once to release it. Sections
+//! are short, or made long by readers of the whole domain, among which each request is counted.
 //!
-//! Operations in which the victim lost its CPU are left out: during these others go first by the scheduler's
-//! choice. The machine should have nothing else to do, since a busy one takes longer to wake a thread.
+//! Operations in which the victim lost its CPU are left out: during these others go first by the
+//! scheduler's choice. The machine should have nothing else to do, since a busy one takes longer to
+//! wake a thread.
 
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -41,8 +43,8 @@ struct Options {
     #[arg(long, default_value_t = 300)]
     millis: u64,
 
-    /// Exit with 1 if a figure of the range lock is more than 4 times std's at the 99.99th percentile, or more than 1,000
-    /// overtakes beyond std's in a run
+    /// Exit with 1 if a figure of the range lock is more than 4 times std's at the 99.99th
+    /// percentile, or more than 1,000 overtakes beyond std's in a run
     #[arg(long)]
     judge: bool,
 }
@@ -171,7 +173,8 @@ fn quantile(sorted: &[u64], share: f64) -> u64 {
     sorted.get(at).copied().unwrap_or(0)
 }
 
-/// How many steps of `work` take as long as half of an operation of the range lock, when no other thread is there.
+/// How many steps of `work` take as long as half of an operation of the range lock, when no other
+/// thread is there.
 fn steps(lock: &Ranges) -> u64 {
     const TIMES: u32 = 2000;
     let time = |f: &dyn Fn()| {

@@ -1,7 +1,7 @@
 //! The reference of W7: threads that hand 200 ns of work round in a ring.
 //!
-//! A lock that serves in strict order cannot hand a contended block on faster than this: each thread knows
-//! whose turn is next, and nothing is decided.
+//! A lock that serves in strict order cannot hand a contended block on faster than this: each
+//! thread knows whose turn is next, and nothing is decided.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,7 +16,8 @@ use crate::measure::{Plan, on_threads};
 use crate::rival::Scope;
 use crate::sample::Footprint;
 
-/// Runs W7 with yields and with futexes, each for the time of a sample, and gives the better of the two.
+/// Runs W7 with yields and with futexes, each for the time of a sample, and gives the better of the
+/// two.
 pub(super) struct TokenRing;
 
 impl Contender for TokenRing {
@@ -142,7 +143,8 @@ mod tests {
                 let outcome = hand_round(wait, threads, plan);
                 assert_eq!(outcome.stints.len(), threads);
                 let ops = || outcome.stints.iter().map(|stint| stint.ops);
-                // Strict order: no thread is more than one turn ahead, and one more where the window opens.
+                // Strict order: no thread is more than one turn ahead, and one more where the
+                // window opens.
                 assert!(ops().max().unwrap() - ops().min().unwrap() <= 2, "{:?}", ops().collect::<Vec<_>>());
             }
         }

@@ -7,16 +7,18 @@
 //! owner is in already, passes those who wait. A request therefore waits at most as long as the sections of those that came before
 //! it, and those that they wait for; none starves.
 //!
-//! "Came before" is decided under a short internal mutex, one for each part of the lock. The order holds from the moment at which
-//! a request has entered. Before that, while its thread waits for the mutex, later requests may enter first:
+//! "Came before" is decided under a short internal mutex, one for each part of the lock. The order
+//! holds from the moment at which a request has entered. Before that, while its thread waits for
+//! the mutex, later requests may enter first:
 //!
-//! * A thread that finds the mutex taken looks again for some microseconds, and lets other threads run. It then naps once. Nothing
-//!   bounds how many requests enter meanwhile.
-//! * A thread that has napped in vain stands in line, and the mutex is handed along the line. From then on at most as many
-//!   operations go first as there are threads.
+//! * A thread that finds the mutex taken looks again for some microseconds, and lets other threads
+//!   run. It then naps once. Nothing bounds how many requests enter meanwhile.
+//! * A thread that has napped in vain stands in line, and the mutex is handed along the line. From
+//!   then on at most as many operations go first as there are threads.
 //!
-//! The same holds for a thread that releases, downgrades, shrinks or splits, and for a task that is polled: each takes the mutex, and
-//! may sleep there, whatever it conflicts with. A `try_` verb does too.
+//! The same holds for a thread that releases, downgrades, shrinks or splits, and for a task that is
+//! polled: each takes the mutex, and may sleep there, whatever it conflicts with. A `try_` verb
+//! does too.
 //!
 //! # What it costs
 //!
@@ -35,10 +37,10 @@
 //!
 //! # Neighbours that share a point
 //!
-//! Under strict order requests for `0..=1`, `1..=2`, `2..=3` and so on, entered in this order, run one
-//! after the other: each conflicts with the one before, which waits. Unaligned sequential I/O,
-//! rounded to pages, is such a chain. `Builder::bypass(1)` cures it: every second request passes the
-//! sleeper before it, and the chain takes two turns.
+//! Under strict order requests for `0..=1`, `1..=2`, `2..=3` and so on, entered in this order, run
+//! one after the other: each conflicts with the one before, which waits. Unaligned sequential I/O,
+//! rounded to pages, is such a chain. `Builder::bypass(1)` cures it: every second request passes
+//! the sleeper before it, and the chain takes two turns.
 //!
 #![cfg_attr(feature = "async", doc = "```")]
 #![cfg_attr(not(feature = "async"), doc = "```ignore")]

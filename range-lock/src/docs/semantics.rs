@@ -18,19 +18,20 @@
 //!
 //! # Modes
 //!
-//! A request asks for a span in a [`Mode`](crate::Mode). Two requests *conflict* when their spans share a point and their modes do
-//! not go together: readers go together with readers and with an upgradable reader, everything else conflicts. There are no false
-//! conflicts: it does not matter how the spans lie in memory, in which block, or who asks. A thread that
-//! holds a range must not block on another one of the same lock: see
-//! [Deadlocks](crate::RangeLock#deadlocks).
+//! A request asks for a span in a [`Mode`](crate::Mode). Two requests *conflict* when their spans
+//! share a point and their modes do not go together: readers go together with readers and with an
+//! upgradable reader, everything else conflicts. There are no false conflicts: it does not matter
+//! how the spans lie in memory, in which block, or who asks. A thread that holds a range must not
+//! block on another one of the same lock: see [Deadlocks](crate::RangeLock#deadlocks).
 //!
 //! # Admission
 //!
 //! **A request is granted when no earlier conflicting request is held or waits.** A request is earlier if it entered earlier.
 //! All else follows:
 //!
-//! * A request that conflicts with nothing in the lock is granted as soon as it has entered. (Entering takes a short internal mutex;
-//!   what bounds the wait for that says [`fairness`](super::fairness).)
+//! * A request that conflicts with nothing in the lock is granted as soon as it has entered.
+//!   (Entering takes a short internal mutex; what bounds the wait for that says
+//!   [`fairness`](super::fairness).)
 //! * Among those that conflict the order is first come, first served.
 //! * A waiting writer keeps later readers out of its whole range, also where nobody holds anything yet.
 //! * Disjoint requests never wait for each other directly. They can do so through a third that overlaps both and waits.

@@ -35,8 +35,8 @@ mod on_this_machine {
     }
 }
 
-/// The mutex itself, in every order of a few threads, under the C11 memory model. A nap and the bound of the
-/// head's sleep end at any moment.
+/// The mutex itself, in every order of a few threads, under the C11 memory model. A nap and the
+/// bound of the head's sleep end at any moment.
 #[cfg(loom)]
 mod in_every_order {
     use loom::cell::UnsafeCell;
@@ -45,7 +45,8 @@ mod in_every_order {
 
     use super::*;
 
-    /// Runs `threads`, each of which takes the mutex by one of these functions and counts what it guards.
+    /// Runs `threads`, each of which takes the mutex by one of these functions and counts what it
+    /// guards.
     fn check(preemptions: usize, takes: &'static [fn(&Mutex<UnsafeCell<usize>>) -> bool]) {
         let mut model = loom::model::Builder::new();
         model.preemption_bound = Some(preemptions);
@@ -114,8 +115,8 @@ mod in_every_order {
     }
 }
 
-/// How often an operation is passed once it stands in line, in random orders of several threads, in which the
-/// timer goes off at any moment.
+/// How often an operation is passed once it stands in line, in random orders of several threads, in
+/// which the timer goes off at any moment.
 #[cfg(shuttle)]
 mod in_random_orders {
     use shuttle::sync::Arc;

@@ -12,7 +12,8 @@ thread_local! {
     static IN_THE_MIDDLE: RefCell<Option<(usize, Meanwhile)>> = const { RefCell::new(None) };
 }
 
-/// See [`Table::copy`]: the row already names the other leaf, and begins where the one before it began.
+/// See [`Table::copy`]: the row already names the other leaf, and begins where the one before it
+/// began.
 pub(super) fn in_the_middle_of_a_row(row: usize) {
     let is_it = IN_THE_MIDDLE.with_borrow(|what| what.as_ref().is_some_and(|(at, _)| *at == row));
     if let Some((_, what)) = is_it.then(|| IN_THE_MIDDLE.take()).flatten() {
@@ -138,7 +139,8 @@ mod scheduler {
         fn sched_setaffinity(pid: i32, size: usize, mask: *const u64) -> i32;
     }
 
-    /// Lets the calling thread run on one CPU only, which is the same for all threads that call this.
+    /// Lets the calling thread run on one CPU only, which is the same for all threads that call
+    /// this.
     pub(super) fn pin() -> io::Result<()> {
         let mut mask = [0_u64; 16];
         // SAFETY: both read or write as many bytes as they are told, which `mask` has.
@@ -151,7 +153,8 @@ mod scheduler {
         checked(unsafe { sched_setaffinity(0, size_of_val(&one), one.as_ptr()) })
     }
 
-    /// Gives the calling thread a real-time priority: no other thread of its CPU runs until it sleeps.
+    /// Gives the calling thread a real-time priority: no other thread of its CPU runs until it
+    /// sleeps.
     pub(super) fn real_time() -> io::Result<()> {
         const SCHED_FIFO: i32 = 1;
         // SAFETY: a `sched_param` is one `int`.
@@ -163,8 +166,8 @@ mod scheduler {
     }
 }
 
-/// A thread is preempted while it moves the rows of the table, by one of real-time priority on the same
-/// CPU that is led to a wrong leaf. That one has to sleep, or neither gets any further.
+/// A thread is preempted while it moves the rows of the table, by one of real-time priority on the
+/// same CPU that is led to a wrong leaf. That one has to sleep, or neither gets any further.
 #[cfg(all(target_os = "linux", target_pointer_width = "64", not(miri)))]
 #[test]
 fn a_thread_of_higher_priority_sleeps_while_the_table_is_changed() {
@@ -197,9 +200,9 @@ fn a_thread_of_higher_priority_sleeps_while_the_table_is_changed() {
         drop(go);
         return skipped(error);
     }
-    // The leaf of 100..200 goes: row 1 is to begin at 200 and row 2 at 300. While row 2 is moved it still
-    // begins at 200 and already names the leaf that begins at 300.
-    // The other thread runs from the message until it sleeps.
+    // The leaf of 100..200 goes: row 1 is to begin at 200 and row 2 at 300. While row 2 is moved it
+    // still begins at 200 and already names the leaf that begins at 300. The other thread runs from
+    // the message until it sleeps.
     IN_THE_MIDDLE.set(Some((2, Box::new(move || go.send(()).unwrap()))));
     assert!(lock.test_join(0));
     let waited = urgent.join().unwrap();

@@ -329,7 +329,8 @@ impl<'a> History<'a> {
                 }
             }
             11 => {
-                // Given up at once. Timed ones yield, which takes long on a busy machine, so they are rare.
+                // Given up at once. Timed ones yield, which takes long on a busy machine, so they
+                // are rare.
                 let (range, which) = (self.random.range(), self.random.below(2) as usize);
                 let lock = &self.locks.locks[which];
                 let guard = if self.random.below(16) != 0 {
@@ -364,7 +365,8 @@ impl<G: Any> IntoAny for (bool, G) {
     }
 }
 
-/// Runs the history of `seed`, in which the calls `panics` into wakers panic. Returns how many calls there were.
+/// Runs the history of `seed`, in which the calls `panics` into wakers panic. Returns how many
+/// calls there were.
 fn run(seed: u64, bypass: usize, panics: Range<usize>) -> usize {
     let new = |_| Arc::new(RangeLock::builder().bypass(bypass).build());
     let locks = Locks { locks: std::array::from_fn(new), elements: RangeRwLock::new(vec![0; 80]) };
@@ -412,8 +414,8 @@ fn a_panic_at_any_call_into_wakers_leaves_no_request_behind() {
     }
 }
 
-/// A request that wakes another while it enters: it has passed a sleeper, whose last obstacle leaves
-/// meanwhile, and then meets a holder.
+/// A request that wakes another while it enters: it has passed a sleeper, whose last obstacle
+/// leaves meanwhile, and then meets a holder.
 fn wakes_while_it_enters(enter: impl for<'a> FnOnce(&'a RangeLock, &'a RangeLock) -> Pending<'a>) {
     let new = || Arc::new(RangeLock::builder().bypass(8).build());
     let (lock, other, third) = (new(), new(), new());
@@ -559,7 +561,8 @@ fn what_a_swallowed_panic_carried_may_panic_too() {
     assert!(lock.try_write(..).is_some());
 }
 
-/// Calls `verb` while a request can wait for `most` pairs, and checks that it panics for that reason.
+/// Calls `verb` while a request can wait for `most` pairs, and checks that it panics for that
+/// reason.
 fn exceeds<T>(most: usize, verb: impl FnOnce() -> T) {
     crate::waiter::tests::MAX_PAIRS.set(most);
     let panic = catch_unwind(AssertUnwindSafe(|| drop(verb())));

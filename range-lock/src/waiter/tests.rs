@@ -2,7 +2,8 @@ use super::*;
 
 #[cfg(feature = "async")]
 thread_local! {
-    /// For how many pairs a request can wait, for this thread: few, where a test tries what happens then.
+    /// For how many pairs a request can wait, for this thread: few, where a test tries what happens
+    /// then.
     pub(crate) static MAX_PAIRS: std::cell::Cell<usize> = const { std::cell::Cell::new(COUNT) };
 }
 
