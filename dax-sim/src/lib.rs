@@ -1,9 +1,9 @@
 //! A file system on persistent memory, in user space, in which page faults race with block allocation as they
 //! did in Linux.
 //!
-//! In April 2017 Jan Kara showed that a DAX page fault could be overtaken by write(2), and leave a page of
-//! zeros mapped over data. He named two cures: look the block up under the lock of the page's entry, which
-//! Linux 4.12 did; or hold a semaphore over faults and writes, which "would scale rather poorly but if we
+//! In April 2017 [Jan Kara showed][race] that a DAX page fault could be overtaken by write(2), and
+//! leave a page of zeros mapped over data. [He named two cures][cures]: look the block up under the lock of the page's entry, which
+//! [Linux 4.12 did][cure]; or hold a semaphore over faults and writes, which "would scale rather poorly but if we
 //! later replaced it with a range lock ... it won't be as bad". Here both are built, and some others
 //! ([`variant::Variant`]), so that they can be compared on real bytes in a real file.
 //!
@@ -25,8 +25,12 @@
 //!
 //! From the ground up: [`pmem`] is the device, [`fs`] the file system, [`mod@file`] what a user calls, [`check`]
 //! what every read must see, [`schedule`] the steps at which threads can be ordered, [`explore`] what comes of
-//! every order of a few, [`workload`] what is run at length, `replay` what a log of operations leaves behind. `mm`
-//! (page tables and shootdowns) and `dax` (the paths of Linux' `fs/dax.c`) lie between them.
+//! every order of a few, [`workload`] what is run at length. Page tables, the paths of Linux' `fs/dax.c` and
+//! the replay of logs are private modules; [`cli`] is the program.
+//!
+//! [race]: https://lore.kernel.org/r/20170425111043.GH2793@quack2.suse.cz
+//! [cures]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
+//! [cure]: https://git.kernel.org/linus/13e451fdc1af05568ea379d71c02a126295d2244
 
 #[cfg(not(target_os = "linux"))]
 compile_error!(

@@ -93,7 +93,7 @@ pub(crate) struct CompareOptions {
     #[arg(long, value_name = "N", value_parser = rounds, allow_hyphen_values = true)]
     rounds: Option<u64>,
 
-    /// End within 20 seconds: threads 1,2,16 and shorter samples, unless told otherwise
+    /// End within about 20 seconds: threads 1,2,16 and shorter samples, unless told otherwise
     #[arg(long)]
     quick: bool,
 

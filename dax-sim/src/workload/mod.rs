@@ -1,4 +1,4 @@
-//! What is run: one [`Point`] is one workload in one variant with so many threads.
+//! What is run: one [`Point`] is one workload in one variant with a number of threads.
 
 mod fault_vs_write;
 mod judge;
@@ -21,11 +21,12 @@ use crate::variant::{Locks, Variant};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Workload {
     /// Each thread overwrites random pages of its own part of one file, 4 KiB at a time (FxMark's DWOM
-    /// without shared pages).
+    /// without shared pages; <https://www.usenix.org/conference/atc16/technical-sessions/presentation/min>).
     WriteDisjoint,
     /// All threads overwrite random pages of one file, 4 KiB at a time.
     WriteShared,
-    /// Some threads punch holes and write into them, the others load and store through a mapping.
+    /// Every thread punches holes into its own pages and writes into them, then loads and stores
+    /// through a mapping where the other threads do.
     FaultVsWrite,
     /// 95 % reads of random pages of one file, 5 % overwrites, 4 KiB each.
     ReadMostly,
