@@ -132,8 +132,10 @@ use crate::watch::Home;
 ///
 /// # Origin
 ///
-/// Jan Kara, "Mapping range lock" (linux-fsdevel, 31 January 2013), and Davidlohr Bueso, "Introduce range reader/writer
-/// lock" (linux-mm, 20 May 2019), neither of which was merged into Linux.
+/// Jan Kara, ["Mapping range lock"](https://lore.kernel.org/r/1359668994-13433-1-git-send-email-jack@suse.cz)
+/// (linux-fsdevel, 31 January 2013), and Davidlohr Bueso, ["Introduce range reader/writer
+/// lock"](https://lore.kernel.org/r/20190521045242.24378-3-dave@stgolabs.net) (linux-mm, 20 May 2019). Linux
+/// merged neither.
 pub struct RangeLock {
     home: Home,
 }

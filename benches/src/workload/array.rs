@@ -1,4 +1,5 @@
-//! W11: ArrBench of Kogan, Dice and Issa ("Scalable Range Locks for Scalable Address Spaces and Beyond", EuroSys 2020): an
+//! W11: ArrBench of Kogan, Dice and Issa ("Scalable Range Locks for Scalable Address Spaces and Beyond", EuroSys 2020,
+//! <https://doi.org/10.1145/3342195.3387533>): an
 //! array, of which random ranges are read or written.
 
 use std::hint::black_box;

@@ -2,7 +2,8 @@
 //!
 //! # Counting
 //!
-//! The lock is Jan Kara's range lock of 2013 with Davidlohr Bueso's readers (2017). All requests, held and waiting, are entries in
+//! The lock is Jan Kara's range lock of 2013 with Davidlohr Bueso's readers (2017; the links are at
+//! [`RangeLock`](crate::RangeLock#origin)). All requests, held and waiting, are entries in
 //! interval trees. A request that enters counts the entries that it conflicts with: that is its *blocking count*. At zero it is
 //! granted. Else it waits, and each of those that it counted takes itself out of the count when it leaves; who takes the last one
 //! out wakes it. Nobody searches a queue, and nobody is woken who cannot run.

@@ -3,7 +3,7 @@
 //! # What it costs
 //!
 //! Acquiring and releasing a free range take an internal mutex once each, and write one cache line.
-//! With nobody else there that is about 1.3 times the cost of an uncontended `RwLock`. With n
+//! With nobody else there that is about 1.2 times the cost of one uncontended `parking_lot::RwLock`. With n
 //! requests in the same part of the lock, m of which overlap the range, it takes O((1 + m) log n)
 //! steps; readers count in m, although they share. Nothing is allocated, once the lock has been cut
 //! as far as it will be and has seen as many requests at a time as it ever will.
