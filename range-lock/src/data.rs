@@ -49,7 +49,7 @@ pub use storage::Storage;
 /// assert_eq!(table.into_inner().len(), 100);
 /// ```
 ///
-/// Fairness, deadlocks, leaked guards and cost are those of [`RangeLock`].
+/// Fairness, deadlocks, leaked guards, `let _ =` and cost are those of [`RangeLock`].
 pub struct RangeRwLock<S: Storage> {
     lock: RangeLock,
     /// Taken apart (`ManuallyDrop`: put together again when dropped).

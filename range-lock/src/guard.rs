@@ -163,6 +163,8 @@ macro_rules! guard {
         /// drop(guard);
         /// assert!(lock.try_write(9..20).is_some());
         /// ```
+        ///
+        /// Bind it to a name: `let _ =` drops it, and so unlocks, at once.
         #[must_use = "if unused the range is unlocked at once"]
         pub struct $Guard$(<$lifetime>)? {
             pub(crate) held: Held<$lock>,

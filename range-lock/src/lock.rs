@@ -290,6 +290,7 @@ macro_rules! acquire {
             #[doc = concat!("Locks `range` ", $what, " if that can be granted at once.")]
             ///
             /// `None` means that a conflicting request is held, or waits: a `try_` verb does not pass those who wait.
+            /// A caller that holds another range of this lock may use it. `let _ =` unlocks at once.
             ///
             /// ```
             /// # let lock = range_lock::RangeLock::new();

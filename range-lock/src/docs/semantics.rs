@@ -83,4 +83,16 @@
 //! of them leaving does not unlock the other. Guards are `Send`: an I/O completion on another thread may drop them. There is no
 //! poisoning: a panic drops the guard and so unlocks.
 //!
+//! `let _ = lock.write(0..10)` drops the guard, and so unlocks, at once, and the compiler does not warn.
+//! `let _guard =` keeps the range until the end of the block. The same holds for what a `try_` verb returns.
+//!
+//! ```
+//! # let lock = range_lock::RangeLock::new();
+//! if let Some(_guard) = lock.try_write(0..10) {
+//!     assert!(lock.is_locked(0..10));
+//! }
+//! let _ = lock.try_write(0..10);
+//! assert!(!lock.is_locked(0..10)); // Unlocked already.
+//! ```
+//!
 //! A leaked guard keeps its range locked, nothing worse; [`undo_leak`](crate::RangeLock::undo_leak) forgets it.
