@@ -212,6 +212,13 @@ impl<'a> File<'a> {
     }
 }
 
+impl FileSystem<'_> {
+    /// Makes an empty file. It has no name, and its blocks are free again when the [`File`] is dropped.
+    pub fn create(&self) -> File<'_> {
+        File::new(self, Inode::new(&self.rules, &self.schedule))
+    }
+}
+
 impl Drop for File<'_> {
     fn drop(&mut self) {
         // Mappings borrow the file, so none is left; accesses have ended, so the blocks can go at once.

@@ -51,6 +51,8 @@ pub mod variant;
 pub mod workload;
 
 mod dax;
+mod entries;
+mod finding;
 mod mm;
 mod per_thread;
 mod radix;

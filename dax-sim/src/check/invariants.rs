@@ -2,12 +2,11 @@
 //! work.
 
 use super::{Finding, Invariant};
-use crate::dax::{DaxEntry, Present};
+use crate::entries::{DaxEntry, Present};
 use crate::file::File;
 use crate::fs::{Extent, FileSystem, Inode};
 use crate::mm::{PMD_SIZE, Pte, Target, Vma};
 use crate::pmem::BLOCK_SIZE;
-use crate::schedule::simulated;
 
 /// Checks I2 to I5 in files of a file system, while no call is under way: what entries, translations, the block
 /// map and the allocator say of each other.
@@ -143,48 +142,12 @@ fn of(extent: Extent) -> String {
     }
 }
 
-impl FileSystem<'_> {
-    /// A thread is about to touch a block, as a translation or the block map told it.
-    #[inline]
-    pub(crate) fn about_to_use(&self, block: u64) {
-        if !self.schedule.is_quiet() {
-            self.check_use(block);
-        }
-    }
-
-    /// The same for bytes of the device.
-    #[inline]
-    pub(crate) fn about_to_touch(&self, offset: u64, len: u64) {
-        if !self.schedule.is_quiet() && len > 0 {
-            (offset / BLOCK_SIZE..=(offset + len - 1) / BLOCK_SIZE).for_each(|block| self.check_use(block));
-        }
-    }
-
-    /// Blocks are about to be freed, which whoever took them from their file has seen not to be pinned.
-    pub(crate) fn about_to_free(&self, blocks: &[u64]) {
-        if self.schedule.is_quiet() || simulated::current().is_none() {
-            return;
-        }
-        for block in blocks.iter().filter(|block| self.pins.is_pinned(**block)) {
-            let text = format!("block {block} is pinned, and goes from its file");
-            simulated::find(Finding::new(Invariant::Freeing, text));
-        }
-    }
-
-    #[cold]
-    fn check_use(&self, block: u64) {
-        if simulated::current().is_some() && self.is_free(block) {
-            simulated::find(Finding::new(Invariant::Freeing, format!("block {block} is free, and is used")));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::file::Mapping;
     use crate::pmem::{Device, DeviceOptions};
-    use crate::schedule::Schedule;
+    use crate::schedule::{Schedule, simulated, thread};
     use crate::variant::Variant;
 
     /// What is found after `spoil` has spoilt one thing in a file of one written page that is mapped.
@@ -236,7 +199,7 @@ mod tests {
         simulated::begin(1);
         simulated::with(0, &mut simulated::Aside::default(), || {
             let found = || -> Vec<String> {
-                simulated::findings().into_iter().map(|finding| finding.to_string()).collect()
+                thread::findings().into_iter().map(|finding| finding.to_string()).collect()
             };
             let mut bytes = vec![1; 3 * BLOCK_SIZE as usize];
             file.write_at(&bytes, 0).unwrap();

@@ -9,17 +9,13 @@
 //! other while no call is under way, `durable` and `metadata` what fsync promised against what was flushed and committed,
 //! and `ranks` every acquisition of a lock against the order of locks.
 
-mod durable;
-mod finding;
 pub(crate) mod history;
 pub(crate) mod invariants;
 mod metadata;
 mod oracle;
 pub mod pattern;
-pub(crate) mod ranks;
 
-pub(crate) use durable::Durable;
-pub use finding::{Finding, Invariant};
+pub use crate::finding::{Finding, Invariant};
 pub use invariants::check as check_invariants;
 pub(crate) use metadata::Committed;
 pub use oracle::{Covers, Oracle, Register, Verdict, Write};

@@ -1,5 +1,7 @@
 //! What is written: each 8-byte word of a page holds the page's number and the version of the write.
 
+pub use crate::pmem::word_at;
+
 /// Bytes in a page.
 const PAGE: usize = crate::pmem::BLOCK_SIZE as usize;
 
@@ -24,15 +26,6 @@ pub fn fill(bytes: &mut [u8], word: u64) {
     for chunk in bytes.chunks_exact_mut(8) {
         chunk.copy_from_slice(&word.to_le_bytes());
     }
-}
-
-/// The word at `index` of a page.
-///
-/// # Panics
-///
-/// If the page is shorter.
-pub fn word_at(page: &[u8], index: usize) -> u64 {
-    u64::from_le_bytes(page[index * 8..][..8].try_into().expect("eight bytes"))
 }
 
 /// Whether all words of a page but the one at `except` are the same: what one write of the whole page left.

@@ -1,7 +1,6 @@
 //! Taking answers back: before a write into new blocks, and when pages go.
 
-use super::DaxEntry;
-use super::entries::LockedEntry;
+use crate::entries::{DaxEntry, LockedEntry};
 use crate::fs::{Extent, FileSystem, Inode, Iomap, Origin};
 use crate::mm::EvenCows;
 use crate::pmem::BLOCK_SIZE;

@@ -1,18 +1,13 @@
 //! The paths of Linux' `fs/dax.c`, under their own names: the entries and their lock, faults, read(2) and
 //! write(2), invalidation, write-back.
 
-mod entries;
-mod entry;
 mod fault;
 mod invalidate;
 mod rw;
 mod rw_given_up;
 mod user;
-mod wait_table;
 mod writeback;
 
-pub(crate) use entries::{DaxEntries, Present};
-pub(crate) use entry::DaxEntry;
 pub(crate) use fault::{
     FaultFor, VmFault, dax_finish_sync_fault, dax_iomap_pmd_fault, dax_iomap_pte_fault, dax_pfn_mkwrite,
 };

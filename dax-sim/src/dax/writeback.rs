@@ -1,6 +1,6 @@
 //! Write-back: what fsync does to the pages that were stored to through mappings.
 
-use super::DaxEntry;
+use crate::entries::DaxEntry;
 use crate::error::FsError;
 use crate::fs::{FileSystem, Inode};
 use crate::pmem::BLOCK_SIZE;

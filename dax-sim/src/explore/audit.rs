@@ -5,7 +5,7 @@ use super::cell::replay;
 use super::engine::Step;
 use super::seed::Seed;
 use super::world::World;
-use crate::check::ranks::HeldLock;
+use crate::schedule::ranks::HeldLock;
 use crate::schedule::{LockClass, simulated};
 use crate::variant::Variant;
 

@@ -8,12 +8,12 @@ use super::engine::{self, Body, Chooser, End, Outcome, Place, Stacks, Step};
 use super::scenario::{Map, Op, Scenario};
 use super::seed::Seed;
 use super::world::World;
-use crate::check::{Finding, Invariant, ranks};
+use crate::check::{Finding, Invariant};
 use crate::file::{AddressSpace, File, Mapping};
 use crate::fs::{CopyRetries, FileSystem};
 use crate::mm::PMD_SIZE;
 use crate::pmem::{BLOCK_SIZE, Device, DeviceError, DeviceOptions, MIN_DEVICE_SIZE};
-use crate::schedule::{PlantedFault, Schedule, SchedulePoint, simulated};
+use crate::schedule::{PlantedFault, Schedule, SchedulePoint, ranks, thread};
 use crate::variant::{LockKind, Locks, Mix, Variant};
 
 /// How hard to look.
@@ -301,7 +301,7 @@ impl Stage {
                 observe(&world, step);
             }
         });
-        findings.extend(simulated::findings());
+        findings.extend(thread::findings());
         findings.extend(outcome.end.finding());
         let complete = outcome.end == End::Complete;
         if complete {
@@ -327,7 +327,7 @@ impl Stage {
 /// Runs a thread to its end; what is wrong with it.
 fn alone(world: &World<'_>, body: Body<'_>, stacks: &mut Stacks) -> Vec<Finding> {
     let outcome = engine::run(vec![body], stacks, &mut Told(&[]), &mut |step| watch_commits(world, &step));
-    simulated::findings().into_iter().chain(outcome.end.finding()).collect()
+    thread::findings().into_iter().chain(outcome.end.finding()).collect()
 }
 
 /// Tells the world of every commit that is about to end.

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use corosensei::stack::DefaultStack;
 use corosensei::{CoroutineResult, ScopedCoroutine, ScopedCoroutineRef};
 
-use crate::check::ranks::{self, HeldLock};
+use crate::schedule::ranks::{self, HeldLock};
 use crate::schedule::simulated::{self, Aside, Gate, Order, Pause};
 use crate::schedule::{SchedulePoint, Wait};
 

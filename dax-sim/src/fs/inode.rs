@@ -6,7 +6,7 @@ use crossbeam_utils::CachePadded;
 
 use super::extent::{ExtentMap, ExtentWriter};
 use super::{Handle, Journal, Sem};
-use crate::dax::DaxEntries;
+use crate::entries::DaxEntries;
 use crate::mm::IMmap;
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::{LockClass, PlantedFault, Schedule, SchedulePoint};

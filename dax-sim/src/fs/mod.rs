@@ -10,6 +10,7 @@ mod block_words;
 mod break_layouts;
 mod collapse;
 mod copy_retries;
+mod durable;
 mod extent;
 mod fallocate;
 mod fault;
@@ -27,18 +28,18 @@ mod sharing;
 mod sync;
 mod truncate;
 mod unshare;
+mod uses;
 mod zero;
 
 use std::time::Duration;
 
-use crate::check::Durable;
-use crate::file::File;
 use crate::pmem::{BLOCK_SIZE, Device};
 use crate::radix;
 use crate::schedule::Schedule;
 use crate::variant::{Locks, Rules, Variant};
 
 pub use copy_retries::CopyRetries;
+pub(crate) use durable::Durable;
 pub use extent::Extent;
 pub use remap::Deduped;
 pub use sem::waited;
@@ -145,11 +146,6 @@ impl<'d> FileSystem<'d> {
     pub fn with_data_mode(mut self, data: DataMode) -> Self {
         self.data = data;
         self
-    }
-
-    /// Makes an empty file. It has no name, and its blocks are free again when the [`File`] is dropped.
-    pub fn create(&self) -> File<'_> {
-        File::new(self, Inode::new(&self.rules, &self.schedule))
     }
 
     /// How faults and I/O are serialised.

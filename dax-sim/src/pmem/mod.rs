@@ -24,6 +24,7 @@ mod copy;
 mod error;
 mod extents;
 mod open;
+mod word;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ use memmap2::{Advice, MmapRaw};
 pub use backing::Backing;
 pub use error::DeviceError;
 pub(crate) use open::Undo;
+pub use word::word_at;
 
 /// Bytes in a block of the device, a page of a mapping, and a page of memory.
 pub const BLOCK_SIZE: u64 = 4096;

@@ -13,8 +13,8 @@ use std::task::{Context, Poll, Waker};
 use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard, ShardedLockWriteGuard};
 use parking_lot::{Condvar, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::{LockRequest, Schedule, SchedulePoint, simulated};
-use crate::check::ranks;
+use super::simulated::{self, Wait};
+use super::{LockRequest, Schedule, SchedulePoint, ranks};
 
 /// The registration of a lock that is asked for; dropping it takes it back.
 #[derive(Debug)]
@@ -51,23 +51,6 @@ impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Held")
     }
-}
-
-/// What a simulated thread waits for, besides the lock that it asked for last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wait {
-    /// The lock.
-    Lock,
-    /// To be woken by whoever unlocks the entry that it asked for last.
-    WakeUp,
-    /// The end of a commit, which bars new handles.
-    CommitToEnd,
-    /// That all open handles have stopped.
-    OpenHandles,
-    /// That a pinned page is pinned no more.
-    Unpin,
-    /// That the accesses end which may use old translations.
-    Accesses,
 }
 
 /// How a lock is asked for.

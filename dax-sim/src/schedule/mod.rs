@@ -13,7 +13,9 @@
 
 mod class;
 mod door;
+pub(crate) mod ranks;
 pub(crate) mod simulated;
+pub(crate) mod thread;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,7 +23,8 @@ use std::time::{Duration, Instant};
 
 pub use class::LockClass;
 pub(crate) use class::LockRequest;
-pub(crate) use door::{Asked, Held, Wait};
+pub(crate) use door::{Asked, Held};
+pub(crate) use simulated::Wait;
 
 /// A step at which the order of threads matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -5,7 +5,7 @@
 //! in an access) is kept here and changed with it. In a thread of the machine that runs no simulated one all
 //! points are passed, and all waits must be over already.
 //!
-//! *Running*: the yielder in [`CURRENT`] is that of the coroutine that is running. [`enter`] puts it there when
+//! *Running*: the yielder in [`GATE`] is that of the coroutine that is running. [`enter`] puts it there when
 //! the coroutine begins, `resume` sets it aside while the coroutine is suspended, and it lives as long as the
 //! coroutine's body.
 
@@ -14,10 +14,8 @@ use std::ptr::NonNull;
 
 use corosensei::Yielder;
 
-use super::SchedulePoint;
-use super::door::Wait;
-use crate::check::Finding;
-use crate::check::ranks::{self, HeldLock};
+use super::ranks::{self, HeldLock};
+use super::{SchedulePoint, thread};
 use crate::per_thread;
 
 /// What a resumed thread is to do.
@@ -27,6 +25,23 @@ pub(crate) enum Order {
     Run,
     /// Say whether what it waits for has come.
     Poll,
+}
+
+/// What a simulated thread waits for, besides the lock that it asked for last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// The lock.
+    Lock,
+    /// To be woken by whoever unlocks the entry that it asked for last.
+    WakeUp,
+    /// The end of a commit, which bars new handles.
+    CommitToEnd,
+    /// That all open handles have stopped.
+    OpenHandles,
+    /// That a pinned page is pinned no more.
+    Unpin,
+    /// That the accesses end which may use old translations.
+    Accesses,
 }
 
 /// What a thread says when it gives way.
@@ -51,21 +66,9 @@ pub(crate) struct Aside {
 }
 
 thread_local! {
-    static CURRENT: Cell<Option<Current>> = const { Cell::new(None) };
+    static GATE: Cell<Option<NonNull<Gate>>> = const { Cell::new(None) };
     /// By thread: how often it has begun or ended an access. Odd while it is in one.
     static ACCESSES: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
-    static FINDINGS: RefCell<Vec<Finding>> = const { RefCell::new(Vec::new()) };
-}
-
-#[derive(Clone, Copy)]
-struct Current {
-    index: usize,
-    gate: Option<NonNull<Gate>>,
-}
-
-/// The number of the simulated thread that is running.
-pub(crate) fn current() -> Option<usize> {
-    CURRENT.get().map(|current| current.index)
 }
 
 /// A schedule of so many threads begins.
@@ -74,25 +77,27 @@ pub(crate) fn begin(threads: usize) {
         accesses.clear();
         accesses.resize(threads, 0);
     });
-    FINDINGS.take();
+    thread::findings();
     ranks::given_up();
 }
 
 /// A thread begins: it gives way at `gate`.
 pub(crate) fn enter(gate: &Gate) {
-    let current = CURRENT.get().expect("a simulated thread is running");
-    CURRENT.set(Some(Current { gate: Some(NonNull::from(gate)), ..current }));
+    assert!(thread::current().is_some(), "a simulated thread is running");
+    GATE.set(Some(NonNull::from(gate)));
 }
 
 /// Runs `resume`, which resumes the thread of this number, with what it knows of itself in place.
 pub(crate) fn with<R>(index: usize, aside: &mut Aside, resume: impl FnOnce() -> R) -> R {
-    CURRENT.set(Some(Current { index, gate: aside.gate }));
+    thread::set_current(Some(index));
+    GATE.set(aside.gate);
     ranks::exchange(&mut aside.held);
     let outside = per_thread::pretend(Some(index));
     let result = resume();
     per_thread::pretend(outside);
     ranks::exchange(&mut aside.held);
-    aside.gate = CURRENT.take().and_then(|current| current.gate);
+    aside.gate = GATE.take();
+    thread::set_current(None);
     result
 }
 
@@ -128,7 +133,7 @@ pub(super) fn block_until(wait: Wait, mut ready: impl FnMut() -> bool) {
 
 /// Where the running thread gives way; `None` outside of simulated threads, and while one unwinds.
 fn gate() -> Option<NonNull<Gate>> {
-    CURRENT.get()?.gate.filter(|_| !std::thread::panicking())
+    GATE.get().filter(|_| !std::thread::panicking())
 }
 
 fn pause(gate: NonNull<Gate>, pause: Pause) -> Order {
@@ -138,14 +143,14 @@ fn pause(gate: NonNull<Gate>, pause: Pause) -> Order {
 
 /// An access of the running thread begins or ends. Accesses of nobody in particular are not waited for.
 pub(crate) fn toggle_access() {
-    if let Some(index) = current() {
+    if let Some(index) = thread::current() {
         ACCESSES.with_borrow_mut(|accesses| accesses[index] += 1);
     }
 }
 
 /// Waits until all accesses that are under way in other threads have ended.
 pub(crate) fn wait_for_accesses() {
-    let Some(index) = current() else { return };
+    let Some(index) = thread::current() else { return };
     let seen = ACCESSES.with_borrow(Vec::clone);
     block_until(Wait::Accesses, || {
         ACCESSES.with_borrow(|now| {
@@ -159,14 +164,4 @@ pub(crate) fn wait_for_accesses() {
 #[cfg(test)]
 pub(crate) fn accesses() -> usize {
     ACCESSES.with_borrow(|accesses| accesses.iter().filter(|&count| count % 2 == 1).count())
-}
-
-/// Something is wrong in the schedule that is under way. It goes on.
-pub(crate) fn find(finding: Finding) {
-    FINDINGS.with_borrow_mut(|findings| findings.push(finding));
-}
-
-/// What was found, which is forgotten here.
-pub(crate) fn findings() -> Vec<Finding> {
-    FINDINGS.take()
 }

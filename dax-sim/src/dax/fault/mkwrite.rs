@@ -1,7 +1,7 @@
 //! The right to store to what is mapped for loads: the first store, and the second half of MAP_SYNC.
 
-use super::super::DaxEntry;
 use super::{VmFault, check_size};
+use crate::entries::DaxEntry;
 use crate::error::FsError;
 use crate::fs::{Extent, FileSystem, Inode, ext4_sync_file};
 use crate::mm::{Pte, Target, Vma};

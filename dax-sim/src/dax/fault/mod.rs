@@ -12,9 +12,8 @@ pub(crate) use mkwrite::{dax_finish_sync_fault, dax_pfn_mkwrite};
 pub(crate) use pmd::dax_iomap_pmd_fault;
 pub(crate) use pte::dax_iomap_pte_fault;
 
-use super::DaxEntry;
-use super::entries::LockedEntry;
 use super::invalidate::split_entry;
+use crate::entries::{DaxEntry, LockedEntry};
 use crate::error::FsError;
 use crate::fs::{Extent, FileSystem, Inode};
 use crate::mm::{EvenCows, Vma};

@@ -1,10 +1,10 @@
 //! The fault of 2 MiB.
 
-use super::super::entries::LockedEntry;
-use super::super::{DaxEntry, settle_allocation};
+use super::super::settle_allocation;
 use super::{
     FaultFor, VmFault, check_size, dax_insert_mapping_entry, insert_zero_page, needs_dsync, unmap_everywhere,
 };
+use crate::entries::{DaxEntry, LockedEntry};
 use crate::error::FsError;
 use crate::fs::{FileSystem, Handle, Inode, IomapFor, IomapType, Origin, iomap_begin};
 use crate::mm::{PMD_SIZE, Pte, Vma};

@@ -1,11 +1,12 @@
 //! The fault of a page.
 
 use super::super::invalidate::split_entry;
-use super::super::{DaxEntry, read_extent};
+use super::super::read_extent;
 use super::{
     FaultFor, VmFault, check_size, dax_insert_mapping_entry, grab_mapping_entry, grab_to_look_up,
     insert_zero_page, needs_dsync,
 };
+use crate::entries::DaxEntry;
 use crate::error::FsError;
 use crate::fs::{FileSystem, Handle, Inode, Iomap, IomapFor, IomapType, Origin, iomap_begin};
 use crate::mm::{Pte, Vma};

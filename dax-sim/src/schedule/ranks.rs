@@ -17,8 +17,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::Location;
 use std::sync::Arc;
 
-use super::{Finding, Invariant};
-use crate::schedule::{LockRequest, simulated};
+use super::{LockRequest, thread};
+use crate::finding::{Finding, Invariant};
 
 /// Names one acquisition of this thread; later ones are larger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,13 +87,13 @@ pub(crate) fn ask(request: LockRequest, in_order: bool) -> Id {
         let mut wanted = HeldLock { id, request, granted: false, site, stack };
         let against = locks.held.iter().find(|held| !may_follow(&held.request, &wanted.request));
         if let Some(against) = against.filter(|_| in_order) {
-            let simulated = simulated::current().is_some();
+            let simulated = thread::current().is_some();
             if !simulated {
                 wanted.stack = Some(Arc::new(Backtrace::force_capture()));
             }
             let inversion = inversion(&locks.held, against, &wanted);
             assert!(simulated || std::thread::panicking(), "{inversion}");
-            simulated::find(Finding::new(Invariant::LockOrder, inversion));
+            thread::find(Finding::new(Invariant::LockOrder, inversion));
         }
         locks.held.push(wanted);
         id
@@ -103,7 +103,7 @@ pub(crate) fn ask(request: LockRequest, in_order: bool) -> Id {
 /// How the thread comes to ask for a lock at this place, with these held.
 fn stack(held: &[HeldLock], site: &'static Location<'static>) -> Option<Arc<Backtrace>> {
     let capture = || Arc::new(Backtrace::force_capture());
-    if OBSERVED.get() || simulated::current().is_some() {
+    if OBSERVED.get() || thread::current().is_some() {
         return OBSERVED.get().then(capture);
     }
     let mut hasher = DefaultHasher::new();
@@ -270,8 +270,8 @@ mod tests {
     #[test]
     fn frames_are_those_of_the_simulator_with_places_where_they_are_known() {
         let stack = "\
-   0: dax_sim::check::ranks::ask
-             at ./dax-sim/src/check/ranks.rs:88:5
+   0: dax_sim::schedule::ranks::ask
+             at ./dax-sim/src/schedule/ranks.rs:88:5
    1: <dax_sim::fs::sem::Sem>::write
              at ./dax-sim/src/fs/sem.rs:106:18
    2: dax_sim::dax::rw::dax_iomap_write::<u8>
@@ -280,7 +280,7 @@ mod tests {
              at /rustc/0/library/std/src/rt.rs:1:1";
         assert_eq!(frames(stack), "\n    write at fs/sem.rs:106:18\n    dax_iomap_write at dax/rw.rs:197:40");
         let stack = "\
-   0: dax_sim::check::ranks::ask
+   0: dax_sim::schedule::ranks::ask
    1: dax_sim::file::File::write_at
    2: main";
         assert_eq!(frames(stack), "\n    write_at");

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 
 use parking_lot::Mutex;
 
-use crate::fs::FileSystem;
-use crate::pmem::BLOCK_SIZE;
+use super::FileSystem;
+use crate::pmem::{BLOCK_SIZE, word_at};
 
 const LINE: u64 = 64;
 
@@ -21,7 +21,7 @@ impl Durable {
     pub(crate) fn word(&self, offset: u64) -> u64 {
         let blocks = self.0.lock();
         let Some(bytes) = blocks.get(&(offset / BLOCK_SIZE)) else { return 0 };
-        super::pattern::word_at(bytes, (offset % BLOCK_SIZE / 8) as usize)
+        word_at(bytes, (offset % BLOCK_SIZE / 8) as usize)
     }
 }
 
