@@ -10,12 +10,12 @@ mod user;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::dax::{UserSource, UserTarget, dax_iomap_read, dax_iomap_write};
+use crate::dax::{UserSource, UserTarget, dax_iomap_read};
 use crate::error::FsError;
-use crate::fs::{
-    Extent, FileSystem, Inode, MAX_FILE_SIZE, Size, ext4_fallocate, ext4_punch_hole, ext4_sync_file,
-    ext4_truncate, zero_past_end,
+use crate::ext4::{
+    Size, ext4_dax_write, ext4_fallocate, ext4_punch_hole, ext4_sync_file, ext4_truncate, zero_past_end,
 };
+use crate::fs::{Extent, FileSystem, Inode, MAX_FILE_SIZE};
 use crate::mm::Vma;
 use crate::pmem::BLOCK_SIZE;
 
@@ -110,7 +110,7 @@ impl<'a> File<'a> {
             if offset > size {
                 zero_past_end(self.fs, &self.inode, size, offset)?;
             }
-            dax_iomap_write(self.fs, &self.inode, offset, source)
+            ext4_dax_write(self.fs, &self.inode, offset, source)
         })
     }
 

@@ -52,6 +52,7 @@ pub mod workload;
 
 mod dax;
 mod entries;
+mod ext4;
 mod finding;
 mod mm;
 mod per_thread;

@@ -2,17 +2,15 @@
 
 use std::ops::Range;
 
-use super::rw_given_up::{write_in_transaction, write_invalidated_twice};
 use super::{Faults, UserSource, UserTarget, settle_allocation};
 use crate::error::FsError;
 use crate::fs::{
-    FileSystem, Inode, Iomap, IomapFor, IomapType, Origin, SemGuard, ext4_truncate_failed_write,
-    iomap_allocate, iomap_begin, iomap_end, iomap_for_overwrite, pages_around,
+    FileSystem, Inode, Iomap, IomapFor, IomapType, Origin, SemGuard, iomap_allocate, iomap_begin,
+    iomap_for_overwrite, pages_around,
 };
 use crate::mm::grace;
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::SchedulePoint;
-use crate::variant::WriteCopy;
 
 /// Reads `len` bytes from `position` on; holes and unwritten extents read as zeros (`dax_iomap_rw`). Returns
 /// how many were read: fewer where the target takes no more.
@@ -91,41 +89,6 @@ pub(super) fn read_extent(fs: &FileSystem<'_>, iomap: &Iomap, position: u64, par
 /// How often write(2) tries to copy with faults off before a page goes through a bounce buffer.
 const TRIES: u32 = 8;
 
-/// Writes what is in `source` at `position`; returns how many bytes were written (`dax_iomap_rw`).
-///
-/// The caller holds i_rwsem exclusively over the bytes. New blocks come zeroed; what maps their pages is
-/// invalidated *before* the copy, and the copy itself holds nothing but i_rwsem, for it may have to fault.
-/// A shared block gives way to a copy of its own first, in the same way.
-/// Under option 2 of the mail i_mmap_sem is held over {look up, allocate, invalidate}: exclusively where a
-/// block is missing, shared where all are there. A written block goes only under i_rwsem, so the answer holds
-/// for the copy too. Where [`WriteCopy`] says so it is held, exclusively, over the copy as well.
-///
-/// # Errors
-///
-/// If no byte could be written: [`FsError::NoSpace`], or [`FsError::BadAddress`] if the source gives nothing.
-pub(crate) fn dax_iomap_write<S: UserSource + ?Sized>(
-    fs: &FileSystem<'_>,
-    inode: &Inode,
-    position: u64,
-    source: &S,
-) -> Result<usize, FsError> {
-    let len = source.len();
-    let done = match fs.rules.write_copy {
-        WriteCopy::Released => write_released(fs, inode, position, source)?,
-        WriteCopy::InvalidatedTwice => write_invalidated_twice(fs, inode, position, source)?,
-        WriteCopy::InTransaction => write_in_transaction(fs, inode, position, source)?,
-        WriteCopy::Held => write_held(fs, inode, position, source, 0..len, Faults::On)?.0,
-        WriteCopy::HeldWithoutFaults => write_without_faults(fs, inode, position, source)?,
-    };
-    if done > 0 {
-        iomap_end(fs, inode, position + done as u64);
-    }
-    if done < len {
-        ext4_truncate_failed_write(fs, inode, position + len as u64);
-    }
-    if done == 0 { Err(FsError::BadAddress) } else { Ok(done) }
-}
-
 /// Looks up, allocates and copies answer by answer (`dax_iomap_actor` in the loop of `iomap_apply`).
 // Always inline, with what it calls: what functions on the way save on the stack a lock that is taken waits for.
 #[inline(always)]
@@ -198,7 +161,7 @@ fn write_next<S: UserSource + ?Sized>(
 /// Copies the bytes `range` of the source, all under i_mmap_sem held exclusively. Returns how much, and whether the
 /// source gave less.
 #[cold]
-fn write_held<S: UserSource + ?Sized>(
+pub(super) fn write_held<S: UserSource + ?Sized>(
     fs: &FileSystem<'_>,
     inode: &Inode,
     position: u64,
@@ -223,7 +186,7 @@ fn write_held<S: UserSource + ?Sized>(
 /// after [`TRIES`] copies of nothing the next goes through a bounce buffer. Every copy after a short one is
 /// counted.
 #[cold]
-fn write_without_faults<S: UserSource + ?Sized>(
+pub(super) fn write_without_faults<S: UserSource + ?Sized>(
     fs: &FileSystem<'_>,
     inode: &Inode,
     position: u64,
@@ -364,8 +327,9 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
+    use crate::dax::dax_iomap_write;
     use crate::pmem::{Device, DeviceOptions};
-    use crate::variant::Variant;
+    use crate::variant::{Variant, WriteCopy};
 
     /// Gives its bytes only with faults on, but for those that are granted, as if somebody took the buffer's
     /// translations away after each time that it was faulted in.

@@ -2,7 +2,8 @@
 
 use crate::dax::{FaultFor, VmFault};
 use crate::error::FsError;
-use crate::fs::{FileSystem, Inode, PeSize, ext4_dax_huge_fault, ext4_dax_pfn_mkwrite};
+use crate::ext4::{PeSize, ext4_dax_huge_fault, ext4_dax_pfn_mkwrite};
+use crate::fs::{FileSystem, Inode};
 use crate::mm::Vma;
 use crate::pmem::BLOCK_SIZE;
 

@@ -4,10 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::fault::handle_mm_fault;
-use super::{Pin, UserBuffer};
 use crate::dax::Faults;
 use crate::error::FsError;
-use crate::fs::{FileSystem, Inode, ext4_sync_file};
+use crate::ext4::ext4_sync_file;
+use crate::fs::{FileSystem, Inode};
 use crate::mm::{AnonymousPage, PMD_SIZE, Pte, Target, Vma, grace};
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::SchedulePoint;
@@ -33,29 +33,6 @@ enum Place<'p> {
 impl<'a> Mapping<'a> {
     pub(super) fn new(fs: &'a FileSystem<'a>, inode: &'a Inode, vma: Arc<Vma>) -> Self {
         Self { fs, inode, vma }
-    }
-
-    /// A part of the mapping, as the buffer of a read(2) or write(2).
-    ///
-    /// # Errors
-    ///
-    /// [`FsError::OutsideMapping`].
-    pub fn buffer(&self, range: Range<u64>) -> Result<UserBuffer<'_>, FsError> {
-        let len = range.end.saturating_sub(range.start);
-        self.check(range.start, len)?;
-        Ok(UserBuffer::new(self, range.start, len as usize))
-    }
-
-    /// Pins the pages that the range touches, for a device that reads them, or, if `write`, also writes them
-    /// (`get_user_pages`).
-    ///
-    /// # Errors
-    ///
-    /// As [`Mapping::load`], or [`Mapping::store`]; no page is pinned then.
-    pub fn pin(&self, range: Range<u64>, write: bool) -> Result<Pin<'_>, FsError> {
-        let len = range.end.saturating_sub(range.start);
-        self.check(range.start, len)?;
-        Pin::new(self, range.start, len as usize, write)
     }
 
     /// Loads a word in one piece.
@@ -249,7 +226,7 @@ impl<'a> Mapping<'a> {
         if offset.is_multiple_of(8) { Ok(()) } else { Err(FsError::Misaligned { offset }) }
     }
 
-    fn check(&self, offset: u64, len: u64) -> Result<(), FsError> {
+    pub(super) fn check(&self, offset: u64, len: u64) -> Result<(), FsError> {
         let Vma { start, end, .. } = *self.vma;
         if offset >= start && offset <= end && len <= end - offset {
             Ok(())

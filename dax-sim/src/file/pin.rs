@@ -1,5 +1,6 @@
 //! Pinned pages of mappings.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::mapping::{Mapping, part_of_page};
@@ -30,6 +31,20 @@ enum Page {
     Block(u64),
     Zero,
     Anonymous(Arc<AnonymousPage>),
+}
+
+impl Mapping<'_> {
+    /// Pins the pages that the range touches, for a device that reads them, or, if `write`, also writes them
+    /// (`get_user_pages`).
+    ///
+    /// # Errors
+    ///
+    /// As [`Mapping::load`], or [`Mapping::store`]; no page is pinned then.
+    pub fn pin(&self, range: Range<u64>, write: bool) -> Result<Pin<'_>, FsError> {
+        let len = range.end.saturating_sub(range.start);
+        self.check(range.start, len)?;
+        Pin::new(self, range.start, len as usize, write)
+    }
 }
 
 impl<'a> Pin<'a> {

@@ -2,10 +2,11 @@
 
 use super::File;
 use crate::error::FsError;
-use crate::fs::{
-    Deduped, Remap, Size, ext4_collapse_range, ext4_fallocate, ext4_insert_range, ext4_zero_range,
-    xfs_clone_range, xfs_dedupe_range, xfs_reflink_unshare,
+use crate::ext4::{
+    Remap, Size, ext4_collapse_range, ext4_fallocate, ext4_insert_range, ext4_zero_range, xfs_clone_range,
+    xfs_dedupe_range, xfs_reflink_unshare,
 };
+use crate::fs::Deduped;
 
 /// What [`File::copy_range`] moves at once: as much as a pipe holds.
 const PIPE: u64 = 64 << 10;

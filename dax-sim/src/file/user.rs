@@ -1,7 +1,8 @@
 //! User memory that is itself a mapping of a file, as the buffer of a read(2) or write(2).
 
-use super::Mapping;
-use super::mapping::part_of_page;
+use std::ops::Range;
+
+use super::mapping::{Mapping, part_of_page};
 use crate::dax::{Faults, UserSource, UserTarget};
 use crate::error::FsError;
 use crate::pmem::BLOCK_SIZE;
@@ -23,6 +24,19 @@ struct Piece<'a> {
     offset: u64,
     /// Where it lies in the bytes that are copied.
     place: std::ops::Range<usize>,
+}
+
+impl Mapping<'_> {
+    /// A part of the mapping, as the buffer of a read(2) or write(2).
+    ///
+    /// # Errors
+    ///
+    /// [`FsError::OutsideMapping`].
+    pub fn buffer(&self, range: Range<u64>) -> Result<UserBuffer<'_>, FsError> {
+        let len = range.end.saturating_sub(range.start);
+        self.check(range.start, len)?;
+        Ok(UserBuffer::new(self, range.start, len as usize))
+    }
 }
 
 impl<'a> UserBuffer<'a> {

@@ -4,12 +4,13 @@
 //! [`FileSystem::with_huge_pages`] only, so that the others stay as they are.
 
 use super::extent::ExtentWriter;
-use super::{Extent, FileSystem, Iomap, IomapType, Origin};
+use super::{Extent, FileSystem};
 use crate::radix::HUGE;
 
 /// Gives the 512 pages from `first` on zeroed, written blocks in one aligned piece: new ones for 512 holes, or
-/// those that they have unwritten. `None`, with nothing changed, if they have others, or there are none.
-pub(super) fn allocate_huge(fs: &FileSystem<'_>, map: &mut ExtentWriter<'_>, first: u64) -> Option<Iomap> {
+/// those that they have unwritten; returns the first of them. `None`, with nothing changed, if they have others, or
+/// there are none.
+pub(super) fn allocate_huge(fs: &FileSystem<'_>, map: &mut ExtentWriter<'_>, first: u64) -> Option<u64> {
     let block = match map.look_up(first) {
         Extent::Hole => reserve_huge(fs, map, first)?,
         Extent::Unwritten(block) if has_unwritten_from(map, first, block) => block,
@@ -17,12 +18,12 @@ pub(super) fn allocate_huge(fs: &FileSystem<'_>, map: &mut ExtentWriter<'_>, fir
     };
     fs.zero_blocks(block, HUGE);
     map.publish_huge(first, block, Extent::Written);
-    Some(Iomap { first_page: first, pages: HUGE, kind: IomapType::Mapped { block }, origin: Origin::New })
+    Some(block)
 }
 
 /// Gives the 512 pages from `first` on unwritten blocks in one aligned piece, if they are holes and there is
 /// one; returns the first of them.
-pub(super) fn reserve_huge(fs: &FileSystem<'_>, map: &mut ExtentWriter<'_>, first: u64) -> Option<u64> {
+pub(crate) fn reserve_huge(fs: &FileSystem<'_>, map: &mut ExtentWriter<'_>, first: u64) -> Option<u64> {
     let are_holes = || (first..first + HUGE).all(|page| map.look_up(page) == Extent::Hole);
     if !fs.has_huge_pages() || !first.is_multiple_of(HUGE) || !are_holes() {
         return None;

@@ -163,9 +163,10 @@ fn ext4_map_blocks(
     };
     let mut map = inode.change_extents(handle, &fs.schedule);
     if last - first + 1 >= HUGE
-        && let Some(iomap) = allocate_huge(fs, &mut map, first)
+        && let Some(block) = allocate_huge(fs, &mut map, first)
     {
-        return Ok(iomap);
+        let kind = IomapType::Mapped { block };
+        return Ok(Iomap { first_page: first, pages: HUGE, kind, origin: Origin::New });
     }
     // The next 2 MiB, which may be aligned, are asked for by themselves.
     let last = if fs.has_huge_pages() { last.min(first | (HUGE - 1)) } else { last };

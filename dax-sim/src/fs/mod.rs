@@ -7,29 +7,19 @@
 
 mod alloc;
 mod block_words;
-mod break_layouts;
-mod collapse;
+mod commit;
 mod copy_retries;
 mod durable;
 mod extent;
-mod fallocate;
-mod fault;
 mod huge;
 mod inode;
-mod insert;
 mod iomap;
 mod journal;
 mod pages;
 mod pins;
-mod punch;
-mod remap;
 mod sem;
 mod sharing;
-mod sync;
-mod truncate;
-mod unshare;
 mod uses;
-mod zero;
 
 use std::time::Duration;
 
@@ -38,35 +28,26 @@ use crate::radix;
 use crate::schedule::Schedule;
 use crate::variant::{Locks, Rules, Variant};
 
+pub use commit::DataMode;
 pub use copy_retries::CopyRetries;
 pub(crate) use durable::Durable;
 pub use extent::Extent;
-pub use remap::Deduped;
 pub use sem::waited;
-pub use sync::DataMode;
+pub use sharing::Deduped;
 
 pub(crate) use alloc::BlockAllocator;
-pub(crate) use break_layouts::{lock_unpinned, lock_unpinned_from, wait_for_page};
-pub(crate) use collapse::ext4_collapse_range;
+pub(crate) use commit::ext4_should_retry_alloc;
 pub(crate) use copy_retries::CopyRetriesByThread;
-pub(crate) use fallocate::{Size, ext4_fallocate};
-pub(crate) use fault::{PeSize, ext4_dax_huge_fault, ext4_dax_pfn_mkwrite};
+pub(crate) use huge::reserve_huge;
 pub(crate) use inode::Inode;
-pub(crate) use insert::ext4_insert_range;
 pub(crate) use iomap::{
     Iomap, IomapFor, IomapType, Origin, iomap_allocate, iomap_begin, iomap_end, iomap_for_overwrite,
 };
 pub(crate) use journal::{Handle, Journal};
-pub(crate) use pages::{page_start, pages_around, remove_pages, zero_partial_page};
+pub(crate) use pages::{page_start, pages_around, zero_partial_page};
 pub(crate) use pins::Pins;
-pub(crate) use punch::ext4_punch_hole;
-pub(crate) use remap::{Remap, xfs_clone_range, xfs_dedupe_range};
-pub(crate) use sem::{Sem, SemGuard};
+pub(crate) use sem::{BothGuard, Sem, SemGuard};
 pub(crate) use sharing::SharedBlocks;
-pub(crate) use sync::{ext4_should_retry_alloc, ext4_sync_file};
-pub(crate) use truncate::{ext4_truncate, ext4_truncate_failed_write};
-pub(crate) use unshare::{unshare_cut, xfs_reflink_unshare, zero_past_end};
-pub(crate) use zero::ext4_zero_range;
 
 /// The largest size of a file, in bytes.
 pub const MAX_FILE_SIZE: u64 = radix::CAPACITY * BLOCK_SIZE;

@@ -1,10 +1,8 @@
-//! Ranges of bytes and the pages that they touch, and the removal of whole pages.
+//! Ranges of bytes and the pages that they touch.
 
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 
 use super::{Extent, FileSystem, Inode};
-use crate::dax::truncate_inode_pages_range;
-use crate::mm::EvenCows;
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::{PlantedFault, SchedulePoint};
 
@@ -18,30 +16,9 @@ pub(crate) fn page_start(offset: u64) -> u64 {
     offset - offset % BLOCK_SIZE
 }
 
-/// Frees whole pages. The caller holds i_rwsem and i_mmap_sem exclusively over them.
-pub(crate) fn remove_pages(
-    fs: &FileSystem<'_>,
-    inode: &Inode,
-    pages: RangeInclusive<u64>,
-    even_cows: EvenCows,
-) {
-    let late = fs.schedule.has(PlantedFault::FreeBeforeUnmap);
-    if !late {
-        truncate_inode_pages_range(fs, inode, *pages.start(), *pages.end(), even_cows);
-    }
-    let removed = {
-        let handle = fs.start_handle();
-        inode.change_extents(&handle, &fs.schedule).remove(*pages.start(), *pages.end())
-    };
-    fs.free(removed);
-    if late {
-        truncate_inode_pages_range(fs, inode, *pages.start(), *pages.end(), even_cows);
-    }
-}
-
 /// Zeroes the bytes from `from` to the end of its page, or to `to` if that comes first, where the page has a
 /// written block of its own (`ext4_block_zero_page_range`): the caller has seen to that with
-/// [`unshare_cut`](super::unshare_cut). A store through a mapping may have left bytes there, past the end of
+/// [`unshare_cut`](crate::ext4::unshare_cut). A store through a mapping may have left bytes there, past the end of
 /// the file.
 pub(crate) fn zero_partial_page(fs: &FileSystem<'_>, inode: &Inode, from: u64, to: u64) {
     let end = to.min((from / BLOCK_SIZE + 1) * BLOCK_SIZE);

@@ -40,6 +40,19 @@ impl SharedBlocks {
     }
 }
 
+/// What a dedupe found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Deduped {
+    /// FILE_DEDUPE_RANGE_SAME, with `bytes_deduped` as the ioctl reports it: the length that was
+    /// asked for, or 1 GiB if that is less. Where the ranges do not end at a multiple of the block
+    /// size, or both at the end of their files, the last part of a block is counted, but neither
+    /// compared nor shared.
+    Same(u64),
+    /// FILE_DEDUPE_RANGE_DIFFERS: nothing has changed.
+    Differs,
+}
+
 impl FileSystem<'_> {
     /// Gives up what pages had; blocks that no page has any more are free. Nothing may map them or read them.
     pub(crate) fn free(&self, extents: Vec<Extent>) {

@@ -3,7 +3,7 @@
 use super::{VmFault, check_size};
 use crate::entries::DaxEntry;
 use crate::error::FsError;
-use crate::fs::{Extent, FileSystem, Inode, ext4_sync_file};
+use crate::fs::{Extent, FileSystem, Inode};
 use crate::mm::{Pte, Target, Vma};
 use crate::radix::HUGE;
 use crate::schedule::SchedulePoint;
@@ -45,8 +45,8 @@ pub(crate) fn dax_pfn_mkwrite(
     Ok(VmFault::NoPage)
 }
 
-/// The second half of a fault that needs the metadata to be durable before stores come to the page: sync the
-/// range, and then map it for stores, if the entry is still the one that the first half left
+/// The second half of a fault that needs the metadata to be durable before stores come to the page: `sync_file`
+/// syncs its first to its last page, and then map it for stores, if the entry is still the one that the first half left
 /// (`dax_finish_sync_fault` and `dax_insert_pfn_mkwrite` of 4.15).
 ///
 /// The caller holds i_mmap_sem, and no handle any more, for the sync may commit.
@@ -60,10 +60,11 @@ pub(crate) fn dax_finish_sync_fault(
     vma: &Vma,
     page: u64,
     is_pmd: bool,
+    sync_file: impl FnOnce(&FileSystem<'_>, &Inode, u64, u64) -> Result<(), FsError>,
 ) -> Result<VmFault, FsError> {
     let first = if is_pmd { page - page % HUGE } else { page };
     let last = if is_pmd { first + HUGE - 1 } else { page };
-    ext4_sync_file(fs, inode, first, last)?;
+    sync_file(fs, inode, first, last)?;
     let has_block = |entry| matches!(entry, DaxEntry::Block { .. });
     let Some(mut entry) = inode.entries.lock_if(page, has_block, &fs.schedule) else {
         return Ok(VmFault::NoPage);

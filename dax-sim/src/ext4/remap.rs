@@ -7,14 +7,14 @@
 
 use std::ops::Range;
 
-use super::{
-    Extent, FileSystem, Inode, MAX_FILE_SIZE, page_start, unshare_cut, wait_for_page, zero_partial_page,
-};
+use super::{unshare_cut, wait_for_page};
 use crate::dax::{
     dax_iomap_read, dax_layout_busy_page, dax_writeback_mapping_range, truncate_inode_pages_range,
 };
 use crate::error::FsError;
-use crate::fs::sem::BothGuard;
+use crate::fs::{
+    BothGuard, Deduped, Extent, FileSystem, Inode, MAX_FILE_SIZE, page_start, zero_partial_page,
+};
 use crate::mm::EvenCows;
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::PlantedFault;
@@ -32,19 +32,6 @@ pub(crate) struct Remap<'a> {
 
 /// The most bytes that one dedupe compares and shares, as in `vfs_dedupe_file_range`.
 const MOST_DEDUPED: u64 = 1 << 30;
-
-/// What a dedupe found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Deduped {
-    /// FILE_DEDUPE_RANGE_SAME, with `bytes_deduped` as the ioctl reports it: the length that was
-    /// asked for, or 1 GiB if that is less. Where the ranges do not end at a multiple of the block
-    /// size, or both at the end of their files, the last part of a block is counted, but neither
-    /// compared nor shared.
-    Same(u64),
-    /// FILE_DEDUPE_RANGE_DIFFERS: nothing has changed.
-    Differs,
-}
 
 /// A remap that has been checked against the sizes of the files.
 #[derive(Clone, Debug, PartialEq, Eq)]

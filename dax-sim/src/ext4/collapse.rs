@@ -3,9 +3,10 @@
 //! Follows `ext4_collapse_range` of Linux 4.12, in the order of truncate: everything from the range on is
 //! locked, written back and forgotten, since all of it moves.
 
-use super::{FileSystem, Inode, lock_unpinned_from};
+use super::lock_unpinned_from;
 use crate::dax::{dax_writeback_mapping_range, truncate_inode_pages_range};
 use crate::error::FsError;
+use crate::fs::{FileSystem, Inode};
 use crate::mm::EvenCows;
 use crate::pmem::BLOCK_SIZE;
 

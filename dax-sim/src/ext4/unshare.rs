@@ -2,9 +2,9 @@
 //!
 //! Follows `xfs_reflink_unshare` of Linux 6.0.
 
-use super::{Extent, FileSystem, Inode, IomapFor, iomap_begin, pages_around, zero_partial_page};
 use crate::dax::settle_allocation;
 use crate::error::FsError;
+use crate::fs::{Extent, FileSystem, Inode, IomapFor, iomap_begin, pages_around, zero_partial_page};
 use crate::pmem::BLOCK_SIZE;
 
 /// Gives the pages of `offset..end` that have shared blocks copies of them (FALLOC_FL_UNSHARE_RANGE).

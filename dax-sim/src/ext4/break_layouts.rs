@@ -5,9 +5,8 @@
 
 use std::ops::Range;
 
-use super::sem::SemGuard;
-use super::{FileSystem, Inode};
 use crate::dax::dax_layout_busy_page;
+use crate::fs::{FileSystem, Inode, SemGuard};
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::{PlantedFault, SchedulePoint};
 

@@ -7,12 +7,12 @@ use std::ops::Range;
 
 use super::fallocate::{locked_for_allocation, reserve};
 use super::punch::zero_edges;
-use super::{
-    Extent, FileSystem, Handle, Inode, Size, ext4_should_retry_alloc, lock_unpinned, pages_around,
-    unshare_cut, zero_partial_page,
-};
+use super::{Size, lock_unpinned, unshare_cut};
 use crate::dax::truncate_inode_pages_range;
 use crate::error::FsError;
+use crate::fs::{
+    Extent, FileSystem, Handle, Inode, ext4_should_retry_alloc, pages_around, zero_partial_page,
+};
 use crate::mm::EvenCows;
 use crate::pmem::BLOCK_SIZE;
 

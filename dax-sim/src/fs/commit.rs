@@ -1,9 +1,6 @@
-//! fsync, and what only a commit brings: durable metadata, and blocks that were freed.
+//! What only a commit brings: durable metadata, and blocks that were freed.
 
-use super::{FileSystem, Inode};
-use crate::dax::dax_writeback_mapping_range;
-use crate::error::FsError;
-use crate::schedule::PlantedFault;
+use super::FileSystem;
 
 /// When freed blocks can be given to others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -14,25 +11,6 @@ pub enum DataMode {
     /// data=ordered: when the transaction that freed them has been committed. Who finds no block commits, and
     /// tries again.
     Ordered,
-}
-
-/// Makes durable what was stored to the pages `first..=last` and what is known of the file: write back, then
-/// commit, unless blocks and size are durable already (`ext4_sync_file`).
-///
-/// # Errors
-///
-/// [`FsError::Device`] if the device could not.
-pub(crate) fn ext4_sync_file(
-    fs: &FileSystem<'_>,
-    inode: &Inode,
-    first: u64,
-    last: u64,
-) -> Result<(), FsError> {
-    dax_writeback_mapping_range(fs, inode, first, last)?;
-    if inode.is_datasync_dirty(&fs.journal) && !fs.schedule.has(PlantedFault::FsyncWithoutCommit) {
-        fs.commit();
-    }
-    Ok(())
 }
 
 /// How often an allocation is tried again.
@@ -60,7 +38,7 @@ impl FileSystem<'_> {
     }
 
     /// Takes a free block as it is; `None` if no block is free.
-    pub(super) fn allocate_block(&self) -> Option<u64> {
+    pub(crate) fn allocate_block(&self) -> Option<u64> {
         self.blocks.allocate(self.journal.committed())
     }
 

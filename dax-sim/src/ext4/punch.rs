@@ -2,8 +2,9 @@
 //!
 //! Follows `ext4_punch_hole` of Linux 4.12, in the order of truncate, with the wait for pinned pages of 4.19.
 
-use super::{FileSystem, Inode, lock_unpinned, pages_around, remove_pages, unshare_cut, zero_partial_page};
+use super::{lock_unpinned, remove_pages, unshare_cut};
 use crate::error::FsError;
+use crate::fs::{FileSystem, Inode, pages_around, zero_partial_page};
 use crate::mm::EvenCows;
 use crate::pmem::BLOCK_SIZE;
 

@@ -5,8 +5,9 @@
 //! i_data_sem around the extents; the blocks are freed last, when nothing maps or pins them. Left out: waiting for direct I/O on the file
 //! itself, which there is none of.
 
-use super::{FileSystem, Inode, lock_unpinned, page_start, remove_pages, unshare_cut, zero_partial_page};
+use super::{lock_unpinned, remove_pages, unshare_cut};
 use crate::error::FsError;
+use crate::fs::{FileSystem, Inode, page_start, zero_partial_page};
 use crate::mm::EvenCows;
 use crate::pmem::BLOCK_SIZE;
 
@@ -43,16 +44,4 @@ pub(crate) fn ext4_truncate(fs: &FileSystem<'_>, inode: &Inode, size: u64) -> Re
 fn set_size(fs: &FileSystem<'_>, inode: &Inode, size: u64) {
     let handle = fs.start_handle();
     inode.set_size(size, &handle, &fs.schedule);
-}
-
-/// A write of the bytes up to `end` came out short: gives back what was allocated for it past the end of the
-/// file (`ext4_truncate_failed_write`). The caller holds i_rwsem exclusively from the old size on, or `end` is
-/// not past it.
-#[cold]
-pub(crate) fn ext4_truncate_failed_write(fs: &FileSystem<'_>, inode: &Inode, end: u64) {
-    let (first, past) = (inode.size_in_pages(), end.div_ceil(BLOCK_SIZE));
-    if first < past {
-        let _i_mmap_sem = inode.i_mmap_sem.write(first * BLOCK_SIZE..past * BLOCK_SIZE, &fs.schedule);
-        remove_pages(fs, inode, first..=past - 1, EvenCows::Yes);
-    }
 }

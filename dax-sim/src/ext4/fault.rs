@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
-use super::{FileSystem, Inode, ext4_should_retry_alloc};
+use super::ext4_sync_file;
 use crate::dax::{
     FaultFor, VmFault, dax_finish_sync_fault, dax_iomap_pmd_fault, dax_iomap_pte_fault, dax_pfn_mkwrite,
 };
 use crate::error::FsError;
+use crate::fs::{FileSystem, Inode, ext4_should_retry_alloc};
 use crate::mm::{PMD_SIZE, Pte, Vma};
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::{Held, LockClass, LockRequest};
@@ -60,7 +61,9 @@ pub(crate) fn ext4_dax_huge_fault(
         }
     };
     match result {
-        VmFault::NeedDsync => dax_finish_sync_fault(fs, inode, vma, page, size == PeSize::Pmd),
+        VmFault::NeedDsync => {
+            dax_finish_sync_fault(fs, inode, vma, page, size == PeSize::Pmd, ext4_sync_file)
+        }
         result => Ok(result),
     }
 }

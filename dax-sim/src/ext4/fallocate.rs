@@ -4,9 +4,9 @@
 
 use std::ops::Range;
 
-use super::huge::reserve_huge;
-use super::{Extent, FileSystem, Handle, Inode, ext4_should_retry_alloc, zero_past_end};
+use super::zero_past_end;
 use crate::error::FsError;
+use crate::fs::{Extent, FileSystem, Handle, Inode, ext4_should_retry_alloc, reserve_huge};
 use crate::pmem::BLOCK_SIZE;
 use crate::radix::HUGE;
 

@@ -1,0 +1,41 @@
+//! write(2): which body the variant has.
+
+use super::rw::{write_held, write_released, write_without_faults};
+use super::rw_given_up::{write_in_transaction, write_invalidated_twice};
+use super::{Faults, UserSource};
+use crate::error::FsError;
+use crate::fs::{FileSystem, Inode, iomap_end};
+use crate::variant::WriteCopy;
+
+/// Writes what is in `source` at `position`; returns how many bytes were written (`dax_iomap_rw`): fewer
+/// where the device is full or the source gives less. What was allocated for the rest stays.
+///
+/// The caller holds i_rwsem exclusively over the bytes. New blocks come zeroed; what maps their pages is
+/// invalidated *before* the copy, and the copy itself holds nothing but i_rwsem, for it may have to fault.
+/// A shared block gives way to a copy of its own first, in the same way.
+/// Under option 2 of the mail i_mmap_sem is held over {look up, allocate, invalidate}: exclusively where a
+/// block is missing, shared where all are there. A written block goes only under i_rwsem, so the answer holds
+/// for the copy too. Where [`WriteCopy`] says so it is held, exclusively, over the copy as well.
+///
+/// # Errors
+///
+/// [`FsError::NoSpace`] if no byte could be written for want of a block.
+pub(crate) fn dax_iomap_write<S: UserSource + ?Sized>(
+    fs: &FileSystem<'_>,
+    inode: &Inode,
+    position: u64,
+    source: &S,
+) -> Result<usize, FsError> {
+    let len = source.len();
+    let done = match fs.rules.write_copy {
+        WriteCopy::Released => write_released(fs, inode, position, source)?,
+        WriteCopy::InvalidatedTwice => write_invalidated_twice(fs, inode, position, source)?,
+        WriteCopy::InTransaction => write_in_transaction(fs, inode, position, source)?,
+        WriteCopy::Held => write_held(fs, inode, position, source, 0..len, Faults::On)?.0,
+        WriteCopy::HeldWithoutFaults => write_without_faults(fs, inode, position, source)?,
+    };
+    if done > 0 {
+        iomap_end(fs, inode, position + done as u64);
+    }
+    Ok(done)
+}
