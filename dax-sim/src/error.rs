@@ -1,4 +1,4 @@
-//! What an operation on a file can fail with.
+//! What an operation on a file can fail with; it uses no other room.
 
 /// Why an operation on a file failed. A failing operation is an answer, not a bug. It leaves nothing behind, but for
 /// those that work page by page and say so: [`Mapping::store`](crate::file::Mapping::store) has stored,

@@ -1,4 +1,4 @@
-//! What a user calls: files and mappings of them.
+//! What a user calls: files and mappings of them; they use `ext4` and the rooms below.
 
 mod fault;
 mod mapping;

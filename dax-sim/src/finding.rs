@@ -1,4 +1,4 @@
-//! What the checkers find.
+//! What the checkers find; it uses no other room.
 
 use std::fmt;
 

@@ -23,10 +23,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! From the ground up: [`pmem`] is the device, [`fs`] the file system, [`mod@file`] what a user calls, [`check`]
-//! what every read must see, [`schedule`] the steps at which threads can be ordered, [`explore`] what comes of
-//! every order of a few, [`workload`] what is run at length. Page tables, the paths of Linux' `fs/dax.c` and
-//! the replay of logs are private modules; [`cli`] is the program.
+//! From the ground up, each using only what is before it: [`pmem`] is the device, [`schedule`] the steps
+//! at which threads can be ordered, `mm` page tables and shootdowns, `entries` the cached answers of
+//! faults, [`fs`] what a file system keeps, `dax` the paths of Linux' `fs/dax.c`, `ext4` what the file
+//! system does in its calls, [`mod@file`] what a user calls, [`check`] what every read must see. Then
+//! come [`workload`], what is run at length, [`explore`], what comes of every order of a few threads,
+//! and `replay`, what a log of operations leaves behind. [`cli`] is the program. Names without a link
+//! are private modules. `tests/floors.rs` keeps it so.
 //!
 //! [race]: https://lore.kernel.org/r/20170425111043.GH2793@quack2.suse.cz
 //! [cures]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz

@@ -1,4 +1,5 @@
-//! A small number for each living thread, so that counters can be kept apart by thread.
+//! A small number for each living thread, so that counters can be kept apart by thread; it uses no other
+//! room.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};

@@ -1,4 +1,4 @@
-//! Prose that fits a width, and columns whose cells do.
+//! Prose that fits a width, and columns whose cells do; it uses no other room.
 
 /// The lines of `text`, each of at most `width` characters where its words are: broken at blanks, never within a
 /// word. Those after the first begin with as many blanks as the first, and `hang` more.

@@ -1,4 +1,4 @@
-//! How faults and I/O are serialised: one value for each answer to the mail.
+//! How faults and I/O are serialised: one value for each answer to the mail; it uses no other room.
 //!
 //! [Jan Kara's mail of 25 April 2017][race] shows that a page fault, which looks up a block and installs the
 //! answer, can be overtaken by write(2), which allocates the block and invalidates what is mapped. [That of

@@ -1,4 +1,5 @@
-//! What every read must see, and what must hold of everything else ([`Invariant`]).
+//! What every read must see, and what must hold of everything else ([`Invariant`]); it uses `file` and the
+//! rooms below.
 //!
 //! Two judge reads. An [`Oracle`] is for threads of the machine that run for long: of one word at a time it knows which
 //! versions may still be seen, and so tells a stale read from one that merely came early; [`pattern`] says what is
@@ -6,8 +7,8 @@
 //! threads: it searches for an order of all of them that explains what each has seen.
 //!
 //! The others look at the simulator itself: [`check_invariants`] holds translations, entries and block map against each
-//! other while no call is under way, `durable` and `metadata` what fsync promised against what was flushed and committed,
-//! and `ranks` every acquisition of a lock against the order of locks.
+//! other while no call is under way, `metadata` what fsync promised against what was flushed and committed. The order of
+//! locks is checked in `schedule`, and the use of blocks in `fs`: both are asked from below.
 
 pub(crate) mod history;
 pub(crate) mod invariants;

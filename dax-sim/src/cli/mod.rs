@@ -1,4 +1,4 @@
-//! The command line: parsing, dispatch, and how failures are told.
+//! The command line: parsing, dispatch, and how failures are told; it uses all rooms.
 
 mod compare;
 mod interrupt;

@@ -1,4 +1,5 @@
-//! The comparison itself: every variant at every point, interleaved, several times over.
+//! The comparison itself: every variant at every point, interleaved, several times over; it uses `workload`
+//! and the rooms below.
 //!
 //! A machine drifts while it is measured (its clock, its neighbours). So the variants of one
 //! setting run one directly after the other, in an order that rotates, and the whole is repeated in

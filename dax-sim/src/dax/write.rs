@@ -1,4 +1,4 @@
-//! write(2): which body the variant has.
+//! write(2), in the body that the variant asks for.
 
 use super::rw::{write_held, write_released, write_without_faults};
 use super::rw_given_up::{write_in_transaction, write_invalidated_twice};
@@ -7,8 +7,8 @@ use crate::error::FsError;
 use crate::fs::{FileSystem, Inode, iomap_end};
 use crate::variant::WriteCopy;
 
-/// Writes what is in `source` at `position`; returns how many bytes were written (`dax_iomap_rw`): fewer
-/// where the device is full or the source gives less. What was allocated for the rest stays.
+/// Writes what is in `source` at `position`; returns how many bytes were written (`dax_iomap_rw`). These are
+/// fewer where the device is full or the source gives less; what was allocated for the rest stays.
 ///
 /// The caller holds i_rwsem exclusively over the bytes. New blocks come zeroed; what maps their pages is
 /// invalidated *before* the copy, and the copy itself holds nothing but i_rwsem, for it may have to fault.

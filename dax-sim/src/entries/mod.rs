@@ -1,6 +1,7 @@
-//! What a mapping of a file remembers of each page's block, and the lock of each such answer.
+//! The answers that faults have cached for the pages of a file, and the lock of each; it uses `schedule`
+//! and the rooms below.
 //!
-//! The entries of Linux' `fs/dax.c`. Uses `schedule` and what is below it.
+//! They are the entries of Linux' `fs/dax.c`.
 
 mod entry;
 mod slots;

@@ -1,4 +1,4 @@
-//! Every race of a small scenario, one schedule after another.
+//! Every race of a small scenario, one schedule after another; it uses `check` and the rooms below.
 //!
 //! A file system whose [`Schedule`](crate::schedule::Schedule) is driven gives way at every point where another
 //! thread matters. Here its threads are simulated (`engine`), and one schedule after another is chosen

@@ -1,7 +1,8 @@
-//! What the file system does in each of its calls: faults, write, truncate and the like, under the names of Linux.
+//! What the file system does in its calls, under the names of Linux: faults, write, truncate and the like;
+//! they use `dax`, `fs` and the rooms below.
 //!
-//! Takes the locks of the inode, and lets `dax` and `fs` do what is to be done under them. Uses both, and what is
-//! below them.
+//! Each takes the locks of the inode, and calls `dax` and `fs` with the locks held. The caller of `write`
+//! holds i_rwsem already.
 
 mod break_layouts;
 mod collapse;

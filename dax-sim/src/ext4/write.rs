@@ -7,8 +7,8 @@ use crate::fs::{FileSystem, Inode};
 use crate::mm::EvenCows;
 use crate::pmem::BLOCK_SIZE;
 
-/// Writes what is in `source` at `position`; returns how many bytes were written (`ext4_dax_write_iter`). The caller
-/// holds i_rwsem exclusively over the bytes.
+/// Writes what is in `source` at `position`; returns how many bytes were written (`ext4_dax_write_iter`).
+/// The caller holds i_rwsem exclusively over the bytes.
 ///
 /// # Errors
 ///

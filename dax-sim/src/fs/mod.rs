@@ -1,9 +1,9 @@
-//! A file system in the shape of ext4 on persistent memory, with the shared blocks of XFS: extents, blocks, a
-//! journal, inodes.
+//! What a file system keeps, in the shape of ext4 on persistent memory with the shared blocks of XFS: extents,
+//! blocks, a journal, inodes; it uses `entries`, `mm` and the rooms below.
 //!
 //! Data lies in the blocks of a [`Device`]; metadata lies in memory. One [`FileSystem`] serialises faults and
 //! I/O in one [`Variant`]'s way. What the paths of `dax` ask of a file system is here, under the names of
-//! Linux.
+//! Linux. What the file system does in its calls is above both, in `ext4`.
 
 mod alloc;
 mod block_words;

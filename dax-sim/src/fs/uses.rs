@@ -1,4 +1,5 @@
-//! What is looked at when a block is about to be used or freed, for I4: it must not be free, and not pinned.
+//! What must hold when a block is used, that it is not free, and when it is freed, that it is not pinned
+//! (I4).
 
 use super::FileSystem;
 use crate::finding::{Finding, Invariant};

@@ -1,5 +1,5 @@
 //! A memory management unit in software: address spaces that map files, page tables, and the shootdown of
-//! translations.
+//! translations; it uses `schedule` and the rooms below.
 //!
 //! A [`Vma`] is one mapping of one file with the page table below it, in an address space ([`Mm`]); [`IMmap`]
 //! lists the mappings of a file, so that whoever takes a block away finds all that may translate to it;

@@ -1,4 +1,4 @@
-//! The device: a real file, mapped once.
+//! The device: a real file, mapped once; it uses no other room.
 //!
 //! The simulated file systems keep their data in the bytes of this file, be it on persistent memory, on tmpfs
 //! or on any other file system. [`Device::open`] refuses, before it has changed anything, a file that would

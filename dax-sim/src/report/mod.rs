@@ -1,4 +1,5 @@
-//! Tables, plots, JSON and the page: everything that says what a comparison showed.
+//! Tables, plots, JSON and the page: everything that says what a comparison showed; it uses `compare` and
+//! the rooms below.
 //!
 //! A [`Report`] holds what was measured and where; each of the modules below renders it in one form.
 

@@ -1,4 +1,4 @@
-//! The one door between the paths and the order of threads.
+//! The one door between the paths and the order of threads; it uses the tools of the ground floor.
 //!
 //! What another thread may see, or be waited for at, passes here: a [`SchedulePoint`] before such a step
 //! (docs/design.md says which steps have none), and the waits themselves (`door`). So a file system may be told

@@ -1,4 +1,4 @@
-//! Which simulated thread is running, and what was found wrong in its schedule. Uses nothing of this folder.
+//! Which simulated thread is running, and what was found wrong in its schedule.
 
 use std::cell::{Cell, RefCell};
 

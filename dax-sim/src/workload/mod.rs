@@ -1,4 +1,5 @@
-//! What is run: one [`Point`] is one workload in one variant with a number of threads.
+//! What is run: one [`Point`] is one workload in one variant with a number of threads. The room uses
+//! `check` and the rooms below.
 
 mod fault_vs_write;
 mod judge;
