@@ -1,8 +1,10 @@
 //! The rooms of the simulator stand on floors, and each knows only what is below it.
 
 #[path = "../../range-lock/tests/floors/rules.rs"]
+#[allow(clippy::collapsible_if, reason = "Rust 1.85, which range-lock is for, has no let chains")]
 mod rules;
 #[path = "../../range-lock/tests/floors/source.rs"]
+#[allow(clippy::collapsible_if, reason = "Rust 1.85, which range-lock is for, has no let chains")]
 mod source;
 
 use std::path::Path;

@@ -121,8 +121,7 @@ impl Source {
 /// feature or in a model is not.
 fn is_left_out(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
-        attribute.path().is_ident("cfg")
-            && attribute.parse_args::<TokenStream>().is_ok_and(|condition| asks_for_test(condition))
+        attribute.path().is_ident("cfg") && attribute.parse_args::<TokenStream>().is_ok_and(asks_for_test)
     })
 }
 
