@@ -2,10 +2,11 @@
 //! did in Linux.
 //!
 //! In April 2017 [Jan Kara showed][race] that a DAX page fault could be overtaken by write(2), and
-//! leave a page of zeros mapped over data. [He named two cures][cures]: look the block up under the lock of the page's entry, which
-//! [Linux 4.12 did][cure]; or hold a semaphore over faults and writes, which "would scale rather poorly but if we
-//! later replaced it with a range lock ... it won't be as bad". Here both are built, and some others
-//! ([`variant::Variant`]), so that they can be compared on real bytes in a real file.
+//! leave a page of zeros mapped over data. [He named two cures][cures]: look the block up under the
+//! lock of the page's entry, which [Linux 4.12 did][cure]; or hold a semaphore over faults and
+//! writes, which "would scale rather poorly but if we later replaced it with a range lock ... it
+//! won't be as bad". Here both are built, and some others ([`variant::Variant`]), so that they can
+//! be compared on real bytes in a real file.
 //!
 //! ```
 //! use dax_sim::fs::FileSystem;

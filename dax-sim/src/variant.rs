@@ -1,9 +1,9 @@
 //! How faults and I/O are serialised: one value for each answer to the mail; it uses no other room.
 //!
-//! [Jan Kara's mail of 25 April 2017][race] shows that a page fault, which looks up a block and installs the
-//! answer, can be overtaken by write(2), which allocates the block and invalidates what is mapped. [That of
-//! the next day][cures] names the two options. Each [`Variant`] is one way to deal with the race, and its
-//! [`Rules`] are all that the paths in `fs` and `dax` ask of it.
+//! [Jan Kara's mail of 25 April 2017][race] shows that a page fault, which looks up a block and
+//! installs the answer, can be overtaken by write(2), which allocates the block and invalidates
+//! what is mapped. [That of the next day][cures] names the two options. Each [`Variant`] is one way
+//! to deal with the race, and its [`Rules`] are all that the paths in `fs` and `dax` ask of it.
 //!
 //! [race]: https://lore.kernel.org/r/20170425111043.GH2793@quack2.suse.cz
 //! [cures]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz

@@ -326,9 +326,9 @@ macro_rules! acquire_async {
             ///
             /// # Deadlocks
             ///
-            /// The task must not hold another range of this lock: see [Deadlocks](Self#deadlocks). Once
-            /// granted, the future holds its range, also while it is
-            /// [not polled](crate::future#a-granted-future-that-is-not-polled).
+            /// The task must not hold another range of this lock: see [Deadlocks](Self#deadlocks).
+            /// Once granted, the future holds its range, also while it is [not
+            /// polled](crate::future#a-granted-future-that-is-not-polled).
             #[track_caller]
             pub fn $verb(&self, range: impl RangeBounds<u64>) -> $Future<'_> {
                 $Future { inner: Acquire::new(self, claim(&range, $mode)) }

@@ -132,10 +132,11 @@ use crate::watch::Home;
 ///
 /// # Origin
 ///
-/// Jan Kara, ["Mapping range lock"](https://lore.kernel.org/r/1359668994-13433-1-git-send-email-jack@suse.cz)
-/// (linux-fsdevel, 31 January 2013), and Davidlohr Bueso, ["Introduce range reader/writer
-/// lock"](https://lore.kernel.org/r/20190521045242.24378-3-dave@stgolabs.net) (linux-mm, 20 May 2019). Linux
-/// merged neither.
+/// Jan Kara, ["Mapping range
+/// lock"](https://lore.kernel.org/r/1359668994-13433-1-git-send-email-jack@suse.cz) (linux-fsdevel,
+/// 31 January 2013), and Davidlohr Bueso, ["Introduce range reader/writer
+/// lock"](https://lore.kernel.org/r/20190521045242.24378-3-dave@stgolabs.net) (linux-mm, 20 May
+/// 2019). Linux merged neither.
 pub struct RangeLock {
     home: Home,
 }
@@ -289,8 +290,9 @@ macro_rules! acquire {
 
             #[doc = concat!("Locks `range` ", $what, " if that can be granted at once.")]
             ///
-            /// `None` means that a conflicting request is held, or waits: a `try_` verb does not pass those who wait.
-            /// A caller that holds another range of this lock may use it. `let _ =` unlocks at once.
+            /// `None` means that a conflicting request is held, or waits: a `try_` verb does not
+            /// pass those who wait. A caller that holds another range of this lock may use it.
+            /// `let _ =` unlocks at once.
             ///
             /// ```
             /// # let lock = range_lock::RangeLock::new();

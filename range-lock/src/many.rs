@@ -389,8 +389,8 @@ fn push_joined<'a>(parts: &mut InlineVec<Part<'a>, INLINE>, lock: &'a RangeLock,
 }
 
 /// Several ranges that are held at once; made by [`RangeLock::acquire_many`], which has an example.
-/// Releases all of them when dropped, in one step, on any thread. Bind it to a name: `let _ =` drops it,
-/// and so unlocks, at once.
+/// Releases all of them when dropped, in one step, on any thread. Bind it to a name: `let _ =`
+/// drops it, and so unlocks, at once.
 #[must_use = "if unused the ranges are unlocked at once"]
 pub struct ManyGuard<'a> {
     parts: Parts<'a>,

@@ -1,11 +1,12 @@
 //! The leaves of a lock: finding, crossing, cutting and joining them.
 //!
-//! An interval tree under one mutex is known to lose where a plain rwsem is taken shared: few ranges are held at a time, and every
-//! thread meets on that mutex (Dave Chinner, linux-fsdevel:
+//! An interval tree under one mutex is known to lose where a plain rwsem is taken shared: few
+//! ranges are held at a time, and every thread meets on that mutex (Dave Chinner, linux-fsdevel:
 //! <https://lore.kernel.org/r/20190503041727.GL29573@dread.disaster.area> in 2019,
-//! <https://lore.kernel.org/r/20220919230947.GM3600936@dread.disaster.area> in 2022). So the domain is
-//! *partitioned*: a lock starts as one [`Leaf`], cuts a leaf in two where its users meet on the leaf's mutex, and joins neighbours that stay quiet. The idea is that of
-//! the contention-adapting search trees of Sagonas and Winblad (ISPDC 2015; JPDC 115, 2018).
+//! <https://lore.kernel.org/r/20220919230947.GM3600936@dread.disaster.area> in 2022). So the domain
+//! is *partitioned*: a lock starts as one [`Leaf`], cuts a leaf in two where its users meet on the
+//! leaf's mutex, and joins neighbours that stay quiet. The idea is that of the contention-adapting
+//! search trees of Sagonas and Winblad (ISPDC 2015; JPDC 115, 2018).
 //!
 //! * **tiles**: the bounds of the leaves in use tile the domain, in the order of their links; the first leaf, the root, is always
 //!   in use and first.

@@ -1,8 +1,9 @@
 //! Every bug that range locks are known to have had and that could be had here, as a test named after it.
 //!
-//! Each test names its source and says what went wrong there. Those that are about the order of memory accesses or of
-//! threads are models and stand in `loom.rs`, under the names given here. Hashes are commits of openzfs/zfs, spdk/spdk,
-//! facebook/rocksdb and lustre/lustre-release on GitHub. The models:
+//! Each test names its source and says what went wrong there. Those that are about the order of
+//! memory accesses or of threads are models and stand in `loom.rs`, under the names given here.
+//! Hashes are commits of openzfs/zfs, spdk/spdk, facebook/rocksdb and lustre/lustre-release on
+//! GitHub. The models:
 //!
 //! * thuaduc/concurrent-range-locking v2 marks a node with a plain load and store, and loses what is inserted behind it
 //!   meanwhile: `three_writers_exclude`.

@@ -1,6 +1,6 @@
-//! W11: ArrBench of Kogan, Dice and Issa ("Scalable Range Locks for Scalable Address Spaces and Beyond", EuroSys 2020,
-//! <https://doi.org/10.1145/3342195.3387533>): an
-//! array, of which random ranges are read or written.
+//! W11: ArrBench of Kogan, Dice and Issa ("Scalable Range Locks for Scalable Address Spaces and
+//! Beyond", EuroSys 2020, <https://doi.org/10.1145/3342195.3387533>): an array, of which random
+//! ranges are read or written.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};

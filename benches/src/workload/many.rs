@@ -30,8 +30,9 @@ pub(super) fn among<R: Rival>(lock: &R, held: usize, threads: usize, plan: Plan)
     stints
 }
 
-/// Dave Chinner's test of 2019 (<https://lore.kernel.org/r/20190503041727.GL29573@dread.disaster.area>): a
-/// hundred ranges a thread.
+/// Dave Chinner's test of 2019
+/// (<https://lore.kernel.org/r/20190503041727.GL29573@dread.disaster.area>): a hundred ranges a
+/// thread.
 pub(super) fn hundred<R: Rival>(lock: &R, interleaved: bool, threads: usize, plan: Plan) -> Vec<Stint> {
     const RANGES: u64 = 100;
     on_threads(threads, plan, |thread, start_line| {

@@ -21,8 +21,9 @@ use crate::variant::{Locks, Variant};
 /// What the threads do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Workload {
-    /// Each thread overwrites random pages of its own part of one file, 4 KiB at a time (FxMark's DWOM
-    /// without shared pages; <https://www.usenix.org/conference/atc16/technical-sessions/presentation/min>).
+    /// Each thread overwrites random pages of its own part of one file, 4 KiB at a time (FxMark's
+    /// DWOM without shared pages;
+    /// <https://www.usenix.org/conference/atc16/technical-sessions/presentation/min>).
     WriteDisjoint,
     /// All threads overwrite random pages of one file, 4 KiB at a time.
     WriteShared,

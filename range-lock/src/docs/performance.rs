@@ -3,10 +3,11 @@
 //! # What it costs
 //!
 //! Acquiring and releasing a free range take an internal mutex once each, and write one cache line.
-//! With nobody else there that is about 1.2 times the cost of one uncontended `parking_lot::RwLock`. With n
-//! requests in the same part of the lock, m of which overlap the range, it takes O((1 + m) log n)
-//! steps; readers count in m, although they share. Nothing is allocated, once the lock has been cut
-//! as far as it will be and has seen as many requests at a time as it ever will.
+//! With nobody else there that is about 1.2 times the cost of one uncontended
+//! `parking_lot::RwLock`. With n requests in the same part of the lock, m of which overlap the
+//! range, it takes O((1 + m) log n) steps; readers count in m, although they share. Nothing is
+//! allocated, once the lock has been cut as far as it will be and has seen as many requests at a
+//! time as it ever will.
 //!
 //! Where threads meet on that mutex, the lock cuts its domain into parts with a mutex each (see [`internals`](super::internals)), so
 //! that threads in different places do not meet again. Two threads that read random blocks of one file do about twice as many

@@ -83,8 +83,9 @@
 //! of them leaving does not unlock the other. Guards are `Send`: an I/O completion on another thread may drop them. There is no
 //! poisoning: a panic drops the guard and so unlocks.
 //!
-//! `let _ = lock.write(0..10)` drops the guard, and so unlocks, at once, and the compiler does not warn.
-//! `let _guard =` keeps the range until the end of the block. The same holds for what a `try_` verb returns.
+//! `let _ = lock.write(0..10)` drops the guard, and so unlocks, at once, and the compiler does not
+//! warn. `let _guard =` keeps the range until the end of the block. The same holds for what a
+//! `try_` verb returns.
 //!
 //! ```
 //! # let lock = range_lock::RangeLock::new();
