@@ -130,6 +130,19 @@ fn what_is_printed() {
     assert_eq!(format!("{:?}", Request::write(&lock, 0..0)), "Request(empty)");
 }
 
+#[test]
+fn leaks_are_undone_in_all_parts() {
+    let mut lock = RangeLock::builder().max_leaves(4).build();
+    assert!(lock.test_cut(50) && lock.test_cut(70));
+    for range in [0..10, 40..60, 80..90] {
+        std::mem::forget(lock.write(range));
+    }
+    assert_eq!(requests(&lock).len(), 3);
+    lock.undo_leak();
+    check_free(&lock);
+    assert_eq!(lock.test_parts(), 3, "it is cut as before");
+}
+
 #[cfg(feature = "async")]
 #[test]
 fn what_futures_print() {

@@ -60,6 +60,29 @@ fn a_request_names_those_it_waits_for() {
     check_free(&lock);
 }
 
+/// The record of a request that waited is used for the next: that begins to wait when it does.
+#[test]
+fn each_wait_has_its_own_beginning() {
+    let lock = RangeLock::new();
+    let mut before = Instant::now();
+    for _ in 0..3 {
+        let holder = lock.write(0..10);
+        thread::scope(|scope| {
+            let writer = ask(scope, || lock.write(0..10));
+            until_waiting(&lock, 1);
+            let since = lock.requests()[1].since().expect("it waits");
+            assert!(before <= since && since <= Instant::now());
+            // The next one begins later on any clock, however coarse.
+            while before <= since {
+                before = Instant::now();
+            }
+            drop(holder);
+            drop(writer.recv().unwrap());
+        });
+    }
+    check_free(&lock);
+}
+
 #[test]
 fn an_upgrade_waits_for_readers_and_later_ones_for_it() {
     let lock = RangeLock::new();

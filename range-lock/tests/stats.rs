@@ -142,6 +142,19 @@ fn several_ranges_count_once_in_each_lock() {
 }
 
 #[test]
+fn what_a_part_has_counted_outlasts_its_join() {
+    let lock = RangeLock::builder().max_leaves(4).build();
+    assert!(lock.test_cut(50));
+    drop((lock.write(0..10), lock.read(60..70), lock.read(60..70)));
+    let expected = [(2, 0, 0), NONE, (1, 0, 0)];
+    assert_eq!(counts(&lock.stats()), expected);
+    assert!(lock.test_join(0));
+    assert_eq!(counts(&lock.stats()), expected, "joined");
+    assert!(lock.test_cut(60));
+    assert_eq!(counts(&lock.stats()), expected, "counted once, also when the part is used again");
+}
+
+#[test]
 fn leaked_requests_have_counted() {
     let mut lock = RangeLock::new();
     std::mem::forget(lock.write(0..10));
