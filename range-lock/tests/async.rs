@@ -407,6 +407,23 @@ fn a_timed_upgrade_that_gives_up_keeps_no_waiting_reader_out() {
     check_free(&lock);
 }
 
+/// The same for one that does not wait: it too raises the readers that wait before it fails.
+#[test]
+fn a_try_upgrade_that_fails_keeps_no_waiting_reader_out() {
+    let lock = RangeLock::new();
+    let (reader, looking) = (lock.read(0..10), lock.upgradable_read(0..10));
+    let (mut writer, mut late) = (pin!(lock.write_async(5..15)), pin!(lock.read_async(5..10)));
+    assert!(poll(&mut writer, Waker::noop()).is_pending());
+    assert!(poll(&mut late, Waker::noop()).is_pending());
+    let looking = RangeUpgradableReadGuard::try_upgrade(looking).unwrap_err();
+    drop((looking, reader));
+    let Poll::Ready(writing) = poll(&mut writer, Waker::noop()) else { panic!("the writer is next") };
+    assert!(poll(&mut late, Waker::noop()).is_pending());
+    drop(writing);
+    assert!(poll(&mut late, Waker::noop()).is_ready(), "it waits for an upgrade that failed");
+    check_free(&lock);
+}
+
 #[test]
 fn a_future_that_is_never_polled_enters_nothing() {
     let lock = RangeLock::new();

@@ -9,6 +9,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::time::Duration;
 
+use super::{Claim, Entered, Mode};
+use crate::span::Span;
 use crate::sync::Arc;
 use crate::{
     ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, ManyGuard, RangeLock, RangeReadGuard,
@@ -710,4 +712,25 @@ fn a_request_whose_deadline_has_passed_is_not_queued() {
     assert!(RangeLock::try_acquire_many_until(two, past).is_none());
     assert_eq!(next_id(), before + 1);
     drop(holder);
+}
+
+/// The deadline of an upgrade comes, then the last reader leaves, and only then is the upgrade to
+/// be taken back: it stays.
+#[test]
+fn an_upgrade_that_is_granted_before_it_is_taken_back_is_kept() {
+    for cut in [None, Some(5)] {
+        let lock = RangeLock::builder().max_leaves(2).build();
+        assert!(cut.is_none_or(|cut| lock.test_cut(cut)));
+        let reader = lock.read(0..10);
+        let claim = Claim { span: Span { first: 0, last: 9 }, mode: Mode::Upgradable };
+        let Entered::Granted(hold) = lock.enter(claim) else { panic!("nothing is in its way") };
+        let waiter = lock.begin_upgrade(&hold).expect("a reader is in");
+        drop(reader);
+        assert!(waiter.is_granted());
+        assert!(lock.cancel_upgrade(&hold), "it was granted");
+        assert_eq!(lock.requests()[0].to_string(), "write 0..=9 held");
+        assert!(lock.try_read(0..10).is_none());
+        lock.release(&hold);
+        assert!(lock.try_write(..).is_some());
+    }
 }

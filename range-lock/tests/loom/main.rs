@@ -20,6 +20,7 @@
 #![cfg(loom)]
 
 mod bypass;
+mod held;
 mod partition;
 
 use std::cell::Cell;
