@@ -488,6 +488,24 @@ fn a_waker_that_panics_keeps_nobody_asleep() {
     check_free(&lock);
 }
 
+/// A guard that shrinks to nothing, and unwinds because of a waker, has nothing left to release.
+#[test]
+fn a_waker_that_panics_at_a_shrink_to_nothing_lets_the_range_be_released_once() {
+    let lock = RangeLock::new();
+    let waker = Waker::from(Arc::new(Panics));
+    let mut holder = lock.write(0..10);
+    let mut behind = pin!(lock.write_async(0..10));
+    assert!(poll(&mut behind, &waker).is_pending());
+    let shrinks = || RangeWriteGuard::shrink(&mut holder, 0..0);
+    assert!(catch_unwind(AssertUnwindSafe(shrinks)).is_err());
+    let left = holder.range();
+    // Were anything left, its release would panic while the failed test unwinds, and abort it.
+    std::mem::forget(holder);
+    assert!(left.is_empty(), "{left:?} would be released again");
+    drop(poll(&mut behind, &waker));
+    check_free(&lock);
+}
+
 /// Nor does one that panics when it is dropped lose the range.
 #[test]
 fn a_waker_whose_drop_panics_loses_no_range() {

@@ -136,6 +136,25 @@ fn a_request_of_several_ranges_passes_all_or_none() {
 }
 
 #[test]
+fn a_request_of_several_locks_is_passed_as_often_as_the_strictest_allows() {
+    let (once, often) = (RangeLock::builder().bypass(1).build(), RangeLock::builder().bypass(4).build());
+    let both = || RangeLock::acquire_many_async([Request::write(&once, 0..5), Request::write(&often, 0..5)]);
+    let mut cx = Context::from_waker(Waker::noop());
+    for lock in [&once, &often] {
+        let holder = lock.write(0..5);
+        let mut sleeper = Box::pin(both());
+        assert!(sleeper.as_mut().poll(&mut cx).is_pending());
+        drop(holder);
+        drop(lock.write(0..5)); // Would wait for ever if it did not pass.
+        let mut second = lock.write_async(0..5);
+        assert!(Pin::new(&mut second).poll(&mut cx).is_pending(), "it was passed twice");
+        let Poll::Ready(guard) = sleeper.as_mut().poll(&mut cx) else { panic!("it is its turn") };
+        drop(guard);
+        assert!(Pin::new(&mut second).poll(&mut cx).is_ready());
+    }
+}
+
+#[test]
 fn one_that_gives_up_when_it_was_offered_leaves_no_trace() {
     let lock = RangeLock::builder().bypass(8).build();
     let holder = lock.write(0..10);

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 #[cfg(feature = "async")]
@@ -87,4 +89,101 @@ fn records_are_used_again_as_if_new() {
     assert!(!waiter.pass() && !waiter.is_granted());
     assert_eq!([waiter.lower(), waiter.lower()], [Lowered::Done; 2]);
     assert!(waiter.is_granted());
+}
+
+/// The sleeper has been offered its range and not been woken yet when its deadline comes: it has
+/// the range.
+#[test]
+fn what_was_offered_before_the_deadline_is_kept() {
+    loop {
+        let waiter = Waiter::new(1, 1);
+        let (waited, lowered) = thread::scope(|scope| {
+            let sleeper = scope.spawn(|| waiter.wait(Deadline::after(Duration::from_millis(5))));
+            while waiter.word.load(Ordering::Relaxed) & ASLEEP == 0 && !sleeper.is_finished() {
+                thread::yield_now();
+            }
+            let lowered = waiter.lower();
+            (sleeper.join().unwrap(), lowered)
+        });
+        // Else the deadline came before the offer, and shows nothing.
+        if lowered == Lowered::ToBeWoken {
+            assert_eq!(waited, Waited::Granted);
+            assert!(waiter.is_granted());
+            return;
+        }
+    }
+}
+
+/// Code of a user's may do anything with the request whose waker it is, also on another thread.
+#[cfg(feature = "async")]
+#[test]
+fn wakers_are_cloned_woken_and_dropped_with_the_mutex_of_the_record_free() {
+    use std::cell::RefCell;
+    use std::mem::ManuallyDrop;
+    use std::task::{RawWaker, RawWakerVTable};
+
+    thread_local! {
+        /// The calls into wakers, and whether the mutex was free.
+        static SEEN: RefCell<Vec<(&'static str, bool)>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// A waker that looks at `record` whenever it is called. Two of different `vtable`s do not
+    /// stand for each other.
+    fn looking(record: &Waiter, vtable: &'static RawWakerVTable) -> ManuallyDrop<Waker> {
+        // SAFETY: the functions take the data for a reference to the record, which outlives them.
+        ManuallyDrop::new(unsafe {
+            Waker::from_raw(RawWaker::new(std::ptr::from_ref(record).cast(), vtable))
+        })
+    }
+    fn look(what: &'static str, record: *const ()) {
+        // SAFETY: as above.
+        let record = unsafe { &*record.cast::<Waiter>() };
+        let free = sync::try_lock(&record.waker).is_some();
+        SEEN.with_borrow_mut(|seen| seen.push((what, free)));
+    }
+    fn woken(record: *const ()) {
+        look("woken", record);
+    }
+    fn dropped(record: *const ()) {
+        look("dropped", record);
+    }
+    static ONE: RawWakerVTable = RawWakerVTable::new(
+        |record| {
+            look("cloned", record);
+            RawWaker::new(record, &ONE)
+        },
+        woken,
+        woken,
+        dropped,
+    );
+    static OTHER: RawWakerVTable = RawWakerVTable::new(
+        |record| {
+            look("cloned", record);
+            RawWaker::new(record, &OTHER)
+        },
+        woken,
+        woken,
+        dropped,
+    );
+    let saw = |expected: &[&'static str]| {
+        let expected: Vec<_> = expected.iter().map(|what| (*what, true)).collect();
+        assert_eq!(SEEN.take(), expected, "what was called, and whether the mutex was free");
+    };
+
+    let registered = Registered(Arc::new(Waiter::new(1, 0)));
+    let [one, other] = [&ONE, &OTHER].map(|vtable| looking(&registered.0, vtable));
+    let poll = |waker: &Waker| registered.0.poll_granted(&Context::from_waker(waker));
+    assert!(poll(&one).is_pending());
+    saw(&["cloned"]);
+    assert!(poll(&other).is_pending());
+    saw(&["cloned", "dropped"]);
+    assert_eq!(registered.0.lower(), Lowered::ToBeWoken);
+    registered.0.wake();
+    saw(&["woken"]);
+    // One that is still there when the request leaves.
+    let record = Arc::clone(&registered.0);
+    assert!(record.raise_if(|_| true, 1).is_ok());
+    assert!(poll(&one).is_pending());
+    drop(registered);
+    saw(&["cloned", "dropped"]);
 }
