@@ -2,9 +2,12 @@
 
 use super::*;
 
+fn lock_with_bypass(n: usize) -> RangeLock {
+    cut_if_its_turn(RangeLock::builder().max_leaves(4).bypass(n).build())
+}
+
 fn with_bypass(n: usize) -> Arc<Guarded> {
-    let lock = RangeLock::builder().max_leaves(4).bypass(n).build();
-    Arc::new(Guarded { lock, data: UnsafeCell::new(0) })
+    Arc::new(Guarded { lock: lock_with_bypass(n), data: UnsafeCell::new(0) })
 }
 
 #[test]
@@ -51,7 +54,7 @@ fn who_passes_races_a_time_out() {
 
 #[test]
 fn two_who_pass_do_not_lose_the_sleeper() {
-    model(|| {
+    model_of_many_schedules(|| {
         let g = with_bypass(1);
         let held = g.lock.write(0..10);
         let others = [(0..4), (2..10)].map(|range| {
@@ -68,5 +71,25 @@ fn two_who_pass_do_not_lose_the_sleeper() {
         others.into_iter().for_each(|other| other.join().unwrap());
         assert_eq!(g.get(), 3);
         g.check_free();
+    });
+}
+
+/// With a lock that is cut the two releases lower one count under different mutexes.
+#[cfg(feature = "async")]
+#[test]
+fn the_later_of_two_releases_makes_the_offer() {
+    use tasks::{Signal, poll};
+
+    exhaustive(|| {
+        let lock = std::sync::Arc::new(lock_with_bypass(1));
+        let (left, right) = (lock.write_arc(0..5), lock.write_arc(5..10));
+        let signal = Signal::new();
+        let mut sleeper = std::pin::pin!(lock.write_async(0..10));
+        assert!(poll(&mut sleeper, &signal).is_pending());
+        let other = thread::spawn(move || drop(right));
+        drop(left);
+        signal.wait();
+        assert!(poll(&mut sleeper, &signal).is_ready(), "woken, and not granted");
+        other.join().unwrap();
     });
 }

@@ -51,7 +51,10 @@ thread_local! {
 
 /// A lock, cut in the middle of the points that the models use where that is the turn.
 fn new_lock() -> RangeLock {
-    let lock = RangeLock::builder().max_leaves(4).build();
+    cut_if_its_turn(RangeLock::builder().max_leaves(4).build())
+}
+
+fn cut_if_its_turn(lock: RangeLock) -> RangeLock {
     assert!(!CUT.get() || lock.test_cut(5));
     lock
 }
@@ -91,18 +94,34 @@ fn spawn<S: 'static, T: 'static>(
 fn model(f: impl Fn() + Send + Sync + 'static) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = model.preemption_bound.or(Some(3));
-    check_whole_and_cut(&model, f);
+    check_whole_and_cut(&model, &model, f);
+}
+
+/// The same for a model that with locks that are cut has too many schedules: with them at most two
+/// preemptions.
+fn model_of_many_schedules(f: impl Fn() + Send + Sync + 'static) {
+    let [whole, cut] = [3, 2].map(|bound| {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = model.preemption_bound.or(Some(bound));
+        model
+    });
+    check_whole_and_cut(&whole, &cut, f);
 }
 
 /// Tries all schedules, unless `LOOM_MAX_PREEMPTIONS` says otherwise; likewise.
 fn exhaustive(f: impl Fn() + Send + Sync + 'static) {
-    check_whole_and_cut(&loom::model::Builder::new(), f);
+    let model = loom::model::Builder::new();
+    check_whole_and_cut(&model, &model, f);
 }
 
-fn check_whole_and_cut(model: &loom::model::Builder, f: impl Fn() + Send + Sync + 'static) {
+fn check_whole_and_cut(
+    whole: &loom::model::Builder,
+    cut: &loom::model::Builder,
+    f: impl Fn() + Send + Sync + 'static,
+) {
     let f = std::sync::Arc::new(f);
-    for cut in [false, true] {
-        CUT.set(cut);
+    for (model, is_cut) in [(whole, false), (cut, true)] {
+        CUT.set(is_cut);
         let f = std::sync::Arc::clone(&f);
         model.check(move || f());
     }
@@ -706,17 +725,17 @@ mod tasks {
     use super::*;
 
     /// A flag that is set by being woken.
-    struct Signal {
+    pub(super) struct Signal {
         woken: Mutex<bool>,
         changed: Condvar,
     }
 
     impl Signal {
-        fn new() -> std::sync::Arc<Self> {
+        pub(super) fn new() -> std::sync::Arc<Self> {
             std::sync::Arc::new(Signal { woken: Mutex::new(false), changed: Condvar::new() })
         }
 
-        fn wait(&self) {
+        pub(super) fn wait(&self) {
             let mut woken = self.woken.lock().unwrap();
             while !*woken {
                 woken = self.changed.wait(woken).unwrap();
@@ -732,7 +751,10 @@ mod tasks {
         }
     }
 
-    fn poll<F: Future>(future: &mut Pin<&mut F>, signal: &std::sync::Arc<Signal>) -> Poll<F::Output> {
+    pub(super) fn poll<F: Future>(
+        future: &mut Pin<&mut F>,
+        signal: &std::sync::Arc<Signal>,
+    ) -> Poll<F::Output> {
         let waker = Waker::from(std::sync::Arc::clone(signal));
         future.as_mut().poll(&mut Context::from_waker(&waker))
     }
