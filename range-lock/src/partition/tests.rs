@@ -181,7 +181,8 @@ fn a_thread_of_higher_priority_sleeps_while_the_table_is_changed() {
             "REQUIRE is set, and there is no SCHED_FIFO: {what}"
         );
         // Past the capture of the test's output.
-        writeln!(std::io::stderr(), "######## SKIPPED: no SCHED_FIFO here: {what}").unwrap();
+        let line = format!("######## SKIPPED: no SCHED_FIFO here: {what}\n");
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
     };
     let lock = Arc::new(RangeLock::new());
     assert!(lock.test_cut(100) && lock.test_cut(200) && lock.test_cut(300));
