@@ -164,6 +164,12 @@ impl Waiter {
         self.word.load(Ordering::Relaxed) & COUNT
     }
 
+    /// Whether the range is offered: the sleeper has it when it comes for it, unless it is passed.
+    #[cfg(all(test, not(any(loom, shuttle))))]
+    pub(crate) fn is_offered(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & (COUNT | OFFERED) == OFFERED
+    }
+
     /// When the wait began; `None` where there is no clock.
     pub(crate) fn since(&self) -> Option<Instant> {
         self.since

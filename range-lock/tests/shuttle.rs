@@ -4,17 +4,18 @@
 //! RUSTFLAGS="--cfg shuttle" cargo test --release -p range-lock --features async --test shuttle
 //! ```
 //!
-//! `SHUTTLE_ITERATIONS` says how many schedules are tried in total; half of them are random, half by PCT (Burckhardt et al., "A
+//! `SHUTTLE_ITERATIONS` says how many schedules are tried in strict order in total, and bypass adds half as many; half of them are random, half by PCT (Burckhardt et al., "A
 //! Randomized Scheduler with Probabilistic Guarantees of Finding Bugs", ASPLOS 2010), which looks for bugs that need few
 //! preemptions in the right places. A schedule that fails is printed, together with the command that replays it.
 //!
-//! The locks are cut into parts and joined again all the time. Two tests, since one cannot have both:
+//! The locks are cut into parts and joined again all the time. Two ways, since one cannot have both:
 //!
 //! * [`in_step_with_the_reference_model`]: every transition is made under a mutex, together with the same transition of the
 //!   reference model, and after each of them lock and model have to agree on every request. Requests enter as futures that
 //!   are polled once; the waiting is done without the mutex.
 //! * [`free_running`]: the blocking and timed verbs, whenever they come. An oracle counts the users of each unit, and a
 //!   request may not be granted while one is waiting that conflicts with it and was seen in the queue before it came.
+//!   [`free_running_while_sleepers_are_passed`] is the same with locks that allow bypass, without that last rule.
 #![cfg(all(shuttle, feature = "async"))]
 
 #[path = "model/reference.rs"]
@@ -61,7 +62,7 @@ fn explore(name: &str, f: impl Fn() + Send + Sync + 'static) {
         Ok(total) => total.parse().expect("SHUTTLE_ITERATIONS is a number"),
         Err(_) => 1000,
     };
-    let share = usize::div_ceil(total, 4); // Two tests, two schedulers.
+    let share = usize::div_ceil(total, 4); // Two ways, two schedulers.
     let f = Arc::new(f);
     let start = Instant::now();
     let run = |scheduler: Box<dyn Scheduler + Send>| {
@@ -274,7 +275,7 @@ fn in_step(world: &Mutex<World<'_>>, owner: usize) {
 #[test]
 fn in_step_with_the_reference_model() {
     explore("in_step_with_the_reference_model", || {
-        let locks = new_locks();
+        let locks = new_locks([0, 0]);
         let world =
             Mutex::new(World { locks: &locks, model: Model::default(), held: vec![], pending: vec![] });
         shuttle::thread::scope(|scope| {
@@ -288,18 +289,25 @@ fn in_step_with_the_reference_model() {
     });
 }
 
+fn run_free(bypass: [usize; 2]) {
+    let locks = new_locks(bypass);
+    let shared = Shared::new(&locks, bypass == [0, 0]);
+    shuttle::thread::scope(|scope| {
+        for owner in 0..THREADS {
+            let shared = &shared;
+            scope.spawn(move || shared.run(owner, 4));
+        }
+    });
+    drop(shared);
+    check_free(&locks);
+}
+
 #[test]
 fn free_running() {
-    explore("free_running", || {
-        let locks = new_locks();
-        let shared = Shared::new(&locks);
-        shuttle::thread::scope(|scope| {
-            for owner in 0..THREADS {
-                let shared = &shared;
-                scope.spawn(move || shared.run(owner, 4));
-            }
-        });
-        drop(shared);
-        check_free(&locks);
-    });
+    explore("free_running", || run_free([0, 0]));
+}
+
+#[test]
+fn free_running_while_sleepers_are_passed() {
+    explore("free_running_while_sleepers_are_passed", || run_free(pick(&[[64, 64], [1, 2], [3, 0]])));
 }

@@ -63,8 +63,8 @@ fn all_verbs_of_real_threads() {
         Err(_) if cfg!(miri) => 12,
         Err(_) => 5_000,
     };
-    let locks = new_locks();
-    let shared = Shared::new(&locks);
+    let locks = new_locks([0, 0]);
+    let shared = Shared::new(&locks, true);
     thread::scope(|scope| {
         for owner in 0..THREADS {
             let shared = &shared;

@@ -3,6 +3,7 @@
 //! Every acquisition is a future that is polled once, with a waker of its own; an upgrade is one too. After every step the
 //! requests that are held and those that wait must be the model's, to the last span, and the tasks that have been woken
 //! must be just those whose requests the step has granted: nobody is left asleep, and nobody is woken in vain.
+//! Where sleepers may be passed, the woken tasks are those whose ranges were granted or offered since their last poll.
 
 mod reference;
 
@@ -188,7 +189,7 @@ impl<'a> Users<'a> {
                 self.tried(id, try_guard(self.locks, part, false));
             }
             Step::TimeOut(part) => {
-                let id = self.model.try_enter(vec![part]);
+                let id = self.model.enter_and_time_out(vec![part]);
                 self.tried(id, try_guard(self.locks, part, true));
             }
             Step::AcquireMany(parts) => {
@@ -216,14 +217,16 @@ impl<'a> Users<'a> {
             }
             Step::Poll(which, same) if !self.pending.is_empty() => {
                 let at = which % self.pending.len();
-                let (_, pending, woken) = &mut self.pending[at];
+                let (id, pending, woken) = &mut self.pending[at];
                 if !same {
                     *woken = Arc::new(Woken::default());
                 }
-                assert!(
-                    pending.poll(&Waker::from(Arc::clone(woken))).is_pending(),
-                    "granted by being polled"
-                );
+                woken.0.store(0, Ordering::SeqCst);
+                match (self.model.poll(*id), pending.poll(&Waker::from(Arc::clone(woken)))) {
+                    (true, Poll::Ready(guard)) => self.held.push((self.pending.remove(at).0, guard)),
+                    (false, Poll::Pending) => {}
+                    (granted, _) => panic!("polled; in the model that grants it: {granted}"),
+                }
             }
             Step::Poll(..) => {}
             Step::Downgrade(which, _)
@@ -294,14 +297,30 @@ impl<'a> Users<'a> {
         self.held.push((id, guard));
     }
 
-    /// Polls those who have been woken, and holds everything against the model.
+    /// Releases what is held, and polls what is woken, until all have had their turn.
+    fn finish(&mut self) {
+        loop {
+            while let Some((id, guard)) = self.held.pop() {
+                drop(guard);
+                self.model.leave(id);
+                self.check();
+            }
+            let woken = self.pending.iter().position(|(id, ..)| self.model.get(*id).is_woken);
+            let Some(at) = woken else { break };
+            self.step(Step::Poll(at, true));
+            self.check();
+        }
+        assert!(self.pending.is_empty(), "asleep, though nothing is held: {:?}", self.model);
+    }
+
+    /// Polls what has been granted, and holds everything against the model.
     fn check(&mut self) {
         for at in (0..self.pending.len()).rev() {
             let (id, pending, woken) = &mut self.pending[at];
             let wakes = woken.0.load(Ordering::SeqCst);
-            let granted = self.model.get(*id).state == State::Held;
-            assert_eq!(wakes, usize::from(granted), "wake-ups of a request that is granted: {granted}");
-            if granted {
+            let request = self.model.get(*id);
+            assert_eq!(wakes, usize::from(request.is_woken), "wake-ups of {request:?}");
+            if request.state == State::Held {
                 let Poll::Ready(guard) = pending.poll(&Waker::from(Arc::clone(woken))) else {
                     panic!("woken, and not granted")
                 };
@@ -378,9 +397,11 @@ fn split(guard: Guard<'_>, mid: u64) -> (Guard<'_>, Guard<'_>) {
 }
 
 /// Runs a history. Before each step a part of a lock is cut, or joined to the next one, as `shape` says: nobody may notice.
-fn run(steps: Vec<Step>, shape: &[(usize, u64, bool)]) {
-    let locks: [RangeLock; LOCKS] = std::array::from_fn(|_| RangeLock::builder().max_leaves(8).build());
-    let mut users = Users { locks: &locks, model: Model::default(), held: Vec::new(), pending: Vec::new() };
+/// So many may pass a sleeper of each lock as `bypass` says; a sleeper that is only offered its range is polled by a later step.
+fn run(steps: Vec<Step>, shape: &[(usize, u64, bool)], bypass: [usize; LOCKS]) {
+    let locks = bypass.map(|n| RangeLock::builder().max_leaves(8).bypass(n).build());
+    let model = Model::with_bypass(bypass);
+    let mut users = Users { locks: &locks, model, held: Vec::new(), pending: Vec::new() };
     let mut shape = shape.iter().cycle();
     for step in steps {
         if let Some(&(lock, at, joins)) = shape.next() {
@@ -389,10 +410,15 @@ fn run(steps: Vec<Step>, shape: &[(usize, u64, bool)]) {
         users.step(step);
         users.check();
     }
+    users.finish();
     drop(users);
     for lock in &locks {
         assert!(lock.requests().is_empty(), "left behind: {lock:?}");
     }
+}
+
+fn shapes() -> impl Strategy<Value = Vec<(usize, u64, bool)>> {
+    prop::collection::vec((0..LOCKS, 0..20_u64, prop::bool::weighted(0.3)), 1..60)
 }
 
 proptest! {
@@ -400,14 +426,31 @@ proptest! {
 
     #[test]
     fn agrees_with_the_reference_model(steps in prop::collection::vec(steps(), 1..60)) {
-        run(steps, &[]);
+        run(steps, &[], [0, 0]);
     }
 
     #[test]
     fn agrees_with_it_while_the_locks_are_cut_and_joined_at_every_step(
         steps in prop::collection::vec(steps(), 1..60),
-        shape in prop::collection::vec((0..LOCKS, 0..20_u64, prop::bool::weighted(0.3)), 1..60),
+        shape in shapes(),
     ) {
-        run(steps, &shape);
+        run(steps, &shape, [0, 0]);
+    }
+
+    #[test]
+    fn agrees_with_it_while_sleepers_are_passed(
+        steps in prop::collection::vec(steps(), 1..60),
+        bypass in [0..5_usize, 1..5],
+    ) {
+        run(steps, &[], bypass);
+    }
+
+    #[test]
+    fn agrees_with_it_while_sleepers_are_passed_and_the_locks_are_cut_and_joined(
+        steps in prop::collection::vec(steps(), 1..60),
+        shape in shapes(),
+        bypass in [0..5_usize, 1..5],
+    ) {
+        run(steps, &shape, bypass);
     }
 }
