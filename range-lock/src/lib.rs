@@ -59,6 +59,7 @@ mod leaf;
 mod lock;
 mod many;
 #[cfg(any(test, not(any(loom, shuttle))))]
+#[cfg_attr(shuttle, allow(dead_code, reason = "its model there calls a part of it"))]
 mod mutex;
 #[cfg(any(test, not(any(loom, shuttle))))]
 mod parking;

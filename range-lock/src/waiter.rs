@@ -159,7 +159,7 @@ impl Waiter {
     }
 
     /// The blocking count.
-    #[cfg(all(test, not(loom)))]
+    #[cfg(all(test, not(any(loom, shuttle))))]
     pub(crate) fn blocking(&self) -> usize {
         self.word.load(Ordering::Relaxed) & COUNT
     }
