@@ -589,9 +589,7 @@ impl Leaf {
         right.bounds = Bounds { first: mid, last };
         right.next = self.next;
         right.crossings = Crossings::NONE;
-        if let Some(rest) = &mut right.rest {
-            rest.contention = Contention::default();
-        }
+        *right.contention() = self.contention().of_right_half();
         for place in self.places() {
             let entry = self.entry_at(place);
             if entry.span.last < mid {

@@ -43,7 +43,8 @@
 //! is not made by who met a request that crossed several leaves: it would not have had less to do with more of them.
 //!
 //! Leaves cost those who cross them. So it is they who join neighbours, when they have come by several times and nobody has
-//! met in either since. And where all the leaves that there may be are in use, one that would be cut has two quiet ones joined.
+//! met in either since. A leaf that is cut and joined in turn is cut less and less often, since to
+//! change the partition costs more than either state. And where all the leaves that there may be are in use, one that would be cut has two quiet ones joined.
 //!
 //! # Invariant of the unsafe code
 //!
@@ -451,6 +452,7 @@ impl<'a> Locked<'a> {
             if left.crossings.are_quiet() && right.crossings.are_quiet() {
                 left.join(right);
                 left.crossings = Crossings::NONE;
+                left.contention().undo();
                 table.remove(&mut structure, index);
                 structure.unused.push(index);
                 if ptr::eq(cell, self.last) {

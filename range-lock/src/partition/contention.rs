@@ -14,6 +14,9 @@ pub(crate) struct Contention {
     last: u64,
     /// How often the leaf could not be cut: each time makes it wait for twice as many meetings.
     in_vain: u32,
+    /// How often requests that cross the leaf had it joined again after a cut: each time makes it wait
+    /// for twice as many meetings, until cuts last.
+    undone: u32,
     /// Whether anybody has met since that was last asked.
     met: bool,
 }
@@ -40,7 +43,7 @@ impl Contention {
         self.points[self.next as usize % Self::POINTS] = point;
         self.next = self.next.wrapping_add(1);
         (self.last, self.met) = (id, true);
-        self.streak >= (Self::POINTS as u32) << self.in_vain
+        self.streak >= (Self::POINTS as u32) << (self.in_vain + self.undone).min(Self::MOST_IN_VAIN)
     }
 
     /// Where to cut: at the point at which half of the requests begin before, if they do not all begin at one.
@@ -55,6 +58,20 @@ impl Contention {
     pub(super) fn considered(&mut self, cut: bool) {
         self.streak = 0;
         self.in_vain = if cut { 0 } else { (self.in_vain + 1).min(Self::MOST_IN_VAIN) };
+        if cut {
+            self.undone = self.undone.saturating_sub(1);
+        }
+    }
+
+    /// Makes a note that the leaf was cut in vain. It weighs as much as two cuts that last, so that a
+    /// leaf which is cut and joined in turn is cut less and less often.
+    pub(crate) fn undo(&mut self) {
+        self.undone = (self.undone + 2).min(Self::MOST_IN_VAIN);
+    }
+
+    /// What the right half of a leaf remembers after a cut.
+    pub(crate) fn of_right_half(&self) -> Contention {
+        Contention { undone: self.undone, ..Contention::default() }
     }
 
     pub(crate) fn take_met(&mut self) -> bool {

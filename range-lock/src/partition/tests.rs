@@ -78,6 +78,30 @@ fn who_crosses_quiet_leaves_joins_them() {
 }
 
 #[test]
+fn a_leaf_that_is_cut_and_joined_in_turn_is_cut_less_and_less_often() {
+    let partition = Partition::new(Settings::DEFAULT);
+    let mut meetings = 0;
+    let mut meetings_until_a_cut = || {
+        let before = meetings;
+        while partition.len() == 1 {
+            let point = meetings % 10;
+            let mut at = partition.lock_at(point);
+            if at.leaf.note_meeting(point) {
+                partition.cut_where_they_met(&mut at.leaf);
+            }
+            meetings += 1;
+        }
+        // Requests that cross the border join the halves again.
+        while partition.len() > 1 {
+            drop(partition.lock_over(Span::WHOLE));
+        }
+        meetings - before
+    };
+    let cuts: Vec<u64> = (0..4).map(|_| meetings_until_a_cut()).collect();
+    assert!(cuts.windows(2).all(|two| two[0] < two[1]), "meetings before each cut: {cuts:?}");
+}
+
+#[test]
 fn when_all_leaves_are_in_use_quiet_ones_are_joined_for_the_others() {
     let partition = Partition::new(Settings { max_leaves: NonZeroU16::new(4), ..Settings::DEFAULT });
     assert!([1000, 2000, 3000].into_iter().all(|at| partition.cut_at(at)));
