@@ -18,8 +18,7 @@ use std::ops::{Bound, Deref, DerefMut, Range, RangeBounds};
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
-use crate::guard::{RangeReadGuard, RangeUpgradableReadGuard, RangeWriteGuard};
-use crate::lock::RangeLock;
+use crate::lock::{RangeLock, RangeReadGuard, RangeUpgradableReadGuard, RangeWriteGuard};
 
 #[cfg(feature = "async")]
 mod futures;

@@ -71,18 +71,18 @@
 //! be looked at again, as parking_lot does: all edges of a circle exist at one moment.
 
 use std::backtrace::Backtrace;
-use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
-use std::sync::{self as std_sync, Arc, PoisonError};
-use std::thread::{self, Thread, ThreadId};
+use std::sync::Arc;
+use std::thread::Thread;
 
+use crate::blocked::{Blocked, Waiting, registry};
 use crate::inspect::RequestInfo;
 use crate::leaf::{Entry, Leaf};
+#[cfg(doc)]
 use crate::lock::RangeLock;
-use crate::many::address;
-use crate::partition::{Locked, Partition};
-use crate::request::RequestId;
+use crate::owner::Owner;
+use crate::partition::Locked;
 use crate::span::Span;
 
 /// Threads that wait for each other, or for themselves, as [`check`] found them.
@@ -231,101 +231,6 @@ fn with_graph<T>(f: impl FnOnce(&Graph<'_>) -> T) -> T {
     // In ascending order.
     let locks = partitions.into_iter().map(|(lock, partition)| (lock, partition.look_over(Span::WHOLE)));
     f(&Graph::new(&registry, &locks.collect()))
-}
-
-/// A thread that is blocked.
-#[derive(Debug)]
-struct Blocked {
-    thread: Thread,
-    backtrace: Arc<Backtrace>,
-    /// What it waits for: its one request, as it is called in each lock concerned.
-    requests: Vec<Waiting>,
-}
-
-/// A request that a blocked thread waits for, in one lock.
-#[derive(Debug)]
-struct Waiting {
-    lock: usize,
-    partition: Arc<Partition>,
-    id: RequestId,
-}
-
-/// All threads that are blocked, in the order in which they did. Of std even in a model: what is done under its mutex there
-/// involves nothing that is modelled.
-static REGISTRY: std_sync::Mutex<Vec<Arc<Blocked>>> = std_sync::Mutex::new(Vec::new());
-
-fn registry() -> std_sync::MutexGuard<'static, Vec<Arc<Blocked>>> {
-    // No code of the user's runs under it.
-    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// While it lives the calling thread is known to be blocked. To be made and dropped with no leaf's mutex held, and around the
-/// wait only.
-#[derive(Debug)]
-pub(crate) struct Registration(Arc<Blocked>);
-
-impl Registration {
-    /// Of one request: what it is called in each of its locks.
-    pub(crate) fn new<'a>(requests: impl IntoIterator<Item = (&'a RangeLock, RequestId)>) -> Self {
-        let mut requests: Vec<_> = requests
-            .into_iter()
-            .map(|(lock, id)| Waiting { lock: address(lock), partition: lock.shared_partition(), id })
-            .collect();
-        requests.dedup_by_key(|waiting| waiting.lock); // Several ranges of one lock have one id.
-        let blocked = Arc::new(Blocked {
-            thread: thread::current(),
-            backtrace: Arc::new(Backtrace::force_capture()),
-            requests,
-        });
-        registry().push(Arc::clone(&blocked));
-        Registration(blocked)
-    }
-}
-
-impl Drop for Registration {
-    fn drop(&mut self) {
-        registry().retain(|blocked| !Arc::ptr_eq(blocked, &self.0));
-    }
-}
-
-/// Who has made a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Owner {
-    Thread(ThreadId),
-    /// Some future.
-    Task,
-}
-
-thread_local! {
-    /// Set while a future enters the lock.
-    static IN_TASK: Cell<bool> = const { Cell::new(false) };
-}
-
-impl Owner {
-    /// Who is making one now.
-    pub(crate) fn current() -> Owner {
-        if IN_TASK.get() { Owner::Task } else { Owner::Thread(thread::current().id()) }
-    }
-}
-
-/// While it lives the requests that the calling thread makes are a task's.
-#[cfg(feature = "async")]
-#[derive(Debug)]
-pub(crate) struct TaskScope(());
-
-#[cfg(feature = "async")]
-impl TaskScope {
-    pub(crate) fn enter() -> Self {
-        IN_TASK.set(true);
-        TaskScope(())
-    }
-}
-
-#[cfg(feature = "async")]
-impl Drop for TaskScope {
-    fn drop(&mut self) {
-        IN_TASK.set(false);
-    }
 }
 
 /// One span of one request, in its lock.
@@ -497,7 +402,10 @@ impl fmt::Display for Stake {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use std::thread;
+
     use super::*;
+    use crate::lock::RangeLock;
     use crate::many::Request;
 
     /// Returns when `n` threads are known to be blocked in `lock`.
@@ -508,7 +416,7 @@ mod tests {
     }
 
     fn is_blocked_in(blocked: &Blocked, lock: &RangeLock) -> bool {
-        blocked.requests.iter().any(|waiting| waiting.lock == address(lock))
+        blocked.requests.iter().any(|waiting| waiting.lock == lock.place().address())
     }
 
     #[test]

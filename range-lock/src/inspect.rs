@@ -4,9 +4,10 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
+use crate::ids::RequestId;
 use crate::leaf::{Entry, Order};
+use crate::mode::Mode;
 use crate::partition::Locked;
-use crate::request::{Mode, RequestId};
 
 /// One request, or one range of a request for several, as it stood when
 /// [`RangeLock::requests`](crate::RangeLock::requests) looked.

@@ -29,19 +29,25 @@
 //! the mutex, and those that find no free slot, or have to wait, in a tree behind a pointer. The usual case (nobody else is
 //! in) touches the leaf's first cache line and no other.
 
+mod contention;
+#[cfg(feature = "stats")]
+mod counters;
 mod entry;
 
-pub(crate) use entry::{Bounds, Entry, Ids, Order, Queued};
-use entry::{Filed, Place, Slot, Tag};
-
-#[cfg(feature = "deadlock_detection")]
-use crate::deadlock::Owner;
-use crate::interval_tree::IntervalTree;
-use crate::partition::{Contention, Crossings, LeafIndex};
-use crate::request::{Claim, Hold, Mode, RequestId};
-use crate::span::Span;
+pub(crate) use contention::{Contention, Crossings};
 #[cfg(feature = "stats")]
-use crate::stats::Stats;
+pub(crate) use counters::{Counters, ModeCounters};
+pub(crate) use entry::{Entry, Order, Queued};
+use entry::{Filed, Position, Slot, Tag};
+
+use crate::bounds::Bounds;
+use crate::claim::{Claim, Hold, LeafIndex};
+use crate::ids::{Ids, RequestId};
+use crate::interval_tree::IntervalTree;
+use crate::mode::Mode;
+#[cfg(feature = "deadlock_detection")]
+use crate::owner::Owner;
+use crate::span::Span;
 use crate::sync::Arc;
 use crate::waiter::{Lowered, Waiter, WakeList};
 
@@ -65,7 +71,7 @@ pub(crate) struct Leaf {
     rest: Option<Box<Rest>>,
     pub(crate) crossings: Crossings,
     #[cfg(feature = "stats")]
-    pub(crate) stats: Stats,
+    pub(crate) counters: Counters,
 }
 
 /// What a leaf has besides, once it has needed it.
@@ -93,7 +99,7 @@ impl Leaf {
             rest: None,
             crossings: Crossings::NONE,
             #[cfg(feature = "stats")]
-            stats: Stats::new(),
+            counters: Counters::NONE,
         }
     }
 
@@ -306,7 +312,7 @@ impl Leaf {
         let entry = self.tree().and_then(|tree| tree.get(index));
         let is_here = entry.is_some_and(|(span, filed)| filed.id == hold.key.id && span == hold.span);
         if is_here {
-            self.remove(Place::Tree(index));
+            self.remove(Position::Tree(index));
         }
         is_here
     }
@@ -420,11 +426,11 @@ impl Leaf {
     }
 
     /// Takes out an entry by which nobody is kept out any more.
-    fn remove(&mut self, place: Place) {
+    fn remove(&mut self, place: Position) {
         self.settle(place);
         match place {
-            Place::Slot(slot) => self.occupied &= !(1 << slot),
-            Place::Tree(index) => {
+            Position::Slot(slot) => self.occupied &= !(1 << slot),
+            Position::Tree(index) => {
                 let tree = &mut self.rest().tree;
                 tree.remove(index);
                 if tree.is_empty() {
@@ -435,8 +441,8 @@ impl Leaf {
     }
 
     /// Forgets that a request which does not wait any more had to, and keeps its record for the next.
-    fn settle(&mut self, place: Place) {
-        let Place::Tree(index) = place else { return };
+    fn settle(&mut self, place: Position) {
+        let Position::Tree(index) = place else { return };
         let rest = self.rest();
         if let Some(queued) = rest.tree.get_mut(index).and_then(|filed| filed.queued.take()) {
             if queued.keeps {
@@ -446,13 +452,13 @@ impl Leaf {
         }
     }
 
-    fn set_mode(&mut self, place: Place, mode: Mode) {
+    fn set_mode(&mut self, place: Position, mode: Mode) {
         match place {
-            Place::Slot(slot) => {
+            Position::Slot(slot) => {
                 let tag = &mut self.slots[slot].tag;
                 *tag = tag.map(|tag| Tag::new(RequestId::new(tag.id()), mode));
             }
-            Place::Tree(index) => {
+            Position::Tree(index) => {
                 if let Some(filed) = self.rest().tree.get_mut(index) {
                     filed.mode = mode;
                 }
@@ -466,7 +472,7 @@ impl Leaf {
     }
 
     /// Where the entry of `hold` is: where it was put, unless the leaf has been cut or joined since.
-    fn find(&self, hold: &Hold) -> Place {
+    fn find(&self, hold: &Hold) -> Position {
         let (id, slot) = (hold.key.id, hold.key.slot() as usize);
         let is_in = |slot: usize| {
             let Slot { span, tag, .. } = self.slots[slot];
@@ -475,27 +481,27 @@ impl Leaf {
                 && span.first == hold.span.first
         };
         if slot < SLOTS && is_in(slot) {
-            return Place::Slot(slot);
+            return Position::Slot(slot);
         }
         let tree = self.tree();
         if let Some(index) = slot.checked_sub(SLOTS) {
             let entry = tree.and_then(|tree| tree.get(index as u32));
             if entry.is_some_and(|(span, filed)| filed.id == id && span == hold.span) {
-                return Place::Tree(index as u32);
+                return Position::Tree(index as u32);
             }
         }
         if let Some(slot) = (0..SLOTS).find(|slot| is_in(*slot)) {
-            return Place::Slot(slot);
+            return Position::Slot(slot);
         }
         let mut overlapping = tree.into_iter().flat_map(|tree| tree.overlapping(hold.span));
         let found = overlapping.find(|(_, span, filed)| filed.id == id && *span == hold.span);
-        Place::Tree(found.expect("a request has an entry until it is released").0)
+        Position::Tree(found.expect("a request has an entry until it is released").0)
     }
 
-    fn entry_at(&self, place: Place) -> Entry<'_> {
+    fn entry_at(&self, place: Position) -> Entry<'_> {
         match place {
-            Place::Slot(slot) => self.slot_entry(slot),
-            Place::Tree(index) => {
+            Position::Slot(slot) => self.slot_entry(slot),
+            Position::Tree(index) => {
                 let entry = self.tree().and_then(|tree| tree.get(index));
                 let (span, filed) = entry.expect("places are those of entries");
                 filed.entry(span)
@@ -516,13 +522,13 @@ impl Leaf {
         }
     }
 
-    fn claim_at(&self, place: Place) -> Claim {
+    fn claim_at(&self, place: Position) -> Claim {
         let Entry { span, mode, .. } = self.entry_at(place);
         Claim { span, mode }
     }
 
     /// An entry that is held, without what it had when it waited.
-    fn held_at(&self, place: Place) -> Filed {
+    fn held_at(&self, place: Position) -> Filed {
         let entry = self.entry_at(place);
         Filed {
             id: entry.id,
@@ -624,12 +630,12 @@ impl Leaf {
         self.next = right.next;
         (right.bounds, right.next) = (Bounds::NOTHING, LeafIndex::NONE);
         #[cfg(feature = "stats")]
-        self.stats.take(&mut right.stats);
+        self.counters.take(&mut right.counters);
     }
 
     /// Takes out an entry that another leaf has from now on: without its record.
-    fn discard(&mut self, place: Place) {
-        if let Place::Tree(index) = place {
+    fn discard(&mut self, place: Position) {
+        if let Position::Tree(index) = place {
             if let Some(queued) = self.rest().tree.get_mut(index).and_then(|filed| filed.queued.take()) {
                 drop(queued);
                 self.queued -= 1;
@@ -639,15 +645,33 @@ impl Leaf {
     }
 
     /// Where all entries are.
-    fn places(&self) -> Vec<Place> {
-        let slots = (0..SLOTS).filter(|slot| self.occupied & (1 << slot) != 0).map(Place::Slot);
+    fn places(&self) -> Vec<Position> {
+        let slots = (0..SLOTS).filter(|slot| self.occupied & (1 << slot) != 0).map(Position::Slot);
         let tree = self.tree().into_iter().flat_map(|tree| tree.overlapping(Span::WHOLE));
-        slots.chain(tree.map(|(index, ..)| Place::Tree(index))).collect()
+        slots.chain(tree.map(|(index, ..)| Position::Tree(index))).collect()
     }
 
     /// Forgets all requests.
     pub(crate) fn clear(&mut self) {
         (self.occupied, self.queued, self.rest) = (0, 0, None);
+    }
+
+    /// Makes a note that a request which begins at `point` found the mutex taken. Says whether the leaf is to be cut.
+    pub(crate) fn note_meeting(&mut self, point: u64) -> bool {
+        let id = self.last_id();
+        if self.crossings.is_last(id) {
+            return false; // It met somebody who crossed several leaves.
+        }
+        self.crossings = Crossings::NONE;
+        self.contention().note(point, id)
+    }
+
+    /// A request has been granted at once.
+    #[inline]
+    #[cfg_attr(not(feature = "stats"), expect(unused_variables, reason = "counted with the feature only"))]
+    pub(crate) fn note_granted(&mut self, mode: Mode) {
+        #[cfg(feature = "stats")]
+        self.counters.granted(mode);
     }
 
     /// What is known of those who met here on the mutex.

@@ -36,54 +36,74 @@
 //! | `memmap2` | [`RangeRwLock`] of a `memmap2::MmapMut` |
 //! | `stats` | [`RangeLock::stats`](RangeLock): acquisitions, who had to wait, for how long, by mode |
 
+// The rooms, from the ground up: each uses what stands above it in this list. tests/floors checks.
+mod bounds;
+mod claim;
+#[cfg(feature = "stats")]
+mod histogram;
+mod ids;
+mod inline_vec;
+mod interval_tree;
+mod mode;
+mod owner;
+mod span;
+
 #[cfg(any(test, not(any(loom, shuttle))))]
 mod atomics;
-mod builder;
-#[cfg(doctest)]
-mod compile_fail;
-/// The examples of the README, so that they are tested.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-mod readme {}
-mod data;
-#[cfg(feature = "deadlock_detection")]
-pub mod deadlock;
-pub mod docs;
-#[cfg(feature = "async")]
-pub mod future;
-mod guard;
-mod inline_vec;
-mod inspect;
-mod interval_tree;
-mod leaf;
-mod lock;
-mod many;
 #[cfg(any(test, not(any(loom, shuttle))))]
 #[cfg_attr(shuttle, allow(dead_code, reason = "its model there calls a part of it"))]
 mod mutex;
 #[cfg(any(test, not(any(loom, shuttle))))]
 mod parking;
-mod partition;
-mod request;
-mod span;
 mod spin;
+mod sync;
+
+mod waiter;
+
+mod leaf;
+
+mod blocked;
+mod partition;
+
+mod inspect;
+mod request;
+
+mod lock;
+
+#[cfg(feature = "deadlock_detection")]
+pub mod deadlock;
+mod many;
 #[cfg(feature = "stats")]
 mod stats;
-mod sync;
-mod waiter;
-mod watch;
 
-pub use builder::Builder;
+#[cfg(feature = "async")]
+mod futures;
+
+mod data;
+
+#[cfg(feature = "async")]
+pub mod future;
+
+#[doc(hidden)]
+pub mod __private;
+#[cfg(doctest)]
+mod compile_fail;
+pub mod docs;
+/// The examples of the README, so that they are tested.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}
+
 pub use data::{
     RangeRwLock, RangeRwLockReadGuard, RangeRwLockUpgradableReadGuard, RangeRwLockWriteGuard, Storage,
 };
-pub use guard::{
-    ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, RangeReadGuard,
+pub use ids::RequestId;
+pub use inspect::{RequestInfo, RequestState};
+pub use lock::{
+    ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, Builder, RangeLock, RangeReadGuard,
     RangeUpgradableReadGuard, RangeWriteGuard,
 };
-pub use inspect::{RequestInfo, RequestState};
-pub use lock::RangeLock;
 pub use many::{ManyGuard, Request};
-pub use request::{Mode, RequestId};
+pub use mode::Mode;
 #[cfg(feature = "stats")]
 pub use stats::{ModeStats, Stats, Waits};

@@ -5,18 +5,28 @@ use std::ops::RangeBounds;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::builder::Builder;
-use crate::guard::{
-    ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, Held, RangeReadGuard,
+mod builder;
+mod guard;
+mod home;
+
+pub use builder::Builder;
+#[cfg(feature = "async")]
+pub(crate) use guard::Held;
+#[cfg(not(feature = "async"))]
+use guard::Held;
+pub use guard::{
+    ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, RangeReadGuard,
     RangeUpgradableReadGuard, RangeWriteGuard,
 };
+use home::Home;
+
+use crate::claim::claim;
 use crate::inspect::RequestInfo;
 use crate::leaf::Leaf;
-use crate::partition::{Partition, Settings};
-use crate::request::{Claim, Mode};
+use crate::mode::Mode;
+use crate::partition::{Partition, Place, Settings};
 use crate::span::Span;
 use crate::sync::Deadline;
-use crate::watch::Home;
 
 /// A reader/writer lock whose users lock ranges of a domain instead of the whole of it.
 ///
@@ -137,6 +147,7 @@ use crate::watch::Home;
 /// 31 January 2013), and Davidlohr Bueso, ["Introduce range reader/writer
 /// lock"](https://lore.kernel.org/r/20190521045242.24378-3-dave@stgolabs.net) (linux-mm, 20 May
 /// 2019). Linux merged neither.
+#[repr(transparent)] // Its address is that of its home.
 pub struct RangeLock {
     home: Home,
 }
@@ -179,10 +190,10 @@ impl RangeLock {
         self.home.partition()
     }
 
-    /// The same, for who looks in without having borrowed the lock.
-    #[cfg(feature = "deadlock_detection")]
-    pub(crate) fn shared_partition(&self) -> Arc<Partition> {
-        Arc::clone(self.home.partition())
+    /// The same, as the transitions that may block take it.
+    #[inline]
+    pub(crate) fn place(&self) -> Place<'_> {
+        self.home.place()
     }
 
     /// Whether some request *holds* a part of `range`, in whatever mode. Requests that wait do not count, and an empty
@@ -518,32 +529,6 @@ acquire! {
     "let page = lock.write(4096..8192);
 assert!(lock.try_read(8191..8200).is_none());
 assert!(lock.try_read(8192..).is_some());"
-}
-
-/// What is asked for; `None` if the range is empty.
-#[inline]
-#[track_caller]
-pub(crate) fn claim(range: &impl RangeBounds<u64>, mode: Mode) -> Option<Claim> {
-    Span::new(range).map(|span| Claim { span, mode })
-}
-
-/// For the tests of this crate: whether and where the lock is cut into parts changes nothing that a user could see.
-#[doc(hidden)]
-impl RangeLock {
-    /// Cuts the part in which `at` lies there; `false` if that cannot be done.
-    pub fn test_cut(&self, at: u64) -> bool {
-        self.partition().cut_at(at)
-    }
-
-    /// Joins the part in which `at` lies and the next one; `false` if that cannot be done.
-    pub fn test_join(&self, at: u64) -> bool {
-        self.partition().join_at(at)
-    }
-
-    /// How many parts there are.
-    pub fn test_parts(&self) -> usize {
-        self.partition().len()
-    }
 }
 
 impl Default for RangeLock {

@@ -51,7 +51,7 @@
 //! **locked**: a [`Locked`] holds the mutexes of the leaves from `first` to `last` along the links, whose guards it has kept; it
 //! alone gives them up. Since it holds them, the links between them stay as they are.
 
-mod contention;
+mod place;
 mod table;
 
 use std::fmt;
@@ -64,24 +64,18 @@ use std::thread;
 
 use crossbeam_utils::CachePadded;
 
-pub(crate) use contention::{Contention, Crossings};
+pub(crate) use place::Place;
 use table::{Structure, Table};
 
-use crate::leaf::{Bounds, Ids, Leaf};
+use crate::bounds::Bounds;
+use crate::claim::LeafIndex;
+use crate::ids::Ids;
+use crate::leaf::{Crossings, Leaf};
 use crate::span::Span;
 use crate::sync::{self, Mutex, MutexGuard};
 
 /// A leaf with its mutex, on cache lines of its own.
 pub(crate) type LeafCell = CachePadded<Mutex<Leaf>>;
-
-/// Which of the lock's leaves: 0 is the root, the others are those of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LeafIndex(pub(crate) u16);
-
-impl LeafIndex {
-    pub(crate) const ROOT: LeafIndex = LeafIndex(0);
-    pub(crate) const NONE: LeafIndex = LeafIndex(u16::MAX);
-}
 
 /// The leaves of one lock; see the [module](self).
 pub(crate) struct Partition {
@@ -508,18 +502,6 @@ impl<'l> Iterator for IterMut<'l> {
         let leaf = unsafe { &mut *sync::kept(cell) };
         self.next = (!ptr::eq(cell, self.last)).then(|| self.partition.cell(leaf.next));
         Some(leaf)
-    }
-}
-
-impl Leaf {
-    /// Makes a note that a request which begins at `point` found the mutex taken. Says whether the leaf is to be cut.
-    fn note_meeting(&mut self, point: u64) -> bool {
-        let id = self.last_id();
-        if self.crossings.is_last(id) {
-            return false; // It met somebody who crossed several leaves.
-        }
-        self.crossings = Crossings::NONE;
-        self.contention().note(point, id)
     }
 }
 

@@ -4,137 +4,18 @@
 //! mutexes have been dropped, wakes those whom the change has let in. The usual case, an uncontended request in one leaf, comes
 //! first in each and is inlined; the rest is the same for one leaf and for several.
 
-use std::fmt;
-use std::num::NonZeroU64;
+mod parts;
 
+pub(crate) use parts::Parts;
+
+use crate::blocked::blocked;
+use crate::claim::{Claim, Hold, Key, LeafIndex};
 use crate::leaf::{Entry, Leaf, Queued};
-use crate::lock::RangeLock;
-use crate::partition::{LeafGuard, LeafIndex, Locked, Partition};
+use crate::mode::Mode;
+use crate::partition::{LeafGuard, Locked, Partition, Place};
 use crate::span::Span;
 use crate::sync::{Arc, Deadline};
 use crate::waiter::{self, Lowered, NotRaised, Waited, Waiter, WakeList};
-use crate::watch;
-
-/// How a request means to use its range.
-///
-/// Two requests *conflict* when their ranges overlap and their modes do not go together:
-///
-/// | | `Read` | `Upgradable` | `Write` |
-/// |---|---|---|---|
-/// | `Read` | together | together | conflict |
-/// | `Upgradable` | together | conflict | conflict |
-/// | `Write` | conflict | conflict | conflict |
-///
-/// Ordered from weak to strong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Mode {
-    /// Shared with all but writers.
-    Read,
-    /// Shared with readers; one at a time, so that it can become a writer without meeting another on the way.
-    Upgradable,
-    /// Shared with nobody.
-    Write,
-}
-
-impl Mode {
-    /// Whether requests in these two modes cannot hold overlapping ranges at the same time.
-    ///
-    /// ```
-    /// use range_lock::Mode;
-    ///
-    /// assert!(!Mode::Read.conflicts(Mode::Upgradable));
-    /// assert!(Mode::Read.conflicts(Mode::Write));
-    /// assert!(Mode::Read < Mode::Upgradable && Mode::Upgradable < Mode::Write);
-    /// ```
-    #[inline]
-    pub const fn conflicts(self, other: Mode) -> bool {
-        // Two upgradable ones (1 + 1) conflict as a reader and a writer (0 + 2) do.
-        self as u8 + other as u8 >= 2
-    }
-}
-
-/// Names a request within its lock, for as long as the lock exists: none is given twice. The first ones of a lock are given in order;
-/// once it has been cut into parts, each part has its own blocks of them.
-///
-/// A request for several ranges has one in each lock that it concerns. A guard that is shrunk, downgraded or upgraded keeps
-/// the one of its request; of the two that a split makes, the left one does, and the right one has a new one. Printed as `#7`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestId(NonZeroU64);
-
-impl RequestId {
-    #[inline]
-    pub(crate) fn new(id: u64) -> Self {
-        RequestId(NonZeroU64::new(id).expect("ids are counted from 1"))
-    }
-
-    /// The number.
-    ///
-    /// ```
-    /// # let lock = range_lock::RangeLock::new();
-    /// let _guard = lock.read(0..10);
-    /// let id = lock.requests()[0].id();
-    /// assert_eq!(id.to_string(), format!("#{}", id.get()));
-    /// ```
-    pub const fn get(self) -> u64 {
-        self.0.get()
-    }
-}
-
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{}", self.0)
-    }
-}
-
-impl fmt::Debug for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// What a request asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Claim {
-    pub(crate) span: Span,
-    pub(crate) mode: Mode,
-}
-
-/// A request's entries in the lock: what its owner needs in order to change them or take them out. Not `Clone`, since each entry
-/// is taken out once.
-#[derive(Debug)]
-pub(crate) struct Hold {
-    pub(crate) span: Span,
-    pub(crate) key: Key,
-}
-
-/// Where an entry is, and whose it is. As it is returned in two registers, the way from the leaf to the guard leads past no
-/// memory.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Key {
-    /// Tells the request from all others of the lock, also from later ones in the same place.
-    pub(crate) id: RequestId,
-    /// Which was the first of its leaves when it entered (above), and where that kept it (the lower half).
-    place: u64,
-}
-
-impl Key {
-    #[inline]
-    pub(crate) fn new(id: RequestId, leaf: LeafIndex, slot: u32) -> Self {
-        Key { id, place: u64::from(leaf.0) << 32 | u64::from(slot) }
-    }
-
-    /// Which leaf to look in first.
-    #[inline]
-    pub(crate) fn leaf(self) -> LeafIndex {
-        LeafIndex((self.place >> 32) as u16)
-    }
-
-    /// Where in it.
-    #[inline]
-    pub(crate) fn slot(self) -> u32 {
-        self.place as u32
-    }
-}
 
 /// What came of entering a request.
 #[derive(Debug)]
@@ -144,12 +25,254 @@ pub(crate) enum Entered {
     Waiting(Hold, Arc<Waiter>),
 }
 
+/// Grants a request for `span` if nothing conflicts with it, held or waiting.
+///
+/// All that comes and goes is in registers, and the guard is made where it is to lie. One that is returned is stored in
+/// parts, loaded whole, and stored again, and the load waits until the parts have left the CPU: for longer than all the rest
+/// takes.
+#[inline]
+pub(crate) fn try_acquire(partition: &Partition, span: Span, mode: Mode) -> Option<Key> {
+    if partition.was_cut() {
+        return try_acquire_routed(partition, span, mode);
+    }
+    match grant_alone(partition, LeafIndex::ROOT, span, mode) {
+        Ok(key) => Some(key),
+        Err(at) => try_acquire_among(partition, at, span, mode),
+    }
+}
+
+/// Grants a request for `span` when all that conflicts with it and came before has left; `None` if the deadline comes
+/// first. In registers, as [`try_acquire`].
+#[inline]
+pub(crate) fn acquire(place: Place<'_>, span: Span, mode: Mode, deadline: Deadline) -> Option<Key> {
+    let partition = place.partition();
+    if partition.was_cut() {
+        return acquire_routed(place, span, mode, deadline);
+    }
+    match grant_alone(partition, LeafIndex::ROOT, span, mode) {
+        Ok(key) => Some(key),
+        Err(at) => acquire_among(place, at, span, mode, deadline),
+    }
+}
+
+/// The same in a lock that has been cut. By itself, since the search for the leaf needs many registers: what a function saves
+/// of them on the stack the next locked instruction waits for.
+#[inline(never)]
+fn acquire_routed(place: Place<'_>, span: Span, mode: Mode, deadline: Deadline) -> Option<Key> {
+    let partition = place.partition();
+    match grant_alone(partition, partition.route(span.first), span, mode) {
+        Ok(key) => Some(key),
+        Err(at) => acquire_among(place, at, span, mode, deadline),
+    }
+}
+
+/// The same where others are in the leaf, or another leaf is the right one, or this is not the only one.
+#[inline(never)]
+fn acquire_among(
+    place: Place<'_>,
+    at: Option<LeafGuard<'_>>,
+    span: Span,
+    mode: Mode,
+    deadline: Deadline,
+) -> Option<Key> {
+    let partition = place.partition();
+    let mut at = partition.lock_right(at, span.first);
+    if at.leaf.bounds().cover(span) && at.leaf.blocking(span, mode) == 0 {
+        return Some(grant(partition, &mut at, span, mode));
+    }
+    acquire_slowly(place, at, span, mode, deadline)
+}
+
+#[cold]
+#[inline(never)]
+fn acquire_slowly(
+    place: Place<'_>,
+    at: LeafGuard<'_>,
+    span: Span,
+    mode: Mode,
+    deadline: Deadline,
+) -> Option<Key> {
+    if deadline.has_passed() {
+        // Not queued for a moment, in which others would find it in their way.
+        return try_acquire_among(place.partition(), Some(at), span, mode);
+    }
+    let owner = enter_over(place.partition(), at, Claim { span, mode });
+    let waited = match &owner.entered {
+        Some(Entered::Waiting(hold, waiter)) => {
+            Some(blocked([(place, hold.key.id)], || waiter.wait(deadline)))
+        }
+        _ => None,
+    };
+    let (hold, waiter) = match owner.hand_over() {
+        Entered::Granted(hold) => return Some(hold.key),
+        Entered::Waiting(hold, waiter) => (hold, waiter),
+    };
+    let hold = match waited.expect("it has waited") {
+        Waited::Granted => Some(hold),
+        Waited::TimedOut => cancel(place.partition(), hold),
+    };
+    note_waited(place.partition(), mode, &waiter, hold.is_some());
+    Some(hold?.key)
+}
+
+/// Enters `claim`: granted at once, or counted by all that conflict with it and come later.
+#[cfg(any(feature = "async", test))]
+pub(crate) fn enter(partition: &Partition, claim: Claim) -> Entered {
+    enter_over(partition, partition.lock_at(claim.span.first), claim).hand_over()
+}
+
+/// Withdraws a request that has been waiting. Returns it if it was granted before it could be withdrawn: then it is
+/// held, and whoever cancelled decides whether to keep it or to hand it back.
+#[must_use]
+pub(crate) fn cancel(partition: &Partition, hold: Hold) -> Option<Hold> {
+    let mut wakes = WakeList::default();
+    let mut leaves = partition.lock_over(hold.span);
+    // Under the mutexes nobody lowers the count: the request is granted by now, or will not be.
+    if !leaves.first().entry(&hold).waits() {
+        return Some(hold);
+    }
+    leaves.iter_mut().for_each(|leaf| leaf.cancel(&hold, &mut wakes));
+    None
+}
+
+/// Withdraws a request that has been waiting, and releases it if it was granted before.
+pub(crate) fn withdraw(partition: &Partition, hold: Hold) {
+    if let Some(granted) = cancel(partition, hold) {
+        release(partition, &granted);
+    }
+}
+
+/// Releases what is held; `hold` is of no use any more.
+///
+/// Takes it by reference since it comes from a guard that has just been written, and to copy it would stall.
+#[inline]
+pub(crate) fn release(partition: &Partition, hold: &Hold) {
+    let Some(mut at) = partition.try_lock(hold.key.leaf()) else {
+        return release_among(partition, None, hold);
+    };
+    if !at.leaf.release_quietly(hold) {
+        release_among(partition, Some(at), hold);
+    }
+}
+
+/// Weakens a held request to mode `to`, without a moment in which it is not held.
+pub(crate) fn downgrade(partition: &Partition, hold: &Hold, to: Mode) {
+    let mut wakes = WakeList::default();
+    let mut leaves = partition.lock_over(hold.span);
+    leaves.iter_mut().for_each(|leaf| leaf.downgrade(hold, to, &mut wakes));
+}
+
+/// Leaves a held request only `span` of what it has. `hold` is the new one when others are woken: a waker may panic.
+pub(crate) fn shrink(partition: &Partition, hold: &mut Hold, span: Span) {
+    let mut wakes = WakeList::default();
+    let mut leaves = partition.lock_over(hold.span);
+    let slots = leaves.iter_mut().filter_map(|leaf| leaf.shrink(hold, span, &mut wakes));
+    let slot = first_of_all(slots);
+    let slot = slot.expect("what is left lies in some leaf");
+    *hold = Hold { span, key: Key::new(hold.key.id, hold.key.leaf(), slot) };
+}
+
+/// Makes two held requests of one, the second from `mid` on.
+///
+/// `hold` is of no use any more, unless this unwinds: then nothing has changed.
+pub(crate) fn split(partition: &Partition, hold: &Hold, mid: u64) -> (Hold, Hold) {
+    let Hold { span: Span { first, last }, key } = *hold;
+    let mut wakes = WakeList::default();
+    let mut leaves = partition.lock_over(hold.span);
+    raise_all(|| leaves.iter().flat_map(|leaf| leaf.waiting_for_both(hold, mid)), &mut wakes);
+    let id = leaves.first().draw_id(partition.ids());
+    let mut slots = [None; 2];
+    for leaf in leaves.iter_mut() {
+        let here = leaf.split(hold, mid, id);
+        slots = [0, 1].map(|half| slots[half].or(here[half]));
+    }
+    let [left, right] = slots.map(|slot| slot.expect("each half lies in some leaf"));
+    (
+        Hold { span: Span { first, last: mid - 1 }, key: Key::new(key.id, key.leaf(), left) },
+        Hold { span: Span { first: mid, last }, key: Key::new(id, key.leaf(), right) },
+    )
+}
+
+/// Makes a writer of an upgradable request if no reader is in.
+#[must_use]
+pub(crate) fn try_upgrade(partition: &Partition, hold: &Hold) -> bool {
+    let mut wakes = WakeList::default();
+    let mut leaves = partition.lock_over(hold.span);
+    let upgraded = raise_to_writer(&mut leaves, hold, &mut wakes) == 0;
+    if !upgraded {
+        leaves.iter_mut().for_each(|leaf| leaf.downgrade(hold, Mode::Upgradable, &mut wakes));
+    }
+    upgraded
+}
+
+/// Makes a writer of an upgradable request when the readers that are in have left; `false` if the deadline comes first,
+/// and then it is upgradable as before.
+#[must_use]
+pub(crate) fn upgrade(place: Place<'_>, hold: &Hold, deadline: Deadline) -> bool {
+    if deadline.has_passed() {
+        return try_upgrade(place.partition(), hold);
+    }
+    match begin_upgrade(place.partition(), hold) {
+        None => true,
+        Some(waiter) => {
+            let granted = match blocked([(place, hold.key.id)], || waiter.wait(deadline)) {
+                Waited::Granted => true,
+                Waited::TimedOut => cancel_upgrade(place.partition(), hold),
+            };
+            note_waited(place.partition(), Mode::Write, &waiter, granted);
+            granted
+        }
+    }
+}
+
+/// Claims the upgrade; returns whom to wait with, if there are readers in.
+pub(crate) fn begin_upgrade(partition: &Partition, hold: &Hold) -> Option<Arc<Waiter>> {
+    let mut wakes = WakeList::default();
+    let mut leaves = partition.lock_over(hold.span);
+    let blocking = raise_to_writer(&mut leaves, hold, &mut wakes);
+    if blocking == 0 {
+        return None;
+    }
+    let queued = leaves.first().queue_upgrade(blocking);
+    let waiter = Arc::clone(&queued.waiter);
+    for_each_its_own(&mut leaves, queued, |leaf, queued| leaf.await_upgrade(hold, queued));
+    Some(waiter)
+}
+
+/// Takes an upgrade back; `true` if it was granted before.
+fn cancel_upgrade(partition: &Partition, hold: &Hold) -> bool {
+    let mut wakes = WakeList::default();
+    let mut leaves = partition.lock_over(hold.span);
+    let granted = !leaves.first().entry(hold).waits();
+    if !granted {
+        leaves.iter_mut().for_each(|leaf| leaf.cancel_upgrade(hold, &mut wakes));
+    }
+    granted
+}
+
+/// Counts a request that waited with `waiter` and waits no more (feature `stats`): it has been
+/// granted, or has given up.
+#[inline]
+#[cfg_attr(not(feature = "stats"), expect(unused_variables, reason = "counted with the feature only"))]
+pub(crate) fn note_waited(partition: &Partition, mode: Mode, waiter: &Waiter, granted: bool) {
+    #[cfg(feature = "stats")]
+    {
+        let wait = waiter.since().map_or(std::time::Duration::ZERO, |since| since.elapsed());
+        let counters = &mut partition.lock_at(0).leaf.counters;
+        if granted {
+            counters.waited(mode, wait);
+        } else {
+            counters.gave_up(mode);
+        }
+    }
+}
+
 /// A request that has entered and has no guard or future yet. If the thread unwinds, the request is
 /// taken out of the lock again.
 #[derive(Debug)]
 #[must_use]
 struct Owner<'a> {
-    lock: &'a RangeLock,
+    partition: &'a Partition,
     /// `None` once somebody else owns the request.
     entered: Option<Entered>,
 }
@@ -162,234 +285,14 @@ impl Owner<'_> {
 
 impl Drop for Owner<'_> {
     fn drop(&mut self) {
-        let lock = self.lock;
         match self.entered.take() {
             None => {}
-            Some(Entered::Granted(hold)) => lock.release(&hold),
+            Some(Entered::Granted(hold)) => release(self.partition, &hold),
             Some(Entered::Waiting(hold, waiter)) => {
-                if let Some(granted) = lock.cancel(hold) {
-                    lock.release(&granted);
-                }
+                withdraw(self.partition, hold);
                 drop(waiter);
             }
         }
-    }
-}
-
-impl RangeLock {
-    /// Grants a request for `span` if nothing conflicts with it, held or waiting.
-    ///
-    /// All that comes and goes is in registers, and the guard is made where it is to lie. One that is returned is stored in
-    /// parts, loaded whole, and stored again, and the load waits until the parts have left the CPU: for longer than all the rest
-    /// takes.
-    #[inline]
-    pub(crate) fn try_acquire(&self, span: Span, mode: Mode) -> Option<Key> {
-        let partition = self.partition();
-        if partition.was_cut() {
-            return try_acquire_routed(partition, span, mode);
-        }
-        match grant_alone(partition, LeafIndex::ROOT, span, mode) {
-            Ok(key) => Some(key),
-            Err(at) => try_acquire_among(partition, at, span, mode),
-        }
-    }
-
-    /// Grants a request for `span` when all that conflicts with it and came before has left; `None` if the deadline comes
-    /// first. In registers, as [`try_acquire`](Self::try_acquire).
-    #[inline]
-    pub(crate) fn acquire(&self, span: Span, mode: Mode, deadline: Deadline) -> Option<Key> {
-        let partition = self.partition();
-        if partition.was_cut() {
-            return self.acquire_routed(span, mode, deadline);
-        }
-        match grant_alone(partition, LeafIndex::ROOT, span, mode) {
-            Ok(key) => Some(key),
-            Err(at) => self.acquire_among(at, span, mode, deadline),
-        }
-    }
-
-    /// The same in a lock that has been cut. By itself, since the search for the leaf needs many registers: what a function saves
-    /// of them on the stack the next locked instruction waits for.
-    #[inline(never)]
-    fn acquire_routed(&self, span: Span, mode: Mode, deadline: Deadline) -> Option<Key> {
-        let partition = self.partition();
-        match grant_alone(partition, partition.route(span.first), span, mode) {
-            Ok(key) => Some(key),
-            Err(at) => self.acquire_among(at, span, mode, deadline),
-        }
-    }
-
-    /// The same where others are in the leaf, or another leaf is the right one, or this is not the only one.
-    #[inline(never)]
-    fn acquire_among(
-        &self,
-        at: Option<LeafGuard<'_>>,
-        span: Span,
-        mode: Mode,
-        deadline: Deadline,
-    ) -> Option<Key> {
-        let partition = self.partition();
-        let mut at = partition.lock_right(at, span.first);
-        if at.leaf.bounds().cover(span) && at.leaf.blocking(span, mode) == 0 {
-            return Some(grant(partition, &mut at, span, mode));
-        }
-        self.acquire_slowly(at, span, mode, deadline)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn acquire_slowly(&self, at: LeafGuard<'_>, span: Span, mode: Mode, deadline: Deadline) -> Option<Key> {
-        if deadline.has_passed() {
-            // Not queued for a moment, in which others would find it in their way.
-            return try_acquire_among(self.partition(), Some(at), span, mode);
-        }
-        let owner = enter_over(self, at, Claim { span, mode });
-        let waited = match &owner.entered {
-            Some(Entered::Waiting(hold, waiter)) => {
-                Some(watch::blocked([(self, hold.key.id)], || waiter.wait(deadline)))
-            }
-            _ => None,
-        };
-        let (hold, waiter) = match owner.hand_over() {
-            Entered::Granted(hold) => return Some(hold.key),
-            Entered::Waiting(hold, waiter) => (hold, waiter),
-        };
-        let hold = match waited.expect("it has waited") {
-            Waited::Granted => Some(hold),
-            Waited::TimedOut => self.cancel(hold),
-        };
-        self.note_waited(mode, &waiter, hold.is_some());
-        Some(hold?.key)
-    }
-
-    /// Enters `claim`: granted at once, or counted by all that conflict with it and come later.
-    #[cfg(any(feature = "async", test))]
-    pub(crate) fn enter(&self, claim: Claim) -> Entered {
-        enter_over(self, self.partition().lock_at(claim.span.first), claim).hand_over()
-    }
-
-    /// Withdraws a request that has been waiting. Returns it if it was granted before it could be withdrawn: then it is
-    /// held, and whoever cancelled decides whether to keep it or to hand it back.
-    #[must_use]
-    pub(crate) fn cancel(&self, hold: Hold) -> Option<Hold> {
-        let mut wakes = WakeList::default();
-        let mut leaves = self.partition().lock_over(hold.span);
-        // Under the mutexes nobody lowers the count: the request is granted by now, or will not be.
-        if !leaves.first().entry(&hold).waits() {
-            return Some(hold);
-        }
-        leaves.iter_mut().for_each(|leaf| leaf.cancel(&hold, &mut wakes));
-        None
-    }
-
-    /// Releases what is held; `hold` is of no use any more.
-    ///
-    /// Takes it by reference since it comes from a guard that has just been written, and to copy it would stall.
-    #[inline]
-    pub(crate) fn release(&self, hold: &Hold) {
-        let partition = self.partition();
-        let Some(mut at) = partition.try_lock(hold.key.leaf()) else {
-            return release_among(partition, None, hold);
-        };
-        if !at.leaf.release_quietly(hold) {
-            release_among(partition, Some(at), hold);
-        }
-    }
-
-    /// Weakens a held request to mode `to`, without a moment in which it is not held.
-    pub(crate) fn downgrade(&self, hold: &Hold, to: Mode) {
-        let mut wakes = WakeList::default();
-        let mut leaves = self.partition().lock_over(hold.span);
-        leaves.iter_mut().for_each(|leaf| leaf.downgrade(hold, to, &mut wakes));
-    }
-
-    /// Leaves a held request only `span` of what it has. `hold` is the new one when others are woken: a waker may panic.
-    pub(crate) fn shrink(&self, hold: &mut Hold, span: Span) {
-        let mut wakes = WakeList::default();
-        let mut leaves = self.partition().lock_over(hold.span);
-        let slots = leaves.iter_mut().filter_map(|leaf| leaf.shrink(hold, span, &mut wakes));
-        let slot = first_of_all(slots);
-        let slot = slot.expect("what is left lies in some leaf");
-        *hold = Hold { span, key: Key::new(hold.key.id, hold.key.leaf(), slot) };
-    }
-
-    /// Makes two held requests of one, the second from `mid` on.
-    ///
-    /// `hold` is of no use any more, unless this unwinds: then nothing has changed.
-    pub(crate) fn split(&self, hold: &Hold, mid: u64) -> (Hold, Hold) {
-        let Hold { span: Span { first, last }, key } = *hold;
-        let mut wakes = WakeList::default();
-        let partition = self.partition();
-        let mut leaves = partition.lock_over(hold.span);
-        raise_all(|| leaves.iter().flat_map(|leaf| leaf.waiting_for_both(hold, mid)), &mut wakes);
-        let id = leaves.first().draw_id(partition.ids());
-        let mut slots = [None; 2];
-        for leaf in leaves.iter_mut() {
-            let here = leaf.split(hold, mid, id);
-            slots = [0, 1].map(|half| slots[half].or(here[half]));
-        }
-        let [left, right] = slots.map(|slot| slot.expect("each half lies in some leaf"));
-        (
-            Hold { span: Span { first, last: mid - 1 }, key: Key::new(key.id, key.leaf(), left) },
-            Hold { span: Span { first: mid, last }, key: Key::new(id, key.leaf(), right) },
-        )
-    }
-
-    /// Makes a writer of an upgradable request if no reader is in.
-    #[must_use]
-    pub(crate) fn try_upgrade(&self, hold: &Hold) -> bool {
-        let mut wakes = WakeList::default();
-        let mut leaves = self.partition().lock_over(hold.span);
-        let upgraded = begin_upgrade(&mut leaves, hold, &mut wakes) == 0;
-        if !upgraded {
-            leaves.iter_mut().for_each(|leaf| leaf.downgrade(hold, Mode::Upgradable, &mut wakes));
-        }
-        upgraded
-    }
-
-    /// Makes a writer of an upgradable request when the readers that are in have left; `false` if the deadline comes first,
-    /// and then it is upgradable as before.
-    #[must_use]
-    pub(crate) fn upgrade(&self, hold: &Hold, deadline: Deadline) -> bool {
-        if deadline.has_passed() {
-            return self.try_upgrade(hold);
-        }
-        match self.begin_upgrade(hold) {
-            None => true,
-            Some(waiter) => {
-                let granted = match watch::blocked([(self, hold.key.id)], || waiter.wait(deadline)) {
-                    Waited::Granted => true,
-                    Waited::TimedOut => self.cancel_upgrade(hold),
-                };
-                self.note_waited(Mode::Write, &waiter, granted);
-                granted
-            }
-        }
-    }
-
-    /// Claims the upgrade; returns whom to wait with, if there are readers in.
-    pub(crate) fn begin_upgrade(&self, hold: &Hold) -> Option<Arc<Waiter>> {
-        let mut wakes = WakeList::default();
-        let mut leaves = self.partition().lock_over(hold.span);
-        let blocking = begin_upgrade(&mut leaves, hold, &mut wakes);
-        if blocking == 0 {
-            return None;
-        }
-        let queued = leaves.first().queue_upgrade(blocking);
-        let waiter = Arc::clone(&queued.waiter);
-        for_each_its_own(&mut leaves, queued, |leaf, queued| leaf.await_upgrade(hold, queued));
-        Some(waiter)
-    }
-
-    /// Takes an upgrade back; `true` if it was granted before.
-    fn cancel_upgrade(&self, hold: &Hold) -> bool {
-        let mut wakes = WakeList::default();
-        let mut leaves = self.partition().lock_over(hold.span);
-        let granted = !leaves.first().entry(hold).waits();
-        if !granted {
-            leaves.iter_mut().for_each(|leaf| leaf.cancel_upgrade(hold, &mut wakes));
-        }
-        granted
     }
 }
 
@@ -427,7 +330,7 @@ fn grant_over(partition: &Partition, leaves: &mut Locked<'_>, Claim { span, mode
     Key::new(id, leaves.index(), slot.expect("there is one leaf at least"))
 }
 
-/// See [`RangeLock::acquire_routed`].
+/// See [`acquire_routed`].
 #[inline(never)]
 fn try_acquire_routed(partition: &Partition, span: Span, mode: Mode) -> Option<Key> {
     match grant_alone(partition, partition.route(span.first), span, mode) {
@@ -455,10 +358,10 @@ fn try_acquire_among(
 
 /// Enters a request into the first of its leaves, which is locked, and all others. The request has
 /// an owner before others are woken, since a waker may panic.
-fn enter_over<'a>(lock: &'a RangeLock, at: LeafGuard<'a>, claim: Claim) -> Owner<'a> {
+fn enter_over<'a>(partition: &'a Partition, at: LeafGuard<'a>, claim: Claim) -> Owner<'a> {
     let mut wakes = WakeList::default();
-    let entered = enter_quietly(lock.partition(), at, claim, &mut wakes);
-    let owner = Owner { lock, entered: Some(entered) };
+    let entered = enter_quietly(partition, at, claim, &mut wakes);
+    let owner = Owner { partition, entered: Some(entered) };
     drop(wakes);
     owner
 }
@@ -499,10 +402,7 @@ fn in_the_way<'l>(leaves: &'l Locked<'_>, claim: Claim) -> impl Iterator<Item = 
 ///
 /// All their leaves are locked, so who is in the way stays the same; but a request may be granted meanwhile by others, who hold
 /// other leaves of it. If so those passed before it are let go again, as if the passer had come and gone.
-pub(crate) fn pass<'l, E: Iterator<Item = Entry<'l>>>(
-    in_the_way: impl Fn() -> E,
-    wakes: &mut WakeList,
-) -> bool {
+fn pass<'l, E: Iterator<Item = Entry<'l>>>(in_the_way: impl Fn() -> E, wakes: &mut WakeList) -> bool {
     for (passed, entry) in in_the_way().enumerate() {
         if !entry.queued.is_some_and(|queued| queued.waiter.pass()) {
             #[cfg(all(test, feature = "async", not(any(loom, shuttle))))]
@@ -557,7 +457,7 @@ fn raise_all<'l, E: Iterator<Item = Entry<'l>>>(entries: impl Fn() -> E, wakes: 
 /// Makes a writer of a held request; returns the number of pairs that it has to wait for: the
 /// readers that are in. Readers that wait have to wait for it from now on. Other requests that
 /// conflict do already, and it passes those.
-fn begin_upgrade(leaves: &mut Locked<'_>, hold: &Hold, wakes: &mut WakeList) -> usize {
+fn raise_to_writer(leaves: &mut Locked<'_>, hold: &Hold, wakes: &mut WakeList) -> usize {
     let blocking = raise_all(|| leaves.iter().flat_map(|leaf| leaf.other_readers(hold)), wakes);
     leaves.iter_mut().for_each(|leaf| leaf.make_writer(hold));
     if blocking == 0 {
@@ -580,7 +480,7 @@ fn first_of_all<T>(mut all: impl Iterator<Item = T>) -> Option<T> {
     first
 }
 
-/// See [`RangeLock::release`].
+/// See [`release`].
 #[inline(never)]
 fn release_among(partition: &Partition, at: Option<LeafGuard<'_>>, hold: &Hold) {
     let mut at = partition.lock_right(at, hold.span.first);

@@ -8,8 +8,10 @@ use std::fmt;
 use std::ops::{Add, RangeInclusive, Sub};
 use std::time::Duration;
 
+use crate::histogram::{BUCKETS, Histogram, bucket_first, bucket_last};
+use crate::leaf::{Counters, ModeCounters};
 use crate::lock::RangeLock;
-use crate::request::Mode;
+use crate::mode::Mode;
 use crate::span::Span;
 
 /// What a [`RangeLock`] has counted since it was made, or between two looks (feature `stats`).
@@ -48,10 +50,6 @@ pub struct Stats {
 }
 
 impl Stats {
-    pub(crate) const fn new() -> Self {
-        Stats { modes: [const { ModeStats::new() }; 3] }
-    }
-
     /// What requests in `mode` have done.
     ///
     /// ```
@@ -76,29 +74,14 @@ impl Stats {
         self.modes.iter().fold(ModeStats::default(), |all, mode| all + mode)
     }
 
-    pub(crate) fn add(&mut self, other: &Stats) {
-        for (mode, other) in self.modes.iter_mut().zip(&other.modes) {
-            *mode = std::mem::take(mode) + other;
+    /// Adds what a leaf has counted.
+    fn add(&mut self, counters: &Counters) {
+        for (stats, mode) in self.modes.iter_mut().zip([Mode::Read, Mode::Upgradable, Mode::Write]) {
+            let ModeCounters { granted, gave_up, waits } = counters.of(mode);
+            stats.acquisitions += granted;
+            stats.gave_up += gave_up;
+            stats.waits.0.add_all(waits);
         }
-    }
-
-    /// Adds what `other` has counted, which begins anew.
-    pub(crate) fn take(&mut self, other: &mut Stats) {
-        self.add(&std::mem::take(other));
-    }
-
-    #[inline]
-    pub(crate) fn granted(&mut self, mode: Mode) {
-        self.modes[mode as usize].acquisitions += 1;
-    }
-
-    pub(crate) fn waited(&mut self, mode: Mode, wait: Duration) {
-        self.granted(mode);
-        self.modes[mode as usize].waits.add(wait);
-    }
-
-    pub(crate) fn gave_up(&mut self, mode: Mode) {
-        self.modes[mode as usize].gave_up += 1;
     }
 }
 
@@ -125,10 +108,6 @@ pub struct ModeStats {
 }
 
 impl ModeStats {
-    const fn new() -> Self {
-        ModeStats { acquisitions: 0, gave_up: 0, waits: Waits::new() }
-    }
-
     /// How many requests were granted, at once or after a wait.
     pub fn acquisitions(&self) -> u64 {
         self.acquisitions
@@ -151,9 +130,6 @@ impl ModeStats {
         &self.waits
     }
 }
-
-/// How many [buckets](Waits::buckets) there are: the last one begins at nine minutes.
-const BUCKETS: usize = 40;
 
 /// How long requests waited until they were granted, as a histogram: part of [`ModeStats`].
 ///
@@ -178,31 +154,17 @@ const BUCKETS: usize = 40;
 /// assert!(bucket.contains(&waits.longest()) && count == 1);
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct Waits {
-    buckets: [u64; BUCKETS],
-    total: Duration,
-    longest: Duration,
-}
+pub struct Waits(Histogram);
 
 impl Waits {
-    const fn new() -> Self {
-        Waits { buckets: [0; BUCKETS], total: Duration::ZERO, longest: Duration::ZERO }
-    }
-
-    fn add(&mut self, wait: Duration) {
-        self.buckets[bucket(wait)] += 1;
-        self.total += wait;
-        self.longest = self.longest.max(wait);
-    }
-
     /// How many waits there were.
     pub fn count(&self) -> u64 {
-        self.buckets.iter().sum()
+        self.0.buckets.iter().sum()
     }
 
     /// All waits together.
     pub fn total(&self) -> Duration {
-        self.total
+        self.0.total
     }
 
     /// The longest wait; zero if there was none.
@@ -210,7 +172,7 @@ impl Waits {
     /// Of the difference of two [`Stats`] it is exact if the longest wait of all lies in between; else it is the upper end of
     /// its bucket, less than twice too long.
     pub fn longest(&self) -> Duration {
-        self.longest
+        self.0.longest
     }
 
     /// A wait that at least the fraction `q` of all waits did not exceed: 0.5 for the median, 0.99 for the 99th percentile.
@@ -238,8 +200,9 @@ impl Waits {
     /// The buckets that are not empty, from short waits to long ones: the range of waits, and how many there were. The upper
     /// end of the last one is no more than [`longest`](Self::longest).
     pub fn buckets(&self) -> impl Iterator<Item = (RangeInclusive<Duration>, u64)> {
-        let bounded = |n| bucket_first(n)..=bucket_last(n).min(self.longest);
-        self.buckets
+        let bounded = |n| bucket_first(n)..=bucket_last(n).min(self.0.longest);
+        self.0
+            .buckets
             .iter()
             .enumerate()
             .filter(|(_, count)| **count != 0)
@@ -250,23 +213,8 @@ impl Waits {
 impl Default for Waits {
     /// No waits.
     fn default() -> Self {
-        Waits::new()
+        Waits(Histogram::EMPTY)
     }
-}
-
-fn bucket(wait: Duration) -> usize {
-    let nanos = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
-    nanos.checked_ilog2().map_or(0, |log| (log as usize).min(BUCKETS - 1))
-}
-
-/// The shortest wait of a bucket; the first one holds 0 and 1 ns.
-fn bucket_first(bucket: usize) -> Duration {
-    if bucket == 0 { Duration::ZERO } else { Duration::from_nanos(1 << bucket) }
-}
-
-/// The longest wait of a bucket; the last one has no end.
-fn bucket_last(bucket: usize) -> Duration {
-    if bucket == BUCKETS - 1 { Duration::MAX } else { Duration::from_nanos((2 << bucket) - 1) }
 }
 
 impl Add<&ModeStats> for ModeStats {
@@ -275,11 +223,7 @@ impl Add<&ModeStats> for ModeStats {
     fn add(mut self, other: &ModeStats) -> ModeStats {
         self.acquisitions += other.acquisitions;
         self.gave_up += other.gave_up;
-        for (n, count) in self.waits.buckets.iter_mut().zip(other.waits.buckets) {
-            *n += count;
-        }
-        self.waits.total += other.waits.total;
-        self.waits.longest = self.waits.longest.max(other.waits.longest);
+        self.waits.0.add_all(&other.waits.0);
         self
     }
 }
@@ -300,7 +244,7 @@ impl Sub for ModeStats {
     type Output = ModeStats;
 
     fn sub(self, earlier: ModeStats) -> ModeStats {
-        let (now, before) = (&self.waits, &earlier.waits);
+        let (now, before) = (&self.waits.0, &earlier.waits.0);
         let buckets: [u64; BUCKETS] =
             std::array::from_fn(|n| now.buckets[n].saturating_sub(before.buckets[n]));
         let longest = match buckets.iter().rposition(|count| *count != 0) {
@@ -311,7 +255,7 @@ impl Sub for ModeStats {
         ModeStats {
             acquisitions: self.acquisitions.saturating_sub(earlier.acquisitions),
             gave_up: self.gave_up.saturating_sub(earlier.gave_up),
-            waits: Waits { buckets, total: now.total.saturating_sub(before.total), longest },
+            waits: Waits(Histogram { buckets, total: now.total.saturating_sub(before.total), longest }),
         }
     }
 }
@@ -335,8 +279,8 @@ impl fmt::Debug for ModeStats {
             .field("acquisitions", &self.acquisitions)
             .field("contended", &self.contended())
             .field("gave_up", &self.gave_up)
-            .field("total_wait", &self.waits.total)
-            .field("longest_wait", &self.waits.longest)
+            .field("total_wait", &self.waits.total())
+            .field("longest_wait", &self.waits.longest())
             .field("waits", &self.waits)
             .finish()
     }
@@ -366,7 +310,7 @@ impl RangeLock {
     /// ```
     pub fn stats(&self) -> Stats {
         let mut stats = Stats::default();
-        self.partition().look_over(Span::WHOLE).iter().for_each(|leaf| stats.add(&leaf.stats));
+        self.partition().look_over(Span::WHOLE).iter().for_each(|leaf| stats.add(&leaf.counters));
         stats
     }
 }
@@ -379,21 +323,20 @@ mod tests {
         Duration::from_nanos(n)
     }
 
-    fn waits(nanoseconds: impl IntoIterator<Item = u64>) -> Stats {
-        let mut stats = Stats::new();
-        nanoseconds.into_iter().for_each(|n| stats.waited(Mode::Write, nanos(n)));
+    fn counters(nanoseconds: impl IntoIterator<Item = u64>) -> Counters {
+        let mut counters = Counters::NONE;
+        nanoseconds.into_iter().for_each(|n| counters.waited(Mode::Write, nanos(n)));
+        counters
+    }
+
+    fn stats(counters: &Counters) -> Stats {
+        let mut stats = Stats::default();
+        stats.add(counters);
         stats
     }
 
-    #[test]
-    fn every_wait_lies_in_its_bucket() {
-        let mut next = Duration::ZERO;
-        for n in 0..BUCKETS {
-            assert_eq!(bucket_first(n), next, "no gap before bucket {n}");
-            assert_eq!((bucket(bucket_first(n)), bucket(bucket_last(n))), (n, n));
-            next = bucket_last(n).saturating_add(nanos(1));
-        }
-        assert_eq!(next, Duration::MAX);
+    fn waits(nanoseconds: impl IntoIterator<Item = u64>) -> Stats {
+        stats(&counters(nanoseconds))
     }
 
     #[test]
@@ -419,11 +362,12 @@ mod tests {
 
     #[test]
     fn the_difference_is_what_came_in_between() {
-        let before = waits([5, 100]);
-        let mut after = before.clone();
-        after.waited(Mode::Write, nanos(70));
-        after.granted(Mode::Read);
-        after.gave_up(Mode::Upgradable);
+        let mut counters = counters([5, 100]);
+        let before = stats(&counters);
+        counters.waited(Mode::Write, nanos(70));
+        counters.granted(Mode::Read);
+        counters.gave_up(Mode::Upgradable);
+        let after = stats(&counters);
         let between = after.clone() - before.clone();
         let write = between.of(Mode::Write);
         assert_eq!((write.acquisitions(), write.contended(), write.waits().total()), (1, 1, nanos(70)));
@@ -431,8 +375,8 @@ mod tests {
         assert_eq!(between.of(Mode::Read).acquisitions(), 1);
         assert_eq!((between.all().acquisitions(), between.all().gave_up()), (2, 1));
 
-        let mut later = after.clone();
-        later.waited(Mode::Write, nanos(3000));
+        counters.waited(Mode::Write, nanos(3000));
+        let later = stats(&counters);
         assert_eq!((later - after.clone()).of(Mode::Write).waits().longest(), nanos(3000), "exact");
         assert_eq!(after.clone() - after.clone(), Stats::default());
         assert_eq!(before - after, Stats::default(), "the wrong way round");

@@ -174,16 +174,20 @@ mod imp {
     }
 }
 
-#[cfg(loom)]
+#[cfg(any(loom, shuttle))]
 mod imp {
-    pub(crate) use loom::sync::Arc;
-    pub(crate) use loom::sync::atomic::{AtomicUsize, Ordering};
-    pub(super) use loom::sync::{Condvar, Mutex as Inner, MutexGuard as InnerGuard};
-
     pub(crate) use super::model::{
         Mutex, MutexGuard, Parker, SPIN_ROUNDS, YIELDS, keep, kept, lock, lock as lock_eagerly, try_lock,
         unlock_kept,
     };
+    pub(crate) use super::primitives::{Arc, AtomicUsize, Ordering};
+}
+
+#[cfg(loom)]
+mod primitives {
+    pub(crate) use loom::sync::Arc;
+    pub(crate) use loom::sync::atomic::{AtomicUsize, Ordering};
+    pub(super) use loom::sync::{Condvar, Mutex as Inner, MutexGuard as InnerGuard};
 
     /// For how many turns of the other threads a timed park lasts. With none, the deadline is now: every schedule in which it
     /// comes at another moment is one in which the thread was slow to come here.
@@ -193,15 +197,10 @@ mod imp {
 }
 
 #[cfg(shuttle)]
-mod imp {
+mod primitives {
     pub(crate) use shuttle::sync::Arc;
     pub(crate) use shuttle::sync::atomic::{AtomicUsize, Ordering};
     pub(super) use shuttle::sync::{Condvar, Mutex as Inner, MutexGuard as InnerGuard};
-
-    pub(crate) use super::model::{
-        Mutex, MutexGuard, Parker, SPIN_ROUNDS, YIELDS, keep, kept, lock, lock as lock_eagerly, try_lock,
-        unlock_kept,
-    };
 
     /// For how many turns of the other threads a timed park lasts: the schedule chooses.
     pub(super) fn turns_until_the_deadline() -> usize {
@@ -216,7 +215,7 @@ mod model {
     use std::cell::UnsafeCell;
     use std::mem;
 
-    use super::imp::{Condvar, Inner, InnerGuard, turns_until_the_deadline};
+    use super::primitives::{Condvar, Inner, InnerGuard, turns_until_the_deadline};
     use super::{Deadline, Parked};
     use crate::spin::yield_now;
 

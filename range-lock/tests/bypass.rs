@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
 use proptest::prelude::*;
-use range_lock::{Mode, RangeLock, RangeReadGuard, RangeWriteGuard, Request, future};
+use range_lock::{__private, Mode, RangeLock, RangeReadGuard, RangeWriteGuard, Request, future};
 
 #[derive(Default)]
 struct Woken(AtomicUsize);
@@ -304,7 +304,11 @@ fn run(bound: usize, steps: &[Step], cuts: bool) {
 
     for (n, step) in steps.iter().enumerate() {
         if cuts {
-            _ = if n % 4 == 0 { lock.test_join(n as u64 % 12) } else { lock.test_cut(n as u64 * 7 % 12) };
+            _ = if n % 4 == 0 {
+                __private::join(&lock, n as u64 % 12)
+            } else {
+                __private::cut(&lock, n as u64 * 7 % 12)
+            };
         }
         match *step {
             Step::Acquire(first, last, writes) => {

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use common::{check_free, requests};
 use range_lock::{
-    ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, Mode, RangeLock, RangeReadGuard,
-    RangeUpgradableReadGuard, RangeWriteGuard, Request, RequestState,
+    __private, ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, Mode, RangeLock,
+    RangeReadGuard, RangeUpgradableReadGuard, RangeWriteGuard, Request, RequestState,
 };
 
 /// What `f` panics with.
@@ -133,14 +133,14 @@ fn what_is_printed() {
 #[test]
 fn leaks_are_undone_in_all_parts() {
     let mut lock = RangeLock::builder().max_leaves(4).build();
-    assert!(lock.test_cut(50) && lock.test_cut(70));
+    assert!(__private::cut(&lock, 50) && __private::cut(&lock, 70));
     for range in [0..10, 40..60, 80..90] {
         std::mem::forget(lock.write(range));
     }
     assert_eq!(requests(&lock).len(), 3);
     lock.undo_leak();
     check_free(&lock);
-    assert_eq!(lock.test_parts(), 3, "it is cut as before");
+    assert_eq!(__private::parts(&lock), 3, "it is cut as before");
 }
 
 #[cfg(feature = "async")]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use common::{ask, check_free, requests, until_waiting};
 use range_lock::{
-    Mode, RangeLock, RangeReadGuard, RangeUpgradableReadGuard, RangeWriteGuard, Request, Stats,
+    __private, Mode, RangeLock, RangeReadGuard, RangeUpgradableReadGuard, RangeWriteGuard, Request, Stats,
 };
 
 /// (acquisitions, contended, gave up) for reading, upgradable reading and writing.
@@ -144,13 +144,13 @@ fn several_ranges_count_once_in_each_lock() {
 #[test]
 fn what_a_part_has_counted_outlasts_its_join() {
     let lock = RangeLock::builder().max_leaves(4).build();
-    assert!(lock.test_cut(50));
+    assert!(__private::cut(&lock, 50));
     drop((lock.write(0..10), lock.read(60..70), lock.read(60..70)));
     let expected = [(2, 0, 0), NONE, (1, 0, 0)];
     assert_eq!(counts(&lock.stats()), expected);
-    assert!(lock.test_join(0));
+    assert!(__private::join(&lock, 0));
     assert_eq!(counts(&lock.stats()), expected, "joined");
-    assert!(lock.test_cut(60));
+    assert!(__private::cut(&lock, 60));
     assert_eq!(counts(&lock.stats()), expected, "counted once, also when the part is used again");
 }
 

@@ -14,8 +14,8 @@ use super::{
     RangeRwLock, RangeRwLockReadGuard, RangeRwLockUpgradableReadGuard, RangeRwLockWriteGuard, Storage,
     indices, points,
 };
-use crate::future;
-use crate::guard::RangeUpgradableReadGuard;
+use crate::futures;
+use crate::lock::RangeUpgradableReadGuard;
 
 /// A future around one of [`RangeLock`](crate::RangeLock)'s.
 macro_rules! elements {
@@ -27,7 +27,7 @@ macro_rules! elements {
         pub struct $Future<'a, T> {
             /// The elements whose range `inner` will hold.
             slice: NonNull<[T]>,
-            inner: future::$Inner<'a>,
+            inner: futures::$Inner<'a>,
             _borrows: PhantomData<&'a mut [T]>,
         }
 

@@ -4,41 +4,13 @@ use std::num::NonZeroU64;
 
 use crossbeam_utils::atomic::AtomicCell;
 
+use crate::ids::RequestId;
+use crate::mode::Mode;
 #[cfg(feature = "deadlock_detection")]
-use crate::deadlock::Owner;
-use crate::request::{Mode, RequestId};
+use crate::owner::Owner;
 use crate::span::Span;
 use crate::sync::Arc;
 use crate::waiter::Waiter;
-
-/// The part of the domain that a leaf is for: `first..=last`, or nothing if `last` lies before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Bounds {
-    pub(crate) first: u64,
-    pub(crate) last: u64,
-}
-
-impl Bounds {
-    pub(crate) const WHOLE: Bounds = Bounds { first: 0, last: u64::MAX };
-    pub(crate) const NOTHING: Bounds = Bounds { first: 1, last: 0 };
-
-    #[inline]
-    pub(crate) fn contains(self, point: u64) -> bool {
-        self.first <= point && point <= self.last
-    }
-
-    /// Whether all of `span` lies inside.
-    #[inline]
-    pub(crate) fn cover(self, span: Span) -> bool {
-        self.first <= span.first && span.last <= self.last
-    }
-
-    /// Whether a point of `span` lies inside.
-    #[inline]
-    pub(crate) fn meet(self, span: Span) -> bool {
-        self.first <= span.last && span.first <= self.last
-    }
-}
 
 /// A place for an entry that never had to wait.
 #[derive(Debug)]
@@ -159,27 +131,9 @@ impl Entry<'_> {
 
 /// Where a leaf has an entry.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Place {
+pub(super) enum Position {
     Slot(usize),
     Tree(u32),
-}
-
-/// Where the ids of a lock's requests come from: each leaf takes a block of them at a time, so that leaves do not meet here.
-#[derive(Debug)]
-pub(crate) struct Ids(AtomicCell<u64>);
-
-impl Ids {
-    pub(super) const BLOCK: u64 = 4096;
-
-    pub(crate) const fn new() -> Self {
-        Ids(AtomicCell::new(1))
-    }
-
-    /// The first id of a block that nobody else has. (The first block is the first leaf's from the beginning.)
-    #[cold]
-    pub(super) fn draw_block(&self) -> u64 {
-        self.0.fetch_add(1) * Self::BLOCK
-    }
 }
 
 impl Filed {

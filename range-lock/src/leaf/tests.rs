@@ -4,11 +4,12 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::__private;
 use crate::inspect::{RequestInfo, RequestState};
 use crate::lock::RangeLock;
-use crate::many::{Parts, Request};
+use crate::many::{Request, parts};
 use crate::partition::Locked;
-use crate::request::Entered;
+use crate::request::{self, Entered, Parts};
 use crate::sync::Deadline;
 
 /// Asserts what the head of the module says, of all leaves of a lock whose requests are in no other; and that those tile the domain,
@@ -75,7 +76,7 @@ fn check_requests(requests: &[RequestInfo]) {
 /// What the owner of a request has in hand.
 enum Owned<'a> {
     One(Hold, Mode, Option<Arc<Waiter>>),
-    Many(Box<Parts<'a>>, Option<Arc<Waiter>>),
+    Many(Box<Parts<'a, &'a RangeLock>>, Option<Arc<Waiter>>),
 }
 
 impl Owned<'_> {
@@ -97,10 +98,10 @@ impl Owned<'_> {
         match (self.waits(), self) {
             // An upgrade that waits holds its range, and is released with it.
             (true, Owned::One(hold, Mode::Read | Mode::Write, _)) => {
-                assert!(lock.cancel(hold).is_none());
+                assert!(request::cancel(lock.partition(), hold).is_none());
             }
             (true, Owned::Many(mut parts, _)) => assert!(!parts.cancel()),
-            (_, Owned::One(hold, ..)) => lock.release(&hold),
+            (_, Owned::One(hold, ..)) => request::release(lock.partition(), &hold),
             (_, Owned::Many(mut parts, _)) => parts.release(),
         }
     }
@@ -113,7 +114,7 @@ fn run(steps: &[(u8, usize, u64, u64)], cuts: bool, bypass: usize) {
     for &(verb, which, a, b) in steps {
         let span = Span { first: a.min(b), last: a.max(b) };
         if cuts {
-            let _ = if which % 3 == 0 { lock.test_join(a) } else { lock.test_cut(b) };
+            let _ = if which % 3 == 0 { __private::join(&lock, a) } else { __private::cut(&lock, b) };
             check_counts(&lock.partition().lock_over(Span::WHOLE));
         }
         match verb {
@@ -123,10 +124,11 @@ fn run(steps: &[(u8, usize, u64, u64)], cuts: bool, bypass: usize) {
                 let claim = Claim { span, mode };
                 if mode == Mode::Upgradable {
                     all.extend(
-                        lock.try_acquire(span, mode).map(|key| Owned::One(Hold { span, key }, mode, None)),
+                        request::try_acquire(lock.partition(), span, mode)
+                            .map(|key| Owned::One(Hold { span, key }, mode, None)),
                     );
                 } else {
-                    all.push(match lock.enter(claim) {
+                    all.push(match request::enter(lock.partition(), claim) {
                         Entered::Granted(hold) => Owned::One(hold, mode, None),
                         Entered::Waiting(hold, waiter) => Owned::One(hold, mode, Some(waiter)),
                     });
@@ -134,7 +136,7 @@ fn run(steps: &[(u8, usize, u64, u64)], cuts: bool, bypass: usize) {
             }
             6..8 => {
                 let ranges = [Request::read(&lock, a..a + 3), Request::write(&lock, b + 5..b + 9)];
-                let mut parts = Parts::new(ranges);
+                let mut parts = parts(ranges);
                 let waiter = parts.enter();
                 all.push(Owned::Many(Box::new(parts), waiter));
             }
@@ -152,25 +154,26 @@ fn run(steps: &[(u8, usize, u64, u64)], cuts: bool, bypass: usize) {
                 let (mode, id) = (if upgraded { Mode::Write } else { mode }, hold.key.id);
                 let changed = match verb {
                     11 if mode == Mode::Upgradable => {
-                        let waiter = lock.begin_upgrade(&hold);
+                        let waiter = request::begin_upgrade(lock.partition(), &hold);
                         Owned::One(hold, if waiter.is_some() { mode } else { Mode::Write }, waiter)
                     }
                     12 if mode == Mode::Upgradable => {
-                        let upgraded = lock.upgrade(&hold, Deadline::after(Duration::from_micros(50)));
+                        let upgraded =
+                            request::upgrade(lock.place(), &hold, Deadline::after(Duration::from_micros(50)));
                         Owned::One(hold, if upgraded { Mode::Write } else { mode }, None)
                     }
                     13 if mode == Mode::Write => {
-                        lock.downgrade(&hold, Mode::Read);
+                        request::downgrade(lock.partition(), &hold, Mode::Read);
                         Owned::One(hold, Mode::Read, None)
                     }
                     14 if hold.span.contains(a) => {
                         let last = hold.span.last;
                         let mut hold = hold;
-                        lock.shrink(&mut hold, Span { first: a, last });
+                        request::shrink(lock.partition(), &mut hold, Span { first: a, last });
                         Owned::One(hold, mode, None)
                     }
                     15 if hold.span.contains(a) && hold.span.first < a => {
-                        let (left, right) = lock.split(&hold, a);
+                        let (left, right) = request::split(lock.partition(), &hold, a);
                         assert!(left.key.id == id && right.key.id != id);
                         all.push(Owned::One(left, mode, None));
                         Owned::One(right, mode, None)

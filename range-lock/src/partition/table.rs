@@ -3,8 +3,10 @@
 
 use crossbeam_utils::CachePadded;
 
-use super::{LeafCell, LeafIndex};
-use crate::leaf::{Bounds, Leaf};
+use super::LeafCell;
+use crate::bounds::Bounds;
+use crate::claim::LeafIndex;
+use crate::leaf::Leaf;
 use crate::sync::{AtomicHint, Mutex};
 
 /// Where each leaf begins, and the leaves but for the root.

@@ -1,6 +1,8 @@
 use std::cell::{Cell, RefCell};
 
 use super::*;
+use crate::__private;
+use crate::leaf::Contention;
 use crate::lock::RangeLock;
 
 type Meanwhile = Box<dyn FnOnce()>;
@@ -30,15 +32,15 @@ fn bounds(lock: &RangeLock) -> Vec<(u64, u64)> {
 fn leaves_tile_the_domain_however_they_are_cut_and_joined() {
     let lock = RangeLock::new();
     assert_eq!(bounds(&lock), [(0, u64::MAX)]);
-    assert!(lock.test_cut(100) && lock.test_cut(u64::MAX) && lock.test_cut(50));
-    assert!(!lock.test_cut(0) && !lock.test_cut(50), "there is a border already");
+    assert!(__private::cut(&lock, 100) && __private::cut(&lock, u64::MAX) && __private::cut(&lock, 50));
+    assert!(!__private::cut(&lock, 0) && !__private::cut(&lock, 50), "there is a border already");
     assert_eq!(bounds(&lock), [(0, 49), (50, 99), (100, u64::MAX - 1), (u64::MAX, u64::MAX)]);
     for (point, first) in [(0, 0), (49, 0), (50, 50), (100, 100), (u64::MAX - 1, 100), (u64::MAX, u64::MAX)] {
         assert_eq!(lock.partition().lock_at(point).leaf.bounds().first, first);
     }
-    assert!(lock.test_join(50) && !lock.test_join(u64::MAX));
+    assert!(__private::join(&lock, 50) && !__private::join(&lock, u64::MAX));
     assert_eq!(bounds(&lock), [(0, 49), (50, u64::MAX - 1), (u64::MAX, u64::MAX)]);
-    assert_eq!(lock.test_parts(), 3);
+    assert_eq!(__private::parts(&lock), 3);
 }
 
 #[test]
@@ -71,10 +73,10 @@ fn meetings_far_apart_cut_nothing() {
 #[test]
 fn who_crosses_quiet_leaves_joins_them() {
     let lock = RangeLock::new();
-    (1..20).for_each(|at| assert!(lock.test_cut(at)));
+    (1..20).for_each(|at| assert!(__private::cut(&lock, at)));
     (0..10 * u32::from(Crossings::QUIET)).for_each(|_| drop(lock.write(..)));
     assert_eq!(bounds(&lock), [(0, u64::MAX)]);
-    assert!((1..20).all(|at| lock.test_cut(at)), "what was joined can be used again");
+    assert!((1..20).all(|at| __private::cut(&lock, at)), "what was joined can be used again");
 }
 
 #[test]
@@ -120,7 +122,7 @@ fn when_all_leaves_are_in_use_quiet_ones_are_joined_for_the_others() {
 #[test]
 fn with_one_leaf_nothing_is_cut() {
     let lock = RangeLock::builder().max_leaves(1).build();
-    assert!(!lock.test_cut(5));
+    assert!(!__private::cut(&lock, 5));
     assert_eq!(bounds(&lock), [(0, u64::MAX)]);
 }
 
@@ -129,7 +131,7 @@ fn the_last_point_is_found_with_any_number_of_leaves() {
     for max in [2, 8, 9, 16, 32, 64, 65, 128, 512, 600] {
         let lock = RangeLock::builder().max_leaves(max).build();
         for n in 1..max as u64 {
-            assert!(lock.test_cut(10 * n));
+            assert!(__private::cut(&lock, 10 * n));
             if n % 8 < 2 || cfg!(not(miri)) {
                 let table = lock.partition().table();
                 let last = lock.partition().cell(table.route(u64::MAX));
@@ -144,12 +146,12 @@ fn the_last_point_is_found_with_any_number_of_leaves() {
 #[test]
 fn a_leaf_that_is_used_again_begins_anew() {
     let lock = RangeLock::new();
-    assert!(lock.test_cut(10));
+    assert!(__private::cut(&lock, 10));
     (0..Crossings::QUIET).for_each(|_| drop(lock.read(..)));
-    assert_eq!(lock.test_parts(), 1, "quiet");
-    assert!(lock.test_cut(20));
+    assert_eq!(__private::parts(&lock), 1, "quiet");
+    assert!(__private::cut(&lock, 20));
     drop(lock.read(..));
-    assert_eq!(lock.test_parts(), 2, "not quiet from the beginning");
+    assert_eq!(__private::parts(&lock), 2, "not quiet from the beginning");
 }
 
 /// The scheduler's calls, as far as the test below needs them.
@@ -209,7 +211,7 @@ fn a_thread_of_higher_priority_sleeps_while_the_table_is_changed() {
         std::io::stderr().write_all(line.as_bytes()).unwrap();
     };
     let lock = Arc::new(RangeLock::new());
-    assert!(lock.test_cut(100) && lock.test_cut(200) && lock.test_cut(300));
+    assert!(__private::cut(&lock, 100) && __private::cut(&lock, 200) && __private::cut(&lock, 300));
     let (ready, is_ready) = mpsc::channel();
     let (go, goes) = mpsc::channel::<()>();
     let urgent = thread::spawn({
@@ -234,7 +236,7 @@ fn a_thread_of_higher_priority_sleeps_while_the_table_is_changed() {
     // still begins at 200 and already names the leaf that begins at 300. The other thread runs from
     // the message until it sleeps.
     IN_THE_MIDDLE.set(Some((2, Box::new(move || go.send(()).unwrap()))));
-    assert!(lock.test_join(0));
+    assert!(__private::join(&lock, 0));
     let waited = urgent.join().unwrap();
     assert!(waited > 0, "the thread was led to the right leaf, so the test shows nothing");
     assert!(waited < 100, "it looked {waited} times and did not sleep");

@@ -10,6 +10,8 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::time::Duration;
 
 use super::{Claim, Entered, Mode};
+use crate::__private;
+use crate::request;
 use crate::span::Span;
 use crate::sync::Arc;
 use crate::{
@@ -373,7 +375,7 @@ fn run(seed: u64, bypass: usize, panics: Range<usize>) -> usize {
     let new = |_| Arc::new(RangeLock::builder().bypass(bypass).build());
     let locks = Locks { locks: std::array::from_fn(new), elements: RangeRwLock::new(vec![0; 80]) };
     if seed % 2 == 0 {
-        assert!(locks.locks[0].test_cut(40) && locks.elements.range_lock().test_cut(30));
+        assert!(__private::cut(&locks.locks[0], 40) && __private::cut(locks.elements.range_lock(), 30));
     }
     CALLS.set(0);
     PANICS.set(panics.clone());
@@ -597,7 +599,7 @@ fn a_request_that_would_wait_for_too_many_changes_nothing() {
 fn a_change_that_would_let_others_wait_for_too_many_changes_nothing() {
     for cut in [false, true] {
         let lock = RangeLock::new();
-        assert!(!cut || lock.test_cut(10));
+        assert!(!cut || __private::cut(&lock, 10));
         // Two readers wait for a writer each; the second one, which comes later, for two.
         let looking = || lock.upgradable_read(0..30);
         let guard = looking();
@@ -646,7 +648,7 @@ fn a_deadline_that_has_passed_is_not_waited_for() {
 
     for cut in [false, true] {
         let (lock, other) = (RangeLock::new(), RangeLock::new());
-        assert!(!cut || lock.test_cut(10));
+        assert!(!cut || __private::cut(&lock, 10));
         let holder = lock.write(5..15);
         let looking = RangeLock::upgradable_read(&other, ..);
         let reader = other.read(0..1);
@@ -720,17 +722,19 @@ fn a_request_whose_deadline_has_passed_is_not_queued() {
 fn an_upgrade_that_is_granted_before_it_is_taken_back_is_kept() {
     for cut in [None, Some(5)] {
         let lock = RangeLock::builder().max_leaves(2).build();
-        assert!(cut.is_none_or(|cut| lock.test_cut(cut)));
+        assert!(cut.is_none_or(|cut| __private::cut(&lock, cut)));
         let reader = lock.read(0..10);
         let claim = Claim { span: Span { first: 0, last: 9 }, mode: Mode::Upgradable };
-        let Entered::Granted(hold) = lock.enter(claim) else { panic!("nothing is in its way") };
-        let waiter = lock.begin_upgrade(&hold).expect("a reader is in");
+        let Entered::Granted(hold) = request::enter(lock.partition(), claim) else {
+            panic!("nothing is in its way")
+        };
+        let waiter = request::begin_upgrade(lock.partition(), &hold).expect("a reader is in");
         drop(reader);
         assert!(waiter.is_granted());
-        assert!(lock.cancel_upgrade(&hold), "it was granted");
+        assert!(request::cancel_upgrade(lock.partition(), &hold), "it was granted");
         assert_eq!(lock.requests()[0].to_string(), "write 0..=9 held");
         assert!(lock.try_read(0..10).is_none());
-        lock.release(&hold);
+        request::release(lock.partition(), &hold);
         assert!(lock.try_write(..).is_some());
     }
 }

@@ -225,7 +225,8 @@ impl Reader<'_> {
                     }
                     if is_call {
                         self.module.calls.push((path.swap_remove(0), line(start)));
-                    } else {
+                    } else if path != ["crate"] {
+                        // `pub(crate)` uses nothing.
                         self.mention(path, start);
                     }
                 }

@@ -5,7 +5,7 @@ use super::*;
 /// A lock that is cut at 5, and its data, whichever way the models go.
 fn cut_in_two() -> Arc<Guarded> {
     let g = Arc::new(Guarded { lock: RangeLock::builder().max_leaves(3).build(), data: UnsafeCell::new(0) });
-    assert!(g.lock.test_cut(5));
+    assert!(__private::cut(&g.lock, 5));
     g
 }
 
@@ -30,7 +30,7 @@ fn a_cut_races_an_acquisition_and_its_release() {
     once(|| {
         let g = whole();
         let other = spawn(&g, |g| write_and_add(g, 3..9));
-        assert!(g.lock.test_cut(5));
+        assert!(__private::cut(&g.lock, 5));
         write_and_add(&g, 4..8);
         other.join().unwrap();
         assert_eq!(g.get(), 2);
@@ -44,7 +44,7 @@ fn a_cut_races_the_release_of_what_it_cuts() {
         let g = whole();
         let held = g.lock.write(0..10);
         let other = spawn(&g, |g| {
-            assert!(g.lock.test_cut(5));
+            assert!(__private::cut(&g.lock, 5));
             write_and_add(g, 5..9);
         });
         g.add(1);
@@ -61,7 +61,7 @@ fn a_cut_moves_those_who_wait() {
         let g = whole();
         let held = g.lock.write(0..10);
         let other = spawn(&g, |g| write_and_add(g, 3..9));
-        assert!(g.lock.test_cut(5));
+        assert!(__private::cut(&g.lock, 5));
         drop(held);
         other.join().unwrap();
         assert_eq!(g.get(), 1);
@@ -75,7 +75,7 @@ fn a_cut_races_a_time_out() {
         let g = whole();
         let held = g.lock.write(0..10);
         let other = spawn(&g, |g| {
-            assert!(g.lock.test_cut(5));
+            assert!(__private::cut(&g.lock, 5));
             write_and_add(g, 7..9);
         });
         assert!(g.lock.try_write_for(2..8, SOON).is_none());
@@ -91,11 +91,11 @@ fn a_join_races_an_acquisition_and_its_release() {
     once(|| {
         let g = cut_in_two();
         let other = spawn(&g, |g| write_and_add(g, 4..8));
-        assert!(g.lock.test_join(0));
+        assert!(__private::join(&g.lock, 0));
         write_and_add(&g, 6..9);
         other.join().unwrap();
         assert_eq!(g.get(), 2);
-        assert_eq!(g.lock.test_parts(), 1);
+        assert_eq!(__private::parts(&g.lock), 1);
         g.check_free();
     });
 }
@@ -106,7 +106,7 @@ fn a_join_keeps_those_who_wait() {
         let g = cut_in_two();
         let held = g.lock.write(7..10);
         let other = spawn(&g, |g| write_and_add(g, 6..9));
-        assert!(g.lock.test_join(0));
+        assert!(__private::join(&g.lock, 0));
         drop(held);
         other.join().unwrap();
         assert_eq!(g.get(), 1);
@@ -121,7 +121,7 @@ fn a_join_changes_no_count() {
         let g = cut_in_two();
         let held = g.lock.write(0..10);
         let other = spawn(&g, |g| write_and_add(g, 3..9));
-        assert!(g.lock.test_join(0));
+        assert!(__private::join(&g.lock, 0));
         g.add(1);
         drop(held);
         other.join().unwrap();
@@ -136,7 +136,7 @@ fn a_join_races_the_release_of_what_crosses() {
         let g = cut_in_two();
         let held = g.lock.write(0..10);
         let other = spawn(&g, |g| {
-            assert!(g.lock.test_join(0));
+            assert!(__private::join(&g.lock, 0));
             write_and_add(g, 2..9);
         });
         g.add(1);
@@ -169,8 +169,8 @@ fn a_stale_route_leads_nowhere_wrong() {
             assert!(g.lock.try_write(6..7).is_none());
             assert!(g.lock.try_write(8..9).is_some());
         });
-        assert!(g.lock.test_join(0));
-        assert!(g.lock.test_cut(8));
+        assert!(__private::join(&g.lock, 0));
+        assert!(__private::cut(&g.lock, 8));
         other.join().unwrap();
         drop(held);
         g.check_free();
@@ -187,7 +187,7 @@ fn a_request_for_two_spans_races_a_join() {
             let _both = RangeLock::acquire_many(both);
             g.add(1);
         });
-        assert!(g.lock.test_join(0));
+        assert!(__private::join(&g.lock, 0));
         write_and_add(&g, 4..7);
         other.join().unwrap();
         assert_eq!(g.get(), 2);
@@ -202,7 +202,7 @@ fn a_downgrade_races_a_cut() {
         let writer = g.lock.write(0..10);
         g.add(1);
         let other = spawn(&g, |g| {
-            assert!(g.lock.test_cut(5));
+            assert!(__private::cut(&g.lock, 5));
             let _guard = g.lock.read(7..12);
             g.get()
         });
@@ -220,7 +220,7 @@ fn an_upgrade_races_a_join() {
         let looking = g.lock.upgradable_read(0..10);
         let other = spawn(&g, |g| {
             let reader = g.lock.read(6..8);
-            assert!(g.lock.test_join(0));
+            assert!(__private::join(&g.lock, 0));
             drop(reader);
         });
         let writer = RangeUpgradableReadGuard::upgrade(looking);

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use range_lock::{
-    ManyGuard, Mode, RangeLock, RangeReadGuard, RangeUpgradableReadGuard, RangeWriteGuard, Request,
-    RequestState, future,
+    __private, ManyGuard, Mode, RangeLock, RangeReadGuard, RangeUpgradableReadGuard, RangeWriteGuard,
+    Request, RequestState, future,
 };
 use reference::{Model, Part, State};
 
@@ -405,7 +405,11 @@ fn run(steps: Vec<Step>, shape: &[(usize, u64, bool)], bypass: [usize; LOCKS]) {
     let mut shape = shape.iter().cycle();
     for step in steps {
         if let Some(&(lock, at, joins)) = shape.next() {
-            _ = if joins { locks[lock].test_join(point(at)) } else { locks[lock].test_cut(point(at)) };
+            _ = if joins {
+                __private::join(&locks[lock], point(at))
+            } else {
+                __private::cut(&locks[lock], point(at))
+            };
         }
         users.step(step);
         users.check();

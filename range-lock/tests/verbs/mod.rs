@@ -15,8 +15,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use range_lock::{
-    ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, ManyGuard, Mode, RangeLock,
-    RangeReadGuard, RangeUpgradableReadGuard, RangeWriteGuard, Request, RequestState,
+    __private, ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, ManyGuard, Mode,
+    RangeLock, RangeReadGuard, RangeUpgradableReadGuard, RangeWriteGuard, Request, RequestState,
 };
 
 use crate::imp::{Mutex, THREADS, below, block_on, yield_now};
@@ -74,8 +74,8 @@ pub(crate) fn restructure(locks: &Locks) {
     let lock = &locks[below(LOCKS as u64) as usize];
     let at = 100 * below(UNITS) + below(2) * THREADS as u64 / 2;
     match below(4) {
-        0 => _ = lock.test_join(at),
-        1 | 2 => _ = lock.test_cut(at),
+        0 => _ = __private::join(lock, at),
+        1 | 2 => _ = __private::cut(lock, at),
         _ => {}
     }
 }

@@ -1,7 +1,7 @@
 //! What a leaf remembers of how its users got on: whether it is worth a cut, or should be joined to its neighbour. See "When to cut
 //! and to join" in the [parent](super).
 
-use crate::leaf::Bounds;
+use crate::bounds::Bounds;
 
 /// Where the users of a leaf met on its mutex: when that was, and where the last few requests began.
 #[derive(Debug, Default)]
@@ -25,13 +25,13 @@ impl Contention {
     /// From how many meetings a cut is decided.
     const POINTS: usize = 8;
     /// How many requests may come between one meeting and the next for the second to make the streak longer.
-    pub(super) const SOON: u64 = 1024;
+    pub(crate) const SOON: u64 = 1024;
     /// And how many for it not to end the streak. As many as a time slice has: where there are more threads than CPUs, one that
     /// met another and was not in luck at once runs again, and tells, much later.
-    pub(super) const LATE: u64 = 1 << 20;
+    pub(crate) const LATE: u64 = 1 << 20;
     const MOST_IN_VAIN: u32 = 8;
 
-    pub(super) fn note(&mut self, point: u64, id: u64) -> bool {
+    pub(crate) fn note(&mut self, point: u64, id: u64) -> bool {
         let since = id.wrapping_sub(self.last);
         self.streak = if since <= Self::SOON {
             self.streak + 1
@@ -47,7 +47,7 @@ impl Contention {
     }
 
     /// Where to cut: at the point at which half of the requests begin before, if they do not all begin at one.
-    pub(super) fn median(&self, bounds: Bounds) -> Option<u64> {
+    pub(crate) fn median(&self, bounds: Bounds) -> Option<u64> {
         let mut points = self.points;
         points.sort_unstable();
         let inside = |point: &&u64| **point > bounds.first.max(points[0]) && **point <= bounds.last;
@@ -55,7 +55,7 @@ impl Contention {
         behind.iter().find(inside).or_else(|| before.iter().rev().find(inside)).copied()
     }
 
-    pub(super) fn considered(&mut self, cut: bool) {
+    pub(crate) fn considered(&mut self, cut: bool) {
         self.streak = 0;
         self.in_vain = if cut { 0 } else { (self.in_vain + 1).min(Self::MOST_IN_VAIN) };
         if cut {
@@ -90,20 +90,20 @@ pub(crate) struct Crossings {
 impl Crossings {
     pub(crate) const NONE: Crossings = Crossings { last: 0, count: 0 };
     /// With so many the leaf is taken to be quiet.
-    pub(super) const QUIET: u16 = 64;
+    pub(crate) const QUIET: u16 = 64;
 
-    pub(super) fn note(&mut self, id: u64) -> bool {
+    pub(crate) fn note(&mut self, id: u64) -> bool {
         self.last = id as u32;
         self.count = self.count.saturating_add(1);
         self.are_quiet()
     }
 
-    pub(super) fn are_quiet(&self) -> bool {
+    pub(crate) fn are_quiet(&self) -> bool {
         self.count >= Self::QUIET
     }
 
     /// Whether no request has entered since the last one that crossed, but for itself.
-    pub(super) fn is_last(&self, id: u64) -> bool {
+    pub(crate) fn is_last(&self, id: u64) -> bool {
         self.count != 0 && (id as u32).wrapping_sub(self.last) <= 1
     }
 }

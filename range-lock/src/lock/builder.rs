@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU16;
 
-use crate::lock::RangeLock;
+use super::RangeLock;
 use crate::partition::Settings;
 
 /// Makes a [`RangeLock`] that differs from what [`RangeLock::new`] makes; by [`RangeLock::builder`].

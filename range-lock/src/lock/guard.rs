@@ -8,8 +8,10 @@ use std::ops::{Deref, RangeBounds, RangeInclusive};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::lock::RangeLock;
-use crate::request::{Claim, Hold, Mode};
+use super::RangeLock;
+use crate::claim::{Claim, Hold};
+use crate::mode::Mode;
+use crate::request;
 use crate::span::Span;
 use crate::sync::Deadline;
 #[cfg(feature = "async")]
@@ -24,14 +26,14 @@ pub(crate) struct Held<L: Deref<Target = RangeLock>> {
     hold: Option<Hold>,
 }
 
-// Always inline where it acquires, so that a guard is made where it is to lie; see [`RangeLock::try_acquire`].
+// Always inline where it acquires, so that a guard is made where it is to lie; see [`request::try_acquire`].
 impl<L: Deref<Target = RangeLock>> Held<L> {
     #[inline(always)]
     pub(crate) fn acquire(lock: L, claim: Option<Claim>) -> Self {
         // A closure given to `map` is not always inlined.
         let hold = match claim {
             Some(Claim { span, mode }) => {
-                let key = lock.acquire(span, mode, Deadline::Never);
+                let key = request::acquire(lock.place(), span, mode, Deadline::Never);
                 Some(Hold { span, key: key.expect("a wait without a deadline ends with the grant") })
             }
             None => None,
@@ -42,7 +44,9 @@ impl<L: Deref<Target = RangeLock>> Held<L> {
     #[inline(always)]
     pub(crate) fn try_acquire(lock: L, claim: Option<Claim>) -> Option<Self> {
         let hold = match claim {
-            Some(Claim { span, mode }) => Some(Hold { span, key: lock.try_acquire(span, mode)? }),
+            Some(Claim { span, mode }) => {
+                Some(Hold { span, key: request::try_acquire(lock.partition(), span, mode)? })
+            }
             None => None,
         };
         Some(Held { lock, hold })
@@ -50,7 +54,9 @@ impl<L: Deref<Target = RangeLock>> Held<L> {
 
     pub(crate) fn acquire_until(lock: L, claim: Option<Claim>, deadline: Deadline) -> Option<Self> {
         let hold = match claim {
-            Some(Claim { span, mode }) => Some(Hold { span, key: lock.acquire(span, mode, deadline)? }),
+            Some(Claim { span, mode }) => {
+                Some(Hold { span, key: request::acquire(lock.place(), span, mode, deadline)? })
+            }
             None => None,
         };
         Some(Held { lock, hold })
@@ -65,13 +71,13 @@ impl<L: Deref<Target = RangeLock>> Held<L> {
     /// Claims an upgrade; returns whom to wait with, if there is anything to wait for.
     #[cfg(feature = "async")]
     pub(crate) fn begin_upgrade(&self) -> Option<sync::Arc<Waiter>> {
-        self.lock.begin_upgrade(self.hold.as_ref()?)
+        request::begin_upgrade(self.lock.partition(), self.hold.as_ref()?)
     }
 
     /// An upgrade that waited with `waiter` has been granted or has given up.
     #[cfg(feature = "async")]
     pub(crate) fn note_upgrade_waited(&self, waiter: &Waiter, granted: bool) {
-        self.lock.note_waited(Mode::Write, waiter, granted);
+        request::note_waited(self.lock.partition(), Mode::Write, waiter, granted);
     }
 
     /// The lock. For tests.
@@ -90,29 +96,29 @@ impl<L: Deref<Target = RangeLock>> Held<L> {
 
     fn downgrade(self, to: Mode) -> Self {
         if let Some(hold) = &self.hold {
-            self.lock.downgrade(hold, to);
+            request::downgrade(self.lock.partition(), hold, to);
         }
         self
     }
 
     fn try_upgrade(&self) -> bool {
-        self.hold.as_ref().is_none_or(|hold| self.lock.try_upgrade(hold))
+        self.hold.as_ref().is_none_or(|hold| request::try_upgrade(self.lock.partition(), hold))
     }
 
     fn upgrade_until(&self, deadline: Deadline) -> bool {
-        self.hold.as_ref().is_none_or(|hold| self.lock.upgrade(hold, deadline))
+        self.hold.as_ref().is_none_or(|hold| request::upgrade(self.lock.place(), hold, deadline))
     }
 
     #[track_caller]
     fn shrink(&mut self, range: &impl RangeBounds<u64>) {
         let Some(span) = Span::new(range) else {
             if let Some(hold) = self.hold.take() {
-                self.lock.release(&hold);
+                request::release(self.lock.partition(), &hold);
             }
             return;
         };
         match &mut self.hold {
-            Some(hold) if hold.span.covers(span) => self.lock.shrink(hold, span),
+            Some(hold) if hold.span.covers(span) => request::shrink(self.lock.partition(), hold, span),
             _ => panic!("range {span:?} is not part of the range held, {:?}", self.range()),
         }
     }
@@ -132,7 +138,7 @@ impl<L: Deref<Target = RangeLock> + Clone> Held<L> {
         }
         // If these unwind, `self` releases the range.
         assert!(hold.span.contains(mid), "cannot split at {mid}: the range held is {:?}", hold.span);
-        let (left, right) = lock.split(hold, mid);
+        let (left, right) = request::split(lock.partition(), hold, mid);
         self.hold = Some(left);
         (self, Held { lock, hold: Some(right) })
     }
@@ -142,7 +148,7 @@ impl<L: Deref<Target = RangeLock>> Drop for Held<L> {
     #[inline]
     fn drop(&mut self) {
         if let Some(hold) = &self.hold {
-            self.lock.release(hold);
+            request::release(self.lock.partition(), hold);
         }
     }
 }

@@ -1,0 +1,369 @@
+//! The futures of [`RangeLock`] (feature `async`); described in [`future`](mod@crate::future).
+
+use std::fmt;
+use std::future::Future;
+use std::ops::{Deref, RangeBounds};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use crate::claim::{Claim, Hold, claim};
+use crate::lock::{
+    ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, Held, RangeLock, RangeReadGuard,
+    RangeUpgradableReadGuard, RangeWriteGuard,
+};
+use crate::many::{ManyGuard, Request, parts};
+use crate::mode::Mode;
+use crate::owner::by_task;
+use crate::request::{self, Entered, Parts};
+use crate::waiter::Registered;
+
+/// What all acquiring futures are: a claim on its way to be [`Held`].
+struct Acquire<L: Deref<Target = RangeLock>> {
+    /// `None` once the guard has been given out.
+    lock: Option<L>,
+    claim: Option<Claim>,
+    /// Set while the request waits.
+    waiting: Option<(Hold, Registered)>,
+}
+
+impl<L: Deref<Target = RangeLock>> Acquire<L> {
+    fn new(lock: L, claim: Option<Claim>) -> Self {
+        Acquire { lock: Some(lock), claim, waiting: None }
+    }
+
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<Held<L>> {
+        let lock = self.lock.as_ref().expect("a future must not be polled after it has completed");
+        let Some(claim) = self.claim else { return Poll::Ready(self.complete(None)) };
+        if self.waiting.is_none() {
+            match by_task(|| request::enter(lock.partition(), claim)) {
+                Entered::Granted(hold) => return Poll::Ready(self.complete(Some(hold))),
+                Entered::Waiting(hold, waiter) => self.waiting = Some((hold, Registered(waiter))),
+            }
+        }
+        if let Some((_, registered)) = &self.waiting {
+            ready!(registered.0.poll_granted(cx));
+            request::note_waited(lock.partition(), claim.mode, &registered.0, true);
+        }
+        let (hold, registered) = self.waiting.take().unzip();
+        let held = self.complete(hold);
+        drop(registered); // Last: should the waker's drop panic, the range is released.
+        Poll::Ready(held)
+    }
+
+    fn complete(&mut self, hold: Option<Hold>) -> Held<L> {
+        Held::new(self.lock.take().expect("completes once"), hold)
+    }
+}
+
+impl<L: Deref<Target = RangeLock>> Drop for Acquire<L> {
+    fn drop(&mut self) {
+        if let (Some(lock), Some(claim), Some((hold, registered))) =
+            (&self.lock, self.claim, self.waiting.take())
+        {
+            request::withdraw(lock.partition(), hold);
+            request::note_waited(lock.partition(), claim.mode, &registered.0, false);
+        }
+    }
+}
+
+/// What all upgrading futures are: a hold on its way from upgradable to write.
+struct Upgrade<L: Deref<Target = RangeLock>> {
+    /// `None` once the guard has been given out. Dropped while the upgrade waits, it is released, and the upgrade with it.
+    held: Option<Held<L>>,
+    begun: bool,
+    /// Set while the upgrade waits. Dropped after the release.
+    waiting: Option<Registered>,
+}
+
+impl<L: Deref<Target = RangeLock>> Upgrade<L> {
+    fn new(held: Held<L>) -> Self {
+        Upgrade { held: Some(held), begun: false, waiting: None }
+    }
+
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<Held<L>> {
+        let held = self.held.as_ref().expect("a future must not be polled after it has completed");
+        if !self.begun {
+            // Afterwards: if it unwinds, the upgrade has not begun.
+            self.waiting = held.begin_upgrade().map(Registered);
+            self.begun = true;
+        }
+        if let Some(registered) = &self.waiting {
+            ready!(registered.0.poll_granted(cx));
+            held.note_upgrade_waited(&registered.0, true);
+            self.waiting = None;
+        }
+        Poll::Ready(self.held.take().expect("completes once"))
+    }
+}
+
+impl<L: Deref<Target = RangeLock>> Drop for Upgrade<L> {
+    fn drop(&mut self) {
+        if let (Some(held), Some(registered)) = (&self.held, &self.waiting) {
+            held.note_upgrade_waited(&registered.0, false);
+        }
+    }
+}
+
+/// Made by [`RangeLock::acquire_many_async`]. It may be sent and polled on any thread, and dropped at any time.
+#[must_use = "futures do nothing unless polled"]
+pub struct AcquireMany<'a> {
+    /// `None` once the guard has been given out.
+    parts: Option<Parts<'a, &'a RangeLock>>,
+    begun: bool,
+    /// Set while the request waits.
+    waiting: Option<Registered>,
+}
+
+impl<'a> Future for AcquireMany<'a> {
+    type Output = ManyGuard<'a>;
+
+    /// # Panics
+    ///
+    /// If polled again after it has completed, or if it would have to wait for too many ranges, as
+    /// [`acquire_many`](RangeLock::acquire_many).
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let parts = this.parts.as_mut().expect("a future must not be polled after it has completed");
+        if !this.begun {
+            // Afterwards: if entering unwinds, nothing has entered.
+            this.waiting = by_task(|| parts.enter()).map(Registered);
+            this.begun = true;
+        }
+        if let Some(registered) = &this.waiting {
+            ready!(registered.0.poll_granted(cx));
+            parts.note_waited(&registered.0, true);
+        }
+        let registered = this.waiting.take();
+        let guard = ManyGuard::new(this.parts.take().expect("completes once"));
+        drop(registered); // Last: should the waker's drop panic, the ranges are released.
+        Poll::Ready(guard)
+    }
+}
+
+impl Drop for AcquireMany<'_> {
+    fn drop(&mut self) {
+        if let (Some(parts), Some(registered)) = (&mut self.parts, self.waiting.take()) {
+            parts.withdraw();
+            parts.note_waited(&registered.0, false);
+        }
+    }
+}
+
+impl fmt::Debug for AcquireMany<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AcquireMany").field("waiting", &self.waiting.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl RangeLock {
+    /// Locks several ranges as one request; the task waits until all of them are granted. As
+    /// [`acquire_many`](Self::acquire_many), for tasks (feature `async`).
+    ///
+    /// ```
+    /// use range_lock::{RangeLock, Request};
+    ///
+    /// async fn copy(from: &RangeLock, to: &RangeLock) {
+    ///     let both = [Request::read(from, 0..4096), Request::write(to, 0..4096)];
+    ///     let _guard = RangeLock::acquire_many_async(both).await;
+    ///     // ...
+    /// }
+    /// # let (from, to) = (RangeLock::new(), RangeLock::new());
+    /// # let mut future = std::pin::pin!(copy(&from, &to));
+    /// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    /// # assert!(future.as_mut().poll(&mut cx).is_ready());
+    /// ```
+    ///
+    /// # Fairness and cancel safety
+    ///
+    /// It enters when first polled, and may be dropped at any time: see the [module](crate::future).
+    pub fn acquire_many_async<'a>(requests: impl IntoIterator<Item = Request<'a>>) -> AcquireMany<'a> {
+        AcquireMany { parts: Some(parts(requests)), begun: false, waiting: None }
+    }
+}
+
+/// A named future around [`Acquire`] or [`Upgrade`].
+macro_rules! future {
+    ($(#[$doc:meta])* $Future:ident [$($lifetime:lifetime)?] $inner:ty => $Guard:ty) => {
+        $(#[$doc])*
+        #[must_use = "futures do nothing unless polled"]
+        pub struct $Future$(<$lifetime>)? {
+            inner: $inner,
+        }
+
+        impl$(<$lifetime>)? Future for $Future$(<$lifetime>)? {
+            type Output = $Guard;
+
+            /// # Panics
+            ///
+            /// If polled again after it has completed, or if it would have to wait for too many
+            /// ranges, as the blocking verbs say.
+            fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+                let held = ready!(self.get_mut().inner.poll(cx));
+                Poll::Ready(<$Guard>::from_held(held))
+            }
+        }
+
+        impl$(<$lifetime>)? fmt::Debug for $Future$(<$lifetime>)? {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($Future))
+                    .field("waiting", &self.inner.waiting.is_some())
+                    .finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+/// The futures of one mode and the verbs that make them.
+macro_rules! acquire_async {
+    (
+        $mode:expr, $what:literal,
+        $verb:ident, $blocking:literal, $Future:ident, $Guard:ident,
+        $verb_arc:ident, $FutureArc:ident, $ArcGuard:ident
+    ) => {
+        future! {
+            #[doc = concat!("Made by [`RangeLock::", stringify!($verb), "`]. It may be sent and polled on any thread, and dropped at any time.")]
+            $Future ['a] Acquire<&'a RangeLock> => $Guard<'a>
+        }
+
+        future! {
+            #[doc = concat!("Made by [`RangeLock::", stringify!($verb_arc), "`]. It may be sent and polled on any thread, and dropped at any time.")]
+            $FutureArc [] Acquire<Arc<RangeLock>> => $ArcGuard
+        }
+
+        /// Futures that lock
+        #[doc = concat!($what, " (feature `async`).")]
+        impl RangeLock {
+            #[doc = concat!("Locks `range` ", $what, "; the task waits until it is granted. As")]
+            #[doc = concat!("[`", $blocking, "`](Self::", $blocking, "), for tasks.")]
+            ///
+            /// ```
+            /// # futures_lite_block_on(async {
+            /// let lock = range_lock::RangeLock::new();
+            #[doc = concat!("let guard = lock.", stringify!($verb), "(0..10).await;")]
+            /// assert_eq!(guard.range(), 0..=9);
+            /// # });
+            /// # fn futures_lite_block_on(f: impl Future<Output = ()>) {
+            /// #     let waker = std::task::Waker::noop();
+            /// #     let mut f = std::pin::pin!(f);
+            /// #     while f.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending() {}
+            /// # }
+            /// ```
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted: at once, not when polled.
+            ///
+            /// # Fairness and cancel safety
+            ///
+            /// It enters when first polled, and may be dropped at any time: see the [module](crate::future).
+            ///
+            /// # Deadlocks
+            ///
+            /// The task must not hold another range of this lock: see [Deadlocks](Self#deadlocks).
+            /// Once granted, the future holds its range, also while it is [not
+            /// polled](crate::future#a-granted-future-that-is-not-polled).
+            #[track_caller]
+            pub fn $verb(&self, range: impl RangeBounds<u64>) -> $Future<'_> {
+                $Future { inner: Acquire::new(self, claim(&range, $mode)) }
+            }
+
+            #[doc = concat!("As [`", stringify!($verb), "`](Self::", stringify!($verb), "), with a guard, and a future,")]
+            /// that own a share of the lock and so have no lifetime: both may be sent into a task that outlives the caller.
+            ///
+            /// ```
+            #[doc = concat!("use range_lock::{", stringify!($ArcGuard), ", RangeLock};")]
+            /// use std::sync::Arc;
+            ///
+            #[doc = concat!("async fn whole(lock: Arc<RangeLock>) -> ", stringify!($ArcGuard), " {")]
+            #[doc = concat!("    lock.", stringify!($verb_arc), "(..).await")]
+            /// }
+            /// # let lock = Arc::new(RangeLock::new());
+            /// # let mut future = std::pin::pin!(whole(Arc::clone(&lock)));
+            /// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+            /// # assert!(future.as_mut().poll(&mut cx).is_ready());
+            /// ```
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted: at once, not when polled.
+            #[track_caller]
+            pub fn $verb_arc(self: &Arc<Self>, range: impl RangeBounds<u64>) -> $FutureArc {
+                $FutureArc { inner: Acquire::new(Arc::clone(self), claim(&range, $mode)) }
+            }
+        }
+    };
+}
+
+acquire_async! {
+    Mode::Read, "for reading, shared with all but writers",
+    read_async, "read", Read, RangeReadGuard,
+    read_arc_async, ReadArc, ArcRangeReadGuard
+}
+
+acquire_async! {
+    Mode::Upgradable, "for reading with the right to upgrade, shared with plain readers",
+    upgradable_read_async, "upgradable_read", UpgradableRead, RangeUpgradableReadGuard,
+    upgradable_read_arc_async, UpgradableReadArc, ArcRangeUpgradableReadGuard
+}
+
+acquire_async! {
+    Mode::Write, "for writing, shared with nobody",
+    write_async, "write", Write, RangeWriteGuard,
+    write_arc_async, WriteArc, ArcRangeWriteGuard
+}
+
+/// The future of one kind of upgradable guard and the function that makes it.
+macro_rules! upgrade_async {
+    (
+        $Future:ident [$($lifetime:lifetime)?] $lock:ty, $Upgradable:ty => $Guard:ty,
+        $link:literal, $anonymous:literal, $acquire:literal
+    ) => {
+        future! {
+            #[doc = concat!("Made by [`", $link, "::upgrade_async`](crate::", $link, "::upgrade_async). It may be sent and polled on any")]
+            /// thread; dropped before it has completed, it releases the range.
+            $Future [$($lifetime)?] Upgrade<$lock> => $Guard
+        }
+
+        /// The upgrade for tasks (feature `async`).
+        impl$(<$lifetime>)? $Upgradable {
+            /// Becomes a writer; the task waits until the readers that are in have left. As
+            /// [`upgrade`](Self::upgrade), for tasks.
+            ///
+            /// ```
+            #[doc = concat!("use range_lock::", $link, ";")]
+            ///
+            #[doc = concat!("async fn change(looking: ", $link, $anonymous, ") {")]
+            #[doc = concat!("    let changing = ", $link, "::upgrade_async(looking).await;")]
+            ///     // What was read is still true.
+            ///     drop(changing);
+            /// }
+            /// # let lock = std::sync::Arc::new(range_lock::RangeLock::new());
+            #[doc = concat!("# let mut future = std::pin::pin!(change(lock.", $acquire, "(..)));")]
+            /// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+            /// # assert!(future.as_mut().poll(&mut cx).is_ready());
+            /// ```
+            ///
+            /// # Fairness
+            ///
+            /// It claims the upgrade when first polled: from then on waiting requests are passed, and nobody passes it.
+            ///
+            /// # Cancel safety
+            ///
+            /// The future owns the guard: to drop it is to release the range. Nothing else is left of it.
+            pub fn upgrade_async(guard: Self) -> $Future$(<$lifetime>)? {
+                $Future { inner: Upgrade::new(guard.held) }
+            }
+        }
+    };
+}
+
+upgrade_async! {
+    UpgradeRead ['a] &'a RangeLock, RangeUpgradableReadGuard<'a> => RangeWriteGuard<'a>,
+    "RangeUpgradableReadGuard", "<'_>", "upgradable_read"
+}
+
+upgrade_async! {
+    UpgradeReadArc [] Arc<RangeLock>, ArcRangeUpgradableReadGuard => ArcRangeWriteGuard,
+    "ArcRangeUpgradableReadGuard", "", "upgradable_read_arc"
+}

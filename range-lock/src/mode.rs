@@ -1,0 +1,39 @@
+//! [`Mode`]: how a request means to use its range.
+
+/// How a request means to use its range.
+///
+/// Two requests *conflict* when their ranges overlap and their modes do not go together:
+///
+/// | | `Read` | `Upgradable` | `Write` |
+/// |---|---|---|---|
+/// | `Read` | together | together | conflict |
+/// | `Upgradable` | together | conflict | conflict |
+/// | `Write` | conflict | conflict | conflict |
+///
+/// Ordered from weak to strong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mode {
+    /// Shared with all but writers.
+    Read,
+    /// Shared with readers; one at a time, so that it can become a writer without meeting another on the way.
+    Upgradable,
+    /// Shared with nobody.
+    Write,
+}
+
+impl Mode {
+    /// Whether requests in these two modes cannot hold overlapping ranges at the same time.
+    ///
+    /// ```
+    /// use range_lock::Mode;
+    ///
+    /// assert!(!Mode::Read.conflicts(Mode::Upgradable));
+    /// assert!(Mode::Read.conflicts(Mode::Write));
+    /// assert!(Mode::Read < Mode::Upgradable && Mode::Upgradable < Mode::Write);
+    /// ```
+    #[inline]
+    pub const fn conflicts(self, other: Mode) -> bool {
+        // Two upgradable ones (1 + 1) conflict as a reader and a writer (0 + 2) do.
+        self as u8 + other as u8 >= 2
+    }
+}
