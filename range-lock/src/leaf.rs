@@ -33,6 +33,7 @@ mod contention;
 #[cfg(feature = "stats")]
 mod counters;
 mod entry;
+pub(crate) mod models;
 
 pub(crate) use contention::{Contention, Crossings};
 #[cfg(feature = "stats")]

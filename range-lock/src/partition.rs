@@ -70,6 +70,7 @@ use table::{Structure, Table};
 use crate::bounds::Bounds;
 use crate::claim::LeafIndex;
 use crate::ids::Ids;
+use crate::leaf::models::{self, Restructuring};
 use crate::leaf::{Crossings, Leaf};
 use crate::span::Span;
 use crate::sync::{self, Mutex, MutexGuard};
@@ -248,6 +249,9 @@ impl Partition {
     fn cut_where_they_met(&self, leaf: &mut MutexGuard<'_, Leaf>) {
         let bounds = leaf.bounds();
         let done = leaf.contention().median(bounds).is_some_and(|mid| self.cut(leaf, mid));
+        if done {
+            models::note(Restructuring::Cut);
+        }
         leaf.contention().considered(done);
     }
 
@@ -288,6 +292,7 @@ impl Partition {
             if met == [false, false] {
                 left.join(&mut right);
                 table.remove(structure, index);
+                models::note(Restructuring::Reclaim);
                 return Some(index);
             }
         }
@@ -448,6 +453,7 @@ impl<'a> Locked<'a> {
                 left.crossings = Crossings::NONE;
                 left.contention().undo();
                 table.remove(&mut structure, index);
+                models::note(Restructuring::Join);
                 structure.unused.push(index);
                 if ptr::eq(cell, self.last) {
                     self.last = at;

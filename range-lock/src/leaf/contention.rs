@@ -1,6 +1,7 @@
 //! What a leaf remembers of how its users got on: whether it is worth a cut, or should be joined to its neighbour. See "When to cut
 //! and to join" in the [parent](super).
 
+use super::models;
 use crate::bounds::Bounds;
 
 /// Where the users of a leaf met on its mutex: when that was, and where the last few requests began.
@@ -43,7 +44,8 @@ impl Contention {
         self.points[self.next as usize % Self::POINTS] = point;
         self.next = self.next.wrapping_add(1);
         (self.last, self.met) = (id, true);
-        self.streak >= (Self::POINTS as u32) << (self.in_vain + self.undone).min(Self::MOST_IN_VAIN)
+        let in_vain = (self.in_vain + self.undone).min(Self::MOST_IN_VAIN);
+        self.streak >= models::meetings(Self::POINTS as u32) << in_vain
     }
 
     /// Where to cut: at the point at which half of the requests begin before, if they do not all begin at one.
@@ -99,7 +101,7 @@ impl Crossings {
     }
 
     pub(crate) fn are_quiet(&self) -> bool {
-        self.count >= Self::QUIET
+        self.count >= models::crossings(Self::QUIET)
     }
 
     /// Whether no request has entered since the last one that crossed, but for itself.

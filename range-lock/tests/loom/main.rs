@@ -22,6 +22,7 @@
 mod bypass;
 mod held;
 mod partition;
+mod restructuring;
 
 use std::cell::Cell;
 use std::time::Duration;

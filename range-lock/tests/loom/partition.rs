@@ -13,7 +13,7 @@ fn whole() -> Arc<Guarded> {
     Arc::new(Guarded { lock: RangeLock::builder().max_leaves(3).build(), data: UnsafeCell::new(0) })
 }
 
-fn write_and_add(g: &Guarded, range: std::ops::Range<u64>) {
+pub(super) fn write_and_add(g: &Guarded, range: std::ops::Range<u64>) {
     let _guard = g.lock.write(range);
     g.add(1);
 }

@@ -51,7 +51,6 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    #[allow(dead_code, reason = "each test uses what it needs")]
     pub(crate) fn with_bypass(bypass: [usize; 2]) -> Self {
         Model { bypass, ..Model::default() }
     }
@@ -68,7 +67,6 @@ impl Model {
     }
 
     /// A request that gives up unless it is granted at once.
-    #[allow(dead_code, reason = "each test uses what it needs")]
     pub(crate) fn enter_and_time_out(&mut self, parts: Vec<Part>) -> Option<usize> {
         let id = self.enter(parts);
         self.keep_if_held(id)
@@ -106,10 +104,10 @@ impl Model {
     }
 
     /// The future is polled; says whether that gives it its range.
-    #[allow(dead_code, reason = "each test uses what it needs")]
     pub(crate) fn poll(&mut self, id: usize) -> bool {
         let at = self.requests.iter().position(|request| request.id == id).unwrap();
-        let is_blocked = self.is_blocked(at);
+        // One that has its range keeps it, though an upgrade that conflicts waits by now.
+        let is_blocked = self.requests[at].state != State::Held && self.is_blocked(at);
         let request = &mut self.requests[at];
         request.is_woken = false;
         if !is_blocked {
