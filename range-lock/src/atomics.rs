@@ -1,5 +1,6 @@
 //! The atomics of the internal mutex: those of std, and in a model those of loom or shuttle, so
 //! that the models run the mutex itself.
+//! It uses nothing of this crate.
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU16, Ordering};

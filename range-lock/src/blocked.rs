@@ -1,5 +1,6 @@
 //! Which threads are blocked in a lock at this moment: the registry that the search for deadlocks
 //! reads (feature `deadlock_detection`). Without the feature nothing is kept.
+//! It uses the partition.
 
 #[cfg(feature = "deadlock_detection")]
 pub(crate) use registry::{Blocked, Waiting, registry};

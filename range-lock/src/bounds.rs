@@ -1,4 +1,5 @@
 //! [`Bounds`]: the part of the domain that a leaf is for.
+//! It uses spans.
 
 use crate::span::Span;
 

@@ -1,4 +1,5 @@
 //! What a request asks for ([`Claim`]), and how its entries are found again ([`Hold`]).
+//! It uses spans, modes and ids.
 
 use std::ops::RangeBounds;
 

@@ -70,6 +70,8 @@
 //! be granted nor can anything that it counts leave: for that one of these leaves would have to be changed. So nothing has to
 //! be looked at again, as parking_lot does: all edges of a circle exist at one moment.
 
+// It uses the registry of blocked threads and the leaves.
+
 use std::backtrace::Backtrace;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;

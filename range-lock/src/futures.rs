@@ -1,4 +1,5 @@
 //! The futures of [`RangeLock`] (feature `async`); described in [`future`](mod@crate::future).
+//! It uses `RangeLock`, `many` and the transitions.
 
 use std::fmt;
 use std::future::Future;

@@ -1,4 +1,5 @@
 //! How long requests waited, as plain numbers (feature `stats`).
+//! It uses nothing of this crate.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
 //! The names of requests, and where they come from.
+//! It uses nothing of this crate.
 
 use std::fmt;
 use std::num::NonZeroU64;

@@ -1,4 +1,5 @@
 //! A vector whose first few elements need no heap.
+//! It uses nothing of this crate.
 
 /// A vector that keeps up to `N` elements in place, and more than that on the heap.
 #[derive(Debug)]

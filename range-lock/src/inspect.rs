@@ -1,4 +1,5 @@
 //! Looking in: what [`RangeLock::requests`](crate::RangeLock::requests) lists.
+//! It uses the partition.
 
 use std::fmt;
 use std::ops::RangeInclusive;

@@ -1,4 +1,5 @@
 //! One leaf: the requests for one part of the domain, granted and waiting alike.
+//! It uses the words below it, the tree and waiters, and knows no other leaf.
 //!
 //! This is Davidlohr Bueso's range lock ("Introduce range reader/writer lock", linux-mm, 20 May 2019; the counting rule
 //! is Jan Kara's, 2013): a request counts the conflicting ones that it finds, waits until that count is zero, and

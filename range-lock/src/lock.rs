@@ -1,4 +1,5 @@
 //! [`RangeLock`]: the verbs that acquire.
+//! This folder uses the transitions and all below; its files may know each other.
 
 use std::fmt;
 use std::ops::RangeBounds;

@@ -1,4 +1,5 @@
 //! Several ranges at once, of one lock or of several, queued as one request: the verbs and the guard.
+//! It uses `RangeLock` and the transitions.
 
 use std::fmt;
 use std::ops::{RangeBounds, RangeInclusive};

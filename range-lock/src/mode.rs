@@ -1,4 +1,5 @@
 //! [`Mode`]: how a request means to use its range.
+//! It uses nothing of this crate.
 
 /// How a request means to use its range.
 ///

@@ -1,4 +1,5 @@
 //! The mutex of a leaf: taken by one locked instruction, and left by none.
+//! It uses `atomics`, `parking` and `spin`.
 //!
 //! An uncontended pair of lock and unlock is most of what an uncontended range costs, twice: once
 //! to acquire it, once to release it. A mutex that wakes a sleeper whenever it is left must be left

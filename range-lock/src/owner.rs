@@ -1,5 +1,6 @@
 //! Who makes a request: a thread, or a task. The search for deadlocks asks (feature
 //! `deadlock_detection`); without that feature nothing is kept.
+//! It uses nothing of this crate.
 
 #[cfg(feature = "deadlock_detection")]
 use std::cell::Cell;

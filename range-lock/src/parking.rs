@@ -1,5 +1,6 @@
 //! Places where threads sleep in a queue: parking_lot_core's parking lot, or in a model a queue of
 //! its own.
+//! It uses `spin`.
 //!
 //! # Invariant of the unsafe code
 //!

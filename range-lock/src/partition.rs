@@ -1,4 +1,5 @@
 //! The leaves of a lock: finding, crossing, cutting and joining them.
+//! It uses leaves and `sync`, and knows no transition.
 //!
 //! An interval tree under one mutex is known to lose where a plain rwsem is taken shared: few
 //! ranges are held at a time, and every thread meets on that mutex (Dave Chinner, linux-fsdevel:

@@ -1,4 +1,5 @@
 //! A request: what it asks for, how it is granted, waits, gives up and leaves.
+//! It uses the partition and all below, and knows no [`RangeLock`](crate::RangeLock).
 //!
 //! Each function here is one transition of the lock: it takes the mutexes of all leaves concerned, changes them, and, when the
 //! mutexes have been dropped, wakes those whom the change has let in. The usual case, an uncontended request in one leaf, comes

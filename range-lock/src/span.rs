@@ -1,4 +1,5 @@
 //! Spans: the closed intervals that everything inside the lock is about.
+//! It uses nothing of this crate.
 //!
 //! A caller may hand in any [`RangeBounds<u64>`]. Inside, a range is a *closed* interval `first..=last`, because only a
 //! closed interval can name the whole domain, `u64::MAX` included, without a wider type. A closed interval cannot be

@@ -1,6 +1,7 @@
 //! Waiting without sleeping in a queue: the one door to the CPU's pause instruction, to yielding
 //! and to naps, for the whole library. In a model (loom, shuttle) each gives way to the other
 //! threads.
+//! It uses nothing of this crate.
 
 #[cfg(any(test, not(any(loom, shuttle))))]
 use std::time::Duration;

@@ -1,4 +1,5 @@
 //! What was waited for, and how long (feature `stats`).
+//! It uses `RangeLock` and what the leaves count.
 //!
 //! The counters are plain numbers in the leaf, changed under its mutex. What is granted at once is counted by the transition
 //! that grants it, which holds the mutex anyway. Who had to wait counts when it goes on, and takes the mutex once more for that:

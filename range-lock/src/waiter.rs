@@ -1,4 +1,5 @@
 //! Who waits: the record of a request that could not be granted at once.
+//! It uses `sync` and `spin`, and knows neither leaves nor locks.
 //!
 //! A [`Waiter`] holds the request's *blocking count*, the number of earlier conflicting pairs of spans that are still in
 //! the lock, and the place where its thread sleeps or the waker of its task. Whoever takes such a pair away lowers the
