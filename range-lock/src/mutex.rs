@@ -10,31 +10,32 @@
 //! longer belongs to a thread that was preempted, and then the best that a waiting thread can do is
 //! to leave the CPU.
 //!
-//! A thread that has napped in vain stands in line. The first thread in line is the *head*. While
-//! there is a head, a thread that leaves the mutex hands it over to the head and does not free it.
-//! Handing over costs the time in which the head wakes up, so it is kept for threads that would
-//! starve otherwise.
+//! A thread that has napped in vain stands in line. The first thread in line is the *head*. A head
+//! that looks in vain waits awake for a while, and a thread that leaves the mutex hands it over to
+//! the head and does not free it. The next in line is woken, and the mutex is freed as ever until it
+//! has come. So threads that run are not held up by threads that wake up, and the line moves by one
+//! whenever a thread has woken up.
 //!
 //! # What bounds a wait
 //!
-//! `head` has one of three values: [`NONE`], [`WAITS`] and [`HANDED`].
+//! `head` has one of four values: [`NONE`], [`COMES`], [`WAITS`] and [`HANDED`].
 //!
 //! | event | `head` before | after | `locked` |
 //! |---|---|---|---|
-//! | a thread comes to an empty line | `NONE` | `WAITS` | any |
-//! | a thread leaves the mutex | `NONE` | `NONE` | cleared |
+//! | a thread comes to an empty line | `NONE` | `COMES` | any |
+//! | the head looks, and the mutex is taken | `COMES` | `WAITS` | set when it looked |
+//! | a thread leaves the mutex | `NONE`, `COMES` | unchanged | cleared |
 //! | a thread leaves it, and the head is asleep | `WAITS` | `WAITS` | stays set, for the head, which wakes up |
 //! | a thread leaves it, and the head is awake | `WAITS` | `HANDED` | stays set, for the head, which looks |
-//! | the head has it, and another thread is in line | `WAITS`, `HANDED` | `WAITS` | set |
-//! | the head has it, and the line is empty | `WAITS`, `HANDED` | `NONE` | set |
+//! | the head has it, and another thread is in line | any but `NONE` | `COMES` | set |
+//! | the head has it, and the line is empty | any but `NONE` | `NONE` | set |
 //!
-//! The thread that has the mutex when `WAITS` is set may have loaded `NONE` before. It frees the
-//! mutex then, and does not wake the head; so the first head sleeps for a bounded time, and looks
-//! again. One other thread may take the mutex in between, and that thread loads `WAITS`: its look
-//! at `locked` comes after the head's, and the head's after the store of `WAITS`, in the one order
-//! of all sequentially consistent operations. So at most two operations pass the head once it is
-//! the head, and those in line before it. The next head needs no bound: it becomes the head while
-//! the one before has the mutex, which then loads `WAITS`.
+//! The thread that has the mutex when `WAITS` is set may have loaded `COMES` before. It frees the
+//! mutex then, and does not wake the head; so a head sleeps for a bounded time, and looks again. One
+//! other thread may take the mutex in between, and that thread loads `WAITS`: its look at `locked`
+//! comes after the head's, and the head's after the store of `WAITS`, in the one order of all
+//! sequentially consistent operations. So at most two operations pass a thread once it has looked in
+//! vain at the head. Such a thread has slept twice at most before: its nap, and in line.
 //!
 //! # Invariants of the unsafe code
 //!
@@ -43,8 +44,8 @@
 //! drop of the guard, or, where it was forgotten, by [`Mutex::force_unlock`]. Only a thread that
 //! finds `locked` clear sets it, and a mutex is handed to one thread. So there is one guard at
 //! most. What one thread did under it is visible to the next: the store releases and the exchange
-//! acquires, and a thread that is handed the mutex passes the lock of a parking place after the
-//! thread that hands it over.
+//! acquires. A thread that is handed the mutex acquires what the thread that hands it over releases
+//! by the store of `HANDED`, or passes the lock of a parking place after it.
 
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -70,15 +71,19 @@ const ROUNDS: u32 = if cfg!(any(loom, shuttle)) { 0 } else { 4 };
 const YIELDS: u32 = 2;
 /// How long the nap is at least. Linux makes it longer by 50 µs.
 const NAP: Duration = Duration::from_micros(20);
-/// How long the first head sleeps before it looks again.
+/// How often the head looks before it sleeps, after pauses twice as long each time.
+const LOOKS_OF_THE_HEAD: u32 = if cfg!(any(loom, shuttle)) { 1 } else { 6 };
+/// How long the head sleeps before it looks again.
 const BOUND: Duration = Duration::from_millis(1);
 
 /// No thread is in line.
 const NONE: u8 = 0;
-/// A thread is the head of the line.
-const WAITS: u8 = 1;
-/// A thread is the head, and has been handed the mutex.
-const HANDED: u8 = 2;
+/// A thread is on its way to the head of the line.
+const COMES: u8 = 1;
+/// A thread is the head, and is to be handed the mutex.
+const WAITS: u8 = 2;
+/// The head has been handed the mutex.
+const HANDED: u8 = 3;
 
 /// See the [module](self).
 #[repr(C)] // What is used first lies next to the word.
@@ -170,7 +175,7 @@ impl<T> Mutex<T> {
     /// The guard must have been forgotten, and the value not be used by it any more.
     #[inline]
     pub(crate) unsafe fn force_unlock(&self) {
-        if self.head.load(Ordering::SeqCst) == NONE {
+        if self.head.load(Ordering::SeqCst) < WAITS {
             self.locked.clear(Ordering::Release);
         } else {
             self.hand_over();
@@ -221,27 +226,36 @@ impl<T> Mutex<T> {
         self.wait_in_line_noting(|| {});
     }
 
-    /// The same; calls `joined` at the moment from which on its place in line is certain.
-    fn wait_in_line_noting(&self, joined: impl FnOnce()) {
+    /// The same; calls `waits` when it is the head and has looked in vain.
+    fn wait_in_line_noting(&self, waits: impl FnOnce()) {
         let is_behind_others = || {
             // Under the lock of `in_line`, as all changes between `NONE` and the others.
             let behind = self.head.load(Ordering::Relaxed) != NONE;
             if !behind {
-                self.head.store(WAITS, Ordering::SeqCst);
+                self.head.store(COMES, Ordering::Relaxed);
             }
-            joined();
             behind
         };
-        // A thread that sleeps here is moved to the head asleep, and woken there.
-        if self.in_line.park(is_behind_others, None) == Parked::Declined {
+        let (Parked::Unparked | Parked::Declined | Parked::TimedOut) =
+            self.in_line.park(is_behind_others, None);
+        if !self.look() {
+            self.head.store(WAITS, Ordering::SeqCst);
+            waits();
             self.wait_as_head();
         }
-        self.in_line.move_one(&self.at_the_head, |moved| {
-            self.head.store(if moved { WAITS } else { NONE }, Ordering::SeqCst);
+        self.in_line.unpark_one(|woken| {
+            self.head.store(if woken { COMES } else { NONE }, Ordering::SeqCst);
         });
     }
 
+    /// Awake for a while, since the thread that has the mutex is about to leave it.
     fn wait_as_head(&self) {
+        for look in 0..LOOKS_OF_THE_HEAD {
+            spin::pause(FEW_TURNS << look);
+            if self.head.load(Ordering::Acquire) == HANDED || self.look() {
+                return;
+            }
+        }
         let sleeps = || self.head.load(Ordering::Relaxed) != HANDED && !self.try_set();
         while self.at_the_head.park(sleeps, Instant::now().checked_add(BOUND)) == Parked::TimedOut {}
     }
@@ -252,7 +266,7 @@ impl<T> Mutex<T> {
     fn hand_over(&self) {
         self.at_the_head.unpark_one(|was_asleep| {
             if !was_asleep {
-                self.head.store(HANDED, Ordering::Relaxed); // It looks before it sleeps.
+                self.head.store(HANDED, Ordering::Release); // It looks before it sleeps.
             }
         });
     }

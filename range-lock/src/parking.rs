@@ -27,7 +27,7 @@ pub(crate) enum Parked {
 mod imp {
     use std::time::Instant;
 
-    use parking_lot_core::{DEFAULT_PARK_TOKEN, DEFAULT_UNPARK_TOKEN, ParkResult, RequeueOp};
+    use parking_lot_core::{DEFAULT_PARK_TOKEN, DEFAULT_UNPARK_TOKEN, ParkResult};
 
     use super::Parked;
 
@@ -73,24 +73,6 @@ mod imp {
                     then(result.unparked_threads != 0);
                     DEFAULT_UNPARK_TOKEN
                 });
-            }
-        }
-
-        /// Moves the first thread that sleeps here to another place, asleep. `then` is told, under
-        /// both places' locks, whether there was one; it must neither unwind nor park.
-        pub(crate) fn move_one(&self, to: &Place, then: impl FnOnce(bool)) {
-            // SAFETY: the keys are our own addresses ("own address"); `then` does not unwind or
-            // park by contract.
-            unsafe {
-                parking_lot_core::unpark_requeue(
-                    self.key(),
-                    to.key(),
-                    || RequeueOp::RequeueOne,
-                    |_, result| {
-                        then(result.requeued_threads != 0);
-                        DEFAULT_UNPARK_TOKEN
-                    },
-                );
             }
         }
     }
@@ -158,14 +140,6 @@ mod imp {
                 *sleeper.is_woken.lock().unwrap() = true;
                 sleeper.bell.notify_one();
             }
-        }
-
-        pub(crate) fn move_one(&self, to: &Place, then: impl FnOnce(bool)) {
-            let mut queue = self.queue.lock().unwrap();
-            let mut other = to.queue.lock().unwrap();
-            let first = queue.pop_front();
-            then(first.is_some());
-            other.extend(first);
         }
     }
 }

@@ -13,8 +13,11 @@
 //!
 //! * A thread that finds the mutex taken looks again for some microseconds, and lets other threads
 //!   run. It then naps once. Nothing bounds how many requests enter meanwhile.
-//! * A thread that has napped in vain stands in line, and the mutex is handed along the line. From
-//!   then on at most as many operations go first as there are threads.
+//! * A thread that has napped in vain stands in line, and sleeps until it is the first. Nothing
+//!   bounds how many requests enter meanwhile, but the line moves by one whenever a thread has woken
+//!   up.
+//! * The first in line looks once more. If it looks in vain, the mutex is handed to it, and at most
+//!   two operations go first.
 //!
 //! The same holds for a thread that releases, downgrades, shrinks or splits, and for a task that is
 //! polled: each takes the mutex, and may sleep there, whatever it conflicts with. A `try_` verb

@@ -105,17 +105,17 @@ mod in_every_order {
     }
 
     #[test]
-    fn the_next_in_line_is_moved_to_the_head() {
-        check(4, &[lock, stand_in_line, stand_in_line]);
+    fn the_next_in_line_is_woken_and_becomes_the_head() {
+        check(3, &[lock, stand_in_line, stand_in_line]);
     }
 
     #[test]
     fn a_newcomer_takes_it_beside_the_line() {
-        check(4, &[stand_in_line, stand_in_line, try_lock]);
+        check(3, &[stand_in_line, stand_in_line, try_lock]);
     }
 }
 
-/// How often an operation is passed once it stands in line, in random orders of several threads, in
+/// How often an operation is passed once it has looked in vain at the head of the line, in random orders of several threads, in
 /// which the timer goes off at any moment.
 #[cfg(shuttle)]
 mod in_random_orders {
@@ -141,7 +141,7 @@ mod in_random_orders {
                         }
                         let before = taken.fetch_add(1, Ordering::SeqCst);
                         let passed = since.map_or(0, |since| before - since);
-                        assert!(passed <= THREADS, "passed by {passed} operations");
+                        assert!(passed <= 2, "passed by {passed} operations");
                         drop(MutexGuard { mutex: &*mutex, _value: PhantomData });
                     }
                 })
@@ -156,7 +156,7 @@ mod in_random_orders {
     }
 
     #[test]
-    fn an_operation_in_line_is_passed_by_as_many_as_there_are_threads_at_most() {
+    fn an_operation_at_the_head_is_passed_by_two_at_most() {
         check_random(run, schedules());
         check_pct(run, schedules(), 3);
     }
