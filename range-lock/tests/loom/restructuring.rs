@@ -203,9 +203,12 @@ fn leaves_are_reclaimed_while_a_release_lets_in_who_waits() {
     assert_ne!(done.reclaimed, 0);
 }
 
-/// The futures wait for what is held, and are dropped while leaves are cut, joined and reclaimed.
+/// Futures wait for what is held, and are dropped or granted while leaves are cut, joined and
+/// reclaimed.
 #[cfg(feature = "async")]
-mod dropped_futures {
+mod futures {
+    use std::task::Poll;
+
     use super::super::tasks::{Signal, poll};
     use super::*;
 
@@ -251,5 +254,33 @@ mod dropped_futures {
             race(&[5, 20], [15..25, 10..22, 12..21], |g| drop(g.lock.write(3..5)));
         });
         assert_ne!(done.reclaimed, 0);
+    }
+
+    /// The cut takes into use the leaf in which the guard that is released was acquired, and where its
+    /// release looks first. A future that waits for the guard moves there, too, and before it.
+    #[test]
+    fn a_cut_where_requests_meet_races_a_release_by_an_old_hint() {
+        let done = a_meeting_cuts(|| {
+            let g = cut_at(&[5, 10]);
+            let signal = Signal::new();
+            let first = g.lock.read(7..8);
+            let mut held = Box::pin(g.lock.write_async(7..9));
+            assert!(poll(&mut held.as_mut(), &signal).is_pending());
+            drop(first);
+            let Poll::Ready(held) = poll(&mut held.as_mut(), &signal) else { panic!("not let in") };
+            assert!(g.lock.test_join(0));
+            let mut future = Box::pin(g.lock.write_async(6..9));
+            assert!(poll(&mut future.as_mut(), &signal).is_pending());
+            let other = spawn(&g, |g| {
+                in_the_last_leaf(g);
+                drop(g.lock.try_read(5..6));
+            });
+            g.lock.requests();
+            drop(held);
+            assert!(poll(&mut future.as_mut(), &signal).is_ready(), "not let in");
+            other.join().unwrap();
+            check_free(&g);
+        });
+        assert_ne!(done.cut, 0);
     }
 }
