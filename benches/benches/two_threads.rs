@@ -2,44 +2,27 @@
 //! *each* thread, so a lock that lets both run takes as long as for one.
 //!
 //! The states in which a virtual machine has its CPUs near or far from each other are not told apart here; the program
-//! `scaling` does that.
+//! `rivals` does that.
 
 use std::cell::RefCell;
 use std::hint::black_box;
-use std::time::Duration;
+use std::sync::Arc;
 
 use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
-use range_lock_benches::measure::{Plan, on_threads};
+use criterion::{BenchmarkGroup, Criterion};
+use crossbeam_utils::CachePadded;
+use range_lock_benches::crew::Crew;
 use range_lock_benches::rival::{PAGE, Rival, User, page};
 use range_lock_benches::rivals::{self, Visitor};
+use range_lock_benches::workload::op;
 use range_lock_benches::workload::pattern::Random;
+
+mod budget;
 
 const THREADS: usize = 2;
 
 /// Pages in the part of one thread, as a power of two.
 const PART: u32 = 14;
-
-/// Does `op` so many times on each thread; the time from the first one's start to the last one's end.
-fn timed<R: Rival>(
-    lock: &R,
-    iterations: u64,
-    op: impl Fn(&R::User<'_>, u64, &mut Random) + Sync,
-) -> Duration {
-    let at_once = Plan { warm_up: Duration::ZERO, duration: Duration::ZERO };
-    let stints = on_threads(THREADS, at_once, |thread, start_line| {
-        let (user, mut random) = (lock.user(), Random::new(thread));
-        let mut clock = start_line.wait();
-        for _ in 0..iterations {
-            op(&user, thread as u64, &mut random);
-        }
-        clock.lap(iterations);
-        clock.stint()
-    });
-    let start = stints.iter().map(|stint| stint.start).min();
-    let end = stints.iter().map(|stint| stint.end).max();
-    start.zip(end).map_or(Duration::ZERO, |(start, end)| end - start)
-}
 
 /// Copies a page, from and to where the two do not lie at the same offsets of theirs: processors take that for an overlap.
 fn copy_page() {
@@ -54,46 +37,40 @@ fn copy_page() {
 
 struct TwoThreads<'a>(BenchmarkGroup<'a, WallTime>);
 
-impl Visitor for TwoThreads<'_> {
-    fn visit<R: Rival + 'static>(&mut self) {
-        let lock = R::new();
-        self.0.bench_function(format!("{}/disjoint writes", R::NAME), |b| {
-            b.iter_custom(|iterations| {
-                timed(&lock, iterations, |user, thread, random| {
-                    drop(user.write(page((thread << PART) + random.bits(PART))));
-                })
-            });
+impl TwoThreads<'_> {
+    /// Measures `op(user, thread, random)` on a new lock.
+    fn measure<R: Rival + 'static>(
+        &mut self,
+        name: &str,
+        op: impl Fn(&R::User<'_>, u64, &mut Random) + Send + Sync + 'static,
+    ) {
+        let lock = Arc::new(CachePadded::new(R::new()));
+        let mut crew = Crew::new(THREADS, move |thread, turns| {
+            let (user, mut random) = (lock.user(), Random::new(thread));
+            turns.each(|| op(&user, thread as u64, &mut random));
         });
-        let lock = R::new();
-        self.0.bench_function(format!("{}/disjoint writes, a page copied", R::NAME), |b| {
-            b.iter_custom(|iterations| {
-                timed(&lock, iterations, |user, thread, random| {
-                    let _guard = user.write(page((thread << PART) + random.bits(PART)));
-                    copy_page();
-                })
-            });
-        });
-        let lock = R::new();
-        self.0.bench_function(format!("{}/95 % reads", R::NAME), |b| {
-            b.iter_custom(|iterations| {
-                timed(&lock, iterations, |user, _, random| match random.bits_and_chance(18, 95) {
-                    (at, true) => drop(user.read(page(at))),
-                    (at, false) => drop(user.write(page(at))),
-                })
-            });
-        });
-        let lock = R::new();
-        self.0.bench_function(format!("{}/one block, written", R::NAME), |b| {
-            b.iter_custom(|iterations| timed(&lock, iterations, |user, _, _| drop(user.write(page(0)))));
+        self.0.bench_function(format!("{}/{name}", R::NAME), |b| {
+            b.iter_custom(|iterations| crew.run(iterations));
         });
     }
 }
 
-fn two_threads(c: &mut Criterion) {
-    let mut group = c.benchmark_group("two threads");
-    group.sample_size(20).measurement_time(Duration::from_secs(1)).warm_up_time(Duration::from_millis(300));
-    rivals::each(&mut TwoThreads(group));
+impl Visitor for TwoThreads<'_> {
+    fn visit<R: Rival + 'static>(&mut self) {
+        self.measure::<R>("disjoint writes", |user, thread, random| op::disjoint_write(user, thread, random));
+        self.measure::<R>("disjoint writes, a page copied", |user, thread, random| {
+            let _guard = user.write(page((thread << PART) + random.bits(PART)));
+            copy_page();
+        });
+        self.measure::<R>("95 % reads", |user, _, random| op::mostly_read(user, random));
+        self.measure::<R>("one block, written", |user, _, _| drop(user.write(page(0))));
+    }
 }
 
-criterion_group!(benches, two_threads);
-criterion_main!(benches);
+fn two_threads(c: &mut Criterion) {
+    rivals::each(&mut TwoThreads(c.benchmark_group("two threads")));
+}
+
+fn main() {
+    budget::run("two_threads", &[two_threads]);
+}

@@ -1,12 +1,13 @@
-//! One thread, nobody else: what acquire + release cost each rival.
+//! One thread alone: what an acquisition and its release cost with each rival.
 
 use std::hint::black_box;
-use std::time::Duration;
 
 use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
+use criterion::{BenchmarkGroup, Criterion};
 use range_lock_benches::rival::{Rival, User, page};
 use range_lock_benches::rivals::{self, Visitor};
+
+mod budget;
 
 /// Pages far enough apart to look random to the branch predictor, cheap enough not to be measured.
 fn next(at: &mut u64) -> u64 {
@@ -34,10 +35,9 @@ impl Visitor for Uncontended<'_> {
 }
 
 fn uncontended(c: &mut Criterion) {
-    let mut group = c.benchmark_group("uncontended");
-    group.measurement_time(Duration::from_secs(1)).warm_up_time(Duration::from_millis(300));
-    rivals::each(&mut Uncontended(group));
+    rivals::each(&mut Uncontended(c.benchmark_group("uncontended")));
 }
 
-criterion_group!(benches, uncontended);
-criterion_main!(benches);
+fn main() {
+    budget::run("uncontended", &[uncontended]);
+}

@@ -22,7 +22,7 @@ pub enum Scope {
 }
 
 /// A lock, or what stands in for one.
-pub trait Rival: Sync + Sized {
+pub trait Rival: Send + Sync + Sized {
     /// What it is called in tables and on the command line.
     const NAME: &'static str;
     /// Which requests it can tell apart.

@@ -9,14 +9,16 @@
 //! The two sides of a figure take turns, a batch each, and the figure is the median over the turns of their ratio: a machine
 //! that drifts drifts for both. These are printed first; criterion's own times of the calls follow.
 
+#[path = "../budget/mod.rs"]
+mod budget;
 mod second_thread;
 
 use std::hint::black_box;
 use std::path::Path;
 use std::ptr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::Criterion;
 use dax_sim::file::{File, Mapping};
 use dax_sim::fs::FileSystem;
 use dax_sim::pmem::{BLOCK_SIZE, Device, DeviceOptions};
@@ -158,7 +160,6 @@ fn simulator_overhead(c: &mut Criterion) {
 
     let both = Both::new();
     let mut group = c.benchmark_group("simulator_overhead");
-    group.measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(500));
     let (page, mut places, mut words) = ([7; PAGE], Places::of(BLOCK_SIZE), Places::of(8));
     group.bench_function("write/plain", |b| b.iter(|| both.copy(places.next(), black_box(&page))));
     group.bench_function("load/plain", |b| b.iter(|| both.load(words.next())));
@@ -174,5 +175,6 @@ fn simulator_overhead(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, simulator_overhead);
-criterion_main!(benches);
+fn main() {
+    budget::run("simulator_overhead", &[simulator_overhead]);
+}

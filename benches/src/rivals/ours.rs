@@ -8,7 +8,7 @@ use range_lock::{RangeLock, RangeReadGuard, RangeWriteGuard};
 use crate::rival::{Rival, Scope, User};
 
 /// How our lock is built.
-pub trait Shape: Sync + 'static {
+pub trait Shape: Send + Sync + 'static {
     /// What the lock is called then.
     const NAME: &'static str;
     /// Builds it.

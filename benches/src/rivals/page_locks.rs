@@ -15,7 +15,7 @@ const STRIPES: usize = 1024;
 type Set = [u64; STRIPES / 64];
 
 /// One of the locks, with or without room around it.
-pub trait Stripe: Debug + Default + Sync + 'static {
+pub trait Stripe: Debug + Default + Send + Sync + 'static {
     /// What the lot is called.
     const NAME: &'static str;
     /// The lock in it.

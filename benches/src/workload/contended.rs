@@ -49,7 +49,7 @@ impl Outcome {
 }
 
 /// Finds out how much work takes 200 ns, before anything is timed.
-pub(super) fn prepare_work() {
+pub fn prepare_work() {
     LazyLock::force(&STEPS);
 }
 

@@ -7,6 +7,7 @@ mod array;
 pub mod bytes;
 mod contended;
 mod many;
+pub mod op;
 pub mod pattern;
 mod short;
 mod sleeping;

@@ -2,6 +2,7 @@
 
 use crate::measure::{Plan, Stint, on_threads};
 use crate::rival::{Rival, User, page};
+use crate::workload::op;
 use crate::workload::pattern::Random;
 
 /// Operations between two looks at the clock.
@@ -50,26 +51,18 @@ pub(super) fn moving_on<R: Rival, const WRITE: bool>(lock: &R, threads: usize, p
     })
 }
 
-/// Pages in the part of one thread, as a power of two: 64 MiB.
-const PART: u32 = 14;
-
 pub(super) fn disjoint_writes<R: Rival>(lock: &R, threads: usize, plan: Plan) -> Vec<Stint> {
-    batches(lock, threads, plan, |user, thread, random| {
-        drop(user.write(page((thread << PART) + random.bits(PART))));
-    })
+    batches(lock, threads, plan, |user, thread, random| op::disjoint_write(user, thread, random))
 }
 
 pub(super) fn random_reads<R: Rival>(lock: &R, threads: usize, plan: Plan) -> Vec<Stint> {
-    batches(lock, threads, plan, |user, _, random| drop(user.read(page(random.bits(PART + 1)))))
+    batches(lock, threads, plan, |user, _, random| op::random_read(user, random))
 }
 
 pub(super) fn read_mostly<R: Rival>(lock: &R, threads: usize, plan: Plan) -> Vec<Stint> {
-    batches(lock, threads, plan, |user, _, random| match random.bits_and_chance(18, 95) {
-        (at, true) => drop(user.read(page(at))),
-        (at, false) => drop(user.write(page(at))),
-    })
+    batches(lock, threads, plan, |user, _, random| op::mostly_read(user, random))
 }
 
 pub(super) fn same_block_reads<R: Rival>(lock: &R, threads: usize, plan: Plan) -> Vec<Stint> {
-    batches(lock, threads, plan, |user, _, _| drop(user.read(page(1))))
+    batches(lock, threads, plan, |user, _, _| op::same_block_read(user))
 }

@@ -1,18 +1,18 @@
 //! W8: sections that sleep, as operations on a device do.
 
 use std::num::NonZeroU64;
-use std::thread;
 use std::time::Duration;
 
 use crate::measure::{Plan, Stint, on_threads};
-use crate::rival::{Rival, User, page};
+use crate::rival::Rival;
+use crate::workload::op;
 use crate::workload::pattern::Random;
 
 /// What an operation on the device takes.
 pub(super) const MEDIA: Duration = Duration::from_micros(50);
 
 /// Lets this thread's sleeps end when they should: Linux adds 50 µs unless told otherwise.
-pub(super) fn punctually() {
+pub fn punctually() {
     // Where that is refused, all sleep longer alike.
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
 }
@@ -23,9 +23,7 @@ pub(super) fn writes<R: Rival>(lock: &R, threads: usize, plan: Plan) -> Vec<Stin
         let (user, mut random) = (lock.user(), Random::new(thread));
         let mut clock = start_line.wait();
         loop {
-            let guard = user.write(page(random.bits(18)));
-            thread::sleep(MEDIA);
-            drop(guard);
+            op::sleeping_write(&user, &mut random);
             if !clock.lap(1) {
                 return clock.stint();
             }
