@@ -135,8 +135,8 @@ pub fn state(before: Option<f64>, after: Option<f64>) -> &'static str {
     if of(before) == of(after) { of(before).name() } else { CHANGED }
 }
 
-/// The values of one run of `scaling`: of each row the median over its samples.
-pub fn of_scaling(record: &Record) -> Run {
+/// The values of one run of `rivals`: of each row the median over its samples.
+pub fn of_rivals(record: &Record) -> Run {
     let mut samples = BTreeMap::<Row, Vec<f64>>::new();
     for sample in record.samples.iter().filter(|sample| LOCKS.contains(&sample.rival.as_str())) {
         let Some(placement) = sample.placement() else { continue };
@@ -234,7 +234,7 @@ mod tests {
         Row { workload, subject, threads, state: "near", measure: "rate" }
     }
 
-    /// Ten runs as `scaling` keeps them, of a version with this speed, with a noise of 5 % either
+    /// Ten runs as `rivals` keeps them, of a version with this speed, with a noise of 5 % either
     /// way.
     fn runs(seed: u64, w3: f64) -> Vec<Run> {
         let mut random = Rng::with_seed(seed);
@@ -256,7 +256,7 @@ mod tests {
                 r#"{{"host":{{"hardware_threads":2,"cpu":"x","kernel":"y"}},"millis":40,"samples":[{}],"footprints":[]}}"#,
                 samples.join(",")
             );
-            of_scaling(&serde_json::from_str(&json).unwrap())
+            of_rivals(&serde_json::from_str(&json).unwrap())
         };
         (0..10).map(|_| run()).collect()
     }
@@ -328,7 +328,7 @@ mod tests {
             fairness: 1.0,
             wait_us: waits,
         };
-        let run = of_scaling(&Record { samples: vec![sample], ..Record::default() });
+        let run = of_rivals(&Record { samples: vec![sample], ..Record::default() });
         assert_eq!(run.get(&Row { measure: "1/wait p99", ..row("W7", 2) }), Some(&0.25));
         assert_eq!([floor("W7"), floor("W12"), floor("W1/read")], [0.90, 0.90, 0.97]);
     }

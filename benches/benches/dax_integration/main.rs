@@ -205,8 +205,7 @@ fn dax_integration(c: &mut Criterion) {
         process::exit(2)
     }));
     let backing = ground.device.backing();
-    for operation in
-        [Operation::Copy, Operation::Read, Operation::MostlyRead, Operation::MostlyReadAndWhole]
+    for operation in [Operation::Copy, Operation::Read, Operation::MostlyRead, Operation::MostlyReadAndWhole]
     {
         let mut group = c.benchmark_group(format!("dax_integration ({backing}), {}", operation.name()));
         by_threads::<RangeLocked>(&mut group, &ground, operation);
@@ -217,7 +216,8 @@ fn dax_integration(c: &mut Criterion) {
         group.finish();
     }
     for operation in [Operation::Copy, Operation::MostlyRead] {
-        let mut group = c.benchmark_group(format!("dax_integration ({backing}), {}, rayon", operation.name()));
+        let mut group =
+            c.benchmark_group(format!("dax_integration ({backing}), {}, rayon", operation.name()));
         by_pool::<RangeLocked>(&mut group, &ground, operation);
         by_pool::<WholeLocked>(&mut group, &ground, operation);
         by_pool::<WholeStdLocked>(&mut group, &ground, operation);

@@ -24,7 +24,7 @@ struct Options {
     /// Runs of each program
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
     runs: u16,
-    /// Rounds in each run of `scaling`
+    /// Rounds in each run of `rivals`
     #[arg(long, default_value_t = 3)]
     rounds: u16,
     /// More arguments for both programs, split at spaces
@@ -48,7 +48,7 @@ struct Options {
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum What {
     /// The comparison with rivals
-    Scaling,
+    Rivals,
     /// `dax-sim`
     DaxSim,
     /// The benchmark `simulator_overhead`
@@ -106,7 +106,7 @@ fn run(options: &Options, program: &Path) -> Result<Run, String> {
     let file = options.scratch.join("run.json");
     let mut command = Command::new(program);
     match options.what {
-        What::Scaling => {
+        What::Rivals => {
             let rounds = options.rounds.to_string();
             command.args(["--rounds", &rounds, "--threads", "1,2", "--rivals", &LOCKS.join(",")]);
             command.arg("--json").arg(&file);
@@ -128,8 +128,8 @@ fn run(options: &Options, program: &Path) -> Result<Run, String> {
     }
     let unreadable = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
     match options.what {
-        What::Scaling => {
-            Record::read(&file).map(|record| compared::of_scaling(&record)).map_err(|e| unreadable(&e))
+        What::Rivals => {
+            Record::read(&file).map(|record| compared::of_rivals(&record)).map_err(|e| unreadable(&e))
         }
         What::DaxSim => {
             let text = fs::read(&file).map_err(|error| unreadable(&error))?;

@@ -11,16 +11,18 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use range_lock_benches::measure::Plan;
 use range_lock_benches::placement;
-use range_lock_benches::report::{markdown, plot};
+use range_lock_benches::report::{glance, markdown, plot};
 use range_lock_benches::sample::{Host, Record, Sample};
 use range_lock_benches::workload::{Cell, Contender, Workload, contenders};
 
-/// Compares range-lock with its rivals: every workload, every rival, in turn within each round. Prints tables in Markdown.
+/// Compares range-lock with its rivals in all workloads of docs/benchmarks.md. The rivals take turns within each round.
+///
+/// Prints tables in Markdown.
 #[derive(Debug, Parser)]
 #[command(max_term_width = 100)]
 struct Options {
-    /// A look in half a minute: one short round
-    #[arg(long)]
+    /// A look in half a minute: one short sample each, in a table that fits the terminal; judges nothing
+    #[arg(long, conflicts_with_all = ["rounds", "millis", "add", "markdown"])]
     quick: bool,
     /// Rounds; 0 only reports what --add names
     #[arg(long, default_value_t = 9, value_name = "N")]
@@ -61,7 +63,7 @@ fn main() -> ExitCode {
     match run(&Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("scaling: {message}");
+            eprintln!("rivals: {message}");
             ExitCode::from(BAD_INPUT)
         }
     }
@@ -82,8 +84,9 @@ fn run(options: &Options) -> Result<(), String> {
         record.add(Record::read(path).map_err(|error| format!("{}: {error}", path.display()))?);
     }
     measure(options, &cells, &rivals, &mut record);
-    let figures = markdown::figures(&record);
-    let _ = writeln!(io::stdout(), "{figures}"); // Whoever reads it may have seen enough.
+    let figures =
+        if options.quick { glance::figures(&record, terminal_width()) } else { markdown::figures(&record) };
+    let _ = writeln!(io::stdout(), "{figures}"); // The reader may have closed the pipe.
     if let Some(path) = &options.json {
         record.write(path).map_err(|error| format!("{}: {error}", path.display()))?;
     }
@@ -133,8 +136,7 @@ fn rivals(options: &Options) -> Result<Vec<Box<dyn Contender>>, String> {
 
 /// Every cell with every rival, in turn within each round; whoever begins changes from round to round.
 fn measure(options: &Options, cells: &[Cell], rivals: &[Box<dyn Contender>], record: &mut Record) {
-    let (rounds, millis) =
-        if options.quick { (options.rounds.min(1), 5) } else { (options.rounds, options.millis) };
+    let (rounds, millis) = if options.quick { (1, 5) } else { (options.rounds, options.millis) };
     if rounds == 0 {
         return;
     }
@@ -142,7 +144,7 @@ fn measure(options: &Options, cells: &[Cell], rivals: &[Box<dyn Contender>], rec
     record.millis = millis;
     // Before there are threads, which keep memory for themselves.
     record.footprints = rivals.iter().filter_map(|rival| rival.footprint()).collect();
-    let can = |cell: Cell| rivals.iter().filter(move |rival| rival.can(cell.workload));
+    let can = |cell: Cell| rivals.iter().filter(move |rival| rival.why_not(cell.workload).is_none());
     let per_round: usize = cells.iter().map(|&cell| can(cell).count()).sum();
     let progress = progress(rounds * per_round);
     let first = record.next_round();
@@ -170,6 +172,11 @@ fn measure(options: &Options, cells: &[Cell], rivals: &[Box<dyn Contender>], rec
         }
     }
     progress.finish_and_clear();
+}
+
+fn terminal_width() -> usize {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok();
+    size.map(|size| usize::from(size.ws_col)).filter(|&width| width > 0).unwrap_or(glance::WIDTH)
 }
 
 /// A bar on a terminal, drawn only as samples come in: a thread that redraws it would run beside the threads under test.

@@ -6,16 +6,18 @@ use comfy_table::Table;
 use comfy_table::presets::ASCII_MARKDOWN;
 
 use super::bounds::{BOUNDS, Limit};
-use super::{count, three_digits};
+use super::{count, empty, empty_legend, marked, three_digits};
 use crate::placement::Placement;
 use crate::rival::{Rival, Scope};
 use crate::rivals::{AsItComes, ParkingLotRwLock, Shape};
 use crate::sample::{CellName, Record, Sample, Spread, Waits};
-use crate::workload::{Cell, contenders};
+use crate::workload::{Cell, Contender, contenders};
 
 /// What the ratios are to.
 const BASE: &str = ParkingLotRwLock::NAME;
 const OURS: &str = AsItComes::NAME;
+/// Nothing is judged from fewer rounds.
+const FEWEST: usize = 3;
 /// What lies within this is called level.
 const LEVEL: f64 = 0.95;
 
@@ -52,6 +54,7 @@ pub fn figures(record: &Record) -> String {
             State { record, placement }.write(&mut text);
         }
     }
+    let _ = writeln!(text, "Why a cell has no figure:\n\n```text\n{}```\n", empty_legend());
     text.push_str(&footprints(record));
     text
 }
@@ -146,6 +149,16 @@ impl State<'_> {
         CellName { workload, threads, placement: self.placement }
     }
 
+    /// Why a cell has no figure.
+    fn empty(&self, rival: &dyn Contender, name: CellName<'_>) -> String {
+        let named = |cell: &Cell| cell.workload.name() == name.workload && cell.threads == name.threads;
+        let ran = |sample: &Sample| {
+            (&*sample.workload, sample.threads, &*sample.rival) == (name.workload, name.threads, rival.name())
+        };
+        let dropped = self.record.samples.iter().any(ran);
+        Cell::all().into_iter().find(named).map_or_else(String::new, |cell| empty(rival, cell, dropped))
+    }
+
     /// One row for each rival, in each column the median with its extremes, and the ratio to the rwsem's rate.
     fn table(
         &self,
@@ -159,13 +172,14 @@ impl State<'_> {
         let mut any = false;
         for contender in contenders() {
             let name = contender.name();
-            let mut row = vec![marked(name, contender.scope(), contender.shared())];
+            let mut row = vec![escaped(&marked(&*contender))];
             let mut full = false;
             for (_, workload, threads) in columns {
                 let cell = self.cell(workload, *threads);
+                let none = || self.empty(&*contender, cell);
                 let figure = self.record.spread(cell, name, value);
                 full |= figure.is_some();
-                row.push(figure.map_or_else(String::new, |figure| {
+                row.push(figure.map_or_else(none, |figure| {
                     let ratio = self.record.ratio((cell, name), (cell, BASE), rate);
                     format!(
                         "{}{}",
@@ -206,7 +220,7 @@ impl State<'_> {
             let wait = |part: fn(Waits) -> f64| move |sample: &Sample| sample.wait_us.map(part);
             if self.record.of(cell, name).next().is_some() {
                 table.add_row([
-                    marked(name, contender.scope(), contender.shared()),
+                    escaped(&marked(&*contender)),
                     of(&|sample| Some(sample.ops_per_s / unit)),
                     of(&|sample| Some(sample.fairness)),
                     of(&wait(|wait| wait.p50)),
@@ -228,7 +242,11 @@ impl State<'_> {
                     Limit::AtLeast(least) => format!("≥ {}", three_digits(least)),
                     Limit::AtMost(most) => format!("≤ {}", three_digits(most)),
                 };
-                let verdict = if bound.limit.is_met(figure.median) { "met" } else { "**missed**" };
+                let verdict = match bound.limit.is_met(figure.median) {
+                    _ if figure.count < FEWEST => "not judged",
+                    true => "met",
+                    false => "**missed**",
+                };
                 table.add_row([bound.what.to_owned(), limit, spread(figure), verdict.to_owned()]);
             }
         }
@@ -246,8 +264,9 @@ impl State<'_> {
             let lost = Cell::all().into_iter().filter_map(|Cell { workload, threads }| {
                 let name = workload.name();
                 let cell = self.cell(&name, threads);
-                let ratio = self.record.ratio((cell, OURS), (cell, rival), rate)?.median;
-                (ratio < LEVEL)
+                let ratio = self.record.ratio((cell, OURS), (cell, rival), rate)?;
+                let (ratio, judged) = (ratio.median, ratio.count >= FEWEST);
+                (judged && ratio < LEVEL)
                     .then(|| format!("{name} with {} ×{}", self.threads(threads), three_digits(ratio)))
             });
             let lost: Vec<String> = lost.collect();
@@ -273,16 +292,9 @@ fn spread(figure: Spread) -> String {
     format!("{} [{}–{}]", three_digits(median), three_digits(min), three_digits(max))
 }
 
-/// The name of a rival, with what has to be known to read its figures.
-fn marked(name: &str, scope: Scope, shared: bool) -> String {
-    let mark = match (scope, shared) {
-        (Scope::Nothing, _) => " †",
-        (Scope::Reference, _) => " §",
-        (_, false) => " ‡",
-        _ => "",
-    };
-    // A name may be code that Markdown would take for a tag.
-    format!("{}{mark}", name.replace('<', "\\<"))
+/// A name may be code that Markdown would take for a tag.
+fn escaped(name: &str) -> String {
+    name.replace('<', "\\<")
 }
 
 fn table(head: impl IntoIterator<Item = String>) -> Table {
@@ -299,7 +311,7 @@ fn footprints(record: &Record) -> String {
     let mut table = table(head.map(str::to_owned));
     for of in &record.footprints {
         table.add_row([
-            of.rival.replace('<', "\\<"),
+            escaped(&of.rival),
             of.lock.to_string(),
             of.heap.map_or_else(String::new, |bytes| bytes.to_string()),
             of.guards[0].to_string(),

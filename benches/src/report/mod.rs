@@ -1,8 +1,46 @@
 //! A record as people read it: tables in Markdown, and plots.
 
 pub mod bounds;
+pub mod glance;
 pub mod markdown;
 pub mod plot;
+
+use crate::rival::Scope;
+use crate::workload::{Cell, Contender, WhyNot};
+
+/// The name of a rival, with what has to be known to read its figures.
+fn marked(rival: &dyn Contender) -> String {
+    let mark = match (rival.scope(), rival.shared()) {
+        (Scope::Nothing, _) => " †",
+        (Scope::Reference, _) => " §",
+        (_, false) => " ‡",
+        _ => "",
+    };
+    format!("{}{mark}", rival.name())
+}
+
+/// Why a cell has no figure. `dropped` says that it had samples, of which none counts.
+fn empty(rival: &dyn Contender, cell: Cell, dropped: bool) -> String {
+    let reason = match rival.why_not(cell.workload) {
+        Some(WhyNot::BlocksOnItself) => "(a)",
+        Some(WhyNot::TakesSeconds) => "(b)",
+        Some(WhyNot::Reference) => "(c)",
+        None if dropped => "(d)",
+        None => "(e)",
+    };
+    reason.to_owned()
+}
+
+/// What the reasons mean.
+fn empty_legend() -> &'static str {
+    "\
+(a)  a thread that holds one range may block on itself when it asks for another
+(b)  this lock takes seconds to take so many ranges
+(c)  runs W7 only
+(d)  the distance of the CPUs changed during each sample
+(e)  not run: left out by an option
+"
+}
 
 /// Three significant digits, but never fewer than all in front of the point.
 pub fn three_digits(value: f64) -> String {

@@ -207,6 +207,17 @@ impl From<Vec<Stint>> for Outcome {
     }
 }
 
+/// Why a rival is not put to a workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhyNot {
+    /// A thread that holds one range of it may block on itself when it asks for another.
+    BlocksOnItself,
+    /// To take as many ranges takes it seconds.
+    TakesSeconds,
+    /// It is the reference of another workload.
+    Reference,
+}
+
 /// A rival, chosen at run time. What it runs is compiled for its type.
 pub trait Contender: Sync {
     /// [`Rival::NAME`].
@@ -215,8 +226,8 @@ pub trait Contender: Sync {
     fn scope(&self) -> Scope;
     /// [`Rival::SHARED`].
     fn shared(&self) -> bool;
-    /// Whether it can be put to this at all, and in a reasonable time.
-    fn can(&self, workload: Workload) -> bool;
+    /// Why it is not put to this; `None` if it is.
+    fn why_not(&self, workload: Workload) -> Option<WhyNot>;
     /// Runs the cell on a new lock.
     fn run(&self, cell: Cell, plan: Plan) -> Outcome;
     /// What it takes up, if it is a lock.
@@ -252,8 +263,9 @@ impl<R: Rival> Contender for Of<R> {
         R::SHARED
     }
 
-    fn can(&self, workload: Workload) -> bool {
-        workload.holds() <= R::MOST_HELD
+    fn why_not(&self, workload: Workload) -> Option<WhyNot> {
+        let why = if R::MOST_HELD == 0 { WhyNot::BlocksOnItself } else { WhyNot::TakesSeconds };
+        (workload.holds() > R::MOST_HELD).then_some(why)
     }
 
     fn run(&self, cell: Cell, plan: Plan) -> Outcome {

@@ -11,7 +11,7 @@ use std::time::Instant;
 use crossbeam_utils::CachePadded;
 
 use super::contended::{self, Histogram};
-use super::{Cell, Contender, Outcome, Workload};
+use super::{Cell, Contender, Outcome, WhyNot, Workload};
 use crate::measure::{Plan, on_threads};
 use crate::rival::Scope;
 use crate::sample::Footprint;
@@ -33,8 +33,8 @@ impl Contender for TokenRing {
         true
     }
 
-    fn can(&self, workload: Workload) -> bool {
-        workload == Workload::HandOver
+    fn why_not(&self, workload: Workload) -> Option<WhyNot> {
+        (workload != Workload::HandOver).then_some(WhyNot::Reference)
     }
 
     fn run(&self, cell: Cell, plan: Plan) -> Outcome {
