@@ -154,9 +154,12 @@ fn calls_beside_plain_ones(turns: usize) {
 }
 
 fn simulator_overhead(c: &mut Criterion) {
-    let once = std::env::args().any(|argument| argument == "--test");
-    calls_beside_plain_ones(if once { 1 } else { 400 });
-    second_thread::print_gains(if once { 1 } else { 20 });
+    let asked = |option: &str| std::env::args().any(|argument| argument == option);
+    if !asked("--list") {
+        let once = asked("--test");
+        calls_beside_plain_ones(if once { 1 } else { 400 });
+        second_thread::print_gains(if once { 1 } else { 20 });
+    }
 
     let both = Both::new();
     let mut group = c.benchmark_group("simulator_overhead");

@@ -2,7 +2,7 @@
 //! lock's internal mutex: the range lock beside `std::sync::Mutex`, which is used the same way.
 //!
 //! ```text
-//! cargo run --release -p range-lock-benches --bin overtakes
+//! cargo run --release -p rivals --bin overtakes
 //! ```
 //!
 //! One thread, the victim, takes and releases a range of its own in a loop, and the others do the
