@@ -9,9 +9,17 @@ use std::time::Duration;
 /// Waits for so many turns of the CPU's pause instruction.
 #[inline]
 pub(crate) fn pause(turns: u32) {
-    #[cfg(not(any(loom, shuttle)))]
+    #[cfg(not(any(loom, shuttle, range_lock_smp)))]
     for _ in 0..turns {
         std::hint::spin_loop();
+    }
+    #[cfg(range_lock_smp)]
+    {
+        unsafe extern "C" {
+            /// Takes the time of so many pauses on the simulated machine of `benches/smp`.
+            safe fn range_lock_smp_pause(turns: u32);
+        }
+        range_lock_smp_pause(turns);
     }
     #[cfg(any(loom, shuttle))]
     if turns != 0 {

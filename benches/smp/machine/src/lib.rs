@@ -1,61 +1,46 @@
 //! A simulated cache-coherent machine of 1 to 256 CPUs that runs real code.
-#![allow(missing_docs, unused_variables)]
+//!
+//! Crates under test are compiled with ThreadSanitizer's instrumentation, unchanged. Each of their
+//! loads, stores and atomics calls this crate, with its real address. The crate moves the virtual
+//! clock of the calling thread by what the access costs on the simulated machine, and runs the
+//! threads in the order of their clocks. The kernel's part is simulated behind the functions of the
+//! C library: futexes, timers, the scheduler, clocks and randomness.
+//!
+//! [`run`] runs a closure on each thread of a [`Machine`]. Call [`fix_addresses`] first in `main`,
+//! and build what the threads share in [`Machine::setup`]; then the same binary and the same seed
+//! give the same [`Report`].
+//!
+//! This crate itself is never instrumented.
 
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu")))]
+compile_error!("the simulated machine needs x86-64, Linux and glibc");
+
+mod addresses;
 mod costs;
+mod cpus;
+mod directory;
+mod doors;
+mod instrumentation;
+mod lender;
 mod machine;
+mod memory;
+mod names;
+mod overlap;
+mod pauses;
 mod report;
+mod run_queues;
+mod system_calls;
 mod topology;
 
+pub use crate::addresses::fix_addresses;
 pub use crate::costs::{Costs, NS, US};
+pub use crate::cpus::{
+    aside, cpu, futex_wait, futex_wake, now, pause, range_lock_smp_pause, run, thread, touch, work,
+};
 pub use crate::machine::{Directory, MOST_CPUS, MOST_THREADS, Machine, Overlap};
+pub use crate::names::name;
 pub use crate::report::{Counts, Deadlock, LineReport, Report, ThreadReport};
 pub use crate::topology::{Distance, Topology};
 
 /// Picoseconds of virtual time.
 pub type Ps = u64;
-
-pub fn run<F: Fn(usize) + Send + Sync + 'static>(machine: &Machine, body: F) -> Result<Report, Deadlock> {
-    todo!()
-}
-/// To be called first in `main`: starts the program again without address randomisation.
-pub fn fix_addresses() -> std::io::Result<()> {
-    Ok(())
-}
-impl Machine {
-    /// Runs `f` outside of the simulation, with the machine's `available_parallelism`; what it
-    /// allocates lies in the arena at a fixed address. Build the lock under test in here.
-    pub fn setup<T>(&self, f: impl FnOnce() -> T) -> T {
-        f()
-    }
-}
-#[inline(never)]
-pub fn now() -> Ps {
-    0
-}
-#[inline(never)]
-pub fn work(ps: Ps) {}
-#[inline(never)]
-pub fn touch(address: usize, write: bool) {}
-#[inline(never)]
-pub fn thread() -> usize {
-    0
-}
-#[inline(never)]
-pub fn cpu() -> usize {
-    0
-}
-pub fn aside<T>(f: impl FnOnce() -> T) -> T {
-    f()
-}
-#[inline(never)]
-pub fn pause(n: u32) {}
-#[inline(never)]
-pub fn futex_wait(address: usize, expected: u32, timeout: Option<Ps>) -> bool {
-    false
-}
-#[inline(never)]
-pub fn futex_wake(address: usize, n: usize) -> usize {
-    0
-}
-#[inline(never)]
-pub fn name(start: usize, bytes: usize, what: &'static str, index: usize) {}

@@ -1,0 +1,45 @@
+//! `pause` instructions of instrumented crates. `rustc-wrapper` replaces each by a call of
+//! `smp_pause_instruction`, which changes no register and no flag. Instrumented crates have no red
+//! zone below the stack pointer, so a call may come anywhere.
+
+use std::arch::global_asm;
+
+global_asm!(
+    ".globl smp_pause_instruction",
+    ".type smp_pause_instruction, @function",
+    "smp_pause_instruction:",
+    "pushfq",
+    "push rax",
+    "push rcx",
+    "push rdx",
+    "push rsi",
+    "push rdi",
+    "push r8",
+    "push r9",
+    "push r10",
+    "push r11",
+    "push rbp",
+    "mov rbp, rsp",
+    "sub rsp, 528",
+    "and rsp, -16",
+    "fxsave64 [rsp]",
+    "cld",
+    "mov edi, 1",
+    "call {pause}",
+    "fxrstor64 [rsp]",
+    "mov rsp, rbp",
+    "pop rbp",
+    "pop r11",
+    "pop r10",
+    "pop r9",
+    "pop r8",
+    "pop rdi",
+    "pop rsi",
+    "pop rdx",
+    "pop rcx",
+    "pop rax",
+    "popfq",
+    "ret",
+    ".size smp_pause_instruction, . - smp_pause_instruction",
+    pause = sym crate::cpus::range_lock_smp_pause,
+);
