@@ -837,7 +837,7 @@ fn run_boxed(machine: &Machine, body: Arc<dyn Fn(usize) + Send + Sync>) -> Resul
     assert!(threads != 0, "0 threads: a run has at least 1");
     assert!(machine.costs.locked <= machine.costs.hold, "a line must stay as long as a locked instruction");
     let _right = right();
-    print_panics_aside();
+    prepare();
     let sim = Box::into_raw(Box::new(Sim::new(machine)));
     SIM.store(sim, Ordering::Relaxed);
     for thread in 0..threads {
@@ -872,10 +872,14 @@ fn run_boxed(machine: &Machine, body: Arc<dyn Fn(usize) + Send + Sync>) -> Resul
     }
 }
 
-/// Makes the messages of panics print outside of the simulation.
-fn print_panics_aside() {
+/// What is done once in a process, before the first run. Messages of panics are printed outside of
+/// the simulation. The C library's `malloc` keeps to one heap, or it would read files to count CPUs
+/// once it has a heap for each of some threads.
+fn prepare() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
+        // SAFETY: it has no precondition.
+        unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
         let hook = panic::take_hook();
         panic::set_hook(Box::new(move |info| aside(|| hook(info))));
     });
