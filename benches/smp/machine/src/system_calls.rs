@@ -82,7 +82,8 @@ impl Drop for Caught {
 }
 
 /// Whether simulated code may make this call: it concerns memory, the signal mask or the signal
-/// stack of the process, or the name of a thread, and no other thread.
+/// stack of the process, or the name of a thread. The C library asks for the affinity when it looks
+/// for the bounds of a stack.
 fn is_own_business(number: i64) -> bool {
     matches!(
         number,
@@ -95,6 +96,7 @@ fn is_own_business(number: i64) -> bool {
             | libc::SYS_rt_sigprocmask
             | libc::SYS_sigaltstack
             | libc::SYS_prctl
+            | libc::SYS_sched_getaffinity
     )
 }
 
