@@ -113,6 +113,16 @@ pub(crate) mod real {
         unsafe { detach(thread) }
     }
 
+    /// # Safety
+    ///
+    /// That of `pthread_attr_getguardsize`.
+    pub(crate) unsafe fn guard_size(attributes: *const pthread_attr_t, bytes: *mut usize) -> c_int {
+        type GuardSize = unsafe extern "C" fn(*const pthread_attr_t, *mut usize) -> c_int;
+        let guard_size = next!(c"pthread_attr_getguardsize" as GuardSize);
+        // SAFETY: the caller's.
+        unsafe { guard_size(attributes, bytes) }
+    }
+
     pub(crate) fn sysconf(name: c_int) -> c_long {
         type Sysconf = unsafe extern "C" fn(c_int) -> c_long;
         let sysconf = next!(c"sysconf" as Sysconf);
@@ -204,12 +214,16 @@ doors! {
                 cpus::sched_yield();
                 0
             }
-            libc::SYS_gettid => {
-                cpus::charge_syscall();
-                FIRST_TID + cpus::thread() as i64
-            }
+            libc::SYS_gettid => cpus::gettid(),
             _ => system_calls::stop(number),
         })
+    }
+
+    fn gettid() -> libc::pid_t {
+        if simulated() {
+            return cpus::gettid() as libc::pid_t;
+        }
+        outside(libc::SYS_gettid, 0, 0, 0, 0) as libc::pid_t
     }
 
     fn sched_getcpu() -> c_int {
@@ -295,6 +309,18 @@ doors! {
         unsafe { real::join(thread, result) }
     }
 
+    // std asks for it at the start of a thread, and expects one. The stack of a lender was passed to
+    // the C library, which knows nothing of the guard page below it.
+    fn pthread_attr_getguardsize(attributes: *const pthread_attr_t, bytes: *mut usize) -> c_int {
+        if simulated() {
+            // SAFETY: D1.
+            unsafe { bytes.write(GUARD) };
+            return 0;
+        }
+        // SAFETY: D1.
+        unsafe { real::guard_size(attributes, bytes) }
+    }
+
     fn pthread_detach(thread: pthread_t) -> c_int {
         if simulated() {
             // Its lender is released at the end of the run.
@@ -305,8 +331,8 @@ doors! {
     }
 }
 
-/// What `gettid` says in the first simulated thread.
-const FIRST_TID: i64 = 1000;
+/// The size of the guard page of a lender's stack.
+const GUARD: usize = 4096;
 
 /// Fills a buffer from the run's seed.
 fn fill(to: *mut u8, bytes: usize) {

@@ -83,8 +83,17 @@ impl Drop for Caught {
 
 /// Whether simulated code may make this call: it concerns memory, the signal mask or the signal
 /// stack of the process, or the name of a thread. The C library asks for the affinity when it looks
-/// for the bounds of a stack.
-fn is_own_business(number: i64) -> bool {
+/// for the bounds of a stack. Its own locks, as that of `malloc`, wait for a real thread that is not
+/// simulated: simulated threads do not lose their CPU inside of the C library.
+fn is_own_business(number: i64, arguments: [usize; 6]) -> bool {
+    /// The value of a lock of the C library that other threads wait for.
+    const CONTENDED: usize = 2;
+    if number == libc::SYS_futex {
+        return match arguments[1] as c_int & !libc::FUTEX_PRIVATE_FLAG {
+            libc::FUTEX_WAIT => arguments[2] == CONTENDED && arguments[3] == 0,
+            operation => operation == libc::FUTEX_WAKE,
+        };
+    }
     matches!(
         number,
         libc::SYS_mmap
@@ -108,9 +117,6 @@ extern "C" fn on_sigsys(_: c_int, info: *mut libc::siginfo_t, context: *mut c_vo
         let registers = &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs;
         (registers, i64::from(info.cast::<u8>().add(24).cast::<i32>().read()))
     };
-    if !is_own_business(number) {
-        stop(number);
-    }
     let argument = |register: c_int| registers[register as usize] as usize;
     let arguments = [
         argument(libc::REG_RDI),
@@ -120,6 +126,9 @@ extern "C" fn on_sigsys(_: c_int, info: *mut libc::siginfo_t, context: *mut c_vo
         argument(libc::REG_R8),
         argument(libc::REG_R9),
     ];
+    if !is_own_business(number, arguments) {
+        stop(number);
+    }
     // SAFETY: the call that the code wanted to make, with its arguments.
     let result = unsafe { raw_syscall(number, arguments) };
     registers[libc::REG_RAX as usize] = result;

@@ -132,8 +132,8 @@ fn a_shared_counter_costs_a_transfer_and_the_stay_for_what_is_done_meanwhile() {
     let expected = (c.transfer[0] + c.hold) / meanwhile;
     let each = report.end / 8000;
     assert!(each.abs_diff(expected) < expected / 50, "{each} ps instead of {expected}");
-    assert_eq!(report.counts.misses, 8000 / meanwhile);
-    assert_eq!(report.lines[0].misses, 8000 / meanwhile);
+    let misses = report.lines[0].misses;
+    assert!(misses.abs_diff(8000 / meanwhile) < 20, "{misses} misses");
     assert_eq!(report.lines[0].locked, 8000);
 }
 
@@ -157,27 +157,31 @@ fn near_and_far_hand_a_line_over_as_they_say() {
     assert!((160 * NS..210 * NS).contains(&far), "far {far}");
 }
 
+/// A line of its own.
+#[repr(align(64))]
+#[derive(Default)]
+struct Line(AtomicU64);
+
 #[test]
 fn accesses_overlap_until_a_locked_instruction() {
     let times = [Overlap::InOrder, Overlap::Overlapping].map(|overlap| {
         let m = without_jitter(machine(1)).with_overlap(overlap);
-        let lines: Arc<Vec<AtomicU64>> = m.setup(|| Arc::new((0..8 * 8).map(AtomicU64::new).collect()));
-        let fence = m.setup(|| Arc::new(AtomicU64::new(0)));
+        let (lines, fence) = m.setup(|| (Arc::new(<[Line; 8]>::default()), Arc::new(Line::default())));
         let times = Arc::new(AtomicU64::new(0));
         let result = Arc::clone(&times);
         ends(&m, move |_| {
             let begin = now();
-            for line in lines.chunks(8) {
-                line[0].load(Ordering::Relaxed);
+            for line in &*lines {
+                line.0.load(Ordering::Relaxed);
             }
-            fence.swap(1, Ordering::SeqCst);
+            fence.0.swap(1, Ordering::SeqCst);
             aside(|| result.store(now() - begin, Ordering::Relaxed));
         });
         times.load(Ordering::Relaxed)
     });
-    // Nine fetches and those of two `Arc`s one after the other; or one after those that overlap.
+    // Nine fetches one after the other; or one after eight that overlap.
     let memory = machine(1).costs.memory;
-    assert!((9 * memory..12 * memory).contains(&times[0]), "{times:?}");
+    assert!((9 * memory..10 * memory).contains(&times[0]), "{times:?}");
     assert!((2 * memory..3 * memory).contains(&times[1]), "{times:?}");
 }
 
