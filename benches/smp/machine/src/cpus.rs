@@ -99,6 +99,9 @@ struct Sim {
     current: Current,
     /// The time of the next event.
     horizon: Ps,
+    /// How far behind the next event an access that hits needs not wait for it: nothing that
+    /// happens then or later can take the line away so soon, nor change what it holds.
+    ahead: Ps,
     events: BinaryHeap<Reverse<Event>>,
     events_pushed: u64,
     threads: Vec<Thread>,
@@ -161,9 +164,14 @@ fn with<T>(f: impl FnOnce(&mut Sim) -> T) -> T {
 
 impl Sim {
     fn new(machine: &Machine) -> Self {
+        let lines = Lines::new(machine);
+        let overlapping = machine.overlap == Overlap::Overlapping;
         Sim {
+            // Overlapping stores take lines away at once.
+            ahead: if overlapping { 0 } else { lines.safe() },
+            lines,
+            overlapping,
             costs: machine.costs.clone(),
-            overlapping: machine.overlap == Overlap::Overlapping,
             cpus: machine.cpus,
             current: Current::default(),
             horizon: Ps::MAX,
@@ -171,7 +179,6 @@ impl Sim {
             events_pushed: 0,
             threads: Vec::new(),
             queues: RunQueues::new(machine.cpus),
-            lines: Lines::new(machine),
             futexes: Map::default(),
             by_function: Map::default(),
             random: machine.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x1234_5678_9ABC_DEF1 | 1,
@@ -382,6 +389,27 @@ impl Sim {
         hit
     }
 
+    /// An atomic access of `more` than a hit, if it hits and needs not wait for other threads: the
+    /// usual case of an uncontended line.
+    #[inline]
+    fn is_quick(&mut self, line: u64, write: bool, more: Ps) -> bool {
+        let Current { cpu, now, .. } = self.current;
+        let end = now + more;
+        if end > self.horizon.saturating_add(self.ahead)
+            || self.overlapping
+            || self.queues.slice_end(cpu).is_some()
+            || !self.lines.has(cpu, line, write, end)
+        {
+            return false;
+        }
+        self.counts.accesses += 1;
+        if more != 0 {
+            self.lines.keep(line, now, end);
+        }
+        self.charge(more + self.costs.hit);
+        true
+    }
+
     /// Fetches a line, if the CPU has not got it until `until`. Returns its arrival.
     fn fetch(&mut self, line: u64, write: bool, more: Ps, at_once: bool, pc: u64) -> Option<Ps> {
         let Current { cpu, now, thread, .. } = self.current;
@@ -475,10 +503,14 @@ pub(crate) fn plain(address: usize, size: usize, write: bool, pc: usize) {
 /// returns.
 #[inline]
 pub(crate) fn atomic(address: usize, write: bool, pc: usize) {
+    let line = address as u64 / 64;
+    if with(|s| s.is_quick(line, write, 0)) {
+        return;
+    }
     give_way();
     with(|s| {
         s.counts.accesses += 1;
-        s.access(address as u64 / 64, write, true, pc as u64);
+        s.access(line, write, true, pc as u64);
     });
     order();
     with(|s| s.charge(s.costs.hit));
@@ -489,6 +521,9 @@ pub(crate) fn atomic(address: usize, write: bool, pc: usize) {
 #[inline]
 pub(crate) fn locked(address: usize, pc: usize) {
     let line = address as u64 / 64;
+    if with(|s| s.is_quick(line, true, s.costs.locked)) {
+        return;
+    }
     give_way();
     if with(|s| s.overlapping) {
         with(Sim::drain);
@@ -502,8 +537,9 @@ pub(crate) fn locked(address: usize, pc: usize) {
     });
     order();
     with(|s| {
+        let from = s.current.now;
         s.charge(s.costs.locked);
-        s.lines.keep(line, s.current.now);
+        s.lines.keep(line, from, s.current.now);
     });
     order();
     with(|s| s.charge(s.costs.hit));

@@ -103,6 +103,8 @@ struct Line {
     sharers: Set,
     /// When its home can begin with the next request.
     busy: Ps,
+    /// The last locked instruction: a request that comes meanwhile waits for its end.
+    locked: (Ps, Ps),
     leaving: Vec<Leaving>,
     /// Readers whose copies are under way, with their arrivals.
     arriving: Vec<(u16, Ps)>,
@@ -188,12 +190,18 @@ impl Lines {
             || line.leaving.iter().any(|l| l.cpu == cpu as u16 && until < l.until && (l.exclusive || !write))
     }
 
-    /// Keeps a line with its owner until a locked instruction is over.
-    pub(crate) fn keep(&mut self, line: u64, until: Ps) {
+    /// Keeps a line with its owner while a locked instruction lasts.
+    pub(crate) fn keep(&mut self, line: u64, from: Ps, until: Ps) {
         if let Some(line) = self.lines.get_mut(&line) {
-            line.busy = line.busy.max(until);
+            line.locked = (from, until);
             line.tally.locked += 1;
         }
+    }
+
+    /// For how long, from a time on, no request of that time or a later one takes a copy away.
+    pub(crate) fn safe(&self) -> Ps {
+        let nearest = self.costs.transfer.iter().min().copied().unwrap_or(0);
+        nearest * u64::from(100 - self.costs.jitter) / 100 / 2
     }
 
     /// Keeps a line that a store took from others at least until this time.
@@ -217,7 +225,8 @@ impl Lines {
         };
         line.leaving.retain(|l| at < l.until);
         line.arriving.retain(|&(_, arrival)| at < arrival);
-        let start = at.max(line.busy);
+        let (from, until) = line.locked;
+        let start = at.max(line.busy).max(if from <= at { until } else { 0 });
         // With a pipelined home the request has come half of its way while it waited.
         let ahead = |latency: Ps| if self.pipelined { (start - at).min(latency / 2) } else { 0 };
         let arrival;

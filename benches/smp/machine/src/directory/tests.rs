@@ -100,7 +100,7 @@ fn ping_pong_costs_one_transfer_a_turn() {
 /// Eight CPUs increment a counter without pause.
 fn counter(directory: Directory) -> Ps {
     let mut lines = Lines::new(&machine(8, directory));
-    let mut at = vec![0; 8];
+    let mut at = [0; 8];
     let (mut first, turns) = (0, 8 * 100);
     for turn in 0..turns {
         let cpu = turn % 8;
