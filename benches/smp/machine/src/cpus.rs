@@ -165,12 +165,10 @@ fn with<T>(f: impl FnOnce(&mut Sim) -> T) -> T {
 impl Sim {
     fn new(machine: &Machine) -> Self {
         let lines = Lines::new(machine);
-        let overlapping = machine.overlap == Overlap::Overlapping;
         Sim {
-            // Overlapping stores take lines away at once.
-            ahead: if overlapping { 0 } else { lines.safe() },
+            ahead: lines.safe(),
             lines,
-            overlapping,
+            overlapping: machine.overlap == Overlap::Overlapping,
             costs: machine.costs.clone(),
             cpus: machine.cpus,
             current: Current::default(),
@@ -393,14 +391,21 @@ impl Sim {
     /// usual case of an uncontended line.
     #[inline]
     fn is_quick(&mut self, line: u64, write: bool, more: Ps) -> bool {
-        let Current { cpu, now, .. } = self.current;
+        let Current { thread, cpu, now, .. } = self.current;
         let end = now + more;
         if end > self.horizon.saturating_add(self.ahead)
-            || self.overlapping
             || self.queues.slice_end(cpu).is_some()
             || !self.lines.has(cpu, line, write, end)
         {
             return false;
+        }
+        if self.overlapping {
+            let under_way = &self.threads[thread].outstanding;
+            let ready =
+                if more != 0 { under_way.is_drained(now) } else { under_way.arrival_of(line, now) == now };
+            if !ready {
+                return false;
+            }
         }
         self.counts.accesses += 1;
         if more != 0 {

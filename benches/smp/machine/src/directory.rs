@@ -129,7 +129,7 @@ pub(crate) struct Request {
     pub(crate) at: Ps,
     /// By what latencies are multiplied, in 1/65536.
     pub(crate) vary: u64,
-    /// Other copies end at once: the request is a store that its CPU does not wait for.
+    /// Other copies end as soon as they can: the request is a store that its CPU does not wait for.
     pub(crate) at_once: bool,
 }
 
@@ -215,6 +215,7 @@ impl Lines {
     pub(crate) fn fetch(&mut self, request: Request) -> Ps {
         let Request { cpu, line, write, at, vary, at_once } = request;
         let Costs { transfer, hold, occupancy, per_sharer, memory, .. } = self.costs;
+        let soon = at + self.safe();
         let varied = |ps: Ps| (ps * vary) >> 16;
         let [cluster, socket] = self.near[cpu];
         let row = &self.distance[cpu * self.cpus..][..self.cpus];
@@ -233,7 +234,8 @@ impl Lines {
         if let Some(owner) = line.owner {
             let latency = varied(transfer[distance(usize::from(owner))]);
             arrival = start + latency - ahead(latency);
-            let until = if at_once { at } else { start + latency / 2 - ahead(latency) };
+            let leaves = start + latency / 2 - ahead(latency);
+            let until = if at_once { soon.min(leaves) } else { leaves };
             line.leaving.push(Leaving { cpu: owner, until, exclusive: true });
             if write {
                 line.owner = Some(cpu as u16);
@@ -269,7 +271,10 @@ impl Lines {
             let mut last = start + latency - ahead(latency);
             for other in others.iter() {
                 let mut until = start + (varied(transfer[distance(other)]) / 2).min(latency / 2);
-                until = if at_once { at } else { until - ahead(latency).min(until - at) };
+                until -= ahead(latency).min(until - at);
+                if at_once {
+                    until = until.min(soon);
+                }
                 // A copy under way is used once, at its arrival, before it is taken away.
                 if let Some(&(_, arrives)) = line.arriving.iter().find(|a| usize::from(a.0) == other) {
                     until = until.max(arrives + 1);

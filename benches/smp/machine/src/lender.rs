@@ -12,7 +12,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use crate::doors::real;
-use crate::memory::lender_stack;
+use crate::memory::LenderStack;
 
 /// Where a lender and the simulating thread meet.
 #[derive(Debug, Default)]
@@ -26,6 +26,9 @@ struct Meeting {
 pub(crate) struct Lender {
     meeting: Box<Meeting>,
     pthread: libc::pthread_t,
+    /// Given back after the thread has ended.
+    #[expect(dead_code, reason = "it is held")]
+    stack: LenderStack,
 }
 
 impl Lender {
@@ -36,16 +39,17 @@ impl Lender {
     /// If the system has no more threads.
     pub(crate) fn start() -> Lender {
         let meeting = Box::<Meeting>::default();
-        let (stack, bytes) = lender_stack();
+        let stack = LenderStack::new();
+        let (low, bytes) = stack.range();
         // SAFETY: all zero is a valid `pthread_attr_t` for `pthread_attr_init` to overwrite.
         let mut attributes: libc::pthread_attr_t = unsafe { std::mem::zeroed() };
         let mut pthread = 0;
         // SAFETY: the stack is mapped and is used by no other thread; `meeting` outlives the thread,
-        // since `Lender` is only dropped in `release`, and otherwise leaked.
+        // since a `Lender` is dropped in `release` alone, and otherwise leaked.
         let error = unsafe {
             libc::pthread_attr_init(&mut attributes);
             let e =
-                libc::pthread_attr_setstack(&mut attributes, ptr::with_exposed_provenance_mut(stack), bytes);
+                libc::pthread_attr_setstack(&mut attributes, ptr::with_exposed_provenance_mut(low), bytes);
             assert!(e == 0, "cannot set the stack of a thread: error {e}");
             real::pthread_create(&mut pthread, &attributes, lend, (&raw const *meeting).cast_mut().cast())
         };
@@ -53,7 +57,7 @@ impl Lender {
         while meeting.fs.load(Ordering::Acquire) == 0 {
             futex(&raw const meeting.fs as usize, libc::FUTEX_WAIT, 0);
         }
-        Lender { meeting, pthread }
+        Lender { meeting, pthread, stack }
     }
 
     /// Where its block lies.

@@ -1,7 +1,7 @@
 //! Memory at fixed addresses: the stacks of coroutines, the stacks of the threads that lend their
 //! thread-locals, and the arena from which simulated code allocates.
 //!
-//! Each area is reserved once, at its first use, and never given back. Stacks are not used twice.
+//! Each area is reserved once, at its first use, and never given back.
 //!
 //! Invariants:
 //! * M1. An area is mapped readable and writable from its first to its last byte, apart from the
@@ -14,7 +14,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, UnsafeCell};
 use std::num::NonZeroUsize;
 use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use corosensei::stack::{Stack, StackPointer};
 
@@ -67,28 +67,46 @@ impl Area {
     }
 }
 
-/// Hands out the parts of an area, one after the other.
+/// Hands out the parts of an area, all of one size.
 #[derive(Debug)]
 struct Parts {
     area: Area,
-    next: AtomicUsize,
+    bytes: usize,
+    /// How many were handed out, and those that were given back.
+    state: Mutex<(usize, Vec<usize>)>,
 }
 
 impl Parts {
-    /// The next part, with a guard page at its low end.
-    fn take(&self, bytes: usize) -> usize {
-        let n = self.next.fetch_add(1, Ordering::Relaxed);
-        if n == 0 {
+    const fn new(area: Area, bytes: usize) -> Self {
+        Parts { area, bytes, state: Mutex::new((0, Vec::new())) }
+    }
+
+    /// A part, with a guard page at its low end.
+    fn take(&self) -> usize {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (used, free) = &mut *state;
+        if let Some(start) = free.pop() {
+            return start;
+        }
+        if *used == 0 {
             self.area.map();
         }
-        assert!(n < MOST_THREADS, "more than {MOST_THREADS} simulated threads in one process");
-        let start = self.area.start + n * bytes;
+        assert!(*used < MOST_THREADS, "more than {MOST_THREADS} simulated threads in one process");
+        let start = self.area.start + *used * self.bytes;
+        *used += 1;
         // SAFETY: by M1 the page is mapped, and no part that is in use contains it.
         let r = unsafe { libc::mprotect(ptr::without_provenance_mut(start), PAGE, libc::PROT_NONE) };
         assert!(r == 0, "cannot protect a guard page: {}", std::io::Error::last_os_error());
         start
     }
+
+    fn give_back(&self, start: usize) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).1.push(start);
+    }
 }
+
+static STACK_PARTS: Parts = Parts::new(STACKS, STACK);
+static LENDER_PARTS: Parts = Parts::new(LENDERS, LENDER);
 
 /// A stack of a coroutine, at a fixed address.
 #[derive(Debug)]
@@ -98,13 +116,18 @@ pub(crate) struct FixedStack {
 
 impl FixedStack {
     pub(crate) fn new() -> Self {
-        static PARTS: Parts = Parts { area: STACKS, next: AtomicUsize::new(0) };
-        FixedStack { start: PARTS.take(STACK) }
+        FixedStack { start: STACK_PARTS.take() }
     }
 
     /// Its lowest address and its size.
     pub(crate) fn range(&self) -> (usize, usize) {
         (self.start, STACK)
+    }
+}
+
+impl Drop for FixedStack {
+    fn drop(&mut self) {
+        STACK_PARTS.give_back(self.start);
     }
 }
 
@@ -119,10 +142,27 @@ unsafe impl Stack for FixedStack {
     }
 }
 
-/// A stack for a thread that lends its thread-locals: start behind the guard page, and size.
-pub(crate) fn lender_stack() -> (usize, usize) {
-    static PARTS: Parts = Parts { area: LENDERS, next: AtomicUsize::new(0) };
-    (PARTS.take(LENDER) + PAGE, LENDER - PAGE)
+/// A stack for a thread that lends its thread-locals.
+#[derive(Debug)]
+pub(crate) struct LenderStack {
+    part: usize,
+}
+
+impl LenderStack {
+    pub(crate) fn new() -> Self {
+        LenderStack { part: LENDER_PARTS.take() }
+    }
+
+    /// Its lowest address, behind the guard page, and its size.
+    pub(crate) fn range(&self) -> (usize, usize) {
+        (self.part + PAGE, LENDER - PAGE)
+    }
+}
+
+impl Drop for LenderStack {
+    fn drop(&mut self) {
+        LENDER_PARTS.give_back(self.part);
+    }
 }
 
 /// Sizes up to here are rounded up to 16 bytes, others to a power of two.

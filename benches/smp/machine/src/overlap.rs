@@ -42,6 +42,11 @@ impl Outstanding {
         all.filter(|l| l.0 == line).map(|l| l.1).fold(now, Ps::max)
     }
 
+    /// Whether all have arrived.
+    pub(crate) fn is_drained(&self, now: Ps) -> bool {
+        self.loads.iter().chain(&self.stores).all(|l| l.1 <= now)
+    }
+
     /// Waits for all; returns when that is done.
     pub(crate) fn drain(&mut self, now: Ps) -> Ps {
         let all = self.loads.drain(..).chain(self.stores.drain(..));
@@ -73,6 +78,7 @@ mod tests {
         assert_eq!(o.store(3, 2, 150), 150);
         assert_eq!(o.arrival_of(2, 3), 100);
         assert_eq!(o.arrival_of(4, 3), 3);
+        assert!(!o.is_drained(149) && o.is_drained(150));
         assert_eq!(o.drain(3), 150);
     }
 
