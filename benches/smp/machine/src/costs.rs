@@ -47,7 +47,8 @@ pub struct Costs {
     pub sched_yield: Ps,
     /// From one thread to another on the same CPU.
     pub context_switch: Ps,
-    /// How long a thread runs while another waits for its CPU.
+    /// How long a thread runs while another waits for its CPU, times 1 with one CPU, 2 with two, 3
+    /// with four, and 4 with eight or more: see `update_sysctl` in Linux's `kernel/sched/fair.c`.
     pub time_slice: Ps,
     /// One allocation or one release of memory.
     pub malloc: Ps,
@@ -74,7 +75,7 @@ impl Costs {
         clock: 20 * NS,
         sched_yield: 300 * NS,
         context_switch: 1_500 * NS,
-        time_slice: 3_000 * US,
+        time_slice: 700 * US,
         malloc: 20 * NS,
         jitter: 20,
     };

@@ -96,6 +96,7 @@ struct Sim {
     costs: Costs,
     overlapping: bool,
     cpus: usize,
+    time_slice: Ps,
     current: Current,
     /// The time of the next event.
     horizon: Ps,
@@ -171,6 +172,7 @@ impl Sim {
             overlapping: machine.overlap == Overlap::Overlapping,
             costs: machine.costs.clone(),
             cpus: machine.cpus,
+            time_slice: machine.costs.time_slice * u64::from(1 + machine.cpus.min(8).ilog2()),
             current: Current::default(),
             horizon: Ps::MAX,
             events: BinaryHeap::new(),
@@ -270,7 +272,7 @@ impl Sim {
         }
         (t.cpu, t.time) = (cpu, start);
         t.state = State::Running;
-        self.queues.begin_slice(cpu, start + self.costs.time_slice);
+        self.queues.begin_slice(cpu, start + self.time_slice);
         self.push(thread, start);
     }
 
