@@ -1,5 +1,6 @@
 //! Locks and unlocks one page on each CPU and prints the time of a pair: `pairs LOCK CPUS...` with
-//! `range-lock`, `one-leaf`, `parking_lot` or `pages`; preset `s64`, or PRESET.
+//! `range-lock`, `one-leaf`, `parking_lot` or `pages`. The preset is `s64`, or PRESET; the seed is 1, or
+//! SEED.
 
 use std::env;
 use std::process::ExitCode;
@@ -62,6 +63,8 @@ fn main() -> ExitCode {
         eprintln!("no preset is called {preset:?}: choose of {:?}", Machine::presets());
         return ExitCode::FAILURE;
     };
+    let seed = env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let machine = machine.with_seed(seed);
     let mut arguments = env::args().skip(1);
     let lock = arguments.next().unwrap_or_else(|| "range-lock".into());
     for cpus in arguments.map_while(|a| a.parse().ok()) {

@@ -100,8 +100,10 @@ struct Sim {
     current: Current,
     /// The time of the next event.
     horizon: Ps,
-    /// How far behind the next event an access that hits needs not wait for it: nothing that
-    /// happens then or later can take the line away so soon, nor change what it holds.
+    /// How far behind the next event an access that hits needs not wait for it. A request of that
+    /// event or a later one cannot take the line away so soon, and what it writes comes later still.
+    /// The order of effects is the same as without; a request may begin earlier by one locked
+    /// instruction.
     ahead: Ps,
     events: BinaryHeap<Reverse<Event>>,
     events_pushed: u64,
