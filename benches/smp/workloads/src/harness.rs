@@ -1,0 +1,324 @@
+//! Virtual time: warm-up, window, and what each thread did in it.
+
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use smp_machine::{Ps, aside, now, work};
+use smp_rivals::Lock;
+
+use crate::check::{Held, Oracle};
+use crate::pattern::Random;
+
+/// How long a point is run. Warm-up and window each end after a time or after a number of
+/// operations of all threads, whichever comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The longest warm-up.
+    pub warm_up: Ps,
+    /// The most operations in the warm-up.
+    pub warm_up_ops: u64,
+    /// The longest window.
+    pub window: Ps,
+    /// The most operations in the window.
+    pub window_ops: u64,
+    /// Whether each section is checked.
+    pub check: bool,
+}
+
+/// What all threads did in the window.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The length of the window.
+    pub window: Ps,
+    /// Operations of each thread whose operations count.
+    pub ops: Vec<u64>,
+    /// The longest wait of a request whose wait ended in the window or went on behind it.
+    pub longest_wait: Ps,
+    /// The median wait of the writer of the whole domain.
+    pub whole_median: Option<Ps>,
+    /// Sections that were checked.
+    pub checked: u64,
+    /// What the check found, the first few.
+    pub violations: Vec<String>,
+    /// Cuts and joins in the whole run, of a lock that has any.
+    pub changes: Option<(u64, u64)>,
+}
+
+impl Outcome {
+    /// Millions of operations a second.
+    pub fn mops(&self) -> f64 {
+        if self.window == 0 {
+            return 0.0;
+        }
+        // An operation a picosecond is 10^12 a second.
+        self.ops.iter().sum::<u64>() as f64 / self.window as f64 * 1e6
+    }
+
+    /// The operations of the slowest thread divided by those of the fastest.
+    pub fn slowest_to_fastest(&self) -> f64 {
+        match (self.ops.iter().min(), self.ops.iter().max()) {
+            (Some(&min), Some(&max)) if max > 0 => min as f64 / max as f64,
+            _ => 0.0,
+        }
+    }
+}
+
+/// The phases of a run. Used in `aside` only.
+#[derive(Debug)]
+pub(crate) struct Phases {
+    plan: Plan,
+    /// When the window begins and ends. Both come earlier if there are enough operations before.
+    start: AtomicU64,
+    end: AtomicU64,
+    warm_up_ops: AtomicU64,
+    ops: AtomicU64,
+}
+
+impl Phases {
+    fn new(plan: Plan) -> Self {
+        Phases {
+            plan,
+            start: AtomicU64::new(plan.warm_up),
+            end: AtomicU64::new(plan.warm_up + plan.window),
+            warm_up_ops: AtomicU64::new(0),
+            ops: AtomicU64::new(0),
+        }
+    }
+
+    /// Notes `n` operations that ended at `at`.
+    fn note(&self, at: Ps, n: u64) {
+        let (start, end) = (self.start.load(Relaxed), self.end.load(Relaxed));
+        if at < start {
+            let ops = self.warm_up_ops.fetch_add(n, Relaxed) + n;
+            if ops >= self.plan.warm_up_ops {
+                self.start.store(at, Relaxed);
+                self.end.store(at + self.plan.window, Relaxed);
+            }
+        } else if at < end {
+            let ops = self.ops.fetch_add(n, Relaxed) + n;
+            if ops >= self.plan.window_ops {
+                self.end.store(at, Relaxed);
+            }
+        }
+    }
+}
+
+/// What one thread did.
+#[derive(Debug, Default)]
+struct Stint {
+    counts: bool,
+    ops: u64,
+    longest_wait: Ps,
+}
+
+/// What the threads of a run share. The lock lies on lines of its own.
+#[derive(Debug)]
+pub(crate) struct Shared<L> {
+    pub(crate) lock: Box<Alone<L>>,
+    phases: Phases,
+    oracle: Option<Mutex<Oracle>>,
+    stints: Mutex<Vec<Stint>>,
+    whole: Mutex<Vec<Ps>>,
+    pub(crate) seed: u64,
+    pub(crate) threads: usize,
+}
+
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Alone<L>(pub(crate) L);
+
+impl<L: Lock> Shared<L> {
+    pub(crate) fn new(lock: L, plan: Plan, seed: u64, threads: usize) -> Self {
+        Shared {
+            lock: Box::new(Alone(lock)),
+            phases: Phases::new(plan),
+            oracle: plan.check.then(Mutex::default),
+            stints: Mutex::default(),
+            whole: Mutex::default(),
+            seed,
+            threads,
+        }
+    }
+
+    /// A range that the thread that built the lock holds throughout.
+    pub(crate) fn note_held(&self, range: Range<u64>) {
+        if let Some(oracle) = &self.oracle {
+            oracle.lock().expect("no check panics").enter(usize::MAX, range, true);
+        }
+    }
+
+    pub(crate) fn outcome(&self) -> Outcome {
+        let stints = self.stints.lock().expect("no check panics");
+        let mut whole = self.whole.lock().expect("no check panics").clone();
+        whole.sort_unstable();
+        let (start, end) = (self.phases.start.load(Relaxed), self.phases.end.load(Relaxed));
+        let (checked, violations) = match &self.oracle {
+            Some(oracle) => oracle.lock().expect("no check panics").result(),
+            None => (0, Vec::new()),
+        };
+        Outcome {
+            window: end - start,
+            ops: stints.iter().filter(|stint| stint.counts).map(|stint| stint.ops).collect(),
+            longest_wait: stints.iter().map(|stint| stint.longest_wait).max().unwrap_or(0),
+            whole_median: whole.get(whole.len() / 2).copied(),
+            checked,
+            violations,
+            changes: self.lock.0.changes(),
+        }
+    }
+}
+
+/// One thread of a run.
+#[derive(Debug)]
+pub(crate) struct Worker<'a, L> {
+    shared: &'a Shared<L>,
+    pub(crate) me: usize,
+    pub(crate) random: Random,
+    stint: Stint,
+}
+
+/// A range that a worker holds.
+pub(crate) struct Section<G> {
+    guard: G,
+    held: Option<Held>,
+}
+
+impl<'a, L: Lock> Worker<'a, L> {
+    pub(crate) fn new(shared: &'a Shared<L>, me: usize) -> Self {
+        Worker {
+            shared,
+            me,
+            random: Random::new(me, shared.seed),
+            stint: Stint { counts: true, ..Stint::default() },
+        }
+    }
+
+    /// Its operations do not count.
+    pub(crate) fn does_not_count(&mut self) {
+        self.stint.counts = false;
+    }
+
+    #[inline]
+    fn lock(&self) -> &'a L {
+        &self.shared.lock.0
+    }
+
+    /// Notes a wait, and enters a section that is to be checked.
+    #[inline]
+    fn enter(&mut self, asked: Ps, range: Range<u64>, write: bool) -> Option<Held> {
+        let got = now();
+        let (shared, longest) = (self.shared, &mut self.stint.longest_wait);
+        let me = self.me;
+        aside(|| {
+            let start = shared.phases.start.load(Relaxed);
+            let end = shared.phases.end.load(Relaxed);
+            if got >= start && asked < end {
+                *longest = (*longest).max(got - asked);
+            }
+            let oracle = shared.oracle.as_ref()?;
+            Some(oracle.lock().expect("no check panics").enter(me, range, write))
+        })
+    }
+
+    /// Locks for reading.
+    #[inline]
+    pub(crate) fn read(&mut self, range: Range<u64>) -> Section<L::Read<'a>> {
+        let asked = now();
+        let guard = self.lock().read(self.me, range.clone());
+        Section { guard, held: self.enter(asked, range, false) }
+    }
+
+    /// Locks for writing.
+    #[inline]
+    pub(crate) fn write(&mut self, range: Range<u64>) -> Section<L::Write<'a>> {
+        let asked = now();
+        let guard = self.lock().write(self.me, range.clone());
+        Section { guard, held: self.enter(asked, range, true) }
+    }
+
+    /// Locks the whole domain for writing, and notes how long that took.
+    pub(crate) fn write_whole(&mut self) -> Section<L::Write<'a>> {
+        let asked = now();
+        let section = self.write(0..WHOLE);
+        let (got, shared) = (now(), self.shared);
+        aside(|| {
+            if got >= shared.phases.start.load(Relaxed) && asked < shared.phases.end.load(Relaxed) {
+                shared.whole.lock().expect("no check panics").push(got - asked);
+            }
+        });
+        section
+    }
+
+    /// Releases.
+    #[inline]
+    pub(crate) fn release<G>(&mut self, section: Section<G>) {
+        let Section { guard, held } = section;
+        if let Some(held) = held {
+            let oracle = self.shared.oracle.as_ref().expect("what was entered was checked");
+            aside(|| oracle.lock().expect("no check panics").leave(held));
+        }
+        drop(guard);
+    }
+
+    /// Reads, works inside for so long, and releases.
+    #[inline]
+    pub(crate) fn read_for(&mut self, range: Range<u64>, inside: Ps) {
+        let section = self.read(range);
+        work(inside);
+        self.release(section);
+    }
+
+    /// Writes, works inside for so long, and releases.
+    #[inline]
+    pub(crate) fn write_for(&mut self, range: Range<u64>, inside: Ps) {
+        let section = self.write(range);
+        work(inside);
+        self.release(section);
+    }
+
+    /// Counts `n` operations; whether the run goes on.
+    #[inline]
+    pub(crate) fn lap(&mut self, n: u64) -> bool {
+        let at = now();
+        let shared = self.shared;
+        let stint = &mut self.stint;
+        aside(|| {
+            let phases = &shared.phases;
+            if stint.counts {
+                if at >= phases.start.load(Relaxed) && at < phases.end.load(Relaxed) {
+                    stint.ops += n;
+                }
+                phases.note(at, n);
+            }
+            at < phases.end.load(Relaxed)
+        })
+    }
+
+    /// Whether the warm-up is over.
+    pub(crate) fn is_warm(&self) -> bool {
+        let (at, shared) = (now(), self.shared);
+        aside(|| at >= shared.phases.start.load(Relaxed))
+    }
+
+    /// Whether the run is over.
+    pub(crate) fn is_over(&self) -> bool {
+        let (at, shared) = (now(), self.shared);
+        aside(|| at >= shared.phases.end.load(Relaxed))
+    }
+
+    /// Hands in what it did. The last thread to do so names what lies where.
+    pub(crate) fn finish(self) {
+        let Worker { shared, stint, .. } = self;
+        aside(|| {
+            let mut stints = shared.stints.lock().expect("no check panics");
+            stints.push(stint);
+            if stints.len() == shared.threads {
+                shared.lock.0.parts(&mut smp_machine::name);
+            }
+        });
+    }
+}
+
+/// Where the whole domain ends.
+const WHOLE: u64 = 1 << 48;

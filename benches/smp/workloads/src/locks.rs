@@ -1,0 +1,34 @@
+//! The locks as values, so that one can be chosen by name.
+
+use smp_rivals::{Lock, Order, Visitor, each};
+
+/// What is known of a lock.
+#[derive(Clone, Copy, Debug)]
+pub struct LockInfo {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is, in one line.
+    pub what: &'static str,
+    /// Whether it promises first come, first served.
+    pub fifo: bool,
+    /// Whether it is there to fail a check.
+    pub control: bool,
+}
+
+/// All locks, in the order of the tables.
+pub fn locks() -> Vec<LockInfo> {
+    struct Collect(Vec<LockInfo>);
+    impl Visitor for Collect {
+        fn visit<L: Lock>(&mut self) {
+            self.0.push(LockInfo {
+                name: L::NAME,
+                what: L::WHAT,
+                fifo: L::ORDER == Order::Fifo,
+                control: L::CONTROL,
+            });
+        }
+    }
+    let mut all = Collect(Vec::new());
+    each(&mut all);
+    all.0
+}
