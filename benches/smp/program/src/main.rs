@@ -1,2 +1,75 @@
-//! x
-fn main() {}
+//! Runs locks on a simulated machine of 1 to 256 CPUs, and reports.
+
+mod check;
+mod html;
+mod names;
+mod plan;
+mod plot;
+mod point;
+mod record;
+mod sweep;
+mod table;
+mod why;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Runs locks on a simulated machine of 1 to 256 CPUs, and reports.
+#[derive(Debug, Parser)]
+#[command(name = "smp", max_term_width = 100)]
+struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs locks through workloads at several numbers of CPUs: table, plots, page, JSON
+    Sweep(sweep::Options),
+    /// Says why a lock is as fast as it is: lines, functions, waits
+    Why(why::Options),
+    /// Checks exclusion and the order of grants of all locks
+    Check(check::Options),
+    /// Runs one point in this process and prints it as a line of JSON
+    Point(point::Options),
+    /// Lists locks, workloads and topologies
+    List,
+}
+
+/// What is wrong with the arguments has exit code 2, as in clap.
+const BAD_INPUT: u8 = 2;
+
+/// Why the program ends without what it was asked for.
+#[derive(Debug)]
+enum Error {
+    /// The arguments are wrong: one line, with the remedy.
+    Input(String),
+    /// Something else failed.
+    Run(String),
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let result = match &options.command {
+        Command::Sweep(options) => sweep::run(options),
+        Command::Why(options) => why::run(options),
+        Command::Check(options) => check::run(options),
+        Command::Point(options) => point::run(options),
+        Command::List => {
+            names::list();
+            Ok(())
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Error::Input(message)) => {
+            eprintln!("smp: {message}");
+            ExitCode::from(BAD_INPUT)
+        }
+        Err(Error::Run(message)) => {
+            eprintln!("smp: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

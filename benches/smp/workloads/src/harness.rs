@@ -33,6 +33,8 @@ pub struct Outcome {
     pub window: Ps,
     /// Operations of each thread whose operations count.
     pub ops: Vec<u64>,
+    /// Operations in the whole run.
+    pub all_ops: u64,
     /// The longest wait of a request whose wait ended in the window or went on behind it.
     pub longest_wait: Ps,
     /// The median wait of the writer of the whole domain.
@@ -73,6 +75,7 @@ pub(crate) struct Phases {
     end: AtomicU64,
     warm_up_ops: AtomicU64,
     ops: AtomicU64,
+    all_ops: AtomicU64,
 }
 
 impl Phases {
@@ -83,11 +86,13 @@ impl Phases {
             end: AtomicU64::new(plan.warm_up + plan.window),
             warm_up_ops: AtomicU64::new(0),
             ops: AtomicU64::new(0),
+            all_ops: AtomicU64::new(0),
         }
     }
 
     /// Notes `n` operations that ended at `at`.
     fn note(&self, at: Ps, n: u64) {
+        self.all_ops.fetch_add(n, Relaxed);
         let (start, end) = (self.start.load(Relaxed), self.end.load(Relaxed));
         if at < start {
             let ops = self.warm_up_ops.fetch_add(n, Relaxed) + n;
@@ -160,6 +165,7 @@ impl<L: Lock> Shared<L> {
         Outcome {
             window: end - start,
             ops: stints.iter().filter(|stint| stint.counts).map(|stint| stint.ops).collect(),
+            all_ops: self.phases.all_ops.load(Relaxed),
             longest_wait: stints.iter().map(|stint| stint.longest_wait).max().unwrap_or(0),
             whole_median: whole.get(whole.len() / 2).copied(),
             checked,

@@ -1,0 +1,145 @@
+//! One point in this process, as a line of JSON.
+
+use clap::Args;
+use smp_machine::{Machine, NS, Ps, US};
+use smp_workloads::{Failed, Point, Ran};
+
+use crate::names;
+use crate::plan::Effort;
+use crate::record::{PointLine, Sample};
+use crate::{BAD_INPUT, Error};
+
+/// The arguments of `smp point`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Options {
+    /// The lock
+    #[arg(long)]
+    pub(crate) lock: String,
+    /// The workload
+    #[arg(long)]
+    pub(crate) workload: String,
+    /// CPUs
+    #[arg(long)]
+    pub(crate) cpus: usize,
+    /// Threads: as many as CPUs, unless given
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+    #[command(flatten)]
+    pub(crate) machine: MachineOptions,
+    /// How long to run
+    #[arg(long, value_enum, default_value = "standard")]
+    pub(crate) effort: Effort,
+    /// Checks the exclusion of each section
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+/// Which machine.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct MachineOptions {
+    /// The topology, by its name in `smp list`
+    #[arg(long, default_value = "s64", value_name = "NAME")]
+    pub(crate) topology: String,
+    /// Requests for one line: blocking or pipelined
+    #[arg(long, default_value = "blocking", value_name = "NAME")]
+    pub(crate) directory: String,
+    /// Accesses of one CPU: in-order or overlapping
+    #[arg(long, default_value = "in-order", value_name = "NAME")]
+    pub(crate) overlap: String,
+    /// Where jitter and random numbers begin
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+impl MachineOptions {
+    /// The machine, with its preset's number of CPUs.
+    pub(crate) fn machine(&self) -> Result<Machine, Error> {
+        Ok(names::topology(&self.topology)?
+            .with_directory(names::directory(&self.directory)?)
+            .with_overlap(names::overlap(&self.overlap)?)
+            .with_seed(self.seed))
+    }
+}
+
+impl Options {
+    /// The point.
+    pub(crate) fn point(&self) -> Result<Point, Error> {
+        let workload = names::workload(&self.workload)?;
+        let cpus = names::cpus(self.cpus)?;
+        let threads = names::threads(self.threads.unwrap_or(cpus))?;
+        Ok(Point {
+            lock: names::lock(&self.lock)?.to_owned(),
+            workload,
+            machine: self.machine.machine()?.with_cpus(cpus).with_threads(threads),
+            plan: self.effort.plan(workload, cpus, self.check),
+        })
+    }
+}
+
+/// Makes all addresses the same as in other processes.
+pub(crate) fn fix_addresses() -> Result<(), Error> {
+    smp_machine::fix_addresses().map_err(|error| {
+        Error::Run(format!(
+            "cannot switch address randomisation off: {error}; allow personality(ADDR_NO_RANDOMIZE)"
+        ))
+    })
+}
+
+/// Runs a point.
+pub(crate) fn ran(point: &Point) -> Result<Ran, Error> {
+    smp_workloads::run(point).map_err(|failed| match failed {
+        Failed::CannotRun(_) | Failed::NoSuchLock => Error::Input(failed.to_string()),
+        Failed::Deadlock(_) => Error::Run(failed.to_string()),
+    })
+}
+
+pub(crate) fn run(options: &Options) -> Result<(), Error> {
+    let point = options.point()?;
+    fix_addresses()?;
+    let line = line(&point, &options.machine, &ran(&point)?);
+    println!("{}", serde_json::to_string(&line).map_err(|error| Error::Run(error.to_string()))?);
+    Ok(())
+}
+
+/// The exit code of a point that this lock or this number of threads cannot run.
+pub(crate) const CANNOT_RUN: i32 = BAD_INPUT as i32;
+
+fn us(ps: Ps) -> f64 {
+    (ps / NS) as f64 / (US / NS) as f64
+}
+
+/// What a point gave, for the sweep.
+pub(crate) fn line(point: &Point, machine: &MachineOptions, ran: &Ran) -> PointLine {
+    let Ran { outcome, report } = ran;
+    let counts = &report.counts;
+    PointLine {
+        result: Sample {
+            lock: point.lock.clone(),
+            workload: point.workload.name(),
+            cpus: point.machine.cpus,
+            threads: point.machine.threads,
+            topology: machine.topology.clone(),
+            directory: machine.directory.clone(),
+            overlap: machine.overlap.clone(),
+            section_ns: point.workload.section() / NS,
+            mops: outcome.mops(),
+            slowest_to_fastest: outcome.slowest_to_fastest(),
+            longest_wait_us: us(outcome.longest_wait),
+            seed: point.machine.seed,
+        },
+        whole_median_wait_us: outcome.whole_median.map(us),
+        ops: outcome.ops.iter().sum(),
+        window_us: us(outcome.window),
+        cuts: outcome.changes.map(|changes| changes.0),
+        joins: outcome.changes.map(|changes| changes.1),
+        accesses: counts.accesses,
+        misses: counts.misses,
+        sleeps: counts.sleeps,
+        wakes: counts.wakes,
+        naps: counts.naps,
+        yields: counts.yields,
+        preemptions: counts.preemptions,
+        checked: outcome.checked,
+        violations: outcome.violations.clone(),
+    }
+}

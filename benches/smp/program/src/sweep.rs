@@ -1,0 +1,357 @@
+//! Many points, each in a process of its own.
+
+use std::collections::VecDeque;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use smp_workloads::{Workload, locks};
+
+use crate::plan::Effort;
+use crate::point::{CANNOT_RUN, MachineOptions};
+use crate::record::{PointLine, Record};
+use crate::{Error, html, names, plot, table};
+
+/// The locks, workloads and numbers of CPUs of a sweep that names none.
+const LOCKS: [&str; 6] = ["range-lock", "range-lock+cut", "rwsem", "page-locks", "linux-tree", "kogan-list"];
+const WORKLOADS: [&str; 10] = ["W2", "W3", "W4", "W7", "W8", "DWOM", "append", "whole", "readers", "hot"];
+const CPUS: [usize; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
+/// The same of a quick one.
+const QUICK_WORKLOADS: [&str; 4] = ["W2", "W3", "W7", "DWOM"];
+const QUICK_CPUS: [usize; 4] = [1, 4, 16, 64];
+/// The seeds of a complete one.
+const SEEDS: [u64; 3] = [1, 2, 3];
+
+/// The arguments of `smp sweep`.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Locks, by their names in `smp list`
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    locks: Vec<String>,
+    /// Workloads, by their names in `smp list`, or groups of them (W11)
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    workloads: Vec<String>,
+    /// Numbers of CPUs, from 1 to 256
+    #[arg(long, value_delimiter = ',', value_name = "N")]
+    cpus: Vec<usize>,
+    /// Threads: as many as CPUs, unless given
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Topologies, by their names in `smp list`
+    #[arg(long, value_delimiter = ',', default_value = "s64", value_name = "NAMES")]
+    topology: Vec<String>,
+    /// Requests for one line: blocking, pipelined
+    #[arg(long, value_delimiter = ',', default_value = "blocking", value_name = "NAMES")]
+    directory: Vec<String>,
+    /// Accesses of one CPU: in-order, overlapping
+    #[arg(long, value_delimiter = ',', default_value = "in-order", value_name = "NAMES")]
+    overlap: Vec<String>,
+    /// Where jitter and random numbers begin; several give several runs [default: 1]
+    #[arg(long, value_delimiter = ',', value_name = "N")]
+    seed: Vec<u64>,
+    /// A look in less than a minute
+    #[arg(long, conflicts_with = "all")]
+    quick: bool,
+    /// All locks and workloads, with three seeds
+    #[arg(long)]
+    all: bool,
+    /// Checks the exclusion of each section
+    #[arg(long)]
+    check: bool,
+    /// Points that run at a time [default: one for each CPU]
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+    /// Writes the results
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Draws plots into this directory
+    #[arg(long, value_name = "DIR")]
+    svg: Option<PathBuf>,
+    /// Writes one page with plots and tables
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+/// The arguments of one process.
+#[derive(Clone, Debug)]
+struct Job {
+    lock: &'static str,
+    workload: Workload,
+    cpus: usize,
+    threads: Option<usize>,
+    machine: MachineOptions,
+    effort: Effort,
+    check: bool,
+}
+
+/// How one process ended.
+enum Ended {
+    Line(Box<PointLine>),
+    /// The lock cannot run this workload.
+    CannotRun,
+    Failed(String),
+}
+
+/// After so long a point is given up.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+pub(crate) fn run(options: &Options) -> Result<(), Error> {
+    let jobs = options.jobs()?;
+    let at_once = options.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1);
+    let (lines, failures) = run_all(jobs, at_once);
+
+    let mut stdout = io::stdout().lock();
+    // A reader of the pipe may have seen enough.
+    let _ = writeln!(stdout, "{}", table::tables(&lines));
+    let write = |path: &PathBuf, text: &str| {
+        std::fs::write(path, text).map_err(|error| Error::Run(format!("{}: {error}", path.display())))
+    };
+    if let Some(path) = &options.json {
+        let record = Record::new(lines.iter().map(|line| line.result.clone()).collect());
+        record.write(path).map_err(Error::Run)?;
+    }
+    if options.svg.is_some() || options.html.is_some() {
+        let plots = plot::all(&lines).map_err(|error| Error::Run(format!("cannot draw: {error}")))?;
+        if let Some(folder) = &options.svg {
+            std::fs::create_dir_all(folder)
+                .map_err(|error| Error::Run(format!("{}: {error}", folder.display())))?;
+            for plot in &plots {
+                write(&folder.join(&plot.file), &plot.svg)?;
+            }
+        }
+        if let Some(path) = &options.html {
+            write(path, &html::page(&lines, &plots))?;
+        }
+    }
+    let violations = lines.iter().filter(|line| !line.violations.is_empty());
+    let failures = failures.into_iter().chain(violations.map(|line| {
+        let result = &line.result;
+        format!("{} {} {} CPUs: {}", result.lock, result.workload, result.cpus, line.violations.join("; "))
+    }));
+    let failures: Vec<String> = failures.collect();
+    if failures.is_empty() { Ok(()) } else { Err(Error::Run(failures.join("\nsmp: "))) }
+}
+
+impl Options {
+    fn jobs(&self) -> Result<Vec<Job>, Error> {
+        let given = |named: &[String], default: &[&str]| {
+            if named.is_empty() { default.iter().map(|&name| name.to_owned()).collect() } else { named.to_vec() }
+        };
+        let all = locks();
+        let real = || all.iter().filter(|lock| !lock.control).map(|lock| lock.name);
+        let lock_names =
+            if self.all { given(&self.locks, &real().collect::<Vec<_>>()) } else { given(&self.locks, &LOCKS) };
+        let all_workloads = Workload::ALL.map(Workload::name);
+        let all_workloads: Vec<&str> = all_workloads.iter().map(String::as_str).collect();
+        let default: &[&str] = match () {
+            () if self.all => &all_workloads,
+            () if self.quick => &QUICK_WORKLOADS,
+            () => &WORKLOADS,
+        };
+        let mut workloads = Vec::new();
+        for name in given(&self.workloads, default) {
+            workloads.extend(names::workloads(&name)?);
+        }
+        let cpus = match &self.cpus[..] {
+            [] if self.quick => QUICK_CPUS.to_vec(),
+            [] => CPUS.to_vec(),
+            given => given.to_vec(),
+        };
+        let seeds = match &self.seed[..] {
+            [] if self.all => SEEDS.to_vec(),
+            [] => vec![1],
+            given => given.to_vec(),
+        };
+        let lock_names: Vec<&'static str> =
+            lock_names.iter().map(|name| names::lock(name)).collect::<Result<_, _>>()?;
+        cpus.iter().try_for_each(|&cpus| names::cpus(cpus).map(drop))?;
+        self.threads.map_or(Ok(0), names::threads)?;
+        let effort = if self.quick { Effort::Quick } else { Effort::Standard };
+        let mut jobs = Vec::new();
+        for machine in self.machines(&seeds)? {
+            for &workload in &workloads {
+                for &lock in &lock_names {
+                    jobs.extend(cpus.iter().map(|&cpus| Job {
+                        lock,
+                        workload,
+                        cpus,
+                        threads: self.threads,
+                        machine: machine.clone(),
+                        effort,
+                        check: self.check,
+                    }));
+                }
+            }
+        }
+        Ok(jobs)
+    }
+
+    fn machines(&self, seeds: &[u64]) -> Result<Vec<MachineOptions>, Error> {
+        let mut machines = Vec::new();
+        for topology in &self.topology {
+            for directory in &self.directory {
+                for overlap in &self.overlap {
+                    for &seed in seeds {
+                        machines.push(MachineOptions {
+                            topology: topology.clone(),
+                            directory: directory.clone(),
+                            overlap: overlap.clone(),
+                            seed,
+                        });
+                    }
+                }
+            }
+        }
+        machines.iter().try_for_each(|machine| machine.machine().map(drop))?;
+        Ok(machines)
+    }
+}
+
+impl Job {
+    fn start(&self) -> io::Result<Child> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["point", "--lock", self.lock, "--workload", &self.workload.name()]);
+        command.args(["--cpus", &self.cpus.to_string(), "--seed", &self.machine.seed.to_string()]);
+        command.args(["--topology", &self.machine.topology, "--directory", &self.machine.directory]);
+        command.args(["--overlap", &self.machine.overlap, "--effort", self.effort.name()]);
+        if let Some(threads) = self.threads {
+            command.args(["--threads", &threads.to_string()]);
+        }
+        if self.check {
+            command.arg("--check");
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+    }
+
+    fn run(&self) -> Ended {
+        self.outcome().unwrap_or_else(|error| self.failed(&error.to_string()))
+    }
+
+    fn failed(&self, why: &str) -> Ended {
+        let Job { lock, cpus, workload, machine, .. } = self;
+        let MachineOptions { topology, directory, overlap, seed } = machine;
+        Ended::Failed(format!(
+            "{lock} {} {cpus} CPUs ({topology} {directory} {overlap} seed {seed}): {why}",
+            workload.name()
+        ))
+    }
+
+    fn outcome(&self) -> io::Result<Ended> {
+        let started = Instant::now();
+        let mut child = self.start()?;
+        // A point prints less than a pipe holds, so it can be read when the point is over.
+        let status = loop {
+            if let Some(status) = child.try_wait()? {
+                break status;
+            }
+            if started.elapsed() > PATIENCE {
+                child.kill()?;
+                child.wait()?;
+                return Ok(self.failed(&format!("not done after {} s, given up", PATIENCE.as_secs())));
+            }
+            thread::sleep(Duration::from_millis(5));
+        };
+        let read = |pipe: Option<&mut dyn Read>| -> io::Result<String> {
+            let mut text = String::new();
+            if let Some(pipe) = pipe {
+                pipe.read_to_string(&mut text)?;
+            }
+            Ok(text)
+        };
+        let out = read(child.stdout.as_mut().map(|pipe| pipe as _))?;
+        let errors = read(child.stderr.as_mut().map(|pipe| pipe as _))?;
+        if status.code() == Some(CANNOT_RUN) {
+            return Ok(Ended::CannotRun);
+        }
+        if !status.success() {
+            return Ok(self.failed(&format!("{status}: {}", errors.trim())));
+        }
+        Ok(match serde_json::from_str(&out) {
+            Ok(line) => Ended::Line(Box::new(line)),
+            Err(error) => self.failed(&format!("{error} in {out:?}")),
+        })
+    }
+}
+
+/// Runs all jobs, so many at a time; returns the lines in the order of the jobs.
+fn run_all(jobs: Vec<Job>, at_once: usize) -> (Vec<PointLine>, Vec<String>) {
+    let progress = Progress::new(jobs.len());
+    let queue: Mutex<VecDeque<usize>> = Mutex::new(mixed(jobs.len()).into());
+    let mut lines: Vec<Option<PointLine>> = jobs.iter().map(|_| None).collect();
+    let mut failures = Vec::new();
+    let (sender, receiver) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..at_once {
+            let (sender, queue, jobs) = (sender.clone(), &queue, &jobs);
+            scope.spawn(move || {
+                loop {
+                    let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                    let Some(next) = next else { return };
+                    // The receiver lives until all senders are gone.
+                    let _ = sender.send((next, jobs[next].run()));
+                }
+            });
+        }
+        drop(sender);
+        for (n, ended) in receiver {
+            progress.done(&jobs[n]);
+            match ended {
+                Ended::Line(line) => lines[n] = Some(*line),
+                Ended::CannotRun => {}
+                Ended::Failed(why) => failures.push(why),
+            }
+        }
+    });
+    progress.end();
+    (lines.into_iter().flatten().collect(), failures)
+}
+
+/// All numbers below `n` in a fixed order that mixes dear and cheap points, so that the time left
+/// can be told from the points left.
+fn mixed(n: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_by_key(|&i| (i as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    order
+}
+
+/// Progress on stderr: a bar on a terminal, a line for each tenth elsewhere.
+struct Progress {
+    bar: ProgressBar,
+    started: Instant,
+    total: usize,
+    done: std::cell::Cell<usize>,
+}
+
+impl Progress {
+    fn new(total: usize) -> Self {
+        let bar = if io::stderr().is_terminal() {
+            let style = ProgressStyle::with_template("{bar:24.green} {pos}/{len}  {eta} left  {wide_msg:.dim}");
+            ProgressBar::new(total as u64).with_style(style.expect("the template is a constant"))
+        } else {
+            ProgressBar::hidden()
+        };
+        Progress { bar, started: Instant::now(), total, done: std::cell::Cell::new(0) }
+    }
+
+    fn done(&self, job: &Job) {
+        self.bar.set_message(format!("{}, {}, {} CPUs", job.workload.name(), job.lock, job.cpus));
+        self.bar.inc(1);
+        let done = self.done.get() + 1;
+        self.done.set(done);
+        let tenth = |n: usize| 10 * n / self.total;
+        if self.bar.is_hidden() && tenth(done) != tenth(done - 1) {
+            let left = self.started.elapsed().as_secs_f64() * (self.total - done) as f64 / done as f64;
+            eprintln!("{done} of {} points, {left:.0} s left", self.total);
+        }
+    }
+
+    fn end(&self) {
+        self.bar.finish_and_clear();
+    }
+}

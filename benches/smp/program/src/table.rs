@@ -1,0 +1,195 @@
+//! Tables of a sweep.
+
+use std::fmt::Write;
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use crate::record::{PointLine, Sample};
+
+/// Which points belong to one table: workload and machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Group {
+    pub(crate) workload: String,
+    pub(crate) topology: String,
+    pub(crate) directory: String,
+    pub(crate) overlap: String,
+}
+
+impl Group {
+    fn of(sample: &Sample) -> Self {
+        let Sample { workload, topology, directory, overlap, .. } = sample.clone();
+        Group { workload, topology, directory, overlap }
+    }
+
+    /// Its heading.
+    pub(crate) fn title(&self) -> String {
+        let Group { workload, topology, directory, overlap } = self;
+        format!("{workload}, {topology}, {directory}, {overlap}")
+    }
+}
+
+/// All groups, in the order in which they come.
+pub(crate) fn groups(lines: &[PointLine]) -> Vec<Group> {
+    distinct(lines.iter().map(|line| Group::of(&line.result)))
+}
+
+/// All locks, in the order in which they come.
+pub(crate) fn lock_names(lines: &[PointLine]) -> Vec<String> {
+    distinct(lines.iter().map(|line| line.result.lock.clone()))
+}
+
+fn distinct<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut seen = Vec::new();
+    for one in all {
+        if !seen.contains(&one) {
+            seen.push(one);
+        }
+    }
+    seen
+}
+
+/// Smallest, median and largest over the seeds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Spread {
+    pub(crate) min: f64,
+    pub(crate) median: f64,
+    pub(crate) max: f64,
+}
+
+impl Spread {
+    fn of(mut values: Vec<f64>) -> Option<Spread> {
+        values.sort_unstable_by(f64::total_cmp);
+        let median = *values.get(values.len() / 2)?;
+        Some(Spread { min: values[0], median, max: values[values.len() - 1] })
+    }
+}
+
+/// One figure of one lock at one number of CPUs.
+pub(crate) fn spread(
+    lines: &[PointLine],
+    group: &Group,
+    lock: &str,
+    cpus: usize,
+    figure: impl Fn(&PointLine) -> Option<f64>,
+) -> Option<Spread> {
+    let here = |line: &&PointLine| {
+        line.result.lock == lock && line.result.cpus == cpus && Group::of(&line.result) == *group
+    };
+    Spread::of(lines.iter().filter(here).filter_map(figure).collect())
+}
+
+/// The numbers of CPUs of all points.
+pub(crate) fn cpu_counts(lines: &[PointLine]) -> Vec<usize> {
+    let mut counts = distinct(lines.iter().map(|line| line.result.cpus));
+    counts.sort_unstable();
+    counts
+}
+
+type Figure = (&'static str, fn(&PointLine) -> Option<f64>);
+
+/// What the tables show.
+const FIGURES: [Figure; 4] = [
+    ("M operations a second", |line| Some(line.result.mops)),
+    ("slowest thread to fastest", |line| Some(line.result.slowest_to_fastest)),
+    ("longest wait, µs", |line| Some(line.result.longest_wait_us)),
+    ("median wait for the whole domain, µs", |line| line.whole_median_wait_us),
+];
+
+/// Rows of one figure: the lock, then a text for each number of CPUs.
+pub(crate) fn rows(lines: &[PointLine], group: &Group, figure: usize) -> Vec<(String, Vec<String>)> {
+    let counts = cpu_counts(lines);
+    let of_lock = |lock: String| {
+        let cell = |&cpus: &usize| {
+            spread(lines, group, &lock, cpus, FIGURES[figure].1).map_or_else(|| "–".to_owned(), text)
+        };
+        let cells: Vec<String> = counts.iter().map(cell).collect();
+        (lock, cells)
+    };
+    let rows = lock_names(lines).into_iter().map(of_lock);
+    rows.filter(|(_, cells)| cells.iter().any(|cell| cell != "–")).collect()
+}
+
+/// The names of the figures of [`rows`].
+pub(crate) fn figures() -> impl Iterator<Item = &'static str> {
+    FIGURES.iter().map(|figure| figure.0)
+}
+
+/// The median with three digits, and the range where seeds differ by more than a twentieth.
+fn text(spread: Spread) -> String {
+    let Spread { min, median, max } = spread;
+    if max - min > 0.05 * median {
+        format!("{} ({}–{})", digits(median), digits(min), digits(max))
+    } else {
+        digits(median)
+    }
+}
+
+/// Three digits, but all in front of the point.
+pub(crate) fn digits(value: f64) -> String {
+    let decimals = match value.abs() {
+        v if v < 0.9995 => 3,
+        v if v < 9.995 => 2,
+        v if v < 99.95 => 1,
+        _ => 0,
+    };
+    format!("{value:.decimals$}")
+}
+
+/// The tables of throughput, and of waits for the whole domain, for the terminal.
+pub(crate) fn tables(lines: &[PointLine]) -> String {
+    let mut all = String::new();
+    for group in groups(lines) {
+        for figure in [0, 3] {
+            let rows = rows(lines, &group, figure);
+            if rows.is_empty() {
+                continue;
+            }
+            let mut table = new_table();
+            let counts = cpu_counts(lines);
+            table.set_header(
+                std::iter::once("CPUs".to_owned()).chain(counts.iter().map(ToString::to_string)),
+            );
+            for (lock, cells) in rows {
+                table.add_row(std::iter::once(lock).chain(cells));
+            }
+            align(&mut table);
+            let _ = writeln!(all, "{}: {}\n{table}\n", group.title(), FIGURES[figure].0);
+        }
+    }
+    all
+}
+
+/// A table without frames.
+pub(crate) fn new_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table
+}
+
+/// Aligns all columns but the first to the right.
+pub(crate) fn align(table: &mut Table) {
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_three() {
+        assert_eq!(
+            [0.1234, 0.9996, 1.0, 12.34, 99.96, 1234.5].map(digits),
+            ["0.123", "1.00", "1.00", "12.3", "100", "1234"]
+        );
+    }
+
+    #[test]
+    fn a_spread_shows_where_seeds_differ() {
+        let of = |values: &[f64]| text(Spread::of(values.to_vec()).unwrap());
+        assert_eq!(of(&[10.0, 10.1, 10.2]), "10.1");
+        assert_eq!(of(&[10.0, 12.0, 11.0]), "11.0 (10.0–12.0)");
+        assert_eq!(Spread::of(Vec::new()), None);
+    }
+}
