@@ -132,6 +132,17 @@ impl Leaf {
         Some(id)
     }
 
+    /// See [`__private::layout`](crate::__private::layout).
+    #[cfg(range_lock_smp)]
+    pub(crate) fn layout(&self, n: usize, visit: &mut dyn FnMut(usize, usize, &'static str, usize)) {
+        let Some(rest) = &self.rest else { return };
+        visit(std::ptr::from_ref(&**rest).addr(), size_of_val(&**rest), "notes and tree of a leaf", n);
+        rest.tree.layout(n, visit);
+        for waiter in &rest.spare {
+            visit(Arc::as_ptr(waiter).addr(), size_of::<Waiter>(), "record of a waiter", n);
+        }
+    }
+
     /// The number of pairs that a request for `span` would have to wait for here: all conflicting ones, since all in the
     /// leaf are earlier.
     #[inline]

@@ -328,6 +328,31 @@ impl Partition {
     }
 }
 
+#[cfg(range_lock_smp)]
+impl Partition {
+    /// See [`__private::layout`](crate::__private::layout).
+    pub(crate) fn layout(&self, visit: &mut dyn FnMut(usize, usize, &'static str, usize)) {
+        visit(ptr::from_ref(&self.shared).addr(), size_of_val(&self.shared), "settings of the lock", 0);
+        let table = self.shared.table.get();
+        let others = table.iter().flat_map(|table| &table.leaves);
+        for (n, cell) in iter::once(&self.root).chain(others).enumerate() {
+            visit(ptr::from_ref(cell).addr(), size_of_val(cell), "leaf", n);
+            sync::lock(cell).layout(n, visit);
+        }
+        if let Some(table) = table {
+            table.layout(visit);
+        }
+    }
+
+    /// See [`__private::changes`](crate::__private::changes).
+    pub(crate) fn changes(&self) -> (u64, u64) {
+        self.shared.table.get().map_or((0, 0), |table| {
+            let structure = sync::lock(&table.structure);
+            (structure.cuts, structure.joins)
+        })
+    }
+}
+
 impl fmt::Debug for Partition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Partition").field("leaves", &self.len()).finish_non_exhaustive()

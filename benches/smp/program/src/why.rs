@@ -56,7 +56,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
         digits(us(outcome.longest_wait))
     );
     println!("Where the time of the threads went\n{}\n", times(&report));
-    println!("What was waited for\n{}\n", kinds(&report, &outcome, options.rows));
+    println!("What was waited for\n{}\n", kinds(&report, &outcome, options.rows, &mut symbols));
     println!("The lines that were waited for most\n{}\n", lines(&report, &outcome, options.rows, &mut symbols));
     println!("The functions that fetched lines\n{}\n", functions(&report, options.rows, &mut symbols));
     println!("How often\n{}", counts(&report, &outcome));
@@ -75,11 +75,12 @@ fn each(n: u64, ops: u64) -> String {
     digits(n as f64 / ops.max(1) as f64)
 }
 
-/// What lies in a line: without a name, by its place.
-fn what(line: &LineReport) -> String {
-    match line.what {
-        Some((what, _)) => what.to_owned(),
-        None => "(no name)".to_owned(),
+/// What lies in a line. What has no name is called by the crate that fetches it most.
+fn what(line: &LineReport, symbols: &mut Symbols) -> String {
+    match (line.what, line.by_function.first()) {
+        (Some((what, _)), _) => what.to_owned(),
+        (None, Some(&(pc, _))) => format!("other memory of {}", symbols.package(pc)),
+        (None, None) => "other memory".to_owned(),
     }
 }
 
@@ -113,10 +114,10 @@ struct Kind {
     most: Ps,
 }
 
-fn kinds(report: &Report, outcome: &Outcome, rows: usize) -> String {
+fn kinds(report: &Report, outcome: &Outcome, rows: usize, symbols: &mut Symbols) -> String {
     let mut kinds: HashMap<String, Kind> = HashMap::new();
     for line in &report.lines {
-        let kind = kinds.entry(what(line)).or_default();
+        let kind = kinds.entry(what(line, symbols)).or_default();
         kind.lines += 1;
         kind.misses += line.misses;
         kind.locked += line.locked;
@@ -152,7 +153,7 @@ fn lines(report: &Report, outcome: &Outcome, rows: usize, symbols: &mut Symbols)
         let functions: Vec<String> = by.iter().take(3).map(|(name, n)| format!("{name} ({n})")).collect();
         let what = match line.what {
             Some((what, n)) => format!("{what} {n}"),
-            None => format!("(no name) {:#x}", line.address),
+            None => format!("{} at {:#x}", self::what(line, symbols), line.address),
         };
         table.add_row([
             percent(line.waited, whole),
@@ -186,7 +187,7 @@ fn functions(report: &Report, rows: usize, symbols: &mut Symbols) -> String {
     for line in &report.lines {
         for (name, misses) in by_name(line, symbols) {
             *by.entry(name.clone()).or_default() += misses;
-            *of.entry(name).or_default().entry(what(line)).or_default() += misses;
+            *of.entry(name).or_default().entry(what(line, symbols)).or_default() += misses;
         }
     }
     let whole: u64 = by.values().sum();
@@ -224,14 +225,24 @@ fn counts(report: &Report, outcome: &Outcome) -> String {
     table.to_string()
 }
 
-/// Names of functions by addresses of instructions.
+/// Full names of functions by addresses of instructions.
 #[derive(Default)]
 struct Symbols(HashMap<u64, String>);
 
 impl Symbols {
     /// The innermost function at this return address that is not of the standard library.
     fn name(&mut self, pc: u64) -> String {
-        self.0.entry(pc).or_insert_with(|| Self::find(pc)).clone()
+        shortened(self.full(pc))
+    }
+
+    /// The crate of that function.
+    fn package(&mut self, pc: u64) -> String {
+        let name = self.full(pc).trim_start_matches(['<', '&']);
+        name.split("::").next().unwrap_or_default().to_owned()
+    }
+
+    fn full(&mut self, pc: u64) -> &str {
+        self.0.entry(pc).or_insert_with(|| Self::find(pc))
     }
 
     fn find(pc: u64) -> String {
@@ -247,7 +258,7 @@ impl Symbols {
                 found = Some(name);
             }
         });
-        shortened(&found.or(first).unwrap_or_else(|| format!("{pc:#x}")))
+        found.or(first).unwrap_or_else(|| format!("{pc:#x}"))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use range_lock::{RangeLock, RangeReadGuard, RangeWriteGuard};
+use range_lock::{RangeLock, RangeReadGuard, RangeWriteGuard, __private};
 
 use crate::lock::{Lock, Order, PAGE, Setup};
 
@@ -45,9 +45,9 @@ impl Shape for Cut {
         // Twice as many parts each time. A cut that finds all leaves in use adds none.
         while parts < pages {
             for n in 0..parts {
-                let before = lock.test_parts();
-                lock.test_cut((pages * (2 * n + 1) / (2 * parts)) * PAGE);
-                if lock.test_parts() == before {
+                let before = __private::parts(&lock);
+                __private::cut(&lock, (pages * (2 * n + 1) / (2 * parts)) * PAGE);
+                if __private::parts(&lock) == before {
                     return lock;
                 }
             }
@@ -107,5 +107,15 @@ impl<S: Shape> Lock for Ours<S> {
     #[inline]
     fn write(&self, _: usize, range: Range<u64>) -> RangeWriteGuard<'_> {
         self.0.write(range)
+    }
+
+    #[cfg(range_lock_smp)]
+    fn parts(&self, visit: &mut dyn FnMut(usize, usize, &'static str, usize)) {
+        __private::layout(&self.0, visit);
+    }
+
+    #[cfg(range_lock_smp)]
+    fn changes(&self) -> Option<(u64, u64)> {
+        Some(__private::changes(&self.0))
     }
 }
