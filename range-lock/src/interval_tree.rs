@@ -78,8 +78,18 @@ impl<T> IntervalTree<T> {
     /// See [`__private::layout`](crate::__private::layout).
     #[cfg(range_lock_smp)]
     pub(crate) fn layout(&self, n: usize, visit: &mut dyn FnMut(usize, usize, &'static str, usize)) {
-        visit(self.slots.as_ptr().addr(), size_of::<Slot<T>>() * self.slots.capacity(), "tree slots of a leaf", n);
-        visit(self.nodes.as_ptr().addr(), size_of::<Node>() * self.nodes.capacity(), "tree nodes of a leaf", n);
+        visit(
+            self.slots.as_ptr().addr(),
+            size_of::<Slot<T>>() * self.slots.capacity(),
+            "tree slots of a leaf",
+            n,
+        );
+        visit(
+            self.nodes.as_ptr().addr(),
+            size_of::<Node>() * self.nodes.capacity(),
+            "tree nodes of a leaf",
+            n,
+        );
     }
 
     /// Adds `span`, behind those that begin at the same point, and returns the index by which it is known from now on.
