@@ -68,6 +68,10 @@ pub(crate) enum SemGuard<'a> {
 /// Holds parts of two [`Sem`]s, or two of one, until it is dropped.
 #[must_use]
 #[expect(dead_code, reason = "the guards are held, never read")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it lies on the stack, and a box would be allocated in each operation"
+)]
 pub(crate) enum BothGuard<'a> {
     OneByOne(SemGuard<'a>, Option<SemGuard<'a>>),
     AtOnce(ManyGuard<'a>, [Held; 2]),
