@@ -156,7 +156,7 @@ fn calls_beside_plain_ones(turns: usize) {
 fn simulator_overhead(c: &mut Criterion) {
     let asked = |option: &str| std::env::args().any(|argument| argument == option);
     if !asked("--list") {
-        let once = asked("--test");
+        let once = asked("--test") || asked("--quick");
         calls_beside_plain_ones(if once { 1 } else { 400 });
         second_thread::print_gains(if once { 1 } else { 20 });
     }
