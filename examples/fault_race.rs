@@ -1,6 +1,9 @@
-//! The race of Jan Kara's mail, step by step: a read fault has looked up "hole", and write(2) allocates the block before the
-//! fault installs what it saw. Printed as the mail draws it, one column for each CPU: in Linux 4.11's order, where the reader
-//! goes on seeing zeros, and with the range lock, where the writer waits until the fault is done.
+//! The race of [Kara's 2017 e-mail], step by step: a read fault has looked up "hole", and write(2)
+//! allocates the block before the fault installs what it saw. Printed as the e-mail draws it, one
+//! column for each CPU: in Linux 4.11's order, where the reader goes on seeing zeros, and with the
+//! range lock, where the writer waits until the fault is done.
+//!
+//! [Kara's 2017 e-mail]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 //!
 //! ```text
 //! cargo run --release -p range-lock-examples --bin fault_race [VARIANT...]

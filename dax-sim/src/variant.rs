@@ -1,9 +1,11 @@
-//! How faults and I/O are serialised: one value for each answer to the mail; it uses no other room.
+//! How faults and I/O are serialised: one value for each answer to Kara's 2017 e-mail; it uses no other
+//! room.
 //!
-//! [Jan Kara's mail of 25 April 2017][race] shows that a page fault, which looks up a block and
+//! [Jan Kara's e-mail of 25 April 2017][race] shows that a page fault, which looks up a block and
 //! installs the answer, can be overtaken by write(2), which allocates the block and invalidates
-//! what is mapped. [That of the next day][cures] names the two options. Each [`Variant`] is one way
-//! to deal with the race, and its [`Rules`] are all that the paths in `fs` and `dax` ask of it.
+//! what is mapped. [His e-mail of the next day][cures], "Kara's 2017 e-mail" below, names the two
+//! options. Each [`Variant`] is one way to deal with the race, and its [`Rules`] are all that the
+//! paths in `fs` and `dax` ask of it.
 //!
 //! [race]: https://lore.kernel.org/r/20170425111043.GH2793@quack2.suse.cz
 //! [cures]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
@@ -16,18 +18,18 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Variant {
     /// Linux 4.10 and 4.11: a fault looks up, then locks the entry; a hole's zero page replaces whatever
-    /// entry it finds. Both races of the mail happen.
+    /// entry it finds. Both races of Kara's 2017 e-mail happen.
     Linux411,
-    /// The idea of the mail's other side: as 4.11, and write(2) invalidates once more after the copy. Narrows
-    /// the race and does not close it.
+    /// Ross Zwisler's idea, which Kara's 2017 e-mail answers: as 4.11, and write(2) invalidates once more
+    /// after the copy. Narrows the race and does not close it.
     InvalidateTwice,
     /// What option 1 would have been with the code of the day: the entry lock, then the transaction; and
     /// write(2) copies inside its transaction. Deadlocks.
     EntryLockOutside,
-    /// Linux 4.12 (option 1 of the mail): transaction, entry lock, then look up.
+    /// Linux 4.12 (option 1 of Kara's 2017 e-mail): transaction, entry lock, then look up.
     Linux412,
-    /// Option 2 of the mail: as 4.11, but write faults hold i_mmap_sem exclusively, and so does write(2)
-    /// while it looks up, allocates and invalidates.
+    /// Option 2 of Kara's 2017 e-mail: as 4.11, but write faults hold i_mmap_sem exclusively, and so does
+    /// write(2) while it looks up, allocates and invalidates.
     Rwsem,
     /// Option 2 with a range lock at both levels: the very same sections, over the bytes and pages concerned
     /// only.
@@ -221,7 +223,7 @@ pub enum FaultOrder {
     /// For a write fault the transaction; then the entry lock, then `iomap_begin` (Linux 4.12 on).
     LockThenLookUp,
     /// The entry lock, then `iomap_begin`, which starts the transaction where it allocates: the inversion that
-    /// the mail speaks of.
+    /// Kara's 2017 e-mail speaks of.
     LockThenTransaction,
 }
 

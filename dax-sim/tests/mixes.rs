@@ -3,8 +3,9 @@
 use dax_sim::explore::{Effort, explore, scenario};
 use dax_sim::variant::{LockKind, Locks, Mix, Variant};
 
-/// Both races of the mail, and the crossing writers, in all schedules with two preemptions: that a variant is correct
-/// hangs on what its locks exclude, and not on what they are made of.
+/// Both races of Kara's 2017 e-mail, and the crossing writers, in all schedules with two
+/// preemptions: that a variant is correct hangs on what its locks exclude, and not on what they are
+/// made of.
 #[test]
 fn the_correct_variants_stay_so_with_every_mix_of_locks() {
     for variant in Variant::ALL.into_iter().filter(|variant| variant.is_correct()) {

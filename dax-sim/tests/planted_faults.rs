@@ -110,7 +110,7 @@ fn pins_are_not_waited_for() {
     caught(PlantedFault::FreePinned, "pinned-vs-punch", Variant::RangeLock, Invariant::Freeing);
 }
 
-/// The third race, which the mail does not mention.
+/// The third race, which Kara's 2017 e-mail does not mention.
 #[test]
 fn a_write_fault_allocates_under_the_zero_page() {
     let fault = PlantedFault::AllocateUnderZeroPage;

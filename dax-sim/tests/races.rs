@@ -1,4 +1,7 @@
-//! The two races of the mail, and what else two threads can do to each other, step by step, in every variant.
+//! The two races of [Kara's 2017 e-mail], and what else two threads can do to each other, step by
+//! step, in every variant.
+//!
+//! [Kara's 2017 e-mail]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 //!
 //! A fault is held at the point between look-up and installation, until the other side has either returned or
 //! is about to wait for it. So each variant shows the one interleaving that matters: where the other side can

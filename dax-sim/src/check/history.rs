@@ -1,12 +1,15 @@
 //! Coherence, word by word.
 //!
-//! "Completely coherent with mmap(2)" is what the mail asks of read(2) and write(2): each 8-byte word of a file
-//! behaves as one register, whichever way it is read or written. So the history of a word is held against that:
-//! there must be one order of all its reads and writes in which each read sees the write before it, and in which
-//! whatever ended before something else began comes first (linearizability). Then what a returned write made
-//! visible is not un-seen, and what one read has seen a later one does not lose.
+//! "Completely coherent with mmap(2)" is what [Kara's 2017 e-mail] asks of read(2) and write(2): each
+//! 8-byte word of a file behaves as one register, whichever way it is read or written. So the
+//! history of a word is held against that: there must be one order of all its reads and writes in
+//! which each read sees the write before it, and in which whatever ended before something else
+//! began comes first (linearizability). Then what a returned write made visible is not un-seen, and
+//! what one read has seen a later one does not lose.
 //!
 //! Judged exactly, by the search of Wing and Gong (1993): histories of explored schedules are short.
+//!
+//! [Kara's 2017 e-mail]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};

@@ -238,8 +238,9 @@ fn write_bounced<S: UserSource + ?Sized>(
     Ok((written, copied < part))
 }
 
-/// {Look up, allocate, invalidate}. Under option 2 of the mail i_mmap_sem is held meanwhile: shared to look up, and
-/// where a block is missing exclusively, to look again and to allocate, as `ext4_map_blocks` does with i_data_sem.
+/// {Look up, allocate, invalidate}. Under option 2 of Kara's 2017 e-mail i_mmap_sem is held meanwhile: shared
+/// to look up, and where a block is missing exclusively, to look again and to allocate, as
+/// `ext4_map_blocks` does with i_data_sem.
 // Always inline, as iomap_for_overwrite: an answer that is stored in parts and loaded whole waits until the parts
 // have left the CPU, for as long as a third of the copy takes.
 #[inline(always)]

@@ -13,13 +13,16 @@ use crate::variant::WriteCopy;
 /// The caller holds i_rwsem exclusively over the bytes. New blocks come zeroed; what maps their pages is
 /// invalidated *before* the copy, and the copy itself holds nothing but i_rwsem, for it may have to fault.
 /// A shared block gives way to a copy of its own first, in the same way.
-/// Under option 2 of the mail i_mmap_sem is held over {look up, allocate, invalidate}: exclusively where a
-/// block is missing, shared where all are there. A written block goes only under i_rwsem, so the answer holds
-/// for the copy too. Where [`WriteCopy`] says so it is held, exclusively, over the copy as well.
+/// Under option 2 of [Kara's 2017 e-mail] i_mmap_sem is held over {look up, allocate, invalidate}:
+/// exclusively where a block is missing, shared where all are there. A written block goes only under
+/// i_rwsem, so the answer holds for the copy too. Where [`WriteCopy`] says so i_mmap_sem is held,
+/// exclusively, over the copy as well.
 ///
 /// # Errors
 ///
 /// [`FsError::NoSpace`] if no byte could be written for want of a block.
+///
+/// [Kara's 2017 e-mail]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 pub(crate) fn dax_iomap_write<S: UserSource + ?Sized>(
     fs: &FileSystem<'_>,
     inode: &Inode,

@@ -361,7 +361,8 @@ mod tests {
         timeline
     }
 
-    /// The first race of the mail: no lock stands there before it is granted, or after it is given up.
+    /// The first race of Kara's 2017 e-mail: no lock stands there before it is granted, or after it
+    /// is given up.
     #[test]
     fn a_lock_is_held_from_the_step_that_grants_it_to_the_one_that_gives_it_up() {
         let race = timeline("write-vs-read-fault", Variant::Linux411, "0B-5A");

@@ -52,7 +52,9 @@ pub(crate) use sharing::SharedBlocks;
 /// The largest size of a file, in bytes.
 pub const MAX_FILE_SIZE: u64 = radix::CAPACITY * BLOCK_SIZE;
 
-/// A file system on a device, with one answer to the mail.
+/// A file system on a device, with one answer to [Kara's 2017 e-mail].
+///
+/// [Kara's 2017 e-mail]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 #[derive(Debug)]
 pub struct FileSystem<'d> {
     pub(crate) device: &'d Device,

@@ -4,12 +4,15 @@
 //! (docs/design.md says which steps have none), and the waits themselves (`door`). So a file system may be told
 //!
 //! * to do nothing, as benchmarks do: a point is one predictable branch;
-//! * to linger at some points ([`Schedule::widen`]): the races of the mail need a few nanoseconds' luck;
+//! * to linger at some points ([`Schedule::widen`]): the races of [Kara's 2017 e-mail] need a few
+//!   nanoseconds' luck;
 //! * to call out ([`Schedule::hook`]), so that a test or a demonstration can order two threads step by step;
 //! * to be driven: one simulated thread runs at a time, and at every point somebody chooses which goes on
 //!   (`Schedule::controlled`, for [`explore`](crate::explore)).
 //!
 //! The points and the delays are the same in every variant.
+//!
+//! [Kara's 2017 e-mail]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 
 mod class;
 mod door;

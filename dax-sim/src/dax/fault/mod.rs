@@ -132,8 +132,11 @@ fn unmap_everywhere(fs: &FileSystem<'_>, inode: &Inode, entry: &mut LockedEntry<
 
 /// Records that the zero page is mapped.
 ///
-/// From 4.12 on a block's entry would stay as it is; but then none can be found there. Up to 4.11 the hole
-/// page took the place of whatever entry it found, its dirty tag included: the second race of the mail.
+/// From 4.12 on a block's entry would stay as it is; but then none can be found there. Up to 4.11 the
+/// hole page took the place of whatever entry it found, its dirty tag included: the second race of
+/// [Kara's 2017 e-mail].
+///
+/// [Kara's 2017 e-mail]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 fn insert_zero_page(fs: &FileSystem<'_>, inode: &Inode, entry: &mut LockedEntry<'_>) {
     if fs.rules.hole_replaces_any_entry {
         entry.set(DaxEntry::ZeroPage);

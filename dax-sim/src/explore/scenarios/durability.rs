@@ -40,7 +40,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "forced-commit",
-        about: "a commit between the handle of write(2) and that of a write fault: the inversion of the mail",
+        about: "a commit between the handle of write(2) and that of a write fault: the inversion of Kara's 2017 e-mail",
         threads: &[
             &[Op::Write { file: 0, at: 0, words: 1 }],
             &[Op::Store { map: 0, at: word(0, 1) }],

@@ -1,7 +1,10 @@
-//! The scenarios: the two races of the mail, and what the tests of Linux file systems and its bug fixes know.
+//! The scenarios: the two races of [Kara's 2017 e-mail], and what the tests of Linux file systems and
+//! its bug fixes know.
 //!
 //! Each is small enough for all its schedules, and can go wrong in what it is named after: for what the variants
 //! do right, `tests/planted_faults.rs` does it wrong.
+//!
+//! [Kara's 2017 e-mail]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 
 mod buffers;
 mod durability;

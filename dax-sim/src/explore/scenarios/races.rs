@@ -9,7 +9,7 @@ use crate::variant::Variant::{EntryLockOutside, InvalidateTwice, Linux411};
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "write-vs-read-fault",
-        about: "the first race of the mail: write(2) into a hole overtakes a read fault",
+        about: "the first race of Kara's 2017 e-mail: write(2) into a hole overtakes a read fault",
         maps: &[FILE_0],
         threads: &[&[Op::Write { file: 0, at: 0, words: 1 }], &[Op::Load { map: 0, at: 0 }]],
         finally: &[Op::Load { map: 0, at: 0 }, Op::Read { file: 0, at: 0, words: 1 }],
@@ -18,7 +18,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "read-fault-vs-write-fault",
-        about: "the second race of the mail: a write fault overtakes a read fault of another process",
+        about: "the second race of Kara's 2017 e-mail: a write fault overtakes a read fault of another process",
         threads: &[&[Op::Store { map: 1, at: 0 }, Op::Fsync { file: 0 }], &[Op::Load { map: 0, at: 0 }]],
         finally: &[Op::Load { map: 0, at: 0 }, Op::Load { map: 1, at: 0 }],
         broken_in: &[
