@@ -10,7 +10,7 @@ mod user;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::dax::{UserSource, UserTarget, dax_iomap_read};
+use crate::dax::{Kiocb, UserSource, UserTarget, dax_iomap_read};
 use crate::error::FsError;
 use crate::ext4::{
     Size, ext4_dax_write, ext4_fallocate, ext4_punch_hole, ext4_sync_file, ext4_truncate, zero_past_end,
@@ -110,7 +110,7 @@ impl<'a> File<'a> {
             if offset > size {
                 zero_past_end(self.fs, &self.inode, size, offset)?;
             }
-            ext4_dax_write(self.fs, &self.inode, offset, source)
+            ext4_dax_write(&Kiocb { fs: self.fs, inode: &self.inode, position: offset, source })
         })
     }
 

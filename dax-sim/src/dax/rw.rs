@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Faults, UserSource, UserTarget, settle_allocation};
+use super::{Faults, Kiocb, UserSource, UserTarget, settle_allocation};
 use crate::error::FsError;
 use crate::fs::{
     FileSystem, Inode, Iomap, IomapFor, IomapType, Origin, SemGuard, iomap_allocate, iomap_begin,
@@ -92,30 +92,18 @@ const TRIES: u32 = 8;
 /// Looks up, allocates and copies answer by answer (`dax_iomap_actor` in the loop of `iomap_apply`).
 // Always inline, with what it calls: what functions on the way save on the stack a lock that is taken waits for.
 #[inline(always)]
-pub(super) fn write_released<S: UserSource + ?Sized>(
-    fs: &FileSystem<'_>,
-    inode: &Inode,
-    position: u64,
-    source: &S,
-) -> Result<usize, FsError> {
-    let len = source.len();
-    let (mut done, short) = write_next(fs, inode, position, source, 0)?;
-    if !short && done < len {
-        done = write_rest(fs, inode, position, source, done)?;
+pub(super) fn write_released<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>) -> Result<usize, FsError> {
+    let (mut done, short) = write_next(iocb, 0)?;
+    if !short && done < iocb.len() {
+        done = write_rest(iocb, done)?;
     }
     Ok(done)
 }
 
 /// Goes on at byte `done`. By itself, so that a write with one answer does without what a loop keeps for its next turn.
 #[inline(never)]
-fn write_rest<S: UserSource + ?Sized>(
-    fs: &FileSystem<'_>,
-    inode: &Inode,
-    position: u64,
-    source: &S,
-    done: usize,
-) -> Result<usize, FsError> {
-    match iomap_apply(done..source.len(), |done| write_next(fs, inode, position, source, done)) {
+fn write_rest<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>, done: usize) -> Result<usize, FsError> {
+    match iomap_apply(done..iocb.len(), |done| write_next(iocb, done)) {
         Err(FsError::NoSpace) => Ok(done),
         rest => Ok(done + rest?.0),
     }
@@ -145,39 +133,28 @@ pub(super) fn iomap_apply(
 
 /// Copies what the next answer covers, from byte `done` of the source on. Returns how much, and whether the source gave less.
 #[inline(always)]
-fn write_next<S: UserSource + ?Sized>(
-    fs: &FileSystem<'_>,
-    inode: &Inode,
-    position: u64,
-    source: &S,
-    done: usize,
-) -> Result<(usize, bool), FsError> {
-    let len = source.len();
-    let start = position + done as u64;
-    let iomap = look_up_for_write(fs, inode, start, position + len as u64)?;
-    Ok(copy_covered(fs, &iomap, start, source, done..len, Faults::On))
+fn write_next<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>, done: usize) -> Result<(usize, bool), FsError> {
+    let iomap = look_up_for_write(iocb.fs, iocb.inode, iocb.at(done), iocb.end())?;
+    Ok(copy_covered(iocb, &iomap, done..iocb.len(), Faults::On))
 }
 
 /// Copies the bytes `range` of the source, all under i_mmap_sem held exclusively. Returns how much, and whether the
 /// source gave less.
 #[cold]
 pub(super) fn write_held<S: UserSource + ?Sized>(
-    fs: &FileSystem<'_>,
-    inode: &Inode,
-    position: u64,
-    source: &S,
+    iocb: &Kiocb<'_, S>,
     range: Range<usize>,
     faults: Faults,
 ) -> Result<(usize, bool), FsError> {
-    let end = position + range.end as u64;
-    let pages = pages_around(position + range.start as u64, end);
+    let Kiocb { fs, inode, .. } = *iocb;
+    let end = iocb.at(range.end);
+    let pages = pages_around(iocb.at(range.start), end);
     let _i_mmap_sem = inode.i_mmap_sem.write(pages, &fs.schedule);
     iomap_apply(range.clone(), |done| {
-        let start = position + done as u64;
-        let (first, last) = (start / BLOCK_SIZE, (end - 1) / BLOCK_SIZE);
+        let (first, last) = (iocb.at(done) / BLOCK_SIZE, (end - 1) / BLOCK_SIZE);
         let iomap = iomap_begin(fs, inode, first, last, IomapFor::Write, None)?;
         settle_allocation(fs, inode, &iomap);
-        Ok(copy_covered(fs, &iomap, start, source, done..range.end, faults))
+        Ok(copy_covered(iocb, &iomap, done..range.end, faults))
     })
 }
 
@@ -186,27 +163,22 @@ pub(super) fn write_held<S: UserSource + ?Sized>(
 /// after [`TRIES`] copies of nothing the next goes through a bounce buffer. Every copy after a short one is
 /// counted.
 #[cold]
-pub(super) fn write_without_faults<S: UserSource + ?Sized>(
-    fs: &FileSystem<'_>,
-    inode: &Inode,
-    position: u64,
-    source: &S,
-) -> Result<usize, FsError> {
-    let len = source.len();
+pub(super) fn write_without_faults<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>) -> Result<usize, FsError> {
+    let len = iocb.len();
     let (mut done, mut tries, mut again) = (0, 0, false);
     while done < len {
-        let within = source.fault_in(done, len - done);
+        let within = iocb.source.fault_in(done, len - done);
         if within == 0 {
             break;
         }
         let bounced = tries == TRIES;
         if again {
-            fs.copy_retries.count(bounced);
+            iocb.fs.copy_retries.count(bounced);
         }
         let result = if bounced {
-            write_bounced(fs, inode, position + done as u64, source, done)
+            write_bounced(iocb, done)
         } else {
-            write_held(fs, inode, position, source, done..done + within, Faults::Off)
+            write_held(iocb, done..done + within, Faults::Off)
         };
         match result {
             Err(FsError::NoSpace) if done > 0 => break,
@@ -221,20 +193,17 @@ pub(super) fn write_without_faults<S: UserSource + ?Sized>(
     Ok(done)
 }
 
-/// Up to the end of the page at `position`: copies with nothing but i_rwsem held to memory that does not
-/// fault, and from there under i_mmap_sem.
-fn write_bounced<S: UserSource + ?Sized>(
-    fs: &FileSystem<'_>,
-    inode: &Inode,
-    position: u64,
-    source: &S,
-    from: usize,
-) -> Result<(usize, bool), FsError> {
+/// From byte `from` of the source up to the end of the page that it goes to: copies with nothing but i_rwsem
+/// held to memory that does not fault, and from there under i_mmap_sem.
+fn write_bounced<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>, from: usize) -> Result<(usize, bool), FsError> {
+    let Kiocb { fs, inode, source, .. } = *iocb;
+    let position = iocb.at(from);
     let mut bounce = [0; BLOCK_SIZE as usize];
-    let part = (source.len() - from).min((BLOCK_SIZE - position % BLOCK_SIZE) as usize);
+    let part = (iocb.len() - from).min((BLOCK_SIZE - position % BLOCK_SIZE) as usize);
     let copied = source
         .copy_from(from, part, Faults::On, |at, bytes| bounce[at..at + bytes.len()].copy_from_slice(bytes));
-    let (written, _) = write_held(fs, inode, position, &bounce[..copied], 0..copied, Faults::Off)?;
+    let bounced = Kiocb { fs, inode, position, source: &bounce[..copied] };
+    let (written, _) = write_held(&bounced, 0..copied, Faults::Off)?;
     Ok((written, copied < part))
 }
 
@@ -270,35 +239,32 @@ fn allocate(fs: &FileSystem<'_>, inode: &Inode, start: u64, end: u64) -> Result<
     Ok(iomap)
 }
 
-/// Copies what the answer covers of the bytes `range` of the source, the first of which goes to `position`. Returns how
-/// much, and whether the source gave less.
+/// Copies what the answer covers of the bytes `range` of the source. Returns how much, and whether the source gave
+/// less.
 #[inline(always)]
 pub(super) fn copy_covered<S: UserSource + ?Sized>(
-    fs: &FileSystem<'_>,
+    iocb: &Kiocb<'_, S>,
     iomap: &Iomap,
-    position: u64,
-    source: &S,
     range: Range<usize>,
     faults: Faults,
 ) -> (usize, bool) {
-    let part = bytes_in(iomap, position, range.len());
-    let copied = copy(fs, iomap, position, source, range.start, part, faults);
+    let part = bytes_in(iomap, iocb.at(range.start), range.len());
+    let copied = copy(iocb, iomap, range.start, part, faults);
     (copied, copied < part)
 }
 
-/// Copies `len` bytes of the source, from `from` on, to `position`; returns how many could be copied.
+/// Copies `len` bytes of the source, from `from` on; returns how many could be copied.
 #[inline(always)]
 fn copy<S: UserSource + ?Sized>(
-    fs: &FileSystem<'_>,
+    iocb: &Kiocb<'_, S>,
     iomap: &Iomap,
-    position: u64,
-    source: &S,
     from: usize,
     len: usize,
     faults: Faults,
 ) -> usize {
-    let offset = device_offset(iomap, position).expect("iomap_begin for a write answers with blocks");
-    let copied = source.copy_from(from, len, faults, |at, bytes| {
+    let fs = iocb.fs;
+    let offset = device_offset(iomap, iocb.at(from)).expect("iomap_begin for a write answers with blocks");
+    let copied = iocb.source.copy_from(from, len, faults, |at, bytes| {
         fs.schedule.pass(SchedulePoint::Copy, iomap.first_page);
         fs.about_to_touch(offset + at as u64, bytes.len() as u64);
         fs.device.write(offset + at as u64, bytes);
@@ -364,7 +330,8 @@ mod tests {
         let inode = Inode::new(&fs.rules, &fs.schedule);
         let bytes: Vec<u8> = (0..10_000_u32).map(|i| (i % 251) as u8).collect();
         let source = Stubborn { bytes, granted: Cell::new(100), tries: Cell::new(0) };
-        assert_eq!(dax_iomap_write(&fs, &inode, 10, &source), Ok(10_000));
+        let iocb = Kiocb { fs: &fs, inode: &inode, position: 10, source: &source };
+        assert_eq!(dax_iomap_write(&iocb), Ok(10_000));
         // One that comes out short; then three pages, each after as many tries as are made.
         assert_eq!(source.tries.get(), 1 + 3 * TRIES);
         // Each of them was followed by another copy, the last for each page through the buffer.

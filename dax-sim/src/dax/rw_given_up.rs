@@ -2,9 +2,9 @@
 
 use super::invalidate::invalidate_inode_pages2_range;
 use super::rw::{copy_covered, iomap_apply, write_released};
-use super::{Faults, UserSource, settle_allocation};
+use super::{Faults, Kiocb, UserSource, settle_allocation};
 use crate::error::FsError;
-use crate::fs::{FileSystem, Inode, IomapFor, ext4_should_retry_alloc, iomap_begin};
+use crate::fs::{IomapFor, ext4_should_retry_alloc, iomap_begin};
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::SchedulePoint;
 
@@ -12,34 +12,24 @@ use crate::schedule::SchedulePoint;
 /// Should be cheap if there weren't any conflicting faults". The first time is that of 4.11, before the copy. A
 /// fault that looked up before the allocation may still install its answer after the second time.
 #[cold]
-pub(super) fn write_invalidated_twice<S: UserSource + ?Sized>(
-    fs: &FileSystem<'_>,
-    inode: &Inode,
-    position: u64,
-    source: &S,
-) -> Result<usize, FsError> {
-    let done = write_released(fs, inode, position, source)?;
-    let (first, last) = (position / BLOCK_SIZE, (position + source.len() as u64 - 1) / BLOCK_SIZE);
-    fs.schedule.pass(SchedulePoint::Invalidate, first);
-    invalidate_inode_pages2_range(fs, inode, first, last);
+pub(super) fn write_invalidated_twice<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>) -> Result<usize, FsError> {
+    let done = write_released(iocb)?;
+    let (first, last) = (iocb.position / BLOCK_SIZE, (iocb.end() - 1) / BLOCK_SIZE);
+    iocb.fs.schedule.pass(SchedulePoint::Invalidate, first);
+    invalidate_inode_pages2_range(iocb.fs, iocb.inode, first, last);
     Ok(done)
 }
 
 /// Copies inside the transaction, from the begin to the end of each iomap operation, as ext4 did before 4.10.
 #[cold]
-pub(super) fn write_in_transaction<S: UserSource + ?Sized>(
-    fs: &FileSystem<'_>,
-    inode: &Inode,
-    position: u64,
-    source: &S,
-) -> Result<usize, FsError> {
-    let last = (position + source.len() as u64 - 1) / BLOCK_SIZE;
-    let (done, _) = iomap_apply(0..source.len(), |done| {
-        let start = position + done as u64;
+pub(super) fn write_in_transaction<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>) -> Result<usize, FsError> {
+    let Kiocb { fs, inode, .. } = *iocb;
+    let last = (iocb.end() - 1) / BLOCK_SIZE;
+    let (done, _) = iomap_apply(0..iocb.len(), |done| {
         let mut retries = 0;
         loop {
             let handle = fs.start_handle();
-            match iomap_begin(fs, inode, start / BLOCK_SIZE, last, IomapFor::Write, Some(&handle)) {
+            match iomap_begin(fs, inode, iocb.at(done) / BLOCK_SIZE, last, IomapFor::Write, Some(&handle)) {
                 // Nobody waits for a commit with a handle open.
                 Err(FsError::NoSpace) => {
                     drop(handle);
@@ -50,7 +40,7 @@ pub(super) fn write_in_transaction<S: UserSource + ?Sized>(
                 iomap => {
                     let iomap = iomap?;
                     settle_allocation(fs, inode, &iomap);
-                    return Ok(copy_covered(fs, &iomap, start, source, done..source.len(), Faults::On));
+                    return Ok(copy_covered(iocb, &iomap, done..iocb.len(), Faults::On));
                 }
             }
         }

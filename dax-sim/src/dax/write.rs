@@ -2,12 +2,12 @@
 
 use super::rw::{write_held, write_released, write_without_faults};
 use super::rw_given_up::{write_in_transaction, write_invalidated_twice};
-use super::{Faults, UserSource};
+use super::{Faults, Kiocb, UserSource};
 use crate::error::FsError;
-use crate::fs::{FileSystem, Inode, iomap_end};
+use crate::fs::iomap_end;
 use crate::variant::WriteCopy;
 
-/// Writes what is in `source` at `position`; returns how many bytes were written (`dax_iomap_rw`). These are
+/// Writes what is in the source; returns how many bytes were written (`dax_iomap_rw`). These are
 /// fewer where the device is full or the source gives less; what was allocated for the rest stays.
 ///
 /// The caller holds i_rwsem exclusively over the bytes. New blocks come zeroed; what maps their pages is
@@ -23,22 +23,16 @@ use crate::variant::WriteCopy;
 /// [`FsError::NoSpace`] if no byte could be written for want of a block.
 ///
 /// [Kara's 2017 e-mail]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
-pub(crate) fn dax_iomap_write<S: UserSource + ?Sized>(
-    fs: &FileSystem<'_>,
-    inode: &Inode,
-    position: u64,
-    source: &S,
-) -> Result<usize, FsError> {
-    let len = source.len();
-    let done = match fs.rules.write_copy {
-        WriteCopy::Released => write_released(fs, inode, position, source)?,
-        WriteCopy::InvalidatedTwice => write_invalidated_twice(fs, inode, position, source)?,
-        WriteCopy::InTransaction => write_in_transaction(fs, inode, position, source)?,
-        WriteCopy::Held => write_held(fs, inode, position, source, 0..len, Faults::On)?.0,
-        WriteCopy::HeldWithoutFaults => write_without_faults(fs, inode, position, source)?,
+pub(crate) fn dax_iomap_write<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>) -> Result<usize, FsError> {
+    let done = match iocb.fs.rules.write_copy {
+        WriteCopy::Released => write_released(iocb)?,
+        WriteCopy::InvalidatedTwice => write_invalidated_twice(iocb)?,
+        WriteCopy::InTransaction => write_in_transaction(iocb)?,
+        WriteCopy::Held => write_held(iocb, 0..iocb.len(), Faults::On)?.0,
+        WriteCopy::HeldWithoutFaults => write_without_faults(iocb)?,
     };
     if done > 0 {
-        iomap_end(fs, inode, position + done as u64);
+        iomap_end(iocb.fs, iocb.inode, iocb.at(done));
     }
     Ok(done)
 }

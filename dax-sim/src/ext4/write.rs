@@ -1,29 +1,23 @@
 //! write(2), and what is cleaned up after one that came out short.
 
 use super::remove_pages;
-use crate::dax::{UserSource, dax_iomap_write};
+use crate::dax::{Kiocb, UserSource, dax_iomap_write};
 use crate::error::FsError;
 use crate::fs::{FileSystem, Inode};
 use crate::mm::EvenCows;
 use crate::pmem::BLOCK_SIZE;
 
-/// Writes what is in `source` at `position`; returns how many bytes were written (`ext4_dax_write_iter`).
-/// The caller holds i_rwsem exclusively over the bytes.
+/// Writes what is in the source; returns how many bytes were written (`ext4_dax_write_iter`). The
+/// caller holds i_rwsem exclusively over the bytes.
 ///
 /// # Errors
 ///
 /// If no byte could be written: [`FsError::NoSpace`], or [`FsError::BadAddress`] if the source gives nothing.
 #[inline]
-pub(crate) fn ext4_dax_write<S: UserSource + ?Sized>(
-    fs: &FileSystem<'_>,
-    inode: &Inode,
-    position: u64,
-    source: &S,
-) -> Result<usize, FsError> {
-    let len = source.len();
-    let done = dax_iomap_write(fs, inode, position, source)?;
-    if done < len {
-        ext4_truncate_failed_write(fs, inode, position + len as u64);
+pub(crate) fn ext4_dax_write<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>) -> Result<usize, FsError> {
+    let done = dax_iomap_write(iocb)?;
+    if done < iocb.len() {
+        ext4_truncate_failed_write(iocb.fs, iocb.inode, iocb.end());
     }
     if done == 0 { Err(FsError::BadAddress) } else { Ok(done) }
 }
