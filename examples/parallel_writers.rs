@@ -1,9 +1,11 @@
-//! Many threads fill a memory-mapped file at the same time, each its own block, while one keeps a summary of all of them.
+//! Many threads fill a memory-mapped file at the same time, each its own block, while one keeps a
+//! summary of all of them.
 //!
-//! The file starts with a table of one checksum for each block. The threads that fill blocks lock one block each: they never
-//! wait for each other. The one that keeps the summary locks everything from the table to the last block that it sums up, for
-//! writing, since the table lies in that range: it waits for the threads that are in there, and they for it, and nobody waits
-//! who is further on.
+//! The file starts with a table of one checksum for each block. The threads that fill blocks lock
+//! one block each: they never wait for each other. The one that keeps the summary locks everything
+//! from the table to the last block that it sums up, for writing, since the table lies in that
+//! range: it waits for the threads that are in there, and they for it, and nobody waits who is
+//! further on.
 //!
 //! ```text
 //! cargo run --release -p range-lock-examples --bin parallel_writers

@@ -4,8 +4,8 @@
 //! cargo run -p range-lock-examples --bin who_waits
 //! ```
 //!
-//! What a service would do from a debug page or a watchdog thread, on a small staged scene. What the machine decides (times,
-//! addresses) is put in words, so that the output is always the same.
+//! What a service would do from a debug page or a watchdog thread, on a small staged scene. What
+//! the machine decides (times, addresses) is put in words, so that the output is always the same.
 
 use std::fmt::Write;
 use std::sync::Mutex;
@@ -83,7 +83,8 @@ fn a_deadlock() -> String {
             drop(right_guard.lock().unwrap().take());
         });
 
-        // A watchdog would look once in a while; here it is known that there is something to be found.
+        // A watchdog would look once in a while; here it is known that there is something to be
+        // found.
         let deadlock = loop {
             if let Some(deadlock) = deadlock::check().pop() {
                 break deadlock;

@@ -1,8 +1,10 @@
 //! What an operation on a file can fail with; it uses no other room.
 
-/// Why an operation on a file failed. A failing operation is an answer, not a bug. It leaves nothing behind, but for
-/// those that work page by page and say so: [`Mapping::store`](crate::file::Mapping::store) has stored,
-/// [`File::unshare_range`](crate::file::File::unshare_range) unshared, what came before the page that failed.
+/// Why an operation on a file failed. A failing operation is an answer, not a bug. It leaves
+/// nothing behind, but for those that work page by page and say so:
+/// [`Mapping::store`](crate::file::Mapping::store) has stored,
+/// [`File::unshare_range`](crate::file::File::unshare_range) unshared, what came before the page
+/// that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FsError {

@@ -24,8 +24,8 @@ pub use options::{AddressSpace, MapOptions};
 pub use pin::Pin;
 pub use user::UserBuffer;
 
-/// An open file without a name; dropping it frees its blocks. Its methods may be called by many threads at
-/// once.
+/// An open file without a name; dropping it frees its blocks. Its methods may be called by many
+/// threads at once.
 #[derive(Debug)]
 pub struct File<'a> {
     fs: &'a FileSystem<'a>,
@@ -42,8 +42,8 @@ impl<'a> File<'a> {
         self.inode.size()
     }
 
-    /// Reads from `offset` on, up to the end of the buffer or of the file; returns how many bytes were read.
-    /// Holes read as zeros.
+    /// Reads from `offset` on, up to the end of the buffer or of the file; returns how many bytes
+    /// were read. Holes read as zeros.
     ///
     /// # Errors
     ///
@@ -52,8 +52,8 @@ impl<'a> File<'a> {
         self.read_to(buffer, offset)
     }
 
-    /// Writes at `offset`, making the file larger if need be; returns how many bytes were written, fewer than
-    /// asked only if the device is full.
+    /// Writes at `offset`, making the file larger if need be; returns how many bytes were written,
+    /// fewer than asked only if the device is full.
     ///
     /// # Errors
     ///
@@ -62,8 +62,8 @@ impl<'a> File<'a> {
         self.write_from(bytes, offset)
     }
 
-    /// As [`File::read_at`], into mappings of files, this one included: the copy may fault (preadv). Fewer
-    /// bytes are read where a fault fails.
+    /// As [`File::read_at`], into mappings of files, this one included: the copy may fault
+    /// (preadv). Fewer bytes are read where a fault fails.
     ///
     /// # Errors
     ///
@@ -72,13 +72,13 @@ impl<'a> File<'a> {
         self.read_to(&mut { buffers }, offset)
     }
 
-    /// As [`File::write_at`], from mappings of files, this one included: the copy may fault (pwritev). Fewer
-    /// bytes are written where a fault fails.
+    /// As [`File::write_at`], from mappings of files, this one included: the copy may fault
+    /// (pwritev). Fewer bytes are written where a fault fails.
     ///
     /// # Errors
     ///
-    /// As [`File::write_at`], and [`FsError::BadAddress`] if not even the first byte of the buffers could be
-    /// loaded.
+    /// As [`File::write_at`], and [`FsError::BadAddress`] if not even the first byte of the buffers
+    /// could be loaded.
     pub fn write_vectored_at(&self, buffers: &[UserBuffer<'_>], offset: u64) -> Result<usize, FsError> {
         self.write_from(&buffers, offset)
     }
@@ -114,13 +114,13 @@ impl<'a> File<'a> {
         })
     }
 
-    /// Sets the size. What lies past a smaller one is gone, and accesses through mappings to whole pages past
-    /// it fail; a larger one adds a hole.
+    /// Sets the size. What lies past a smaller one is gone, and accesses through mappings to whole
+    /// pages past it fail; a larger one adds a hole.
     ///
     /// # Errors
     ///
-    /// [`FsError::TooBig`] past the largest file; [`FsError::NoSpace`] if a part of a shared block must be
-    /// zeroed and there is no room for a copy.
+    /// [`FsError::TooBig`] past the largest file; [`FsError::NoSpace`] if a part of a shared block
+    /// must be zeroed and there is no room for a copy.
     pub fn truncate(&self, size: u64) -> Result<(), FsError> {
         self.end_of(size, 0)?;
         ext4_truncate(self.fs, &self.inode, size)
@@ -130,15 +130,15 @@ impl<'a> File<'a> {
     ///
     /// # Errors
     ///
-    /// [`FsError::TooBig`] past the largest file; [`FsError::NoSpace`] if a part of a shared block must be
-    /// zeroed and there is no room for a copy.
+    /// [`FsError::TooBig`] past the largest file; [`FsError::NoSpace`] if a part of a shared block
+    /// must be zeroed and there is no room for a copy.
     pub fn punch_hole(&self, offset: u64, len: u64) -> Result<(), FsError> {
         let end = self.end_of(offset, len)?;
         if len > 0 { ext4_punch_hole(self.fs, &self.inode, offset, end) } else { Ok(()) }
     }
 
-    /// Reserves blocks for the holes of a range, as unwritten extents that read as zeros, and makes the file
-    /// reach its end.
+    /// Reserves blocks for the holes of a range, as unwritten extents that read as zeros, and makes
+    /// the file reach its end.
     ///
     /// # Errors
     ///
@@ -149,8 +149,8 @@ impl<'a> File<'a> {
         if len > 0 { ext4_fallocate(self.fs, &self.inode, offset, end, Size::Grows) } else { Ok(()) }
     }
 
-    /// Makes durable what was written and stored before: write-protects and flushes dirty pages, then commits
-    /// the journal if blocks or size have changed.
+    /// Makes durable what was written and stored before: write-protects and flushes dirty pages,
+    /// then commits the journal if blocks or size have changed.
     ///
     /// # Errors
     ///
@@ -159,7 +159,8 @@ impl<'a> File<'a> {
         ext4_sync_file(self.fs, &self.inode, 0, u64::MAX)
     }
 
-    /// Maps a range of the file, shared, into an address space of its own: each mapping stands for a process.
+    /// Maps a range of the file, shared, into an address space of its own: each mapping stands for
+    /// a process.
     ///
     /// # Panics
     ///
@@ -172,8 +173,9 @@ impl<'a> File<'a> {
     ///
     /// # Panics
     ///
-    /// If the range is empty or inverted, or does not start at a multiple of [`BLOCK_SIZE`], or ends past
-    /// [`MAX_FILE_SIZE`]; if an address is asked for that is not a multiple of [`BLOCK_SIZE`], or not free.
+    /// If the range is empty or inverted, or does not start at a multiple of [`BLOCK_SIZE`], or
+    /// ends past [`MAX_FILE_SIZE`]; if an address is asked for that is not a multiple of
+    /// [`BLOCK_SIZE`], or not free.
     pub fn mmap_in(&self, space: &AddressSpace, range: Range<u64>, options: MapOptions) -> Mapping<'_> {
         let Range { start, end } = range;
         assert!(
@@ -213,7 +215,8 @@ impl<'a> File<'a> {
 }
 
 impl FileSystem<'_> {
-    /// Makes an empty file. It has no name, and its blocks are free again when the [`File`] is dropped.
+    /// Makes an empty file. It has no name, and its blocks are free again when the [`File`] is
+    /// dropped.
     pub fn create(&self) -> File<'_> {
         File::new(self, Inode::new(&self.rules, &self.schedule))
     }
@@ -221,7 +224,8 @@ impl FileSystem<'_> {
 
 impl Drop for File<'_> {
     fn drop(&mut self) {
-        // Mappings borrow the file, so none is left; accesses have ended, so the blocks can go at once.
+        // Mappings borrow the file, so none is left; accesses have ended, so the blocks can go at
+        // once.
         self.fs.free(self.inode.extents.write(&self.fs.schedule).remove(0, u64::MAX));
     }
 }

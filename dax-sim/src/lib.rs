@@ -1,5 +1,5 @@
-//! A file system on persistent memory, in user space, in which page faults race with block allocation as they
-//! did in Linux.
+//! A file system on persistent memory, in user space, in which page faults race with block
+//! allocation as they did in Linux.
 //!
 //! In April 2017 [Jan Kara showed][race] that a DAX page fault could be overtaken by write(2), and
 //! leave a page of zeros mapped over data. [He named two cures][cures]: look the block up under the
@@ -24,13 +24,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! From the ground up, each using only what is before it: [`pmem`] is the device, [`schedule`] the steps
-//! at which threads can be ordered, `mm` page tables and shootdowns, `entries` the cached answers of
-//! faults, [`fs`] what a file system keeps, `dax` the paths of Linux' `fs/dax.c`, `ext4` what the file
-//! system does in its calls, [`mod@file`] what a user calls, [`check`] what every read must see. Then
-//! come [`workload`], what is run at length, [`explore`], what comes of every order of a few threads,
-//! and `replay`, what a log of operations leaves behind. [`cli`] is the program. Names without a link
-//! are private modules. `tests/floors.rs` keeps it so.
+//! From the ground up, each using only what is before it: [`pmem`] is the device, [`schedule`] the
+//! steps at which threads can be ordered, `mm` page tables and shootdowns, `entries` the cached
+//! answers of faults, [`fs`] what a file system keeps, `dax` the paths of Linux' `fs/dax.c`, `ext4`
+//! what the file system does in its calls, [`mod@file`] what a user calls, [`check`] what every
+//! read must see. Then come [`workload`], what is run at length, [`explore`], what comes of every
+//! order of a few threads, and `replay`, what a log of operations leaves behind. [`cli`] is the
+//! program. Names without a link are private modules. `tests/floors.rs` keeps it so.
 //!
 //! [race]: https://lore.kernel.org/r/20170425111043.GH2793@quack2.suse.cz
 //! [cures]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz

@@ -1,13 +1,13 @@
-//! A small number for each living thread, so that counters can be kept apart by thread; it uses no other
-//! room.
+//! A small number for each living thread, so that counters can be kept apart by thread; it uses no
+//! other room.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use parking_lot::Mutex;
 
-/// This thread's number: the smallest that no other living thread had when it was first asked for; or that of
-/// the simulated thread that it plays.
+/// This thread's number: the smallest that no other living thread had when it was first asked for;
+/// or that of the simulated thread that it plays.
 pub(crate) fn index() -> usize {
     CURRENT.with(|current| current.shown.get())
 }
@@ -22,8 +22,8 @@ pub(crate) fn given() -> usize {
     GIVEN.load(SeqCst)
 }
 
-/// From now on this thread is taken for the simulated one of that number, or for itself again. Returns what it
-/// was taken for.
+/// From now on this thread is taken for the simulated one of that number, or for itself again.
+/// Returns what it was taken for.
 pub(crate) fn pretend(simulated: Option<usize>) -> Option<usize> {
     CURRENT.with(|current| {
         let before = current.shown.replace(simulated.unwrap_or(current.own));

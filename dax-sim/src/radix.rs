@@ -1,14 +1,14 @@
-//! A sparse table of atomic words, indexed by page: three levels of 512, as a page table has; it uses no
-//! other room.
+//! A sparse table of atomic words, indexed by page: three levels of 512, as a page table has; it
+//! uses no other room.
 //!
-//! Extents, DAX entries and page tables are all such tables. Nodes are added on demand and stay until the
-//! table is dropped, so a slot once found may be used without a lock. All accesses are sequentially
-//! consistent: the protocols above lean on the order between a word of one table and a word of another, and
-//! on x86-64 a load costs nothing more for it.
+//! Extents, DAX entries and page tables are all such tables. Nodes are added on demand and stay
+//! until the table is dropped, so a slot once found may be used without a lock. All accesses are
+//! sequentially consistent: the protocols above lean on the order between a word of one table and a
+//! word of another, and on x86-64 a load costs nothing more for it.
 //!
-//! Beside each leaf there is one *huge* word, for something that stands for all of its 512 indices: a 2 MiB
-//! translation, or a 2 MiB entry (a multi-order entry of an XArray). That not both are in use at once is up
-//! to the table's user.
+//! Beside each leaf there is one *huge* word, for something that stands for all of its 512 indices:
+//! a 2 MiB translation, or a 2 MiB entry (a multi-order entry of an XArray). That not both are in
+//! use at once is up to the table's user.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -149,7 +149,8 @@ impl Radix {
         None
     }
 
-    /// All words that are not 0 when they are reached, of those that stand for an index in `first..=last`.
+    /// All words that are not 0 when they are reached, of those that stand for an index in
+    /// `first..=last`.
     pub(crate) fn occupied(&self, first: u64, last: u64) -> impl Iterator<Item = Found> + '_ {
         let mut from = Some(first);
         std::iter::from_fn(move || {

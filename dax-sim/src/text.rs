@@ -1,7 +1,8 @@
 //! Prose that fits a width, and columns whose cells do; it uses no other room.
 
-/// The lines of `text`, each of at most `width` characters where its words are: broken at blanks, never within a
-/// word. Those after the first begin with as many blanks as the first, and `hang` more.
+/// The lines of `text`, each of at most `width` characters where its words are: broken at blanks,
+/// never within a word. Those after the first begin with as many blanks as the first, and `hang`
+/// more.
 pub(crate) fn fold(text: &str, width: usize, hang: usize) -> Vec<String> {
     let words = text.trim_start();
     let indent = text.len() - words.len();
@@ -34,8 +35,8 @@ pub(crate) fn push_folded(to: &mut String, text: &str, width: Option<usize>, han
     }
 }
 
-/// Appends one row of a table: cells of several lines, side by side in columns of these widths, `gap` blanks
-/// between them.
+/// Appends one row of a table: cells of several lines, side by side in columns of these widths,
+/// `gap` blanks between them.
 pub(crate) fn push_row(to: &mut String, cells: &[Vec<String>], widths: &[usize], gap: usize) {
     for line in 0..cells.iter().map(Vec::len).max().unwrap_or(0) {
         let mut row = String::new();

@@ -1,5 +1,5 @@
-//! How faults and I/O are serialised: one value for each answer to Kara's 2017 e-mail; it uses no other
-//! room.
+//! How faults and I/O are serialised: one value for each answer to Kara's 2017 e-mail; it uses no
+//! other room.
 //!
 //! [Jan Kara's e-mail of 25 April 2017][race] shows that a page fault, which looks up a block and
 //! installs the answer, can be overtaken by write(2), which allocates the block and invalidates
@@ -17,28 +17,28 @@ use std::str::FromStr;
 /// One answer to "faults race with block allocation".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Variant {
-    /// Linux 4.10 and 4.11: a fault looks up, then locks the entry; a hole's zero page replaces whatever
-    /// entry it finds. Both races of Kara's 2017 e-mail happen.
+    /// Linux 4.10 and 4.11: a fault looks up, then locks the entry; a hole's zero page replaces
+    /// whatever entry it finds. Both races of Kara's 2017 e-mail happen.
     Linux411,
-    /// Ross Zwisler's idea, which Kara's 2017 e-mail answers: as 4.11, and write(2) invalidates once more
-    /// after the copy. Narrows the race and does not close it.
+    /// Ross Zwisler's idea, which Kara's 2017 e-mail answers: as 4.11, and write(2) invalidates
+    /// once more after the copy. Narrows the race and does not close it.
     InvalidateTwice,
-    /// What option 1 would have been with the code of the day: the entry lock, then the transaction; and
-    /// write(2) copies inside its transaction. Deadlocks.
+    /// What option 1 would have been with the code of the day: the entry lock, then the
+    /// transaction; and write(2) copies inside its transaction. Deadlocks.
     EntryLockOutside,
     /// Linux 4.12 (option 1 of Kara's 2017 e-mail): transaction, entry lock, then look up.
     Linux412,
-    /// Option 2 of Kara's 2017 e-mail: as 4.11, but write faults hold i_mmap_sem exclusively, and so does
-    /// write(2) while it looks up, allocates and invalidates.
+    /// Option 2 of Kara's 2017 e-mail: as 4.11, but write faults hold i_mmap_sem exclusively, and
+    /// so does write(2) while it looks up, allocates and invalidates.
     Rwsem,
-    /// Option 2 with a range lock at both levels: the very same sections, over the bytes and pages concerned
-    /// only.
+    /// Option 2 with a range lock at both levels: the very same sections, over the bytes and pages
+    /// concerned only.
     RangeLock,
-    /// As [`Variant::Rwsem`], with i_mmap_sem held over the copy of write(2), too. Hangs where the copy must
-    /// fault on a mapping of the same file.
+    /// As [`Variant::Rwsem`], with i_mmap_sem held over the copy of write(2), too. Hangs where the
+    /// copy must fault on a mapping of the same file.
     RwsemCopy,
-    /// As [`Variant::RangeLock`], with the range held over the copy, too: the buffer is faulted in first, and
-    /// copied with faults off.
+    /// As [`Variant::RangeLock`], with the range held over the copy, too: the buffer is faulted in
+    /// first, and copied with faults off.
     RangeLockCopy,
     /// As 4.12 with neither i_mmap_sem nor i_rwsem. Incorrect; the upper bound.
     Unserialised,
@@ -87,8 +87,9 @@ impl Variant {
         matches!(self, Variant::Linux412 | Variant::Rwsem | Variant::RangeLock | Variant::RangeLockCopy)
     }
 
-    /// Whether its locks are always taken in the order of their ranks. Where not, by design, the order is checked only where
-    /// schedules are explored: elsewhere the first wrong one would end the program.
+    /// Whether its locks are always taken in the order of their ranks. Where not, by design, the
+    /// order is checked only where schedules are explored: elsewhere the first wrong one would end
+    /// the program.
     pub fn is_in_order(self) -> bool {
         !matches!(self, Variant::EntryLockOutside | Variant::RwsemCopy)
     }
@@ -132,15 +133,16 @@ impl Variant {
 pub struct Rules {
     /// The lock of read(2), shared, and of whatever changes a file by a system call, exclusive.
     pub i_rwsem: LockKind,
-    /// The lock of faults, shared, and of whatever takes blocks from pages or moves them, exclusive.
+    /// The lock of faults, shared, and of whatever takes blocks from pages or moves them,
+    /// exclusive.
     pub i_mmap_sem: LockKind,
     /// What a fault does first.
     pub fault_order: FaultOrder,
-    /// A read fault that saw a hole replaces even a block's entry with the zero page, as Linux did up to
-    /// 4.11.
+    /// A read fault that saw a hole replaces even a block's entry with the zero page, as Linux did
+    /// up to 4.11.
     pub hole_replaces_any_entry: bool,
-    /// Option 2: write faults hold i_mmap_sem exclusively, and write(2) holds it over {look up, allocate,
-    /// invalidate}, exclusively where it allocates and shared where it overwrites.
+    /// Option 2: write faults hold i_mmap_sem exclusively, and write(2) holds it over {look up,
+    /// allocate, invalidate}, exclusively where it allocates and shared where it overwrites.
     pub exclusive_allocation: bool,
     /// What surrounds the copy of write(2).
     pub write_copy: WriteCopy,
@@ -199,8 +201,8 @@ pub struct Locks {
     pub i_mmap_sem: Option<LockKind>,
 }
 
-/// A variant, with levels of locking that may be made of something else than it makes them of. Made from a variant, it
-/// is that and nothing else.
+/// A variant, with levels of locking that may be made of something else than it makes them of. Made
+/// from a variant, it is that and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Mix {
     /// The variant.
@@ -222,8 +224,8 @@ pub enum FaultOrder {
     LookUpThenLock,
     /// For a write fault the transaction; then the entry lock, then `iomap_begin` (Linux 4.12 on).
     LockThenLookUp,
-    /// The entry lock, then `iomap_begin`, which starts the transaction where it allocates: the inversion that
-    /// Kara's 2017 e-mail speaks of.
+    /// The entry lock, then `iomap_begin`, which starts the transaction where it allocates: the
+    /// inversion that Kara's 2017 e-mail speaks of.
     LockThenTransaction,
 }
 
@@ -236,11 +238,11 @@ pub enum WriteCopy {
     InvalidatedTwice,
     /// Inside the transaction of the allocation.
     InTransaction,
-    /// With i_mmap_sem held, and faulting where it must: a fault on a mapping of the same file waits for
-    /// ever.
+    /// With i_mmap_sem held, and faulting where it must: a fault on a mapping of the same file
+    /// waits for ever.
     Held,
-    /// With i_mmap_sem held and faults off: the buffer is faulted in before, and again after a copy that came
-    /// out short; after eight tries in vain a page goes through a bounce buffer.
+    /// With i_mmap_sem held and faults off: the buffer is faulted in before, and again after a copy
+    /// that came out short; after eight tries in vain a page goes through a bounce buffer.
     HeldWithoutFaults,
 }
 

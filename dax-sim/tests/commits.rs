@@ -1,4 +1,5 @@
-//! What needs a commit, and what it brings: durable metadata, and blocks that were freed can be given out again.
+//! What needs a commit, and what it brings: durable metadata, and blocks that were freed can be
+//! given out again.
 
 use std::sync::mpsc;
 use std::thread;
@@ -13,7 +14,8 @@ fn device(size: u64) -> Device {
     Device::open(&DeviceOptions { path: None, size, overwrite: false }).unwrap()
 }
 
-/// Whatever changes the blocks or the size of a file is committed by the fsync that follows, and by no later one.
+/// Whatever changes the blocks or the size of a file is committed by the fsync that follows, and by
+/// no later one.
 #[test]
 fn every_change_of_blocks_or_size_is_committed_by_the_next_fsync_once() {
     for variant in Variant::ALL {
@@ -82,8 +84,8 @@ fn every_change_of_blocks_or_size_is_committed_by_the_next_fsync_once() {
     }
 }
 
-/// The device is full, but for blocks that the running transaction has freed: whoever needs one commits, and
-/// finds it at the second try.
+/// The device is full, but for blocks that the running transaction has freed: whoever needs one
+/// commits, and finds it at the second try.
 #[test]
 fn who_finds_no_block_commits_and_tries_again() {
     for variant in Variant::ALL {

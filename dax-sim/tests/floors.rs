@@ -52,8 +52,8 @@ fn the_documentation_quotes_the_floors() {
     }
 }
 
-/// What the rules say of the sources with faults planted in them: in each file, `before` becomes `after`, or
-/// `after` is put at the end where `before` is empty.
+/// What the rules say of the sources with faults planted in them: in each file, `before` becomes
+/// `after`, or `after` is put at the end where `before` is empty.
 fn planted(faults: &[(&str, &str, &str)]) -> Vec<String> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let found = breaches(&src, &HOUSE, &|file, text| {

@@ -33,7 +33,8 @@ fn small_pages<'a>(file: &'a File<'_>, len: u64) -> Mapping<'a> {
     file.mmap_in(&AddressSpace::new(), 0..len, MapOptions::new().huge_pages(false))
 }
 
-/// xfstests' t_mmap_stale_pmd (generic/428): the huge zero page gives way to a write of a few bytes.
+/// xfstests' t_mmap_stale_pmd (generic/428): the huge zero page gives way to a write of a few
+/// bytes.
 #[test]
 fn a_write_into_a_hole_is_seen_where_the_huge_zero_page_was_mapped() {
     for variant in Variant::COMPARED {
@@ -86,7 +87,8 @@ fn a_store_into_a_hole_maps_2_mib_and_so_do_loads_of_what_was_written_or_reserve
     }
 }
 
-/// Blocks that are reserved read as zeros, all 2 MiB of them, and a large write is aligned where it can be.
+/// Blocks that are reserved read as zeros, all 2 MiB of them, and a large write is aligned where it
+/// can be.
 #[test]
 fn unwritten_blocks_are_the_huge_zero_page_and_large_writes_are_aligned() {
     for variant in Variant::COMPARED {
@@ -187,7 +189,8 @@ fn past_the_end_of_the_file_2_mib_are_sigbus_as_well() {
     }
 }
 
-/// A part of 2 MiB goes, is moved, or is shared: the rest stays what it was, in whatever size others map it.
+/// A part of 2 MiB goes, is moved, or is shared: the rest stays what it was, in whatever size
+/// others map it.
 #[test]
 fn what_happens_to_a_part_of_2_mib_leaves_the_rest_alone() {
     type Change = fn(&File<'_>, &FileSystem<'_>);
@@ -260,7 +263,8 @@ fn what_happens_to_a_part_of_2_mib_leaves_the_rest_alone() {
     }
 }
 
-/// A page is wanted where others map the huge zero page: its entry is taken apart, and unmapped before.
+/// A page is wanted where others map the huge zero page: its entry is taken apart, and unmapped
+/// before.
 #[test]
 fn the_huge_zero_page_gives_way_to_a_page() {
     for variant in Variant::COMPARED {
@@ -279,8 +283,8 @@ fn the_huge_zero_page_gives_way_to_a_page() {
     }
 }
 
-/// Blocks that two files share in pieces of 2 MiB are mapped in one piece for loads, and a store copies the
-/// page alone.
+/// Blocks that two files share in pieces of 2 MiB are mapped in one piece for loads, and a store
+/// copies the page alone.
 #[test]
 fn shared_2_mib_are_mapped_for_loads_and_copied_page_by_page() {
     for variant in Variant::COMPARED {
@@ -303,8 +307,8 @@ fn shared_2_mib_are_mapped_for_loads_and_copied_page_by_page() {
     }
 }
 
-/// An entry of 2 MiB is dirty for the sake of one page, and another page of it comes to have another block: what
-/// maps that page goes all the same.
+/// An entry of 2 MiB is dirty for the sake of one page, and another page of it comes to have
+/// another block: what maps that page goes all the same.
 #[test]
 fn a_dirty_entry_of_2_mib_does_not_keep_a_block_mapped_that_a_copy_has_replaced() {
     for variant in Variant::COMPARED {
@@ -323,8 +327,9 @@ fn a_dirty_entry_of_2_mib_does_not_keep_a_block_mapped_that_a_copy_has_replaced(
     }
 }
 
-/// A write fault of 2 MiB gives the huge zero page up before it allocates. Else a write(2) of any of the pages, which
-/// finds its block there, has nothing new to invalidate and returns while the zero page is mapped.
+/// A write fault of 2 MiB gives the huge zero page up before it allocates. Else a write(2) of any
+/// of the pages, which finds its block there, has nothing new to invalidate and returns while the
+/// zero page is mapped.
 #[test]
 fn a_write_fault_of_2_mib_does_not_hide_its_blocks_from_write_2() {
     for variant in correct() {
@@ -352,7 +357,8 @@ fn a_write_fault_of_2_mib_does_not_hide_its_blocks_from_write_2() {
             let other = &file;
             s.spawn(move || other.mmap(0..PMD).store_u64(8, 1).unwrap());
             go.recv().unwrap();
-            // The store's fault has allocated all blocks, and is held until this thread has read or must wait.
+            // The store's fault has allocated all blocks, and is held until this thread has read or
+            // must wait.
             file.write_at(&[1; 8], 3 * BLOCK_SIZE).unwrap();
             let seen = mapping.load_u64(3 * BLOCK_SIZE);
             let _ = progress.send(());
@@ -361,7 +367,8 @@ fn a_write_fault_of_2_mib_does_not_hide_its_blocks_from_write_2() {
     }
 }
 
-/// fsync takes the right to store from all that an entry of 2 MiB stands for, in whatever size it is mapped.
+/// fsync takes the right to store from all that an entry of 2 MiB stands for, in whatever size it
+/// is mapped.
 #[test]
 fn the_first_store_after_fsync_faults_in_either_size() {
     for variant in Variant::COMPARED {
@@ -396,8 +403,8 @@ fn the_first_store_after_fsync_faults_in_either_size() {
     }
 }
 
-/// Each thread has a slot in every page of two 2 MiB, and looks by read(2), and through mappings of either size;
-/// others punch, drop translations and sync. What it finds is what it left there.
+/// Each thread has a slot in every page of two 2 MiB, and looks by read(2), and through mappings of
+/// either size; others punch, drop translations and sync. What it finds is what it left there.
 #[test]
 fn threads_with_slots_in_the_same_2_mib_find_what_they_left_there() {
     const SLOT: u64 = 512;
@@ -454,8 +461,8 @@ fn threads_with_slots_in_the_same_2_mib_find_what_they_left_there() {
                         }
                     });
                 }
-                // Somebody takes whole pages that nobody has, next to those that they have, and gives them back,
-                // so that entries of 2 MiB come and go.
+                // Somebody takes whole pages that nobody has, next to those that they have, and
+                // gives them back, so that entries of 2 MiB come and go.
                 let file = &file;
                 s.spawn(move || {
                     let mapping = file.mmap(0..2 * PMD);
@@ -472,8 +479,8 @@ fn threads_with_slots_in_the_same_2_mib_find_what_they_left_there() {
     }
 }
 
-/// Files come and go in one 2 MiB, so that faults of both sizes meet over and over (t_mmap_collision,
-/// d0f0931de936).
+/// Files come and go in one 2 MiB, so that faults of both sizes meet over and over
+/// (t_mmap_collision, d0f0931de936).
 #[test]
 fn faults_of_both_sizes_on_one_2_mib_meet_and_agree() {
     for variant in correct() {
@@ -505,8 +512,8 @@ fn faults_of_both_sizes_on_one_2_mib_meet_and_agree() {
     }
 }
 
-/// Nothing is promised of what a variant without locks reads; but it must come to an end, and lose no block. Of
-/// the others neither is promised too much.
+/// Nothing is promised of what a variant without locks reads; but it must come to an end, and lose
+/// no block. Of the others neither is promised too much.
 #[test]
 fn whatever_many_threads_do_with_2_mib_ends_and_loses_no_block() {
     const SIZE: u64 = 3 * PMD;

@@ -1,4 +1,5 @@
-//! Mappings other than shared and writable ones: private, read-only, MAP_SYNC, several in one address space.
+//! Mappings other than shared and writable ones: private, read-only, MAP_SYNC, several in one
+//! address space.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::channel;
@@ -106,8 +107,8 @@ fn a_private_mapping_copies_from_blocks_that_are_shared_or_unwritten() {
     }
 }
 
-/// xfstests' t_mmap_cow_race (generic/437) and holetest on private mappings (generic/354): threads load, store
-/// what they loaded, and drop 2 MiB, each in a private mapping of one file.
+/// xfstests' t_mmap_cow_race (generic/437) and holetest on private mappings (generic/354): threads
+/// load, store what they loaded, and drop 2 MiB, each in a private mapping of one file.
 #[test]
 fn private_mappings_of_one_file_do_not_leak_into_each_other() {
     for variant in Variant::COMPARED.into_iter().filter(|variant| variant.is_correct()) {
@@ -135,8 +136,8 @@ fn private_mappings_of_one_file_do_not_leak_into_each_other() {
                             mapping.store_u64(at, 100 + thread).unwrap();
                             assert_eq!(mapping.load_u64(at), Ok(100 + thread), "{variant}");
                             mapping.store_u64(at, seen).unwrap();
-                            // In the mapping that all have, each has a word of its own in every page, and
-                            // somebody may drop the page at any time.
+                            // In the mapping that all have, each has a word of its own in every
+                            // page, and somebody may drop the page at any time.
                             common.store_u64(at, 100 + thread).unwrap();
                             let seen = common.load_u64(at).unwrap();
                             assert!(seen == 100 + thread || seen & 0xff < 3, "{variant}: {seen:#x}");
@@ -161,8 +162,8 @@ fn private_mappings_of_one_file_do_not_leak_into_each_other() {
     }
 }
 
-/// Threads that store to one private mapping have the same fault at once, and only one of them may copy: else the
-/// second copy hides what the first thread has stored meanwhile.
+/// Threads that store to one private mapping have the same fault at once, and only one of them may
+/// copy: else the second copy hides what the first thread has stored meanwhile.
 #[test]
 fn stores_of_many_threads_to_one_private_mapping_are_all_there() {
     const PAGES: u64 = 64;
@@ -194,8 +195,8 @@ fn stores_of_many_threads_to_one_private_mapping_are_all_there() {
     }
 }
 
-/// The same, step by step: the second thread waits for the entry until the first has copied the page and stored to
-/// its copy.
+/// The same, step by step: the second thread waits for the entry until the first has copied the
+/// page and stored to its copy.
 #[test]
 fn the_second_fault_on_a_private_page_finds_the_copy_of_the_first() {
     let device = device(1 << 20);
@@ -236,7 +237,8 @@ fn the_second_fault_on_a_private_page_finds_the_copy_of_the_first() {
     assert_eq!([0, 8].map(|at| mapping.load_u64(at).unwrap()), [1, 2]);
 }
 
-/// The copy that an access has translated to is not given to anybody else before the access is over.
+/// The copy that an access has translated to is not given to anybody else before the access is
+/// over.
 #[test]
 fn a_copied_page_is_not_freed_under_an_access() {
     type Take = fn(&File<'_>, &Mapping<'_>);
@@ -375,7 +377,8 @@ fn many_mappings_share_an_address_space() {
     }
 }
 
-/// msync writes back what it is asked to, and no more: the next store to a page of the range faults.
+/// msync writes back what it is asked to, and no more: the next store to a page of the range
+/// faults.
 #[test]
 fn msync_cleans_its_range_alone() {
     for variant in Variant::COMPARED {

@@ -1,4 +1,5 @@
-//! Pinned pages: whoever wants to take their blocks waits, and what a device writes to them arrives.
+//! Pinned pages: whoever wants to take their blocks waits, and what a device writes to them
+//! arrives.
 
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
@@ -30,8 +31,9 @@ enum Change {
     Returned,
 }
 
-/// xfstests' t_mmap_collision (generic/503): a mapping is the target of direct I/O while its file is changed under
-/// it. The change waits, with the block still the file's, until the device is done.
+/// xfstests' t_mmap_collision (generic/503): a mapping is the target of direct I/O while its file
+/// is changed under it. The change waits, with the block still the file's, until the device is
+/// done.
 #[test]
 fn whatever_takes_blocks_or_moves_or_shares_them_waits_for_the_pin() {
     type Act = fn(&File<'_>, &FileSystem<'_>);
@@ -174,8 +176,8 @@ fn what_a_private_mapping_copied_stays_with_the_pin() {
     assert_eq!((bytes[0], bytes[15]), (1, 7));
 }
 
-/// A copy-on-write gives a shared block up while it is pinned for reading: nobody else gets the block before the
-/// device is done with it.
+/// A copy-on-write gives a shared block up while it is pinned for reading: nobody else gets the
+/// block before the device is done with it.
 #[test]
 fn a_shared_block_that_is_given_up_is_free_with_the_last_pin() {
     for variant in Variant::COMPARED {
@@ -203,8 +205,8 @@ fn a_shared_block_that_is_given_up_is_free_with_the_last_pin() {
     }
 }
 
-/// Direct I/O into mappings of a file that others punch, truncate and grow again, with every block of the device in
-/// use, so that one that was freed too early is somebody else's at once.
+/// Direct I/O into mappings of a file that others punch, truncate and grow again, with every block
+/// of the device in use, so that one that was freed too early is somebody else's at once.
 #[test]
 fn a_device_never_writes_to_a_block_that_is_somebody_elses() {
     const PAGES: u64 = 16;

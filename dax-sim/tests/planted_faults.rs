@@ -1,5 +1,5 @@
-//! A checker that has never failed is no checker: each is run where one thing is done wrong on purpose, in a
-//! variant that is right otherwise.
+//! A checker that has never failed is no checker: each is run where one thing is done wrong on
+//! purpose, in a variant that is right otherwise.
 
 use dax_sim::check::Invariant;
 use dax_sim::explore::{Effort, explore_with_fault, scenario};
@@ -53,7 +53,8 @@ fn what_is_clean_is_mapped_writable() {
     caught(fault, "punch-vs-store", Variant::RangeLock, Invariant::Protection);
 }
 
-/// What is durable is told by copies of the metadata that commits have made, and not by what fsync looks at.
+/// What is durable is told by copies of the metadata that commits have made, and not by what fsync
+/// looks at.
 #[test]
 fn metadata_do_not_become_durable() {
     let caught = |fault, name| {

@@ -3,9 +3,9 @@
 //!
 //! [Kara's 2017 e-mail]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 //!
-//! A fault is held at the point between look-up and installation, until the other side has either returned or
-//! is about to wait for it. So each variant shows the one interleaving that matters: where the other side can
-//! finish inside the window, it does.
+//! A fault is held at the point between look-up and installation, until the other side has either
+//! returned or is about to wait for it. So each variant shows the one interleaving that matters:
+//! where the other side can finish inside the window, it does.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -35,8 +35,8 @@ struct Window {
     progress: Sender<Other>,
 }
 
-/// A schedule that holds the first read fault until the other side has returned or must wait. What it heard
-/// comes out of the last receiver.
+/// A schedule that holds the first read fault until the other side has returned or must wait. What
+/// it heard comes out of the last receiver.
 fn hold_the_first_read_fault() -> (Schedule, Receiver<()>, Sender<Other>, Receiver<Other>) {
     let (looked_up, go) = channel();
     let (progress, heard) = channel();
@@ -59,8 +59,8 @@ fn hold_the_first_read_fault() -> (Schedule, Receiver<()>, Sender<Other>, Receiv
     (schedule, go, progress, outcome)
 }
 
-/// Runs `other` while a load of page 0, which is a hole, is between look-up and installation. Returns what
-/// the fault heard first.
+/// Runs `other` while a load of page 0, which is a hole, is between look-up and installation.
+/// Returns what the fault heard first.
 fn in_the_window(
     variant: Variant,
     other: impl FnOnce(&File<'_>, &Oracle) + Send,
@@ -151,8 +151,9 @@ fn a_stale_zero_page_goes_with_the_next_invalidation() {
     });
 }
 
-/// A write fault that finds a zero page, or a shared block, unmaps it before it allocates. Else a write(2)
-/// between the two finds the block, has nothing new to invalidate, and returns while the old one is mapped.
+/// A write fault that finds a zero page, or a shared block, unmaps it before it allocates. Else a
+/// write(2) between the two finds the block, has nothing new to invalidate, and returns while the
+/// old one is mapped.
 #[test]
 fn a_write_fault_does_not_hide_its_block_from_write_2() {
     let correct = Variant::COMPARED.into_iter().filter(|variant| variant.is_correct());
@@ -184,7 +185,8 @@ fn a_write_fault_does_not_hide_its_block_from_write_2() {
         thread::scope(|s| {
             s.spawn(|| store_to_the_page(&file, &oracle));
             go.recv().unwrap();
-            // The store's fault has allocated the block, and is held until this thread has read or must wait.
+            // The store's fault has allocated the block, and is held until this thread has read or
+            // must wait.
             write_the_page(&file, &oracle);
             let seen = oracle.check(0, Register::Io, || mapping.load_u64(0));
             let _ = progress.send(());
@@ -193,7 +195,8 @@ fn a_write_fault_does_not_hide_its_block_from_write_2() {
     }
 }
 
-/// The block that an access has translated to is not given to anybody else before the access is over.
+/// The block that an access has translated to is not given to anybody else before the access is
+/// over.
 #[test]
 fn a_block_is_not_freed_under_an_access() {
     for variant in Variant::COMPARED {
@@ -235,7 +238,8 @@ fn a_block_is_not_freed_under_an_access() {
     }
 }
 
-/// After fsync a page is clean and write-protected: the next store faults, and makes it dirty again.
+/// After fsync a page is clean and write-protected: the next store faults, and makes it dirty
+/// again.
 #[test]
 fn the_first_store_after_fsync_faults() {
     for variant in Variant::COMPARED {
@@ -269,9 +273,9 @@ fn the_first_store_after_fsync_faults() {
     }
 }
 
-/// A write fault makes a copy of a shared block while read(2) is about to read the block. Once the copy is
-/// there the other file is alone with the block and may write to it, or free it for others: so the fault must
-/// not return before the read has read.
+/// A write fault makes a copy of a shared block while read(2) is about to read the block. Once the
+/// copy is there the other file is alone with the block and may write to it, or free it for others:
+/// so the fault must not return before the read has read.
 #[test]
 fn a_shared_block_is_not_given_up_under_a_read() {
     for variant in Variant::COMPARED.into_iter().filter(|variant| variant.is_correct()) {

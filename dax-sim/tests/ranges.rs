@@ -1,4 +1,5 @@
-//! Operations on ranges of files, one at a time: what they leave, what they refuse, and who has which block.
+//! Operations on ranges of files, one at a time: what they leave, what they refuse, and who has
+//! which block.
 
 use dax_sim::error::FsError;
 use dax_sim::file::File;
@@ -109,7 +110,8 @@ fn whoever_writes_to_a_clone_gets_a_copy_first() {
             theirs.load(page * BLOCK_SIZE, &mut byte).unwrap();
             assert_eq!(byte[0], expected[page as usize]);
         }
-        // One page each: store, write(2), punch, truncate, and zero of parts, and write(2) of the other side.
+        // One page each: store, write(2), punch, truncate, and zero of parts, and write(2) of the
+        // other side.
         ours.store(0, &[21]).unwrap();
         clone.write_at(&[22], BLOCK_SIZE).unwrap();
         clone.punch_hole(2 * BLOCK_SIZE, 10).unwrap();

@@ -1,5 +1,6 @@
-//! Every scenario in every variant, schedule by schedule: what is to be safe is, and what is to be broken is found
-//! to be, in the way that is expected. `dax-sim race --all` does the same with more schedules.
+//! Every scenario in every variant, schedule by schedule: what is to be safe is, and what is to be
+//! broken is found to be, in the way that is expected. `dax-sim race --all` does the same with more
+//! schedules.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +23,8 @@ macro_rules! scenarios {
             #[test]
             fn $test() {
                 for variant in Variant::ALL {
-                    // What takes two preemptions is worth the time where nothing else would show it.
+                    // What takes two preemptions is worth the time where nothing else would show
+                    // it.
                     let preemptions = if $name == "copies-diverge" { 2 } else { EFFORT.preemptions };
                     let cell = explored($name, variant, Effort { preemptions, ..EFFORT });
                     assert!(cell.is_as_expected(), "{variant}: {:?}\n{:#?}", cell.broken, cell.shortest);
@@ -95,7 +97,8 @@ fn invalidating_twice_narrows_the_race_and_does_not_close_it() {
     assert!(0.0 < twice && twice < once, "{once} of all schedules, {twice} with another invalidation");
 }
 
-/// Each of two writers takes the other's buffer from the page tables, now and then just after it was faulted in.
+/// Each of two writers takes the other's buffer from the page tables, now and then just after it
+/// was faulted in.
 #[test]
 fn copies_that_are_made_again_are_counted_in_explorations() {
     let counted = |variant| explored("crossing-writers", variant, EFFORT).copy_retries;

@@ -1,5 +1,6 @@
-//! read(2) and write(2) whose buffer is itself a mapping of a file, so that the copy may fault. The scenarios
-//! are those of xfstests' mmap-rw-fault, t_mmap_writev_overlap, pwrite_mmap_blocked and t_mmap_dio.
+//! read(2) and write(2) whose buffer is itself a mapping of a file, so that the copy may fault. The
+//! scenarios are those of xfstests' mmap-rw-fault, t_mmap_writev_overlap, pwrite_mmap_blocked and
+//! t_mmap_dio.
 
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, OnceLock};
@@ -42,8 +43,8 @@ fn read_into(file: &File<'_>, mapping: &Mapping<'_>, from: u64, to: u64, len: u6
     file.read_vectored_at(&[mapping.buffer(to..to + len).unwrap()], from)
 }
 
-/// Neither the page that is written nor the buffer's page is mapped or has a block yet, and every write and
-/// read has to fault on the file that it holds i_rwsem of (generic/647).
+/// Neither the page that is written nor the buffer's page is mapped or has a block yet, and every
+/// write and read has to fault on the file that it holds i_rwsem of (generic/647).
 #[test]
 fn a_file_is_written_from_and_read_into_a_mapping_of_itself() {
     for variant in Variant::COMPARED {
@@ -122,8 +123,8 @@ fn several_mapped_buffers_go_to_a_place_that_overlaps_one_of_them() {
     }
 }
 
-/// Two writers, each of which writes to the page that the other one writes from. Whoever held a lock of his
-/// page over the copy would wait for the other.
+/// Two writers, each of which writes to the page that the other one writes from. Whoever held a
+/// lock of his page over the copy would wait for the other.
 #[test]
 fn writers_that_cross_come_to_an_end() {
     const ROUNDS: u64 = 200;
@@ -154,9 +155,10 @@ fn writers_that_cross_come_to_an_end() {
     }
 }
 
-/// Somebody takes the buffer's translations away so many times, each time just after it has been faulted in: as
-/// often is the copy made again, and from a page that still cannot be copied after eight tries it is made through a
-/// bounce buffer. Every time is counted, and nothing where faults stay on.
+/// Somebody takes the buffer's translations away so many times, each time just after it has been
+/// faulted in: as often is the copy made again, and from a page that still cannot be copied after
+/// eight tries it is made through a bounce buffer. Every time is counted, and nothing where faults
+/// stay on.
 #[test]
 fn copies_that_come_out_short_are_made_again_and_counted() {
     // What a hook uses lives as long as the program.
@@ -206,7 +208,8 @@ fn one_file_is_copied_to_another_through_a_mapping() {
         back.truncate(len).unwrap();
         assert_eq!(read_into(&other, &back.mmap(0..len), 77, 0, len), Ok(5 * PAGE));
         assert!(contents(&back) == bytes, "{variant}");
-        // Blocks that are shared come to the buffer as well, and stores to it do not change what they shared.
+        // Blocks that are shared come to the buffer as well, and stores to it do not change what
+        // they shared.
         other.clone_range(&file, 0, 0, 0).unwrap();
         assert_eq!(read_into(&file, &other.mmap(0..len), 0, 100, len - 100), Ok(5 * PAGE - 100));
         assert!(contents(&file) == bytes && contents(&other)[100..5 * PAGE] == bytes[..5 * PAGE - 100]);

@@ -1,13 +1,14 @@
 //! Coherence, word by word.
 //!
-//! "Completely coherent with mmap(2)" is what [Kara's 2017 e-mail] asks of read(2) and write(2): each
-//! 8-byte word of a file behaves as one register, whichever way it is read or written. So the
+//! "Completely coherent with mmap(2)" is what [Kara's 2017 e-mail] asks of read(2) and write(2):
+//! each 8-byte word of a file behaves as one register, whichever way it is read or written. So the
 //! history of a word is held against that: there must be one order of all its reads and writes in
 //! which each read sees the write before it, and in which whatever ended before something else
 //! began comes first (linearizability). Then what a returned write made visible is not un-seen, and
 //! what one read has seen a later one does not lose.
 //!
-//! Judged exactly, by the search of Wing and Gong (1993): histories of explored schedules are short.
+//! Judged exactly, by the search of Wing and Gong (1993): histories of explored schedules are
+//! short.
 //!
 //! [Kara's 2017 e-mail]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 
@@ -52,14 +53,15 @@ pub(crate) const OF_FILE: u64 = u64::MAX;
 pub(crate) enum Effect {
     /// It saw this.
     Read(u64),
-    /// It saw this through a private mapping, of this word of the file: the mapping's own, or what the file held at
-    /// some time.
+    /// It saw this through a private mapping, of this word of the file: the mapping's own, or what
+    /// the file held at some time.
     ReadThrough(u64, Word),
     /// It saw to it that a crash would leave this.
     Left(u64),
     /// It wrote this.
     Write(u64),
-    /// It wrote what it found at another word: anything that this ever held, since nobody knows when it looked.
+    /// It wrote what it found at another word: anything that this ever held, since nobody knows
+    /// when it looked.
     Copy(Word),
 }
 
@@ -100,7 +102,8 @@ impl History {
         if from < to { self.words.range(from..to).map(|(word, _)| *word).collect() } else { Vec::new() }
     }
 
-    /// An operation has done something to a word, and has returned. One that failed has done nothing.
+    /// An operation has done something to a word, and has returned. One that failed has done
+    /// nothing.
     pub(crate) fn record(&mut self, word: Word, event: Event) {
         self.words.entry(word).or_default().push(event);
     }
@@ -144,7 +147,8 @@ fn values_of(held: &Held, word: Word) -> Vec<u64> {
     held.get(&word).map_or_else(|| vec![0], |values| values.iter().copied().collect())
 }
 
-/// With what was seen through a private mapping told apart: what it has of its own, and what the file has.
+/// With what was seen through a private mapping told apart: what it has of its own, and what the
+/// file has.
 fn resolved<'e>(word: Word, events: &'e [Event], held: &Held) -> Cow<'e, [Event]> {
     if word.is_of_file() {
         return events.into();
@@ -212,7 +216,8 @@ fn is_register(events: &[Event], held: &Held) -> bool {
 struct Search<'a> {
     events: &'a [Event],
     held: &'a Held,
-    /// Sets of operations that were put in order, with the value that they left, from which no way led on.
+    /// Sets of operations that were put in order, with the value that they left, from which no way
+    /// led on.
     seen: HashSet<(u64, u64)>,
 }
 

@@ -1,5 +1,5 @@
-//! I2 to I5: what entries, translations, the block map and the allocator say of each other when nobody is at
-//! work.
+//! I2 to I5: what entries, translations, the block map and the allocator say of each other when
+//! nobody is at work.
 
 use super::{Finding, Invariant};
 use crate::entries::{DaxEntry, Present};
@@ -8,8 +8,8 @@ use crate::fs::{Extent, FileSystem, Inode};
 use crate::mm::{PMD_SIZE, Pte, Target, Vma};
 use crate::pmem::BLOCK_SIZE;
 
-/// Checks I2 to I5 in files of a file system, while no call is under way: what entries, translations, the block
-/// map and the allocator say of each other.
+/// Checks I2 to I5 in files of a file system, while no call is under way: what entries,
+/// translations, the block map and the allocator say of each other.
 pub fn check(fs: &FileSystem<'_>, files: &[File<'_>]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in files {
@@ -150,7 +150,8 @@ mod tests {
     use crate::schedule::{Schedule, simulated, thread};
     use crate::variant::Variant;
 
-    /// What is found after `spoil` has spoilt one thing in a file of one written page that is mapped.
+    /// What is found after `spoil` has spoilt one thing in a file of one written page that is
+    /// mapped.
     fn found(spoil: impl FnOnce(&FileSystem<'_>, &Inode, &Mapping<'_>, u64)) -> Vec<Invariant> {
         let device = Device::open(&DeviceOptions { path: None, size: 1 << 20, overwrite: false }).unwrap();
         let fs = FileSystem::format(&device, Variant::Linux412).with_schedule(Schedule::none());

@@ -1,7 +1,8 @@
 //! What a crash would leave of a file's metadata, for I6.
 //!
-//! A copy, made at each commit, of what the transaction has changed. It is what the code says that it makes
-//! durable, held beside what it believes to be durable: so a change that no transaction knows of is missed here.
+//! A copy, made at each commit, of what the transaction has changed. It is what the code says that
+//! it makes durable, held beside what it believes to be durable: so a change that no transaction
+//! knows of is missed here.
 
 use std::collections::BTreeMap;
 

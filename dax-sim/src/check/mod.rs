@@ -1,14 +1,16 @@
-//! What every read must see, and what must hold of everything else ([`Invariant`]); it uses `file` and the
-//! rooms below.
+//! What every read must see, and what must hold of everything else ([`Invariant`]); it uses `file`
+//! and the rooms below.
 //!
-//! Two judge reads. An [`Oracle`] is for threads of the machine that run for long: of one word at a time it knows which
-//! versions may still be seen, and so tells a stale read from one that merely came early; [`pattern`] says what is
-//! written, so that each word tells where it belongs and how new it is. `history` is for a few calls of simulated
-//! threads: it searches for an order of all of them that explains what each has seen.
+//! Two judge reads. An [`Oracle`] is for threads of the machine that run for long: of one word at a
+//! time it knows which versions may still be seen, and so tells a stale read from one that merely
+//! came early; [`pattern`] says what is written, so that each word tells where it belongs and how
+//! new it is. `history` is for a few calls of simulated threads: it searches for an order of all of
+//! them that explains what each has seen.
 //!
-//! The others look at the simulator itself: [`check_invariants`] holds translations, entries and block map against each
-//! other while no call is under way, `metadata` what fsync promised against what was flushed and committed. The order of
-//! locks is checked in `schedule`, and the use of blocks in `fs`: both are asked from below.
+//! The others look at the simulator itself: [`check_invariants`] holds translations, entries and
+//! block map against each other while no call is under way, `metadata` what fsync promised against
+//! what was flushed and committed. The order of locks is checked in `schedule`, and the use of
+//! blocks in `fs`: both are asked from below.
 
 pub(crate) mod history;
 pub(crate) mod invariants;

@@ -1,11 +1,11 @@
 //! Which versions a read may see.
 //!
-//! A word is a register: writes to it begin and end, and those that overlap may take effect in any order. So
-//! the oracle draws a version when a write *begins*, and calls a run of overlapping writes a busy period.
-//! When one closes, whatever was written before it began has been overwritten: the period's first version
-//! becomes the *floor*, and a read that begins later and sees less is stale. Between overlapping writes
-//! nothing is judged, so there are no false alarms; a version that was never drawn, or of another page, is
-//! always wrong.
+//! A word is a register: writes to it begin and end, and those that overlap may take effect in any
+//! order. So the oracle draws a version when a write *begins*, and calls a run of overlapping
+//! writes a busy period. When one closes, whatever was written before it began has been
+//! overwritten: the period's first version becomes the *floor*, and a read that begins later and
+//! sees less is stale. Between overlapping writes nothing is judged, so there are no false alarms;
+//! a version that was never drawn, or of another page, is always wrong.
 
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
@@ -57,7 +57,8 @@ pub enum Verdict {
     Foreign,
 }
 
-/// A write that has begun. To be handed to [`Oracle::end`] when it has returned, or to [`Oracle::fail`].
+/// A write that has begun. To be handed to [`Oracle::end`] when it has returned, or to
+/// [`Oracle::fail`].
 #[derive(Debug)]
 #[must_use = "a write that never ends keeps its page from being judged"]
 pub struct Write {
@@ -86,8 +87,8 @@ pub struct Oracle {
 struct Page {
     /// The last version drawn.
     drawn: AtomicU32,
-    /// The last version drawn for zeros: what a zero counts as. 0, the version of a fresh page, if there was
-    /// none.
+    /// The last version drawn for zeros: what a zero counts as. 0, the version of a fresh page, if
+    /// there was none.
     zeroed: AtomicU32,
     /// By register: nothing older may be seen by a read that begins now.
     floor: [AtomicU32; 2],
@@ -137,8 +138,8 @@ impl Oracle {
         self.close(&write, false);
     }
 
-    /// The write has failed: it may have happened or not. So nothing is learned from the busy period that it is
-    /// in.
+    /// The write has failed: it may have happened or not. So nothing is learned from the busy
+    /// period that it is in.
     pub fn fail(&self, write: Write) {
         self.close(&write, true);
     }
@@ -184,7 +185,8 @@ impl Oracle {
         (busy[Register::Io.index()].writes == 0).then(|| state.drawn.load(SeqCst))
     }
 
-    /// Judges a word that was read from a register of the page, with the floor from before the read.
+    /// Judges a word that was read from a register of the page, with the floor from before the
+    /// read.
     pub fn judge(&self, page: u64, floor: u32, seen: u64) -> Verdict {
         let state = &self.pages[page as usize];
         let version = if seen == 0 {

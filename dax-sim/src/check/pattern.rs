@@ -1,12 +1,13 @@
-//! What is written: each 8-byte word of a page holds the page's number and the version of the write.
+//! What is written: each 8-byte word of a page holds the page's number and the version of the
+//! write.
 
 pub use crate::pmem::word_at;
 
 /// Bytes in a page.
 const PAGE: usize = crate::pmem::BLOCK_SIZE as usize;
 
-/// The word that a write with this version leaves everywhere in this page. Never 0, which is what a hole
-/// holds.
+/// The word that a write with this version leaves everywhere in this page. Never 0, which is what a
+/// hole holds.
 pub fn word(page: u64, version: u32) -> u64 {
     (page + 1) << 32 | u64::from(version)
 }
@@ -28,7 +29,8 @@ pub fn fill(bytes: &mut [u8], word: u64) {
     }
 }
 
-/// Whether all words of a page but the one at `except` are the same: what one write of the whole page left.
+/// Whether all words of a page but the one at `except` are the same: what one write of the whole
+/// page left.
 ///
 /// # Panics
 ///

@@ -1,4 +1,5 @@
-//! `dax-sim compare`: its options, what they default to, and the way from them to a finished report.
+//! `dax-sim compare`: its options, what they default to, and the way from them to a finished
+//! report.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -29,7 +30,8 @@ const QUICK_THREADS: [usize; 3] = [1, 2, 16];
 const DEFAULT_MEDIA_US: [u64; 2] = [0, 50];
 const DEFAULT_OUTPUT: &str = "target/dax-sim";
 
-/// What a run may take without `--duration-ms`; it has to end within 90 s, also on a machine that is busy.
+/// What a run may take without `--duration-ms`; it has to end within 90 s, also on a machine that
+/// is busy.
 const BUDGET: Duration = Duration::from_secs(75);
 /// The same for `--quick`, which has to end within 20 s.
 const QUICK_BUDGET: Duration = Duration::from_secs(15);
@@ -44,7 +46,8 @@ const PAGE: &str = "compare.html";
 /// Options of `dax-sim compare`, which are also those of `dax-sim` alone.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct CompareOptions {
-    /// File to map as the device: on pmem, tmpfs or any other file system [default: a temporary file]
+    /// File to map as the device: on pmem, tmpfs or any other file system [default: a temporary
+    /// file]
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
 

@@ -1,5 +1,5 @@
-//! Ctrl-C: the first one ends the run after the sample that is under way, so that the device's file is put back as it was
-//! found; the second one ends the program at once.
+//! Ctrl-C: the first one ends the run after the sample that is under way, so that the device's file
+//! is put back as it was found; the second one ends the program at once.
 //!
 //! A signal that the program inherits as ignored stays ignored: `nohup` does that to SIGHUP, and a
 //! shell without job control does it to the SIGINT of a command that it starts with `&`.
@@ -26,7 +26,8 @@ impl Interrupt {
             if signal::is_ignored(number)? {
                 continue;
             }
-            // In this order: the second signal finds the flag set, and does what it does by default.
+            // In this order: the second signal finds the flag set, and does what it does by
+            // default.
             flag::register_conditional_default(number, Arc::clone(&asked))?;
             flag::register_usize(number, Arc::clone(&by), number as usize)?;
             flag::register(number, Arc::clone(&asked))?;

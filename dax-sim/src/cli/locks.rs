@@ -10,7 +10,8 @@ use crate::variant::{LockKind, Locks};
 /// What each level of locking is made of.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct LockOptions {
-    /// The lock of read(2) and write(2) in every variant: rwsem, range-lock or none [default: the variant's]
+    /// The lock of read(2) and write(2) in every variant: rwsem, range-lock or none [default: the
+    /// variant's]
     #[arg(long, value_name = "LOCK", value_parser = LockKind::from_str)]
     i_rwsem: Option<LockKind>,
 

@@ -46,7 +46,8 @@ enum Command {
     Compare(compare::CompareOptions),
     /// Try every order of a few operations, and draw one that goes wrong
     Race(race::RaceOptions),
-    /// Replay a log of operations on one file, as fsx records them, and print what becomes of the file
+    /// Replay a log of operations on one file, as fsx records them, and print what becomes of the
+    /// file
     Replay(replay::ReplayOptions),
 }
 
@@ -74,7 +75,8 @@ impl Failure {
         Failure { code: BROKEN, message: format!("error: {}", one_line(message)) }
     }
 
-    /// A line of an input is not what it should be: as compilers say it, so that an editor finds the place.
+    /// A line of an input is not what it should be: as compilers say it, so that an editor finds
+    /// the place.
     fn at_line(path: &Path, number: u64, message: impl Display) -> Failure {
         let place = one_line(path.display());
         Failure { code: REFUSED, message: format!("{place}:{number}: {}", one_line(message)) }
@@ -110,7 +112,8 @@ pub fn run() -> ExitCode {
     })
 }
 
-/// Help and version, or an error: without the usage, which would bury the line that says what is wrong.
+/// Help and version, or an error: without the usage, which would bury the line that says what is
+/// wrong.
 fn answer_unparsed(error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return match written(error.print().and_then(|()| io::stdout().flush())) {

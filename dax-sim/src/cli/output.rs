@@ -1,7 +1,8 @@
 //! Files that are written at the end, and the checks that can be made at the beginning.
 //!
-//! A run of a minute that ends in "permission denied" is a minute lost. So every destination is tried before anything
-//! runs, without leaving a trace, and whatever stands there already stays until its successor is complete.
+//! A run of a minute that ends in "permission denied" is a minute lost. So every destination is
+//! tried before anything runs, without leaving a trace, and whatever stands there already stays
+//! until its successor is complete.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -64,8 +65,8 @@ impl OutputFile {
         &self.path
     }
 
-    /// Replaces the file by `contents` at once: a reader finds the old one or the new one. Who may read it stays
-    /// as it was.
+    /// Replaces the file by `contents` at once: a reader finds the old one or the new one. Who may
+    /// read it stays as it was.
     pub(crate) fn write(&self, contents: &[u8]) -> Result<(), Failure> {
         self.write_with(|file| file.write_all(contents))
     }
@@ -165,7 +166,8 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A name that nobody else uses or can foresee, beside the final one so that a rename can replace it.
+/// A name that nobody else uses or can foresee, beside the final one so that a rename can replace
+/// it.
 fn sibling(folder: &Path) -> PathBuf {
     folder.join(format!(".dax-sim-{}-{:08x}.tmp", std::process::id(), fastrand::u32(..)))
 }

@@ -16,7 +16,8 @@ const PLAIN_EVERY: usize = 10;
 
 /// Shows [`Step`]s.
 pub(crate) enum Progress {
-    /// Drawn by indicatif, only as steps come in: a thread that redraws it would run beside the threads under test.
+    /// Drawn by indicatif, only as steps come in: a thread that redraws it would run beside the
+    /// threads under test.
     Bar(ProgressBar),
     /// The last line's share of [`PLAIN_EVERY`] percent.
     Plain { shown: Cell<usize> },

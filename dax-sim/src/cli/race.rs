@@ -1,6 +1,7 @@
 //! `dax-sim race`: every order of a few operations, and the picture of one that goes wrong.
 //!
-//! On a terminal all of it keeps within its width; elsewhere lines are as long as they are, the same everywhere.
+//! On a terminal all of it keeps within its width; elsewhere lines are as long as they are, the
+//! same everywhere.
 
 mod table;
 
@@ -325,7 +326,8 @@ fn explore_all(options: &RaceOptions, variants: &[Variant]) -> Result<Vec<Cell>,
     Ok(cells)
 }
 
-/// How the schedule of a cell is seen again: once for all, and one by one for those whose seed is not in it.
+/// How the schedule of a cell is seen again: once for all, and one by one for those whose seed is
+/// not in it.
 fn tell_how_to_repeat(said: &mut Said, options: &RaceOptions, cells: &[Cell]) {
     let failures: Vec<(&Cell, &Seed)> =
         cells.iter().filter_map(|cell| Some((cell, &cell.shortest.as_ref()?.seed))).collect();

@@ -144,7 +144,8 @@ impl Noticed<'_> {
     }
 }
 
-/// The SHA-256 of what the file holds, which is also dumped. Pieces of zeros are left out of the dump as holes.
+/// The SHA-256 of what the file holds, which is also dumped. Pieces of zeros are left out of the
+/// dump as holes.
 fn digest(file: &SimulatedFile<'_>, dump: Option<&OutputFile>) -> Result<[u8; 32], Failure> {
     let mut sha256 = Sha256::new();
     match dump {

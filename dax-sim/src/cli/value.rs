@@ -38,7 +38,8 @@ pub(crate) fn number(text: &str, bounds: RangeInclusive<u64>, example: &str) -> 
     if bounds.contains(&value) { Ok(value) } else { Err(format!("{value} is out of bounds; {}", advice())) }
 }
 
-/// A number of bytes: `1073741824`, `1G`, `1GiB`, `1 GiB`. Units are powers of 1024, in either case.
+/// A number of bytes: `1073741824`, `1G`, `1GiB`, `1 GiB`. Units are powers of 1024, in either
+/// case.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     const ADVICE: &str = "give a number of bytes such as 67108864, 64M or 1GiB";
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

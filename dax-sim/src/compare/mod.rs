@@ -1,5 +1,5 @@
-//! The comparison itself: every variant at every point, interleaved, several times over; it uses `workload`
-//! and the rooms below.
+//! The comparison itself: every variant at every point, interleaved, several times over; it uses
+//! `workload` and the rooms below.
 //!
 //! A machine drifts while it is measured (its clock, its neighbours). So the variants of one
 //! setting run one directly after the other, in an order that rotates, and the whole is repeated in
@@ -23,7 +23,8 @@ use stats::Spread;
 /// The variant that all others are quoted against unless another one is named.
 pub(crate) const BASE: Variant = Variant::Rwsem;
 
-/// Two significant digits: a histogram is kept for every point until the end, and finer ones would fill the caches.
+/// Two significant digits: a histogram is kept for every point until the end, and finer ones would
+/// fill the caches.
 const WAIT_DIGITS: u8 = 2;
 
 /// What all rounds of one point showed.
@@ -50,7 +51,8 @@ pub(crate) struct Wait {
 #[derive(Clone, Debug)]
 pub(crate) struct Measured {
     pub(crate) outcomes: Vec<Outcome>,
-    /// The shortest duration that a sample was given; less than planned where preparing samples took long.
+    /// The shortest duration that a sample was given; less than planned where preparing samples
+    /// took long.
     pub(crate) shortest: Duration,
 }
 
@@ -147,7 +149,8 @@ impl Tally {
 
     fn wait_us(&self) -> Wait {
         let us = |ns: u64| ns as f64 / 1e3;
-        // A bucket is quoted by its upper end, which may lie above anything that was recorded in it.
+        // A bucket is quoted by its upper end, which may lie above anything that was recorded in
+        // it.
         let quantile = |q| us(self.wait.value_at_quantile(q).min(self.longest_wait));
         Wait { p50: quantile(0.5), p99: quantile(0.99), max: us(self.longest_wait) }
     }

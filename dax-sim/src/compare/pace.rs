@@ -6,15 +6,18 @@ use std::time::Duration;
 const SHORTEST: Duration = Duration::from_millis(20);
 /// A longer sample adds little.
 const LONGEST: Duration = Duration::from_millis(500);
-/// What preparing one sample (formatting the device, starting threads) is taken to cost before any has been run.
+/// What preparing one sample (formatting the device, starting threads) is taken to cost before any
+/// has been run.
 const EXPECTED_OVERHEAD: Duration = Duration::from_millis(15);
-/// So many samples are run before their measured overhead is believed: the first ones also fault the device in.
+/// So many samples are run before their measured overhead is believed: the first ones also fault
+/// the device in.
 const SAMPLES_TO_TRUST: usize = 20;
 
 /// The time a whole run may take, spread over its samples.
 ///
-/// What preparing a sample costs depends on the machine, so it is measured on the way: where it turns out dearer than
-/// expected, later samples are shortened, never lengthened. A rate does not depend on how long it was measured.
+/// What preparing a sample costs depends on the machine, so it is measured on the way: where it
+/// turns out dearer than expected, later samples are shortened, never lengthened. A rate does not
+/// depend on how long it was measured.
 #[derive(Clone, Debug)]
 pub(crate) struct Pace {
     planned: Duration,
@@ -44,8 +47,8 @@ impl Pace {
         self.planned
     }
 
-    /// The duration of the next samples, after `done` of them took `elapsed`, of which `measured` was asked for, with
-    /// `remaining` still to come.
+    /// The duration of the next samples, after `done` of them took `elapsed`, of which `measured`
+    /// was asked for, with `remaining` still to come.
     pub(crate) fn next(
         &self,
         elapsed: Duration,

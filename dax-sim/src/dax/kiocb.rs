@@ -3,8 +3,8 @@
 use crate::dax::UserSource;
 use crate::fs::{FileSystem, Inode};
 
-/// What every step of a write(2) is given (Linux: `struct kiocb`, and the `iov_iter` beside it). The
-/// caller of the first step holds i_rwsem exclusively over the bytes.
+/// What every step of a write(2) is given (Linux: `struct kiocb`, and the `iov_iter` beside it).
+/// The caller of the first step holds i_rwsem exclusively over the bytes.
 #[derive(Debug)]
 pub(crate) struct Kiocb<'a, S: ?Sized> {
     pub(crate) fs: &'a FileSystem<'a>,

@@ -12,11 +12,11 @@ use crate::mm::grace;
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::SchedulePoint;
 
-/// Reads `len` bytes from `position` on; holes and unwritten extents read as zeros (`dax_iomap_rw`). Returns
-/// how many were read: fewer where the target takes no more.
+/// Reads `len` bytes from `position` on; holes and unwritten extents read as zeros
+/// (`dax_iomap_rw`). Returns how many were read: fewer where the target takes no more.
 ///
-/// The caller holds i_rwsem shared over the bytes and nothing else, for the copy may have to fault, and has
-/// cut `len` at the end of the file.
+/// The caller holds i_rwsem shared over the bytes and nothing else, for the copy may have to fault,
+/// and has cut `len` at the end of the file.
 ///
 /// # Errors
 ///
@@ -52,8 +52,8 @@ pub(crate) fn dax_iomap_read<T: UserTarget + ?Sized>(
 
 /// Reads bytes whose blocks were shared a moment ago.
 ///
-/// A write fault, which does not hold i_rwsem, may give the page a block of its own meanwhile, and then the
-/// shared one may go. Who announces the access before looking up is waited for.
+/// A write fault, which does not hold i_rwsem, may give the page a block of its own meanwhile, and
+/// then the shared one may go. Who announces the access before looking up is waited for.
 #[cold]
 fn read_shared(
     fs: &FileSystem<'_>,
@@ -89,8 +89,10 @@ pub(super) fn read_extent(fs: &FileSystem<'_>, iomap: &Iomap, position: u64, par
 /// How often write(2) tries to copy with faults off before a page goes through a bounce buffer.
 const TRIES: u32 = 8;
 
-/// Looks up, allocates and copies answer by answer (`dax_iomap_actor` in the loop of `iomap_apply`).
-// Always inline, with what it calls: what functions on the way save on the stack a lock that is taken waits for.
+/// Looks up, allocates and copies answer by answer (`dax_iomap_actor` in the loop of
+/// `iomap_apply`).
+// Always inline, with what it calls: what functions on the way save on the stack a lock that is
+// taken waits for.
 #[inline(always)]
 pub(super) fn write_released<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>) -> Result<usize, FsError> {
     let (mut done, short) = write_next(iocb, 0)?;
@@ -100,7 +102,8 @@ pub(super) fn write_released<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>) -> Res
     Ok(done)
 }
 
-/// Goes on at byte `done`. By itself, so that a write with one answer does without what a loop keeps for its next turn.
+/// Goes on at byte `done`. By itself, so that a write with one answer does without what a loop
+/// keeps for its next turn.
 #[inline(never)]
 fn write_rest<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>, done: usize) -> Result<usize, FsError> {
     match iomap_apply(done..iocb.len(), |done| write_next(iocb, done)) {
@@ -109,8 +112,9 @@ fn write_rest<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>, done: usize) -> Resul
     }
 }
 
-/// Calls `next` with the first byte of `range`, and then with the byte that it came to, until all are done or the
-/// source gives less than was asked of it. Returns how many were done, and whether it gave less.
+/// Calls `next` with the first byte of `range`, and then with the byte that it came to, until all
+/// are done or the source gives less than was asked of it. Returns how many were done, and whether
+/// it gave less.
 ///
 /// # Errors
 ///
@@ -131,15 +135,16 @@ pub(super) fn iomap_apply(
     Ok((done - range.start, short))
 }
 
-/// Copies what the next answer covers, from byte `done` of the source on. Returns how much, and whether the source gave less.
+/// Copies what the next answer covers, from byte `done` of the source on. Returns how much, and
+/// whether the source gave less.
 #[inline(always)]
 fn write_next<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>, done: usize) -> Result<(usize, bool), FsError> {
     let iomap = look_up_for_write(iocb.fs, iocb.inode, iocb.at(done), iocb.end())?;
     Ok(copy_covered(iocb, &iomap, done..iocb.len(), Faults::On))
 }
 
-/// Copies the bytes `range` of the source, all under i_mmap_sem held exclusively. Returns how much, and whether the
-/// source gave less.
+/// Copies the bytes `range` of the source, all under i_mmap_sem held exclusively. Returns how much,
+/// and whether the source gave less.
 #[cold]
 pub(super) fn write_held<S: UserSource + ?Sized>(
     iocb: &Kiocb<'_, S>,
@@ -158,10 +163,10 @@ pub(super) fn write_held<S: UserSource + ?Sized>(
     })
 }
 
-/// Faults the buffer in, and then copies under i_mmap_sem what can be copied without a fault, until all is
-/// done. Whoever takes the buffer's translations away again and again does not keep it from coming to an end:
-/// after [`TRIES`] copies of nothing the next goes through a bounce buffer. Every copy after a short one is
-/// counted.
+/// Faults the buffer in, and then copies under i_mmap_sem what can be copied without a fault, until
+/// all is done. Whoever takes the buffer's translations away again and again does not keep it from
+/// coming to an end: after [`TRIES`] copies of nothing the next goes through a bounce buffer. Every
+/// copy after a short one is counted.
 #[cold]
 pub(super) fn write_without_faults<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>) -> Result<usize, FsError> {
     let len = iocb.len();
@@ -193,8 +198,8 @@ pub(super) fn write_without_faults<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>) 
     Ok(done)
 }
 
-/// From byte `from` of the source up to the end of the page that it goes to: copies with nothing but i_rwsem
-/// held to memory that does not fault, and from there under i_mmap_sem.
+/// From byte `from` of the source up to the end of the page that it goes to: copies with nothing
+/// but i_rwsem held to memory that does not fault, and from there under i_mmap_sem.
 fn write_bounced<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>, from: usize) -> Result<(usize, bool), FsError> {
     let Kiocb { fs, inode, source, .. } = *iocb;
     let position = iocb.at(from);
@@ -207,11 +212,11 @@ fn write_bounced<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>, from: usize) -> Re
     Ok((written, copied < part))
 }
 
-/// {Look up, allocate, invalidate}. Under option 2 of Kara's 2017 e-mail i_mmap_sem is held meanwhile: shared
-/// to look up, and where a block is missing exclusively, to look again and to allocate, as
-/// `ext4_map_blocks` does with i_data_sem.
-// Always inline, as iomap_for_overwrite: an answer that is stored in parts and loaded whole waits until the parts
-// have left the CPU, for as long as a third of the copy takes.
+/// {Look up, allocate, invalidate}. Under option 2 of Kara's 2017 e-mail i_mmap_sem is held
+/// meanwhile: shared to look up, and where a block is missing exclusively, to look again and to
+/// allocate, as `ext4_map_blocks` does with i_data_sem.
+// Always inline, as iomap_for_overwrite: an answer that is stored in parts and loaded whole waits
+// until the parts have left the CPU, for as long as a third of the copy takes.
 #[inline(always)]
 fn look_up_for_write(fs: &FileSystem<'_>, inode: &Inode, start: u64, end: u64) -> Result<Iomap, FsError> {
     let shared = if fs.rules.exclusive_allocation {
@@ -239,8 +244,8 @@ fn allocate(fs: &FileSystem<'_>, inode: &Inode, start: u64, end: u64) -> Result<
     Ok(iomap)
 }
 
-/// Copies what the answer covers of the bytes `range` of the source. Returns how much, and whether the source gave
-/// less.
+/// Copies what the answer covers of the bytes `range` of the source. Returns how much, and whether
+/// the source gave less.
 #[inline(always)]
 pub(super) fn copy_covered<S: UserSource + ?Sized>(
     iocb: &Kiocb<'_, S>,
@@ -298,8 +303,8 @@ mod tests {
     use crate::pmem::{Device, DeviceOptions};
     use crate::variant::{Variant, WriteCopy};
 
-    /// Gives its bytes only with faults on, but for those that are granted, as if somebody took the buffer's
-    /// translations away after each time that it was faulted in.
+    /// Gives its bytes only with faults on, but for those that are granted, as if somebody took the
+    /// buffer's translations away after each time that it was faulted in.
     struct Stubborn {
         bytes: Vec<u8>,
         granted: Cell<usize>,

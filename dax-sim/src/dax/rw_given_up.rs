@@ -8,9 +8,10 @@ use crate::fs::{IomapFor, ext4_should_retry_alloc, iomap_begin};
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::SchedulePoint;
 
-/// Invalidates what is mapped once more after the copy, as direct I/O does it for the page cache: "just in case.
-/// Should be cheap if there weren't any conflicting faults". The first time is that of 4.11, before the copy. A
-/// fault that looked up before the allocation may still install its answer after the second time.
+/// Invalidates what is mapped once more after the copy, as direct I/O does it for the page cache:
+/// "just in case. Should be cheap if there weren't any conflicting faults". The first time is that
+/// of 4.11, before the copy. A fault that looked up before the allocation may still install its
+/// answer after the second time.
 #[cold]
 pub(super) fn write_invalidated_twice<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>) -> Result<usize, FsError> {
     let done = write_released(iocb)?;
@@ -20,7 +21,8 @@ pub(super) fn write_invalidated_twice<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S
     Ok(done)
 }
 
-/// Copies inside the transaction, from the begin to the end of each iomap operation, as ext4 did before 4.10.
+/// Copies inside the transaction, from the begin to the end of each iomap operation, as ext4 did
+/// before 4.10.
 #[cold]
 pub(super) fn write_in_transaction<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>) -> Result<usize, FsError> {
     let Kiocb { fs, inode, .. } = *iocb;

@@ -1,5 +1,5 @@
-//! The answers that faults have cached for the pages of a file, and the lock of each; it uses `schedule`
-//! and the rooms below.
+//! The answers that faults have cached for the pages of a file, and the lock of each; it uses
+//! `schedule` and the rooms below.
 //!
 //! They are the entries of Linux' `fs/dax.c`.
 

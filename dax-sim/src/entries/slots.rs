@@ -3,12 +3,12 @@
 //! Follows `get_unlocked_mapping_entry`, `grab_mapping_entry`, `put_locked_mapping_entry` and
 //! `put_unlocked_mapping_entry` of Linux 4.12.
 //!
-//! Different: a word changes by atomic steps, so there is no tree_lock. What tree_lock sees to, that an entry of
-//! 2 MiB and one of a page below it are never both there, is done thus: whoever inserts an entry looks for
-//! one of the other size *afterwards*, and takes his own back if he finds one. All steps are sequentially
-//! consistent, so of two who insert at once at least one sees the other; and nobody else sees more than a
-//! locked placeholder that is gone again. Who wants a page then tries again, who wants 2 MiB falls back to a
-//! page: pages always win, as in Linux.
+//! Different: a word changes by atomic steps, so there is no tree_lock. What tree_lock sees to,
+//! that an entry of 2 MiB and one of a page below it are never both there, is done thus: whoever
+//! inserts an entry looks for one of the other size *afterwards*, and takes his own back if he
+//! finds one. All steps are sequentially consistent, so of two who insert at once at least one sees
+//! the other; and nobody else sees more than a locked placeholder that is gone again. Who wants a
+//! page then tries again, who wants 2 MiB falls back to a page: pages always win, as in Linux.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
@@ -40,7 +40,8 @@ impl DaxEntries {
         Self(Radix::new())
     }
 
-    /// Locks the entry of `page`, made EMPTY if there is none. What is there may be an entry of 2 MiB.
+    /// Locks the entry of `page`, made EMPTY if there is none. What is there may be an entry of 2
+    /// MiB.
     #[track_caller]
     pub(crate) fn grab<'a>(&'a self, page: u64, schedule: &'a Schedule) -> LockedEntry<'a> {
         let asked = self.locking(page, schedule);
@@ -61,8 +62,8 @@ impl DaxEntries {
         }
     }
 
-    /// Locks the entry of the 2 MiB around `page`, made EMPTY if there is none; `None` if there are entries of
-    /// pages (-EEXIST).
+    /// Locks the entry of the 2 MiB around `page`, made EMPTY if there is none; `None` if there are
+    /// entries of pages (-EEXIST).
     #[track_caller]
     pub(crate) fn grab_pmd<'a>(&'a self, page: u64, schedule: &'a Schedule) -> Option<LockedEntry<'a>> {
         let asked = self.locking(page, schedule);
@@ -89,7 +90,8 @@ impl DaxEntries {
         }
     }
 
-    /// Locks the entry that covers `page` if there is one, and it is `wanted` when it is found unlocked.
+    /// Locks the entry that covers `page` if there is one, and it is `wanted` when it is found
+    /// unlocked.
     #[track_caller]
     pub(crate) fn lock_if<'a>(
         &'a self,
@@ -119,7 +121,8 @@ impl DaxEntries {
                 continue;
             }
             let Some(entry) = DaxEntry::from_word(word) else {
-                // Who deletes an entry wakes all who wait for it. It may have come back in the other size.
+                // Who deletes an entry wakes all who wait for it. It may have come back in the
+                // other size.
                 if self.slot_of(page).is_some_and(|(again, ..)| !std::ptr::eq(again, slot)) {
                     continue;
                 }
@@ -139,7 +142,8 @@ impl DaxEntries {
         }
     }
 
-    /// The entries that cover a page of `first..=last`, each as it is when it is reached, locked or not.
+    /// The entries that cover a page of `first..=last`, each as it is when it is reached, locked or
+    /// not.
     pub(crate) fn present(&self, first: u64, last: u64) -> impl Iterator<Item = Present> + '_ {
         self.0.occupied(first, last).filter_map(|found| {
             let entry = DaxEntry::from_word(found.word)?;
@@ -154,7 +158,8 @@ impl DaxEntries {
         !self.0.leaf_is_empty(page)
     }
 
-    /// Locks the entries that cover a page of `first..=last`, in ascending order, as long as they are wanted.
+    /// Locks the entries that cover a page of `first..=last`, in ascending order, as long as they
+    /// are wanted.
     pub(crate) fn lock_all<'a>(
         &'a self,
         first: u64,
@@ -417,8 +422,8 @@ mod tests {
 
     type Grabbed = Mutex<Option<LockedEntry<'static>>>;
 
-    /// A schedule that calls `other` when somebody is about to insert an entry, for the first time, and keeps what
-    /// that grabs until somebody finds it locked.
+    /// A schedule that calls `other` when somebody is about to insert an entry, for the first time,
+    /// and keeps what that grabs until somebody finds it locked.
     fn overtaken_by(
         other: fn(&'static DaxEntries) -> Option<LockedEntry<'static>>,
     ) -> (&'static DaxEntries, Schedule) {

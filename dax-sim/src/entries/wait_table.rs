@@ -1,10 +1,11 @@
 //! Where threads sleep that wait for a locked entry.
 //!
-//! After the wait queues of Linux' `fs/dax.c`: a small table of them for all files, hashed by entry, with the
-//! entry as the key that tells waiters of one queue apart. Waiters are *exclusive*: who unlocks an entry wakes
-//! the first that waits for it, and who deletes it wakes all, since what they wait for is gone. So a thread that
-//! was woken and does not lock the entry owes the wake-up to the next ([`wake`]): forgetting that is the lost
-//! wake-up that `put_unlocked_mapping_entry` is there for.
+//! After the wait queues of Linux' `fs/dax.c`: a small table of them for all files, hashed by
+//! entry, with the entry as the key that tells waiters of one queue apart. Waiters are *exclusive*:
+//! who unlocks an entry wakes the first that waits for it, and who deletes it wakes all, since what
+//! they wait for is gone. So a thread that was woken and does not lock the entry owes the wake-up
+//! to the next ([`wake`]): forgetting that is the lost wake-up that `put_unlocked_mapping_entry` is
+//! there for.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -45,15 +46,16 @@ static WAIT_TABLE: [CachePadded<WaitQueue>; QUEUES] = [const {
     CachePadded::new(WaitQueue { sleepers: AtomicUsize::new(0), waiters: Mutex::new(VecDeque::new()) })
 }; QUEUES];
 
-/// Sleeps until it is woken for this slot, that of the entry of `page`, unless `is_locked` says meanwhile that there is nothing to wait for.
-/// Returns whether it was woken: then it must lock the entry or wake the next.
+/// Sleeps until it is woken for this slot, that of the entry of `page`, unless `is_locked` says
+/// meanwhile that there is nothing to wait for. Returns whether it was woken: then it must lock the
+/// entry or wake the next.
 #[cold]
 pub(super) fn sleep(slot: &AtomicU64, page: u64, is_locked: impl Fn() -> bool, schedule: &Schedule) -> bool {
     let queue = queue(slot);
     let waiter =
         Arc::new(Waiter { key: key(slot), woken: AtomicBool::new(false), thread: thread::current() });
-    // Announced first, looked second; the waker does it the other way round, so one of the two sees the
-    // other.
+    // Announced first, looked second; the waker does it the other way round, so one of the two sees
+    // the other.
     {
         let mut waiters = queue.waiters.lock();
         waiters.push_back(Arc::clone(&waiter));

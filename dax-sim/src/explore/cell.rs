@@ -76,7 +76,8 @@ pub struct Cell {
     pub broken: BTreeSet<Invariant>,
     /// How often write(2) has had to copy again, in all schedules together.
     pub copy_retries: CopyRetries,
-    /// The shortest schedule that goes wrong; of those that break what is expected to be, if any does.
+    /// The shortest schedule that goes wrong; of those that break what is expected to be, if any
+    /// does.
     pub shortest: Option<Failure>,
 }
 
@@ -92,8 +93,8 @@ pub enum Expected {
 }
 
 impl Scenario {
-    /// What is expected of it in a variant. With locks other than its own a variant that is correct stays so, as long as
-    /// there are some; of the others anything is expected.
+    /// What is expected of it in a variant. With locks other than its own a variant that is correct
+    /// stays so, as long as there are some; of the others anything is expected.
     pub fn expected(&self, mix: impl Into<Mix>) -> Expected {
         let Mix { variant, locks } = mix.into();
         if locks != Locks::default() {
@@ -289,7 +290,8 @@ impl Stage {
                 }
             })
         };
-        // What comes before and after is a schedule of one thread, so that waits and locks are seen there, too.
+        // What comes before and after is a schedule of one thread, so that waits and locks are seen
+        // there, too.
         let mut findings = Vec::new();
         findings.extend(alone(&world, ops(None, 0, scenario.setup), &mut self.stacks));
         world.notes();

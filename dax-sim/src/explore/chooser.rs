@@ -20,9 +20,10 @@ impl Chooser for Random {
     }
 }
 
-/// Probabilistic concurrency testing (Burckhardt, Kothari, Musuvathi, Nagarakatte, ASPLOS 2010): the thread of
-/// highest priority goes on, and at a few steps, drawn beforehand, its priority falls below all others. Finds a
-/// fault that needs `d` of these with a probability of at least 1 / (n k^(d-1)), for n threads and k steps.
+/// Probabilistic concurrency testing (Burckhardt, Kothari, Musuvathi, Nagarakatte, ASPLOS 2010):
+/// the thread of highest priority goes on, and at a few steps, drawn beforehand, its priority falls
+/// below all others. Finds a fault that needs `d` of these with a probability of at least 1 / (n
+/// k^(d-1)), for n threads and k steps.
 #[derive(Debug)]
 pub(super) struct Pct {
     /// By thread; larger goes first.
@@ -184,7 +185,8 @@ mod tests {
     #[test]
     fn the_exhaustive_search_finds_every_order_and_repeats_none_it_need_not() {
         let distinct = |found: &[Vec<usize>]| found.iter().cloned().collect::<HashSet<_>>().len();
-        // Without a bound: all orders of two and two. A thread's first step is up to its first point.
+        // Without a bound: all orders of two and two. A thread's first step is up to its first
+        // point.
         assert_eq!(distinct(&all(&[2, 2], 9)), 6);
         assert_eq!(distinct(&all(&[2, 2, 2], 9)), 90);
         // One thread after the other, in either order.

@@ -1,8 +1,9 @@
-//! Runs one schedule: simulated threads of which one goes on at a time, and a [`Chooser`] who says which.
+//! Runs one schedule: simulated threads of which one goes on at a time, and a [`Chooser`] who says
+//! which.
 //!
-//! Threads are coroutines, and all of a schedule are run by one thread of the machine: to switch costs
-//! nanoseconds, where handing a token from thread to thread costs microseconds, and a table of cells needs
-//! millions of schedules.
+//! Threads are coroutines, and all of a schedule are run by one thread of the machine: to switch
+//! costs nanoseconds, where handing a token from thread to thread costs microseconds, and a table
+//! of cells needs millions of schedules.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -120,7 +121,8 @@ pub(super) fn run(
     nest(bodies.into_iter(), stacks.0.iter_mut(), threads, &mut |threads| drive(threads, chooser, observe))
 }
 
-/// Makes a coroutine of each body, one in the scope of another, and then calls `then` with all of them.
+/// Makes a coroutine of each body, one in the scope of another, and then calls `then` with all of
+/// them.
 fn nest<'s>(
     mut bodies: std::vec::IntoIter<Body<'_>>,
     mut stacks: std::slice::IterMut<'s, DefaultStack>,

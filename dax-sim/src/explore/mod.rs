@@ -1,9 +1,10 @@
 //! Every race of a small scenario, one schedule after another; it uses `check` and the rooms below.
 //!
-//! A file system whose [`Schedule`](crate::schedule::Schedule) is driven gives way at every point where another
-//! thread matters. Here its threads are simulated (`engine`), and one schedule after another is chosen
-//! (`chooser`): all with a few preemptions, and many at random. A [`Scenario`] is a few operations of two or three
-//! threads; its every order is judged by the checkers ([`check`](crate::check)), in every variant.
+//! A file system whose [`Schedule`](crate::schedule::Schedule) is driven gives way at every point
+//! where another thread matters. Here its threads are simulated (`engine`), and one schedule after
+//! another is chosen (`chooser`): all with a few preemptions, and many at random. A [`Scenario`] is
+//! a few operations of two or three threads; its every order is judged by the checkers
+//! ([`check`](crate::check)), in every variant.
 //!
 //! ```
 //! use dax_sim::explore::{Effort, explore, scenario};

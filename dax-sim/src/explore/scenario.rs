@@ -28,8 +28,8 @@ pub struct Scenario {
     pub(super) threads: &'static [&'static [Op]],
     /// Done when all threads have ended.
     pub(super) finally: &'static [Op],
-    /// In which variants it goes wrong, and what may be found broken there: the first of it is, however short the
-    /// search. Not for `unserialised`, of which nothing is expected.
+    /// In which variants it goes wrong, and what may be found broken there: the first of it is,
+    /// however short the search. Not for `unserialised`, of which nothing is expected.
     pub(super) broken_in: &'static [(Variant, &'static [Invariant])],
 }
 

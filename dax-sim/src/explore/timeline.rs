@@ -1,9 +1,10 @@
-//! A schedule as a picture: one column for each thread, and beside each step the locks that its thread held in it and
-//! what the page is after it.
+//! A schedule as a picture: one column for each thread, and beside each step the locks that its
+//! thread held in it and what the page is after it.
 //!
-//! A lock stands beside every step from the one in which it was granted to the one in which it was given up; it is
-//! in brackets there. One that is asked for is not held, however often the thread stops before it is granted: so the
-//! lock of an entry that is locked, or that is still to be inserted.
+//! A lock stands beside every step from the one in which it was granted to the one in which it was
+//! given up; it is in brackets there. One that is asked for is not held, however often the thread
+//! stops before it is granted: so the lock of an entry that is locked, or that is still to be
+//! inserted.
 
 use std::cmp::Reverse;
 use std::fmt::Write as _;
@@ -73,8 +74,9 @@ impl Timeline {
         Ok(Self { failure, copy_retries, threads: scenario.threads.len(), lines, afterwards })
     }
 
-    /// The picture, in lines of at most `width` characters where that can be: cells are folded within their columns,
-    /// and if that is not enough, all threads share one. As wide as it needs to be if `width` is `None`.
+    /// The picture, in lines of at most `width` characters where that can be: cells are folded
+    /// within their columns, and if that is not enough, all threads share one. As wide as it needs
+    /// to be if `width` is `None`.
     pub fn draw(&self, width: Option<usize>) -> String {
         let mut picture = match (Drawing::of(self, false), width) {
             (drawing, None) => drawing.draw(),
@@ -93,8 +95,8 @@ impl Timeline {
         picture
     }
 
-    /// The cells: the number of the step, what each thread does, locks, pages. If threads share a column, their
-    /// letters stand in one of their own before it.
+    /// The cells: the number of the step, what each thread does, locks, pages. If threads share a
+    /// column, their letters stand in one of their own before it.
     fn rows(&self, shared: bool) -> Vec<Vec<String>> {
         let threads = if shared { 2 } else { self.threads };
         let letters = (0..threads).map(|thread| if shared { String::new() } else { letter(thread).into() });
@@ -158,8 +160,8 @@ impl Drawing {
         self.widths.iter().sum::<usize>() + GAP * (self.widths.len() - 1)
     }
 
-    /// Narrowed until a line fits, one column by one character at a time: the one where that makes the fewest
-    /// lines more, of several the widest. None gets narrower than its longest word.
+    /// Narrowed until a line fits, one column by one character at a time: the one where that makes
+    /// the fewest lines more, of several the widest. None gets narrower than its longest word.
     fn within(mut self, most: usize) -> Self {
         while self.width() > most {
             let before = self.widths.clone();
@@ -201,8 +203,8 @@ impl Drawing {
     }
 }
 
-/// What the thread held in the step: all that it held when the step began, or was granted in it; in brackets what
-/// it has given up when the step ends. What it waits for then is named last.
+/// What the thread held in the step: all that it held when the step began, or was granted in it; in
+/// brackets what it has given up when the step ends. What it waits for then is named last.
 fn locks(step: &Step<'_>) -> String {
     let mut locks: Vec<(&HeldLock, bool)> = step.given_up.iter().map(|lock| (lock, true)).collect();
     locks.extend(step.locks.iter().filter(|lock| lock.granted).map(|lock| (lock, false)));
@@ -225,7 +227,8 @@ fn locks(step: &Step<'_>) -> String {
     text
 }
 
-/// What a thread did when it went on from where it was. What it asked for in this step came after `newest`.
+/// What a thread did when it went on from where it was. What it asked for in this step came after
+/// `newest`.
 fn describe(world: &World<'_>, step: &Step<'_>, newest: Option<Id>) -> Option<String> {
     let Place::At(point, page, mapping) = step.from else {
         return matches!(step.from, Place::Ready(_)).then(|| "goes on".to_owned());

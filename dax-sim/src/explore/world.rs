@@ -96,7 +96,8 @@ impl<'w> World<'w> {
         pages
     }
 
-    /// A commit is about to end: what its transaction knows of, and nothing else, is durable as it is now.
+    /// A commit is about to end: what its transaction knows of, and nothing else, is durable as it
+    /// is now.
     pub(super) fn commit(&self) {
         for (file, committed) in self.files.iter().zip(self.committed.borrow_mut().iter_mut()) {
             if file.inode().is_datasync_dirty(&self.fs.journal) {
@@ -299,7 +300,8 @@ impl Call<'_, '_> {
         }
     }
 
-    /// It has done something to the watched words of `bytes`. What failed has done nothing, and is not told here.
+    /// It has done something to the watched words of `bytes`. What failed has done nothing, and is
+    /// not told here.
     fn wrote(&self, owner: Owner, bytes: Range<u64>, effect: impl Fn(u64) -> Effect) {
         let words = self.world.history.borrow().watched(owner, bytes);
         words.into_iter().for_each(|word| self.did(word, effect(word.offset)));
@@ -335,8 +337,8 @@ impl Call<'_, '_> {
         }
     }
 
-    /// What a crash would leave of the file's watched words is what somebody could have read while the fsync was
-    /// under way.
+    /// What a crash would leave of the file's watched words is what somebody could have read while
+    /// the fsync was under way.
     fn is_durable(&self, file: usize) {
         let World { fs, files, history, committed, .. } = self.world;
         let words = history.borrow().watched(Owner::File(file), 0..files[file].size());

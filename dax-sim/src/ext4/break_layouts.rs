@@ -1,7 +1,8 @@
 //! Waiting for pinned pages before their blocks go or move.
 //!
-//! Follows `ext4_break_layouts` and `ext4_wait_dax_page` of Linux 4.19, and `dax_layout_busy_page_range` of 5.10.
-//! Different: no signal ends the wait, since there are none here.
+//! Follows `ext4_break_layouts` and `ext4_wait_dax_page` of Linux 4.19, and
+//! `dax_layout_busy_page_range` of 5.10. Different: no signal ends the wait, since there are none
+//! here.
 
 use std::ops::Range;
 
@@ -10,8 +11,9 @@ use crate::fs::{FileSystem, Inode, SemGuard};
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::{PlantedFault, SchedulePoint};
 
-/// Takes i_mmap_sem exclusively over `bytes` when none of their pages is pinned, and unmaps them, so that
-/// nobody can pin one as long as it is held. While it waits for a pin it holds i_rwsem, but not i_mmap_sem.
+/// Takes i_mmap_sem exclusively over `bytes` when none of their pages is pinned, and unmaps them,
+/// so that nobody can pin one as long as it is held. While it waits for a pin it holds i_rwsem, but
+/// not i_mmap_sem.
 pub(crate) fn lock_unpinned<'a>(fs: &FileSystem<'_>, inode: &'a Inode, bytes: Range<u64>) -> SemGuard<'a> {
     loop {
         let i_mmap_sem = inode.i_mmap_sem.write(bytes.clone(), &fs.schedule);

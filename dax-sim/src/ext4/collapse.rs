@@ -1,7 +1,7 @@
 //! Taking a range out of a file: what lies behind it moves up to where it began.
 //!
-//! Follows `ext4_collapse_range` of Linux 4.12, in the order of truncate: everything from the range on is
-//! locked, written back and forgotten, since all of it moves.
+//! Follows `ext4_collapse_range` of Linux 4.12, in the order of truncate: everything from the range
+//! on is locked, written back and forgotten, since all of it moves.
 
 use super::lock_unpinned_from;
 use crate::dax::{dax_writeback_mapping_range, truncate_inode_pages_range};

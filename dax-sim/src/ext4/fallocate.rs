@@ -19,7 +19,8 @@ pub(crate) enum Size {
     Kept,
 }
 
-/// Reserves unwritten blocks for the holes of `offset..end` (fallocate's mode 0, or FALLOC_FL_KEEP_SIZE).
+/// Reserves unwritten blocks for the holes of `offset..end` (fallocate's mode 0, or
+/// FALLOC_FL_KEEP_SIZE).
 pub(crate) fn ext4_fallocate(
     fs: &FileSystem<'_>,
     inode: &Inode,
@@ -54,7 +55,8 @@ pub(crate) fn ext4_fallocate(
     })
 }
 
-/// Does `act` with i_rwsem held as a write of the range holds it, or over the range alone where the size stays.
+/// Does `act` with i_rwsem held as a write of the range holds it, or over the range alone where the
+/// size stays.
 pub(crate) fn locked_for_allocation<R>(
     fs: &FileSystem<'_>,
     inode: &Inode,
@@ -97,7 +99,8 @@ pub(crate) fn reserve(
                     reserved.push((page, block));
                 }
                 None => {
-                    // What was reserved is still unwritten, for a write needs i_data_sem to change that.
+                    // What was reserved is still unwritten, for a write needs i_data_sem to change
+                    // that.
                     for &(page, _) in &reserved {
                         map.publish(page, Extent::Hole);
                     }

@@ -1,6 +1,7 @@
 //! Punching holes.
 //!
-//! Follows `ext4_punch_hole` of Linux 4.12, in the order of truncate, with the wait for pinned pages of 4.19.
+//! Follows `ext4_punch_hole` of Linux 4.12, in the order of truncate, with the wait for pinned
+//! pages of 4.19.
 
 use super::{lock_unpinned, remove_pages, unshare_cut};
 use crate::error::FsError;
@@ -8,8 +9,8 @@ use crate::fs::{FileSystem, Inode, pages_around, zero_partial_page};
 use crate::mm::EvenCows;
 use crate::pmem::BLOCK_SIZE;
 
-/// Makes the bytes of `offset..end` read as zeros, and frees the blocks that lie wholly inside. The size
-/// stays.
+/// Makes the bytes of `offset..end` read as zeros, and frees the blocks that lie wholly inside. The
+/// size stays.
 pub(crate) fn ext4_punch_hole(
     fs: &FileSystem<'_>,
     inode: &Inode,
@@ -27,7 +28,8 @@ pub(crate) fn ext4_punch_hole(
     Ok(())
 }
 
-/// Zeroes the parts of pages at the two ends of `offset..end`; returns the whole pages between them.
+/// Zeroes the parts of pages at the two ends of `offset..end`; returns the whole pages between
+/// them.
 pub(crate) fn zero_edges(fs: &FileSystem<'_>, inode: &Inode, offset: u64, end: u64) -> std::ops::Range<u64> {
     let (first, past) = (offset.div_ceil(BLOCK_SIZE), end / BLOCK_SIZE);
     if first > past {

@@ -1,9 +1,10 @@
 //! Sharing blocks between two ranges of pages: clone and dedupe.
 //!
-//! Follows `generic_remap_file_range_prep` and `xfs_file_remap_range` of Linux 6.0, ext4 having no such thing:
-//! i_rwsem of both files, i_mmap_sem of both files, write back the source, which makes its mappings
-//! read-only, forget the target's pages, then journal handle and the extents. From then on nobody writes to
-//! the blocks: whoever wants to finds a shared extent, and makes a copy first.
+//! Follows `generic_remap_file_range_prep` and `xfs_file_remap_range` of Linux 6.0, ext4 having no
+//! such thing: i_rwsem of both files, i_mmap_sem of both files, write back the source, which makes
+//! its mappings read-only, forget the target's pages, then journal handle and the extents. From
+//! then on nobody writes to the blocks: whoever wants to finds a shared extent, and makes a copy
+//! first.
 
 use std::ops::Range;
 
@@ -45,7 +46,8 @@ struct Plan {
     grows_from: Option<u64>,
 }
 
-/// Lets the target's range have the blocks of the source's (FICLONERANGE); the target grows if need be.
+/// Lets the target's range have the blocks of the source's (FICLONERANGE); the target grows if need
+/// be.
 pub(crate) fn xfs_clone_range(fs: &FileSystem<'_>, remap: &Remap<'_>) -> Result<(), FsError> {
     let Some((plan, _guards)) = lock(fs, remap, clone_plan)? else { return Ok(()) };
     if let Some(size) = plan.grows_from {
@@ -59,7 +61,8 @@ pub(crate) fn xfs_clone_range(fs: &FileSystem<'_>, remap: &Remap<'_>) -> Result<
     Ok(())
 }
 
-/// Lets the target's range have the blocks of the source's if it holds the same bytes (FIDEDUPERANGE).
+/// Lets the target's range have the blocks of the source's if it holds the same bytes
+/// (FIDEDUPERANGE).
 pub(crate) fn xfs_dedupe_range(fs: &FileSystem<'_>, remap: &Remap<'_>) -> Result<Deduped, FsError> {
     let same = Deduped::Same(remap.len.min(MOST_DEDUPED));
     let Some((plan, _guards)) = lock(fs, remap, dedupe_plan)? else { return Ok(same) };
@@ -74,8 +77,8 @@ pub(crate) fn xfs_dedupe_range(fs: &FileSystem<'_>, remap: &Remap<'_>) -> Result
     Ok(same)
 }
 
-/// Locks both ranges; `None` if there is nothing to do. The sizes must not matter any more when the locks are
-/// held, so the plan that was made without them must still be the same.
+/// Locks both ranges; `None` if there is nothing to do. The sizes must not matter any more when the
+/// locks are held, so the plan that was made without them must still be the same.
 fn lock<'a>(
     fs: &FileSystem<'_>,
     remap: &Remap<'a>,
@@ -98,8 +101,8 @@ fn lock<'a>(
     }
 }
 
-/// i_mmap_sem of both, when neither has a pinned page in its range: one that is pinned for stores must not
-/// become shared, and one that is replaced must not go
+/// i_mmap_sem of both, when neither has a pinned page in its range: one that is pinned for stores
+/// must not become shared, and one that is replaced must not go
 /// (`xfs_mmaplock_two_inodes_and_break_dax_layout` of Linux 6.0).
 fn lock_both_unpinned<'a>(
     fs: &FileSystem<'_>,
@@ -229,7 +232,8 @@ fn share(fs: &FileSystem<'_>, remap: &Remap<'_>, plan: &Plan) {
     fs.free(given_up);
 }
 
-/// Counts one more page for each written block of `first..=last`. Unwritten blocks are as good as holes.
+/// Counts one more page for each written block of `first..=last`. Unwritten blocks are as good as
+/// holes.
 fn make_shared(fs: &FileSystem<'_>, source: &Inode, first: u64, last: u64) -> Vec<(u64, u64)> {
     let mut map = source.extents.write(&fs.schedule);
     let mut shared = Vec::new();

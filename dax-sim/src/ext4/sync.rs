@@ -5,8 +5,8 @@ use crate::error::FsError;
 use crate::fs::{FileSystem, Inode};
 use crate::schedule::PlantedFault;
 
-/// Makes durable what was stored to the pages `first..=last` and what is known of the file: write back, then
-/// commit, unless blocks and size are durable already (`ext4_sync_file`).
+/// Makes durable what was stored to the pages `first..=last` and what is known of the file: write
+/// back, then commit, unless blocks and size are durable already (`ext4_sync_file`).
 ///
 /// # Errors
 ///

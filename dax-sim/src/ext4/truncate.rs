@@ -1,9 +1,9 @@
 //! truncate: a new size.
 //!
-//! Follows `ext4_setattr`/`ext4_truncate` of Linux 4.12: i_rwsem exclusive, i_mmap_sem exclusive, wait for pinned
-//! pages (4.19), a journal handle around the size; unmap, delete the entries, unmap again, then a handle and
-//! i_data_sem around the extents; the blocks are freed last, when nothing maps or pins them. Left out: waiting for direct I/O on the file
-//! itself, which there is none of.
+//! Follows `ext4_setattr`/`ext4_truncate` of Linux 4.12: i_rwsem exclusive, i_mmap_sem exclusive,
+//! wait for pinned pages (4.19), a journal handle around the size; unmap, delete the entries, unmap
+//! again, then a handle and i_data_sem around the extents; the blocks are freed last, when nothing
+//! maps or pins them. Left out: waiting for direct I/O on the file itself, which there is none of.
 
 use super::{lock_unpinned, remove_pages, unshare_cut};
 use crate::error::FsError;
@@ -18,7 +18,8 @@ pub(crate) fn ext4_truncate(fs: &FileSystem<'_>, inode: &Inode, size: u64) -> Re
         let first = old.min(size);
         let i_rwsem = inode.i_rwsem.write(first..u64::MAX, &fs.schedule);
         if inode.size() < first {
-            // Somebody else made it smaller before the lock was held: it does not reach down far enough.
+            // Somebody else made it smaller before the lock was held: it does not reach down far
+            // enough.
             continue;
         }
         break (i_rwsem, lock_unpinned(fs, inode, page_start(first)..u64::MAX));
@@ -32,7 +33,8 @@ pub(crate) fn ext4_truncate(fs: &FileSystem<'_>, inode: &Inode, size: u64) -> Re
         }
         return Ok(());
     }
-    // First of all: faults look at the size under i_mmap_sem, and must not bring back what is about to go.
+    // First of all: faults look at the size under i_mmap_sem, and must not bring back what is about
+    // to go.
     set_size(fs, inode, size);
     // To the end of the page: a store may have left something past the old end of the file, too.
     zero_partial_page(fs, inode, size, size.next_multiple_of(BLOCK_SIZE));

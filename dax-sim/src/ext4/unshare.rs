@@ -1,4 +1,5 @@
-//! Giving pages blocks of their own, before something other than write(2) or a write fault changes them.
+//! Giving pages blocks of their own, before something other than write(2) or a write fault changes
+//! them.
 //!
 //! Follows `xfs_reflink_unshare` of Linux 6.0.
 
@@ -7,7 +8,8 @@ use crate::error::FsError;
 use crate::fs::{Extent, FileSystem, Inode, IomapFor, iomap_begin, pages_around, zero_partial_page};
 use crate::pmem::BLOCK_SIZE;
 
-/// Gives the pages of `offset..end` that have shared blocks copies of them (FALLOC_FL_UNSHARE_RANGE).
+/// Gives the pages of `offset..end` that have shared blocks copies of them
+/// (FALLOC_FL_UNSHARE_RANGE).
 pub(crate) fn xfs_reflink_unshare(
     fs: &FileSystem<'_>,
     inode: &Inode,
@@ -21,15 +23,16 @@ pub(crate) fn xfs_reflink_unshare(
     allocated.into_iter().try_for_each(|(page, _)| unshare_page(fs, inode, page))
 }
 
-/// Gives the page that `offset` cuts in two, if it does, a block of its own, so that a part of it can be
-/// zeroed. The caller holds i_rwsem and i_mmap_sem exclusively over the page.
+/// Gives the page that `offset` cuts in two, if it does, a block of its own, so that a part of it
+/// can be zeroed. The caller holds i_rwsem and i_mmap_sem exclusively over the page.
 pub(crate) fn unshare_cut(fs: &FileSystem<'_>, inode: &Inode, offset: u64) -> Result<(), FsError> {
     if offset.is_multiple_of(BLOCK_SIZE) { Ok(()) } else { unshare_page(fs, inode, offset / BLOCK_SIZE) }
 }
 
 /// Zeroes what may lie past the old end of the file, `size`, before the file grows to reach past
-/// `to`. The caller holds i_rwsem exclusively from the old end on, and not i_mmap_sem: as in write(2)
-/// that is taken here, where a block must be allocated and option 2 of [Kara's 2017 e-mail] asks for it.
+/// `to`. The caller holds i_rwsem exclusively from the old end on, and not i_mmap_sem: as in
+/// write(2) that is taken here, where a block must be allocated and option 2 of [Kara's 2017
+/// e-mail] asks for it.
 ///
 /// [Kara's 2017 e-mail]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 pub(crate) fn zero_past_end(fs: &FileSystem<'_>, inode: &Inode, size: u64, to: u64) -> Result<(), FsError> {

@@ -12,7 +12,8 @@ use crate::pmem::BLOCK_SIZE;
 ///
 /// # Errors
 ///
-/// If no byte could be written: [`FsError::NoSpace`], or [`FsError::BadAddress`] if the source gives nothing.
+/// If no byte could be written: [`FsError::NoSpace`], or [`FsError::BadAddress`] if the source
+/// gives nothing.
 #[inline]
 pub(crate) fn ext4_dax_write<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>) -> Result<usize, FsError> {
     let done = dax_iomap_write(iocb)?;
@@ -22,9 +23,9 @@ pub(crate) fn ext4_dax_write<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>) -> Res
     if done == 0 { Err(FsError::BadAddress) } else { Ok(done) }
 }
 
-/// A write of the bytes up to `end` came out short: gives back what was allocated for it past the end of the
-/// file (`ext4_truncate_failed_write`). The caller holds i_rwsem exclusively from the old size on, or `end` is
-/// not past it.
+/// A write of the bytes up to `end` came out short: gives back what was allocated for it past the
+/// end of the file (`ext4_truncate_failed_write`). The caller holds i_rwsem exclusively from the
+/// old size on, or `end` is not past it.
 #[cold]
 fn ext4_truncate_failed_write(fs: &FileSystem<'_>, inode: &Inode, end: u64) {
     let (first, past) = (inode.size_in_pages(), end.div_ceil(BLOCK_SIZE));

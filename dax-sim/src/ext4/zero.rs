@@ -1,7 +1,8 @@
 //! Zeroing a range without giving its blocks back.
 //!
-//! Follows `ext4_zero_range` of Linux 4.12, in the order of truncate: parts of pages are zeroed, whole pages
-//! become unwritten. Different: blocks are found for everything before anything is changed.
+//! Follows `ext4_zero_range` of Linux 4.12, in the order of truncate: parts of pages are zeroed,
+//! whole pages become unwritten. Different: blocks are found for everything before anything is
+//! changed.
 
 use std::ops::Range;
 
@@ -59,8 +60,8 @@ fn zero_locked(fs: &FileSystem<'_>, inode: &Inode, offset: u64, end: u64, size: 
     Ok(())
 }
 
-/// Unwritten blocks for the holes of `offset..end`, and a block for each page of `whole` that has a shared one:
-/// all or none.
+/// Unwritten blocks for the holes of `offset..end`, and a block for each page of `whole` that has a
+/// shared one: all or none.
 fn allocate(
     fs: &FileSystem<'_>,
     inode: &Inode,
@@ -122,7 +123,8 @@ fn make_unwritten(
                 Extent::Hole | Extent::Unwritten(_) => {}
                 Extent::Written(block) => map.publish(page, Extent::Unwritten(block)),
                 Extent::Shared(_) => {
-                    // Where nothing serialises, pages may have come to be shared since; then they are holes.
+                    // Where nothing serialises, pages may have come to be shared since; then they
+                    // are holes.
                     map.publish(page, substitutes.pop().map_or(Extent::Hole, Extent::Unwritten));
                     given_up.push(extent);
                 }

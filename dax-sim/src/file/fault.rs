@@ -7,11 +7,13 @@ use crate::fs::{FileSystem, Inode};
 use crate::mm::Vma;
 use crate::pmem::BLOCK_SIZE;
 
-/// Handles the fault of an access to `page` of the file. The access is then tried again, and may fault again.
+/// Handles the fault of an access to `page` of the file. The access is then tried again, and may
+/// fault again.
 ///
-/// Follows `handle_mm_fault` of Linux 4.12: 2 MiB first, where there is no table of PTEs yet; if that cannot
-/// be done what is mapped of 2 MiB is split, and a page is tried. A store to what is mapped for loads is
-/// `pfn_mkwrite` in a shared mapping and copy-on-write in a private one. mmap_lock is held shared.
+/// Follows `handle_mm_fault` of Linux 4.12: 2 MiB first, where there is no table of PTEs yet; if
+/// that cannot be done what is mapped of 2 MiB is split, and a page is tried. A store to what is
+/// mapped for loads is `pfn_mkwrite` in a shared mapping and copy-on-write in a private one.
+/// mmap_lock is held shared.
 pub(super) fn handle_mm_fault(
     fs: &FileSystem<'_>,
     inode: &Inode,

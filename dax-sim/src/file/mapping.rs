@@ -65,13 +65,13 @@ impl<'a> Mapping<'a> {
         })
     }
 
-    /// Loads bytes, page by page. Bytes past the end of the file, but in its last page, read as whatever is
-    /// there.
+    /// Loads bytes, page by page. Bytes past the end of the file, but in its last page, read as
+    /// whatever is there.
     ///
     /// # Errors
     ///
-    /// [`FsError::OutsideMapping`], or [`FsError::BusError`] at the first page that lies wholly past the end
-    /// of the file; what came before it has been loaded.
+    /// [`FsError::OutsideMapping`], or [`FsError::BusError`] at the first page that lies wholly
+    /// past the end of the file; what came before it has been loaded.
     pub fn load(&self, offset: u64, buffer: &mut [u8]) -> Result<(), FsError> {
         self.check(offset, buffer.len() as u64)?;
         let mut done = 0;
@@ -84,14 +84,14 @@ impl<'a> Mapping<'a> {
         Ok(())
     }
 
-    /// Stores bytes, page by page. What is stored past the end of the file, but in its last page, is zeros
-    /// again when the file grows over it.
+    /// Stores bytes, page by page. What is stored past the end of the file, but in its last page,
+    /// is zeros again when the file grows over it.
     ///
     /// # Errors
     ///
-    /// [`FsError::OutsideMapping`]; [`FsError::BusError`] at the first page that lies wholly past the end of
-    /// the file; [`FsError::NoSpace`] if a page needs a block and none is free. What came before has been
-    /// stored.
+    /// [`FsError::OutsideMapping`]; [`FsError::BusError`] at the first page that lies wholly past
+    /// the end of the file; [`FsError::NoSpace`] if a page needs a block and none is free. What
+    /// came before has been stored.
     pub fn store(&self, offset: u64, bytes: &[u8]) -> Result<(), FsError> {
         self.check(offset, bytes.len() as u64)?;
         let mut done = 0;
@@ -105,8 +105,8 @@ impl<'a> Mapping<'a> {
     }
 
     /// Drops the translations of the pages that the range touches, so that the next accesses fault
-    /// (MADV_DONTNEED). The data of a shared mapping stay; what a private one has copied is gone, and the file's
-    /// pages are seen again. What lies outside the mapping is passed over.
+    /// (MADV_DONTNEED). The data of a shared mapping stay; what a private one has copied is gone,
+    /// and the file's pages are seen again. What lies outside the mapping is passed over.
     pub fn dont_need(&self, range: Range<u64>) {
         let (start, end) = (range.start.max(self.vma.start), range.end.min(self.vma.end));
         if start < end {
@@ -116,16 +116,16 @@ impl<'a> Mapping<'a> {
         }
     }
 
-    /// In what size the page at `offset` is mapped at the moment, in bytes: [`BLOCK_SIZE`], or 2 MiB. `None` if it
-    /// is not, and the next access faults.
+    /// In what size the page at `offset` is mapped at the moment, in bytes: [`BLOCK_SIZE`], or 2
+    /// MiB. `None` if it is not, and the next access faults.
     pub fn mapped_size(&self, offset: u64) -> Option<u64> {
         let page = offset / BLOCK_SIZE;
         let of = |size: u64, pte: Pte| pte.is_present().then_some(size);
         of(PMD_SIZE, self.vma.pages.pmd(page)).or(of(BLOCK_SIZE, self.vma.pages.translate(page)))
     }
 
-    /// Makes durable what was stored to the pages that the range touches, and what the file system knows of
-    /// the file (msync with MS_SYNC). A private mapping has nothing to sync.
+    /// Makes durable what was stored to the pages that the range touches, and what the file system
+    /// knows of the file (msync with MS_SYNC). A private mapping has nothing to sync.
     ///
     /// # Errors
     ///
@@ -186,8 +186,8 @@ impl<'a> Mapping<'a> {
         self.translate_with(offset, write, Faults::On, act)
     }
 
-    /// Translates, and faults until there is a translation that allows the access; with faults off, what would
-    /// be a fault is an error.
+    /// Translates, and faults until there is a translation that allows the access; with faults off,
+    /// what would be a fault is an error.
     #[inline]
     fn translate_with<R>(
         &self,
@@ -206,7 +206,8 @@ impl<'a> Mapping<'a> {
                 if let Target::Block(block) = pte.target() {
                     self.fs.about_to_use(block);
                 }
-                // The translation is used inside the access: what it leads to is not freed before that ends.
+                // The translation is used inside the access: what it leads to is not freed before
+                // that ends.
                 return Ok(act(pte.target()));
             }
             drop(access);

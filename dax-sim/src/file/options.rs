@@ -26,8 +26,8 @@ impl MapOptions {
         Self { shared: true, write: true, sync: false, huge: None, address: None }
     }
 
-    /// MAP_PRIVATE: a store copies the page first, and neither the file nor anybody else sees it. What the
-    /// file holds is seen of pages that were not copied.
+    /// MAP_PRIVATE: a store copies the page first, and neither the file nor anybody else sees it.
+    /// What the file holds is seen of pages that were not copied.
     #[must_use]
     pub fn private(mut self) -> Self {
         self.shared = false;
@@ -41,8 +41,8 @@ impl MapOptions {
         self
     }
 
-    /// MAP_SYNC: a store comes to a page only when the metadata are durable by which it is found again, so that
-    /// flushing the CPU's caches is all that a program has to do for its data.
+    /// MAP_SYNC: a store comes to a page only when the metadata are durable by which it is found
+    /// again, so that flushing the CPU's caches is all that a program has to do for its data.
     #[must_use]
     pub fn sync(mut self) -> Self {
         self.sync = true;
@@ -56,8 +56,8 @@ impl MapOptions {
         self
     }
 
-    /// MAP_FIXED_NOREPLACE: the address in the address space, a multiple of 4096. Where none is given, address
-    /// and file offset are the same modulo 2 MiB.
+    /// MAP_FIXED_NOREPLACE: the address in the address space, a multiple of 4096. Where none is
+    /// given, address and file offset are the same modulo 2 MiB.
     #[must_use]
     pub fn address(mut self, address: u64) -> Self {
         self.address = Some(address);
@@ -81,8 +81,8 @@ impl Default for MapOptions {
     }
 }
 
-/// An address space, as a process has it: mappings of several files may lie in one, and of one file in
-/// several. Their faults hold its mmap_lock.
+/// An address space, as a process has it: mappings of several files may lie in one, and of one file
+/// in several. Their faults hold its mmap_lock.
 #[derive(Clone, Default)]
 pub struct AddressSpace(pub(super) Arc<Mm>);
 

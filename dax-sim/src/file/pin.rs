@@ -9,13 +9,14 @@ use crate::fs::FileSystem;
 use crate::mm::{AnonymousPage, Target};
 use crate::pmem::BLOCK_SIZE;
 
-/// A part of a mapping whose pages stay where they are until this is dropped, as the buffer of direct I/O or
-/// RDMA does: a device reads and writes them without translating again, and does not fault. Whoever wants to
-/// take the blocks from the file waits ([`File::truncate`](super::File::truncate) and the like); a thread that
-/// does so while it holds a pin waits for itself.
+/// A part of a mapping whose pages stay where they are until this is dropped, as the buffer of
+/// direct I/O or RDMA does: a device reads and writes them without translating again, and does not
+/// fault. Whoever wants to take the blocks from the file waits
+/// ([`File::truncate`](super::File::truncate) and the like); a thread that does so while it holds a
+/// pin waits for itself.
 ///
-/// What is written is the file's at once, but fsync does not see to it if it has cleaned the page since it was
-/// pinned, which is so in Linux as well.
+/// What is written is the file's at once, but fsync does not see to it if it has cleaned the page
+/// since it was pinned, which is so in Linux as well.
 #[derive(Debug)]
 pub struct Pin<'a> {
     fs: &'a FileSystem<'a>,
@@ -34,8 +35,8 @@ enum Page {
 }
 
 impl Mapping<'_> {
-    /// Pins the pages that the range touches, for a device that reads them, or, if `write`, also writes them
-    /// (`get_user_pages`).
+    /// Pins the pages that the range touches, for a device that reads them, or, if `write`, also
+    /// writes them (`get_user_pages`).
     ///
     /// # Errors
     ///

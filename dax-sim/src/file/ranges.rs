@@ -12,7 +12,8 @@ use crate::fs::Deduped;
 const PIPE: u64 = 64 << 10;
 
 impl File<'_> {
-    /// As [`File::fallocate`], but the size stays: blocks are reserved past the end of the file as well.
+    /// As [`File::fallocate`], but the size stays: blocks are reserved past the end of the file as
+    /// well.
     ///
     /// # Errors
     ///
@@ -22,7 +23,8 @@ impl File<'_> {
         if len > 0 { ext4_fallocate(self.fs, &self.inode, offset, end, Size::Kept) } else { Ok(()) }
     }
 
-    /// Makes a range read as zeros, with blocks reserved for all of it, and makes the file reach its end.
+    /// Makes a range read as zeros, with blocks reserved for all of it, and makes the file reach
+    /// its end.
     ///
     /// # Errors
     ///
@@ -42,49 +44,52 @@ impl File<'_> {
         if len > 0 { ext4_zero_range(self.fs, &self.inode, offset, end, Size::Kept) } else { Ok(()) }
     }
 
-    /// Takes a range of whole blocks out of the file: what lies behind it comes to lie where it began, and
-    /// the file is so much smaller.
+    /// Takes a range of whole blocks out of the file: what lies behind it comes to lie where it
+    /// began, and the file is so much smaller.
     ///
     /// # Errors
     ///
-    /// [`FsError::Invalid`] if the range is not of whole blocks, or does not end before the end of the file.
+    /// [`FsError::Invalid`] if the range is not of whole blocks, or does not end before the end of
+    /// the file.
     pub fn collapse_range(&self, offset: u64, len: u64) -> Result<(), FsError> {
         let end = self.end_of(offset, len)?;
         if len > 0 { ext4_collapse_range(self.fs, &self.inode, offset, end) } else { Ok(()) }
     }
 
-    /// Puts a hole of whole blocks before the byte at `offset`: what was there and behind it moves, and the
-    /// file is so much larger.
+    /// Puts a hole of whole blocks before the byte at `offset`: what was there and behind it moves,
+    /// and the file is so much larger.
     ///
     /// # Errors
     ///
-    /// [`FsError::Invalid`] if the hole is not of whole blocks, or `offset` is not the start of a block before
-    /// the end of the file; [`FsError::TooBig`] past the largest file.
+    /// [`FsError::Invalid`] if the hole is not of whole blocks, or `offset` is not the start of a
+    /// block before the end of the file; [`FsError::TooBig`] past the largest file.
     pub fn insert_range(&self, offset: u64, len: u64) -> Result<(), FsError> {
         self.end_of(offset, len)?;
         if len > 0 { ext4_insert_range(self.fs, &self.inode, offset, len) } else { Ok(()) }
     }
 
-    /// Gives each page of a range that shares its block a copy of its own. What the file holds stays.
+    /// Gives each page of a range that shares its block a copy of its own. What the file holds
+    /// stays.
     ///
     /// # Errors
     ///
-    /// [`FsError::NoSpace`] if the device has too few free blocks; [`FsError::TooBig`] past the largest file.
+    /// [`FsError::NoSpace`] if the device has too few free blocks; [`FsError::TooBig`] past the
+    /// largest file.
     pub fn unshare_range(&self, offset: u64, len: u64) -> Result<(), FsError> {
         let end = self.end_of(offset, len)?;
         if len > 0 { xfs_reflink_unshare(self.fs, &self.inode, offset, end) } else { Ok(()) }
     }
 
-    /// Copies `len` bytes of `source`, from `from` on, to `to` in this file, which grows if need be; `source`
-    /// may be this file (`copy_file_range`). Returns how many bytes were copied: fewer than asked where
-    /// `source` ends or the device is full. As in Linux it is a sequence of reads and writes, between which
-    /// others may come.
+    /// Copies `len` bytes of `source`, from `from` on, to `to` in this file, which grows if need
+    /// be; `source` may be this file (`copy_file_range`). Returns how many bytes were copied: fewer
+    /// than asked where `source` ends or the device is full. As in Linux it is a sequence of reads
+    /// and writes, between which others may come.
     ///
     /// # Errors
     ///
-    /// [`FsError::Invalid`] if the ranges are of one file and overlap; [`FsError::CrossDevice`] if the files
-    /// are not of one file system; [`FsError::TooBig`] past the largest file; [`FsError::NoSpace`] if nothing
-    /// could be copied.
+    /// [`FsError::Invalid`] if the ranges are of one file and overlap; [`FsError::CrossDevice`] if
+    /// the files are not of one file system; [`FsError::TooBig`] past the largest file;
+    /// [`FsError::NoSpace`] if nothing could be copied.
     pub fn copy_range(&self, source: &File<'_>, from: u64, to: u64, len: u64) -> Result<u64, FsError> {
         self.check_device(source)?;
         let len = len.min(source.size().saturating_sub(from));
@@ -116,11 +121,12 @@ impl File<'_> {
     ///
     /// # Errors
     ///
-    /// [`FsError::Invalid`] if the ranges do not begin at multiples of [`BLOCK_SIZE`](crate::pmem::BLOCK_SIZE),
-    /// or end elsewhere than at such a multiple or at the end of both files, or reach past the end of `source`,
-    /// or overlap; [`FsError::CrossDevice`] if the files are not of one file system; [`FsError::TooBig`] past
-    /// the largest file; [`FsError::NoSpace`] if a part of a shared block must be zeroed and there is no room
-    /// for a copy; [`FsError::Device`] if the source could not be written back.
+    /// [`FsError::Invalid`] if the ranges do not begin at multiples of
+    /// [`BLOCK_SIZE`](crate::pmem::BLOCK_SIZE), or end elsewhere than at such a multiple or at the
+    /// end of both files, or reach past the end of `source`, or overlap; [`FsError::CrossDevice`]
+    /// if the files are not of one file system; [`FsError::TooBig`] past the largest file;
+    /// [`FsError::NoSpace`] if a part of a shared block must be zeroed and there is no room for a
+    /// copy; [`FsError::Device`] if the source could not be written back.
     pub fn clone_range(&self, source: &File<'_>, from: u64, to: u64, len: u64) -> Result<(), FsError> {
         xfs_clone_range(self.fs, &self.remap(source, from, to, len)?)
     }

@@ -1,13 +1,15 @@
 //! Which blocks of the device are free.
 //!
-//! The device is cut into regions, each with a lock of its own, as ext4 has block groups. A thread takes blocks
-//! from its own region, and goes on to others only when that is empty; and it gives them back to its own, whose
-//! ever they were, so that threads write to one line only where they run out. A block that was freed is the next
-//! to be given out there, which shows a use after free soonest. It may have to wait for a commit before: then the
-//! region keeps it until somebody looks who finds that it has been made.
+//! The device is cut into regions, each with a lock of its own, as ext4 has block groups. A thread
+//! takes blocks from its own region, and goes on to others only when that is empty; and it gives
+//! them back to its own, whose ever they were, so that threads write to one line only where they
+//! run out. A block that was freed is the next to be given out there, which shows a use after free
+//! soonest. It may have to wait for a commit before: then the region keeps it until somebody looks
+//! who finds that it has been made.
 //!
-//! A region keeps the 2 MiB of the device that are free as a whole apart, and breaks one up only when it has
-//! no single block left; so that 2 MiB pages find aligned blocks, as ext4 finds them in its buddy bitmaps.
+//! A region keeps the 2 MiB of the device that are free as a whole apart, and breaks one up only
+//! when it has no single block left; so that 2 MiB pages find aligned blocks, as ext4 finds them in
+//! its buddy bitmaps.
 
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
@@ -29,8 +31,8 @@ pub(crate) struct BlockAllocator {
 struct Region {
     first: u64,
     end: u64,
-    /// Blocks of other regions, which were freed by threads whose region this is. They are given out before
-    /// `singles`, the last first.
+    /// Blocks of other regions, which were freed by threads whose region this is. They are given
+    /// out before `singles`, the last first.
     strays: Vec<u32>,
     /// The last is the first to be given out.
     singles: Vec<u32>,
@@ -55,13 +57,14 @@ impl BlockAllocator {
         Self { regions: regions.collect(), blocks_of_a_region }
     }
 
-    /// Takes a free block as it is; `None` if no block is free. `committed` is the last transaction that has been
-    /// committed.
+    /// Takes a free block as it is; `None` if no block is free. `committed` is the last transaction
+    /// that has been committed.
     pub(crate) fn allocate(&self, committed: u64) -> Option<u64> {
         self.first_of_all(committed, Region::allocate)
     }
 
-    /// Takes the blocks of free 2 MiB, aligned on the device, as they are; returns the first of them.
+    /// Takes the blocks of free 2 MiB, aligned on the device, as they are; returns the first of
+    /// them.
     pub(crate) fn allocate_huge(&self, committed: u64) -> Option<u64> {
         let whole = || self.first_of_all(committed, Region::allocate_huge);
         whole().or_else(|| if self.bring_home() { whole() } else { None })
@@ -80,12 +83,13 @@ impl BlockAllocator {
     /// Gives blocks back. Nothing may map them any more.
     pub(crate) fn free(&self, blocks: Vec<u64>) {
         let mut own = self.regions[self.own()].lock();
-        // From the last to the first, so that neighbours follow each other when they are taken again.
+        // From the last to the first, so that neighbours follow each other when they are taken
+        // again.
         blocks.into_iter().rev().for_each(|block| own.free(block));
     }
 
-    /// Gives blocks back that are to be free when the transaction after `committed` has been committed. Nothing
-    /// may map them any more.
+    /// Gives blocks back that are to be free when the transaction after `committed` has been
+    /// committed. Nothing may map them any more.
     pub(crate) fn free_with_commit(&self, blocks: Vec<u64>, committed: u64) {
         let mut own = self.regions[self.own()].lock();
         own.settle(committed);
@@ -93,8 +97,8 @@ impl BlockAllocator {
         own.freed_by = own.freed_by.max(committed + 1);
     }
 
-    /// Gives strays to their own regions, where they may make 2 MiB whole; whether there were any. All regions are
-    /// locked meanwhile, so that nobody finds them in neither.
+    /// Gives strays to their own regions, where they may make 2 MiB whole; whether there were any.
+    /// All regions are locked meanwhile, so that nobody finds them in neither.
     fn bring_home(&self) -> bool {
         let mut regions: Vec<_> = self.regions.iter().map(|region| region.lock()).collect();
         let strays: Vec<_> =
@@ -178,7 +182,8 @@ impl Region {
     /// Frees what waited for a commit that has been made.
     fn settle(&mut self, committed: u64) {
         if !self.freed.is_empty() && !self.waits_for_commit(committed) {
-            // From the last to the first, so that neighbours follow each other when they are taken again.
+            // From the last to the first, so that neighbours follow each other when they are taken
+            // again.
             std::mem::take(&mut self.freed).into_iter().rev().for_each(|block| self.free(block.into()));
         }
     }
@@ -286,7 +291,8 @@ mod tests {
         assert!(allocator.some_wait_for_commit(6) && !allocator.some_wait_for_commit(7));
         assert_eq!((allocator.free_blocks(), allocator.allocate(6)), (3, None));
         assert_eq!([6, 7].map(|committed| allocator.is_free(taken[1], committed)), [false, true]);
-        // The next transaction's wait for the next commit; those of the one before do not wait with them.
+        // The next transaction's wait for the next commit; those of the one before do not wait with
+        // them.
         allocator.free_with_commit(taken[3..].to_vec(), 7);
         assert_eq!([2, 3].map(|block| allocator.is_free(taken[block], 7)), [true, false]);
         assert_eq!(std::iter::from_fn(|| allocator.allocate(7)).collect::<Vec<_>>(), taken[..3]);

@@ -1,7 +1,8 @@
 //! A word for each block of the device, as Linux has a `struct page` for each page frame.
 //!
-//! Who changes a block's word writes to no line that others write to for their blocks, but for its seven
-//! neighbours. The words lie in pieces of 512, each made when one of its words is first changed.
+//! Who changes a block's word writes to no line that others write to for their blocks, but for its
+//! seven neighbours. The words lie in pieces of 512, each made when one of its words is first
+//! changed.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -25,8 +26,8 @@ impl BlockWords {
         self.pieces[piece].get().map_or(0, |words| words[at].load(SeqCst))
     }
 
-    /// Changes a word in one step, to what `change` makes of it; returns what it was. Where that makes nothing of
-    /// it, it stays, and comes back as an error.
+    /// Changes a word in one step, to what `change` makes of it; returns what it was. Where that
+    /// makes nothing of it, it stays, and comes back as an error.
     pub(super) fn update(&self, block: u64, change: impl Fn(u64) -> Option<u64>) -> Result<u64, u64> {
         let (piece, at) = place(block);
         let piece = &self.pieces[piece];

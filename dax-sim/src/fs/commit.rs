@@ -5,11 +5,12 @@ use super::FileSystem;
 /// When freed blocks can be given to others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DataMode {
-    /// data=writeback: at once. A block that is used after it was freed soon belongs to somebody else.
+    /// data=writeback: at once. A block that is used after it was freed soon belongs to somebody
+    /// else.
     #[default]
     Writeback,
-    /// data=ordered: when the transaction that freed them has been committed. Who finds no block commits, and
-    /// tries again.
+    /// data=ordered: when the transaction that freed them has been committed. Who finds no block
+    /// commits, and tries again.
     Ordered,
 }
 
@@ -52,8 +53,8 @@ impl FileSystem<'_> {
         self.pins.keep_pinned(&mut blocks);
         match self.data {
             DataMode::Writeback => self.blocks.free(blocks),
-            // Whatever handle they were freed under has stopped, or is open: its transaction is the running
-            // one or has been committed.
+            // Whatever handle they were freed under has stopped, or is open: its transaction is the
+            // running one or has been committed.
             DataMode::Ordered => self.blocks.free_with_commit(blocks, self.journal.committed()),
         }
     }

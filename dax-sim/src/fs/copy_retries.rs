@@ -14,16 +14,16 @@ const SHARDS: usize = 64;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CopyRetries {
-    /// How often a copy was made again for what was left of it, since it had come out short: the buffer's
-    /// translations had been taken away after it was faulted in.
+    /// How often a copy was made again for what was left of it, since it had come out short: the
+    /// buffer's translations had been taken away after it was faulted in.
     pub retries: u64,
-    /// Of these, those that went through a bounce buffer, a page at most each: eight copies in a row had got
-    /// nothing.
+    /// Of these, those that went through a bounce buffer, a page at most each: eight copies in a
+    /// row had got nothing.
     pub bounced: u64,
 }
 
-/// Counted by thread, so that nobody writes to a line that another thread's count is on; and made only when there is
-/// something to count.
+/// Counted by thread, so that nobody writes to a line that another thread's count is on; and made
+/// only when there is something to count.
 #[derive(Debug, Default)]
 pub(crate) struct CopyRetriesByThread(OnceLock<Box<[CachePadded<Shard>]>>);
 

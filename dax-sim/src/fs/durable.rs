@@ -1,7 +1,7 @@
 //! What a crash would leave of the data, for I6.
 //!
-//! The device's caches as far as the check needs them: a copy of each block as it was when its lines were last
-//! written back. Kept only where threads are simulated.
+//! The device's caches as far as the check needs them: a copy of each block as it was when its
+//! lines were last written back. Kept only where threads are simulated.
 
 use std::collections::HashMap;
 
@@ -35,7 +35,8 @@ impl FileSystem<'_> {
         }
     }
 
-    /// Zeroes blocks that are about to be given to a file, and writes that back (`sb_issue_zeroout`).
+    /// Zeroes blocks that are about to be given to a file, and writes that back
+    /// (`sb_issue_zeroout`).
     #[inline]
     pub(crate) fn zero_blocks(&self, block: u64, blocks: u64) {
         self.device.zero(block * BLOCK_SIZE, blocks * BLOCK_SIZE);

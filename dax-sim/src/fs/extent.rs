@@ -1,7 +1,8 @@
 //! Where the pages of a file are on the device.
 //!
-//! A look-up is one load per page and takes no lock, as ext4 looks into its extent status tree before it
-//! takes i_data_sem; every change is made with i_data_sem held exclusively, and looks again under it.
+//! A look-up is one load per page and takes no lock, as ext4 looks into its extent status tree
+//! before it takes i_data_sem; every change is made with i_data_sem held exclusively, and looks
+//! again under it.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
@@ -20,8 +21,8 @@ pub enum Extent {
     Unwritten(u64),
     /// The block that holds the page's bytes, of this page alone.
     Written(u64),
-    /// As [`Extent::Written`], but other pages, of this file or another, may have the same block (reflink).
-    /// Nobody writes to it: who wants to gives the page a block of its own first.
+    /// As [`Extent::Written`], but other pages, of this file or another, may have the same block
+    /// (reflink). Nobody writes to it: who wants to gives the page a block of its own first.
     Shared(u64),
 }
 
@@ -69,8 +70,8 @@ pub(crate) struct ExtentMap {
     changes: CachePadded<Changes>,
 }
 
-/// What every change writes to: on one line, so that who has taken it from another thread for the one has it for
-/// the other.
+/// What every change writes to: on one line, so that who has taken it from another thread for the
+/// one has it for the other.
 #[derive(Debug, Default)]
 struct Changes {
     i_data_sem: RwLock<()>,
@@ -157,8 +158,8 @@ impl ExtentWriter<'_> {
         self.map.pages.slot_or_insert(page).store(extent.word(), SeqCst);
     }
 
-    /// Publishes 512 blocks, one after another from `block` on, for the pages from `first` on. There is one
-    /// schedule point, before the first.
+    /// Publishes 512 blocks, one after another from `block` on, for the pages from `first` on.
+    /// There is one schedule point, before the first.
     pub(crate) fn publish_huge(&mut self, first: u64, block: u64, extent: fn(u64) -> Extent) {
         self.schedule.pass(SchedulePoint::Publish, first);
         for page in 0..HUGE {
@@ -182,8 +183,8 @@ impl ExtentWriter<'_> {
         removed.into_iter().map(|(_, extent)| extent).collect()
     }
 
-    /// Moves what is at `first` and behind it `pages` pages towards the start of the file. What it lands on
-    /// must be a hole.
+    /// Moves what is at `first` and behind it `pages` pages towards the start of the file. What it
+    /// lands on must be a hole.
     pub(crate) fn shift_down(&mut self, first: u64, pages: u64) {
         for (page, extent) in self.allocated(first, u64::MAX) {
             self.publish(page, Extent::Hole);
@@ -191,8 +192,8 @@ impl ExtentWriter<'_> {
         }
     }
 
-    /// Moves what is at `first` and behind it `pages` pages towards the end, and so leaves a hole. `false`,
-    /// and nothing has moved, if the last of it would come to lie past the largest file.
+    /// Moves what is at `first` and behind it `pages` pages towards the end, and so leaves a hole.
+    /// `false`, and nothing has moved, if the last of it would come to lie past the largest file.
     pub(crate) fn shift_up(&mut self, first: u64, pages: u64) -> bool {
         let moving = self.allocated(first, u64::MAX);
         if moving.last().is_some_and(|&(last, _)| last + pages >= CAPACITY) {

@@ -7,9 +7,9 @@ use super::extent::ExtentWriter;
 use super::{Extent, FileSystem};
 use crate::radix::HUGE;
 
-/// Gives the 512 pages from `first` on zeroed, written blocks in one aligned piece: new ones for 512 holes, or
-/// those that they have unwritten; returns the first of them. `None`, with nothing changed, if they have others, or
-/// there are none.
+/// Gives the 512 pages from `first` on zeroed, written blocks in one aligned piece: new ones for
+/// 512 holes, or those that they have unwritten; returns the first of them. `None`, with nothing
+/// changed, if they have others, or there are none.
 pub(super) fn allocate_huge(fs: &FileSystem<'_>, map: &mut ExtentWriter<'_>, first: u64) -> Option<u64> {
     let block = match map.look_up(first) {
         Extent::Hole => reserve_huge(fs, map, first)?,
@@ -21,8 +21,8 @@ pub(super) fn allocate_huge(fs: &FileSystem<'_>, map: &mut ExtentWriter<'_>, fir
     Some(block)
 }
 
-/// Gives the 512 pages from `first` on unwritten blocks in one aligned piece, if they are holes and there is
-/// one; returns the first of them.
+/// Gives the 512 pages from `first` on unwritten blocks in one aligned piece, if they are holes and
+/// there is one; returns the first of them.
 pub(crate) fn reserve_huge(fs: &FileSystem<'_>, map: &mut ExtentWriter<'_>, first: u64) -> Option<u64> {
     let are_holes = || (first..first + HUGE).all(|page| map.look_up(page) == Extent::Hole);
     if !fs.has_huge_pages() || !first.is_multiple_of(HUGE) || !are_holes() {

@@ -12,12 +12,12 @@ use crate::pmem::BLOCK_SIZE;
 use crate::schedule::{LockClass, PlantedFault, Schedule, SchedulePoint};
 use crate::variant::Rules;
 
-/// A file, as the kernel has it. Its locks are taken in the order of [`LockClass`], with mmap_lock between i_rwsem
-/// and i_mmap_sem; page tables have none.
+/// A file, as the kernel has it. Its locks are taken in the order of [`LockClass`], with mmap_lock
+/// between i_rwsem and i_mmap_sem; page tables have none.
 #[derive(Debug)]
 pub(crate) struct Inode {
-    /// Raised and lowered with i_rwsem held exclusively from the smaller of the two sizes to the end of the
-    /// domain; read without a lock.
+    /// Raised and lowered with i_rwsem held exclusively from the smaller of the two sizes to the
+    /// end of the domain; read without a lock.
     i_size: CachePadded<AtomicU64>,
     pub(crate) i_rwsem: CachePadded<Sem>,
     pub(crate) i_mmap_sem: CachePadded<Sem>,
@@ -57,7 +57,8 @@ impl Inode {
         self.i_size.store(size, SeqCst);
     }
 
-    /// Raises the size to at least `size` (write(2)). Where nothing serialises writers the larger one wins.
+    /// Raises the size to at least `size` (write(2)). Where nothing serialises writers the larger
+    /// one wins.
     pub(crate) fn raise_size(&self, size: u64, handle: &Handle<'_>, schedule: &Schedule) {
         self.mark_datasync_dirty(handle);
         schedule.pass(SchedulePoint::Resize, size / BLOCK_SIZE);
@@ -91,12 +92,12 @@ impl Inode {
         self.extents.datasync_tid().load(SeqCst) > journal.committed()
     }
 
-    /// Does `act` with i_rwsem held exclusively for a write of the bytes `start..end`: over these alone inside
-    /// the file, and from the old end of the file on, if that comes first, to the end of the domain where the
-    /// write makes the file larger.
+    /// Does `act` with i_rwsem held exclusively for a write of the bytes `start..end`: over these
+    /// alone inside the file, and from the old end of the file on, if that comes first, to the end
+    /// of the domain where the write makes the file larger.
     ///
-    /// The guard stays where it was made. Were it returned, it would be stored in parts and loaded whole, which
-    /// waits until the parts have left the CPU: for longer than the lock takes.
+    /// The guard stays where it was made. Were it returned, it would be stored in parts and loaded
+    /// whole, which waits until the parts have left the CPU: for longer than the lock takes.
     #[inline]
     #[track_caller]
     pub(crate) fn locked_for_write<R>(
@@ -110,8 +111,8 @@ impl Inode {
             let size = self.size();
             let bytes = if end > size { start.min(size)..u64::MAX } else { start..end };
             let _i_rwsem = self.i_rwsem.write(bytes.clone(), schedule);
-            // The size may have changed before the lock was held. Every change that matters conflicts with
-            // what is held now.
+            // The size may have changed before the lock was held. Every change that matters
+            // conflicts with what is held now.
             let size = self.size();
             if end <= size || (bytes.end == u64::MAX && bytes.start <= size) {
                 return act();

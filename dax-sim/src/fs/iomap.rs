@@ -1,8 +1,9 @@
-//! `iomap_begin` and `iomap_end`: where a range of a file is on the device, allocating it if it is to be
-//! written.
+//! `iomap_begin` and `iomap_end`: where a range of a file is on the device, allocating it if it is
+//! to be written.
 //!
-//! Follows `ext4_iomap_begin` and `ext4_iomap_end` of Linux 4.12; for shared blocks, which ext4 does not have,
-//! XFS' reflink on DAX (Linux 6.0 on). Left out: delayed allocation, inline data, orphans.
+//! Follows `ext4_iomap_begin` and `ext4_iomap_end` of Linux 4.12; for shared blocks, which ext4
+//! does not have, XFS' reflink on DAX (Linux 6.0 on). Left out: delayed allocation, inline data,
+//! orphans.
 
 use super::alloc::number;
 use super::extent::ExtentWriter;
@@ -27,8 +28,8 @@ pub(crate) enum IomapType {
     },
 }
 
-/// An answer of the block map: all pages of it are of one kind, and adjacent on the device if they are
-/// mapped.
+/// An answer of the block map: all pages of it are of one kind, and adjacent on the device if they
+/// are mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Iomap {
     pub(crate) first_page: u64,
@@ -42,12 +43,14 @@ pub(crate) struct Iomap {
 pub(crate) enum Origin {
     /// They were there.
     Found,
-    /// IOMAP_F_SHARED: they were there, and other pages may have them, so they are only for reading.
+    /// IOMAP_F_SHARED: they were there, and other pages may have them, so they are only for
+    /// reading.
     Shared,
     /// IOMAP_F_NEW: this very call published them, so what is mapped there may be out of date.
     New,
-    /// As [`Origin::New`], in the place of this shared block. The caller invalidates the page, and then hands
-    /// the block to [`FileSystem::release`]. Blocks have numbers of 32 bits, and an answer is copied often.
+    /// As [`Origin::New`], in the place of this shared block. The caller invalidates the page, and
+    /// then hands the block to [`FileSystem::release`]. Blocks have numbers of 32 bits, and an
+    /// answer is copied often.
     Copied(u32),
 }
 
@@ -56,11 +59,12 @@ pub(crate) enum Origin {
 pub(crate) enum IomapFor {
     /// Holes stay holes.
     Read,
-    /// IOMAP_WRITE: the answer is mapped and not shared; holes and unwritten extents are given zeroed,
-    /// written blocks, and a shared block gives way to a copy.
+    /// IOMAP_WRITE: the answer is mapped and not shared; holes and unwritten extents are given
+    /// zeroed, written blocks, and a shared block gives way to a copy.
     Write,
-    /// IOMAP_WRITE by a fault of 2 MiB: 512 holes or unwritten blocks are given 512 blocks in one piece, where
-    /// there are such. Else the answer is what is there, mapped or not, and the fault falls back.
+    /// IOMAP_WRITE by a fault of 2 MiB: 512 holes or unwritten blocks are given 512 blocks in one
+    /// piece, where there are such. Else the answer is what is there, mapped or not, and the fault
+    /// falls back.
     WriteHuge,
 }
 
@@ -87,9 +91,9 @@ impl Iomap {
 
 /// Answers for as many of the pages `first..=last` as are of one kind, from `first` on.
 ///
-/// An allocation joins `handle` if the caller has one open, and else opens one of its own that is stopped
-/// before the return, as ext4 does since 4.10. It holds i_data_sem while it looks again, zeroes
-/// (EXT4_GET_BLOCKS_ZERO) and publishes.
+/// An allocation joins `handle` if the caller has one open, and else opens one of its own that is
+/// stopped before the return, as ext4 does since 4.10. It holds i_data_sem while it looks again,
+/// zeroes (EXT4_GET_BLOCKS_ZERO) and publishes.
 ///
 /// # Errors
 ///
@@ -112,7 +116,8 @@ pub(crate) fn iomap_begin(
     iomap_allocate(fs, inode, first, last, purpose, handle)
 }
 
-/// Answers as [`iomap_begin`] does for a write that need not allocate (`ext4_overwrite_io`); else `None`.
+/// Answers as [`iomap_begin`] does for a write that need not allocate (`ext4_overwrite_io`); else
+/// `None`.
 #[inline(always)]
 pub(crate) fn iomap_for_overwrite(
     fs: &FileSystem<'_>,
@@ -174,8 +179,8 @@ fn ext4_map_blocks(
         return Ok(look_up(inode, first, last));
     }
     match map.look_up(first) {
-        // Somebody else was faster, and has done the invalidation or is about to. Looked up with the map still
-        // held: a punch that nothing else keeps out would make it a hole again.
+        // Somebody else was faster, and has done the invalidation or is about to. Looked up with
+        // the map still held: a punch that nothing else keeps out would make it a hole again.
         Extent::Written(_) => return Ok(look_up(inode, first, last)),
         Extent::Shared(block) => return copy_on_write(fs, &mut map, first, block),
         Extent::Hole | Extent::Unwritten(_) => {}
@@ -197,8 +202,8 @@ fn ext4_map_blocks(
     Ok(Iomap { first_page: first, pages, kind, origin: Origin::New })
 }
 
-/// The write of the bytes up to `end` is done: the file reaches at least so far. The caller holds i_rwsem
-/// exclusively from the old size on, or `end` is not past it.
+/// The write of the bytes up to `end` is done: the file reaches at least so far. The caller holds
+/// i_rwsem exclusively from the old size on, or `end` is not past it.
 #[inline(always)]
 pub(crate) fn iomap_end(fs: &FileSystem<'_>, inode: &Inode, end: u64) {
     if end > inode.size() {
@@ -212,8 +217,8 @@ fn raise_size(fs: &FileSystem<'_>, inode: &Inode, end: u64) {
     inode.raise_size(end, &handle, &fs.schedule);
 }
 
-/// Gives `page`, which has a shared block, one of its own: a copy, or the block itself if nobody shares it any
-/// more. The copy is durable before it is published, as if it had always been there.
+/// Gives `page`, which has a shared block, one of its own: a copy, or the block itself if nobody
+/// shares it any more. The copy is durable before it is published, as if it had always been there.
 #[cold]
 fn copy_on_write(
     fs: &FileSystem<'_>,

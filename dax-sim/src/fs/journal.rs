@@ -1,10 +1,10 @@
-//! The journal, as far as locking knows it: handles, and a commit that stops new handles and waits for the
-//! open ones.
+//! The journal, as far as locking knows it: handles, and a commit that stops new handles and waits
+//! for the open ones.
 //!
-//! After jbd2: a change of metadata runs under a handle; a commit first bars new handles, then waits until
-//! the open ones have stopped. That wait is what puts the start of a transaction into the lock order. Left
-//! out: the log itself, credits and the limit of space, nested handles (a function that may find a handle
-//! open is given it).
+//! After jbd2: a change of metadata runs under a handle; a commit first bars new handles, then
+//! waits until the open ones have stopped. That wait is what puts the start of a transaction into
+//! the lock order. Left out: the log itself, credits and the limit of space, nested handles (a
+//! function that may find a handle open is given it).
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
@@ -18,8 +18,8 @@ const SHARDS: usize = 64;
 
 /// The journal of a file system.
 ///
-/// Open handles are counted by thread, so starting and stopping one writes no cache line that another
-/// thread's handle writes.
+/// Open handles are counted by thread, so starting and stopping one writes no cache line that
+/// another thread's handle writes.
 #[derive(Debug)]
 pub(crate) struct Journal {
     open: Box<[CachePadded<AtomicU64>]>,
@@ -30,7 +30,8 @@ pub(crate) struct Journal {
 #[derive(Debug, Default)]
 struct Commits {
     committing: AtomicBool,
-    /// The number of the last transaction that is durable, and so of all commits that have been made.
+    /// The number of the last transaction that is durable, and so of all commits that have been
+    /// made.
     committed: AtomicU64,
     /// Held while the others are changed and while somebody goes to sleep.
     changing: Mutex<()>,
@@ -61,8 +62,8 @@ impl Journal {
         let asked = schedule.locking(|| LockRequest::whole(LockClass::Handle, self, false));
         let shard = per_thread::index() % SHARDS;
         loop {
-            // Announced first, looked second; the committer does it the other way round, so one of the two
-            // sees the other.
+            // Announced first, looked second; the committer does it the other way round, so one of
+            // the two sees the other.
             self.open[shard].fetch_add(1, SeqCst);
             let Commits { committing, changing, changed, .. } = &*self.commits;
             if !committing.load(SeqCst) {
@@ -110,7 +111,8 @@ impl Journal {
         self.open[shard].fetch_sub(1, SeqCst);
         let Commits { committing, changing, changed, .. } = &*self.commits;
         if committing.load(SeqCst) {
-            // Under the mutex, so that the committer is either before its look at the count or asleep.
+            // Under the mutex, so that the committer is either before its look at the count or
+            // asleep.
             let _changing = changing.lock();
             changed.notify_all();
         }
@@ -161,7 +163,8 @@ mod tests {
             let starter = order.clone();
             s.spawn(move || {
                 let _late = journal.start(schedule);
-                // The commit is over when a late handle is open, though its thread may not have said so yet.
+                // The commit is over when a late handle is open, though its thread may not have
+                // said so yet.
                 assert!(!journal.commits.committing.load(SeqCst));
                 starter.send("started").unwrap();
             });

@@ -1,9 +1,9 @@
-//! What a file system keeps, in the shape of ext4 on persistent memory with the shared blocks of XFS: extents,
-//! blocks, a journal, inodes; it uses `entries`, `mm` and the rooms below.
+//! What a file system keeps, in the shape of ext4 on persistent memory with the shared blocks of
+//! XFS: extents, blocks, a journal, inodes; it uses `entries`, `mm` and the rooms below.
 //!
-//! Data lies in the blocks of a [`Device`]; metadata lies in memory. One [`FileSystem`] serialises faults and
-//! I/O in one [`Variant`]'s way. What the paths of `dax` ask of a file system is here, under the names of
-//! Linux. What the file system does in its calls is above both, in `ext4`.
+//! Data lies in the blocks of a [`Device`]; metadata lies in memory. One [`FileSystem`] serialises
+//! faults and I/O in one [`Variant`]'s way. What the paths of `dax` ask of a file system is here,
+//! under the names of Linux. What the file system does in its calls is above both, in `ext4`.
 
 mod alloc;
 mod block_words;
@@ -74,8 +74,8 @@ pub struct FileSystem<'d> {
 }
 
 impl<'d> FileSystem<'d> {
-    /// Makes an empty file system; all blocks of the device are free. What the device held is not looked at,
-    /// and a block is zeroed when it is allocated.
+    /// Makes an empty file system; all blocks of the device are free. What the device held is not
+    /// looked at, and a block is zeroed when it is allocated.
     pub fn format(device: &'d Device, variant: Variant) -> Self {
         Self {
             device,
@@ -109,8 +109,8 @@ impl<'d> FileSystem<'d> {
         self
     }
 
-    /// Lets each read(2) and write(2) sleep that long while it holds i_rwsem, as it would while a device
-    /// works.
+    /// Lets each read(2) and write(2) sleep that long while it holds i_rwsem, as it would while a
+    /// device works.
     #[must_use]
     pub fn with_media(mut self, media: Duration) -> Self {
         self.media = media;
@@ -152,8 +152,8 @@ impl<'d> FileSystem<'d> {
     }
 
     /// How often write(2) has had to copy again so far. Only where it copies with faults off, in
-    /// [`Variant::RangeLockCopy`], and where its buffer is a mapping; else there is nothing to count. Exact once the
-    /// writes have returned.
+    /// [`Variant::RangeLockCopy`], and where its buffer is a mapping; else there is nothing to
+    /// count. Exact once the writes have returned.
     pub fn copy_retries(&self) -> CopyRetries {
         self.copy_retries.sum()
     }

@@ -1,9 +1,9 @@
-//! Pinned pages: blocks that somebody reads or writes by their place on the device, as direct I/O and RDMA do,
-//! without a translation that could be taken away (`get_user_pages`).
+//! Pinned pages: blocks that somebody reads or writes by their place on the device, as direct I/O
+//! and RDMA do, without a translation that could be taken away (`get_user_pages`).
 //!
-//! They are counted block by block, as in Linux, where the page's reference count does it. So who pins writes to
-//! the word of his block alone, and who frees or wants to know reads that of his. All else a block's word says is
-//! what its last unpin has to do.
+//! They are counted block by block, as in Linux, where the page's reference count does it. So who
+//! pins writes to the word of his block alone, and who frees or wants to know reads that of his.
+//! All else a block's word says is what its last unpin has to do.
 
 use parking_lot::{Condvar, Mutex};
 

@@ -1,7 +1,7 @@
 //! i_rwsem and i_mmap_sem: a whole-file rwsem, a range lock, or nothing.
 //!
-//! A lock that is free is taken without looking at the clock. Only a thread that must wait measures how long,
-//! and adds it to a sum of its own, which [`waited`] hands out.
+//! A lock that is free is taken without looking at the clock. Only a thread that must wait measures
+//! how long, and adds it to a sum of its own, which [`waited`] hands out.
 
 use std::cell::Cell;
 use std::cmp::Ordering;
@@ -34,8 +34,8 @@ pub(crate) struct Sem {
 enum Kind {
     Rwsem(RwLock<()>),
     Range(RangeLock),
-    /// A rwsem where threads are simulated: Linux' serves in the order of arrival, as a range lock does that is
-    /// always taken whole.
+    /// A rwsem where threads are simulated: Linux' serves in the order of arrival, as a range lock
+    /// does that is always taken whole.
     Whole(RangeLock),
     None,
 }
@@ -89,7 +89,8 @@ impl Sem {
         Self { kind, class }
     }
 
-    /// Shared over `bytes`, which end at [`u64::MAX`] if they have no end; a rwsem knows no ranges and takes all.
+    /// Shared over `bytes`, which end at [`u64::MAX`] if they have no end; a rwsem knows no ranges
+    /// and takes all.
     #[inline]
     #[track_caller]
     pub(crate) fn read(&self, bytes: Range<u64>, schedule: &Schedule) -> SemGuard<'_> {
@@ -100,7 +101,8 @@ impl Sem {
         }
     }
 
-    /// Exclusive over `bytes`, which end at [`u64::MAX`] if they have no end; a rwsem knows no ranges and takes all.
+    /// Exclusive over `bytes`, which end at [`u64::MAX`] if they have no end; a rwsem knows no
+    /// ranges and takes all.
     #[inline]
     #[track_caller]
     pub(crate) fn write(&self, bytes: Range<u64>, schedule: &Schedule) -> SemGuard<'_> {
@@ -161,9 +163,10 @@ impl Sem {
         SemGuard::Watched(Box::new((guard, asked.granted())))
     }
 
-    /// Exclusive over `bytes` of this lock and `other_bytes` of another, or of the same. Those who take two
-    /// locks so cannot deadlock each other: rwsems are taken in the order of their addresses, as Linux does
-    /// with two i_rwsems and two invalidate locks, and ranges as one request.
+    /// Exclusive over `bytes` of this lock and `other_bytes` of another, or of the same. Those who
+    /// take two locks so cannot deadlock each other: rwsems are taken in the order of their
+    /// addresses, as Linux does with two i_rwsems and two invalidate locks, and ranges as one
+    /// request.
     #[track_caller]
     pub(crate) fn write_both<'a>(
         &'a self,

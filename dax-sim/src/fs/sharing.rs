@@ -1,8 +1,8 @@
 //! Blocks that several pages have, and how many.
 //!
 //! Only blocks that are shared have a count; an extent says by itself whether its block may be one
-//! ([`Extent::Shared`]), so that plain reads, writes and faults never come here. XFS keeps the counts in a
-//! B-tree of its own (refcountbt); here a block's count is a word of its own.
+//! ([`Extent::Shared`]), so that plain reads, writes and faults never come here. XFS keeps the
+//! counts in a B-tree of its own (refcountbt); here a block's count is a word of its own.
 
 use super::block_words::BlockWords;
 use super::{Extent, FileSystem};
@@ -29,7 +29,8 @@ impl SharedBlocks {
         self.0.update(block, |others| others.checked_sub(1)).is_err()
     }
 
-    /// Whether no more than one page has `block`. It stays so while the caller holds i_data_sem of that page.
+    /// Whether no more than one page has `block`. It stays so while the caller holds i_data_sem of
+    /// that page.
     pub(crate) fn is_last(&self, block: u64) -> bool {
         self.0.load(block) == 0
     }
@@ -54,7 +55,8 @@ pub enum Deduped {
 }
 
 impl FileSystem<'_> {
-    /// Gives up what pages had; blocks that no page has any more are free. Nothing may map them or read them.
+    /// Gives up what pages had; blocks that no page has any more are free. Nothing may map them or
+    /// read them.
     pub(crate) fn free(&self, extents: Vec<Extent>) {
         let blocks = self.give_up(extents);
         self.about_to_free(&blocks);
@@ -72,8 +74,9 @@ impl FileSystem<'_> {
         extents.into_iter().filter_map(given_up).collect()
     }
 
-    /// Gives up the shared block that a page had, after the page was given another and nothing maps the old
-    /// one. Waits for read(2)s that may still look at it: once it is given up, somebody may write to it.
+    /// Gives up the shared block that a page had, after the page was given another and nothing maps
+    /// the old one. Waits for read(2)s that may still look at it: once it is given up, somebody may
+    /// write to it.
     #[cold]
     pub(crate) fn release(&self, block: u64) {
         if !self.schedule.has(PlantedFault::ReleaseUnderRead) {

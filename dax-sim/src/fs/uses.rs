@@ -1,5 +1,5 @@
-//! What must hold when a block is used, that it is not free, and when it is freed, that it is not pinned
-//! (I4).
+//! What must hold when a block is used, that it is not free, and when it is freed, that it is not
+//! pinned (I4).
 
 use super::FileSystem;
 use crate::finding::{Finding, Invariant};
@@ -23,7 +23,8 @@ impl FileSystem<'_> {
         }
     }
 
-    /// Blocks are about to be freed, which whoever took them from their file has seen not to be pinned.
+    /// Blocks are about to be freed, which whoever took them from their file has seen not to be
+    /// pinned.
     pub(crate) fn about_to_free(&self, blocks: &[u64]) {
         if self.schedule.is_quiet() || thread::current().is_none() {
             return;

@@ -1,8 +1,9 @@
 //! Pages of memory that are a mapping's own: what copy-on-write leaves in a private mapping.
 //!
-//! They are memory of this process, not blocks of the device. Threads may load from and store to one at once;
-//! words move in one piece, as on the device. A translation names its page by a *frame*, which is somebody
-//! else's only when whoever removed the translation has waited for the accesses that may still use it.
+//! They are memory of this process, not blocks of the device. Threads may load from and store to
+//! one at once; words move in one piece, as on the device. A translation names its page by a
+//! *frame*, which is somebody else's only when whoever removed the translation has waited for the
+//! accesses that may still use it.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -17,8 +18,8 @@ use crate::pmem::BLOCK_SIZE;
 const WORDS: usize = BLOCK_SIZE as usize / 8;
 const SHARDS: u64 = 8;
 
-/// The pages of one mapping, by the thread that copied them: who keeps to his own writes to no line that others
-/// write to.
+/// The pages of one mapping, by the thread that copied them: who keeps to his own writes to no line
+/// that others write to.
 #[derive(Debug, Default)]
 pub(crate) struct AnonymousPages([CachePadded<RwLock<Frames>>; SHARDS as usize]);
 
@@ -98,7 +99,8 @@ impl AnonymousPage {
         }
     }
 
-    /// Stores bytes from `at` on. Their neighbours in the first and the last word stay as others leave them.
+    /// Stores bytes from `at` on. Their neighbours in the first and the last word stay as others
+    /// leave them.
     pub(crate) fn store(&self, at: usize, bytes: &[u8]) {
         let mut done = 0;
         while done < bytes.len() {

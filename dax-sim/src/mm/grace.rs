@@ -1,19 +1,19 @@
 //! TLB shootdown as a grace period.
 //!
-//! A CPU that has read a translation goes on using it until it is told not to: the kernel sends it an
-//! interrupt and waits. Here an access is bracketed by [`enter`], and whoever has cleared or write-protected
-//! a translation calls [`synchronize`], which waits for the accesses that might have read the old one. After
-//! that the block may be freed, or taken to be clean.
+//! A CPU that has read a translation goes on using it until it is told not to: the kernel sends it
+//! an interrupt and waits. Here an access is bracketed by [`enter`], and whoever has cleared or
+//! write-protected a translation calls [`synchronize`], which waits for the accesses that might
+//! have read the old one. After that the block may be freed, or taken to be clean.
 //!
-//! Each thread announces its accesses in a word of its own: odd while it is in one. So an access writes no
-//! cache line that another thread's access writes. The order that makes it right: an access makes its word
-//! odd, then reads the translation; a shootdown changes the translation, then reads the words. All four are
-//! sequentially consistent, so either the access sees the change, or the shootdown sees the access and waits
-//! for that word to change. Later accesses see the change.
+//! Each thread announces its accesses in a word of its own: odd while it is in one. So an access
+//! writes no cache line that another thread's access writes. The order that makes it right: an
+//! access makes its word odd, then reads the translation; a shootdown changes the translation, then
+//! reads the words. All four are sequentially consistent, so either the access sees the change, or
+//! the shootdown sees the access and waits for that word to change. Later accesses see the change.
 //!
-//! An access never waits for anything while it is announced, so the wait is short; and the words are those of
-//! all threads of the process, whichever file system they work on, so a shootdown may wait for an access that
-//! does not concern it.
+//! An access never waits for anything while it is announced, so the wait is short; and the words
+//! are those of all threads of the process, whichever file system they work on, so a shootdown may
+//! wait for an access that does not concern it.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -59,8 +59,8 @@ fn begin() {
     });
 }
 
-/// Waits until every access that was under way when this was called has ended. The calling thread must not be
-/// in one.
+/// Waits until every access that was under way when this was called has ended. The calling thread
+/// must not be in one.
 #[track_caller]
 pub(crate) fn synchronize(schedule: &Schedule) {
     if schedule.has(PlantedFault::SkipTlbFlush) {
@@ -128,16 +128,16 @@ struct Thread {
     depth: Cell<u32>,
 }
 
-// With a destructor, so that an access of a later destructor finds none: the number, and with it the word, may be
-// another thread's by then.
+// With a destructor, so that an access of a later destructor finds none: the number, and with it
+// the word, may be another thread's by then.
 impl Drop for Thread {
     fn drop(&mut self) {
         debug_assert_eq!(self.depth.get(), 0, "an access has ended before its thread does");
     }
 }
 
-/// A word for each number of [`per_thread`], so that whoever looks at all of them writes to nothing. A number
-/// that is free has an even word.
+/// A word for each number of [`per_thread`], so that whoever looks at all of them writes to
+/// nothing. A number that is free has an even word.
 static WORDS: Words = Words::new();
 
 struct Words {

@@ -11,8 +11,8 @@ use crate::schedule::{Asked, LockClass, LockRequest, Schedule, SchedulePoint};
 
 /// All mappings of one file (`i_mmap`, under i_mmap_rwsem).
 ///
-/// In Linux every walk writes to the one word of i_mmap_rwsem. Here walks write to nothing that they share, so
-/// that it is i_mmap_sem and i_rwsem that are compared.
+/// In Linux every walk writes to the one word of i_mmap_rwsem. Here walks write to nothing that
+/// they share, so that it is i_mmap_sem and i_rwsem that are compared.
 #[derive(Debug)]
 pub(crate) struct IMmap {
     vmas: ShardedLock<Vec<Arc<Vma>>>,
@@ -42,7 +42,8 @@ impl IMmap {
     /// Removes every translation of the pages `first..=last`, and waits until no access uses one
     /// (`unmap_mapping_range`).
     ///
-    /// It waits even if it found none: somebody else may have just removed them, and be waiting still.
+    /// It waits even if it found none: somebody else may have just removed them, and be waiting
+    /// still.
     #[track_caller]
     pub(crate) fn unmap(&self, first: u64, last: u64, even_cows: EvenCows, schedule: &Schedule) {
         let mut freed = Vec::new();
@@ -56,8 +57,8 @@ impl IMmap {
         freed.into_iter().for_each(|(vma, frames)| vma.anonymous.free(frames));
     }
 
-    /// Write-protects every translation of the pages `first..=last`, and waits until no store uses a writable
-    /// one (`dax_mapping_entry_mkclean`).
+    /// Write-protects every translation of the pages `first..=last`, and waits until no store uses
+    /// a writable one (`dax_mapping_entry_mkclean`).
     #[track_caller]
     pub(crate) fn make_clean(&self, first: u64, last: u64, schedule: &Schedule) {
         self.walk(schedule, |vma| {

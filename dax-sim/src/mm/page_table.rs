@@ -7,11 +7,11 @@ use crate::radix::{Found, HUGE, Radix};
 
 /// The page table of one mapping, indexed by page of the file.
 ///
-/// Each 2 MiB has a PMD, which is either nothing, or a translation of all of it, or stands for a table of 512
-/// PTEs. As in Linux a table, once there, stays until the mapping goes; so a mapping that has faulted on a
-/// single page of some 2 MiB gets no PMD there any more. No PTE is present below a PMD that translates (I5):
-/// both are installed under the lock of the DAX entry that covers the page, which is one for all 512 pages or
-/// one for each, and never both.
+/// Each 2 MiB has a PMD, which is either nothing, or a translation of all of it, or stands for a
+/// table of 512 PTEs. As in Linux a table, once there, stays until the mapping goes; so a mapping
+/// that has faulted on a single page of some 2 MiB gets no PMD there any more. No PTE is present
+/// below a PMD that translates (I5): both are installed under the lock of the DAX entry that covers
+/// the page, which is one for all 512 pages or one for each, and never both.
 ///
 /// Changes are made by single atomic steps, so there is no lock of the page table (ptl).
 #[derive(Debug)]
@@ -55,8 +55,8 @@ impl PageTable {
         !self.0.leaf_is_empty(page)
     }
 
-    /// Installs `pte` if nothing is there (`vm_insert_mixed`); what is there stays, as somebody else's answer
-    /// to the same fault.
+    /// Installs `pte` if nothing is there (`vm_insert_mixed`); what is there stays, as somebody
+    /// else's answer to the same fault.
     pub(crate) fn insert(&self, page: u64, pte: Pte) {
         let _ = self.0.slot_or_insert(page).compare_exchange(0, pte.word(), SeqCst, SeqCst);
     }
@@ -66,7 +66,8 @@ impl PageTable {
         self.0.slot_or_insert(page).store(pte.word(), SeqCst);
     }
 
-    /// Lets stores to `page` through if its own translation is still `read_only` (`finish_mkwrite_fault`).
+    /// Lets stores to `page` through if its own translation is still `read_only`
+    /// (`finish_mkwrite_fault`).
     pub(crate) fn mkwrite(&self, page: u64, read_only: Pte, writable: Pte) {
         if let Some(slot) = self.0.slot(page) {
             let _ = slot.compare_exchange(read_only.word(), writable.word(), SeqCst, SeqCst);
@@ -79,7 +80,8 @@ impl PageTable {
         let _ = self.0.huge_or_insert(page).compare_exchange(0, pmd.word(), SeqCst, SeqCst);
     }
 
-    /// Installs a writable translation of the 2 MiB around `page` over whatever of that size is there.
+    /// Installs a writable translation of the 2 MiB around `page` over whatever of that size is
+    /// there.
     pub(crate) fn make_pmd_writable(&self, page: u64, pmd: Pte) {
         self.0.huge_or_insert(page).store(pmd.word(), SeqCst);
     }
@@ -92,9 +94,9 @@ impl PageTable {
         }
     }
 
-    /// Removes the translations of `first..=last` (`zap_page_range`), and all of a PMD that reaches into it,
-    /// as Linux does for DAX. Accesses may still be using them.
-    /// Returns the frames of pages of the mapping's own to which no translation leads any more.
+    /// Removes the translations of `first..=last` (`zap_page_range`), and all of a PMD that reaches
+    /// into it, as Linux does for DAX. Accesses may still be using them. Returns the frames of
+    /// pages of the mapping's own to which no translation leads any more.
     #[must_use = "memory that nobody frees is lost"]
     pub(crate) fn clear(&self, first: u64, last: u64, even_cows: EvenCows) -> Vec<u64> {
         let mut frames = Vec::new();
@@ -111,8 +113,8 @@ impl PageTable {
         frames
     }
 
-    /// Takes the right to store to the pages `first..=last` of the file (`page_mkclean`). Accesses may still
-    /// be using it.
+    /// Takes the right to store to the pages `first..=last` of the file (`page_mkclean`). Accesses
+    /// may still be using it.
     pub(crate) fn write_protect(&self, first: u64, last: u64) {
         self.change(first, last, |pte| if pte.is_anonymous() { pte } else { pte.write_protected() }, |_| {});
     }

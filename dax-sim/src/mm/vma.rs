@@ -39,15 +39,16 @@ pub(crate) struct VmFlags {
 }
 
 impl Vma {
-    /// The bytes `start..end` of a file, and the rest of the page of the last, at an address that has been found free.
+    /// The bytes `start..end` of a file, and the rest of the page of the last, at an address that
+    /// has been found free.
     pub(crate) fn new(mm: &Arc<Mm>, start: u64, end: u64, flags: VmFlags, address: u64) -> Self {
         let end = end.next_multiple_of(BLOCK_SIZE);
         let (pages, anonymous) = (PageTable::new(), AnonymousPages::default());
         Self { start, end, flags, address, mm: Arc::clone(mm), pages, anonymous }
     }
 
-    /// Removes the translations of `first..=last`, waits until no access uses one, and lets the pages go to
-    /// which only they led: MADV_DONTNEED, of all that is mapped there.
+    /// Removes the translations of `first..=last`, waits until no access uses one, and lets the
+    /// pages go to which only they led: MADV_DONTNEED, of all that is mapped there.
     pub(crate) fn zap(&self, first: u64, last: u64, schedule: &Schedule) {
         schedule.pass_in(SchedulePoint::Unmap, first, self);
         let frames = self.pages.clear(first, last, EvenCows::Yes);

@@ -12,7 +12,8 @@ pub enum Backing {
     /// A DAX file on which MAP_SYNC works: the file's metadata need no msync, so data are as
     /// durable as the platform makes a cache line that is written back.
     PmemSync,
-    /// A DAX file without MAP_SYNC: stores reach the medium directly, the file's metadata needs msync.
+    /// A DAX file without MAP_SYNC: stores reach the medium directly, the file's metadata needs
+    /// msync.
     Dax,
     /// The kernel's page cache in front of some other device: msync makes data durable.
     PageCache,
@@ -51,7 +52,8 @@ impl std::fmt::Display for Backing {
     }
 }
 
-/// Asks the kernel. The order is libpmem's: MAP_SYNC is the real test, the DAX attribute comes second.
+/// Asks the kernel. The order is libpmem's: MAP_SYNC is the real test, the DAX attribute comes
+/// second.
 pub(super) fn detect(file: &File, memfd: bool) -> Backing {
     const TMPFS_MAGIC: i128 = 0x0102_1994;
     if memfd {
@@ -67,16 +69,16 @@ pub(super) fn detect(file: &File, memfd: bool) -> Backing {
     }
 }
 
-/// Must be asked with MAP_SHARED_VALIDATE: with plain MAP_SHARED some file systems ignore the flag and
-/// succeed.
+/// Must be asked with MAP_SHARED_VALIDATE: with plain MAP_SHARED some file systems ignore the flag
+/// and succeed.
 fn map_sync_works(file: &File) -> bool {
     let flags = MapFlags::SHARED_VALIDATE | MapFlags::SYNC;
     let len = super::BLOCK_SIZE as usize;
     // SAFETY: a fresh mapping at an address that the kernel picks overlaps nothing.
     match unsafe { rustix::mm::mmap(ptr::null_mut(), len, ProtFlags::READ, flags, file, 0) } {
         Ok(probe) => {
-            // SAFETY: exactly the mapping just made, which nothing refers to. Failing to unmap it would cost
-            // a page of address space, and is no reason to fail.
+            // SAFETY: exactly the mapping just made, which nothing refers to. Failing to unmap it
+            // would cost a page of address space, and is no reason to fail.
             let _ = unsafe { rustix::mm::munmap(probe, len) };
             true
         }

@@ -1,15 +1,15 @@
 //! The one routine through which the bytes of the device are touched.
 //!
-//! User threads store to pages that others read, so a plain Rust copy would be a data race, and with it
-//! undefined behaviour. On x86-64 the copy is inline assembly, which the language's memory model does not
-//! look into: the hardware's model holds, as it does for the kernel's own copy routines. Elsewhere, under
-//! Miri, and wherever `--cfg dax_sim_atomic_copy` is given (for ThreadSanitizer, which cannot see into
-//! assembly either and would report what is ordered around it), it is relaxed atomics: by words where the
-//! device's side is aligned, by bytes at the ends.
+//! User threads store to pages that others read, so a plain Rust copy would be a data race, and
+//! with it undefined behaviour. On x86-64 the copy is inline assembly, which the language's memory
+//! model does not look into: the hardware's model holds, as it does for the kernel's own copy
+//! routines. Elsewhere, under Miri, and wherever `--cfg dax_sim_atomic_copy` is given (for
+//! ThreadSanitizer, which cannot see into assembly either and would report what is ordered around
+//! it), it is relaxed atomics: by words where the device's side is aligned, by bytes at the ends.
 //!
-//! Either way a copy that starts at an aligned word of the device moves whole words: a load of a word, beside
-//! a copy over it, sees it before or after, never half. The string instructions move 4 KiB in less than half
-//! the time of the atomic words.
+//! Either way a copy that starts at an aligned word of the device moves whole words: a load of a
+//! word, beside a copy over it, sees it before or after, never half. The string instructions move 4
+//! KiB in less than half the time of the atomic words.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,7 +22,8 @@ use string_instructions as with;
 ///
 /// # Safety
 ///
-/// `source` is readable for the length of `target`, and touched by nothing but this module while this runs.
+/// `source` is readable for the length of `target`, and touched by nothing but this module while
+/// this runs.
 pub(super) unsafe fn copy_out(target: &mut [u8], source: *const u8) {
     // SAFETY: the caller's promise, handed on.
     unsafe { with::copy_out(target, source) }
@@ -32,7 +33,8 @@ pub(super) unsafe fn copy_out(target: &mut [u8], source: *const u8) {
 ///
 /// # Safety
 ///
-/// `target` is writable for the length of `source`, and touched by nothing but this module while this runs.
+/// `target` is writable for the length of `source`, and touched by nothing but this module while
+/// this runs.
 pub(super) unsafe fn copy_in(target: *mut u8, source: &[u8]) {
     // SAFETY: the caller's promise, handed on.
     unsafe { with::copy_in(target, source) }
@@ -68,8 +70,8 @@ pub(super) unsafe fn store_u64(word: *mut u64, value: u64) {
     unsafe { AtomicU64::from_ptr(word) }.store(value, Ordering::Release);
 }
 
-/// Writes cache lines back to memory. `clflush` also drops them, which CLWB would not, but every x86-64 has
-/// it.
+/// Writes cache lines back to memory. `clflush` also drops them, which CLWB would not, but every
+/// x86-64 has it.
 ///
 /// # Safety
 ///
@@ -79,7 +81,8 @@ pub(super) unsafe fn write_back(start: *const u8, len: usize) {
     const LINE: usize = 64;
     let first = start.addr() & !(LINE - 1);
     for line in (first..start.addr() + len).step_by(LINE) {
-        // SAFETY: the line holds at least one byte of the caller's range, and a line never spans two pages.
+        // SAFETY: the line holds at least one byte of the caller's range, and a line never spans
+        // two pages.
         unsafe { std::arch::x86_64::_mm_clflush(start.with_addr(line)) }
     }
 }
@@ -103,27 +106,28 @@ pub(super) fn store_fence() {
     std::sync::atomic::fence(Ordering::SeqCst);
 }
 
-/// x86-64's own block copies. The direction flag is clear on entry, as the ABI and the `asm!` contract say.
+/// x86-64's own block copies. The direction flag is clear on entry, as the ABI and the `asm!`
+/// contract say.
 #[cfg(not(any(miri, dax_sim_atomic_copy, not(target_arch = "x86_64"))))]
 mod string_instructions {
     use std::arch::asm;
 
     pub(super) unsafe fn copy_out(target: &mut [u8], source: *const u8) {
-        // SAFETY: both ranges are valid for the length of `target`, one by the caller's promise, one as a
-        // slice.
+        // SAFETY: both ranges are valid for the length of `target`, one by the caller's promise,
+        // one as a slice.
         unsafe { copy(target.as_mut_ptr(), source, target.len(), source) }
     }
 
     pub(super) unsafe fn copy_in(target: *mut u8, source: &[u8]) {
-        // SAFETY: both ranges are valid for the length of `source`, one by the caller's promise, one as a
-        // slice.
+        // SAFETY: both ranges are valid for the length of `source`, one by the caller's promise,
+        // one as a slice.
         unsafe { copy(target, source.as_ptr(), source.len(), target) }
     }
 
     pub(super) unsafe fn zero(target: *mut u8, len: usize) {
         let words = if target.addr().is_multiple_of(8) { len / 8 } else { 0 };
-        // SAFETY: the instructions write 8 * words + (len - 8 * words) bytes from `target` on, which the
-        // caller promises to be writable.
+        // SAFETY: the instructions write 8 * words + (len - 8 * words) bytes from `target` on,
+        // which the caller promises to be writable.
         unsafe {
             asm!(
                 "rep stosq",
@@ -143,8 +147,8 @@ mod string_instructions {
     /// By words as long as the device's side is aligned, then by bytes.
     unsafe fn copy(target: *mut u8, source: *const u8, len: usize, device: *const u8) {
         let words = if device.addr().is_multiple_of(8) { len / 8 } else { 0 };
-        // SAFETY: the instructions read 8 * words + (len - 8 * words) bytes from `source` on and write them
-        // to `target`; the caller promises both.
+        // SAFETY: the instructions read 8 * words + (len - 8 * words) bytes from `source` on and
+        // write them to `target`; the caller promises both.
         unsafe {
             asm!(
                 "rep movsq",
@@ -173,7 +177,8 @@ mod atomic {
         let (head, words) = split(source, target.len());
         let (start, rest) = target.split_at_mut(head);
         let (middle, end) = rest.split_at_mut(words * 8);
-        // SAFETY: every address lies in the `target.len()` bytes from `source` on that the caller promised.
+        // SAFETY: every address lies in the `target.len()` bytes from `source` on that the caller
+        // promised.
         unsafe {
             for (i, byte) in start.iter_mut().enumerate() {
                 *byte = AtomicU8::from_ptr(source.add(i)).load(Relaxed);
@@ -192,7 +197,8 @@ mod atomic {
         let (head, words) = split(target, source.len());
         let (start, rest) = source.split_at(head);
         let (middle, end) = rest.split_at(words * 8);
-        // SAFETY: every address lies in the `source.len()` bytes from `target` on that the caller promised.
+        // SAFETY: every address lies in the `source.len()` bytes from `target` on that the caller
+        // promised.
         unsafe {
             for (i, byte) in start.iter().enumerate() {
                 AtomicU8::from_ptr(target.add(i)).store(*byte, Relaxed);

@@ -1,19 +1,21 @@
 //! The device: a real file, mapped once; it uses no other room.
 //!
-//! The simulated file systems keep their data in the bytes of this file, be it on persistent memory, on tmpfs
-//! or on any other file system. [`Device::open`] refuses, before it has changed anything, a file that would
-//! be harmed or that could not hold the data; what it created it removes again when the device is dropped.
+//! The simulated file systems keep their data in the bytes of this file, be it on persistent
+//! memory, on tmpfs or on any other file system. [`Device::open`] refuses, before it has changed
+//! anything, a file that would be harmed or that could not hold the data; what it created it
+//! removes again when the device is dropped.
 //!
 //! # Invariants
 //!
 //! The unsafe code of this module leans on these, and so on nothing outside this folder:
 //!
-//! * **Mapped**: the mapping covers `[0, size)` of the file, readable and writable, from `open` until the
-//!   device is dropped, and nobody else in the process holds a reference into it.
-//! * **In bounds**: every access has passed `Device::span`, which panics unless it lies in `[0, size)`.
-//! * **One door**: the bytes are only touched by the routines of `copy`, which several threads may run over
-//!   the same bytes at once. Threads may therefore see a mixture of old and new bytes, as they do on real
-//!   memory, but never undefined behaviour.
+//! * **Mapped**: the mapping covers `[0, size)` of the file, readable and writable, from `open`
+//!   until the device is dropped, and nobody else in the process holds a reference into it.
+//! * **In bounds**: every access has passed `Device::span`, which panics unless it lies in
+//!   `[0, size)`.
+//! * **One door**: the bytes are only touched by the routines of `copy`, which several threads may
+//!   run over the same bytes at once. Threads may therefore see a mixture of old and new bytes, as
+//!   they do on real memory, but never undefined behaviour.
 //! * **Reserved**: every block of `[0, size)` was reserved in the file, so that touching it does
 //!   not end in SIGBUS. Truncating the file from outside breaks this, as it does for every program
 //!   that maps a file. The program `dax-sim` then says so and ends (`cli/signal.rs`); the library
@@ -55,14 +57,14 @@ pub struct DeviceOptions {
 
 /// A mapped file that plays the persistent memory.
 ///
-/// It may be read and written by many threads at once. Offsets are in bytes from the start of the device; an
-/// access that does not lie inside it is a bug of the caller and panics.
+/// It may be read and written by many threads at once. Offsets are in bytes from the start of the
+/// device; an access that does not lie inside it is a bug of the caller and panics.
 #[derive(Debug)]
 pub struct Device {
     map: MmapRaw,
     backing: Backing,
-    // After `map`: fields are dropped in order, and the file may only shrink or go when it is no longer
-    // mapped.
+    // After `map`: fields are dropped in order, and the file may only shrink or go when it is no
+    // longer mapped.
     file: open::Opened,
 }
 
@@ -71,7 +73,8 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// One line that names the value, its bound and the remedy. The user's file is then as it was before.
+    /// One line that names the value, its bound and the remedy. The user's file is then as it was
+    /// before.
     pub fn open(options: &DeviceOptions) -> Result<Device, DeviceError> {
         let file = open::open(options)?;
         let map = file.map()?;
@@ -79,8 +82,8 @@ impl Device {
         let device = Device { map, backing, file };
         device.populate()?;
         if backing.is_dax() {
-            // Every block has just been stored to: now that the file's metadata is durable it stays so, and
-            // MAP_SYNC, which memmap2 does not offer, has nothing left to do.
+            // Every block has just been stored to: now that the file's metadata is durable it stays
+            // so, and MAP_SYNC, which memmap2 does not offer, has nothing left to do.
             device.file.sync_metadata()?;
         }
         Ok(device)
@@ -134,8 +137,8 @@ impl Device {
         self.backing
     }
 
-    /// The path of the file; `None` for a memfd. A temporary file loses its name as soon as it is open, so
-    /// that nothing is left behind even if the program is killed.
+    /// The path of the file; `None` for a memfd. A temporary file loses its name as soon as it is
+    /// open, so that nothing is left behind even if the program is killed.
     pub fn path(&self) -> Option<&Path> {
         self.file.path()
     }
@@ -167,8 +170,8 @@ impl Device {
     /// If the bytes do not lie inside the device.
     pub fn read(&self, offset: u64, buffer: &mut [u8]) {
         let source = self.span(offset, buffer.len());
-        // SAFETY: *Mapped* and *In bounds* make `source` readable for the length of `buffer`; *One door* for
-        // the races.
+        // SAFETY: *Mapped* and *In bounds* make `source` readable for the length of `buffer`; *One
+        // door* for the races.
         unsafe { copy::copy_out(buffer, source) }
     }
 
@@ -179,8 +182,8 @@ impl Device {
     /// If the bytes do not lie inside the device.
     pub fn write(&self, offset: u64, bytes: &[u8]) {
         let target = self.span(offset, bytes.len());
-        // SAFETY: *Mapped* and *In bounds* make `target` writable for the length of `bytes`; *One door* for
-        // the races.
+        // SAFETY: *Mapped* and *In bounds* make `target` writable for the length of `bytes`; *One
+        // door* for the races.
         unsafe { copy::copy_in(target, bytes) }
     }
 
@@ -192,7 +195,8 @@ impl Device {
     pub fn zero(&self, offset: u64, len: u64) {
         let len = usize::try_from(len).expect("a length inside a mapping fits usize");
         let target = self.span(offset, len);
-        // SAFETY: *Mapped* and *In bounds* make `target` writable for `len` bytes; *One door* for the races.
+        // SAFETY: *Mapped* and *In bounds* make `target` writable for `len` bytes; *One door* for
+        // the races.
         unsafe { copy::zero(target, len) }
     }
 
@@ -218,8 +222,8 @@ impl Device {
         unsafe { copy::store_u64(word, value) }
     }
 
-    /// Writes the CPU's cache lines of the range back to the medium, where there is one that they could be
-    /// lost from. [`Device::fence`] waits for it.
+    /// Writes the CPU's cache lines of the range back to the medium, where there is one that they
+    /// could be lost from. [`Device::fence`] waits for it.
     ///
     /// # Panics
     ///
@@ -233,9 +237,9 @@ impl Device {
         }
     }
 
-    /// Waits until flushed bytes are durable, as far as the backing can promise it: a store fence on
-    /// persistent memory, msync of the whole mapping where the kernel's page cache or a DAX file's metadata
-    /// is in between, nothing on volatile memory.
+    /// Waits until flushed bytes are durable, as far as the backing can promise it: a store fence
+    /// on persistent memory, msync of the whole mapping where the kernel's page cache or a DAX
+    /// file's metadata is in between, nothing on volatile memory.
     ///
     /// # Errors
     ///

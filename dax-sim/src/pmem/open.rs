@@ -1,4 +1,5 @@
-//! Opening the file behind a device: every check first, then the changes, each undone if a later one fails.
+//! Opening the file behind a device: every check first, then the changes, each undone if a later
+//! one fails.
 
 use std::ffi::OsStr;
 use std::fs::{File, FileType, OpenOptions};
@@ -214,8 +215,8 @@ fn named(path: &Path, options: &DeviceOptions) -> Result<Opened, DeviceError> {
     }
 }
 
-/// A file that loses its name at once; a memfd where there is no /dev/shm to put it, or too small a one (a
-/// container's has 64 MiB, unless it is told otherwise).
+/// A file that loses its name at once; a memfd where there is no /dev/shm to put it, or too small a
+/// one (a container's has 64 MiB, unless it is told otherwise).
 fn temporary(size: u64) -> Result<Opened, DeviceError> {
     let folder = Path::new("/dev/shm");
     for _ in 0..8 {
@@ -280,8 +281,8 @@ fn check_contents(path: &Path, len: u64, options: &DeviceOptions) -> Result<(), 
     }
 }
 
-/// Before anything is changed. What is free now may be gone in a moment, so the reservation has the last
-/// word.
+/// Before anything is changed. What is free now may be gone in a moment, so the reservation has the
+/// last word.
 fn check_space(path: &Path, on: &File, size: u64) -> Result<(), DeviceError> {
     match free_space(on) {
         Some(free) if size > free => Err(DeviceError::NoSpace { place: folder_of(path), size, free }),
@@ -289,8 +290,8 @@ fn check_space(path: &Path, on: &File, size: u64) -> Result<(), DeviceError> {
     }
 }
 
-/// Bytes free for an ordinary user; `None` where the file system does not say (a tmpfs without a limit says 0
-/// of 0).
+/// Bytes free for an ordinary user; `None` where the file system does not say (a tmpfs without a
+/// limit says 0 of 0).
 fn free_space(on: &File) -> Option<u64> {
     let fs = rustix::fs::fstatvfs(on).ok()?;
     (fs.f_blocks > 0).then(|| fs.f_bavail.saturating_mul(fs.f_frsize))

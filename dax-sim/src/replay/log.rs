@@ -36,8 +36,8 @@ pub(crate) enum Verb {
     Fsync,
 }
 
-/// All names. On DAX there is no cache to keep out of, and one thread cannot tear a write, so that the
-/// special forms of read and write are the plain ones.
+/// All names. On DAX there is no cache to keep out of, and one thread cannot tear a write, so that
+/// the special forms of read and write are the plain ones.
 const NAMES: [(&str, Verb); 17] = [
     ("read", Verb::Read),
     ("write", Verb::Write),

@@ -1,5 +1,5 @@
-//! Replaying a log of operations on one file, in the format of fsx' `--record-ops`; it uses `file` and the
-//! rooms below.
+//! Replaying a log of operations on one file, in the format of fsx' `--record-ops`; it uses `file`
+//! and the rooms below.
 //!
 //! fsx, of xfstests, applies random operations to a file and compares it with a model in memory. A
 //! log that it wrote, or one that was written by hand, gives the same bytes on every file system

@@ -92,7 +92,8 @@ pub(crate) fn run<R>(
             None => trimmed.passed_over += 1,
         }
         if operation.close_open {
-            // A file is open as long as it exists here; what a close takes away are the translations.
+            // A file is open as long as it exists here; what a close takes away are the
+            // translations.
             mapping = map();
         }
     }
@@ -104,17 +105,19 @@ pub(crate) fn run<R>(
 /// Let M be the largest size that the file may come to, in blocks, be it that with which it begins.
 /// Then at most 3 M are in use at once:
 ///
-/// * Pages that have a block lie below 2 M. No operation names a byte past M, so one that reserves past the end of the
-///   file reaches M. From there insertions move a page on, by D in all since it was reserved. D is never more than the
-///   size of the file, and so than M: an insertion adds to both, a collapse takes from both, a truncate that makes the
-///   file smaller leaves no page behind its new size, and whatever else changes the size makes it larger.
+/// * Pages that have a block lie below 2 M. No operation names a byte past M, so one that reserves
+///   past the end of the file reaches M. From there insertions move a page on, by D in all since it
+///   was reserved. D is never more than the size of the file, and so than M: an insertion adds to
+///   both, a collapse takes from both, a truncate that makes the file smaller leaves no page behind
+///   its new size, and whatever else changes the size makes it larger.
 /// * A page has one block, and a block that pages share is one: 2 M.
-/// * Before zero_range gives shared blocks up it has another for each page of its range that has one: M.
-/// * Nothing else holds more than one block that no page has, be it a copy that takes the place of a shared block, or
-///   one that was asked for and does not follow the one before.
+/// * Before zero_range gives shared blocks up it has another for each page of its range that has
+///   one: M.
+/// * Nothing else holds more than one block that no page has, be it a copy that takes the place of
+///   a shared block, or one that was asked for and does not follow the one before.
 ///
-/// A log may be too short to come so far, so that the file is sparse: what is in use was allocated, and no operation
-/// allocates more than [`most_allocated`] says.
+/// A log may be too short to come so far, so that the file is sparse: what is in use was allocated,
+/// and no operation allocates more than [`most_allocated`] says.
 fn blocks_needed(operations: &[Operation], size_max: u64) -> u64 {
     let inserted = operations.iter().filter(|o| o.verb == Verb::InsertRange).map(|o| o.len);
     let named = operations.iter().map(|operation| match operation.verb {
@@ -128,8 +131,9 @@ fn blocks_needed(operations: &[Operation], size_max: u64) -> u64 {
     allocated.min(3 * largest.div_ceil(BLOCK_SIZE))
 }
 
-/// How many blocks an operation allocates at most: one for each page that it fills, be that a hole or the page of a
-/// shared block; and one for each shared block that its ends or that of the file cut in two.
+/// How many blocks an operation allocates at most: one for each page that it fills, be that a hole
+/// or the page of a shared block; and one for each shared block that its ends or that of the file
+/// cut in two.
 fn most_allocated(operation: &Operation) -> u64 {
     const CUT: u64 = 4;
     let pages = operation.len.div_ceil(BLOCK_SIZE) + 1;
@@ -149,7 +153,8 @@ fn most_allocated(operation: &Operation) -> u64 {
     }
 }
 
-/// Calls `act` with what the file holds, piece by piece from the start, so that a large sparse file fits in memory.
+/// Calls `act` with what the file holds, piece by piece from the start, so that a large sparse file
+/// fits in memory.
 pub(crate) fn each_piece(file: &File<'_>, mut act: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
     let mut piece = vec![0; PIECE];
     let mut at = 0;
@@ -368,8 +373,8 @@ mod tests {
         assert_eq!((trimmed, others.len()), (Trimmed { trimmed: 1, passed_over: 2 }, 0));
     }
 
-    /// Everything that a log can do to have blocks at once: reserve past the end, move that on, reserve again, share
-    /// what there is, and have zero_range find other blocks for it.
+    /// Everything that a log can do to have blocks at once: reserve past the end, move that on,
+    /// reserve again, share what there is, and have zero_range find other blocks for it.
     #[test]
     fn the_device_has_room_for_whatever_the_log_does() {
         let half = SIZE_MAX / 2;

@@ -1,7 +1,8 @@
-//! Tables, plots, JSON and the page: everything that says what a comparison showed; it uses `compare` and
-//! the rooms below.
+//! Tables, plots, JSON and the page: everything that says what a comparison showed; it uses
+//! `compare` and the rooms below.
 //!
-//! A [`Report`] holds what was measured and where; each of the modules below renders it in one form.
+//! A [`Report`] holds what was measured and where; each of the modules below renders it in one
+//! form.
 
 pub(crate) mod json;
 pub(crate) mod number;
@@ -41,7 +42,8 @@ pub(crate) struct Report {
 /// The machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Host {
-    /// What this process may run on at once: a container or an affinity mask may allow less than the machine has.
+    /// What this process may run on at once: a container or an affinity mask may allow less than
+    /// the machine has.
     pub(crate) hardware_threads: usize,
     pub(crate) cpu: Option<String>,
     pub(crate) kernel: Option<String>,

@@ -1,7 +1,8 @@
 //! Colours and markers, told apart also by colour-blind readers, on paper, and in the dark.
 //!
-//! Plots are drawn in the light colours. Where a reader prefers the dark, a style sheet replaces each of them: its rules
-//! select elements by the very colour that was drawn, so that a program which knows no style sheets shows the light ones.
+//! Plots are drawn in the light colours. Where a reader prefers the dark, a style sheet replaces
+//! each of them: its rules select elements by the very colour that was drawn, so that a program
+//! which knows no style sheets shows the light ones.
 
 use plotters::style::RGBColor;
 
@@ -65,7 +66,8 @@ pub(crate) fn hex(colour: RGBColor) -> String {
     format!("#{:02X}{:02X}{:02X}", colour.0, colour.1, colour.2)
 }
 
-/// Rules that turn every colour of a plot into its dark counterpart, for the elements under `scope`.
+/// Rules that turn every colour of a plot into its dark counterpart, for the elements under
+/// `scope`.
 pub(crate) fn dark_rules(scope: &str) -> String {
     let tones =
         [INK, MUTED, GRID, PAPER, SHADE].into_iter().chain(Variant::ALL.map(|variant| look(variant).tone));

@@ -1,7 +1,7 @@
 //! One plot for each workload and media time: throughput against threads, a line for each variant.
 //!
-//! Drawn by plotters into SVG text, in units twice as fine as the pixels that it is meant to be shown at, since plotters
-//! places everything on whole units.
+//! Drawn by plotters into SVG text, in units twice as fine as the pixels that it is meant to be
+//! shown at, since plotters places everything on whole units.
 
 use std::error::Error;
 use std::time::Duration;
@@ -72,7 +72,8 @@ pub(crate) fn draw(report: &Report, workload: Workload, media: Duration) -> Stri
     svg.replacen(&format!("<svg width=\"{WIDTH}\" height=\"{HEIGHT}\" "), &opening, 1)
 }
 
-/// Makes of a drawn plot a file of its own, which follows the reader's preference for light or dark.
+/// Makes of a drawn plot a file of its own, which follows the reader's preference for light or
+/// dark.
 pub(crate) fn standalone(svg: &str) -> String {
     let style = format!(
         "<style>text{{font-family:system-ui,sans-serif}}\n@media (prefers-color-scheme:dark){{\n{}}}</style>\n",
@@ -192,7 +193,8 @@ impl Panel<'_> {
             return Ok(());
         }
         let (left, right) = self.x_ends();
-        // Half-way to the first number of threads that is too many, so that no point stands on the border.
+        // Half-way to the first number of threads that is too many, so that no point stands on the
+        // border.
         let from = (self.report.host.hardware_threads as f64 + 0.5).log2().max(left);
         let ((right, top), (from, bottom)) = (place(right, self.y_top()), place(from, 0.0));
         root.draw(&Rectangle::new([(from, top - STRIP), (right, bottom)], SHADE.light.filled()))?;
@@ -201,7 +203,8 @@ impl Panel<'_> {
         Ok(())
     }
 
-    /// One line with its whiskers and markers; `place` says where so many threads and operations per second are.
+    /// One line with its whiskers and markers; `place` says where so many threads and operations
+    /// per second are.
     fn draw_variant(
         &self,
         root: &Area<'_>,
@@ -307,7 +310,8 @@ fn draw_marker(area: &Area<'_>, look: &Look, at: (i32, i32)) -> Drawn {
     Ok(())
 }
 
-/// The outline of an x: arms that reach `reach`, cut off at `width` from the corner of their square.
+/// The outline of an x: arms that reach `reach`, cut off at `width` from the corner of their
+/// square.
 fn cross(reach: i32, width: i32) -> Vec<(i32, i32)> {
     let (far, near) = (reach, reach - width);
     vec![

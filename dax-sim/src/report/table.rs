@@ -21,13 +21,15 @@ pub(crate) fn terminal_width() -> Option<usize> {
     Some(usize::from(size.ws_col)).filter(|&width| width > 0)
 }
 
-/// Whether the terminal, if it is one, would show escape sequences as they are, or its user wants none.
+/// Whether the terminal, if it is one, would show escape sequences as they are, or its user wants
+/// none.
 fn is_plain() -> bool {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     set("NO_COLOR") || std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
-/// The whole report as text of at most `width` columns; as wide as it needs to be if that is `None`.
+/// The whole report as text of at most `width` columns; as wide as it needs to be if that is
+/// `None`.
 pub(crate) fn render(report: &Report, width: Option<usize>) -> String {
     let prose = width.unwrap_or(WIDEST_PROSE).min(WIDEST_PROSE);
     let mut text = String::from("\n");

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 /// A kind of lock. The numbers are ranks: who holds one takes only those of larger rank.
 ///
-/// The order is that of `fs/ext4/super.c` and `fs/xfs/xfs_inode.c`: i_rwsem outside of mmap_lock, since the
-/// copy of read(2) and write(2) may fault; i_mmap_sem inside of it. Then the transaction before the entry lock,
-/// which is what Linux 4.12 came back to.
+/// The order is that of `fs/ext4/super.c` and `fs/xfs/xfs_inode.c`: i_rwsem outside of mmap_lock,
+/// since the copy of read(2) and write(2) may fault; i_mmap_sem inside of it. Then the transaction
+/// before the entry lock, which is what Linux 4.12 came back to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LockClass {
     /// i_rwsem, or its range lock.

@@ -1,8 +1,8 @@
 //! Locks and waits, as the paths see them.
 //!
-//! In a driven schedule nothing may put the thread to sleep: the simulated thread says what it waits for, and
-//! is not chosen until that has come. So a lock that everybody waits for is a deadlock that is seen, and not
-//! one that hangs.
+//! In a driven schedule nothing may put the thread to sleep: the simulated thread says what it
+//! waits for, and is not chosen until that has come. So a lock that everybody waits for is a
+//! deadlock that is seen, and not one that hangs.
 
 use std::fmt;
 use std::future::Future;
@@ -65,22 +65,24 @@ enum Announced {
 }
 
 impl Schedule {
-    /// The thread is about to ask for a lock. The order of locks is checked here, before anybody waits.
+    /// The thread is about to ask for a lock. The order of locks is checked here, before anybody
+    /// waits.
     #[inline]
     #[track_caller]
     pub(crate) fn locking(&self, request: impl FnOnce() -> LockRequest) -> Asked {
         if self.quiet { Asked::FOR_NOTHING } else { self.register(request(), Announced::AtPoint) }
     }
 
-    /// As [`Schedule::locking`], for what never has to be waited for, and so without a schedule point.
+    /// As [`Schedule::locking`], for what never has to be waited for, and so without a schedule
+    /// point.
     #[inline]
     #[track_caller]
     pub(crate) fn entering(&self, request: impl FnOnce() -> LockRequest) -> Asked {
         if self.quiet { Asked::FOR_NOTHING } else { self.register(request(), Announced::Silently) }
     }
 
-    /// As [`Schedule::locking`], for a lock that is asked for together with the one before, so that their order
-    /// does not matter.
+    /// As [`Schedule::locking`], for a lock that is asked for together with the one before, so that
+    /// their order does not matter.
     #[track_caller]
     pub(crate) fn locking_too(&self, request: impl FnOnce() -> LockRequest) -> Asked {
         if self.quiet { Asked::FOR_NOTHING } else { self.register(request(), Announced::WithAnother) }
@@ -104,8 +106,8 @@ impl Schedule {
         }))
     }
 
-    /// Waits until `ready` is true, if threads are simulated; else returns `false`, and the caller waits in its
-    /// own way.
+    /// Waits until `ready` is true, if threads are simulated; else returns `false`, and the caller
+    /// waits in its own way.
     pub(crate) fn block_until(&self, wait: Wait, ready: impl FnMut() -> bool) -> bool {
         let controlled = self.is_controlled();
         if controlled {
@@ -167,7 +169,8 @@ impl Schedule {
         lock.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a lock in its own queue, in a driven schedule: `future` enters it at the first poll.
+    /// Waits for a lock in its own queue, in a driven schedule: `future` enters it at the first
+    /// poll.
     pub(crate) fn queue_for<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
         let mut granted = None;

@@ -1,14 +1,16 @@
 //! The one door between the paths and the order of threads; it uses the tools of the ground floor.
 //!
-//! What another thread may see, or be waited for at, passes here: a [`SchedulePoint`] before such a step
-//! (docs/design.md says which steps have none), and the waits themselves (`door`). So a file system may be told
+//! What another thread may see, or be waited for at, passes here: a [`SchedulePoint`] before such a
+//! step (docs/design.md says which steps have none), and the waits themselves (`door`). So a file
+//! system may be told
 //!
 //! * to do nothing, as benchmarks do: a point is one predictable branch;
 //! * to linger at some points ([`Schedule::widen`]): the races of [Kara's 2017 e-mail] need a few
 //!   nanoseconds' luck;
-//! * to call out ([`Schedule::hook`]), so that a test or a demonstration can order two threads step by step;
-//! * to be driven: one simulated thread runs at a time, and at every point somebody chooses which goes on
-//!   (`Schedule::controlled`, for [`explore`](crate::explore)).
+//! * to call out ([`Schedule::hook`]), so that a test or a demonstration can order two threads step
+//!   by step;
+//! * to be driven: one simulated thread runs at a time, and at every point somebody chooses which
+//!   goes on (`Schedule::controlled`, for [`explore`](crate::explore)).
 //!
 //! The points and the delays are the same in every variant.
 //!
@@ -33,13 +35,14 @@ pub(crate) use simulated::Wait;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SchedulePoint {
-    /// A fault has asked the file system where the page's block is, and has not yet installed the answer.
+    /// A fault has asked the file system where the page's block is, and has not yet installed the
+    /// answer.
     FaultLookedUp {
         /// Whether it is a write fault.
         write: bool,
     },
-    /// The first store to a page that is mapped for loads has found its entry as it was, and is about to make
-    /// it dirty.
+    /// The first store to a page that is mapped for loads has found its entry as it was, and is
+    /// about to make it dirty.
     PfnMkwrite,
     /// write(2) has published a new block, and has not yet invalidated what maps its page.
     WritePublished,
@@ -51,12 +54,13 @@ pub enum SchedulePoint {
     IMmapSemContended,
     /// The entry is locked: the thread is about to wait for it.
     EntryContended,
-    /// The thread has said that it waits for the entry, and is about to look once more whether it must.
+    /// The thread has said that it waits for the entry, and is about to look once more whether it
+    /// must.
     EntryAnnounced,
     /// A page whose block is to go is pinned: the thread is about to wait for the pin.
     LayoutBusy,
-    /// An access through a mapping has read a translation, or read(2) has found a shared block, and has not
-    /// yet used it.
+    /// An access through a mapping has read a translation, or read(2) has found a shared block, and
+    /// has not yet used it.
     Translated,
     /// The thread is about to ask for the lock.
     Lock(LockClass),
@@ -88,7 +92,8 @@ pub enum SchedulePoint {
     Tag,
     /// About to change the size of the file.
     Resize,
-    /// All handles have stopped, and none starts: what their transaction has changed is about to be durable.
+    /// All handles have stopped, and none starts: what their transaction has changed is about to be
+    /// durable.
     Commit,
     /// About to give blocks back.
     Free,
@@ -126,7 +131,8 @@ pub enum PlantedFault {
     WakeOneOfDeleted,
     /// The second fault of a private page copies it once more.
     CopyTwice,
-    /// A shared block that a copy has taken the place of is given up under read(2)s that look at it.
+    /// A shared block that a copy has taken the place of is given up under read(2)s that look at
+    /// it.
     ReleaseUnderRead,
     /// Nobody waits for pins.
     FreePinned,
@@ -172,27 +178,28 @@ impl Schedule {
         Self::new(Kind::Nothing)
     }
 
-    /// One in `one_in` passages of [`SchedulePoint::FaultLookedUp`] and [`SchedulePoint::WritePublished`],
-    /// drawn at random, lingers for up to `delay`, and yields the CPU meanwhile. 0 means never.
+    /// One in `one_in` passages of [`SchedulePoint::FaultLookedUp`] and
+    /// [`SchedulePoint::WritePublished`], drawn at random, lingers for up to `delay`, and yields
+    /// the CPU meanwhile. 0 means never.
     pub fn widen(one_in: u32, delay: Duration) -> Self {
         Self::new(Kind::Widen { one_in, delay })
     }
 
-    /// Calls `hook` with the point and the page's index in its file, in the thread that passes it. The hook
-    /// may block.
+    /// Calls `hook` with the point and the page's index in its file, in the thread that passes it.
+    /// The hook may block.
     pub fn hook(hook: impl Fn(SchedulePoint, u64) + Send + Sync + 'static) -> Self {
         Self::new(Kind::Hook(Arc::new(hook)))
     }
 
-    /// Threads are simulated, and whoever drives them chooses at every point. A thread that is not one of the
-    /// simulated passes all points, and must not have to wait.
+    /// Threads are simulated, and whoever drives them chooses at every point. A thread that is not
+    /// one of the simulated passes all points, and must not have to wait.
     pub(crate) fn controlled() -> Self {
         Self::new(Kind::Controlled).with_checks(true)
     }
 
-    /// Whether every acquisition of a lock is held against the order of locks, and a wrong one reported: by a
-    /// panic in a thread of its own, as a finding in an exploration. On in builds with debug assertions unless
-    /// told otherwise.
+    /// Whether every acquisition of a lock is held against the order of locks, and a wrong one
+    /// reported: by a panic in a thread of its own, as a finding in an exploration. On in builds
+    /// with debug assertions unless told otherwise.
     #[must_use]
     pub fn with_checks(mut self, checked: bool) -> Self {
         self.checked = checked;
@@ -281,8 +288,8 @@ impl fmt::Debug for Schedule {
     }
 }
 
-/// Yields rather than spins: with more threads than CPUs a spinner would only keep out the thread it waits to
-/// be overtaken by.
+/// Yields rather than spins: with more threads than CPUs a spinner would only keep out the thread
+/// it waits to be overtaken by.
 fn linger(delay: Duration) {
     let start = Instant::now();
     loop {

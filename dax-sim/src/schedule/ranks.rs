@@ -1,13 +1,15 @@
 //! The order of locks, checked at every acquisition.
 //!
-//! Each thread keeps a list of what it holds, and of what it has asked for. Whoever asks for a lock whose rank is not larger than that of one
-//! that it holds is reported at once, on the first occurrence, whether or not a deadlock comes of it this time:
-//! as lockdep does, but with ranks that are known beforehand. Two locks of one rank are taken in the order of
-//! their objects' addresses, and then of their ranges.
+//! Each thread keeps a list of what it holds, and of what it has asked for. Whoever asks for a lock
+//! whose rank is not larger than that of one that it holds is reported at once, on the first
+//! occurrence, whether or not a deadlock comes of it this time: as lockdep does, but with ranks
+//! that are known beforehand. Two locks of one rank are taken in the order of their objects'
+//! addresses, and then of their ranges.
 //!
-//! A report has the stacks of both acquisitions. To walk a stack takes microseconds, so a thread of the machine does it
-//! once for each place where it asks for a lock with the same others held, and lets that stand for the later times,
-//! as lockdep does. A simulated thread does it every time, where somebody observes ([`observed`]), or never.
+//! A report has the stacks of both acquisitions. To walk a stack takes microseconds, so a thread of
+//! the machine does it once for each place where it asks for a lock with the same others held, and
+//! lets that stand for the later times, as lockdep does. A simulated thread does it every time,
+//! where somebody observes ([`observed`]), or never.
 
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
@@ -49,7 +51,8 @@ thread_local! {
 }
 
 thread_local! {
-    /// By the places where locks are held, and the one where another is asked for: how the thread first came there.
+    /// By the places where locks are held, and the one where another is asked for: how the thread
+    /// first came there.
     static WAYS: RefCell<HashMap<u64, Arc<Backtrace>>> = RefCell::default();
 }
 
@@ -57,8 +60,8 @@ thread_local! {
     static OBSERVED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `run`, and lets this thread remember the stack of every acquisition meanwhile, which takes long, and what
-/// it has given up ([`given_up`]).
+/// Runs `run`, and lets this thread remember the stack of every acquisition meanwhile, which takes
+/// long, and what it has given up ([`given_up`]).
 pub(crate) fn observed<R>(run: impl FnOnce() -> R) -> R {
     let before = OBSERVED.replace(true);
     let result = run();
@@ -72,7 +75,8 @@ struct Locks {
     given_up: Vec<HeldLock>,
 }
 
-/// The thread asks for a lock. `in_order` is false for one that is asked for at once with the one before it.
+/// The thread asks for a lock. `in_order` is false for one that is asked for at once with the one
+/// before it.
 ///
 /// # Panics
 ///
@@ -139,7 +143,8 @@ pub(crate) fn release(id: Id) {
     });
 }
 
-/// What has been released since this was asked last, where somebody observes; whichever simulated thread did.
+/// What has been released since this was asked last, where somebody observes; whichever simulated
+/// thread did.
 pub(crate) fn given_up() -> Vec<HeldLock> {
     LOCKS.with_borrow_mut(|locks| std::mem::take(&mut locks.given_up))
 }
@@ -166,8 +171,8 @@ fn inversion(held: &[HeldLock], against: &HeldLock, wanted: &HeldLock) -> String
     )
 }
 
-/// The frames of a stack that are the simulator's own, innermost first, and not of what watches it. Without places in a
-/// program that does not know them.
+/// The frames of a stack that are the simulator's own, innermost first, and not of what watches it.
+/// Without places in a program that does not know them.
 fn frames(stack: &str) -> String {
     let mut lines = stack.lines().map(str::trim).peekable();
     let mut frames = String::new();

@@ -1,13 +1,13 @@
 //! Simulated threads, from the inside: what a thread says when it comes to a point or must wait.
 //!
-//! A simulated thread is a coroutine. [`explore`](crate::explore) resumes one of them at a time, all in one
-//! thread of the machine, so what the thread knows of itself (its number, the locks that it holds, whether it is
-//! in an access) is kept here and changed with it. In a thread of the machine that runs no simulated one all
-//! points are passed, and all waits must be over already.
+//! A simulated thread is a coroutine. [`explore`](crate::explore) resumes one of them at a time,
+//! all in one thread of the machine, so what the thread knows of itself (its number, the locks that
+//! it holds, whether it is in an access) is kept here and changed with it. In a thread of the
+//! machine that runs no simulated one all points are passed, and all waits must be over already.
 //!
-//! *Running*: the yielder in [`GATE`] is that of the coroutine that is running. [`enter`] puts it there when
-//! the coroutine begins, `resume` sets it aside while the coroutine is suspended, and it lives as long as the
-//! coroutine's body.
+//! *Running*: the yielder in [`GATE`] is that of the coroutine that is running. [`enter`] puts it
+//! there when the coroutine begins, `resume` sets it aside while the coroutine is suspended, and it
+//! lives as long as the coroutine's body.
 
 use std::cell::{Cell, RefCell};
 use std::ptr::NonNull;
@@ -47,7 +47,8 @@ pub(crate) enum Wait {
 /// What a thread says when it gives way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pause {
-    /// About to take this step, at work on this page, and in this one of several mappings: its address.
+    /// About to take this step, at work on this page, and in this one of several mappings: its
+    /// address.
     At(SchedulePoint, u64, Option<usize>),
     /// Waits.
     Blocked(Wait),
@@ -115,7 +116,8 @@ pub(super) fn pass(point: SchedulePoint, page: u64, mapping: Option<usize>) {
     }
 }
 
-/// The thread waits until `ready` is true. In a thread that unwinds it does not wait, for nobody will choose it.
+/// The thread waits until `ready` is true. In a thread that unwinds it does not wait, for nobody
+/// will choose it.
 pub(super) fn block_until(wait: Wait, mut ready: impl FnMut() -> bool) {
     if ready() {
         return;
@@ -141,7 +143,8 @@ fn pause(gate: NonNull<Gate>, pause: Pause) -> Order {
     unsafe { gate.as_ref() }.suspend(pause)
 }
 
-/// An access of the running thread begins or ends. Accesses of nobody in particular are not waited for.
+/// An access of the running thread begins or ends. Accesses of nobody in particular are not waited
+/// for.
 pub(crate) fn toggle_access() {
     if let Some(index) = thread::current() {
         ACCESSES.with_borrow_mut(|accesses| accesses[index] += 1);

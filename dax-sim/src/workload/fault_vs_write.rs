@@ -1,19 +1,19 @@
 //! Loads and stores through a mapping, beside write(2) into holes.
 //!
-//! Every thread does both, in turn and always in the same proportion, so that operations per second can be
-//! compared between variants: were some threads writers and others not, a variant that holds up its writers
-//! would look fast by what the others do meanwhile. As a writer a thread punches its few pages, writes into
-//! the holes, and loads what it wrote. Then it takes pages at random, anybody's, drops their translations
-//! (MADV_DONTNEED), so that there are faults to be overtaken, and loads and stores. It writes and loads
-//! through a mapping each, as two processes would, so that a writer's own faults do not mend what a stale
-//! one spoiled.
+//! Every thread does both, in turn and always in the same proportion, so that operations per second
+//! can be compared between variants: were some threads writers and others not, a variant that holds
+//! up its writers would look fast by what the others do meanwhile. As a writer a thread punches its
+//! few pages, writes into the holes, and loads what it wrote. Then it takes pages at random,
+//! anybody's, drops their translations (MADV_DONTNEED), so that there are faults to be overtaken,
+//! and loads and stores. It writes and loads through a mapping each, as two processes would, so
+//! that a writer's own faults do not mend what a stale one spoiled.
 //!
 //! # Where the schedule points linger
 //!
-//! With two threads or more, one in eight passages lingers for up to 20 µs, drawn at random: in a fault
-//! between look-up and installation, and in write(2) between the publication of a block and its invalidation.
-//! The points and the delays are the same in every variant. They decide how often the windows are hit, not
-//! whether there are any.
+//! With two threads or more, one in eight passages lingers for up to 20 µs, drawn at random: in a
+//! fault between look-up and installation, and in write(2) between the publication of a block and
+//! its invalidation. The points and the delays are the same in every variant. They decide how often
+//! the windows are hit, not whether there are any.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -97,8 +97,8 @@ struct Shared<'a> {
 }
 
 impl Shared<'_> {
-    /// All of the writer's pages are punched before the first is written, so that there are holes for the
-    /// others to fault on while it is at work.
+    /// All of the writer's pages are punched before the first is written, so that there are holes
+    /// for the others to fault on while it is at work.
     fn write_into_holes(
         &self,
         pages: Range<u64>,
@@ -136,8 +136,8 @@ impl Shared<'_> {
     fn load_and_store(&self, page: u64, record: &mut Record) -> Result<(), FsError> {
         self.others.dont_need(page * BLOCK_SIZE..(page + 1) * BLOCK_SIZE);
         record.op();
-        // The first load faults, perhaps beside a write, and may see either state; the next ones come after,
-        // and show what was installed.
+        // The first load faults, perhaps beside a write, and may see either state; the next ones
+        // come after, and show what was installed.
         for _ in 0..LOADS {
             self.load(&self.others, page, Register::Io, record)?;
             self.load(&self.others, page, Register::Stored, record)?;

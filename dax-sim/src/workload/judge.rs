@@ -19,8 +19,8 @@ use crate::error::FsError;
 use crate::file::File;
 use crate::pmem::BLOCK_SIZE;
 
-/// The oracle of a run, if it has one. Without one nothing of it is left in the loop: no versions are drawn, buffers
-/// are not filled anew, and nothing that was read is looked at.
+/// The oracle of a run, if it has one. Without one nothing of it is left in the loop: no versions
+/// are drawn, buffers are not filled anew, and nothing that was read is looked at.
 pub(super) struct Judge(Option<Oracle>);
 
 impl Judge {

@@ -1,5 +1,5 @@
-//! What is run: one [`Point`] is one workload in one variant with a number of threads. The room uses
-//! `check` and the rooms below.
+//! What is run: one [`Point`] is one workload in one variant with a number of threads. The room
+//! uses `check` and the rooms below.
 
 mod fault_vs_write;
 mod judge;
@@ -78,8 +78,8 @@ pub struct Point {
     pub variant: Variant,
     /// How many threads; at least 1.
     pub threads: usize,
-    /// How long the simulated device sleeps per read(2) and write(2), inside the section that i_rwsem
-    /// protects.
+    /// How long the simulated device sleeps per read(2) and write(2), inside the section that
+    /// i_rwsem protects.
     pub media: Duration,
 }
 
@@ -88,7 +88,8 @@ pub struct Point {
 pub struct Setup {
     /// Levels of locking that are made of something else than the variant makes them of.
     pub locks: Locks,
-    /// Whether reads are judged. Otherwise nothing is checked, the order of locks included, and no time goes into it.
+    /// Whether reads are judged. Otherwise nothing is checked, the order of locks included, and no
+    /// time goes into it.
     pub checks: bool,
 }
 
@@ -100,7 +101,8 @@ impl Default for Setup {
 }
 
 impl Setup {
-    /// The order of locks is left unchecked where nothing is to be checked, or it is wrong by design.
+    /// The order of locks is left unchecked where nothing is to be checked, or it is wrong by
+    /// design.
     fn checked(self, variant: Variant, schedule: Schedule) -> Schedule {
         if self.checks && variant.is_in_order() { schedule } else { schedule.with_checks(false) }
     }
@@ -113,9 +115,11 @@ pub struct Sample {
     pub ops: u64,
     /// From the first thread's start to the last one's end.
     pub elapsed: Duration,
-    /// Nanoseconds that operations waited for i_rwsem and i_mmap_sem; 0 for those that did not wait.
+    /// Nanoseconds that operations waited for i_rwsem and i_mmap_sem; 0 for those that did not
+    /// wait.
     pub wait: Histogram<u64>,
-    /// Reads that saw what they may not see: overwritten before they began, torn, or of another page.
+    /// Reads that saw what they may not see: overwritten before they began, torn, or of another
+    /// page.
     pub stale_reads: u64,
     /// Reads that were judged.
     pub checked_reads: u64,
@@ -179,8 +183,8 @@ pub fn min_device_size(threads: usize) -> u64 {
 
 /// Runs one point for about `duration` on a freshly formatted device.
 ///
-/// In [`Workload::FaultVsWrite`] with more than one thread the schedule points linger (`fault_vs_write`), in
-/// every variant alike.
+/// In [`Workload::FaultVsWrite`] with more than one thread the schedule points linger
+/// (`fault_vs_write`), in every variant alike.
 ///
 /// # Errors
 ///

@@ -1,7 +1,8 @@
-//! read(2) and write(2) of whole pages of one file: `write-disjoint`, `write-shared` and `read-mostly`.
+//! read(2) and write(2) of whole pages of one file: `write-disjoint`, `write-shared` and
+//! `read-mostly`.
 //!
-//! All pages are written before the clock starts, so every write is an overwrite. Reads are judged as they
-//! come; what the writers left is read back and judged at the end.
+//! All pages are written before the clock starts, so every write is an overwrite. Reads are judged
+//! as they come; what the writers left is read back and judged at the end.
 
 use std::time::Duration;
 

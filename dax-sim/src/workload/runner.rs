@@ -14,10 +14,11 @@ use crate::check::Verdict;
 use crate::error::FsError;
 use crate::fs;
 
-/// Runs `body` in so many threads at once, each with its index, until about `duration` has passed, once at least.
+/// Runs `body` in so many threads at once, each with its index, until about `duration` has passed,
+/// once at least.
 ///
-/// The body is called again and again, and told to do a few operations each time; the threads look at one
-/// flag that nobody writes meanwhile, so no operation pays for a clock.
+/// The body is called again and again, and told to do a few operations each time; the threads look
+/// at one flag that nobody writes meanwhile, so no operation pays for a clock.
 ///
 /// Where `strict`, the first read that is not good stops all threads ([`Alarm`]). The alarm is
 /// handed back.
@@ -29,7 +30,8 @@ pub(super) fn run<S>(
     body: impl Fn(&mut S, &mut Record) -> Result<(), FsError> + Sync,
 ) -> Result<(Sample, Option<u64>), WorkloadError> {
     let alarm = Alarm::new(strict);
-    // A barrier would keep those that have come waiting for ever, if the system has no more threads to give.
+    // A barrier would keep those that have come waiting for ever, if the system has no more threads
+    // to give.
     let (stop, start_line) = (AtomicBool::new(false), RwLock::new(()));
     let (ready, arrivals) = mpsc::channel();
     let thread = |index| {
@@ -40,7 +42,8 @@ pub(super) fn run<S>(
         let _ = ready.send(());
         drop(start_line.read());
         let from = Instant::now();
-        // Once in any case: a busy machine may let a thread run for the first time when the others are done.
+        // Once in any case: a busy machine may let a thread run for the first time when the others
+        // are done.
         let mut result = body(&mut state, &mut record);
         while result.is_ok() && !stop.load(Relaxed) && !record.halted() {
             result = body(&mut state, &mut record);
@@ -81,7 +84,8 @@ fn move_index<R>(thread: &(impl Fn(usize) -> R + Sync), index: usize) -> impl Fn
     move || thread(index)
 }
 
-/// The kernel rounds sleeps up by a thread's timer slack, 50 µs by default: as much as the medium takes.
+/// The kernel rounds sleeps up by a thread's timer slack, 50 µs by default: as much as the medium
+/// takes.
 fn sleep_precisely() {
     // A kernel that refuses only makes the medium slower, for all variants alike.
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));

@@ -41,8 +41,8 @@ fn text(bytes: &[u8]) -> &str {
     str::from_utf8(bytes).expect("the program writes UTF-8")
 }
 
-/// Asserts that `arguments` are refused before anything runs, in few lines that contain all of `named`, and that
-/// nothing appears in the folder.
+/// Asserts that `arguments` are refused before anything runs, in few lines that contain all of
+/// `named`, and that nothing appears in the folder.
 #[track_caller]
 fn refused(arguments: &[&str], named: &[&str]) {
     let folder = TempDir::new().unwrap();

@@ -83,7 +83,8 @@ fn a_sigbus_that_is_sent_does_what_it_did() {
     assert!(!said.contains("failed at offset"), "{said}");
 }
 
-/// The command heeds signals, also where the tests were started with some of them ignored (`nohup`, `&`).
+/// The command heeds signals, also where the tests were started with some of them ignored (`nohup`,
+/// `&`).
 fn heeding_signals(mut command: Command) -> Command {
     use std::os::unix::process::CommandExt;
 

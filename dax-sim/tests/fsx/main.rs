@@ -1,5 +1,5 @@
-//! Random operations in the manner of xfstests' fsx: what the simulator holds, what a model in memory holds,
-//! and what a real file holds, must be the same bytes.
+//! Random operations in the manner of xfstests' fsx: what the simulator holds, what a model in
+//! memory holds, and what a real file holds, must be the same bytes.
 
 mod model;
 mod op;
@@ -43,15 +43,16 @@ fn device(sizes: Sizes) -> Device {
     Device::open(&DeviceOptions { path: None, size: 4 * sizes.max, overwrite: false }).unwrap()
 }
 
-/// Two variants take locks in a wrong order by design, which is theirs to show where there are threads to deadlock
-/// (`dax-sim race`): a fault in `entry-lock-outside` whenever it allocates, and the copy in `rwsem-copy` whenever it
-/// faults. One thread comes through, with buffers that are mappings of another file, and must find the right bytes.
+/// Two variants take locks in a wrong order by design, which is theirs to show where there are
+/// threads to deadlock (`dax-sim race`): a fault in `entry-lock-outside` whenever it allocates, and
+/// the copy in `rwsem-copy` whenever it faults. One thread comes through, with buffers that are
+/// mappings of another file, and must find the right bytes.
 fn format(device: &Device, variant: Variant) -> FileSystem<'_> {
     FileSystem::format(device, variant).with_schedule(Schedule::none().with_checks(variant.is_in_order()))
 }
 
-/// Runs as many operations; compares each read, and everything after every few of them. An error says after
-/// which operation what differed.
+/// Runs as many operations; compares each read, and everything after every few of them. An error
+/// says after which operation what differed.
 fn run(
     seed: u64,
     ops: u64,
@@ -107,7 +108,8 @@ fn random_operations_leave_what_the_model_says_in_every_variant() {
     println!("{} operations in each of {} variants: {:?}", ops(), Variant::ALL.len(), start.elapsed());
 }
 
-/// Larger files and fewer operations, with pages of 2 MiB, and with blocks that only a commit frees.
+/// Larger files and fewer operations, with pages of 2 MiB, and with blocks that only a commit
+/// frees.
 #[test]
 fn random_operations_on_pages_of_2_mib_leave_what_the_model_says_in_every_variant() {
     let device = device(LARGE);

@@ -38,7 +38,8 @@ impl Real {
     }
 
     fn map(&self) -> Mmap {
-        // SAFETY: nobody else has this file, which has no name, and it is not made smaller while it is mapped.
+        // SAFETY: nobody else has this file, which has no name, and it is not made smaller while it
+        // is mapped.
         unsafe { MmapOptions::new().len(self.size() as usize).map(&self.0) }.unwrap()
     }
 
@@ -47,7 +48,8 @@ impl Real {
         unsafe { MmapOptions::new().len(self.size() as usize).map_mut(&self.0) }.unwrap()
     }
 
-    /// Tries the system call; where the file system does not know it, does the same by reading and writing.
+    /// Tries the system call; where the file system does not know it, does the same by reading and
+    /// writing.
     fn fallocate(&self, op: &Op, flags: FallocateFlags, emulate: impl FnOnce(&Self)) {
         match fallocate(&self.0, flags, op.offset, op.len) {
             Ok(()) => {}

@@ -15,7 +15,8 @@ pub(crate) enum Fault {
     None,
     /// write(2) does not make copies of shared blocks.
     WriteSharedBlocksInPlace,
-    /// What a mapping stored past the end of the file comes back when the file grows: fsx calls it pollution.
+    /// What a mapping stored past the end of the file comes back when the file grows: fsx calls it
+    /// pollution.
     ForgetToZeroTheTail,
     /// A file goes without giving its block back.
     LoseABlock,
@@ -52,8 +53,8 @@ impl<'a> Simulated<'a> {
         Self { file, mapping, buffer, user, device, sizes, fault, huge_accesses: 0 }
     }
 
-    /// A block that several pages have is marked as shared in all of them and counted, and blocks are either
-    /// free or the files'.
+    /// A block that several pages have is marked as shared in all of them and counted, and blocks
+    /// are either free or the files'.
     pub(crate) fn check_blocks(&self, fs: &FileSystem<'_>) -> Result<(), String> {
         let mut pages = HashMap::<u64, Vec<Extent>>::new();
         for (_, extent) in self.file.extents().into_iter().chain(self.buffer.extents()) {

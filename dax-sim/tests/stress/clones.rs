@@ -18,9 +18,9 @@ fn device() -> dax_sim::pmem::Device {
     super::device(2 << 20)
 }
 
-/// Writes, stores, loads and reads of the pages of one file, all judged, while others take snapshots of them:
-/// clones that share every block, which must hold what some write left in each page, whole, and must not
-/// change any more.
+/// Writes, stores, loads and reads of the pages of one file, all judged, while others take
+/// snapshots of them: clones that share every block, which must hold what some write left in each
+/// page, whole, and must not change any more.
 #[test]
 fn snapshots_of_a_file_that_is_written_hold_still_and_the_file_is_coherent() {
     const OPS: u32 = 400;
@@ -123,9 +123,10 @@ fn snapshots_of_a_file_that_is_written_hold_still_and_the_file_is_coherent() {
     }
 }
 
-/// Two files that are cloned, copied and deduped into each other by some, and grown, shrunk, collapsed and
-/// written to by others. Each byte that is written is the number of its page, so wherever blocks wander by
-/// whole files, nothing else may be found in a page; and everybody comes to an end.
+/// Two files that are cloned, copied and deduped into each other by some, and grown, shrunk,
+/// collapsed and written to by others. Each byte that is written is the number of its page, so
+/// wherever blocks wander by whole files, nothing else may be found in a page; and everybody comes
+/// to an end.
 #[test]
 fn crossing_clones_and_everything_else_neither_deadlock_nor_mix_pages_up() {
     for variant in correct() {
@@ -177,8 +178,8 @@ fn crossing_clones_and_everything_else_neither_deadlock_nor_mix_pages_up() {
     }
 }
 
-/// Collapse and insert move pages that others read, write and map. Page `i` of the file holds `i` to begin
-/// with, and somebody takes pages out and puts holes in; the order of what is left stays.
+/// Collapse and insert move pages that others read, write and map. Page `i` of the file holds `i`
+/// to begin with, and somebody takes pages out and puts holes in; the order of what is left stays.
 #[test]
 fn pages_keep_their_order_while_others_look() {
     const OPS: u32 = 50;

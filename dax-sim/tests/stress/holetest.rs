@@ -1,11 +1,12 @@
-//! After xfstests' holetest (generic/340, 344, 345, 346 and 354): threads that store their numbers in every page
-//! of a file, each at a place of its own.
+//! After xfstests' holetest (generic/340, 344, 345, 346 and 354): threads that store their numbers
+//! in every page of a file, each at a place of its own.
 //!
-//! The file is made in four ways, so that pages are holes, unwritten or written when they are first touched.
-//! The threads share one mapping, as threads do, or have one each, as processes do. With *prefault* each of
-//! them first loads from every page, which must read 0 where it will write, and maps zero pages over the holes
-//! while others write already. With *pwrite* every other thread uses write(2), and looks at what it wrote
-//! through a mapping of its own that stays, so that a stale page is seen.
+//! The file is made in four ways, so that pages are holes, unwritten or written when they are first
+//! touched. The threads share one mapping, as threads do, or have one each, as processes do. With
+//! *prefault* each of them first loads from every page, which must read 0 where it will write, and
+//! maps zero pages over the holes while others write already. With *pwrite* every other thread uses
+//! write(2), and looks at what it wrote through a mapping of its own that stays, so that a stale
+//! page is seen.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
@@ -99,7 +100,8 @@ fn holetest(variant: Variant, fill: Fill, flags: Flags) -> u64 {
                         mapping.store_u64(place(page, thread), number(thread)).unwrap();
                     }
                 }
-                // Nobody writes here any more, and what a mapping translates to has to be right for good.
+                // Nobody writes here any more, and what a mapping translates to has to be right for
+                // good.
                 (0..PAGES).for_each(|page| expect(mapping, page, number(thread)));
             });
         }
@@ -131,8 +133,8 @@ fn every_number_is_in_every_page() {
     }
 }
 
-/// Where zero pages are mapped while others write into the holes, numbers are lost in Linux 4.11's order; and
-/// where there are no holes they are not.
+/// Where zero pages are mapped while others write into the holes, numbers are lost in Linux 4.11's
+/// order; and where there are no holes they are not.
 #[test]
 fn linux_4_11_loses_numbers_where_pages_are_holes() {
     let flags = Flags { prefault: true, pwrite: true, processes: false };

@@ -1,8 +1,9 @@
 //! Many threads at once, with everything checked.
 //!
-//! How long: `DAX_SIM_STRESS_SECONDS` for the random operations in each variant, a sixth of it for the other
-//! tests that have no end of their own; a second unless told otherwise. Random numbers are seeded, but threads
-//! are not: a failure says what was seen, not how to see it again. For that there is exploration.
+//! How long: `DAX_SIM_STRESS_SECONDS` for the random operations in each variant, a sixth of it for
+//! the other tests that have no end of their own; a second unless told otherwise. Random numbers
+//! are seeded, but threads are not: a failure says what was seen, not how to see it again. For that
+//! there is exploration.
 
 mod clones;
 mod holetest;
@@ -25,8 +26,8 @@ fn correct() -> impl Iterator<Item = Variant> {
     Variant::ALL.into_iter().filter(|variant| variant.is_correct())
 }
 
-/// Threads linger where the races are, and now and then with a translation in hand. The order of locks is
-/// checked.
+/// Threads linger where the races are, and now and then with a translation in hand. The order of
+/// locks is checked.
 fn schedule() -> Schedule {
     let linger = |point, _| {
         let one_in = match point {

@@ -1,16 +1,17 @@
 //! Eight threads that do anything to one file.
 //!
-//! Every operation that changes a page tells the oracle what it is about to leave there, and every look at a
-//! page is judged: by load, read(2), read(2) into a mapping, and through a clone. Sizes go up and down
-//! meanwhile, so a page that lies past the end of the file counts as zeros, which is what it must read as if
-//! it comes back. What moves pages is in `clones`; what cuts them, in `slots` and the tests against a model.
+//! Every operation that changes a page tells the oracle what it is about to leave there, and every
+//! look at a page is judged: by load, read(2), read(2) into a mapping, and through a clone. Sizes
+//! go up and down meanwhile, so a page that lies past the end of the file counts as zeros, which is
+//! what it must read as if it comes back. What moves pages is in `clones`; what cuts them, in
+//! `slots` and the tests against a model.
 //!
-//! Every now and then all of them stop, and the invariants are checked: what entries, translations, the block
-//! map and the allocator say of each other.
+//! Every now and then all of them stop, and the invariants are checked: what entries, translations,
+//! the block map and the allocator say of each other.
 //!
-//! In one kind of file the pages are the first ones of it; in the other they lie on both sides of a border
-//! between two 2 MiB, which are filled, punched and mapped in one piece now and then, and freed blocks wait
-//! for a commit.
+//! In one kind of file the pages are the first ones of it; in the other they lie on both sides of a
+//! border between two 2 MiB, which are filled, punched and mapped in one piece now and then, and
+//! freed blocks wait for a commit.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -98,14 +99,16 @@ fn finds_nothing(kind: Kind) {
     }
 }
 
-/// The same run in variants that have the races, or that serialise nothing, and with faults that were planted.
+/// The same run in variants that have the races, or that serialise nothing, and with faults that
+/// were planted.
 #[test]
 fn the_same_run_finds_what_is_wrong() {
     let planted = [PlantedFault::SkipInvalidation, PlantedFault::SkipTlbFlush];
     let wrong =
         [Variant::Linux411, Variant::InvalidateTwice, Variant::Unserialised].map(|variant| (variant, None));
     for (variant, fault) in wrong.into_iter().chain(planted.map(|fault| (Variant::Linux412, Some(fault)))) {
-        // A moment is nearly always enough; a machine that runs one thread at a time for long may need more.
+        // A moment is nearly always enough; a machine that runs one thread at a time for long may
+        // need more.
         let found = run(variant, Kind::Small, fault, time().max(Duration::from_secs(60)), true);
         assert!(found.first_wrong.is_some(), "{variant}, {fault:?}: nothing in {} looks", found.looks);
     }
@@ -335,7 +338,8 @@ impl<'a> Worker<'a> {
         self.end(writes, zeroed.map(|()| true));
     }
 
-    /// To the start of a page, or to somewhere behind its registers: what lies behind is zeros from then on.
+    /// To the start of a page, or to somewhere behind its registers: what lies behind is zeros from
+    /// then on.
     fn truncate(&mut self, page: u64) {
         let part = if self.random.bool() { 0 } else { self.random.u64(WORDS as u64..BLOCK_SIZE) };
         let size = self.place(page) + part;

@@ -7,8 +7,8 @@ use dax_sim::pmem::BLOCK_SIZE;
 
 use super::{correct, device, rounds, widened};
 
-/// Each thread has a slot of its own in every page. What it finds in its slots must be exactly what it left
-/// there, by whichever way it looks.
+/// Each thread has a slot of its own in every page. What it finds in its slots must be exactly what
+/// it left there, by whichever way it looks.
 #[test]
 fn threads_with_slots_in_the_same_pages_find_what_they_left_there() {
     const PAGES: u64 = 6;
@@ -59,8 +59,8 @@ fn threads_with_slots_in_the_same_pages_find_what_they_left_there() {
                                 }
                                 92..96 => mapping.dont_need(at..at + len),
                                 96..98 => file.fsync().unwrap(),
-                                // Past what anybody else works on: the size goes up and down, the pages
-                                // before it stay.
+                                // Past what anybody else works on: the size goes up and down, the
+                                // pages before it stay.
                                 _ => file
                                     .truncate((PAGES + random.u64(..3)) * BLOCK_SIZE + random.u64(..9))
                                     .unwrap(),

@@ -36,7 +36,8 @@ fn fault_vs_write_finds_the_race_of_linux_4_11() {
         threads: 2,
         media: Duration::ZERO,
     };
-    // One run is nearly always enough. A machine that runs only one thread at a time for long may need a few.
+    // One run is nearly always enough. A machine that runs only one thread at a time for long may
+    // need a few.
     let mut runs = (0..50).map(|_| workload::run(&point, &device, Duration::from_millis(20)).unwrap());
     assert!(runs.any(|sample| sample.stale_reads > 0));
 }
@@ -90,8 +91,8 @@ fn points_that_cannot_be_run_are_refused() {
     assert!(matches!(run(2), WorkloadError::DeviceTooSmall { threads: 2, .. }));
 }
 
-/// Without i_rwsem a punch may overtake a write between any two of its steps. What is read then may be wrong;
-/// that it ends, and that no block is lost, holds all the same.
+/// Without i_rwsem a punch may overtake a write between any two of its steps. What is read then may
+/// be wrong; that it ends, and that no block is lost, holds all the same.
 #[test]
 fn writes_and_punches_of_one_page_end_in_every_variant() {
     for variant in Variant::COMPARED {

@@ -23,8 +23,8 @@ struct Column {
     width: usize,
 }
 
-/// The cells as a table of at most `width` columns, or of all variants side by side if that is `None`. They come
-/// scenario by scenario, each in all variants.
+/// The cells as a table of at most `width` columns, or of all variants side by side if that is
+/// `None`. They come scenario by scenario, each in all variants.
 pub(super) fn render(variants: &[Variant], cells: &[Cell], width: Option<usize>) -> String {
     let rows: Vec<&[Cell]> = cells.chunks(variants.len()).collect();
     let columns: Vec<Column> = (0..variants.len())
@@ -117,7 +117,8 @@ fn show(cell: &Cell) -> Lines {
     vec![format!("{}{mark} {share:.1} %", broken.join("+")), format!("{} at {seed}", failure.steps)]
 }
 
-/// Whether a cell has room for the seed. The others stand below the table, each in a line of its own.
+/// Whether a cell has room for the seed. The others stand below the table, each in a line of its
+/// own.
 pub(super) fn fits(seed: &str) -> bool {
     seed.len() <= LONGEST
 }

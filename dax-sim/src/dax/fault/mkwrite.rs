@@ -1,4 +1,5 @@
-//! The right to store to what is mapped for loads: the first store, and the second half of MAP_SYNC.
+//! The right to store to what is mapped for loads: the first store, and the second half of
+//! MAP_SYNC.
 
 use super::{VmFault, check_size};
 use crate::entries::DaxEntry;
@@ -8,11 +9,12 @@ use crate::mm::{Pte, Target, Vma};
 use crate::radix::HUGE;
 use crate::schedule::SchedulePoint;
 
-/// A store to `page`, which `mapped` maps for loads: tags the entry, and lets stores through, if the entry is
-/// still there and says the same.
+/// A store to `page`, which `mapped` maps for loads: tags the entry, and lets stores through, if
+/// the entry is still there and says the same.
 ///
-/// Follows `dax_pfn_mkwrite` of 4.12. From 4.14 on Linux runs the whole write fault instead, which is what the
-/// caller does after [`VmFault::Fallback`]: for the zero page, for a block that is shared, and for MAP_SYNC.
+/// Follows `dax_pfn_mkwrite` of 4.12. From 4.14 on Linux runs the whole write fault instead, which
+/// is what the caller does after [`VmFault::Fallback`]: for the zero page, for a block that is
+/// shared, and for MAP_SYNC.
 ///
 /// # Errors
 ///
@@ -45,9 +47,9 @@ pub(crate) fn dax_pfn_mkwrite(
     Ok(VmFault::NoPage)
 }
 
-/// The second half of a fault that needs the metadata to be durable before stores come to the page: `sync_file`
-/// syncs its first to its last page, and then map it for stores, if the entry is still the one that the first half left
-/// (`dax_finish_sync_fault` and `dax_insert_pfn_mkwrite` of 4.15).
+/// The second half of a fault that needs the metadata to be durable before stores come to the page:
+/// `sync_file` syncs its first to its last page, and then map it for stores, if the entry is still
+/// the one that the first half left (`dax_finish_sync_fault` and `dax_insert_pfn_mkwrite` of 4.15).
 ///
 /// The caller holds i_mmap_sem, and no handle any more, for the sync may commit.
 ///
@@ -70,7 +72,8 @@ pub(crate) fn dax_finish_sync_fault(
         return Ok(VmFault::NoPage);
     };
     let block = entry.block_of(first).expect("it has blocks");
-    // Somebody may have split or replaced the entry, or shared its block: then the access is tried again.
+    // Somebody may have split or replaced the entry, or shared its block: then the access is tried
+    // again.
     if entry.is_pmd() == is_pmd && inode.extents.look_up(page) == Extent::Written(block + (page - first)) {
         entry.set(DaxEntry::Block { block, dirty: true });
         fs.schedule.pass(SchedulePoint::Install, first);

@@ -1,8 +1,9 @@
 //! Page faults: look up where the page is, and install the answer in the entry and the page table.
 //!
 //! The paths of `fs/dax.c`: [`dax_iomap_pte_fault`] for a page, [`dax_iomap_pmd_fault`] for 2 MiB,
-//! [`dax_pfn_mkwrite`] for the first store to a page that is mapped for loads, [`dax_finish_sync_fault`] for
-//! the second half of a MAP_SYNC fault. This file has what they share.
+//! [`dax_pfn_mkwrite`] for the first store to a page that is mapped for loads,
+//! [`dax_finish_sync_fault`] for the second half of a MAP_SYNC fault. This file has what they
+//! share.
 
 mod mkwrite;
 mod pmd;
@@ -39,13 +40,13 @@ pub(crate) enum VmFault {
     NoPage,
     /// VM_FAULT_FALLBACK: not with 2 MiB.
     Fallback,
-    /// VM_FAULT_NEEDDSYNC: the entry is there, but the page may be mapped for stores only when the metadata
-    /// are durable.
+    /// VM_FAULT_NEEDDSYNC: the entry is there, but the page may be mapped for stores only when the
+    /// metadata are durable.
     NeedDsync,
 }
 
-/// Past the end of the file nothing can be mapped (VM_FAULT_SIGBUS). The caller holds i_mmap_sem, so that the file
-/// does not become smaller meanwhile.
+/// Past the end of the file nothing can be mapped (VM_FAULT_SIGBUS). The caller holds i_mmap_sem,
+/// so that the file does not become smaller meanwhile.
 fn check_size(inode: &Inode, page: u64) -> Result<(), FsError> {
     let size = inode.size();
     if page < size.div_ceil(BLOCK_SIZE) {
@@ -57,8 +58,8 @@ fn check_size(inode: &Inode, page: u64) -> Result<(), FsError> {
 
 /// Locks the entry that is to answer for `page` (`grab_mapping_entry`).
 ///
-/// An entry of 2 MiB that has no blocks gives way (a *downgrade*): unmapped, if the huge zero page is mapped,
-/// deleted, and everybody woken. One with blocks is kept, and serves the page as well.
+/// An entry of 2 MiB that has no blocks gives way (a *downgrade*): unmapped, if the huge zero page
+/// is mapped, deleted, and everybody woken. One with blocks is kept, and serves the page as well.
 fn grab_mapping_entry<'a>(fs: &'a FileSystem<'_>, inode: &'a Inode, page: u64) -> LockedEntry<'a> {
     loop {
         let entry = inode.entries.grab(page, &fs.schedule);
@@ -90,9 +91,9 @@ fn grab_to_look_up<'a>(fs: &'a FileSystem<'_>, inode: &'a Inode, page: u64, writ
 
 /// Records the answer in the locked entry.
 ///
-/// A zero page that gives way to a block, or a shared block that gave way to a copy, is unmapped everywhere
-/// *before* the entry is swapped. A block's entry is else left alone, but for the dirty tag, which only
-/// write-back clears: truncate and punch delete the entry.
+/// A zero page that gives way to a block, or a shared block that gave way to a copy, is unmapped
+/// everywhere *before* the entry is swapped. A block's entry is else left alone, but for the dirty
+/// tag, which only write-back clears: truncate and punch delete the entry.
 fn dax_insert_mapping_entry(
     fs: &FileSystem<'_>,
     inode: &Inode,
@@ -132,9 +133,9 @@ fn unmap_everywhere(fs: &FileSystem<'_>, inode: &Inode, entry: &mut LockedEntry<
 
 /// Records that the zero page is mapped.
 ///
-/// From 4.12 on a block's entry would stay as it is; but then none can be found there. Up to 4.11 the
-/// hole page took the place of whatever entry it found, its dirty tag included: the second race of
-/// [Kara's 2017 e-mail].
+/// From 4.12 on a block's entry would stay as it is; but then none can be found there. Up to 4.11
+/// the hole page took the place of whatever entry it found, its dirty tag included: the second race
+/// of [Kara's 2017 e-mail].
 ///
 /// [Kara's 2017 e-mail]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 fn insert_zero_page(fs: &FileSystem<'_>, inode: &Inode, entry: &mut LockedEntry<'_>) {
@@ -145,8 +146,8 @@ fn insert_zero_page(fs: &FileSystem<'_>, inode: &Inode, entry: &mut LockedEntry<
     }
 }
 
-/// Whether a store may not come to the pages yet, since the mapping is MAP_SYNC and the file's metadata are
-/// not durable (VM_SYNC and IOMAP_F_DIRTY).
+/// Whether a store may not come to the pages yet, since the mapping is MAP_SYNC and the file's
+/// metadata are not durable (VM_SYNC and IOMAP_F_DIRTY).
 fn needs_dsync(fs: &FileSystem<'_>, inode: &Inode, vma: &Vma, fault: FaultFor) -> bool {
     fault == FaultFor::Write
         && vma.flags.sync

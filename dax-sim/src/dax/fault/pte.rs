@@ -17,22 +17,24 @@ use crate::variant::FaultOrder;
 /// Maps `page` of the file in `vma`.
 ///
 /// The two orders of [`FaultOrder`] are all that Linux changed between 4.11 and 4.12 to answer
-/// [Kara's 2017 e-mail]. In the first the answer of `iomap_begin` may be out of date by the time the
-/// entry is locked; in the second the entry lock keeps out the invalidation that follows every
-/// allocation. MAP_SYNC is as in 4.15. Left out: poisoned pages, and counts of mapped folios (6.15).
+/// [Kara's 2017 e-mail]. In the first the answer of `iomap_begin` may be out of date by the time
+/// the entry is locked; in the second the entry lock keeps out the invalidation that follows every
+/// allocation. MAP_SYNC is as in 4.15. Left out: poisoned pages, and counts of mapped folios
+/// (6.15).
 ///
-/// One step is taken earlier than in Linux 4.12: a write fault that finds a zero page, or a shared block,
-/// unmaps it *before* it looks up, and so allocates, and not after. Else a write(2) that comes in between
-/// finds the block, has nothing new to invalidate, and returns while the zero page is mapped still: a third,
-/// passing race, which the e-mail does not mention.
+/// One step is taken earlier than in Linux 4.12: a write fault that finds a zero page, or a shared
+/// block, unmaps it *before* it looks up, and so allocates, and not after. Else a write(2) that
+/// comes in between finds the block, has nothing new to invalidate, and returns while the zero page
+/// is mapped still: a third, passing race, which the e-mail does not mention.
 ///
-/// A write fault on a shared block maps a copy of it, which `iomap_begin` makes. An entry of 2 MiB serves the
-/// page as long as it has the right block for it; else it gives way, and the access is tried again.
+/// A write fault on a shared block maps a copy of it, which `iomap_begin` makes. An entry of 2 MiB
+/// serves the page as long as it has the right block for it; else it gives way, and the access is
+/// tried again.
 ///
 /// # Errors
 ///
-/// [`FsError::BusError`] past the end of the file, [`FsError::NoSpace`] if a store needs a block and none is
-/// free.
+/// [`FsError::BusError`] past the end of the file, [`FsError::NoSpace`] if a store needs a block
+/// and none is free.
 ///
 /// [Kara's 2017 e-mail]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 pub(crate) fn dax_iomap_pte_fault(

@@ -1,8 +1,8 @@
-//! The scenarios: the two races of [Kara's 2017 e-mail], and what the tests of Linux file systems and
-//! its bug fixes know.
+//! The scenarios: the two races of [Kara's 2017 e-mail], and what the tests of Linux file systems
+//! and its bug fixes know.
 //!
-//! Each is small enough for all its schedules, and can go wrong in what it is named after: for what the variants
-//! do right, `tests/planted_faults.rs` does it wrong.
+//! Each is small enough for all its schedules, and can go wrong in what it is named after: for what
+//! the variants do right, `tests/planted_faults.rs` does it wrong.
 //!
 //! [Kara's 2017 e-mail]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 
@@ -57,8 +57,8 @@ const HUGE_PAGE: Scenario = Scenario {
     ..ONE_PAGE
 };
 
-/// What `entry-lock-outside` does wrong: it asks for a transaction with an entry locked, which is a deadlock where
-/// somebody commits at the same time. Never a stale read.
+/// What `entry-lock-outside` does wrong: it asks for a transaction with an entry locked, which is a
+/// deadlock where somebody commits at the same time. Never a stale read.
 const INVERSION: &[Invariant] = &[Invariant::LockOrder, Invariant::Liveness];
 
 const fn count(groups: &[&[Scenario]]) -> usize {
