@@ -1,5 +1,5 @@
-//! Futures: under tokio, under an executor that polls spuriously and moves tasks between threads, and with wakers that do
-//! what wakers should not.
+//! Futures: under tokio, under an executor that polls spuriously and moves tasks between threads,
+//! and with wakers that do what wakers should not.
 
 mod common;
 
@@ -173,8 +173,8 @@ fn a_tokio_time_out_leaves_the_queue() {
     check_free(&lock);
 }
 
-/// An executor of the worst kind: several threads take tasks from one queue, poll each with a new waker twice over, and put it
-/// back for another thread every other time, woken or not.
+/// An executor of the worst kind: several threads take tasks from one queue, poll each with a new
+/// waker twice over, and put it back for another thread every other time, woken or not.
 struct Executor {
     queue: Mutex<Vec<Arc<Task>>>,
     changed: Condvar,
@@ -282,7 +282,8 @@ fn meddler(meddling: Meddling) -> Waker {
         },
     );
     let data = Box::into_raw(Box::new(meddling));
-    // SAFETY: the functions above are a waker's for a boxed `Arc` of something that is `Send` and `Sync`.
+    // SAFETY: the functions above are a waker's for a boxed `Arc` of something that is `Send` and
+    // `Sync`.
     unsafe { Waker::from_raw(RawWaker::new(data.cast(), &VTABLE)) }
 }
 
@@ -306,7 +307,8 @@ fn a_waker_may_call_back_into_the_lock() {
     let waker = || meddler(meddling.clone());
     let [lock, other] = &*locks;
 
-    // Cloned when it registers, dropped when another takes its place, woken by each way of letting in.
+    // Cloned when it registers, dropped when another takes its place, woken by each way of letting
+    // in.
     let two_polls = |future: &mut Pin<&mut dyn Future<Output = ()>>| {
         for _ in 0..2 {
             assert!(poll(future, &waker()).is_pending());
@@ -390,7 +392,8 @@ fn a_thousand_dropped_futures_leave_nothing() {
     check_free(&lock);
 }
 
-/// The upgrade counts in a reader that waits, and is taken back: the reader waits for the writer before it, and for nobody else.
+/// The upgrade counts in a reader that waits, and is taken back: the reader waits for the writer
+/// before it, and for nobody else.
 #[test]
 fn a_timed_upgrade_that_gives_up_keeps_no_waiting_reader_out() {
     let lock = RangeLock::new();
@@ -523,7 +526,8 @@ fn a_waker_whose_drop_panics_loses_no_range() {
 
     let lock = RangeLock::new();
     let holder = lock.write(0..10);
-    // The only share of the bomb is the lock's: it explodes when the future registers another, or is dropped.
+    // The only share of the bomb is the lock's: it explodes when the future registers another, or
+    // is dropped.
     let armed = || {
         let mut future = Box::pin(lock.write_async(0..10));
         assert!(poll(&mut future.as_mut(), &Waker::from(Arc::new(Bomb))).is_pending());
@@ -539,7 +543,8 @@ fn a_waker_whose_drop_panics_loses_no_range() {
     check_free(&lock);
 }
 
-/// Nor where the waker is still there when the task finds its grant: it is polled after the grant and before it is woken.
+/// Nor where the waker is still there when the task finds its grant: it is polled after the grant
+/// and before it is woken.
 #[test]
 fn a_waker_whose_drop_panics_at_the_grant_loses_no_range() {
     type Late = Mutex<Option<Box<dyn FnOnce() + Send>>>;

@@ -187,8 +187,9 @@ impl Wake for ThenDo {
 
 type Owned = Pin<Box<dyn Future<Output = range_lock::ArcRangeWriteGuard> + Send>>;
 
-/// One that is in the list of those whom somebody is about to wake is passed, sleeps again and is let in by somebody else, before
-/// the first has come to it: it must not get into a second list, in which the first would lose those behind it.
+/// One that is in the list of those whom somebody is about to wake is passed, sleeps again and is
+/// let in by somebody else, before the first has come to it: it must not get into a second list, in
+/// which the first would lose those behind it.
 #[test]
 fn who_is_about_to_be_woken_is_not_noted_again() {
     let lock = Arc::new(RangeLock::builder().bypass(8).build());
@@ -292,8 +293,8 @@ fn steps() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Runs a history against the rule: who is granted conflicts with nobody who holds, and has passed nobody more than `bound` times;
-/// and in the end everybody has been granted.
+/// Runs a history against the rule: who is granted conflicts with nobody who holds, and has passed
+/// nobody more than `bound` times; and in the end everybody has been granted.
 fn run(bound: usize, steps: &[Step], cuts: bool) {
     let lock = RangeLock::builder().bypass(bound).max_leaves(8).build();
     let mut held: Vec<((u64, u64), Mode, Guard<'_>)> = Vec::new();

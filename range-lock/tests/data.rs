@@ -216,7 +216,8 @@ fn a_shrunk_guard_has_the_elements_that_it_holds() {
     assert_eq!(RangeRwLockReadGuard::range(&last), usize::MAX - 1..usize::MAX);
 }
 
-/// A waker that panics while a guard is shrunk must not leave it with elements that it does not hold.
+/// A waker that panics while a guard is shrunk must not leave it with elements that it does not
+/// hold.
 #[test]
 #[cfg(feature = "async")]
 fn a_panic_while_shrinking_leaves_no_element_that_is_not_held() {

@@ -1,7 +1,9 @@
-//! The search for deadlocks: what is one is found, what is none is not, and nothing is left of either.
+//! The search for deadlocks: what is one is found, what is none is not, and nothing is left of
+//! either.
 //!
-//! The tests of a process share its graph, so each looks only at what concerns its own locks. A thread is known to be blocked a
-//! moment after its request is in the lock, so what must be found is looked for until it is.
+//! The tests of a process share its graph, so each looks only at what concerns its own locks. A
+//! thread is known to be blocked a moment after its request is in the lock, so what must be found
+//! is looked for until it is.
 
 mod common;
 
@@ -53,7 +55,8 @@ fn with_time_outs(scene: impl Fn(Duration) -> bool) {
     assert!(found.is_some());
 }
 
-/// Two threads: each takes what it `has`, and then asks for what the other has, both with time-outs.
+/// Two threads: each takes what it `has`, and then asks for what the other has, both with
+/// time-outs.
 fn abba(locks: [(&str, &RangeLock); 2], ranges: [std::ops::Range<u64>; 2], expected: [&str; 2]) {
     let [a, b] = locks.map(|(_, lock)| lock);
     with_time_outs(|timeout| {
@@ -124,7 +127,8 @@ fn two_ranges_of_one_lock() {
     );
 }
 
-/// Threads 0, 1 and 2 hold a range each and wait for the next one's. The guards lie where the test can break the circle.
+/// Threads 0, 1 and 2 hold a range each and wait for the next one's. The guards lie where the test
+/// can break the circle.
 #[test]
 fn three_threads_in_a_circle() {
     let lock = RangeLock::new();
@@ -282,7 +286,8 @@ fn an_upgrade_and_a_request_for_several_ranges() {
     }
 }
 
-/// What a task has acquired is not booked to the thread that polled it; what that thread has taken itself is.
+/// What a task has acquired is not booked to the thread that polled it; what that thread has taken
+/// itself is.
 #[cfg(feature = "async")]
 #[test]
 fn tasks_take_no_part() {

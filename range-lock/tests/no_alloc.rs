@@ -1,7 +1,9 @@
-//! In the steady state acquiring and releasing allocate nothing: a counting allocator, and a million pairs of all verbs.
+//! In the steady state acquiring and releasing allocate nothing: a counting allocator, and a
+//! million pairs of all verbs.
 //!
-//! Warm-up is having had as many requests in the lock at a time as there ever will be. What is counted are the allocations of
-//! the threads that say so, while they say so: those of the test harness are none of ours.
+//! Warm-up is having had as many requests in the lock at a time as there ever will be. What is
+//! counted are the allocations of the threads that say so, while they say so: those of the test
+//! harness are none of ours.
 //!
 //! Not for Miri, which would take minutes to count what it counts no better.
 #![cfg(not(miri))]
@@ -97,8 +99,8 @@ fn nothing_is_allocated_in_the_steady_state() {
     futures::wake_many();
 }
 
-/// Every verb that a thread can use alone, contended ones (which fail, or time out) among them. Returns the number of
-/// acquisitions.
+/// Every verb that a thread can use alone, contended ones (which fail, or time out) among them.
+/// Returns the number of acquisitions.
 fn all_verbs(locks: &[Arc<RangeLock>; 2], rounds: usize, long: Duration) -> usize {
     let [lock, other] = locks;
     let mut pairs = 0;
@@ -167,7 +169,8 @@ const SOON: Duration = Duration::from_micros(100);
 /// Threads that take the same ranges from each other, and sleep for them.
 fn hand_over() {
     const THREADS: usize = 4;
-    // Held to one part: what it takes to cut a lock, or to join its parts, is not part of the steady state.
+    // Held to one part: what it takes to cut a lock, or to join its parts, is not part of the
+    // steady state.
     let locks = [(); 2].map(|()| RangeLock::builder().max_leaves(1).build());
     warm_up(&locks, 8 * THREADS);
     let rounds = 500;

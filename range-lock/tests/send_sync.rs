@@ -1,4 +1,5 @@
-//! Which of the public types may be sent, shared, moved while pinned, and seen after a panic: a table that the compiler checks.
+//! Which of the public types may be sent, shared, moved while pinned, and seen after a panic: a
+//! table that the compiler checks.
 //!
 //! A type's place in it is part of the interface, and changes without notice where a field does.
 
@@ -12,7 +13,8 @@ use range_lock::{
     RangeUpgradableReadGuard, RangeWriteGuard, Request, RequestId, RequestInfo, RequestState,
 };
 
-/// Whether a type implements a trait: the inherent constant is preferred to that of the blanket trait, where its bound holds.
+/// Whether a type implements a trait: the inherent constant is preferred to that of the blanket
+/// trait, where its bound holds.
 macro_rules! implements {
     ($Type:ty, $($bound:tt)+) => {{
         #[allow(dead_code, reason = "unused where the bound holds")]

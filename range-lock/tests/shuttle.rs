@@ -10,7 +10,8 @@
 //! 2010), which looks for bugs that need few preemptions in the right places. A schedule that fails is
 //! printed, together with the command that replays it.
 //!
-//! The locks are cut into parts and joined again all the time. Two ways, since one cannot have both:
+//! The locks are cut into parts and joined again all the time. Two ways, since one cannot have
+//! both:
 //!
 //! * [`in_step_with_the_reference_model`]: every transition is made under a mutex, together with the same transition of the
 //!   reference model, and after each of them lock and model have to agree on every request. Requests enter as futures that
@@ -93,7 +94,8 @@ fn explore(name: &str, f: impl Fn() + Send + Sync + 'static) {
 struct World<'a> {
     locks: &'a Locks,
     model: Model,
-    /// Anybody's: a guard may be changed and dropped by another thread than the one that acquired it.
+    /// Anybody's: a guard may be changed and dropped by another thread than the one that acquired
+    /// it.
     held: Vec<(usize, Guard<'a>)>,
     /// Requests that have entered: awaited or dropped by anybody.
     pending: Vec<(usize, Pending<'a>)>,
@@ -229,7 +231,8 @@ impl<'a> World<'a> {
         self.check();
     }
 
-    /// Drops everything that anybody has in his hands, so that whoever waits waits for threads that run.
+    /// Drops everything that anybody has in his hands, so that whoever waits waits for threads that
+    /// run.
     fn drain(&mut self) {
         while let Some((id, guard)) = self.held.pop() {
             self.leave(id, guard);

@@ -1,5 +1,5 @@
-//! Real threads and all verbs, against an oracle of who uses what; see `verbs`. For ThreadSanitizer and Miri too, which see
-//! whether those who use a unit one after the other do so in an order.
+//! Real threads and all verbs, against an oracle of who uses what; see `verbs`. For ThreadSanitizer
+//! and Miri too, which see whether those who use a unit one after the other do so in an order.
 //!
 //! `STRESS_ROUNDS` says how many acquisitions each thread makes.
 
@@ -27,7 +27,8 @@ mod imp {
         pub(crate) static SEED: Cell<u64> = const { Cell::new(0) };
     }
 
-    /// The next number of this thread's sequence (Steele et al., "Fast Splittable Pseudorandom Number Generators").
+    /// The next number of this thread's sequence (Steele et al., "Fast Splittable Pseudorandom
+    /// Number Generators").
     pub(crate) fn below(n: u64) -> u64 {
         let seed = SEED.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
         SEED.set(seed);

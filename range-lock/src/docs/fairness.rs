@@ -2,10 +2,11 @@
 //!
 //! # The guarantee
 //!
-//! First come, first served among those that conflict. Once a request has entered, no later request that conflicts with it is
-//! granted before it, with one exception that is asked for by name: an [upgrade](crate::RangeUpgradableReadGuard::upgrade), whose
-//! owner is in already, passes those who wait. A request therefore waits at most as long as the sections of those that came before
-//! it, and those that they wait for; none starves.
+//! First come, first served among those that conflict. Once a request has entered, no later request
+//! that conflicts with it is granted before it, with one exception that is asked for by name: an
+//! [upgrade](crate::RangeUpgradableReadGuard::upgrade), whose owner is in already, passes those who
+//! wait. A request therefore waits at most as long as the sections of those that came before it,
+//! and those that they wait for; none starves.
 //!
 //! "Came before" is decided under a short internal mutex, one for each part of the lock. The order
 //! holds from the moment at which a request has entered. Before that, while its thread waits for
@@ -25,18 +26,22 @@
 //!
 //! # What it costs
 //!
-//! Strict order is not free. Where many threads want the same range all the time, each release hands the range to a sleeper, which
-//! must be woken first; a lock that lets a running thread barge in ahead of the sleeper does more operations per second, and makes
-//! some threads wait much longer. Bueso measured up to 40 % less for writers than with the kernel's rwsem, at a far smaller spread.
-//! Waiters here spin a little before they sleep, which helps where sections are short.
+//! Strict order is not free. Where many threads want the same range all the time, each release
+//! hands the range to a sleeper, which must be woken first; a lock that lets a running thread barge
+//! in ahead of the sleeper does more operations per second, and makes some threads wait much
+//! longer. Bueso measured up to 40 % less for writers than with the kernel's rwsem, at a far
+//! smaller spread. Waiters here spin a little before they sleep, which helps where sections are
+//! short.
 //!
 //! # Bounded bypass
 //!
-//! [`Builder::bypass`](crate::Builder::bypass) sets how many requests may pass one that is asleep: a middle way, with the bound as part of
-//! the contract. A request that finds none but sleepers in its way, each of which may still be passed, is granted at once; and a
-//! sleeper whose turn has come has the range when it runs, unless it has been passed once more. A thread that is awake is
-//! never passed, nor is a holder, or an upgrade. So each request waits for those before it, and for up to `n` others that pass it or
-//! any of these; and the range stays with threads that run while the next one wakes up.
+//! [`Builder::bypass`](crate::Builder::bypass) sets how many requests may pass one that is asleep:
+//! a middle way, with the bound as part of the contract. A request that finds none but sleepers in
+//! its way, each of which may still be passed, is granted at once; and a sleeper whose turn has
+//! come has the range when it runs, unless it has been passed once more. A thread that is awake is
+//! never passed, nor is a holder, or an upgrade. So each request waits for those before it, and for
+//! up to `n` others that pass it or any of these; and the range stays with threads that run while
+//! the next one wakes up.
 //!
 //! # Neighbours that share a point
 //!
@@ -65,10 +70,12 @@
 //!
 //! # What it asks of you
 //!
-//! * While a thread holds a range, it must not block on another range of the same lock, not even on a
-//!   disjoint or higher one. A waiter that spans both closes the circle. Take both at once with
+//! * While a thread holds a range, it must not block on another range of the same lock, not even on
+//!   a disjoint or higher one. A waiter that spans both closes the circle. Take both at once with
 //!   [`acquire_many`](crate::RangeLock::acquire_many), or use a `try_` or timed verb:
 //!   [Deadlocks](crate::RangeLock#deadlocks) has an example.
-//! * A thread that holds a read range and asks for an overlapping one again can deadlock, if a writer has come to wait in between:
-//!   the second read is behind the writer, which is behind the first. Recursive reading is not supported.
-//! * A `try_` verb may fail although nobody *holds* the range: somebody who came earlier waits for it.
+//! * A thread that holds a read range and asks for an overlapping one again can deadlock, if a
+//!   writer has come to wait in between: the second read is behind the writer, which is behind the
+//!   first. Recursive reading is not supported.
+//! * A `try_` verb may fail although nobody *holds* the range: somebody who came earlier waits for
+//!   it.

@@ -2,8 +2,9 @@
 //!
 //! # Data and lock in one
 //!
-//! Where the ranges are those of a slice, let the lock own it: [`RangeRwLock`](crate::RangeRwLock) gives `&[T]` and `&mut [T]`,
-//! and the compiler sees to it that nothing is touched without its range.
+//! Where the ranges are those of a slice, let the lock own it: [`RangeRwLock`](crate::RangeRwLock)
+//! gives `&[T]` and `&mut [T]`, and the compiler sees to it that nothing is touched without its
+//! range.
 //!
 //! ```
 //! use range_lock::RangeRwLock;
@@ -20,7 +21,8 @@
 //!
 //! # Appending to a file
 //!
-//! The offset of an append is known only under the lock. Take everything from a lower bound on, look, and let go of the rest:
+//! The offset of an append is known only under the lock. Take everything from a lower bound on,
+//! look, and let go of the rest:
 //!
 //! ```
 //! use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,7 +50,8 @@
 //!
 //! # I/O that completes elsewhere
 //!
-//! An owned guard has no lifetime: it can be put into the request and dropped by whoever completes it.
+//! An owned guard has no lifetime: it can be put into the request and dropped by whoever completes
+//! it.
 //!
 //! ```
 //! use std::sync::{Arc, mpsc};
@@ -65,8 +68,9 @@
 //!
 //! # Two files at once
 //!
-//! Copying or cloning between files needs a range of each. Taken one after the other, two copies that cross deadlock; taken as one
-//! request, they do not: [`RangeLock::acquire_many`](crate::RangeLock::acquire_many).
+//! Copying or cloning between files needs a range of each. Taken one after the other, two copies
+//! that cross deadlock; taken as one request, they do not:
+//! [`RangeLock::acquire_many`](crate::RangeLock::acquire_many).
 //!
 //! # Lock coupling (B-trees)
 //!
@@ -111,7 +115,8 @@
 //!
 //! # Looking first, changing if need be
 //!
-//! An upgradable reader lets readers go on while it looks, and can become a writer without anybody getting in between.
+//! An upgradable reader lets readers go on while it looks, and can become a writer without anybody
+//! getting in between.
 //!
 //! ```
 //! use range_lock::{RangeLock, RangeUpgradableReadGuard};
@@ -128,12 +133,13 @@
 //!
 //! # Checking that something is locked
 //!
-//! [`is_locked`](crate::RangeLock::is_locked) is for assertions: `debug_assert!(lock.is_locked(page..page + 1))`. It says that
-//! somebody holds the range, not who.
+//! [`is_locked`](crate::RangeLock::is_locked) is for assertions:
+//! `debug_assert!(lock.is_locked(page..page + 1))`. It says that somebody holds the range, not who.
 //!
 //! # Splitting work
 //!
-//! Hold the whole, split the guard, and give each part to a thread; each lets go of its part when it is done.
+//! Hold the whole, split the guard, and give each part to a thread; each lets go of its part when
+//! it is done.
 //!
 //! ```
 //! use range_lock::{RangeLock, RangeWriteGuard};

@@ -9,32 +9,40 @@
 //! allocated, once the lock has been cut as far as it will be and has seen as many requests at a
 //! time as it ever will.
 //!
-//! Where threads meet on that mutex, the lock cuts its domain into parts with a mutex each (see [`internals`](super::internals)), so
-//! that threads in different places do not meet again. Two threads that read random blocks of one file do about twice as many
-//! operations as under one `RwLock`, taken shared, and in parts of their own as many as with an array of page locks.
+//! Where threads meet on that mutex, the lock cuts its domain into parts with a mutex each (see
+//! [`internals`](super::internals)), so that threads in different places do not meet again. Two
+//! threads that read random blocks of one file do about twice as many operations as under one
+//! `RwLock`, taken shared, and in parts of their own as many as with an array of page locks.
 //!
-//! What pays most is what the sections overlap. If a section sleeps, does I/O, or copies pages, threads in disjoint ranges do that at
-//! the same time, and the lock's own cost does not matter.
+//! What pays most is what the sections overlap. If a section sleeps, does I/O, or copies pages,
+//! threads in disjoint ranges do that at the same time, and the lock's own cost does not matter.
 //!
 //! # Where it loses
 //!
-//! * **Nearly always the whole.** A lock taken for `..` is an expensive `RwLock`, and more so once it has been cut: it takes the mutex of
-//!   every part. If nobody else comes in between, they are joined again.
-//! * **One hot range.** Strict order hands it from sleeper to sleeper: see [`fairness`](super::fairness), also for how to bound that.
+//! * **Nearly always the whole.** A lock taken for `..` is an expensive `RwLock`, and more so once
+//!   it has been cut: it takes the mutex of every part. If nobody else comes in between, they are
+//!   joined again.
+//! * **One hot range.** Strict order hands it from sleeper to sleeper: see
+//!   [`fairness`](super::fairness), also for how to bound that.
 //! * **Many requests at one place.** Each request looks at all that overlap it, readers included.
 //!   With thousands of readers of one point, acquiring visits thousands of entries under the
 //!   internal mutex, and so does releasing while a request waits there.
-//! * **Wide ranges in random places.** They cross most parts, and overlap most others: nothing can be done at the same time.
-//! * **Fixed blocks, of which each user takes one.** An array of locks is a little faster, and smaller, if false conflicts do not matter.
-//! * **CPUs far apart.** Two threads in random places fetch a line from each other at every second operation. Where that takes 200 ns, one
-//!   `RwLock`, whose line stays with a thread for several operations in a row, does about as many.
+//! * **Wide ranges in random places.** They cross most parts, and overlap most others: nothing can
+//!   be done at the same time.
+//! * **Fixed blocks, of which each user takes one.** An array of locks is a little faster, and
+//!   smaller, if false conflicts do not matter.
+//! * **CPUs far apart.** Two threads in random places fetch a line from each other at every second
+//!   operation. Where that takes 200 ns, one `RwLock`, whose line stays with a thread for several
+//!   operations in a row, does about as many.
 //!
 //! `docs/benchmarks.md` in the repository has the figures, beside ten rivals.
 //!
 //! # Keeping it cheap
 //!
 //! * Lock what you touch. A range rounded up to more than needed meets neighbours that it need not.
-//! * [`shrink`](crate::RangeWriteGuard::shrink) as soon as you know less will do, [`downgrade`](crate::RangeWriteGuard::downgrade) as
-//!   soon as you have written.
-//! * A lock is 256 bytes and allocates nothing before threads meet in it: have one for each file, not one for all.
-//! * Locks that are known to be used by few threads can be held to [fewer parts](crate::Builder::max_leaves), or to one.
+//! * [`shrink`](crate::RangeWriteGuard::shrink) as soon as you know less will do,
+//!   [`downgrade`](crate::RangeWriteGuard::downgrade) as soon as you have written.
+//! * A lock is 256 bytes and allocates nothing before threads meet in it: have one for each file,
+//!   not one for all.
+//! * Locks that are known to be used by few threads can be held to [fewer
+//!   parts](crate::Builder::max_leaves), or to one.

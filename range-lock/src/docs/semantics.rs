@@ -2,11 +2,13 @@
 //!
 //! # Spans
 //!
-//! A range is any `RangeBounds<u64>`; inside it is a *span*, a closed interval `first..=last`, so that `..` is the whole domain with
-//! `u64::MAX` in it. What a point stands for (a byte, a page, a key) is the caller's business, and so is rounding: lock as much
-//! as you touch, no less, and not much more.
+//! A range is any `RangeBounds<u64>`; inside it is a *span*, a closed interval `first..=last`, so
+//! that `..` is the whole domain with `u64::MAX` in it. What a point stands for (a byte, a page, a
+//! key) is the caller's business, and so is rounding: lock as much as you touch, no less, and not
+//! much more.
 //!
-//! * An empty range (`5..5`, `5..=4`) has no span. It is granted at once, conflicts with nothing and releases nothing.
+//! * An empty range (`5..5`, `5..=4`) has no span. It is granted at once, conflicts with nothing
+//!   and releases nothing.
 //! * An inverted range (`7..3`) panics, with both ends in the message, as it does for slices.
 //!
 //! ```
@@ -26,17 +28,18 @@
 //!
 //! # Admission
 //!
-//! **A request is granted when no earlier conflicting request is held or waits.** A request is earlier if it entered earlier.
-//! All else follows:
+//! **A request is granted when no earlier conflicting request is held or waits.** A request is
+//! earlier if it entered earlier. All else follows:
 //!
 //! * A request that conflicts with nothing in the lock is granted as soon as it has entered.
 //!   (Entering takes a short internal mutex; what bounds the wait for that says
 //!   [`fairness`](super::fairness).)
 //! * Among those that conflict the order is first come, first served.
-//! * A waiting writer keeps later readers out of its whole range, also where nobody holds anything yet.
-//! * Disjoint requests never wait for each other directly. They can do so through a third that overlaps both and waits.
-//!   So a thread that holds one range and blocks on a disjoint one can deadlock: see
-//!   [Deadlocks](crate::RangeLock#deadlocks).
+//! * A waiting writer keeps later readers out of its whole range, also where nobody holds anything
+//!   yet.
+//! * Disjoint requests never wait for each other directly. They can do so through a third that
+//!   overlaps both and waits. So a thread that holds one range and blocks on a disjoint one can
+//!   deadlock: see [Deadlocks](crate::RangeLock#deadlocks).
 //!
 //! ```
 //! # use range_lock::RangeLock;
@@ -68,20 +71,22 @@
 //! | `shrink` | never waits; lets go of the rest |
 //! | `split_at` | never waits, lets nobody in |
 //!
-//! Widening a held range is not offered: it can deadlock with a neighbour who does the same. Let go and ask anew, or ask for the
-//! larger range first.
+//! Widening a held range is not offered: it can deadlock with a neighbour who does the same. Let go
+//! and ask anew, or ask for the larger range first.
 //!
 //! # Giving up
 //!
-//! A request that times out, or whose future is dropped, leaves the counts of exactly those that counted it: the later ones that
-//! conflict. If it was granted in the moment in which it gave up, a timed verb keeps the grant and returns the guard, and a dropped
-//! future hands it on. It is never lost.
+//! A request that times out, or whose future is dropped, leaves the counts of exactly those that
+//! counted it: the later ones that conflict. If it was granted in the moment in which it gave up, a
+//! timed verb keeps the grant and returns the guard, and a dropped future hands it on. It is never
+//! lost.
 //!
 //! # Guards
 //!
-//! A guard is the only way to unlock, and releases just what it holds: two readers of the same range have two requests, and one
-//! of them leaving does not unlock the other. Guards are `Send`: an I/O completion on another thread may drop them. There is no
-//! poisoning: a panic drops the guard and so unlocks.
+//! A guard is the only way to unlock, and releases just what it holds: two readers of the same
+//! range have two requests, and one of them leaving does not unlock the other. Guards are `Send`:
+//! an I/O completion on another thread may drop them. There is no poisoning: a panic drops the
+//! guard and so unlocks.
 //!
 //! `let _ = lock.write(0..10)` drops the guard, and so unlocks, at once, and the compiler does not
 //! warn. `let _guard =` keeps the range until the end of the block. The same holds for what a
@@ -96,4 +101,5 @@
 //! assert!(!lock.is_locked(0..10)); // Unlocked already.
 //! ```
 //!
-//! A leaked guard keeps its range locked, nothing worse; [`undo_leak`](crate::RangeLock::undo_leak) forgets it.
+//! A leaked guard keeps its range locked, nothing worse; [`undo_leak`](crate::RangeLock::undo_leak)
+//! forgets it.

@@ -1,4 +1,5 @@
-//! What the tests share: asking for ranges on threads of their own, and looking at the queue instead of the clock.
+//! What the tests share: asking for ranges on threads of their own, and looking at the queue
+//! instead of the clock.
 #![allow(dead_code, reason = "each test uses what it needs")]
 
 use std::sync::mpsc::{self, Receiver};
@@ -27,7 +28,8 @@ pub(crate) fn waiting(lock: &RangeLock) -> usize {
     lock.requests().iter().filter(|request| request.state() != RequestState::Held).count()
 }
 
-/// Returns when `n` requests wait. No clock: a test whose request never enters hangs, and says so by that.
+/// Returns when `n` requests wait. No clock: a test whose request never enters hangs, and says so
+/// by that.
 pub(crate) fn until_waiting(lock: &RangeLock, n: usize) {
     while waiting(lock) != n {
         thread::yield_now();

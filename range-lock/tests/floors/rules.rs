@@ -8,12 +8,13 @@ use crate::source::Source;
 /// A crate's rooms, which are its top modules with their folders.
 #[derive(Debug)]
 pub(crate) struct House {
-    /// From the ground up. A room uses rooms of lower floors, and of its own floor without a circle.
+    /// From the ground up. A room uses rooms of lower floors, and of its own floor without a
+    /// circle.
     pub(crate) floors: &'static [&'static [&'static str]],
     /// Rooms in which the files of the folder may use each other in circles.
     pub(crate) free: &'static [&'static str],
-    /// Where a room gives methods to a type of a lower one: room, type, methods. No file of a room lower
-    /// than the first may call them.
+    /// Where a room gives methods to a type of a lower one: room, type, methods. No file of a room
+    /// lower than the first may call them.
     pub(crate) extensions: &'static [(&'static str, &'static str, &'static [&'static str])],
 }
 
@@ -99,8 +100,8 @@ impl Checker<'_> {
         edges
     }
 
-    /// The modules that `path` names on its way, but for the root: a room that hands on what another one defines
-    /// is used, too.
+    /// The modules that `path` names on its way, but for the root: a room that hands on what
+    /// another one defines is used, too.
     fn passed<'a>(&'a self, module: usize, path: &'a [String]) -> impl Iterator<Item = usize> + 'a {
         (1..path.len()).filter_map(move |len| match self.resolve(module, &path[..len])? {
             Named::Module(at) if at != 0 => Some(at),

@@ -55,8 +55,8 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Reads the crate whose sources stand in `src`. `change` may alter the text of a file, which tests use
-    /// to plant faults.
+    /// Reads the crate whose sources stand in `src`. `change` may alter the text of a file, which
+    /// tests use to plant faults.
     pub(crate) fn read(src: &Path, change: &dyn Fn(&Path, String) -> String) -> Source {
         let mut source = Source { modules: Vec::new() };
         source.read_file(src, &src.join("lib.rs"), Vec::new(), change);
@@ -117,8 +117,8 @@ impl Source {
     }
 }
 
-/// What is compiled for tests, models' tests or documentation only is left out; what is compiled under some
-/// feature or in a model is not.
+/// What is compiled for tests, models' tests or documentation only is left out; what is compiled
+/// under some feature or in a model is not.
 fn is_left_out(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("cfg") && attribute.parse_args::<TokenStream>().is_ok_and(asks_for_test)

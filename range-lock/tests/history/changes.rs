@@ -38,8 +38,8 @@ fn rocksdb_own_read_does_not_block_the_upgrade() {
     check_free(&lock);
 }
 
-/// Lustre f785bca0a9: a split that is wrong after the data structure changed. The parts are disjoint and make up the whole,
-/// and who waited for both halves waits for both.
+/// Lustre f785bca0a9: a split that is wrong after the data structure changed. The parts are
+/// disjoint and make up the whole, and who waited for both halves waits for both.
 #[test]
 fn lustre_split_keeps_waiters_out() {
     let lock = RangeLock::new();
@@ -68,7 +68,8 @@ fn lustre_split_keeps_waiters_out() {
     check_free(&lock);
 }
 
-/// SPDK cc4335f442: a child of a split I/O queues behind the request that its parent keeps out. Parts inherit the hold.
+/// SPDK cc4335f442: a child of a split I/O queues behind the request that its parent keeps out.
+/// Parts inherit the hold.
 #[test]
 fn spdk_split_parts_inherit_the_hold() {
     let lock = RangeLock::new();
@@ -88,8 +89,9 @@ fn spdk_split_parts_inherit_the_hold() {
     check_free(&lock);
 }
 
-/// Asterinas #1217 and #1474, MatrixOne #24632: a waiter whose condition is never looked at again after what it waits for has
-/// changed its shape. Here it shrinks, from either end, and is downgraded.
+/// Asterinas #1217 and #1474, MatrixOne #24632: a waiter whose condition is never looked at again
+/// after what it waits for has changed its shape. Here it shrinks, from either end, and is
+/// downgraded.
 #[test]
 fn matrixone_waiter_is_granted_when_the_range_changes_shape() {
     let lock = RangeLock::new();

@@ -44,8 +44,9 @@ fn poll(future: &mut Pin<Box<dyn Future<Output = ()> + '_>>, waker: &Waker) -> P
 
 const MODES: [Mode; 3] = [Mode::Read, Mode::Upgradable, Mode::Write];
 
-/// The bug of `linux_reader_cancel_keeps_other_readers`, without a clock: the first of two that wait is dropped. The other
-/// one still waits for the writer, has not been woken, and is granted when the writer leaves.
+/// The bug of `linux_reader_cancel_keeps_other_readers`, without a clock: the first of two that
+/// wait is dropped. The other one still waits for the writer, has not been woken, and is granted
+/// when the writer leaves.
 #[test]
 fn linux_reader_cancel_by_a_dropped_future() {
     for cancelled in MODES {
@@ -89,8 +90,9 @@ fn linux_cancel_keeps_earlier_requests() {
     }
 }
 
-/// OCF #556: the callback of a request that is resumed is called with the lock of the list of those who wait held, and takes it
-/// again. Here the callback takes and releases ranges of the same lock, the one that it was woken for among them.
+/// OCF #556: the callback of a request that is resumed is called with the lock of the list of those
+/// who wait held, and takes it again. Here the callback takes and releases ranges of the same lock,
+/// the one that it was woken for among them.
 #[test]
 fn ocf_a_wake_up_may_lock_again() {
     let lock = Arc::new(RangeLock::new());
@@ -110,8 +112,8 @@ fn ocf_a_wake_up_may_lock_again() {
     check_free(&lock);
 }
 
-/// range-mutex 0.1.7: wakers are called under the internal mutex, so that one that looks at the lock deadlocks. By whichever
-/// transition it is woken.
+/// range-mutex 0.1.7: wakers are called under the internal mutex, so that one that looks at the
+/// lock deadlocks. By whichever transition it is woken.
 #[test]
 fn range_mutex_wakers_may_touch_the_lock() {
     let lock = Arc::new(RangeLock::new());
@@ -151,8 +153,8 @@ fn range_mutex_wakers_may_touch_the_lock() {
     check_free(&lock);
 }
 
-/// range-mutex 0.1.7: a thousand cancelled futures leave a thousand wakers, all of them woken by one unlock, and each poll adds
-/// another.
+/// range-mutex 0.1.7: a thousand cancelled futures leave a thousand wakers, all of them woken by
+/// one unlock, and each poll adds another.
 #[test]
 fn range_mutex_cancelled_futures_leave_no_waiters() {
     let lock = RangeLock::new();

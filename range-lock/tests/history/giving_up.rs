@@ -1,10 +1,12 @@
-//! Time-outs and tries that fail: what gives up leaves nothing behind, and takes nothing from the others.
+//! Time-outs and tries that fail: what gives up leaves nothing behind, and takes nothing from the
+//! others.
 
 use super::*;
 
-/// Linux, all versions of Bueso's lock that were posted ("Introduce range reader/writer lock", linux-mm, 20 May 2019, and
-/// the copy in parallelNOVA): the cancel path clears the request's own reader mark before it asks whether both are readers,
-/// and so takes itself out of the count of younger readers, who never counted it. They are then let in beside the writer.
+/// Linux, all versions of Bueso's lock that were posted ("Introduce range reader/writer lock",
+/// linux-mm, 20 May 2019, and the copy in parallelNOVA): the cancel path clears the request's own
+/// reader mark before it asks whether both are readers, and so takes itself out of the count of
+/// younger readers, who never counted it. They are then let in beside the writer.
 #[test]
 fn linux_reader_cancel_keeps_other_readers() {
     for cancelled in [Mode::Read, Mode::Write] {
@@ -16,7 +18,8 @@ fn linux_reader_cancel_keeps_other_readers() {
 
 fn linux_cancel(cancelled: Mode, other: Mode) {
     let lock = RangeLock::new();
-    // The time-out must find both in the queue; where the machine is too slow for that, try with more time.
+    // The time-out must find both in the queue; where the machine is too slow for that, try with
+    // more time.
     for attempt in 1.. {
         let holder = lock.write(0..=100);
         let both_queued = thread::scope(|scope| {
@@ -78,8 +81,9 @@ fn raphaelsc_failed_try_leaves_nothing() {
     check_free(&lock);
 }
 
-/// OpenZFS 0daa0320e9: unlocking what a failed try returned. Here that does not compile, and neither does unlocking by range
-/// (PhotonLibOS issue 1626; see below): `src/compile_fail.rs`.
+/// OpenZFS 0daa0320e9: unlocking what a failed try returned. Here that does not compile, and
+/// neither does unlocking by range (PhotonLibOS issue 1626; see `releases.rs`):
+/// `src/compile_fail.rs`.
 #[test]
 fn zfs_a_failed_try_gives_nothing_to_unlock() {
     let lock = RangeLock::new();

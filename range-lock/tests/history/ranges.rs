@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Linux, `range_write_trylock` and `range_is_locked`: they compare with the hull of all ranges in the tree, so a hole between
-/// two holders counts as locked.
+/// Linux, `range_write_trylock` and `range_is_locked`: they compare with the hull of all ranges in
+/// the tree, so a hole between two holders counts as locked.
 #[test]
 fn linux_try_write_in_a_hole_between_holders() {
     let lock = RangeLock::new();
@@ -64,7 +64,8 @@ fn zfs_range_up_to_the_maximum() {
     check_free(&lock);
 }
 
-/// OpenZFS 7ff329ac2e: a range wider than needed serialises everything. Two disjoint writers must be able to meet inside.
+/// OpenZFS 7ff329ac2e: a range wider than needed serialises everything. Two disjoint writers must
+/// be able to meet inside.
 #[test]
 fn zfs_disjoint_writers_meet_inside() {
     let lock = RangeLock::new();
@@ -81,8 +82,8 @@ fn zfs_disjoint_writers_meet_inside() {
     check_free(&lock);
 }
 
-/// FreeBSD, `rangelock_may_recurse`: in its first mode the lock is one word, and a thread that takes two disjoint ranges
-/// waits for itself.
+/// FreeBSD, `rangelock_may_recurse`: in its first mode the lock is one word, and a thread that
+/// takes two disjoint ranges waits for itself.
 #[test]
 fn freebsd_one_thread_takes_two_ranges() {
     let lock = RangeLock::new();

@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// PhotonLibOS issue 1626 and thuaduc v0: unlocking by offset and length takes out the ranges of other holders too.
+/// PhotonLibOS issue 1626 and thuaduc v0: unlocking by offset and length takes out the ranges of
+/// other holders too.
 #[test]
 fn photon_one_of_two_equal_readers_leaves() {
     let lock = RangeLock::new();
@@ -13,8 +14,8 @@ fn photon_one_of_two_equal_readers_leaves() {
     check_free(&lock);
 }
 
-/// Btrfs, "lock extents as we map them in DIO": an asynchronous read that comes back short leaves its tail locked. An owned
-/// guard goes with the completion, and releases all that was locked.
+/// Btrfs, "lock extents as we map them in DIO": an asynchronous read that comes back short leaves
+/// its tail locked. An owned guard goes with the completion, and releases all that was locked.
 #[test]
 fn btrfs_short_completion_releases_everything() {
     let lock = Arc::new(RangeLock::new());
@@ -33,8 +34,9 @@ fn btrfs_short_completion_releases_everything() {
     check_free(&lock);
 }
 
-/// Kirill Shutemov, "dax: use range_lock instead of i_mmap_lock" (linux-fsdevel, 10 August 2015): an early return leaves the range
-/// locked, and one path unlocks where it should lock. Whichever way a section is left, its guard goes with it.
+/// Kirill Shutemov, "dax: use range_lock instead of i_mmap_lock" (linux-fsdevel, 10 August 2015):
+/// an early return leaves the range locked, and one path unlocks where it should lock. Whichever
+/// way a section is left, its guard goes with it.
 #[test]
 fn shutemov_an_early_return_unlocks() {
     let lock = RangeLock::new();
@@ -51,7 +53,8 @@ fn shutemov_an_early_return_unlocks() {
     check_free(&lock);
 }
 
-/// huhlig/rangelock and range-mutex: a leaked guard. Its range stays locked, the rest works, and `undo_leak` frees it.
+/// huhlig/rangelock and range-mutex: a leaked guard. Its range stays locked, the rest works, and
+/// `undo_leak` frees it.
 #[test]
 fn a_leaked_guard_leaks_its_range_and_nothing_else() {
     let mut lock = RangeLock::new();

@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// Linux 2018, `range_is_locked` again: true for ranges that somebody merely waits for. Ours says "held" and means it.
+/// Linux 2018, `range_is_locked` again: true for ranges that somebody merely waits for. Ours says
+/// "held" and means it.
 #[test]
 fn linux_is_locked_does_not_count_waiters() {
     let lock = RangeLock::new();
@@ -18,8 +19,8 @@ fn linux_is_locked_does_not_count_waiters() {
     check_free(&lock);
 }
 
-/// RocksDB d9d456de49: the owner of a lock is freed while another one's record says that it waits for it, and the report made of
-/// that reads freed memory. A report here owns what it says.
+/// RocksDB d9d456de49: the owner of a lock is freed while another one's record says that it waits
+/// for it, and the report made of that reads freed memory. A report here owns what it says.
 #[test]
 fn rocksdb_a_report_outlives_whom_it_names() {
     let lock = RangeLock::new();

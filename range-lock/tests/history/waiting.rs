@@ -2,8 +2,9 @@
 
 use super::*;
 
-/// Linux, versions 1 and 2 of Bueso's lock: the task pointer is stored after the reader mark was set in its lowest bit, and
-/// erases it, so that readers who wait look like writers to later readers.
+/// Linux, versions 1 and 2 of Bueso's lock: the task pointer is stored after the reader mark was
+/// set in its lowest bit, and erases it, so that readers who wait look like writers to later
+/// readers.
 #[test]
 fn linux_waiting_reader_stays_a_reader() {
     let lock = RangeLock::new();
@@ -23,8 +24,8 @@ fn linux_waiting_reader_stays_a_reader() {
     check_free(&lock);
 }
 
-/// Odinfs, the list-based lock: a reader that validates stops at the first overlapping reader, so that a short reader in
-/// front hides a writer behind it.
+/// Odinfs, the list-based lock: a reader that validates stops at the first overlapping reader, so
+/// that a short reader in front hides a writer behind it.
 #[test]
 fn odinfs_reader_does_not_hide_a_writer() {
     let lock = RangeLock::new();
@@ -57,7 +58,8 @@ fn odinfs_growing_keeps_held_and_waiting_requests() {
     check_free(&lock);
 }
 
-/// Lustre LU-15994 and LU-8735: any signal ends the wait. Here: an unpark that is none of the lock's.
+/// Lustre LU-15994 and LU-8735: any signal ends the wait. Here: an unpark that is none of the
+/// lock's.
 #[test]
 fn lustre_a_stray_wake_up_is_not_a_grant() {
     let lock = RangeLock::new();
@@ -80,7 +82,8 @@ fn lustre_a_stray_wake_up_is_not_a_grant() {
     check_free(&lock);
 }
 
-/// TiKV's `RangeLatch`: later requests pass earlier ones, without end. Conflicting requests are granted in their order.
+/// TiKV's `RangeLatch`: later requests pass earlier ones, without end. Conflicting requests are
+/// granted in their order.
 #[test]
 fn tikv_nobody_jumps_the_queue() {
     let lock = RangeLock::new();
@@ -104,8 +107,9 @@ fn tikv_nobody_jumps_the_queue() {
     check_free(&lock);
 }
 
-/// Zijlstra's question to Bueso (linux-kernel, 15 May 2017): does a request wait for ever behind a stream of others? A writer
-/// that waits keeps later readers out, also where only it, and nobody who holds, overlaps them.
+/// Zijlstra's question to Bueso (linux-kernel, 15 May 2017): does a request wait for ever behind a
+/// stream of others? A writer that waits keeps later readers out, also where only it, and nobody
+/// who holds, overlaps them.
 #[test]
 fn zijlstra_a_waiting_writer_is_not_starved() {
     let lock = RangeLock::new();

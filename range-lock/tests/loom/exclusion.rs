@@ -49,7 +49,8 @@ fn readers_share() {
         let g = Guarded::new();
         let inside = Arc::new(AtomicUsize::new(0));
         let mine = g.lock.read(0..10);
-        // Joined while the own guard is alive: were it kept out, the model would be stuck, which loom reports.
+        // Joined while the own guard is alive: were it kept out, the model would be stuck, which
+        // loom reports.
         let theirs = Arc::clone(&inside);
         spawn(&g, move |g| {
             let _guard = g.lock.read(5..15);

@@ -22,7 +22,8 @@ fn a_time_out_lets_in_who_waited_behind_it() {
         let g = Guarded::new();
         let holder = g.lock.read(0..10);
         let timed = spawn(&g, |g| drop(g.lock.try_write_for(0..10, SOON)));
-        // May wait behind the writer; the holder is not released, so only the time-out can let it in.
+        // May wait behind the writer; the holder is not released, so only the time-out can let it
+        // in.
         drop(g.lock.read(0..10));
         timed.join().unwrap();
         drop(holder);
@@ -57,7 +58,8 @@ fn a_time_out_lets_nobody_in_who_came_before_it() {
             let _guard = g.lock.write(0..10);
             g.add(1);
         });
-        // Behind the writer, or before it: in neither case may giving up let the writer in beside the reader.
+        // Behind the writer, or before it: in neither case may giving up let the writer in beside
+        // the reader.
         drop(g.lock.try_write_for(0..10, SOON));
         assert!(matches!(g.get(), 0));
         drop(holder);

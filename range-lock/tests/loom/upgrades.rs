@@ -80,8 +80,8 @@ fn a_timed_upgrade_that_gives_up_is_upgradable_as_before() {
     });
 }
 
-/// The readers whom an upgrade counts wait, or are in. One that waits in another lock too can be let
-/// in there while the upgrade looks, by a thread that holds only that lock's mutex.
+/// The readers whom an upgrade counts wait, or are in. One that waits in another lock too can be
+/// let in there while the upgrade looks, by a thread that holds only that lock's mutex.
 #[test]
 fn an_upgrade_counts_a_reader_who_is_let_in_by_another_lock() {
     model(|| {

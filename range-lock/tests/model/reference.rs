@@ -1,4 +1,5 @@
-//! The reference model: a list of requests in the order of their arrival, and the admission rule. Slow and obvious.
+//! The reference model: a list of requests in the order of their arrival, and the admission rule.
+//! Slow and obvious.
 
 use range_lock::Mode;
 
@@ -9,7 +10,8 @@ pub(crate) type Part = (usize, u64, u64, Mode);
 pub(crate) enum State {
     Held,
     Waiting,
-    /// Holds its parts as an upgradable reader and waits to be a writer. Counts as held for writing.
+    /// Holds its parts as an upgradable reader and waits to be a writer. Counts as held for
+    /// writing.
     Upgrading,
 }
 
@@ -55,7 +57,8 @@ impl Model {
         Model { bypass, ..Model::default() }
     }
 
-    /// A request arrives; returns its id. Its state says whether it is granted. If it is not, it sleeps.
+    /// A request arrives; returns its id. Its state says whether it is granted. If it is not, it
+    /// sleeps.
     pub(crate) fn enter(&mut self, parts: Vec<Part>) -> usize {
         self.arrive(parts, true)
     }
@@ -93,7 +96,8 @@ impl Model {
         self.last_id
     }
 
-    /// If each request in the way sleeps and may still be passed by all pairs of the new one, all are passed.
+    /// If each request in the way sleeps and may still be passed by all pairs of the new one, all
+    /// are passed.
     fn pass(&mut self, new: &Request) -> bool {
         let may_be_passed = |r: &Request| r.state == State::Waiting && r.sleeps && r.passes >= r.pairs(new);
         let passed = self.requests.iter().all(|r| !r.conflicts(new) || may_be_passed(r));
@@ -146,9 +150,10 @@ impl Model {
         self.settle();
     }
 
-    /// The admission rule: a request is granted when it conflicts with nothing that is held and with nothing that waits and
-    /// came before. An upgrade counts as held, and waits for what is held alone. A sleeper that may still be passed is
-    /// only woken, and granted when it is polled, if it is not blocked then.
+    /// The admission rule: a request is granted when it conflicts with nothing that is held and
+    /// with nothing that waits and came before. An upgrade counts as held, and waits for what is
+    /// held alone. A sleeper that may still be passed is only woken, and granted when it is polled,
+    /// if it is not blocked then.
     fn settle(&mut self) {
         for at in 0..self.requests.len() {
             if self.requests[at].state == State::Held || self.is_blocked(at) {

@@ -1,8 +1,8 @@
-//! All verbs, at random, from several threads: guards that are changed and handed on, an oracle of who uses what, and the order
-//! in which those who wait were seen.
+//! All verbs, at random, from several threads: guards that are changed and handed on, an oracle of
+//! who uses what, and the order in which those who wait were seen.
 //!
-//! A test that includes this says in its module `imp` what it runs on, shuttle or real threads: `Mutex`, `THREADS`, `below` (a
-//! random number), `block_on` and `yield_now`.
+//! A test that includes this says in its module `imp` what it runs on, shuttle or real threads:
+//! `Mutex`, `THREADS`, `below` (a random number), `block_on` and `yield_now`.
 
 use std::cell::UnsafeCell;
 use std::collections::BTreeSet;
@@ -40,8 +40,8 @@ pub(crate) fn pick<T: Copy>(from: &[T]) -> T {
     from[below(from.len() as u64) as usize]
 }
 
-/// Some units of some lock, in some mode. The points say which units, and whose request it is: any two spans of the same unit
-/// overlap, and no two that have none in common.
+/// Some units of some lock, in some mode. The points say which units, and whose request it is: any
+/// two spans of the same unit overlap, and no two that have none in common.
 pub(crate) fn some_part(owner: usize) -> Part {
     let (a, b) = (below(UNITS), below(UNITS));
     let mode = pick(&[Mode::Read, Mode::Read, Mode::Upgradable, Mode::Write]);
@@ -69,7 +69,8 @@ pub(crate) fn requests<'a>(locks: &'a Locks, parts: &[Part]) -> impl Iterator<It
 
 pub(crate) type Locks = [Arc<RangeLock>; LOCKS];
 
-/// Cuts one of the locks somewhere, or joins two of its parts, or leaves it as it is: nobody may notice.
+/// Cuts one of the locks somewhere, or joins two of its parts, or leaves it as it is: nobody may
+/// notice.
 pub(crate) fn restructure(locks: &Locks) {
     let lock = &locks[below(LOCKS as u64) as usize];
     let at = 100 * below(UNITS) + below(2) * THREADS as u64 / 2;
@@ -267,7 +268,8 @@ struct Unit {
     data: UnsafeCell<usize>,
 }
 
-/// The units of each lock. Its atomics order nothing, so that the sanitizers find where the lock does not.
+/// The units of each lock. Its atomics order nothing, so that the sanitizers find where the lock
+/// does not.
 #[derive(Default)]
 struct Oracle([[Unit; UNITS as usize]; LOCKS]);
 
@@ -281,7 +283,8 @@ impl Oracle {
 
     fn enter(&self, part: &Part) {
         for unit in self.units(part) {
-            // Entered first and looked at afterwards: of two that are in at once, one at least sees the other.
+            // Entered first and looked at afterwards: of two that are in at once, one at least sees
+            // the other.
             unit.users[part.3 as usize].fetch_add(1, Ordering::Relaxed);
             let users = [0, 1, 2].map(|mode| unit.users[mode].load(Ordering::Relaxed));
             let alone = match (part.3, users) {
@@ -342,8 +345,8 @@ impl<'a> Shared<'a> {
         }
     }
 
-    /// The acquisitions, by thread and ticket, that wait and conflict with `parts`. A ticket that has changed meanwhile is
-    /// left out: it may belong to another request than the one seen.
+    /// The acquisitions, by thread and ticket, that wait and conflict with `parts`. A ticket that
+    /// has changed meanwhile is left out: it may belong to another request than the one seen.
     fn waiting(&self, owner: usize, parts: &[Part]) -> Vec<(usize, usize)> {
         if !self.is_in_order {
             return Vec::new();
