@@ -1002,6 +1002,12 @@ pub fn touch(address: usize, write: bool) {
     }
 }
 
+/// How often what happened so far; all zeros outside of a run.
+#[inline(never)]
+pub fn counts() -> Counts {
+    if on_coroutine() { with(|s| s.counts.clone()) } else { Counts::default() }
+}
+
 /// The number of the calling thread, from 0; 0 outside of a run.
 #[inline(never)]
 pub fn thread() -> usize {

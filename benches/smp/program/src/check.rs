@@ -82,7 +82,7 @@ fn exclusion(lock: &str, cpus: &[usize]) -> Result<(u64, Vec<String>), Error> {
     for (cpus, threads) in sizes {
         for workload in WORKLOADS {
             for machine in models(&machine().with_cpus(cpus).with_threads(threads)) {
-                let plan = Effort::Quick.plan(workload, cpus, true);
+                let plan = Effort::Quick.plan(workload, true);
                 let point = Point { lock: lock.to_owned(), workload, machine, plan };
                 match smp_workloads::run(&point) {
                     Ok(ran) => {

@@ -25,18 +25,23 @@ impl Effort {
         }
     }
 
-    /// The plan of a point. Warm-up and window end early when enough operations have been done, so
-    /// the fastest locks, which cost the most to simulate, have the shortest windows.
-    pub(crate) fn plan(self, workload: Workload, cpus: usize, check: bool) -> Plan {
-        let (time, ops): (Ps, u64) = match self {
-            Effort::Quick => (200 * US, 20_000),
-            Effort::Standard => (1_000 * US, 150_000),
-            Effort::Long => (5_000 * US, 1_000_000),
+    /// The plan of a point. A lock that adapts itself needs some milliseconds of warm-up. The fastest
+    /// locks do enough in less, and those that spin cost too much to simulate for as long.
+    pub(crate) fn plan(self, workload: Workload, check: bool) -> Plan {
+        let (warm_up, window, ops, cost): (Ps, Ps, u64, u64) = match self {
+            Effort::Quick => (500 * US, 200 * US, 20_000, 2_000_000),
+            Effort::Standard => (8_000 * US, 4_000 * US, 200_000, 12_000_000),
+            Effort::Long => (20_000 * US, 20_000 * US, 2_000_000, 200_000_000),
         };
         // Where threads sleep for 50 µs, little happens in a microsecond.
-        let time = if workload.is_punctual() { 4 * time } else { time };
-        // Many CPUs wait for one lock at a cost in proportion to their number.
-        let time = if cpus > 64 { time / 2 } else { time };
-        Plan { warm_up: time, warm_up_ops: ops, window: time, window_ops: ops, check }
+        let times = if workload.is_punctual() { 4 } else { 1 };
+        Plan {
+            warm_up: times * warm_up,
+            warm_up_ops: 2 * ops,
+            window: times * window,
+            window_ops: ops,
+            cost,
+            check,
+        }
     }
 }

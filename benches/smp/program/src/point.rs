@@ -71,7 +71,7 @@ impl Options {
             lock: names::lock(&self.lock)?.to_owned(),
             workload,
             machine: self.machine.machine()?.with_cpus(cpus).with_threads(threads),
-            plan: self.effort.plan(workload, cpus, self.check),
+            plan: self.effort.plan(workload, self.check),
         })
     }
 }
@@ -133,6 +133,7 @@ pub(crate) fn line(point: &Point, machine: &MachineOptions, ran: &Ran) -> PointL
         cuts: outcome.changes.map(|changes| changes.0),
         joins: outcome.changes.map(|changes| changes.1),
         accesses: counts.accesses,
+        switches: counts.switches,
         misses: counts.misses,
         sleeps: counts.sleeps,
         wakes: counts.wakes,

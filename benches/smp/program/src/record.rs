@@ -44,6 +44,7 @@ pub(crate) struct PointLine {
     pub(crate) cuts: Option<u64>,
     pub(crate) joins: Option<u64>,
     pub(crate) accesses: u64,
+    pub(crate) switches: u64,
     pub(crate) misses: u64,
     pub(crate) sleeps: u64,
     pub(crate) wakes: u64,

@@ -40,7 +40,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     let cpus = names::cpus(options.cpus)?;
     let threads = names::threads(options.threads.unwrap_or(cpus))?;
     let machine = options.machine.machine()?.with_cpus(cpus).with_threads(threads);
-    let plan = options.effort.plan(workload, cpus, false);
+    let plan = options.effort.plan(workload, false);
     let point = Point { lock: lock.to_owned(), workload, machine, plan };
     fix_addresses()?;
     let Ran { outcome, report } = ran(&point)?;
@@ -225,60 +225,85 @@ fn counts(report: &Report, outcome: &Outcome) -> String {
     table.to_string()
 }
 
-/// Full names of functions by addresses of instructions.
+/// Functions by addresses of instructions.
 #[derive(Default)]
-struct Symbols(HashMap<u64, String>);
+struct Symbols(HashMap<u64, Function>);
+
+#[derive(Clone, Default)]
+struct Function {
+    package: String,
+    file: String,
+    name: String,
+}
 
 impl Symbols {
-    /// The innermost function at this return address that is not of the standard library.
+    /// Where the access of this return address was made: file and function.
     fn name(&mut self, pc: u64) -> String {
-        shortened(self.full(pc))
+        let Function { package, file, name } = self.function(pc);
+        format!("{package} {file} {name}")
     }
 
     /// The crate of that function.
     fn package(&mut self, pc: u64) -> String {
-        let name = self.full(pc).trim_start_matches(['<', '&']);
-        name.split("::").next().unwrap_or_default().to_owned()
+        self.function(pc).package.clone()
     }
 
-    fn full(&mut self, pc: u64) -> &str {
+    fn function(&mut self, pc: u64) -> &Function {
         self.0.entry(pc).or_insert_with(|| Self::find(pc))
     }
 
-    fn find(pc: u64) -> String {
+    /// The innermost function that is not of the standard library. The debug information has only
+    /// the last parts of names of functions that were inlined, so the file tells where they are.
+    fn find(pc: u64) -> Function {
         let mut first = None;
         let mut found = None;
         // The instruction before the return address made the access.
         backtrace::resolve((pc - 1) as *mut c_void, |symbol| {
-            let Some(name) = symbol.name() else { return };
-            let name = format!("{name:#}");
-            first.get_or_insert_with(|| name.clone());
-            let of_std = ["core::", "std::", "alloc::", "<core::", "<std::", "<alloc::", "__tsan"];
-            if found.is_none() && !of_std.iter().any(|start| name.starts_with(start)) {
-                found = Some(name);
+            let name = symbol.name().map_or(String::new(), |name| shortened(&format!("{name:#}")));
+            let path = symbol.filename().map_or(String::new(), |path| path.display().to_string());
+            let function = Function { package: package(&path), file: file(&path), name };
+            if found.is_none() && !function.package.is_empty() {
+                found = Some(function.clone());
             }
+            first.get_or_insert(function);
         });
-        found.or(first).unwrap_or_else(|| format!("{pc:#x}"))
+        found.or(first).unwrap_or_else(|| Function { name: format!("{pc:#x}"), ..Function::default() })
     }
 }
 
-/// Without generic arguments, and at most two modules deep.
+/// The directory above `src`, without a version; nothing for the standard library.
+fn package(path: &str) -> String {
+    let Some((before, _)) = path.rsplit_once("/src/") else { return String::new() };
+    if path.contains("/library/") {
+        return String::new();
+    }
+    let name = before.rsplit('/').next().unwrap_or_default();
+    match name.rsplit_once('-') {
+        Some((name, version)) if version.starts_with(|c: char| c.is_ascii_digit()) => name.to_owned(),
+        _ => name.to_owned(),
+    }
+}
+
+/// The path below `src`.
+fn file(path: &str) -> String {
+    path.rsplit_once("/src/").map_or(path, |(_, below)| below).to_owned()
+}
+
+/// The last part of a name, without generic arguments.
 fn shortened(name: &str) -> String {
     let mut depth = 0;
     let mut plain = String::new();
-    let mut characters = name.trim_start_matches('<').chars().peekable();
-    while let Some(c) = characters.next() {
+    for c in name.chars() {
         match c {
             '<' => depth += 1,
             '>' if depth > 0 => depth -= 1,
-            '>' => {}
             _ if depth == 0 => plain.push(c),
             _ => {}
         }
     }
-    let plain = plain.replace("::::", "::");
-    let parts: Vec<&str> = plain.split("::").collect();
-    parts[parts.len().saturating_sub(3)..].join("::")
+    let closure = if plain.ends_with("}") { 2 } else { 1 };
+    let parts: Vec<&str> = plain.split("::").filter(|part| !part.is_empty()).collect();
+    parts[parts.len().saturating_sub(closure)..].join("::")
 }
 
 #[cfg(test)]
@@ -287,7 +312,17 @@ mod tests {
 
     #[test]
     fn names_are_short() {
-        assert_eq!(shortened("range_lock::partition::table::Table::insert"), "table::Table::insert");
-        assert_eq!(shortened("<a::B<c::D> as e::F>::g"), "a::B as e::F::g");
+        assert_eq!(shortened("range_lock::partition::table::Table::insert"), "insert");
+        assert_eq!(shortened("<a::B<c::D> as e::F>::g"), "g");
+        assert_eq!(shortened("a::b::{closure#0}"), "b::{closure#0}");
+        assert_eq!(shortened("replace<*const a::B>"), "replace");
+    }
+
+    #[test]
+    fn paths_name_crate_and_file() {
+        assert_eq!(package("/x/registry/src/i/parking_lot_core-0.9.12/src/word_lock.rs"), "parking_lot_core");
+        assert_eq!(package("/x/range-lock/src/leaf/entry.rs"), "range-lock");
+        assert_eq!(file("/x/range-lock/src/leaf/entry.rs"), "leaf/entry.rs");
+        assert_eq!(package("/rustc/5980/library/core/src/cell.rs"), "");
     }
 }

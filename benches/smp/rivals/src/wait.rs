@@ -3,9 +3,9 @@
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Pauses before a thread sleeps that waits its turn in a queue: about 100 µs, as a spin lock would
-/// spin. It sleeps at all only so that more threads than CPUs get on.
-pub(crate) const LONG: u32 = 4000;
+/// Pauses before a thread sleeps that waits its turn in a queue: about 1 ms, so it spins as a spin
+/// lock does. It sleeps at all only so that more threads than CPUs get on.
+pub(crate) const LONG: u32 = 40_000;
 /// Pauses before a thread sleeps that waits for a range: about 5 µs.
 pub(crate) const SHORT: u32 = 200;
 

@@ -4,14 +4,16 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use smp_machine::{Ps, aside, now, work};
+use smp_machine::{Ps, aside, counts, now, work};
 use smp_rivals::Lock;
 
 use crate::check::{Held, Oracle};
 use crate::pattern::Random;
 
-/// How long a point is run. Warm-up and window each end after a time or after a number of
-/// operations of all threads, whichever comes first.
+/// How long a point is run. Warm-up and window each end after a time, after a number of operations
+/// of all threads, or when their simulation has cost enough, whichever comes first. The cost is that
+/// of accesses, in units of one; a change of the simulated thread costs [`SWITCH`]. So a run is the
+/// same on each machine that it is simulated on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// The longest warm-up.
@@ -22,8 +24,19 @@ pub struct Plan {
     pub window: Ps,
     /// The most operations in the window.
     pub window_ops: u64,
+    /// The highest cost of the warm-up, and of the window.
+    pub cost: u64,
     /// Whether each section is checked.
     pub check: bool,
+}
+
+/// What a change of the simulated thread costs, in accesses.
+const SWITCH: u64 = 5;
+
+/// What the run has cost so far.
+fn cost() -> u64 {
+    let counts = counts();
+    counts.accesses + SWITCH * counts.switches
 }
 
 /// What all threads did in the window.
@@ -76,6 +89,8 @@ pub(crate) struct Phases {
     warm_up_ops: AtomicU64,
     ops: AtomicU64,
     all_ops: AtomicU64,
+    /// The cost before the first operation in the window; 0 before that.
+    cost: AtomicU64,
 }
 
 impl Phases {
@@ -87,22 +102,28 @@ impl Phases {
             warm_up_ops: AtomicU64::new(0),
             ops: AtomicU64::new(0),
             all_ops: AtomicU64::new(0),
+            cost: AtomicU64::new(0),
         }
     }
 
     /// Notes `n` operations that ended at `at`.
     fn note(&self, at: Ps, n: u64) {
         self.all_ops.fetch_add(n, Relaxed);
-        let (start, end) = (self.start.load(Relaxed), self.end.load(Relaxed));
-        if at < start {
+        let plan = &self.plan;
+        if at < self.start.load(Relaxed) {
             let ops = self.warm_up_ops.fetch_add(n, Relaxed) + n;
-            if ops >= self.plan.warm_up_ops {
+            let cost = cost();
+            if ops >= plan.warm_up_ops || cost >= plan.cost {
                 self.start.store(at, Relaxed);
-                self.end.store(at + self.plan.window, Relaxed);
+                self.end.store(at + plan.window, Relaxed);
             }
-        } else if at < end {
+        } else if at < self.end.load(Relaxed) {
             let ops = self.ops.fetch_add(n, Relaxed) + n;
-            if ops >= self.plan.window_ops {
+            let cost = cost();
+            let first = self.cost.load(Relaxed);
+            if first == 0 {
+                self.cost.store(cost, Relaxed);
+            } else if ops >= plan.window_ops || cost - first >= plan.cost {
                 self.end.store(at, Relaxed);
             }
         }
