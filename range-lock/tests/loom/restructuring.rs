@@ -2,9 +2,10 @@
 //! crosses quiet leaves, and where all leaves are in use. The thresholds are one meeting and one
 //! crossing. Each model fails unless some schedule restructured in the way that it is about.
 //!
-//! loom switches away from a thread that holds a mutex only where the thread is about to take another
-//! one, which a second thread wants too. Therefore the thread that is met looks at the requests of all
-//! leaves, and the one that meets it has been in the [last](in_the_last_leaf) before.
+//! loom switches away from a thread that holds a mutex only where the thread is about to take
+//! another one, which a second thread wants too. Therefore the thread that is met looks at the
+//! requests of all leaves, and the one that meets it has been in the [last](in_the_last_leaf)
+//! before.
 
 use super::partition::write_and_add;
 use super::*;
@@ -256,8 +257,8 @@ mod futures {
         assert_ne!(done.reclaimed, 0);
     }
 
-    /// The cut takes into use the leaf in which the guard that is released was acquired, and where its
-    /// release looks first. A future that waits for the guard moves there, too, and before it.
+    /// The cut takes into use the leaf in which the guard that is released was acquired, and where
+    /// its release looks first. A future that waits for the guard moves there, too, and before it.
     #[test]
     fn a_cut_where_requests_meet_races_a_release_by_an_old_hint() {
         let done = a_meeting_cuts(|| {
