@@ -269,7 +269,7 @@ mod futures {
             assert!(poll(&mut held.as_mut(), &signal).is_pending());
             drop(first);
             let Poll::Ready(held) = poll(&mut held.as_mut(), &signal) else { panic!("not let in") };
-            assert!(g.lock.test_join(0));
+            assert!(__private::join(&g.lock, 0));
             let mut future = Box::pin(g.lock.write_async(6..9));
             assert!(poll(&mut future.as_mut(), &signal).is_pending());
             let other = spawn(&g, |g| {
