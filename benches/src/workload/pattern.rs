@@ -1,4 +1,5 @@
-//! Where operations go: cheap enough not to be measured, and the same for all rivals.
+//! Where operations go: cheap enough not to be measured, and the same for all rivals. The simulated
+//! machine's workloads (`benches/smp`) compile this file, too.
 
 /// A linear congruential generator (Knuth's MMIX constants), of which only high bits are used.
 #[derive(Clone, Debug)]
@@ -7,7 +8,13 @@ pub struct Random(u64);
 impl Random {
     /// A sequence of its own for each thread.
     pub fn new(thread: usize) -> Self {
-        let mut random = Random(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(thread as u64 + 1));
+        Self::with_seed(thread, 0)
+    }
+
+    /// A sequence of its own for each thread and seed.
+    pub fn with_seed(thread: usize, seed: u64) -> Self {
+        let start = (thread as u64 + 1).wrapping_add(seed << 32);
+        let mut random = Random(start.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         random.next();
         random
     }
@@ -22,6 +29,12 @@ impl Random {
     #[inline]
     pub fn bits(&mut self, bits: u32) -> u64 {
         self.next() >> (64 - bits)
+    }
+
+    /// A number below `n`, which is below 2^24.
+    #[inline]
+    pub fn below(&mut self, n: u64) -> u64 {
+        (self.bits(24) * n) >> 24
     }
 
     /// A number of so many bits, 24 at most, and whether to do what is done `percent` times in a hundred.

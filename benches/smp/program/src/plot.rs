@@ -51,7 +51,8 @@ pub(crate) fn all(lines: &[PointLine]) -> Result<Vec<Plot>, Box<dyn Error>> {
             let points = cpu_counts(lines).into_iter().filter_map(point).collect();
             (lock, points)
         };
-        let drawn: Vec<Line> = lock_names(lines).into_iter().map(of_lock).filter(|l| !l.1.is_empty()).collect();
+        let drawn: Vec<Line> =
+            lock_names(lines).into_iter().map(of_lock).filter(|l| !l.1.is_empty()).collect();
         if drawn.is_empty() {
             continue;
         }
@@ -84,10 +85,7 @@ fn draw(title: &str, lines: &[Line]) -> Result<String, Box<dyn Error>> {
             .margin(16)
             .x_label_area_size(64)
             .y_label_area_size(96)
-            .build_cartesian_2d(
-                (least * 0.9..most * 1.1).log_scale().base(2.0),
-                (bottom..top).log_scale(),
-            )?;
+            .build_cartesian_2d((least * 0.9..most * 1.1).log_scale().base(2.0), (bottom..top).log_scale())?;
         chart
             .configure_mesh()
             .disable_x_mesh()

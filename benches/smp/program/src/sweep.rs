@@ -103,7 +103,8 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(crate) fn run(options: &Options) -> Result<(), Error> {
     let jobs = options.jobs()?;
-    let at_once = options.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1);
+    let at_once =
+        options.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1);
     let (lines, failures) = run_all(jobs, at_once);
 
     let mut stdout = io::stdout().lock();
@@ -141,12 +142,19 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
 impl Options {
     fn jobs(&self) -> Result<Vec<Job>, Error> {
         let given = |named: &[String], default: &[&str]| {
-            if named.is_empty() { default.iter().map(|&name| name.to_owned()).collect() } else { named.to_vec() }
+            if named.is_empty() {
+                default.iter().map(|&name| name.to_owned()).collect()
+            } else {
+                named.to_vec()
+            }
         };
         let all = locks();
         let real = || all.iter().filter(|lock| !lock.control).map(|lock| lock.name);
-        let lock_names =
-            if self.all { given(&self.locks, &real().collect::<Vec<_>>()) } else { given(&self.locks, &LOCKS) };
+        let lock_names = if self.all {
+            given(&self.locks, &real().collect::<Vec<_>>())
+        } else {
+            given(&self.locks, &LOCKS)
+        };
         let all_workloads = Workload::ALL.map(Workload::name);
         let all_workloads: Vec<&str> = all_workloads.iter().map(String::as_str).collect();
         let default: &[&str] = match () {
@@ -331,7 +339,8 @@ struct Progress {
 impl Progress {
     fn new(total: usize) -> Self {
         let bar = if io::stderr().is_terminal() {
-            let style = ProgressStyle::with_template("{bar:24.green} {pos}/{len}  {eta} left  {wide_msg:.dim}");
+            let style =
+                ProgressStyle::with_template("{bar:24.green} {pos}/{len}  {eta} left  {wide_msg:.dim}");
             ProgressBar::new(total as u64).with_style(style.expect("the template is a constant"))
         } else {
             ProgressBar::hidden()

@@ -146,9 +146,8 @@ pub(crate) fn tables(lines: &[PointLine]) -> String {
             }
             let mut table = new_table();
             let counts = cpu_counts(lines);
-            table.set_header(
-                std::iter::once("CPUs".to_owned()).chain(counts.iter().map(ToString::to_string)),
-            );
+            table
+                .set_header(std::iter::once("CPUs".to_owned()).chain(counts.iter().map(ToString::to_string)));
             for (lock, cells) in rows {
                 table.add_row(std::iter::once(lock).chain(cells));
             }

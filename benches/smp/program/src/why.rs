@@ -57,7 +57,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     );
     println!("Where the time of the threads went\n{}\n", times(&report));
     println!("What was waited for\n{}\n", kinds(&report, &outcome, options.rows, &mut symbols));
-    println!("The lines that were waited for most\n{}\n", lines(&report, &outcome, options.rows, &mut symbols));
+    println!(
+        "The lines that were waited for most\n{}\n",
+        lines(&report, &outcome, options.rows, &mut symbols)
+    );
     println!("The functions that fetched lines\n{}\n", functions(&report, options.rows, &mut symbols));
     println!("How often\n{}", counts(&report, &outcome));
     Ok(())
@@ -128,7 +131,15 @@ fn kinds(report: &Report, outcome: &Outcome, rows: usize, symbols: &mut Symbols)
     let mut kinds: Vec<_> = kinds.into_iter().collect();
     kinds.sort_by(|a, b| b.1.waited.cmp(&a.1.waited).then_with(|| a.0.cmp(&b.0)));
     let mut table = new_table();
-    table.set_header(["what", "lines", "fetches", "an operation", "locked", "of all waits", "one line at most"]);
+    table.set_header([
+        "what",
+        "lines",
+        "fetches",
+        "an operation",
+        "locked",
+        "of all waits",
+        "one line at most",
+    ]);
     for (name, kind) in kinds.into_iter().take(rows) {
         table.add_row([
             name,

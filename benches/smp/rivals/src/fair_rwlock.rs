@@ -92,7 +92,8 @@ impl FairRwLock {
 
     fn end_write(&self, me: usize, index: u32) {
         let node = self.nodes.get(index);
-        if node.next.load(SeqCst) != NONE || self.tail.compare_exchange(index, NONE, SeqCst, SeqCst).is_err() {
+        if node.next.load(SeqCst) != NONE || self.tail.compare_exchange(index, NONE, SeqCst, SeqCst).is_err()
+        {
             let next = self.nodes.get(node.wait_for_next());
             if next.reads.load(SeqCst) != 0 {
                 self.readers.fetch_add(1, SeqCst);
@@ -133,7 +134,8 @@ impl FairRwLock {
 
     fn end_read(&self, me: usize, index: u32) {
         let node = self.nodes.get(index);
-        if node.next.load(SeqCst) != NONE || self.tail.compare_exchange(index, NONE, SeqCst, SeqCst).is_err() {
+        if node.next.load(SeqCst) != NONE || self.tail.compare_exchange(index, NONE, SeqCst, SeqCst).is_err()
+        {
             let next = node.wait_for_next();
             if node.state.load(SeqCst) & WRITER_FOLLOWS != 0 {
                 self.next_writer.store(next, SeqCst);

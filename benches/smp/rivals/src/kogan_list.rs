@@ -101,7 +101,9 @@ impl KoganList {
                     Relaxed,
                     &guard,
                 ) {
-                    Ok(entered) => return Guard { lock: self, node: entered.with_tag(0).as_raw(), alone: true },
+                    Ok(entered) => {
+                        return Guard { lock: self, node: entered.with_tag(0).as_raw(), alone: true };
+                    }
                     Err(lost) => node = lost.new.with_tag(0),
                 }
             }
@@ -112,7 +114,11 @@ impl KoganList {
                 Attempt::Entered(entered) => {
                     // SAFETY: it was entered by this thread, which alone retires it.
                     let me = unsafe { entered.deref() };
-                    let valid = if writes { self.validate_write(entered, &guard) } else { self.validate_read(me, &guard) };
+                    let valid = if writes {
+                        self.validate_write(entered, &guard)
+                    } else {
+                        self.validate_read(me, &guard)
+                    };
                     if valid.is_ok() {
                         return Guard { lock: self, node: entered.as_raw(), alone: false };
                     }

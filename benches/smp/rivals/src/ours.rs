@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use range_lock::{RangeLock, RangeReadGuard, RangeWriteGuard, __private};
+use range_lock::{__private, RangeLock, RangeReadGuard, RangeWriteGuard};
 
 use crate::lock::{Lock, Order, PAGE, Setup};
 

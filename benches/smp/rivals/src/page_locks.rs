@@ -94,9 +94,7 @@ impl<'a, const WRITE: bool> Guard<'a, WRITE> {
     #[inline]
     fn new(locks: &'a PageLocks, range: Range<u64>) -> Self {
         let pages = (range.start / PAGE, (range.end - 1) / PAGE);
-        locks.each(pages, |lock| {
-            if WRITE { mem::forget(lock.write()) } else { mem::forget(lock.read()) }
-        });
+        locks.each(pages, |lock| if WRITE { mem::forget(lock.write()) } else { mem::forget(lock.read()) });
         Guard { locks, pages }
     }
 }

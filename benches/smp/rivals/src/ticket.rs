@@ -65,7 +65,8 @@ impl Lock for Ticket {
     }
 
     fn parts(&self, visit: &mut dyn FnMut(usize, usize, &'static str, usize)) {
-        let words = [(&self.next, "next ticket"), (&self.serving, "ticket served"), (&self.asleep, "sleepers")];
+        let words =
+            [(&self.next, "next ticket"), (&self.serving, "ticket served"), (&self.asleep, "sleepers")];
         for (word, what) in words {
             visit(std::ptr::from_ref(word).addr(), size_of_val(word), what, 0);
         }

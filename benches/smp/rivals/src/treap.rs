@@ -89,7 +89,7 @@ fn merge(nodes: &mut impl Nodes, left: u32, right: u32) -> u32 {
     root
 }
 
-fn insert(nodes: &mut impl Nodes, root: u32, index: u32, key: (u64, u32)) -> u32 {
+fn insert<N: Nodes>(nodes: &mut N, root: u32, index: u32, key: (u64, u32)) -> u32 {
     if root == NONE || priority(index) > priority(root) {
         let (left, right) = split(nodes, root, key);
         let links = nodes.links(index);
@@ -97,29 +97,31 @@ fn insert(nodes: &mut impl Nodes, root: u32, index: u32, key: (u64, u32)) -> u32
         update(nodes, index);
         return index;
     }
-    let Links { start, left, right, .. } = *nodes.links(root);
-    if (start, root) < key {
-        let below = insert(nodes, right, index, key);
-        nodes.links(root).right = below;
-    } else {
-        let below = insert(nodes, left, index, key);
-        nodes.links(root).left = below;
-    }
-    update(nodes, root);
-    root
+    below(nodes, root, key, |nodes, child| insert(nodes, child, index, key))
 }
 
-fn remove(nodes: &mut impl Nodes, root: u32, index: u32, key: (u64, u32)) -> u32 {
-    let Links { start, left, right, .. } = *nodes.links(root);
+fn remove<N: Nodes>(nodes: &mut N, root: u32, index: u32, key: (u64, u32)) -> u32 {
     if root == index {
+        let Links { left, right, .. } = *nodes.links(root);
         return merge(nodes, left, right);
     }
+    below(nodes, root, key, |nodes, child| remove(nodes, child, index, key))
+}
+
+/// Puts what `change` makes of it in the place of the child of `root` in which `key` belongs.
+fn below<N: Nodes>(
+    nodes: &mut N,
+    root: u32,
+    key: (u64, u32),
+    change: impl FnOnce(&mut N, u32) -> u32,
+) -> u32 {
+    let Links { start, left, right, .. } = *nodes.links(root);
     if (start, root) < key {
-        let below = remove(nodes, right, index, key);
-        nodes.links(root).right = below;
+        let child = change(nodes, right);
+        nodes.links(root).right = child;
     } else {
-        let below = remove(nodes, left, index, key);
-        nodes.links(root).left = below;
+        let child = change(nodes, left);
+        nodes.links(root).left = child;
     }
     update(nodes, root);
     root

@@ -216,7 +216,7 @@ impl<'a, L: Lock> Worker<'a, L> {
         Worker {
             shared,
             me,
-            random: Random::new(me, shared.seed),
+            random: Random::with_seed(me, shared.seed),
             stint: Stint { counts: true, ..Stint::default() },
         }
     }

@@ -13,6 +13,9 @@ mod many;
 mod order;
 mod pattern;
 mod point;
+#[path = "../../../src/workload/pattern.rs"]
+#[allow(dead_code, unreachable_pub, reason = "it is public in the benchmarks, which use more of it")]
+mod random;
 mod short;
 mod sleeping;
 mod whole;

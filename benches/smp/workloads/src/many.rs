@@ -21,7 +21,7 @@ pub(crate) fn among<L: Lock>(shared: &Shared<L>, me: usize, held: usize) {
 /// The pages that are held throughout: every second one, in no order.
 pub(crate) fn held_pages(held: usize) -> Vec<u64> {
     let mut places: Vec<u64> = (0..held as u64).map(|at| 2 * at).collect();
-    let mut random = crate::pattern::Random::new(0, 7);
+    let mut random = crate::pattern::Random::with_seed(0, 7);
     for last in (1..places.len()).rev() {
         places.swap(last, random.below(last as u64 + 1) as usize);
     }

@@ -53,7 +53,7 @@ pub fn grants_in_order(lock: &str, machine: &Machine) -> Result<(usize, Vec<Stri
 
 fn round<L: Lock>(machine: &Machine) -> Result<(usize, Vec<String>), Failed> {
     let threads = machine.threads;
-    let mut random = Random::new(threads, machine.seed);
+    let mut random = Random::with_seed(threads, machine.seed);
     let requests: Vec<Request> = (0..threads)
         .map(|_| {
             let first = random.below(PAGES);

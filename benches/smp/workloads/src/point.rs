@@ -123,7 +123,13 @@ fn run_with<L: Lock>(point: &Point) -> Result<Ran, Failed> {
     Ok(Ran { outcome: shared.outcome(), report })
 }
 
-fn body<L: Lock>(workload: Workload, shared: &Shared<L>, me: usize, count: &AtomicU64, slots: &[short::Slot]) {
+fn body<L: Lock>(
+    workload: Workload,
+    shared: &Shared<L>,
+    me: usize,
+    count: &AtomicU64,
+    slots: &[short::Slot],
+) {
     let inside = workload.section();
     match workload {
         Workload::Write => short::moving_on(shared, me, true),

@@ -139,4 +139,3 @@ pub(crate) fn array<L: Lock>(shared: &Shared<L>, me: usize, reads: u32, slots: &
 pub(crate) fn slots() -> Box<[Slot]> {
     (0..1 << 8).map(|_| Slot::default()).collect()
 }
-

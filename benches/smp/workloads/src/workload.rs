@@ -136,7 +136,9 @@ impl Workload {
             Workload::SameBlockReads => "reads of one page".into(),
             Workload::Among { held } => format!("writes of a free page among {held} held pages"),
             Workload::Whole => "writes of the whole domain".into(),
-            Workload::WholeAfterMeeting => "writes of the whole domain by one thread after a run of W3".into(),
+            Workload::WholeAfterMeeting => {
+                "writes of the whole domain by one thread after a run of W3".into()
+            }
             Workload::WholePerThousand => "small writes; one thread takes all once per 1000 of them".into(),
             Workload::HandOver => "one page, written for 200 ns, taken again at once".into(),
             Workload::Sleep => "random page writes in 1 GiB, 50 µs of sleep inside".into(),
