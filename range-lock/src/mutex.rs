@@ -30,8 +30,8 @@
 //! | the head has it, and another thread is in line | any but `NONE` | `COMES` | set |
 //! | the head has it, and the line is empty | any but `NONE` | `NONE` | set |
 //!
-//! The thread that has the mutex when `WAITS` is set may have loaded `COMES` before. It frees the
-//! mutex then, and does not wake the head; so a head sleeps for a bounded time, and looks again. One
+//! The thread that has the mutex when `WAITS` is set may have loaded `NONE` or `COMES` before. It
+//! frees the mutex then, and does not wake the head; so a head sleeps for a bounded time, and looks again. One
 //! other thread may take the mutex in between, and that thread loads `WAITS`: its look at `locked`
 //! comes after the head's, and the head's after the store of `WAITS`, in the one order of all
 //! sequentially consistent operations. So at most two operations pass a thread once it has looked in
@@ -236,8 +236,8 @@ impl<T> Mutex<T> {
             }
             behind
         };
-        let (Parked::Unparked | Parked::Declined | Parked::TimedOut) =
-            self.in_line.park(is_behind_others, None);
+        // Either way it is the first in line now.
+        let _ = self.in_line.park(is_behind_others, None);
         if !self.look() {
             self.head.store(WAITS, Ordering::SeqCst);
             waits();

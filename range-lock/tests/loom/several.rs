@@ -2,6 +2,16 @@
 
 use super::*;
 
+/// Two threads, each of which writes under one of the locks.
+pub(crate) fn a_writer_of_each(p: &Arc<Pair>) -> [thread::JoinHandle<()>; 2] {
+    [0, 1].map(|at| {
+        spawn(p, move |p| {
+            let _guard = p.locks[at].write(0..10);
+            p.add(at, 1);
+        })
+    })
+}
+
 #[test]
 fn requests_for_two_locks_in_opposite_orders_do_not_deadlock() {
     exhaustive(|| {
@@ -28,12 +38,7 @@ fn requests_for_two_locks_in_opposite_orders_do_not_deadlock() {
 fn a_request_for_two_locks_waits_for_the_holders_of_both() {
     model(|| {
         let p = Pair::new();
-        let holders = [0, 1].map(|at| {
-            spawn(&p, move |p| {
-                let _guard = p.locks[at].write(0..10);
-                p.add(at, 1);
-            })
-        });
+        let holders = a_writer_of_each(&p);
         {
             let both = [Request::read(&p.locks[0], 0..10), Request::write(&p.locks[1], 0..10)];
             let _guard = RangeLock::acquire_many(both);
@@ -74,12 +79,7 @@ fn a_request_for_two_spans_of_one_lock_waits_for_the_holders_of_both() {
 fn a_time_out_of_two_locks_races_the_grants_of_both() {
     model(|| {
         let p = Pair::new();
-        let holders = [0, 1].map(|at| {
-            spawn(&p, move |p| {
-                let _guard = p.locks[at].write(0..10);
-                p.add(at, 1);
-            })
-        });
+        let holders = a_writer_of_each(&p);
         {
             let both = [Request::write(&p.locks[0], 0..10), Request::write(&p.locks[1], 0..10)];
             if let Some(_guard) = RangeLock::try_acquire_many_for(both, SOON) {

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use loom::sync::{Condvar, Mutex};
 
+use super::several::a_writer_of_each;
 use super::*;
 
 /// A flag that is set by being woken.
@@ -158,12 +159,7 @@ fn a_dropped_future_of_a_reader_releases_only_who_counted_it() {
 fn a_dropped_future_of_two_locks_races_the_grants_of_both() {
     model(|| {
         let p = Pair::new();
-        let holders = [0, 1].map(|at| {
-            spawn(&p, move |p| {
-                let _guard = p.locks[at].write(0..10);
-                p.add(at, 1);
-            })
-        });
+        let holders = a_writer_of_each(&p);
         {
             let both = [Request::write(&p.locks[0], 0..10), Request::write(&p.locks[1], 0..10)];
             let mut future = Box::pin(RangeLock::acquire_many_async(both));

@@ -80,6 +80,17 @@ fn a_timed_upgrade_that_gives_up_is_upgradable_as_before() {
     });
 }
 
+/// A thread that holds the first lock, and one that reads under both and may wait for it.
+fn a_reader_that_another_lock_lets_in(p: &Arc<Pair>) -> (thread::JoinHandle<()>, thread::JoinHandle<usize>) {
+    let holder = spawn(p, |p| drop(p.locks[0].write(0..10)));
+    let reader = spawn(p, |p| {
+        let both = [Request::read(&p.locks[0], 0..10), Request::read(&p.locks[1], 0..10)];
+        let _guard = RangeLock::acquire_many(both);
+        p.get(1)
+    });
+    (holder, reader)
+}
+
 /// The readers whom an upgrade counts wait, or are in. One that waits in another lock too can be
 /// let in there while the upgrade looks, by a thread that holds only that lock's mutex.
 #[test]
@@ -87,12 +98,7 @@ fn an_upgrade_counts_a_reader_who_is_let_in_by_another_lock() {
     model(|| {
         let p = Pair::new();
         let looking = p.locks[1].upgradable_read(0..10);
-        let holder = spawn(&p, |p| drop(p.locks[0].write(0..10)));
-        let reader = spawn(&p, |p| {
-            let both = [Request::read(&p.locks[0], 0..10), Request::read(&p.locks[1], 0..10)];
-            let _guard = RangeLock::acquire_many(both);
-            p.get(1)
-        });
+        let (holder, reader) = a_reader_that_another_lock_lets_in(&p);
         let changing = RangeUpgradableReadGuard::upgrade(looking);
         p.add(1, 1); // loom reports a race with a reader who is in.
         drop(changing);
@@ -107,12 +113,7 @@ fn a_try_upgrade_fails_for_a_reader_who_is_let_in_by_another_lock() {
     model(|| {
         let p = Pair::new();
         let looking = p.locks[1].upgradable_read(0..10);
-        let holder = spawn(&p, |p| drop(p.locks[0].write(0..10)));
-        let reader = spawn(&p, |p| {
-            let both = [Request::read(&p.locks[0], 0..10), Request::read(&p.locks[1], 0..10)];
-            let _guard = RangeLock::acquire_many(both);
-            p.get(1)
-        });
+        let (holder, reader) = a_reader_that_another_lock_lets_in(&p);
         match RangeUpgradableReadGuard::try_upgrade(looking) {
             Ok(_changing) => p.add(1, 1),
             Err(looking) => {
