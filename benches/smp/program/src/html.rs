@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::plot::Plot;
 use crate::record::PointLine;
-use crate::table::{cpu_counts, figures, groups, rows};
+use crate::table::{cpu_counts, figures, groups, ratios, rows};
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem}\
     svg{width:100%;height:auto}table{border-collapse:collapse;margin:.5rem 0 1.5rem}\
@@ -36,26 +36,38 @@ pub(crate) fn page(lines: &[PointLine], plots: &[Plot]) -> String {
             page.push_str(&plot.svg);
         }
         for (figure, name) in figures().enumerate() {
-            let rows = rows(lines, group, figure);
-            if rows.is_empty() {
-                continue;
-            }
-            let open = if figure == 0 { " open" } else { "" };
-            let _ = write!(page, "<details{open}><summary>{name}</summary><table><tr><th>CPUs</th>");
-            for cpus in cpu_counts(lines) {
-                let _ = write!(page, "<th>{cpus}</th>");
-            }
-            page.push_str("</tr>\n");
-            for (lock, cells) in rows {
-                let _ = write!(page, "<tr><td>{}</td>", escape(&lock));
-                for cell in cells {
-                    let _ = write!(page, "<td>{}</td>", escape(&cell));
-                }
-                page.push_str("</tr>\n");
-            }
-            page.push_str("</table></details>\n");
+            write_table(&mut page, name, figure == 0, lines, rows(lines, group, figure));
         }
+    }
+    for (title, rows) in ratios(lines) {
+        write_table(&mut page, &title, true, lines, rows);
     }
     page.push_str("</body></html>\n");
     page
+}
+
+fn write_table(
+    page: &mut String,
+    title: &str,
+    open: bool,
+    lines: &[PointLine],
+    rows: Vec<(String, Vec<String>)>,
+) {
+    if rows.is_empty() {
+        return;
+    }
+    let (open, title) = (if open { " open" } else { "" }, escape(title));
+    let _ = write!(page, "<details{open}><summary>{title}</summary><table><tr><th>CPUs</th>");
+    for cpus in cpu_counts(lines) {
+        let _ = write!(page, "<th>{cpus}</th>");
+    }
+    page.push_str("</tr>\n");
+    for (lock, cells) in rows {
+        let _ = write!(page, "<tr><td>{}</td>", escape(&lock));
+        for cell in cells {
+            let _ = write!(page, "<td>{}</td>", escape(&cell));
+        }
+        page.push_str("</tr>\n");
+    }
+    page.push_str("</table></details>\n");
 }

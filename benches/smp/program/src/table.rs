@@ -135,27 +135,70 @@ pub(crate) fn digits(value: f64) -> String {
     format!("{value:.decimals$}")
 }
 
+/// The lock that ratios are of.
+const OURS: &str = "range-lock";
+
+/// For each workload and topology that was run on several models of the memory: the throughput of
+/// `range-lock` divided by that of each rival, the least of the models. Title and rows.
+pub(crate) fn ratios(lines: &[PointLine]) -> Vec<(String, Vec<(String, Vec<String>)>)> {
+    let groups = groups(lines);
+    let mops = |line: &PointLine| Some(line.result.mops);
+    let mut tables = Vec::new();
+    for (workload, topology) in distinct(groups.iter().map(|g| (g.workload.clone(), g.topology.clone()))) {
+        let models: Vec<&Group> =
+            groups.iter().filter(|g| g.workload == workload && g.topology == topology).collect();
+        if models.len() < 2 {
+            continue;
+        }
+        let ratio = |lock: &str, cpus: usize| -> Option<f64> {
+            let of_model = |model: &&Group| {
+                let [ours, rival] = [OURS, lock].map(|lock| spread(lines, model, lock, cpus, mops));
+                Some(ours?.median / rival?.median)
+            };
+            models.iter().map(of_model).collect::<Option<Vec<f64>>>()?.into_iter().reduce(f64::min)
+        };
+        let row = |lock: String| {
+            let cell = |&cpus: &usize| ratio(&lock, cpus).map_or_else(|| "–".to_owned(), digits);
+            let cells = cpu_counts(lines).iter().map(cell).collect();
+            (lock, cells)
+        };
+        let rows: Vec<_> = lock_names(lines).into_iter().filter(|lock| lock != OURS).map(row).collect();
+        let title =
+            format!("{workload}, {topology}: {OURS} divided by each, the least of {} models", models.len());
+        if !rows.is_empty() && lock_names(lines).iter().any(|lock| lock == OURS) {
+            tables.push((title, rows));
+        }
+    }
+    tables
+}
+
 /// The tables of throughput, and of waits for the whole domain, for the terminal.
 pub(crate) fn tables(lines: &[PointLine]) -> String {
     let mut all = String::new();
     for group in groups(lines) {
         for figure in [0, 3] {
-            let rows = rows(lines, &group, figure);
-            if rows.is_empty() {
-                continue;
-            }
-            let mut table = new_table();
-            let counts = cpu_counts(lines);
-            table
-                .set_header(std::iter::once("CPUs".to_owned()).chain(counts.iter().map(ToString::to_string)));
-            for (lock, cells) in rows {
-                table.add_row(std::iter::once(lock).chain(cells));
-            }
-            align(&mut table);
-            let _ = writeln!(all, "{}: {}\n{table}\n", group.title(), FIGURES[figure].0);
+            let title = format!("{}: {}", group.title(), FIGURES[figure].0);
+            write_table(&mut all, &title, lines, rows(lines, &group, figure));
         }
     }
+    for (title, rows) in ratios(lines) {
+        write_table(&mut all, &title, lines, rows);
+    }
     all
+}
+
+fn write_table(all: &mut String, title: &str, lines: &[PointLine], rows: Vec<(String, Vec<String>)>) {
+    if rows.is_empty() {
+        return;
+    }
+    let mut table = new_table();
+    let counts = cpu_counts(lines);
+    table.set_header(std::iter::once("CPUs".to_owned()).chain(counts.iter().map(ToString::to_string)));
+    for (lock, cells) in rows {
+        table.add_row(std::iter::once(lock).chain(cells));
+    }
+    align(&mut table);
+    let _ = writeln!(all, "{title}\n{table}\n");
 }
 
 /// A table without frames.

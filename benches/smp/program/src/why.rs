@@ -263,22 +263,26 @@ impl Symbols {
         self.0.entry(pc).or_insert_with(|| Self::find(pc))
     }
 
-    /// The innermost function that is not of the standard library. The debug information has only
-    /// the last parts of names of functions that were inlined, so the file tells where they are.
+    /// The innermost function that is not of the standard library, with the outermost one of the
+    /// same crate that it was inlined into. The debug information has only the last parts of names
+    /// of functions that were inlined, so the file tells where they are.
     fn find(pc: u64) -> Function {
-        let mut first = None;
-        let mut found = None;
+        let mut frames: Vec<Function> = Vec::new();
         // The instruction before the return address made the access.
         backtrace::resolve((pc - 1) as *mut c_void, |symbol| {
             let name = symbol.name().map_or(String::new(), |name| shortened(&format!("{name:#}")));
             let path = symbol.filename().map_or(String::new(), |path| path.display().to_string());
-            let function = Function { package: package(&path), file: file(&path), name };
-            if found.is_none() && !function.package.is_empty() {
-                found = Some(function.clone());
-            }
-            first.get_or_insert(function);
+            frames.push(Function { package: package(&path), file: file(&path), name });
         });
-        found.or(first).unwrap_or_else(|| Function { name: format!("{pc:#x}"), ..Function::default() })
+        let Some(inner) = frames.iter().find(|frame| !frame.package.is_empty()).or(frames.first()) else {
+            return Function { name: format!("{pc:#x}"), ..Function::default() };
+        };
+        let outer = frames.iter().rfind(|frame| frame.package == inner.package).unwrap_or(inner);
+        let name = match outer.name == inner.name {
+            true => inner.name.clone(),
+            false => format!("{} > {} {}", outer.name, inner.file, inner.name),
+        };
+        Function { package: inner.package.clone(), file: outer.file.clone(), name }
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Plan {
 }
 
 /// What a change of the simulated thread costs, in accesses.
-const SWITCH: u64 = 5;
+const SWITCH: u64 = 12;
 
 /// What the run has cost so far.
 fn cost() -> u64 {

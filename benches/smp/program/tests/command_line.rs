@@ -1,0 +1,108 @@
+//! The program as it is called.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn smp(arguments: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_smp")).args(arguments.split_whitespace()).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn unknown_names_end_with_2_and_one_line_with_the_remedy() {
+    for (arguments, expected) in [
+        ("sweep --locks rnge-lock", "did you mean 'range-lock'?"),
+        ("sweep --workloads W33", "did you mean 'W3'?"),
+        ("sweep --topology s63", "did you mean 's64'?"),
+        ("sweep --directory blokcing", "did you mean 'blocking'?"),
+        ("sweep --overlap in-ordr", "did you mean 'in-order'?"),
+        ("sweep --cpus 300", "1 to 256"),
+        ("why range-lock W11 4", "choose of W11/60, W11/95, W11/100"),
+        ("why range-lock W3 0", "1 to 256"),
+        ("why tiket W3 4", "did you mean 'ticket'?"),
+        ("check --locks msc", "did you mean 'mcs'?"),
+    ] {
+        let output = smp(arguments);
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments}: {errors}");
+        assert!(errors.contains(expected), "{arguments}: {errors}");
+        assert_eq!(errors.lines().count(), 1, "{arguments}: {errors}");
+    }
+}
+
+#[test]
+fn the_same_point_gives_the_same_bytes_and_another_seed_others() {
+    let point = |seed: u32, padding: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_smp"))
+            .args(["point", "--lock", "range-lock", "--workload", "W3", "--cpus", "8", "--effort", "quick"])
+            .args(["--seed", &seed.to_string()])
+            .env("SMP_TEST_PADDING", padding)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        stdout(&output)
+    };
+    let first = point(1, "");
+    assert_eq!(first, point(1, &"x".repeat(5000)));
+    assert_ne!(first, point(2, ""));
+}
+
+#[test]
+fn a_sweep_writes_table_json_plots_and_page_whatever_the_order_of_its_points() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sweep");
+    std::fs::create_dir_all(&folder).unwrap();
+    let at = folder.display();
+    let sweep = |jobs: u32, name: &str| {
+        let output = smp(&format!(
+            "sweep --quick --locks range-lock,mcs --workloads W3,W7 --cpus 1,4 --jobs {jobs} \
+             --json {at}/{name}.json --svg {at} --html {at}/page.html"
+        ));
+        assert!(output.status.success(), "{output:?}");
+        let table = stdout(&output);
+        assert!(table.contains("W7, s64, blocking, in-order"), "{table}");
+        std::fs::read_to_string(folder.join(format!("{name}.json"))).unwrap()
+    };
+    let json = sweep(1, "one");
+    assert_eq!(json, sweep(2, "two"));
+
+    let record: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(record["schema"], 1);
+    let results = record["results"].as_array().unwrap();
+    assert_eq!(results.len(), 8);
+    let mut keys: Vec<&str> = results[0].as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    let expected = "cpus directory lock longest_wait_us mops overlap section_ns seed slowest_to_fastest \
+                    threads topology workload";
+    assert_eq!(keys.join(" "), expected);
+    for result in results {
+        assert!(result["mops"].as_f64().unwrap() > 0.0, "{result}");
+    }
+
+    let svg = std::fs::read_to_string(folder.join("w3-s64-blocking-in-order.svg")).unwrap();
+    assert!(svg.contains("range-lock"));
+    let page = std::fs::read_to_string(folder.join("page.html")).unwrap();
+    assert!(page.contains(&svg));
+    assert!(!page.contains("src=") && !page.contains("<link"), "the page loads something");
+}
+
+#[test]
+fn why_names_the_word_of_a_queue_lock() {
+    let output = smp("why mcs W7 16 --effort quick");
+    assert!(output.status.success(), "{output:?}");
+    let text = stdout(&output);
+    for part in ["tail of the queue", "queue node", "mcs.rs", "waiting for lines", "sleeps in a futex"] {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+}
+
+#[test]
+fn why_names_the_leaves_of_a_range_lock() {
+    let text = stdout(&smp("why one-leaf W2 16 --effort quick"));
+    let first =
+        text.lines().skip_while(|line| !line.contains("What was waited for")).nth(2).unwrap_or_default();
+    assert!(first.trim_start().starts_with("leaf"), "{text}");
+    assert!(text.contains("cuts of a leaf"), "{text}");
+}
