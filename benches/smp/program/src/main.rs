@@ -9,6 +9,7 @@ mod point;
 mod record;
 mod sweep;
 mod table;
+mod validate;
 mod why;
 
 use std::process::ExitCode;
@@ -33,6 +34,8 @@ enum Command {
     Check(check::Options),
     /// Runs one point in this process and prints it as a line of JSON
     Point(point::Options),
+    /// Compares simulated rates with those that benches measured
+    Validate(validate::Options),
     /// Lists locks, workloads and topologies
     List,
 }
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Why(options) => why::run(options),
         Command::Check(options) => check::run(options),
         Command::Point(options) => point::run(options),
+        Command::Validate(options) => validate::run(options),
         Command::List => {
             names::list();
             Ok(())
