@@ -75,7 +75,7 @@ pub(crate) struct RaceOptions {
 fn after_help() -> &'static str {
     "The exit code is 0 if everything is as the variant promises, races where it races included; 1 if not, \
      or if the result cannot be written; 2 if the arguments are refused, and then nothing runs. On a terminal \
-     of 80 columns or more, tables and pictures keep within its width. In a pipe or a file they are as wide as \
+     of 60 columns or more, tables and pictures keep within its width. In a pipe or a file they are as wide as \
      they need to be, and all variants of a table stand side by side.\n\n\
      Kara's 2017 e-mail: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz"
 }
