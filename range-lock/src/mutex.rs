@@ -66,7 +66,7 @@ const TURNS: u32 = 64;
 const FEW_TURNS: u32 = 4;
 /// How often a thread yields and pauses before it naps. In a model not at all: a schedule in which
 /// the thread comes later shows the same.
-const ROUNDS: u32 = if cfg!(any(loom, shuttle)) { 0 } else { 2 };
+const ROUNDS: u32 = if cfg!(any(loom, shuttle)) { 0 } else { 1 };
 /// How often it yields in each of these rounds.
 const YIELDS: u32 = 2;
 /// How long the nap is at least. Linux makes it longer by 50 µs.
