@@ -67,6 +67,8 @@ const FEW_TURNS: u32 = 4;
 /// How often a thread yields and pauses before it naps. In a model not at all: a schedule in which
 /// the thread comes later shows the same.
 const ROUNDS: u32 = if cfg!(any(loom, shuttle)) { 0 } else { 1 };
+/// The same where two threads seldom meet on one mutex, and so the other is about to leave it for long.
+const MORE_ROUNDS: u32 = if cfg!(any(loom, shuttle)) { 0 } else { 4 };
 /// How often it yields in each of these rounds.
 const YIELDS: u32 = 2;
 /// How long the nap is at least. Linux makes it longer by 50 µs.
@@ -138,20 +140,20 @@ impl<T> Mutex<T> {
     /// Waits until no other thread has it.
     #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        self.lock_after(TURNS)
+        self.lock_after(TURNS, ROUNDS)
     }
 
     /// The same, but looks again soon, and then less and less often. Better where the mutex is
     /// seldom used, and worse where it is used all the time: see [`wait`](Self::wait).
     #[inline]
     pub(crate) fn lock_eagerly(&self) -> MutexGuard<'_, T> {
-        self.lock_after(FEW_TURNS)
+        self.lock_after(FEW_TURNS, MORE_ROUNDS)
     }
 
     #[inline]
-    fn lock_after(&self, turns: u32) -> MutexGuard<'_, T> {
+    fn lock_after(&self, turns: u32, rounds: u32) -> MutexGuard<'_, T> {
         if !self.try_set() {
-            self.wait(turns);
+            self.wait(turns, rounds);
         }
         MutexGuard { mutex: self, _value: PhantomData }
     }
@@ -195,7 +197,7 @@ impl<T> Mutex<T> {
     /// Pauses for so many turns before it looks again, then for twice as many, up to [`TURNS`];
     /// then it lets other threads run, then it naps, and then it stands in line.
     #[cold]
-    fn wait(&self, mut turns: u32) {
+    fn wait(&self, mut turns: u32, rounds: u32) {
         while turns <= TURNS {
             spin::pause(turns);
             if self.look() {
@@ -203,7 +205,7 @@ impl<T> Mutex<T> {
             }
             turns *= 2;
         }
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds {
             for _ in 0..YIELDS {
                 spin::yield_now();
                 if self.look() {
