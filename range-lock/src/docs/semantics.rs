@@ -62,14 +62,17 @@
 //! | verb | promise |
 //! |---|---|
 //! | `read`, `write`, `upgradable_read` | returns when granted |
-//! | `try_…` | grants or fails at once, by the same rule: fails only if something that conflicts is held or waits |
+//! | `try_…` | grants or fails without waiting for a request, by the same rule: fails only if something that conflicts is held or waits |
 //! | `try_…_for`, `try_…_until` | as the first, with an end; giving up leaves no trace. With a deadline that has passed, as `try_…` |
 //! | `…_async` | as the first, for tasks; enters when first polled; may be dropped at any time |
 //! | `acquire_many` | several ranges of several locks as one request |
-//! | `downgrade`, `downgrade_to_upgradable` | never waits, never lets go: readers are let in, writers are not |
+//! | `downgrade`, `downgrade_to_upgradable` | waits for no request, never lets go: readers are let in, writers are not |
 //! | `upgrade` | waits for the readers that are in; passes those who wait; nobody passes it |
-//! | `shrink` | never waits; lets go of the rest |
-//! | `split_at` | never waits, lets nobody in |
+//! | `shrink` | waits for no request; lets go of the rest |
+//! | `split_at` | waits for no request, lets nobody in |
+//!
+//! Each verb takes a short internal mutex, and dropping a guard does too. A thread may sleep there,
+//! whatever the verb: [`fairness`](super::fairness#the-guarantee) says for how long.
 //!
 //! Widening a held range is not offered: it can deadlock with a neighbour who does the same. Let go
 //! and ask anew, or ask for the larger range first.
