@@ -135,11 +135,13 @@ use crate::sync::Deadline;
 ///
 /// # Cost
 ///
-/// A new lock allocates nothing. Once it is cut as it will be, and as many requests have been in it as ever will be at a time, acquiring and releasing
-/// allocate nothing either (but what a thread needs when it first sleeps, and with feature `deadlock_detection` a backtrace
-/// whenever a thread blocks). With n requests in the lock, m of which overlap the range asked for, acquiring and releasing
-/// take O((1 + m) log n) steps under a short internal mutex. Where threads meet on that, the lock cuts its domain into parts, each of
-/// which has its own, and a request takes those of the parts that it touches; see [`Builder::max_leaves`].
+/// A new lock allocates nothing. After warm-up (the partition is stable and the peak number of
+/// concurrent requests has been reached), acquiring and releasing do not allocate, except what a
+/// thread needs when it first sleeps, and with feature `deadlock_detection` a backtrace whenever a
+/// thread blocks. With n requests in the lock, m of which overlap the range asked for, acquiring
+/// and releasing take O((1 + m) log n) steps under a short internal mutex. Where threads meet on
+/// that mutex, the lock cuts its domain into parts. Each part has a mutex of its own, and a request
+/// takes those of the parts that it touches; see [`Builder::max_leaves`].
 ///
 /// # Origin
 ///
@@ -170,7 +172,7 @@ impl RangeLock {
         Self::with_settings(Settings::DEFAULT)
     }
 
-    /// Makes a lock about which something is set that is else chosen by itself.
+    /// Builds a lock with non-default settings.
     pub const fn builder() -> Builder {
         Builder::new()
     }

@@ -84,7 +84,7 @@ pub(crate) struct CompareOptions {
     #[command(flatten)]
     locks: LockOptions,
 
-    /// Judge nothing that is read, and leave that out of the loop that is timed
+    /// Skip checking the data that is read, so that the timing does not include it
     #[arg(long)]
     no_checks: bool,
 

@@ -36,9 +36,9 @@
 //! # Bounded bypass
 //!
 //! [`Builder::bypass`](crate::Builder::bypass) sets how many requests may pass one that is asleep:
-//! a middle way, with the bound as part of the contract. A request that finds none but sleepers in
-//! its way, each of which may still be passed, is granted at once; and a sleeper whose turn has
-//! come has the range when it runs, unless it has been passed once more. A thread that is awake is
+//! a middle way, with the bound as part of the contract. A new request is granted immediately if
+//! every request in its way is asleep and has been passed fewer than `n` times. A sleeper whose turn
+//! has come has the range when it runs, unless it has been passed once more. A thread that is awake is
 //! never passed, nor is a holder, or an upgrade. So each request waits for those before it, and for
 //! up to `n` others that pass it or any of these; and the range stays with threads that run while
 //! the next one wakes up.

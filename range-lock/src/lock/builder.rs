@@ -42,20 +42,22 @@ impl Builder {
         self
     }
 
-    /// How many requests may pass one that sleeps, from 0, which is strict order, and what a lock has unless told, to 1024.
+    /// How many requests may pass one that sleeps: from 0 (strict order, the default) to 1024.
     ///
-    /// Under strict order a range that is wanted all the time changes hands by waking a sleeper each time. With a bound, a request that
-    /// finds in its way none but sleepers, none of which has been passed so often, is granted at once; and a sleeper
-    /// whose turn comes is woken and has the range when it runs, unless it has been passed again by then. Who is awake is not
-    /// passed, nor who holds, nor an upgrade. A request of several ranges passes all that are in its way or none, and only if all of
-    /// its locks allow it. The `try_` verbs without a timeout pass nobody.
+    /// Under strict order a range that is wanted all the time changes hands by waking a sleeper each
+    /// time. With a bound of `n`, a new request is granted immediately if every request in its way
+    /// is asleep and has been passed fewer than `n` times. A sleeper whose turn comes is woken, and
+    /// has the range when it runs, unless it has been passed again by then. A request that is awake
+    /// or held is not passed, and neither is an upgrade. A request of several ranges passes all that
+    /// are in its way or none, and only if all of its locks allow it. The `try_` verbs without a
+    /// timeout pass no request.
     ///
     /// A bound of 1 also cures chains of neighbours that share one point and would run one after
     /// the other under strict order: see
     /// [fairness](crate::docs::fairness#neighbours-that-share-a-point), with an example.
     ///
-    /// So each request still waits for a bounded number of others: those before it, those that they wait for, and up to `n` that pass
-    /// it or any of these.
+    /// So the number of requests that one waits for is still bounded: those before it, those that
+    /// they wait for, and up to `n` that pass it or any of these.
     ///
     /// ```
     /// use range_lock::RangeLock;
