@@ -357,8 +357,8 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If the range is inverted or reaches past the end.
-            /// Or if it would wait for too many ranges, as [`RangeLock`]'s verbs of the same name.
+            /// If the range is inverted or reaches past the end, or if it would have to wait for too
+            /// many ranges, as [`RangeLock`]'s verb of the same name.
             #[track_caller]
             pub fn $wait(&self, range: impl RangeBounds<usize>) -> $Guard<'_, S::Item> {
                 let indices = indices(&range, self.len());
@@ -399,8 +399,8 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If the range is inverted or reaches past the end.
-            /// Or if it would wait for too many ranges, as [`RangeLock`]'s verbs of the same name.
+            /// If the range is inverted or reaches past the end, or if it would have to wait for too
+            /// many ranges, as [`RangeLock`]'s verb of the same name.
             #[track_caller]
             pub fn $try_for(
                 &self,
@@ -425,8 +425,8 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If the range is inverted or reaches past the end.
-            /// Or if it would wait for too many ranges, as [`RangeLock`]'s verbs of the same name.
+            /// If the range is inverted or reaches past the end, or if it would have to wait for too
+            /// many ranges, as [`RangeLock`]'s verb of the same name.
             #[track_caller]
             pub fn $try_until(
                 &self,
@@ -522,6 +522,11 @@ impl<'a, T> RangeRwLockUpgradableReadGuard<'a, T> {
     /// # Deadlocks
     ///
     /// If the caller also holds an overlapping read guard, it waits for itself.
+    ///
+    /// # Panics
+    ///
+    /// If it, or a reader that waits, would have to wait for too many ranges, as
+    /// [`RangeUpgradableReadGuard::upgrade`]. The elements are released then.
     pub fn upgrade(guard: Self) -> RangeRwLockWriteGuard<'a, T> {
         let held = RangeUpgradableReadGuard::upgrade(guard.held);
         RangeRwLockWriteGuard { slice: guard.slice, held, _borrows: PhantomData }
@@ -543,6 +548,11 @@ impl<'a, T> RangeRwLockUpgradableReadGuard<'a, T> {
     /// # Errors
     ///
     /// The guard, upgradable as before, if a reader is in. Requests that only wait do not count.
+    ///
+    /// # Panics
+    ///
+    /// If it, or a reader that waits, would have to wait for too many ranges, as
+    /// [`RangeUpgradableReadGuard::upgrade`]. The elements are released then.
     pub fn try_upgrade(guard: Self) -> Result<RangeRwLockWriteGuard<'a, T>, Self> {
         Self::upgraded(guard.slice, RangeUpgradableReadGuard::try_upgrade(guard.held))
     }
@@ -569,6 +579,11 @@ impl<'a, T> RangeRwLockUpgradableReadGuard<'a, T> {
     /// # Cancel safety
     ///
     /// Giving up leaves no trace: readers that came meanwhile, and waited for nothing else, are let in.
+    ///
+    /// # Panics
+    ///
+    /// If it, or a reader that waits, would have to wait for too many ranges, as
+    /// [`RangeUpgradableReadGuard::upgrade`]. The elements are released then.
     pub fn try_upgrade_for(guard: Self, timeout: Duration) -> Result<RangeRwLockWriteGuard<'a, T>, Self> {
         Self::upgraded(guard.slice, RangeUpgradableReadGuard::try_upgrade_for(guard.held, timeout))
     }
@@ -589,6 +604,11 @@ impl<'a, T> RangeRwLockUpgradableReadGuard<'a, T> {
     /// # Errors
     ///
     /// The guard, upgradable as before, if the deadline came first.
+    ///
+    /// # Panics
+    ///
+    /// If it, or a reader that waits, would have to wait for too many ranges, as
+    /// [`RangeUpgradableReadGuard::upgrade`]. The elements are released then.
     pub fn try_upgrade_until(guard: Self, deadline: Instant) -> Result<RangeRwLockWriteGuard<'a, T>, Self> {
         Self::upgraded(guard.slice, RangeUpgradableReadGuard::try_upgrade_until(guard.held, deadline))
     }

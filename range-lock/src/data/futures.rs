@@ -41,7 +41,8 @@ macro_rules! elements {
 
             /// # Panics
             ///
-            /// If polled again after it has completed.
+            /// If polled again after it has completed, or if it would have to wait for too many
+            /// ranges, as the blocking verbs say.
             fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
                 let slice = self.slice;
                 let inner = Pin::new(&mut self.inner);
