@@ -1,5 +1,6 @@
 //! For the tests of this crate: whether and where a lock is cut into parts changes nothing that a
 //! user could see. Not part of the public interface.
+//! It uses `RangeLock`, its partition and what lies below.
 
 use crate::lock::RangeLock;
 

@@ -1,4 +1,5 @@
 //! [`RangeRwLock`]: a lock that owns the slice whose ranges it guards.
+//! It uses `RangeLock`, and with feature `async` the futures of it.
 //!
 //! # Invariants of the unsafe code
 //!

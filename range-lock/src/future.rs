@@ -62,6 +62,7 @@
 //! withdrawn, a guard that was passed by value is released, and a guard that was passed by
 //! reference holds what the call was to leave it.
 
+// It hands on the futures of `futures` and of `data`.
 pub use crate::data::{ReadElements, UpgradableReadElements, UpgradeElements, WriteElements};
 pub use crate::futures::{
     AcquireMany, Read, ReadArc, UpgradableRead, UpgradableReadArc, UpgradeRead, UpgradeReadArc, Write,

@@ -1,6 +1,7 @@
 //! The door to atomics, mutexes and parking for all above the internal mutex: the standard library,
 //! that [mutex](crate::mutex) and parking_lot_core in a normal build, loom (`--cfg loom`) or
 //! shuttle (`--cfg shuttle`) in a model.
+//! It uses `mutex`, `parking` and `spin`.
 //!
 //! loom tries every schedule of a few steps under the C11 memory model; shuttle tries random schedules of many steps,
 //! sequentially consistent.
