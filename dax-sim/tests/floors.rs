@@ -29,6 +29,7 @@ const HOUSE: House = House {
     ],
     free: &[],
     extensions: &[("file", "FileSystem", &["create"])],
+    made_by_macros: &[],
 };
 
 #[test]

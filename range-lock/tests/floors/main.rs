@@ -34,6 +34,18 @@ const HOUSE: House = House {
         ("stats", "RangeLock", &["stats"]),
         ("futures", "RangeLock", &["acquire_many_async"]),
     ],
+    made_by_macros: &[(
+        "futures",
+        &[
+            "read_async",
+            "read_arc_async",
+            "upgradable_read_async",
+            "upgradable_read_arc_async",
+            "write_async",
+            "write_arc_async",
+            "upgrade_async",
+        ],
+    )],
 };
 
 #[test]
@@ -100,6 +112,8 @@ fn a_call_of_a_method_that_a_room_above_adds_is_found() {
                 "self.stats(); self.partition().lock_over(Span::WHOLE)",
             ),
             ("lock/builder.rs", "", "fn planted(lock: &RangeLock) { RangeLock::acquire_many([]); }"),
+            ("lock/home.rs", "", "fn planted(lock: &super::RangeLock) { drop(lock.write_async(..)); }"),
+            ("request.rs", "", "fn planted<G>(guard: G) { drop(G::upgrade_async(guard)); }"),
         ],
     );
     are_told(
@@ -107,6 +121,8 @@ fn a_call_of_a_method_that_a_room_above_adds_is_found() {
         &[
             ("lock.rs:", "`lock` calls `stats`, which `stats` adds at stats.rs:"),
             ("lock/builder.rs:", "`lock` calls `acquire_many`, which `many` adds at many.rs:"),
+            ("lock/home.rs:", "`lock` calls `write_async`, which `futures` adds at futures.rs:"),
+            ("request.rs:", "`request` calls `upgrade_async`, which `futures` adds at futures.rs:"),
         ],
     );
 }

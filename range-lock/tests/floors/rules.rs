@@ -16,6 +16,8 @@ pub(crate) struct House {
     /// Where a room gives methods to a type of a lower one: room, type, methods. No file of a room
     /// lower than the first may call them.
     pub(crate) extensions: &'static [(&'static str, &'static str, &'static [&'static str])],
+    /// The same for methods that macros make, which are not parsed: room, methods.
+    pub(crate) made_by_macros: &'static [(&'static str, &'static [&'static str])],
 }
 
 /// One use of a module by another.
@@ -248,6 +250,14 @@ impl Checker<'_> {
                 "methods that rooms give to types of lower rooms:\n{found:?}\nlisted:\n{listed:?}"
             ));
         }
+        for (room, methods) in self.house.made_by_macros {
+            for method in *methods {
+                match self.named_in(room, method) {
+                    Some(place) => at.entry(method).or_default().push((room, place)),
+                    None => breaches.push(format!("`{room}` makes no method `{method}`")),
+                }
+            }
+        }
         for (module, calls) in self.source.modules.iter().enumerate() {
             let Some(room) = self.room(module) else { continue };
             for (method, line) in &calls.calls {
@@ -262,6 +272,17 @@ impl Checker<'_> {
             }
         }
         breaches
+    }
+}
+
+impl Checker<'_> {
+    /// Where a room names something that is no part of a longer path, as the argument of a macro is.
+    fn named_in(&self, room: &str, name: &str) -> Option<String> {
+        let modules = self.source.modules.iter().enumerate();
+        modules.filter(|(module, _)| self.room(*module) == Some(room)).find_map(|(module, source)| {
+            let mention = source.mentions.iter().find(|mention| mention.path == [name])?;
+            Some(self.place(module, mention.line))
+        })
     }
 }
 
