@@ -294,7 +294,6 @@ pub(crate) fn run(options: &CompareOptions) -> Result<ExitCode, Failure> {
     })
     .map_err(Failure::refused)?;
     let watched = MappedFile::watch(&device).map_err(Failure::broken)?;
-    destinations.folder.create()?;
 
     if plan.rounds == 1 {
         say("one round shows no spread: the figures cannot tell a difference from chance");
@@ -337,6 +336,8 @@ pub(crate) fn run(options: &CompareOptions) -> Result<ExitCode, Failure> {
         baseline,
         outcomes: measured.outcomes,
     };
+    // Not before: a run that ends early leaves no folder behind.
+    destinations.folder.create()?;
     let page = write_files(&report, &destinations)?;
     print(&report, &page, destinations.json.as_ref())?;
     check_verdict(&report)

@@ -129,7 +129,7 @@ impl OutputDir {
     /// Makes the folder and those above it.
     pub(crate) fn create(&self) -> Result<(), Failure> {
         fs::create_dir_all(&self.path).map_err(|error| {
-            Failure::refused(format!("cannot make the folder `{}`: {error}", self.path.display()))
+            Failure::broken(format!("cannot make the folder `{}`: {error}", self.path.display()))
         })
     }
 

@@ -29,6 +29,7 @@ fn a_mapped_file_that_fails_is_told_in_a_line() {
             assert!(lines[0].starts_with("error: `device` failed at offset "), "{said}");
             assert!(lines[0].contains("another process made it shorter"), "{said}");
             assert_eq!(fs::metadata(&device).ok().map(|found| found.len()), after, "{before:?} {more}");
+            assert!(!folder.path().join("target").exists(), "the folder for the page is left behind");
         }
     }
 }

@@ -34,7 +34,7 @@ fn a_signal_ends_the_run_and_leaves_files_as_they_were() {
     }
     assert!(!new.exists());
     assert_eq!(std::fs::metadata(&own).unwrap().len(), 0);
-    assert!(!folder.path().join("out/compare.html").exists());
+    assert!(!folder.path().join("out").exists());
 }
 
 /// The exit code is that of a command that the signal killed.
