@@ -575,12 +575,15 @@ impl Leaf {
     pub(crate) fn counted_by(&self, entry: Entry<'_>) -> impl Iterator<Item = Entry<'_>> {
         let Entry { span, id, mode, .. } = entry;
         let order = entry.queued.filter(|_| entry.waits()).map(|queued| queued.order);
-        let is_before = move |other: &Entry<'_>| {
-            let Some(order) = order else { return false };
-            other.is_held() || other.queued.is_some_and(|queued| queued.order < order)
-        };
-        self.overlapping(span).filter(move |other| {
-            other.id != id && other.mode.conflicts(mode) && self.counts(other.span, span) && is_before(other)
+        // Nothing is looked at for a request that is held: many of those may overlap each other.
+        order.into_iter().flat_map(move |order| {
+            let is_before = move |other: &Entry<'_>| {
+                other.is_held() || other.queued.is_some_and(|queued| queued.order < order)
+            };
+            self.overlapping(span).filter(move |other| {
+                let conflicts = other.id != id && other.mode.conflicts(mode);
+                conflicts && self.counts(other.span, span) && is_before(other)
+            })
         })
     }
 

@@ -27,6 +27,10 @@
 //! * **Many requests at one place.** Each request looks at all that overlap it, readers included.
 //!   With thousands of readers of one point, acquiring visits thousands of entries under the
 //!   internal mutex, and so does releasing while a request waits there.
+//! * **Memory after a peak.** A lock keeps what it has allocated until it is dropped: in each part,
+//!   the records and tree nodes of the most requests that were there at a time, and once it has
+//!   been cut, 128 bytes for each part that it may have (see
+//!   [`max_leaves`](crate::Builder::max_leaves)).
 //! * **Wide ranges in random places.** They cross most parts, and overlap most others: nothing can
 //!   be done at the same time.
 //! * **Fixed blocks, of which each user takes one.** An array of locks is a little faster, and
