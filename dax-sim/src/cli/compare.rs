@@ -45,6 +45,10 @@ const PAGE: &str = "compare.html";
 
 /// Options of `dax-sim compare`, which are also those of `dax-sim` alone.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+The exit code is 0 after a complete run; 1 if something failed, if figures are void because another \
+process changed the file, or if a variant had stale reads that must not have any; 2 if the arguments \
+were refused; 74 if the mapped file failed; 128 and the signal's number if a signal ended the run.")]
 pub(crate) struct CompareOptions {
     /// File to map as the device: on pmem, tmpfs or any other file system [default: a temporary
     /// file]

@@ -94,7 +94,7 @@ fn one_line(message: impl Display) -> String {
 /// The exit code is 0 after a complete run, 2 where the arguments were refused before anything ran,
 /// and 1 where something failed later, or a variant that must not have stale reads had some. A run
 /// that a signal ended gives 128 and the signal's number: 129 for SIGHUP, 130 for SIGINT, 143 for
-/// SIGTERM.
+/// SIGTERM. Where the mapped file fails the program ends with 74 (see `signal`).
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
