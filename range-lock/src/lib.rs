@@ -34,7 +34,14 @@
 //! | `async` | module `future`: `read_async`, `write_async` and so on, for any executor, also of [`RangeRwLock`] |
 //! | `deadlock_detection` | module `deadlock`: which threads wait for each other, over all range locks |
 //! | `memmap2` | [`RangeRwLock`] of a `memmap2::MmapMut` |
-//! | `stats` | [`RangeLock::stats`](RangeLock): acquisitions, who had to wait, for how long, by mode |
+#![cfg_attr(
+    feature = "stats",
+    doc = "| `stats` | [`RangeLock::stats`]: acquisitions, who had to wait, for how long, by mode |"
+)]
+#![cfg_attr(
+    not(feature = "stats"),
+    doc = "| `stats` | `RangeLock::stats`: acquisitions, who had to wait, for how long, by mode |"
+)]
 
 // The rooms, from the ground up: each uses what stands above it in this list. tests/floors checks.
 mod bounds;

@@ -89,8 +89,8 @@ pub(super) fn read_extent(fs: &FileSystem<'_>, iomap: &Iomap, position: u64, par
 /// How often write(2) tries to copy with faults off before a page goes through a bounce buffer.
 const TRIES: u32 = 8;
 
-/// Looks up, allocates and copies answer by answer (`dax_iomap_actor` in the loop of
-/// `iomap_apply`).
+/// Looks up, allocates and copies answer by answer: the loop of `dax_iomap_rw`, in which
+/// `iomap_apply` calls `dax_iomap_actor` once for each answer.
 // Always inline, with what it calls: what functions on the way save on the stack a lock that is
 // taken waits for.
 #[inline(always)]
@@ -106,7 +106,7 @@ pub(super) fn write_released<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>) -> Res
 /// keeps for its next turn.
 #[inline(never)]
 fn write_rest<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>, done: usize) -> Result<usize, FsError> {
-    match iomap_apply(done..iocb.len(), |done| write_next(iocb, done)) {
+    match for_each_answer(done..iocb.len(), |done| write_next(iocb, done)) {
         Err(FsError::NoSpace) => Ok(done),
         rest => Ok(done + rest?.0),
     }
@@ -119,7 +119,7 @@ fn write_rest<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>, done: usize) -> Resul
 /// # Errors
 ///
 /// What `next` returns; but ENOSPC only if nothing was done before.
-pub(super) fn iomap_apply(
+pub(super) fn for_each_answer(
     range: Range<usize>,
     mut next: impl FnMut(usize) -> Result<(usize, bool), FsError>,
 ) -> Result<(usize, bool), FsError> {
@@ -155,7 +155,7 @@ pub(super) fn write_held<S: UserSource + ?Sized>(
     let end = iocb.at(range.end);
     let pages = pages_around(iocb.at(range.start), end);
     let _i_mmap_sem = inode.i_mmap_sem.write(pages, &fs.schedule);
-    iomap_apply(range.clone(), |done| {
+    for_each_answer(range.clone(), |done| {
         let (first, last) = (iocb.at(done) / BLOCK_SIZE, (end - 1) / BLOCK_SIZE);
         let iomap = iomap_begin(fs, inode, first, last, IomapFor::Write, None)?;
         settle_allocation(fs, inode, &iomap);

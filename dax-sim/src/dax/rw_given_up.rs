@@ -1,7 +1,7 @@
 //! Bodies of write(2) that were proposed, or given up: they are here to be seen fail.
 
 use super::invalidate::invalidate_inode_pages2_range;
-use super::rw::{copy_covered, iomap_apply, write_released};
+use super::rw::{copy_covered, for_each_answer, write_released};
 use super::{Faults, Kiocb, UserSource, settle_allocation};
 use crate::error::FsError;
 use crate::fs::{IomapFor, ext4_should_retry_alloc, iomap_begin};
@@ -27,7 +27,7 @@ pub(super) fn write_invalidated_twice<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S
 pub(super) fn write_in_transaction<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>) -> Result<usize, FsError> {
     let Kiocb { fs, inode, .. } = *iocb;
     let last = (iocb.end() - 1) / BLOCK_SIZE;
-    let (done, _) = iomap_apply(0..iocb.len(), |done| {
+    let (done, _) = for_each_answer(0..iocb.len(), |done| {
         let mut retries = 0;
         loop {
             let handle = fs.start_handle();

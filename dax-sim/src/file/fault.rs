@@ -47,6 +47,7 @@ pub(super) fn handle_mm_fault(
     if is_first_store && ext4_dax_pfn_mkwrite(fs, inode, vma, page, mapped)? != VmFault::Fallback {
         return Ok(());
     }
-    let _tried_again = ext4_dax_huge_fault(fs, inode, vma, page, fault, PeSize::Pte)?;
+    // Mapped or not: the access is tried again, and sees.
+    let _: VmFault = ext4_dax_huge_fault(fs, inode, vma, page, fault, PeSize::Pte)?;
     Ok(())
 }

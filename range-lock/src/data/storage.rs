@@ -42,9 +42,9 @@ use std::ptr::NonNull;
 ///
 /// # Safety
 ///
-/// * The pointer that [`slice`](Self::slice) returns is valid for reads and writes of all its elements, and names the same
-///   number of elements at each call, until [`from_raw`](Self::from_raw). It names the same memory too, as long as the `Raw`
-///   is not moved.
+/// * The pointer that [`slice`](Self::slice) returns is valid for reads and writes of all its
+///   elements, which are initialised, and names the same number of elements at each call, until
+///   [`from_raw`](Self::from_raw). It names the same memory too, as long as the `Raw` is not moved.
 /// * Until then the elements are reached by no other way.
 /// * `slice` may be called from several threads at a time, and makes no reference to the elements.
 /// * If `Self` may be sent to another thread, so may `Raw`, to be put together there.
