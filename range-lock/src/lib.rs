@@ -43,7 +43,8 @@
     doc = "| `stats` | `RangeLock::stats`: acquisitions, who had to wait, for how long, by mode |"
 )]
 
-// The rooms, from the ground up: each uses what stands above it in this list. tests/floors checks.
+// The rooms, floor by floor from the ground up: each uses rooms of the floors above it in this list,
+// and of its own floor without a circle. tests/floors checks.
 mod bounds;
 mod claim;
 #[cfg(feature = "stats")]
