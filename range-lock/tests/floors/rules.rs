@@ -253,7 +253,7 @@ impl Checker<'_> {
         for (room, methods) in self.house.made_by_macros {
             for method in *methods {
                 match self.named_in(room, method) {
-                    Some(place) => at.entry(method).or_default().push((room, place)),
+                    Some(place) => at.entry(*method).or_default().push((*room, place)),
                     None => breaches.push(format!("`{room}` makes no method `{method}`")),
                 }
             }
