@@ -333,11 +333,15 @@ impl Partition {
     /// See [`__private::layout`](crate::__private::layout).
     pub(crate) fn layout(&self, visit: &mut dyn FnMut(usize, usize, &'static str, usize)) {
         visit(ptr::from_ref(&self.shared).addr(), size_of_val(&self.shared), "settings of the lock", 0);
+        visit(ptr::from_ref(&self.shared.ids).addr(), size_of_val(&self.shared.ids), "counter of ids", 0);
         let table = self.shared.table.get();
         let others = table.iter().flat_map(|table| &table.leaves);
         for (n, cell) in iter::once(&self.root).chain(others).enumerate() {
             visit(ptr::from_ref(cell).addr(), size_of_val(cell), "leaf", n);
-            sync::lock(cell).layout(n, visit);
+            // A leaf that is locked belongs to a thread that was stopped.
+            if let Some(leaf) = sync::try_lock(cell) {
+                leaf.layout(n, visit);
+            }
         }
         if let Some(table) = table {
             table.layout(visit);

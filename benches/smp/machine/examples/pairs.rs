@@ -89,8 +89,8 @@ fn main() -> ExitCode {
         });
         let report = match report {
             Ok(report) => report,
-            Err(deadlock) => {
-                eprintln!("{deadlock}");
+            Err(stuck) => {
+                eprintln!("{stuck}");
                 return ExitCode::FAILURE;
             }
         };

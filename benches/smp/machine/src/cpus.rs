@@ -75,6 +75,8 @@ struct Thread {
     fs: usize,
     /// The futex that it sleeps on.
     futex: Option<usize>,
+    /// See [`Sim::last`], while it does not run.
+    last: (usize, u64),
     timed_out: bool,
     /// When its CPU was free, after it went to sleep.
     asleep_at: Ps,
@@ -99,6 +101,10 @@ struct Current {
 /// Time, number, thread, epoch.
 type Event = (Ps, u64, u32, u32);
 
+/// How long a thread runs ahead of all others, so that a run can be stopped in which no other thread
+/// goes on.
+const STRETCH: Ps = 100 * crate::US;
+
 /// A run.
 struct Sim {
     costs: Costs,
@@ -106,7 +112,10 @@ struct Sim {
     cpus: usize,
     time_slice: Ps,
     current: Current,
-    /// The time of the next event.
+    /// The last atomic access of the current thread, or the last one that fetched a line: its
+    /// address, and where it was made.
+    last: (usize, u64),
+    /// The time of the next event, or [`STRETCH`] from now on if that is earlier.
     horizon: Ps,
     /// How far behind the next event an access that hits needs not wait for it. A request of that
     /// event or a later one cannot take the line away so soon, and what it writes comes later still.
@@ -184,6 +193,7 @@ impl Sim {
             cpus: machine.cpus,
             time_slice: machine.costs.time_slice * u64::from(1 + machine.cpus.min(8).ilog2()),
             current: Current::default(),
+            last: (0, 0),
             horizon: Ps::MAX,
             events: BinaryHeap::new(),
             events_pushed: 0,
@@ -356,6 +366,7 @@ impl Sim {
 
     /// The next thread to run.
     fn next(&mut self) -> Option<usize> {
+        self.me().last = self.last;
         while let Some(Reverse((time, _, thread, epoch))) = self.events.pop() {
             let thread = thread as usize;
             let t = &self.threads[thread];
@@ -365,9 +376,11 @@ impl Sim {
             match t.state {
                 State::Asleep => self.alarm(thread, time),
                 State::Running => {
-                    self.horizon = self.events.peek().map_or(Ps::MAX, |Reverse(event)| event.0);
+                    let next = self.events.peek().map_or(Ps::MAX, |Reverse(event)| event.0);
+                    self.horizon = next.min(t.time.saturating_add(STRETCH));
                     self.counts.switches += 1;
                     self.current = Current { thread, cpu: t.cpu, now: t.time, stack: t.stack };
+                    self.last = t.last;
                     return Some(thread);
                 }
                 State::Queued | State::Done => unreachable!("no event is of a thread in this state"),
@@ -383,6 +396,12 @@ impl Sim {
         let wait = arrival.saturating_sub(self.current.now);
         self.current.now += wait;
         self.me().report.waiting_for_lines += wait;
+    }
+
+    /// Whether the thread is so far ahead of the next event that even plain accesses that hit wait.
+    #[inline]
+    fn is_far_ahead(&self) -> bool {
+        self.current.now > self.horizon.saturating_add(STRETCH)
     }
 
     /// A plain access that hits, or is on the thread's own stack; `false` if it is neither.
@@ -436,6 +455,7 @@ impl Sim {
         let vary = self.factor();
         self.counts.misses += 1;
         self.threads[thread].report.misses += 1;
+        self.last = ((64 * line) as usize, pc);
         *self.by_function.entry((line, pc)).or_default() += 1;
         Some(self.lines.fetch(Request { cpu, line, write, at: now, vary, at_once }))
     }
@@ -505,7 +525,14 @@ fn give_way() {
 /// A load or store of `size` bytes.
 #[inline]
 pub(crate) fn plain(address: usize, size: usize, write: bool, pc: usize) {
-    if size == 0 || with(|s| s.hits(address, size, write)) {
+    if size == 0 {
+        return;
+    }
+    let (hit, far_ahead) = with(|s| (s.hits(address, size, write), s.is_far_ahead()));
+    if hit {
+        if far_ahead {
+            give_way();
+        }
         return;
     }
     for line in address / 64..=(address + size - 1) / 64 {
@@ -521,7 +548,11 @@ pub(crate) fn plain(address: usize, size: usize, write: bool, pc: usize) {
 #[inline]
 pub(crate) fn atomic(address: usize, write: bool, pc: usize) {
     let line = address as u64 / 64;
-    if with(|s| s.is_quick(line, write, 0)) {
+    let quick = with(|s| {
+        s.last = (address, pc as u64);
+        s.is_quick(line, write, 0)
+    });
+    if quick {
         return;
     }
     give_way();
@@ -538,7 +569,11 @@ pub(crate) fn atomic(address: usize, write: bool, pc: usize) {
 #[inline]
 pub(crate) fn locked(address: usize, pc: usize) {
     let line = address as u64 / 64;
-    if with(|s| s.is_quick(line, true, s.costs.locked)) {
+    let quick = with(|s| {
+        s.last = (address, pc as u64);
+        s.is_quick(line, true, s.costs.locked)
+    });
+    if quick {
         return;
     }
     give_way();

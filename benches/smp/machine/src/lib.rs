@@ -37,9 +37,9 @@ pub use crate::costs::{Costs, NS, US};
 pub use crate::cpus::{
     aside, counts, cpu, futex_wait, futex_wake, now, pause, range_lock_smp_pause, run, thread, touch, work,
 };
-pub use crate::machine::{Directory, MOST_CPUS, MOST_THREADS, Machine, Overlap};
-pub use crate::names::name;
-pub use crate::report::{Counts, Deadlock, LineReport, Report, ThreadReport};
+pub use crate::machine::{Directory, Limits, MOST_CPUS, MOST_THREADS, Machine, Overlap};
+pub use crate::names::{Named, name, names_at};
+pub use crate::report::{Counts, Doing, LineReport, Report, Stuck, StuckThread, ThreadReport, Why};
 pub use crate::topology::{Distance, Topology};
 
 /// Picoseconds of virtual time.

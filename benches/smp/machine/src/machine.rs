@@ -1,8 +1,10 @@
 //! A machine: its topology, its costs and two choices of the model; and presets.
 
 use std::str::FromStr;
+use std::time::Duration;
 
-use crate::costs::{Costs, NS};
+use crate::Ps;
+use crate::costs::{Costs, NS, US};
 use crate::topology::Topology;
 
 /// The most CPUs of a machine.
@@ -72,6 +74,24 @@ pub struct Machine {
     pub threads: usize,
     /// Where jitter and `getrandom` begin. The same seed gives the same run.
     pub seed: u64,
+    /// When a run is given up.
+    pub limits: Limits,
+}
+
+/// How long a run may take. A run that takes longer is [`Stuck`](crate::Stuck).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Of virtual time.
+    pub virtual_time: Ps,
+    /// Of real time. It is looked at now and then, so the run may take somewhat longer.
+    pub real_time: Duration,
+}
+
+impl Default for Limits {
+    /// A minute of virtual time, and ten minutes of real time.
+    fn default() -> Self {
+        Limits { virtual_time: 60_000_000 * US, real_time: Duration::from_secs(600) }
+    }
 }
 
 /// Name, what it stands for, topology, CPUs, latencies of a transfer in ns.
@@ -103,6 +123,7 @@ impl Machine {
             cpus: *cpus,
             threads: *cpus,
             seed: 1,
+            limits: Limits::default(),
         })
     }
 
@@ -136,6 +157,12 @@ impl Machine {
     /// The same with another seed.
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.seed = seed;
+        self
+    }
+
+    /// The same with these limits.
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 

@@ -5,6 +5,9 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::cpus::aside;
 
+/// What something is, and its number.
+pub type Named = (&'static str, usize);
+
 /// Ranges by their first address: size, what it is, and its number.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names(BTreeMap<u64, (u64, &'static str, usize)>);
@@ -12,11 +15,14 @@ pub(crate) struct Names(BTreeMap<u64, (u64, &'static str, usize)>);
 static NAMES: Mutex<Names> = Mutex::new(Names(BTreeMap::new()));
 
 impl Names {
-    /// What lies in the line that begins at this address, first of all.
-    pub(crate) fn at(&self, line: u64) -> Option<(&'static str, usize)> {
-        let before = self.0.range(..=line).next_back().filter(|(start, named)| line < *start + named.0);
-        let (_, &(_, what, index)) = before.or_else(|| self.0.range(line..line + 64).next())?;
-        Some((what, index))
+    /// What lies in the line that begins at this address, in the order of addresses.
+    pub(crate) fn at(&self, line: u64) -> Vec<Named> {
+        /// So many ranges may begin between the beginning of a range and its last line.
+        const INSIDE: usize = 8;
+        let before = self.0.range(..line).rev().take(INSIDE);
+        let before = before.filter(|(start, named)| line < *start + named.0).take(1);
+        let all = before.chain(self.0.range(line..line + 64));
+        all.map(|(_, &(_, what, index))| (what, index)).collect()
     }
 }
 
@@ -30,6 +36,11 @@ pub fn name(start: usize, bytes: usize, what: &'static str, index: usize) {
     });
 }
 
+/// What was said to lie in the line of this address.
+pub fn names_at(address: usize) -> Vec<Named> {
+    all().at(address as u64 / 64 * 64)
+}
+
 /// All names so far.
 pub(crate) fn all() -> Names {
     NAMES.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -40,12 +51,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_has_the_name_of_what_begins_it_or_else_of_what_begins_in_it() {
-        let names =
-            Names(BTreeMap::from([(100, (60, "leaf", 0)), (320, (8, "row", 1)), (330, (8, "row", 2))]));
-        assert_eq!(names.at(64), Some(("leaf", 0)));
-        assert_eq!(names.at(128), Some(("leaf", 0)));
-        assert_eq!(names.at(192), None);
-        assert_eq!(names.at(320), Some(("row", 1)));
+    fn a_line_has_the_names_of_all_that_lies_in_it() {
+        let named = [
+            (100, (60, "leaf", 0)),
+            (160, (8, "row", 0)),
+            (320, (8, "row", 1)),
+            (330, (8, "row", 2)),
+            (640, (200, "head", 0)),
+            (650, (8, "word", 0)),
+        ];
+        let names = Names(BTreeMap::from(named));
+        assert_eq!(names.at(64), [("leaf", 0)]);
+        assert_eq!(names.at(128), [("leaf", 0), ("row", 0)]);
+        assert_eq!(names.at(192), []);
+        assert_eq!(names.at(320), [("row", 1), ("row", 2)]);
+        assert_eq!(names.at(640), [("head", 0), ("word", 0)]);
+        assert_eq!(names.at(704), [("head", 0)]);
     }
 }

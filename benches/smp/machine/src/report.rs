@@ -1,9 +1,13 @@
 //! What a run leaves behind.
 
+use std::collections::BTreeMap;
 use std::error::Error;
-use std::fmt::{self, Display};
+use std::fmt::{self, Display, Write};
+use std::time::Duration;
 
-use crate::Ps;
+use crate::costs::US;
+use crate::names::names_at;
+use crate::{Named, Ps};
 
 /// What happened in a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,8 +27,9 @@ pub struct Report {
 pub struct LineReport {
     /// Its first byte.
     pub address: u64,
-    /// What [`name`](crate::name) said lies there.
-    pub what: Option<(&'static str, usize)>,
+    /// What [`name`](crate::name) said lies there. Several names: threads that use different parts
+    /// wait for each other.
+    pub what: Vec<Named>,
     /// Accesses that had to fetch it.
     pub misses: u64,
     /// Locked instructions on it.
@@ -71,23 +76,145 @@ pub struct Counts {
     pub preemptions: u64,
 }
 
-/// All threads that were left slept, and nothing was to wake them up.
+/// A run that did not end: its threads wait for each other, or go on for longer than
+/// [`Limits`](crate::Limits) allow.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Deadlock {
-    /// When the last one went to sleep.
+pub struct Stuck {
+    /// How that was noticed.
+    pub why: Why,
+    /// The virtual time by then.
     pub at: Ps,
-    /// The threads, and the address of the futex each slept on.
-    pub asleep: Vec<(usize, usize)>,
+    /// The threads that have not ended.
+    pub threads: Vec<StuckThread>,
 }
 
-impl Display for Deadlock {
+/// How it was noticed that a run does not end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// All threads that are left sleep, and nothing is to wake them up.
+    Deadlock,
+    /// It took longer than this, in virtual time.
+    VirtualTime(Ps),
+    /// It took longer than this, in real time.
+    RealTime(Duration),
+}
+
+/// A thread that has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StuckThread {
+    /// Its number.
+    pub thread: usize,
+    /// Its CPU.
+    pub cpu: usize,
+    /// What it does.
+    pub doing: Doing,
+    /// What it used last of all by an atomic access, or by an access that fetched a line.
+    pub address: usize,
+    /// The address of the instruction behind that access.
+    pub pc: u64,
+}
+
+/// What a thread does that has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Doing {
+    /// It sleeps until another thread wakes it up.
+    Sleeps,
+    /// It sleeps until a time.
+    Naps,
+    /// It runs.
+    Runs,
+    /// It could run, and waits for a CPU.
+    WaitsForCpu,
+}
+
+impl Display for Doing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "deadlock after {} ns: asleep without an alarm are", self.at / 1000)?;
-        for (i, (thread, address)) in self.asleep.iter().enumerate() {
-            write!(f, "{} thread {thread} (futex {address:#x})", if i == 0 { "" } else { "," })?;
-        }
-        Ok(())
+        f.write_str(match self {
+            Doing::Sleeps => "sleep",
+            Doing::Naps => "nap",
+            Doing::Runs => "run",
+            Doing::WaitsForCpu => "wait for a CPU",
+        })
     }
 }
 
-impl Error for Deadlock {}
+impl Stuck {
+    /// What each thread waits for, with the names of its functions: a line for all that wait for the
+    /// same.
+    pub fn describe(&self, mut function: impl FnMut(u64) -> String) -> String {
+        let mut alike: BTreeMap<(Doing, usize, String), Vec<&StuckThread>> = BTreeMap::new();
+        for thread in &self.threads {
+            let key = (thread.doing, thread.address / 64 * 64, function(thread.pc));
+            alike.entry(key).or_default().push(thread);
+        }
+        let mut text = format!("{} after {} µs of virtual time", self.why, self.at / US);
+        for ((doing, line, function), threads) in alike {
+            let cpus = numbers(threads.iter().map(|thread| thread.cpu));
+            let names = numbers(threads.iter().map(|thread| thread.thread));
+            let what = names_at(line).into_iter().map(|(what, n)| format!("{what} {n}"));
+            let what = what.collect::<Vec<_>>().join(" + ");
+            let what = if what.is_empty() { format!("{line:#x}") } else { what };
+            let _ = write!(text, "\n  CPU {cpus}: thread {names}: {doing}, at {what}, in {function}");
+        }
+        text
+    }
+}
+
+impl Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::Deadlock => f.write_str("deadlock"),
+            Why::VirtualTime(limit) => {
+                write!(f, "no end within {} µs of virtual time (a livelock?): stopped", limit / US)
+            }
+            Why::RealTime(limit) => write!(f, "no end within {} s: stopped", limit.as_secs_f32()),
+        }
+    }
+}
+
+impl Display for Stuck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.describe(|pc| format!("{pc:#x}")))
+    }
+}
+
+impl Error for Stuck {}
+
+/// Ascending numbers, with those that follow each other as `1-5`.
+fn numbers(all: impl Iterator<Item = usize>) -> String {
+    let mut all: Vec<usize> = all.collect();
+    all.sort_unstable();
+    all.dedup();
+    let mut parts: Vec<(usize, usize)> = Vec::new();
+    for n in all {
+        match parts.last_mut() {
+            Some((_, last)) if *last + 1 == n => *last = n,
+            _ => parts.push((n, n)),
+        }
+    }
+    let text = |(first, last)| if first == last { format!("{first}") } else { format!("{first}-{last}") };
+    parts.into_iter().map(text).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_follow_each_other_are_a_range() {
+        assert_eq!(numbers([3, 1, 2, 2, 7, 9, 10].into_iter()), "1-3,7,9-10");
+        assert_eq!(numbers([].into_iter()), "");
+    }
+
+    #[test]
+    fn threads_that_wait_for_the_same_share_a_line() {
+        let thread = |thread, pc| StuckThread { thread, cpu: thread, doing: Doing::Runs, address: 640, pc };
+        let threads = vec![thread(0, 1), thread(1, 1), thread(2, 1), thread(3, 2)];
+        let stuck = Stuck { why: Why::VirtualTime(5 * US), at: 6 * US, threads };
+        assert_eq!(
+            stuck.to_string(),
+            "no end within 5 µs of virtual time (a livelock?): stopped after 6 µs of virtual time\n  \
+             CPU 0-2: thread 0-2: run, at 0x280, in 0x1\n  CPU 3: thread 3: run, at 0x280, in 0x2"
+        );
+    }
+}

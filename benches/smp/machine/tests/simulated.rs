@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, RwLock};
 use range_lock::RangeLock;
 use smp_machine::{
-    Directory, Machine, NS, Overlap, Ps, Report, US, aside, futex_wait, futex_wake, now, run, work,
+    Directory, Doing, Limits, Machine, NS, Overlap, Ps, Report, Stuck, US, Why, aside, futex_wait,
+    futex_wake, now, run, work,
 };
 
 fn machine(cpus: usize) -> Machine {
@@ -197,9 +198,73 @@ fn threads_asleep_for_ever_are_a_deadlock() {
             futex_wait(word.as_ptr() as usize, 7, None);
         }
     });
-    let deadlock = result.unwrap_err();
-    assert_eq!(deadlock.asleep, [(1, address)]);
-    assert!(deadlock.to_string().contains("thread 1"), "{deadlock}");
+    let stuck = result.unwrap_err();
+    assert_eq!(stuck.why, Why::Deadlock);
+    let [thread] = stuck.threads[..] else { panic!("{stuck:?}") };
+    assert_eq!((thread.thread, thread.doing, thread.address), (1, Doing::Sleeps, address));
+    assert!(stuck.to_string().contains("CPU 1: thread 1: sleep"), "{stuck}");
+}
+
+/// Runs three threads, of which two wait in this way for a word that nothing changes.
+fn waits_for_ever(limits: Limits, wait: impl Fn(&AtomicU64) + Send + Sync + 'static) -> Stuck {
+    let m = machine(3).with_limits(limits);
+    let word = m.setup(|| Arc::new(Line::default()));
+    let address = word.0.as_ptr() as usize;
+    smp_machine::name(address, 8, "word that nothing changes", 7);
+    let stuck = run(&m, move |me| {
+        if me == 0 {
+            word.0.load(Ordering::Relaxed);
+            return;
+        }
+        while word.0.load(Ordering::Relaxed) == 0 {
+            wait(&word.0);
+        }
+    });
+    let stuck = stuck.unwrap_err();
+    let threads: Vec<_> = stuck.threads.iter().map(|t| (t.thread, t.address / 64)).collect();
+    assert_eq!(threads, [(1, address / 64), (2, address / 64)], "{stuck}");
+    assert!(stuck.to_string().contains("CPU 1-2: thread 1-2"), "{stuck}");
+    assert!(stuck.to_string().contains("word that nothing changes 7"), "{stuck}");
+    stuck
+}
+
+#[test]
+fn threads_that_spin_for_ever_end_with_the_limit_of_virtual_time() {
+    let limits = Limits { virtual_time: 500 * US, ..Limits::default() };
+    let stuck = waits_for_ever(limits, |_| smp_machine::pause(1));
+    assert_eq!(stuck.why, Why::VirtualTime(500 * US));
+    assert!((500 * US..700 * US).contains(&stuck.at), "{stuck}");
+    assert!(stuck.threads.iter().all(|thread| thread.doing == Doing::Runs), "{stuck}");
+
+    // And so do those that sleep and look again.
+    let stuck = waits_for_ever(limits, |_| thread::sleep(Duration::from_micros(20)));
+    assert_eq!(stuck.why, Why::VirtualTime(500 * US));
+    assert!(stuck.threads.iter().any(|thread| thread.doing == Doing::Naps), "{stuck}");
+}
+
+#[test]
+fn threads_that_go_on_for_ever_end_with_the_limit_of_real_time() {
+    let limits = Limits { virtual_time: Ps::MAX, real_time: Duration::from_millis(50) };
+    let stuck = waits_for_ever(limits, |_| smp_machine::pause(1));
+    assert_eq!(stuck.why, Why::RealTime(limits.real_time));
+}
+
+#[test]
+fn one_thread_that_goes_on_by_itself_ends_with_a_limit() {
+    let limits = Limits { virtual_time: 1000 * US, ..Limits::default() };
+    let m = machine(1).with_limits(limits);
+    let word = m.setup(|| Arc::new(AtomicU64::new(0)));
+    let stuck = run(&m, move |_| while word.load(Ordering::Relaxed) == 0 {});
+    assert_eq!(stuck.unwrap_err().why, Why::VirtualTime(1000 * US));
+
+    // Its accesses are plain and hit.
+    let (value, end) = m.setup(|| (Arc::new(Counter::default()), Arc::new(AtomicU64::new(0))));
+    let stuck = run(&m, move |_| {
+        // SAFETY: see `Sync`.
+        while unsafe { value.value.get().read_volatile() } == 0 {}
+        end.store(1, Ordering::Relaxed);
+    });
+    assert_eq!(stuck.unwrap_err().why, Why::VirtualTime(1000 * US));
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod plot;
 mod point;
 mod record;
 mod sweep;
+mod symbols;
 mod table;
 mod validate;
 mod why;

@@ -1,12 +1,15 @@
 //! One point in this process, as a line of JSON.
 
+use std::time::Duration;
+
 use clap::Args;
-use smp_machine::{Machine, NS, Ps, US};
+use smp_machine::{Limits, Machine, NS, Ps, US};
 use smp_workloads::{Failed, Point, Ran};
 
 use crate::names;
 use crate::plan::Effort;
 use crate::record::{PointLine, Sample};
+use crate::symbols::Symbols;
 use crate::{BAD_INPUT, Error};
 
 /// The arguments of `smp point`.
@@ -49,12 +52,20 @@ pub(crate) struct MachineOptions {
     /// Where jitter and random numbers begin
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+    /// Seconds of real time after which a point is given up, with what each CPU waits for
+    #[arg(long, default_value_t = LIMIT, value_name = "SECONDS")]
+    pub(crate) limit: u64,
 }
+
+/// The limit of real time that a point has unless another one is given.
+pub(crate) const LIMIT: u64 = 300;
 
 impl MachineOptions {
     /// The machine, with its preset's number of CPUs.
     pub(crate) fn machine(&self) -> Result<Machine, Error> {
+        let real_time = Duration::from_secs(self.limit);
         Ok(names::topology(&self.topology)?
+            .with_limits(Limits { real_time, ..Limits::default() })
             .with_directory(names::directory(&self.directory)?)
             .with_overlap(names::overlap(&self.overlap)?)
             .with_seed(self.seed))
@@ -87,9 +98,10 @@ pub(crate) fn fix_addresses() -> Result<(), Error> {
 
 /// Runs a point.
 pub(crate) fn ran(point: &Point) -> Result<Ran, Error> {
+    let mut symbols = Symbols::default();
     smp_workloads::run(point).map_err(|failed| match failed {
         Failed::CannotRun(_) | Failed::NoSuchLock => Error::Input(failed.to_string()),
-        Failed::Deadlock(_) => Error::Run(failed.to_string()),
+        Failed::Stuck(stuck) => Error::Run(stuck.describe(|pc| symbols.name(pc))),
     })
 }
 

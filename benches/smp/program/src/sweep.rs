@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use smp_workloads::{Workload, locks};
 
 use crate::plan::Effort;
-use crate::point::{CANNOT_RUN, MachineOptions};
+use crate::point::{CANNOT_RUN, LIMIT, MachineOptions};
 use crate::record::{PointLine, Record};
 use crate::{Error, html, names, plot, table};
 
@@ -67,6 +67,9 @@ pub(crate) struct Options {
     /// Points that run at a time [default: one for each CPU]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
+    /// Seconds of real time after which a point is given up, with what each CPU waits for
+    #[arg(long, default_value_t = LIMIT, value_name = "SECONDS")]
+    limit: u64,
     /// Writes the results
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -98,8 +101,9 @@ enum Ended {
     Failed(String),
 }
 
-/// After so long a point is given up.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// So much longer than its limit of real time a process gets before it is killed: code that makes no
+/// access does not notice the limit.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn run(options: &Options) -> Result<(), Error> {
     let jobs = options.jobs()?;
@@ -211,6 +215,7 @@ impl Options {
                             directory: directory.clone(),
                             overlap: overlap.clone(),
                             seed,
+                            limit: self.limit,
                         });
                     }
                 }
@@ -228,6 +233,7 @@ impl Job {
         command.args(["--cpus", &self.cpus.to_string(), "--seed", &self.machine.seed.to_string()]);
         command.args(["--topology", &self.machine.topology, "--directory", &self.machine.directory]);
         command.args(["--overlap", &self.machine.overlap, "--effort", self.effort.name()]);
+        command.args(["--limit", &self.machine.limit.to_string()]);
         if let Some(threads) = self.threads {
             command.args(["--threads", &threads.to_string()]);
         }
@@ -243,7 +249,7 @@ impl Job {
 
     fn failed(&self, why: &str) -> Ended {
         let Job { lock, cpus, workload, machine, .. } = self;
-        let MachineOptions { topology, directory, overlap, seed } = machine;
+        let MachineOptions { topology, directory, overlap, seed, .. } = machine;
         Ended::Failed(format!(
             "{lock} {} {cpus} CPUs ({topology} {directory} {overlap} seed {seed}): {why}",
             workload.name()
@@ -252,16 +258,17 @@ impl Job {
 
     fn outcome(&self) -> io::Result<Ended> {
         let started = Instant::now();
+        let patience = Duration::from_secs(self.machine.limit) + PATIENCE;
         let mut child = self.start()?;
         // A point prints less than a pipe holds, so it can be read when the point is over.
         let status = loop {
             if let Some(status) = child.try_wait()? {
                 break status;
             }
-            if started.elapsed() > PATIENCE {
+            if started.elapsed() > patience {
                 child.kill()?;
                 child.wait()?;
-                return Ok(self.failed(&format!("not done after {} s, given up", PATIENCE.as_secs())));
+                return Ok(self.failed(&format!("not done after {} s, killed", patience.as_secs())));
             }
             thread::sleep(Duration::from_millis(5));
         };

@@ -89,6 +89,24 @@ fn a_sweep_writes_table_json_plots_and_page_whatever_the_order_of_its_points() {
 }
 
 #[test]
+fn a_point_that_does_not_end_says_what_each_cpu_waits_for() {
+    let point = "point --lock control-livelock --workload W7 --cpus 4 --effort quick";
+    let livelock = ["µs of virtual time", "CPU ", ": run, at word that is never set 0", "controls.rs lock"];
+    let overdue = ["no end within 0 s", "CPU "];
+    for (limit, parts) in [(300, &livelock[..]), (0, &overdue)] {
+        let output = smp(&format!("{point} --limit {limit}"));
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        for part in parts {
+            assert!(errors.contains(part), "no {part:?} in\n{errors}");
+        }
+    }
+    let output = smp("sweep --quick --locks control-livelock,mcs --workloads W7 --cpus 4");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(stdout(&output).contains("mcs"), "the other points are shown: {output:?}");
+}
+
+#[test]
 fn why_names_the_word_of_a_queue_lock() {
     let output = smp("why mcs W7 16 --effort quick");
     assert!(output.status.success(), "{output:?}");

@@ -1,6 +1,7 @@
 //! Locks that are wrong, to show that the checks find it.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
@@ -99,5 +100,64 @@ impl Drop for Guard<'_> {
             Some(last) => self.lock.gates.get(last).open(),
             None => state.held = false,
         }
+    }
+}
+
+/// One lock for the whole domain in which a request that finds another one waits for ever.
+#[derive(Debug, Default)]
+pub struct Livelock {
+    held: CachePadded<AtomicBool>,
+    granted: CachePadded<AtomicBool>,
+}
+
+impl Livelock {
+    fn lock(&self) -> LivelockGuard<'_> {
+        if self.held.swap(true, Ordering::Acquire) {
+            while !self.granted.load(Ordering::Acquire) {
+                std::hint::spin_loop();
+            }
+        }
+        LivelockGuard { lock: self }
+    }
+}
+
+impl Lock for Livelock {
+    const NAME: &'static str = "control-livelock";
+    const WHAT: &'static str = "a control: a request that has to wait waits for ever";
+    const ORDER: Order = Order::Any;
+    const SHARED: bool = false;
+    const MOST_HELD: usize = 1;
+    const CONTROL: bool = true;
+    type Read<'a> = LivelockGuard<'a>;
+    type Write<'a> = LivelockGuard<'a>;
+
+    fn new(_: &Setup) -> Self {
+        Self::default()
+    }
+
+    fn read(&self, _: usize, _: Range<u64>) -> LivelockGuard<'_> {
+        self.lock()
+    }
+
+    fn write(&self, _: usize, _: Range<u64>) -> LivelockGuard<'_> {
+        self.lock()
+    }
+
+    fn parts(&self, visit: &mut dyn FnMut(usize, usize, &'static str, usize)) {
+        for (word, what) in [(&self.held, "held"), (&self.granted, "word that is never set")] {
+            visit(std::ptr::from_ref(word).addr(), size_of_val(word), what, 0);
+        }
+    }
+}
+
+/// Unlocks when it is dropped.
+#[derive(Debug)]
+pub struct LivelockGuard<'a> {
+    lock: &'a Livelock,
+}
+
+impl Drop for LivelockGuard<'_> {
+    fn drop(&mut self) {
+        self.lock.held.store(false, Ordering::Release);
     }
 }

@@ -24,7 +24,7 @@ mod treap;
 mod wait;
 
 pub use btree_map::BTreeMapLock;
-pub use controls::{NoLock, Stack};
+pub use controls::{Livelock, NoLock, Stack};
 pub use fair_rwlock::FairRwLock;
 pub use kogan_list::KoganList;
 pub use linux_tree::LinuxTree;
@@ -59,4 +59,5 @@ pub fn each(visitor: &mut impl Visitor) {
     visitor.visit::<FairRwLock>();
     visitor.visit::<NoLock>();
     visitor.visit::<Stack>();
+    visitor.visit::<Livelock>();
 }

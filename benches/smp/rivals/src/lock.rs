@@ -57,7 +57,7 @@ pub trait Lock: Send + Sync + Sized + 'static {
     fn write(&self, me: usize, range: Range<u64>) -> Self::Write<'_>;
 
     /// Calls `visit` with the start and the bytes of each part, its name and its number, for the
-    /// profile. Called when no thread uses the lock.
+    /// profile. Called when no thread uses the lock, or all that do are stopped for good.
     fn parts(&self, visit: &mut dyn FnMut(usize, usize, &'static str, usize)) {
         visit(std::ptr::from_ref(self).addr(), size_of::<Self>(), "the lock's word", 0);
     }

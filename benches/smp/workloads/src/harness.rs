@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use smp_machine::{Ps, aside, counts, now, work};
+use smp_machine::{Ps, US, aside, counts, now, work};
 use smp_rivals::Lock;
 
 use crate::check::{Held, Oracle};
@@ -28,6 +28,15 @@ pub struct Plan {
     pub cost: u64,
     /// Whether each section is checked.
     pub check: bool,
+}
+
+impl Plan {
+    /// The virtual time after which a run is given up, with so many threads for each CPU. Threads end
+    /// their last operation after the window, one after the other if they need the same range.
+    pub(crate) fn time_limit(&self, threads_per_cpu: usize) -> Ps {
+        const FOR_EACH: Ps = 100_000 * US;
+        2 * (self.warm_up + self.window) + threads_per_cpu as u64 * FOR_EACH
+    }
 }
 
 /// What a change of the simulated thread costs, in accesses.

@@ -36,7 +36,7 @@ impl Request {
 ///
 /// # Errors
 ///
-/// If there is no such lock, or if all threads slept.
+/// If there is no such lock, or if the run does not end.
 pub fn grants_in_order(lock: &str, machine: &Machine) -> Result<(usize, Vec<String>), Failed> {
     struct Run<'a>(&'a str, &'a Machine, Result<(usize, Vec<String>), Failed>);
     impl Visitor for Run<'_> {
@@ -90,7 +90,7 @@ fn round<L: Lock>(machine: &Machine) -> Result<(usize, Vec<String>), Failed> {
             work(US);
         }
     })
-    .map_err(Failed::Deadlock)?;
+    .map_err(Failed::Stuck)?;
     let granted = granted.lock().expect("nothing panics under it");
     let mut pairs = 0;
     let mut wrong = Vec::new();

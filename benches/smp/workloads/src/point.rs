@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use smp_machine::{Deadlock, Machine, Report};
+use smp_machine::{Machine, Report, Stuck};
 use smp_rivals::{Lock, Visitor, each};
 
 use crate::harness::{Outcome, Plan, Shared};
@@ -43,8 +43,8 @@ pub enum Failed {
     /// The lock cannot hold as many ranges in one thread as the workload needs, or the workload
     /// needs more threads.
     CannotRun(String),
-    /// All threads slept.
-    Deadlock(Deadlock),
+    /// It did not end.
+    Stuck(Stuck),
 }
 
 impl Display for Failed {
@@ -52,7 +52,7 @@ impl Display for Failed {
         match self {
             Failed::NoSuchLock => f.write_str("there is no such lock"),
             Failed::CannotRun(why) => f.write_str(why),
-            Failed::Deadlock(deadlock) => Display::fmt(deadlock, f),
+            Failed::Stuck(stuck) => Display::fmt(stuck, f),
         }
     }
 }
@@ -63,7 +63,8 @@ impl Error for Failed {}
 ///
 /// # Errors
 ///
-/// If there is no such lock, if it cannot run the workload, or if all threads slept.
+/// If there is no such lock, if it cannot run the workload, or if the run does not end: all threads
+/// sleep, or it takes longer than the machine's limits, or much longer than the plan in virtual time.
 pub fn run(point: &Point) -> Result<Ran, Failed> {
     struct Run<'a>(&'a Point, Result<Ran, Failed>);
     impl Visitor for Run<'_> {
@@ -102,6 +103,8 @@ fn run_with<L: Lock>(point: &Point) -> Result<Ran, Failed> {
     if workload.is_punctual() {
         machine.costs.timer_slack = machine.costs.wake_latency;
     }
+    let limit = plan.time_limit(threads.div_ceil(machine.cpus.max(1)));
+    machine.limits.virtual_time = machine.limits.virtual_time.min(limit);
     let (shared, state) = machine.setup(|| {
         let shared = Arc::new(Shared::new(L::new(&setup), plan, machine.seed, threads));
         (shared, Arc::new((AtomicU64::new(0), short::slots())))
@@ -118,7 +121,11 @@ fn run_with<L: Lock>(point: &Point) -> Result<Ran, Failed> {
     });
     let used = Arc::clone(&shared);
     let report = smp_machine::run(&machine, move |me| body(workload, &used, me, &state.0, &state.1));
-    let report = report.map_err(Failed::Deadlock)?;
+    let report = report.map_err(|stuck| {
+        // The threads are stopped, so none of them uses the lock.
+        machine.setup(|| shared.lock.0.parts(&mut smp_machine::name));
+        Failed::Stuck(stuck)
+    })?;
     machine.setup(|| drop(held));
     Ok(Ran { outcome: shared.outcome(), report })
 }

@@ -18,8 +18,12 @@ pub(crate) enum Woken {
 ///
 /// `address` is that of a live, aligned `u32` which is only accessed atomically.
 pub(crate) unsafe fn wait_on_futex(address: usize, expected: u32, timeout: Option<Ps>, pc: usize) -> Woken {
-    with(|s| s.charge(s.costs.syscall));
+    let caller = with(|s| {
+        s.charge(s.costs.syscall);
+        s.last.1
+    });
     atomic(address, false, pc);
+    with(|s| s.last = (address, caller));
     // SAFETY: the caller's.
     let value = unsafe { &*ptr::with_exposed_provenance::<AtomicU32>(address) };
     if value.load(Ordering::SeqCst) != expected {

@@ -5,6 +5,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Once};
+use std::time::Instant;
 
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
@@ -13,7 +14,10 @@ use crate::directory::{Map, Tally};
 use crate::lender::{Lender, fs_base, set_fs_base};
 use crate::memory::FixedStack;
 use crate::overlap::Outstanding;
-use crate::{Deadlock, LineReport, MOST_CPUS, Machine, Ps, Report, ThreadReport, names, system_calls};
+use crate::{
+    Doing, Limits, LineReport, MOST_CPUS, Machine, Ps, Report, Stuck, StuckThread, ThreadReport, Why, names,
+    system_calls,
+};
 
 /// Creates a thread that will run `f` from `at` on. Returns its number.
 fn spawn(f: Box<dyn FnOnce()>, cpu: usize, at: Ps) -> usize {
@@ -41,6 +45,7 @@ fn spawn(f: Box<dyn FnOnce()>, cpu: usize, at: Ps) -> usize {
             fs: lender.fs(),
             lender: Some(lender),
             futex: None,
+            last: (0, 0),
             timed_out: false,
             asleep_at: at,
             stopped: at,
@@ -117,14 +122,27 @@ pub(crate) fn join_thread(pthread: libc::pthread_t) -> bool {
 
 /// How a run went on.
 enum Outcome {
+    /// No event is left.
     Ended,
     Panicked(Panic),
+    /// A limit was exceeded.
+    Stopped(Why),
 }
 
 /// Resumes coroutines until no event is left.
-fn simulate() -> Outcome {
+fn simulate(limits: Limits) -> Outcome {
+    /// After so many changes of the thread the real time is looked at.
+    const NOW_AND_THEN: u64 = 256;
     let home = fs_base();
+    let began = Instant::now();
     while let Some(thread) = with(Sim::next) {
+        let (now, switches) = with(|s| (s.current.now, s.counts.switches));
+        if now > limits.virtual_time {
+            return Outcome::Stopped(Why::VirtualTime(limits.virtual_time));
+        }
+        if switches % NOW_AND_THEN == 0 && began.elapsed() > limits.real_time {
+            return Outcome::Stopped(Why::RealTime(limits.real_time));
+        }
         let (fiber, fs) = with(|s| {
             let t = &mut s.threads[thread];
             let fiber: *mut Fiber = t.fiber.as_deref_mut().map_or(ptr::null_mut(), ptr::from_mut);
@@ -161,20 +179,20 @@ fn resume(fiber: *mut Fiber, fs: usize, home: usize) -> CoroutineResult<(), Resu
 ///
 /// # Errors
 ///
-/// If all threads that have not ended sleep, and nothing is to wake them up. What they own is
-/// leaked.
+/// If all threads that have not ended sleep, and nothing is to wake them up; or if the run takes
+/// longer than the [`Limits`] of the machine. What the threads own is leaked.
 ///
 /// # Panics
 ///
 /// If `body` panics on a thread; if the machine has no CPU or more than [`MOST_CPUS`], or no thread;
 /// if simulated code calls it.
-pub fn run<F: Fn(usize) + Send + Sync + 'static>(machine: &Machine, body: F) -> Result<Report, Deadlock> {
+pub fn run<F: Fn(usize) + Send + Sync + 'static>(machine: &Machine, body: F) -> Result<Report, Stuck> {
     run_boxed(machine, Arc::new(body))
 }
 
 /// The same, compiled in this crate, so that it is not instrumented.
 #[inline(never)]
-fn run_boxed(machine: &Machine, body: Arc<dyn Fn(usize) + Send + Sync>) -> Result<Report, Deadlock> {
+fn run_boxed(machine: &Machine, body: Arc<dyn Fn(usize) + Send + Sync>) -> Result<Report, Stuck> {
     let Machine { cpus, threads, .. } = *machine;
     assert!((1..=MOST_CPUS).contains(&cpus), "{cpus} CPUs: a machine has from 1 to {MOST_CPUS}");
     assert!(threads != 0, "0 threads: a run has at least 1");
@@ -190,7 +208,7 @@ fn run_boxed(machine: &Machine, body: Arc<dyn Fn(usize) + Send + Sync>) -> Resul
     }
     let outcome = {
         let _caught = system_calls::Caught::begin();
-        simulate()
+        simulate(machine.limits)
     };
     SIM.store(ptr::null_mut(), Ordering::Relaxed);
     // SAFETY: the pointer came from a box, and no coroutine runs any more.
@@ -205,12 +223,13 @@ fn run_boxed(machine: &Machine, body: Arc<dyn Fn(usize) + Send + Sync>) -> Resul
         return Ok(sim.report());
     }
     // Coroutines that have not ended cannot be unwound without simulating them.
-    let deadlock = sim.deadlock();
+    let why = if let Outcome::Stopped(why) = outcome { why } else { Why::Deadlock };
+    let stuck = sim.stuck(why);
     for t in sim.threads {
         std::mem::forget(t);
     }
     match outcome {
-        Outcome::Ended => Err(deadlock),
+        Outcome::Ended | Outcome::Stopped(_) => Err(stuck),
         Outcome::Panicked(panic) => panic::resume_unwind(panic),
     }
 }
@@ -229,12 +248,20 @@ fn prepare() {
 }
 
 impl Sim {
-    fn deadlock(&self) -> Deadlock {
-        let asleep = self.threads.iter().enumerate().filter(|(_, t)| t.state == State::Asleep);
-        Deadlock {
-            at: self.threads.iter().map(|t| t.time).max().unwrap_or(0),
-            asleep: asleep.map(|(i, t)| (i, t.futex.unwrap_or(0))).collect(),
-        }
+    fn stuck(&self, why: Why) -> Stuck {
+        let threads = self.threads.iter().enumerate().filter_map(|(thread, t)| {
+            let doing = match (t.state, t.futex) {
+                (State::Done, _) => return None,
+                (State::Running, _) => Doing::Runs,
+                (State::Queued, _) => Doing::WaitsForCpu,
+                (State::Asleep, Some(_)) => Doing::Sleeps,
+                (State::Asleep, None) => Doing::Naps,
+            };
+            let (address, pc) = t.last;
+            Some(StuckThread { thread, cpu: t.cpu, doing, address: t.futex.unwrap_or(address), pc })
+        });
+        let at = self.threads.iter().map(|t| t.time).max().unwrap_or(0);
+        Stuck { why, at, threads: threads.collect() }
     }
 
     fn report(self) -> Report {
