@@ -27,15 +27,5 @@ pub fn with_thresholds(meetings: Option<u32>, crossings: Option<u16>, f: impl Fn
     crate::leaf::models::with_thresholds(meetings, crossings, f)
 }
 
-/// Calls `visit` with the address, the bytes, the name and the number of each part of the lock in
-/// memory, for the profile of the simulated machine. No thread uses the lock meanwhile.
 #[cfg(range_lock_smp)]
-pub fn layout(lock: &RangeLock, visit: &mut dyn FnMut(usize, usize, &'static str, usize)) {
-    lock.partition().layout(visit);
-}
-
-/// How often a leaf was cut and two leaves were joined.
-#[cfg(range_lock_smp)]
-pub fn changes(lock: &RangeLock) -> (u64, u64) {
-    lock.partition().changes()
-}
+pub mod smp;

@@ -38,7 +38,7 @@ const NIL: u32 = u32::MAX;
 
 /// A value, and where its span is.
 #[derive(Debug)]
-struct Slot<T> {
+pub(crate) struct Slot<T> {
     span: Span,
     /// The node that has the span; `NIL` if it is alone. In a vacant slot: the next vacant one.
     node: u32,
@@ -49,12 +49,12 @@ struct Slot<T> {
 /// A multiset of spans, each with a value; see the [module](self).
 #[derive(Debug)]
 pub(crate) struct IntervalTree<T> {
-    slots: Vec<Slot<T>>,
+    pub(crate) slots: Vec<Slot<T>>,
     vacant: u32,
     /// The only span there is, if it is in no node; else `NIL`.
     alone: u32,
     root: u32,
-    nodes: Vec<Node>,
+    pub(crate) nodes: Vec<Node>,
     vacant_nodes: u32,
     /// The node in which the last look for overlaps found none: who is entered next was most likely looked for just before. Only a
     /// hint, which may name any node or none; so a search of a shared tree may write it.
@@ -73,23 +73,6 @@ impl<T> IntervalTree<T> {
             vacant_nodes: NIL,
             hint: Cell::new(NIL),
         }
-    }
-
-    /// See [`__private::layout`](crate::__private::layout).
-    #[cfg(range_lock_smp)]
-    pub(crate) fn layout(&self, n: usize, visit: &mut dyn FnMut(usize, usize, &'static str, usize)) {
-        visit(
-            self.slots.as_ptr().addr(),
-            size_of::<Slot<T>>() * self.slots.capacity(),
-            "tree slots of a leaf",
-            n,
-        );
-        visit(
-            self.nodes.as_ptr().addr(),
-            size_of::<Node>() * self.nodes.capacity(),
-            "tree nodes of a leaf",
-            n,
-        );
     }
 
     /// Adds `span`, behind those that begin at the same point, and returns the index by which it is known from now on.

@@ -70,7 +70,7 @@ pub(crate) struct Leaf {
     /// One bit for each slot: whether an entry is in it; and [`IN_TREE`](Leaf::IN_TREE), whether one is in the tree.
     occupied: u8,
     slots: [Slot; SLOTS],
-    rest: Option<Box<Rest>>,
+    pub(crate) rest: Option<Box<Rest>>,
     pub(crate) crossings: Crossings,
     #[cfg(feature = "stats")]
     pub(crate) counters: Counters,
@@ -78,10 +78,10 @@ pub(crate) struct Leaf {
 
 /// What a leaf has besides, once it has needed it.
 #[derive(Debug)]
-struct Rest {
-    tree: IntervalTree<Filed>,
+pub(crate) struct Rest {
+    pub(crate) tree: IntervalTree<Filed>,
     /// Records of requests that are gone, to be used again.
-    spare: Vec<Arc<Waiter>>,
+    pub(crate) spare: Vec<Arc<Waiter>>,
     contention: Contention,
 }
 
@@ -130,17 +130,6 @@ impl Leaf {
         let id = self.next_id()?;
         self.insert_granted(id, span, mode);
         Some(id)
-    }
-
-    /// See [`__private::layout`](crate::__private::layout).
-    #[cfg(range_lock_smp)]
-    pub(crate) fn layout(&self, n: usize, visit: &mut dyn FnMut(usize, usize, &'static str, usize)) {
-        let Some(rest) = &self.rest else { return };
-        visit(std::ptr::from_ref(&**rest).addr(), size_of_val(&**rest), "notes and tree of a leaf", n);
-        rest.tree.layout(n, visit);
-        for waiter in &rest.spare {
-            visit(Arc::as_ptr(waiter).addr(), size_of::<Waiter>(), "record of a waiter", n);
-        }
     }
 
     /// The number of pairs that a request for `span` would have to wait for here: all conflicting ones, since all in the

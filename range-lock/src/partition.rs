@@ -81,15 +81,15 @@ pub(crate) type LeafCell = CachePadded<Mutex<Leaf>>;
 
 /// The leaves of one lock; see the [module](self).
 pub(crate) struct Partition {
-    root: LeafCell,
+    pub(crate) root: LeafCell,
     /// On other cache lines than the root: it is read by all, and changes hardly ever.
-    shared: CachePadded<Shared>,
+    pub(crate) shared: CachePadded<Shared>,
 }
 
-struct Shared {
-    table: OnceLock<Box<Table>>,
+pub(crate) struct Shared {
+    pub(crate) table: OnceLock<Box<Table>>,
     settings: Settings,
-    ids: Ids,
+    pub(crate) ids: Ids,
 }
 
 /// What the builder of a lock can set.
@@ -325,35 +325,6 @@ impl Partition {
     /// How many leaves there are.
     pub(crate) fn len(&self) -> usize {
         self.shared.table.get().map_or(1, |table| sync::lock(&table.structure).leaves)
-    }
-}
-
-#[cfg(range_lock_smp)]
-impl Partition {
-    /// See [`__private::layout`](crate::__private::layout).
-    pub(crate) fn layout(&self, visit: &mut dyn FnMut(usize, usize, &'static str, usize)) {
-        visit(ptr::from_ref(&self.shared).addr(), size_of_val(&self.shared), "settings of the lock", 0);
-        visit(ptr::from_ref(&self.shared.ids).addr(), size_of_val(&self.shared.ids), "counter of ids", 0);
-        let table = self.shared.table.get();
-        let others = table.iter().flat_map(|table| &table.leaves);
-        for (n, cell) in iter::once(&self.root).chain(others).enumerate() {
-            visit(ptr::from_ref(cell).addr(), size_of_val(cell), "leaf", n);
-            // A leaf that is locked belongs to a thread that was stopped.
-            if let Some(leaf) = sync::try_lock(cell) {
-                leaf.layout(n, visit);
-            }
-        }
-        if let Some(table) = table {
-            table.layout(visit);
-        }
-    }
-
-    /// See [`__private::changes`](crate::__private::changes).
-    pub(crate) fn changes(&self) -> (u64, u64) {
-        self.shared.table.get().map_or((0, 0), |table| {
-            let structure = sync::lock(&table.structure);
-            (structure.cuts, structure.joins)
-        })
     }
 }
 

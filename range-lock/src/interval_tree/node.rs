@@ -27,7 +27,7 @@ impl Item {
 /// See the [module](self).
 #[derive(Debug)]
 #[repr(align(64))]
-pub(super) struct Node {
+pub(crate) struct Node {
     /// Where spans begin; above the bottom: no span in the child begins before. `u64::MAX` where there is no item.
     pub(super) firsts: [u64; N],
     /// Where spans end; above the bottom: the latest end in the child. 0 where there is no item.

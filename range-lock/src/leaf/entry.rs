@@ -61,7 +61,7 @@ impl Tag {
 
 /// An entry in the tree.
 #[derive(Debug)]
-pub(super) struct Filed {
+pub(crate) struct Filed {
     pub(super) id: RequestId,
     pub(super) mode: Mode,
     /// Set if the request had to wait. It still does while the waiter's count is not zero.

@@ -1,6 +1,7 @@
 //! Lower thresholds for the models of loom and shuttle, which are too short for those of
 //! [`contention`](super::contention), and a count of the restructurings. Outside of models every
-//! function here returns its argument or does nothing.
+//! function here returns its argument or does nothing, except that the simulated machine of
+//! `benches/smp` counts restructurings.
 
 pub(crate) use imp::*;
 
@@ -29,8 +30,18 @@ mod imp {
         threshold
     }
 
+    #[cfg(not(range_lock_smp))]
     #[inline]
     pub(crate) fn note(_: Restructuring) {}
+
+    #[cfg(range_lock_smp)]
+    pub(crate) fn note(what: Restructuring) {
+        unsafe extern "C" {
+            /// Counts it in the report of the simulated machine of `benches/smp`.
+            safe fn range_lock_smp_note(what: u32);
+        }
+        range_lock_smp_note(what as u32);
+    }
 }
 
 #[cfg(any(loom, shuttle))]

@@ -10,24 +10,24 @@ use crate::leaf::Leaf;
 use crate::sync::{AtomicHint, Mutex};
 
 /// Where each leaf begins, and the leaves but for the root.
-pub(super) struct Table {
+pub(crate) struct Table {
     /// How many leaves are in use, for those who do not need to know exactly.
     in_use: AtomicHint,
     /// How many of the `levels` are searched: as many as the leaves in use need.
     searched: AtomicHint,
     /// Where the leaves begin, in ascending order, in groups of [`FAN_OUT`](Table::FAN_OUT), each a cache line; then the
     /// firsts of these groups, likewise, and so on until they are one group. What is not in use lies behind every point.
-    levels: Vec<Box<[Group]>>,
+    pub(crate) levels: Vec<Box<[Group]>>,
     /// Which leaves they are. Behind those in use, the last one.
-    indices: Box<[AtomicHint]>,
-    pub(super) leaves: Box<[LeafCell]>,
+    pub(crate) indices: Box<[AtomicHint]>,
+    pub(crate) leaves: Box<[LeafCell]>,
     pub(super) structure: Mutex<Structure>,
 }
 
 /// Some lower bounds in ascending order.
 #[derive(Debug)]
 #[repr(align(64))]
-struct Group([AtomicHint; Table::FAN_OUT]);
+pub(crate) struct Group([AtomicHint; Table::FAN_OUT]);
 
 impl Group {
     fn new() -> Self {
@@ -50,10 +50,6 @@ pub(super) struct Structure {
     pub(super) unused: Vec<LeafIndex>,
     /// Where to look for quiet leaves next.
     pub(super) hand: usize,
-    #[cfg(range_lock_smp)]
-    pub(super) cuts: u64,
-    #[cfg(range_lock_smp)]
-    pub(super) joins: u64,
 }
 
 impl Table {
@@ -80,10 +76,6 @@ impl Table {
                 leaves: 1,
                 unused: (1..max_leaves).rev().map(|n| LeafIndex(n as u16)).collect(),
                 hand: 0,
-                #[cfg(range_lock_smp)]
-                cuts: 0,
-                #[cfg(range_lock_smp)]
-                joins: 0,
             }),
         };
         table.set_lower(0, 0);
@@ -139,10 +131,6 @@ impl Table {
         self.indices[at].set(u64::from(leaf.0));
         self.set_lower(at, lower);
         structure.leaves += 1;
-        #[cfg(range_lock_smp)]
-        {
-            structure.cuts += 1;
-        }
         self.pad(structure);
     }
 
@@ -151,10 +139,6 @@ impl Table {
         let at = (0..structure.leaves).find(|row| self.leaf(*row) == leaf).expect("a leaf in use has a row");
         (at + 1..structure.leaves).for_each(|from| self.copy(from, from - 1));
         structure.leaves -= 1;
-        #[cfg(range_lock_smp)]
-        {
-            structure.joins += 1;
-        }
         self.pad(structure);
     }
 
@@ -168,19 +152,6 @@ impl Table {
         let searched = (1..self.levels.len()).find(|n| structure.leaves <= Self::FAN_OUT.pow(*n as u32));
         self.searched.set(searched.unwrap_or(self.levels.len()) as u64);
         self.in_use.set(structure.leaves as u64);
-    }
-
-    /// See [`__private::layout`](crate::__private::layout).
-    #[cfg(range_lock_smp)]
-    pub(super) fn layout(&self, visit: &mut dyn FnMut(usize, usize, &'static str, usize)) {
-        visit(std::ptr::from_ref(self).addr(), size_of_val(self), "table: head and mutex", 0);
-        for (n, group) in self.levels.iter().flatten().enumerate() {
-            visit(std::ptr::from_ref(group).addr(), size_of_val(group), "table row", n);
-        }
-        visit(self.levels.as_ptr().addr(), size_of_val(&self.levels[..]), "table: levels", 0);
-        for (n, line) in self.indices.chunks(Self::FAN_OUT).enumerate() {
-            visit(line.as_ptr().addr(), size_of_val(line), "table: leaves of a row", n);
-        }
     }
 
     fn copy(&self, from: usize, to: usize) {

@@ -39,7 +39,8 @@ use crate::run_queues::{Dispatch, RunQueues};
 use crate::{Costs, Counts, Machine, Overlap, Ps, ThreadReport};
 
 pub use inside::{
-    aside, counts, cpu, futex_wait, futex_wake, now, pause, range_lock_smp_pause, thread, touch, work,
+    aside, counts, cpu, futex_wait, futex_wake, now, pause, range_lock_smp_note, range_lock_smp_pause,
+    thread, touch, work,
 };
 pub(crate) use kernel::{Woken, gettid, nap, random, read_clock, sched_yield, wait_on_futex, wake_futex};
 pub use run::run;

@@ -35,7 +35,8 @@ mod topology;
 pub use crate::addresses::fix_addresses;
 pub use crate::costs::{Costs, NS, US};
 pub use crate::cpus::{
-    aside, counts, cpu, futex_wait, futex_wake, now, pause, range_lock_smp_pause, run, thread, touch, work,
+    aside, counts, cpu, futex_wait, futex_wake, now, pause, range_lock_smp_note, range_lock_smp_pause, run,
+    thread, touch, work,
 };
 pub use crate::machine::{Directory, Limits, MOST_CPUS, MOST_THREADS, Machine, Overlap};
 pub use crate::names::{Named, name, names_at};

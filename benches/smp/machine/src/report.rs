@@ -74,6 +74,8 @@ pub struct Counts {
     pub yields: u64,
     /// Threads that lost their CPU to another thread.
     pub preemptions: u64,
+    /// What the code under test counts by `range_lock_smp_note`.
+    pub notes: [u64; 3],
 }
 
 /// A run that did not end: its threads wait for each other, or go on for longer than

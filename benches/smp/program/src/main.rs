@@ -1,6 +1,9 @@
 //! Runs locks on a simulated machine of 1 to 256 CPUs, and reports.
 
 mod check;
+#[path = "../../../src/report/digits.rs"]
+#[expect(unreachable_pub, reason = "it is public in the benchmarks")]
+mod digits;
 mod html;
 mod names;
 mod plan;

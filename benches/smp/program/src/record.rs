@@ -41,8 +41,8 @@ pub(crate) struct PointLine {
     /// Operations in the window, and its length.
     pub(crate) ops: u64,
     pub(crate) window_us: f64,
-    pub(crate) cuts: Option<u64>,
-    pub(crate) joins: Option<u64>,
+    /// See `notes` of the lock.
+    pub(crate) notes: [u64; 3],
     pub(crate) accesses: u64,
     pub(crate) switches: u64,
     pub(crate) misses: u64,

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use comfy_table::{CellAlignment, Table, presets};
 
+pub(crate) use crate::digits::three_digits as digits;
 use crate::record::{PointLine, Sample};
 
 /// Which points belong to one table: workload and machine.
@@ -124,17 +125,6 @@ fn text(spread: Spread) -> String {
     }
 }
 
-/// Three digits, but all in front of the point.
-pub(crate) fn digits(value: f64) -> String {
-    let decimals = match value.abs() {
-        v if v < 0.9995 => 3,
-        v if v < 9.995 => 2,
-        v if v < 99.95 => 1,
-        _ => 0,
-    };
-    format!("{value:.decimals$}")
-}
-
 /// The lock that ratios are of.
 const OURS: &str = "range-lock";
 
@@ -218,14 +208,6 @@ pub(crate) fn align(table: &mut Table) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn digits_are_three() {
-        assert_eq!(
-            [0.1234, 0.9996, 1.0, 12.34, 99.96, 1234.5].map(digits),
-            ["0.123", "1.00", "1.00", "12.3", "100", "1234"]
-        );
-    }
 
     #[test]
     fn a_spread_shows_where_seeds_differ() {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use clap::Args;
 use smp_machine::{LineReport, Ps, Report, ThreadReport, US};
-use smp_workloads::{Outcome, Point, Ran};
+use smp_workloads::{Outcome, Point, Ran, locks};
 
 use crate::plan::Effort;
 use crate::point::{MachineOptions, fix_addresses, ran};
@@ -62,7 +62,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
         lines(&report, &outcome, options.rows, &mut symbols)
     );
     println!("The functions that fetched lines\n{}\n", functions(&report, options.rows, &mut symbols));
-    println!("How often\n{}", counts(&report, &outcome));
+    let notes = locks().into_iter().find(|info| info.name == lock).map_or(&[][..], |info| info.notes);
+    println!("How often\n{}", counts(&report, &outcome, notes));
     Ok(())
 }
 
@@ -226,7 +227,7 @@ fn functions(report: &Report, rows: usize, symbols: &mut Symbols) -> String {
     table.to_string()
 }
 
-fn counts(report: &Report, outcome: &Outcome) -> String {
+fn counts(report: &Report, outcome: &Outcome, notes: &[&'static str]) -> String {
     let counts = &report.counts;
     let mut rows = vec![
         ("operations", outcome.all_ops),
@@ -238,9 +239,7 @@ fn counts(report: &Report, outcome: &Outcome) -> String {
         ("yields", counts.yields),
         ("preemptions", counts.preemptions),
     ];
-    if let Some((cuts, joins)) = outcome.changes {
-        rows.extend([("cuts of a leaf", cuts), ("joins of leaves", joins)]);
-    }
+    rows.extend(notes.iter().copied().zip(counts.notes));
     let mut table = new_table();
     table.set_header(["", "times", "an operation"]);
     for (name, n) in rows {

@@ -55,9 +55,9 @@ fn a_sweep_writes_table_json_plots_and_page_whatever_the_order_of_its_points() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sweep");
     std::fs::create_dir_all(&folder).unwrap();
     let at = folder.display();
-    let sweep = |jobs: u32, name: &str| {
+    let sweep = |order: &str, jobs: u32, name: &str| {
         let output = smp(&format!(
-            "sweep --quick --locks range-lock,mcs --workloads W3,W7 --cpus 1,4 --jobs {jobs} \
+            "sweep --quick {order} --cpus 1,4 --jobs {jobs} \
              --json {at}/{name}.json --svg {at} --html {at}/page.html"
         ));
         assert!(output.status.success(), "{output:?}");
@@ -65,12 +65,19 @@ fn a_sweep_writes_table_json_plots_and_page_whatever_the_order_of_its_points() {
         assert!(table.contains("W7, s64, blocking, in-order"), "{table}");
         std::fs::read_to_string(folder.join(format!("{name}.json"))).unwrap()
     };
-    let json = sweep(1, "one");
-    assert_eq!(json, sweep(2, "two"));
+    let order = "--locks range-lock,mcs --workloads W3,W7";
+    let json = sweep(order, 1, "one");
+    assert_eq!(json, sweep(order, 2, "two"));
 
-    let record: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(record["schema"], 1);
-    let results = record["results"].as_array().unwrap();
+    let results = |json: &str| {
+        let record: serde_json::Value = serde_json::from_str(json).unwrap();
+        assert_eq!(record["schema"], 1);
+        record["results"].as_array().unwrap().clone()
+    };
+    let other_order = results(&sweep("--locks mcs,range-lock --workloads W7,W3", 2, "other"));
+    let results = results(&json);
+    assert_ne!(results, other_order);
+    assert!(other_order.iter().all(|result| results.contains(result)), "{other_order:?} {results:?}");
     assert_eq!(results.len(), 8);
     let mut keys: Vec<&str> = results[0].as_object().unwrap().keys().map(String::as_str).collect();
     keys.sort_unstable();

@@ -41,6 +41,8 @@ pub trait Lock: Send + Sync + Sized + 'static {
     const MOST_HELD: usize;
     /// Whether it is there to fail a check.
     const CONTROL: bool = false;
+    /// What it counts in the notes of the machine's report.
+    const NOTES: &'static [&'static str] = &[];
 
     /// Releases its range when it is dropped.
     type Read<'a>;
@@ -60,11 +62,6 @@ pub trait Lock: Send + Sync + Sized + 'static {
     /// profile. Called when no thread uses the lock, or all that do are stopped for good.
     fn parts(&self, visit: &mut dyn FnMut(usize, usize, &'static str, usize)) {
         visit(std::ptr::from_ref(self).addr(), size_of::<Self>(), "the lock's word", 0);
-    }
-
-    /// How often it has cut itself and joined parts, if it does that.
-    fn changes(&self) -> Option<(u64, u64)> {
-        None
     }
 }
 

@@ -92,6 +92,11 @@ impl<S: Shape> Lock for Ours<S> {
     const ORDER: Order = S::ORDER;
     const SHARED: bool = true;
     const MOST_HELD: usize = usize::MAX;
+    const NOTES: &'static [&'static str] = &[
+        "cuts of a leaf",
+        "joins of leaves by a request that crosses them",
+        "joins of leaves for the cut of another",
+    ];
     type Read<'a> = RangeReadGuard<'a>;
     type Write<'a> = RangeWriteGuard<'a>;
 
@@ -111,11 +116,6 @@ impl<S: Shape> Lock for Ours<S> {
 
     #[cfg(range_lock_smp)]
     fn parts(&self, visit: &mut dyn FnMut(usize, usize, &'static str, usize)) {
-        __private::layout(&self.0, visit);
-    }
-
-    #[cfg(range_lock_smp)]
-    fn changes(&self) -> Option<(u64, u64)> {
-        Some(__private::changes(&self.0))
+        __private::smp::layout(&self.0, visit);
     }
 }

@@ -65,8 +65,6 @@ pub struct Outcome {
     pub checked: u64,
     /// What the check found, the first few.
     pub violations: Vec<String>,
-    /// Cuts and joins in the whole run, of a lock that has any.
-    pub changes: Option<(u64, u64)>,
 }
 
 impl Outcome {
@@ -200,7 +198,6 @@ impl<L: Lock> Shared<L> {
             whole_median: whole.get(whole.len() / 2).copied(),
             checked,
             violations,
-            changes: self.lock.0.changes(),
         }
     }
 }

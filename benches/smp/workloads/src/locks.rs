@@ -13,6 +13,8 @@ pub struct LockInfo {
     pub fifo: bool,
     /// Whether it is there to fail a check.
     pub control: bool,
+    /// What it counts in the notes of the machine's report.
+    pub notes: &'static [&'static str],
 }
 
 /// All locks, in the order of the tables.
@@ -25,6 +27,7 @@ pub fn locks() -> Vec<LockInfo> {
                 what: L::WHAT,
                 fifo: L::ORDER == Order::Fifo,
                 control: L::CONTROL,
+                notes: L::NOTES,
             });
         }
     }

@@ -103,6 +103,18 @@ pub extern "C" fn range_lock_smp_pause(n: u32) {
     pause(n);
 }
 
+/// Counts something that a crate under test has done, for [`Counts::notes`]. It takes no time.
+#[unsafe(no_mangle)]
+pub extern "C" fn range_lock_smp_note(what: u32) {
+    if simulated() {
+        with(|s| {
+            if let Some(times) = s.counts.notes.get_mut(what as usize) {
+                *times += 1;
+            }
+        });
+    }
+}
+
 /// Sleeps while the `u32` at `address` is `expected`, until [`futex_wake`] or for `timeout`. Returns
 /// `false` if the time is over. Outside of a run it returns `true` at once.
 ///
