@@ -81,12 +81,23 @@ pub(crate) fn threads(n: usize) -> Result<usize, Error> {
     Err(Error::Input(format!("{n} threads: a run has 1 to {MOST}; choose --threads in between")))
 }
 
+/// Locks that cannot be simulated as they are.
+const NOT_SHOWN: [(&str, &str); 3] = [
+    ("std::sync", "std is not rebuilt with the instrumentation: what waits in it would take no time"),
+    ("range-lock 0.2.4", "the crate of that name on crates.io waits in std::sync"),
+    ("OFD locks", "they are in the kernel"),
+];
+
 /// Prints all names.
 pub(crate) fn list() {
     println!("Locks");
     for lock in locks().iter().filter(|lock| !lock.control) {
         let order = if lock.fifo { ", in order per conflict" } else { "" };
         println!("  {:16} {}{order}", lock.name, lock.what);
+    }
+    println!("Not shown");
+    for (name, why) in NOT_SHOWN {
+        println!("  {name:16} SKIPPED: {why}");
     }
     println!("Workloads");
     for workload in Workload::ALL {

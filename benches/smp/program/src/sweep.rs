@@ -1,6 +1,6 @@
 //! Many points, each in a process of its own.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use smp_machine::{Directory, Machine, Overlap};
 use smp_workloads::{Workload, locks};
 
 use crate::plan::Effort;
@@ -25,8 +26,13 @@ const CPUS: [usize; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 /// The same of a quick one.
 const QUICK_WORKLOADS: [&str; 4] = ["W2", "W3", "W7", "DWOM"];
 const QUICK_CPUS: [usize; 4] = [1, 4, 16, 64];
-/// The seeds of a complete one.
+/// The seeds of a complete one, for the locks and the workloads above.
 const SEEDS: [u64; 3] = [1, 2, 3];
+/// Where a complete one runs all bounds of the model, with the same locks and workloads: ratios are
+/// quoted there.
+const QUOTED_CPUS: [usize; 3] = [16, 64, 256];
+/// What a complete one runs on the other topologies.
+const TOPOLOGY_WORKLOADS: [&str; 3] = ["W2", "W3", "DWOM"];
 
 /// The arguments of `smp sweep`.
 #[derive(Debug, Args)]
@@ -58,7 +64,8 @@ pub(crate) struct Options {
     /// A look in less than a minute
     #[arg(long, conflicts_with = "all")]
     quick: bool,
-    /// All locks and workloads, with three seeds
+    /// All locks and workloads; with three seeds, and at 16, 64 and 256 CPUs the four models of the
+    /// memory, where the usual locks and workloads are used; and the other topologies
     #[arg(long)]
     all: bool,
     /// Checks the exclusion of each section
@@ -143,72 +150,132 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     if failures.is_empty() { Ok(()) } else { Err(Error::Run(failures.join("\nsmp: "))) }
 }
 
+/// Every combination of these.
+struct Part<'a> {
+    locks: &'a [&'static str],
+    workloads: &'a [Workload],
+    cpus: &'a [usize],
+    machines: Vec<MachineOptions>,
+}
+
 impl Options {
+    /// The points, each once.
     fn jobs(&self) -> Result<Vec<Job>, Error> {
-        let given = |named: &[String], default: &[&str]| {
-            if named.is_empty() {
-                default.iter().map(|&name| name.to_owned()).collect()
-            } else {
-                named.to_vec()
-            }
-        };
-        let all = locks();
-        let real = || all.iter().filter(|lock| !lock.control).map(|lock| lock.name);
-        let lock_names = if self.all {
-            given(&self.locks, &real().collect::<Vec<_>>())
-        } else {
-            given(&self.locks, &LOCKS)
-        };
-        let all_workloads = Workload::ALL.map(Workload::name);
-        let all_workloads: Vec<&str> = all_workloads.iter().map(String::as_str).collect();
-        let default: &[&str] = match () {
-            () if self.all => &all_workloads,
-            () if self.quick => &QUICK_WORKLOADS,
-            () => &WORKLOADS,
-        };
-        let mut workloads = Vec::new();
-        for name in given(&self.workloads, default) {
-            workloads.extend(names::workloads(&name)?);
-        }
+        let real = locks().into_iter().filter(|lock| !lock.control).map(|lock| lock.name);
+        let all_locks: Vec<&'static str> = real.collect();
+        let standard_locks = self.named_locks(&LOCKS)?;
+        let standard_workloads = self.named_workloads(&WORKLOADS)?;
         let cpus = match &self.cpus[..] {
-            [] if self.quick => QUICK_CPUS.to_vec(),
-            [] => CPUS.to_vec(),
-            given => given.to_vec(),
+            [] if self.quick => &QUICK_CPUS[..],
+            [] => &CPUS,
+            given => given,
         };
-        let seeds = match &self.seed[..] {
-            [] if self.all => SEEDS.to_vec(),
-            [] => vec![1],
-            given => given.to_vec(),
-        };
-        let lock_names: Vec<&'static str> =
-            lock_names.iter().map(|name| names::lock(name)).collect::<Result<_, _>>()?;
         cpus.iter().try_for_each(|&cpus| names::cpus(cpus).map(drop))?;
         self.threads.map_or(Ok(0), names::threads)?;
+        let given =
+            Models { topologies: &self.topology, directories: &self.directory, overlaps: &self.overlap };
+        let seeds = |default: &[u64]| if self.seed.is_empty() { default.to_vec() } else { self.seed.clone() };
+
+        if !self.all {
+            let workloads =
+                if self.quick { self.named_workloads(&QUICK_WORKLOADS)? } else { standard_workloads };
+            let machines = self.machines(&given, &seeds(&[1]))?;
+            return Ok(self.jobs_of(&[Part {
+                locks: &standard_locks,
+                workloads: &workloads,
+                cpus,
+                machines,
+            }]));
+        }
+        let names = Workload::ALL.map(Workload::name);
+        let all_workloads = self.named_workloads(&names.each_ref().map(String::as_str))?;
+        let all_locks = self.named_locks(&all_locks)?;
+        let quoted_cpus: Vec<usize> =
+            cpus.iter().copied().filter(|cpus| QUOTED_CPUS.contains(cpus)).collect();
+        let [directories, overlaps] = [
+            [Directory::Blocking, Directory::Pipelined].map(Directory::name),
+            [Overlap::InOrder, Overlap::Overlapping].map(Overlap::name),
+        ]
+        .map(|names| names.map(str::to_owned));
+        let bounds = Models { directories: &directories, overlaps: &overlaps, ..given };
+        let mut parts = vec![
+            // The breadth, the spread over seeds, and the four bounds of the model.
+            Part {
+                locks: &all_locks,
+                workloads: &all_workloads,
+                cpus,
+                machines: self.machines(&given, &seeds(&[1]))?,
+            },
+            Part {
+                locks: &standard_locks,
+                workloads: &standard_workloads,
+                cpus,
+                machines: self.machines(&given, &seeds(&SEEDS))?,
+            },
+            Part {
+                locks: &standard_locks,
+                workloads: &standard_workloads,
+                cpus: &quoted_cpus,
+                machines: self.machines(&bounds, &seeds(&[1]))?,
+            },
+        ];
+        // And the other machines, with all of their CPUs.
+        let topology_workloads = self.named_workloads(&TOPOLOGY_WORKLOADS)?;
+        let with_cpus = |name: &str| Ok((name.to_owned(), [names::topology(name)?.cpus]));
+        let presets = Machine::presets().iter().map(|&(name, _)| with_cpus(name));
+        let presets = presets.collect::<Result<Vec<_>, Error>>()?;
+        for (name, cpus) in &presets {
+            let topologies = std::slice::from_ref(name);
+            let machines = self.machines(&Models { topologies, ..given }, &seeds(&[1]))?;
+            parts.push(Part { locks: &standard_locks, workloads: &topology_workloads, cpus, machines });
+        }
+        Ok(self.jobs_of(&parts))
+    }
+
+    fn named_locks(&self, default: &[&'static str]) -> Result<Vec<&'static str>, Error> {
+        if self.locks.is_empty() {
+            return Ok(default.to_vec());
+        }
+        self.locks.iter().map(|name| names::lock(name)).collect()
+    }
+
+    fn named_workloads(&self, default: &[&str]) -> Result<Vec<Workload>, Error> {
+        let given: Vec<&str> = self.workloads.iter().map(String::as_str).collect();
+        let names = if given.is_empty() { default } else { &given };
+        Ok(names.iter().map(|name| names::workloads(name)).collect::<Result<Vec<_>, _>>()?.concat())
+    }
+
+    fn jobs_of(&self, parts: &[Part<'_>]) -> Vec<Job> {
         let effort = if self.quick { Effort::Quick } else { Effort::Standard };
-        let mut jobs = Vec::new();
-        for machine in self.machines(&seeds)? {
-            for &workload in &workloads {
-                for &lock in &lock_names {
-                    jobs.extend(cpus.iter().map(|&cpus| Job {
-                        lock,
-                        workload,
-                        cpus,
-                        threads: self.threads,
-                        machine: machine.clone(),
-                        effort,
-                        check: self.check,
-                    }));
+        let mut jobs: Vec<Job> = Vec::new();
+        let mut seen = HashSet::new();
+        for Part { locks, workloads, cpus, machines } in parts {
+            for machine in machines {
+                for &workload in *workloads {
+                    for &lock in *locks {
+                        let of_cpus = |&cpus: &usize| Job {
+                            lock,
+                            workload,
+                            cpus,
+                            threads: self.threads,
+                            machine: machine.clone(),
+                            effort,
+                            check: self.check,
+                        };
+                        let new = cpus.iter().map(of_cpus).filter(|job| seen.insert(job.arguments()));
+                        jobs.extend(new);
+                    }
                 }
             }
         }
-        Ok(jobs)
+        jobs
     }
 
-    fn machines(&self, seeds: &[u64]) -> Result<Vec<MachineOptions>, Error> {
+    fn machines(&self, models: &Models<'_>, seeds: &[u64]) -> Result<Vec<MachineOptions>, Error> {
         let mut machines = Vec::new();
-        for topology in &self.topology {
-            for directory in &self.directory {
-                for overlap in &self.overlap {
+        for topology in models.topologies {
+            for directory in models.directories {
+                for overlap in models.overlaps {
                     for &seed in seeds {
                         machines.push(MachineOptions {
                             topology: topology.clone(),
@@ -226,20 +293,40 @@ impl Options {
     }
 }
 
+/// Every combination of these names.
+#[derive(Clone, Copy)]
+struct Models<'a> {
+    topologies: &'a [String],
+    directories: &'a [String],
+    overlaps: &'a [String],
+}
+
 impl Job {
+    /// The arguments of the program.
+    fn arguments(&self) -> Vec<String> {
+        let Job { lock, workload, cpus, threads, machine, effort, check } = self;
+        let MachineOptions { topology, directory, overlap, seed, limit } = machine;
+        let named = [
+            ("--lock", (*lock).to_owned()),
+            ("--workload", workload.name()),
+            ("--cpus", cpus.to_string()),
+            ("--threads", threads.unwrap_or(*cpus).to_string()),
+            ("--topology", topology.clone()),
+            ("--directory", directory.clone()),
+            ("--overlap", overlap.clone()),
+            ("--seed", seed.to_string()),
+            ("--limit", limit.to_string()),
+            ("--effort", effort.name().to_owned()),
+        ];
+        let mut arguments = vec!["point".to_owned()];
+        arguments.extend(named.into_iter().flat_map(|(name, value)| [name.to_owned(), value]));
+        arguments.extend(check.then(|| "--check".to_owned()));
+        arguments
+    }
+
     fn start(&self) -> io::Result<Child> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["point", "--lock", self.lock, "--workload", &self.workload.name()]);
-        command.args(["--cpus", &self.cpus.to_string(), "--seed", &self.machine.seed.to_string()]);
-        command.args(["--topology", &self.machine.topology, "--directory", &self.machine.directory]);
-        command.args(["--overlap", &self.machine.overlap, "--effort", self.effort.name()]);
-        command.args(["--limit", &self.machine.limit.to_string()]);
-        if let Some(threads) = self.threads {
-            command.args(["--threads", &threads.to_string()]);
-        }
-        if self.check {
-            command.arg("--check");
-        }
+        command.args(self.arguments());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
     }
 

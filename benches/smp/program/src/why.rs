@@ -27,7 +27,7 @@ pub(crate) struct Options {
     #[command(flatten)]
     machine: MachineOptions,
     /// How long to run
-    #[arg(long, value_enum, default_value = "standard")]
+    #[arg(long, value_enum, default_value = "long")]
     effort: Effort,
     /// Rows of each table
     #[arg(long, default_value_t = 12, value_name = "N")]
