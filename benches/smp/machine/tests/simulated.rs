@@ -180,9 +180,10 @@ fn accesses_overlap_until_a_locked_instruction() {
         });
         times.load(Ordering::Relaxed)
     });
-    // Nine fetches, and that of an `Arc`, one after the other; or one after those that overlap.
+    // Nine fetches, and those of what the closure owns, one after the other; or one after those that
+    // overlap.
     let memory = machine(1).costs.memory;
-    assert!((9 * memory..11 * memory).contains(&times[0]), "{times:?}");
+    assert!((9 * memory..12 * memory).contains(&times[0]), "{times:?}");
     assert!((2 * memory..3 * memory).contains(&times[1]), "{times:?}");
 }
 
@@ -223,7 +224,6 @@ fn waits_for_ever(limits: Limits, wait: impl Fn(&AtomicU64) + Send + Sync + 'sta
     let stuck = stuck.unwrap_err();
     let threads: Vec<_> = stuck.threads.iter().map(|t| (t.thread, t.address / 64)).collect();
     assert_eq!(threads, [(1, address / 64), (2, address / 64)], "{stuck}");
-    assert!(stuck.to_string().contains("CPU 1-2: thread 1-2"), "{stuck}");
     assert!(stuck.to_string().contains("word that nothing changes 7"), "{stuck}");
     stuck
 }
@@ -234,7 +234,7 @@ fn threads_that_spin_for_ever_end_with_the_limit_of_virtual_time() {
     let stuck = waits_for_ever(limits, |_| smp_machine::pause(1));
     assert_eq!(stuck.why, Why::VirtualTime(500 * US));
     assert!((500 * US..700 * US).contains(&stuck.at), "{stuck}");
-    assert!(stuck.threads.iter().all(|thread| thread.doing == Doing::Runs), "{stuck}");
+    assert!(stuck.to_string().contains("CPU 1-2: thread 1-2: run"), "{stuck}");
 
     // And so do those that sleep and look again.
     let stuck = waits_for_ever(limits, |_| thread::sleep(Duration::from_micros(20)));

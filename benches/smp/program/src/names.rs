@@ -8,7 +8,7 @@ use crate::Error;
 /// The error for a name that nothing has.
 fn unknown(what: &str, name: &str, all: &[String]) -> Error {
     let near = |a: &String| strsim::jaro_winkler(&a.to_lowercase(), &name.to_lowercase());
-    let nearest = all.iter().max_by(|a, b| near(a).total_cmp(&near(b))).filter(|a| near(a) > 0.6);
+    let nearest = all.iter().max_by(|a, b| near(a).total_cmp(&near(b))).filter(|a| near(a) > 0.55);
     let guess = nearest.map_or(String::new(), |nearest| format!("did you mean '{nearest}'? "));
     Error::Input(format!("no {what} is called '{name}': {guess}choose of {}", all.join(", ")))
 }

@@ -64,8 +64,8 @@ pub(crate) struct Options {
     /// A look in less than a minute
     #[arg(long, conflicts_with = "all")]
     quick: bool,
-    /// All locks and workloads; with three seeds, and at 16, 64 and 256 CPUs the four models of the
-    /// memory, where the usual locks and workloads are used; and the other topologies
+    /// All locks and workloads. The usual ones have three seeds, and at 16, 64 and 256 CPUs the four
+    /// models of the memory; the others have short windows. And the other topologies
     #[arg(long)]
     all: bool,
     /// Checks the exclusion of each section
@@ -156,6 +156,7 @@ struct Part<'a> {
     workloads: &'a [Workload],
     cpus: &'a [usize],
     machines: Vec<MachineOptions>,
+    effort: Effort,
 }
 
 impl Options {
@@ -180,12 +181,9 @@ impl Options {
             let workloads =
                 if self.quick { self.named_workloads(&QUICK_WORKLOADS)? } else { standard_workloads };
             let machines = self.machines(&given, &seeds(&[1]))?;
-            return Ok(self.jobs_of(&[Part {
-                locks: &standard_locks,
-                workloads: &workloads,
-                cpus,
-                machines,
-            }]));
+            let effort = if self.quick { Effort::Quick } else { Effort::Standard };
+            let only = Part { locks: &standard_locks, workloads: &workloads, cpus, machines, effort };
+            return Ok(self.jobs_of(&[only]));
         }
         let names = Workload::ALL.map(Workload::name);
         let all_workloads = self.named_workloads(&names.each_ref().map(String::as_str))?;
@@ -199,24 +197,28 @@ impl Options {
         .map(|names| names.map(str::to_owned));
         let bounds = Models { directories: &directories, overlaps: &overlaps, ..given };
         let mut parts = vec![
-            // The breadth, the spread over seeds, and the four bounds of the model.
-            Part {
-                locks: &all_locks,
-                workloads: &all_workloads,
-                cpus,
-                machines: self.machines(&given, &seeds(&[1]))?,
-            },
+            // What is quoted: the spread over seeds, and the four bounds of the model.
             Part {
                 locks: &standard_locks,
                 workloads: &standard_workloads,
                 cpus,
                 machines: self.machines(&given, &seeds(&SEEDS))?,
+                effort: Effort::Standard,
             },
             Part {
                 locks: &standard_locks,
                 workloads: &standard_workloads,
                 cpus: &quoted_cpus,
                 machines: self.machines(&bounds, &seeds(&[1]))?,
+                effort: Effort::Standard,
+            },
+            // All the others, in short windows.
+            Part {
+                locks: &all_locks,
+                workloads: &all_workloads,
+                cpus,
+                machines: self.machines(&given, &seeds(&[1]))?,
+                effort: Effort::Quick,
             },
         ];
         // And the other machines, with all of their CPUs.
@@ -227,7 +229,8 @@ impl Options {
         for (name, cpus) in &presets {
             let topologies = std::slice::from_ref(name);
             let machines = self.machines(&Models { topologies, ..given }, &seeds(&[1]))?;
-            parts.push(Part { locks: &standard_locks, workloads: &topology_workloads, cpus, machines });
+            let (locks, workloads) = (&standard_locks[..], &topology_workloads[..]);
+            parts.push(Part { locks, workloads, cpus, machines, effort: Effort::Standard });
         }
         Ok(self.jobs_of(&parts))
     }
@@ -245,14 +248,14 @@ impl Options {
         Ok(names.iter().map(|name| names::workloads(name)).collect::<Result<Vec<_>, _>>()?.concat())
     }
 
+    /// All points of the parts. Of two that differ in their effort alone, the first one.
     fn jobs_of(&self, parts: &[Part<'_>]) -> Vec<Job> {
-        let effort = if self.quick { Effort::Quick } else { Effort::Standard };
         let mut jobs: Vec<Job> = Vec::new();
         let mut seen = HashSet::new();
-        for Part { locks, workloads, cpus, machines } in parts {
+        for &Part { locks, workloads, cpus, ref machines, effort } in parts {
             for machine in machines {
-                for &workload in *workloads {
-                    for &lock in *locks {
+                for &workload in workloads {
+                    for &lock in locks {
                         let of_cpus = |&cpus: &usize| Job {
                             lock,
                             workload,
@@ -262,8 +265,9 @@ impl Options {
                             effort,
                             check: self.check,
                         };
-                        let new = cpus.iter().map(of_cpus).filter(|job| seen.insert(job.arguments()));
-                        jobs.extend(new);
+                        let is_new =
+                            |job: &Job| seen.insert(Job { effort: Effort::Quick, ..job.clone() }.arguments());
+                        jobs.extend(cpus.iter().map(of_cpus).filter(is_new));
                     }
                 }
             }

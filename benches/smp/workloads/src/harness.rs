@@ -32,10 +32,13 @@ pub struct Plan {
 
 impl Plan {
     /// The virtual time after which a run is given up, with so many threads for each CPU. Threads end
-    /// their last operation after the window, one after the other if they need the same range.
+    /// their last operation after the window, one after the other if they need the same range. Where
+    /// they share CPUs, each hand-over may take a time slice.
     pub(crate) fn time_limit(&self, threads_per_cpu: usize) -> Ps {
-        const FOR_EACH: Ps = 100_000 * US;
-        2 * (self.warm_up + self.window) + threads_per_cpu as u64 * FOR_EACH
+        const ALONE: Ps = 100_000 * US;
+        const SHARED: Ps = 1_000_000 * US;
+        let to_end = if threads_per_cpu > 1 { threads_per_cpu as u64 * SHARED } else { ALONE };
+        2 * (self.warm_up + self.window) + to_end
     }
 }
 
