@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::plot::Plot;
 use crate::record::PointLine;
-use crate::table::{cpu_counts, figures, groups, ratios, rows};
+use crate::table::{Row, cpu_counts, figures, groups, ratios, rows};
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem}\
     svg{width:100%;height:auto}table{border-collapse:collapse;margin:.5rem 0 1.5rem}\
@@ -46,13 +46,7 @@ pub(crate) fn page(lines: &[PointLine], plots: &[Plot]) -> String {
     page
 }
 
-fn write_table(
-    page: &mut String,
-    title: &str,
-    open: bool,
-    lines: &[PointLine],
-    rows: Vec<(String, Vec<String>)>,
-) {
+fn write_table(page: &mut String, title: &str, open: bool, lines: &[PointLine], rows: Vec<Row>) {
     if rows.is_empty() {
         return;
     }

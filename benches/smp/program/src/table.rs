@@ -96,8 +96,11 @@ const FIGURES: [Figure; 4] = [
     ("median wait for the whole domain, µs", |line| line.whole_median_wait_us),
 ];
 
-/// Rows of one figure: the lock, then a text for each number of CPUs.
-pub(crate) fn rows(lines: &[PointLine], group: &Group, figure: usize) -> Vec<(String, Vec<String>)> {
+/// A row: the lock, then a text for each number of CPUs.
+pub(crate) type Row = (String, Vec<String>);
+
+/// Rows of one figure.
+pub(crate) fn rows(lines: &[PointLine], group: &Group, figure: usize) -> Vec<Row> {
     let counts = cpu_counts(lines);
     let of_lock = |lock: String| {
         let cell = |&cpus: &usize| {
@@ -130,7 +133,7 @@ const OURS: &str = "range-lock";
 
 /// For each workload and topology that was run on several models of the memory: the throughput of
 /// `range-lock` divided by that of each rival, the least of the models. Title and rows.
-pub(crate) fn ratios(lines: &[PointLine]) -> Vec<(String, Vec<(String, Vec<String>)>)> {
+pub(crate) fn ratios(lines: &[PointLine]) -> Vec<(String, Vec<Row>)> {
     let groups = groups(lines);
     let mops = |line: &PointLine| Some(line.result.mops);
     let mut tables = Vec::new();
@@ -177,7 +180,7 @@ pub(crate) fn tables(lines: &[PointLine]) -> String {
     all
 }
 
-fn write_table(all: &mut String, title: &str, lines: &[PointLine], rows: Vec<(String, Vec<String>)>) {
+fn write_table(all: &mut String, title: &str, lines: &[PointLine], rows: Vec<Row>) {
     if rows.is_empty() {
         return;
     }

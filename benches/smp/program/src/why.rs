@@ -94,7 +94,7 @@ fn what(line: &LineReport, symbols: &mut Symbols) -> String {
             None => kinds.push((what, 1)),
         }
     }
-    let text = |(kind, n)| if n == 1 { format!("{kind}") } else { format!("several of: {kind}") };
+    let text = |(kind, n)| if n == 1 { str::to_owned(kind) } else { format!("several of: {kind}") };
     kinds.into_iter().map(text).collect::<Vec<_>>().join(" + ")
 }
 
