@@ -144,18 +144,17 @@ impl Stuck {
     /// What each thread waits for, with the names of its functions: a line for all that wait for the
     /// same.
     pub fn describe(&self, mut function: impl FnMut(u64) -> String) -> String {
-        let mut alike: BTreeMap<(Doing, usize, String), Vec<&StuckThread>> = BTreeMap::new();
+        let mut alike: BTreeMap<(Doing, String, String), Vec<&StuckThread>> = BTreeMap::new();
         for thread in &self.threads {
-            let key = (thread.doing, thread.address / 64 * 64, function(thread.pc));
-            alike.entry(key).or_default().push(thread);
+            let names = names_at(thread.address).into_iter().map(|(what, n)| format!("{what} {n}"));
+            let names = names.collect::<Vec<_>>().join(" + ");
+            let what = if names.is_empty() { "memory without a name".to_owned() } else { names };
+            alike.entry((thread.doing, what, function(thread.pc))).or_default().push(thread);
         }
         let mut text = format!("{} after {} µs of virtual time", self.why, self.at / US);
-        for ((doing, line, function), threads) in alike {
+        for ((doing, what, function), threads) in alike {
             let cpus = numbers(threads.iter().map(|thread| thread.cpu));
             let names = numbers(threads.iter().map(|thread| thread.thread));
-            let what = names_at(line).into_iter().map(|(what, n)| format!("{what} {n}"));
-            let what = what.collect::<Vec<_>>().join(" + ");
-            let what = if what.is_empty() { format!("{line:#x}") } else { what };
             let _ = write!(text, "\n  CPU {cpus}: thread {names}: {doing}, at {what}, in {function}");
         }
         text
@@ -216,7 +215,8 @@ mod tests {
         assert_eq!(
             stuck.to_string(),
             "no end within 5 µs of virtual time (a livelock?): stopped after 6 µs of virtual time\n  \
-             CPU 0-2: thread 0-2: run, at 0x280, in 0x1\n  CPU 3: thread 3: run, at 0x280, in 0x2"
+             CPU 0-2: thread 0-2: run, at memory without a name, in 0x1\n  \
+             CPU 3: thread 3: run, at memory without a name, in 0x2"
         );
     }
 }

@@ -97,7 +97,7 @@ fn a_sweep_writes_table_json_plots_and_page_whatever_the_order_of_its_points() {
 
 #[test]
 fn a_point_that_does_not_end_says_what_each_cpu_waits_for() {
-    let point = "point --lock control-livelock --workload W7 --cpus 4 --effort quick";
+    let point = "point --lock control-livelock --workload W7 --cpus 2 --effort quick";
     let livelock = ["µs of virtual time", "CPU ", ": run, at word that is never set 0", "controls.rs lock"];
     let overdue = ["no end within 0 s", "CPU "];
     for (limit, parts) in [(300, &livelock[..]), (0, &overdue)] {
@@ -108,7 +108,7 @@ fn a_point_that_does_not_end_says_what_each_cpu_waits_for() {
             assert!(errors.contains(part), "no {part:?} in\n{errors}");
         }
     }
-    let output = smp("sweep --quick --locks control-livelock,mcs --workloads W7 --cpus 4");
+    let output = smp("sweep --quick --locks control-livelock,mcs --workloads W7 --cpus 2");
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(stdout(&output).contains("mcs"), "the other points are shown: {output:?}");
 }

@@ -35,10 +35,8 @@ impl Plan {
     /// their last operation after the window, one after the other if they need the same range. Where
     /// they share CPUs, each hand-over may take a time slice.
     pub(crate) fn time_limit(&self, threads_per_cpu: usize) -> Ps {
-        const ALONE: Ps = 100_000 * US;
-        const SHARED: Ps = 1_000_000 * US;
-        let to_end = if threads_per_cpu > 1 { threads_per_cpu as u64 * SHARED } else { ALONE };
-        2 * (self.warm_up + self.window) + to_end
+        const FOR_EACH: Ps = 1_000_000 * US;
+        2 * (self.warm_up + self.window) + threads_per_cpu as u64 * FOR_EACH
     }
 }
 
