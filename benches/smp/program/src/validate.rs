@@ -96,7 +96,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     })?;
     let measured: Measured = serde_json::from_str(&text)
         .map_err(|error| Error::Input(format!("{path}: {error}; is it of `scaling --json`?")))?;
-    let wanted = options.workloads.iter().map(|name| names::workloads(name)).collect::<Result<Vec<_>, _>>()?;
+    let wanted =
+        options.workloads.iter().map(|name| names::workloads(name)).collect::<Result<Vec<_>, _>>()?;
     let wanted: Vec<String> = wanted.concat().into_iter().map(|workload| workload.name()).collect();
     fix_addresses()?;
     let mut rows = Vec::new();
@@ -211,7 +212,15 @@ mod tests {
     use super::*;
 
     fn row(lock: &'static str, measured: f64, simulated: f64) -> Row {
-        Row { workload: "W3".into(), threads: 2, near: false, lock, measured, simulated, oversubscribed: false }
+        Row {
+            workload: "W3".into(),
+            threads: 2,
+            near: false,
+            lock,
+            measured,
+            simulated,
+            oversubscribed: false,
+        }
     }
 
     #[test]
