@@ -39,6 +39,9 @@ struct Options {
     /// Only with these numbers of threads
     #[arg(long, value_delimiter = ',', value_name = "N")]
     threads: Vec<usize>,
+    /// W2 to W4, W7 and W8 with these numbers of threads, in place of the usual ones
+    #[arg(long, value_delimiter = ',', value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    with_threads: Vec<u16>,
     /// Adds the samples that an earlier run has kept, as further rounds
     #[arg(long, value_name = "FILE")]
     add: Vec<PathBuf>,
@@ -112,7 +115,10 @@ fn cells(options: &Options) -> Result<Vec<Cell>, String> {
         name.eq_ignore_ascii_case(wanted)
             || name.split_once('/').is_some_and(|(group, _)| group.eq_ignore_ascii_case(wanted))
     };
-    let all = Cell::all();
+    let all = match &options.with_threads[..] {
+        [] => Cell::all(),
+        numbers => Cell::all_with(&numbers.iter().map(|&n| usize::from(n)).collect::<Vec<_>>()),
+    };
     if let Some(unknown) = options.only.iter().find(|wanted| !all.iter().any(|cell| named(cell, wanted))) {
         let names: Vec<String> = Workload::ALL.iter().map(|workload| workload.name()).collect();
         return Err(format!("no workload is called '{unknown}'; there are {}", names.join(", ")));

@@ -143,6 +143,19 @@ impl Workload {
         }
     }
 
+    /// Whether it can be run with any number of threads.
+    fn takes_any_threads(self) -> bool {
+        matches!(
+            self,
+            Workload::DisjointWrites
+                | Workload::RandomReads
+                | Workload::ReadMostly
+                | Workload::SameBlockReads
+                | Workload::HandOver
+                | Workload::Sleep
+        )
+    }
+
     /// How much longer than others it has to be run to say something: where threads sleep, or outnumber the CPUs.
     fn patience(self, threads: usize) -> u32 {
         match self {
@@ -168,6 +181,15 @@ impl Cell {
     pub fn all() -> Vec<Cell> {
         let of =
             |workload: Workload| workload.threads().iter().map(move |&threads| Cell { workload, threads });
+        Workload::ALL.into_iter().flat_map(of).collect()
+    }
+
+    /// The same, with these numbers of threads in workloads that can be run with any.
+    pub fn all_with(numbers: &[usize]) -> Vec<Cell> {
+        let of = |workload: Workload| {
+            let numbers = if workload.takes_any_threads() { numbers } else { workload.threads() };
+            numbers.iter().map(move |&threads| Cell { workload, threads })
+        };
         Workload::ALL.into_iter().flat_map(of).collect()
     }
 }

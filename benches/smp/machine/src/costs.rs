@@ -21,6 +21,14 @@ pub struct Costs {
     pub hit: Ps,
     /// What a locked instruction costs besides its hit or miss.
     pub locked: Ps,
+    /// With [`Overlap::Ahead`](crate::Overlap::Ahead): how many locked instructions a CPU executes
+    /// ahead, from 1 to 64.
+    pub window: usize,
+    /// The same: how many loads after a locked instruction an address may depend on and still be
+    /// known ahead.
+    pub known: usize,
+    /// For how many percent of a transfer the CPU that loses the line can still use it.
+    pub keeps: u64,
     /// How long a line stays with the CPU that got it exclusively, at least.
     pub hold: Ps,
     /// How long the home of a line is busy with one reader of a shared line.
@@ -41,6 +49,8 @@ pub struct Costs {
     pub wake_latency: Ps,
     /// By how much the kernel delays a timer.
     pub timer_slack: Ps,
+    /// The same for a thread that has set its timer slack to the least.
+    pub timer_latency: Ps,
     /// Reading the clock.
     pub clock: Ps,
     /// `sched_yield` with no other thread to run.
@@ -54,6 +64,9 @@ pub struct Costs {
     pub malloc: Ps,
     /// Latencies vary by up to this many percent, up and down.
     pub jitter: u32,
+    /// Whether accesses that hit run ahead of events of other CPUs that cannot yet affect them. That
+    /// makes simulations several times as fast.
+    pub lookahead: bool,
 }
 
 impl Costs {
@@ -62,6 +75,9 @@ impl Costs {
         transfer: [40 * NS, 40 * NS, 130 * NS],
         hit: 60,
         locked: 4_600,
+        window: 6,
+        known: 4,
+        keeps: 50,
         hold: 5 * NS,
         occupancy: 4 * NS,
         per_sharer: 300,
@@ -72,17 +88,67 @@ impl Costs {
         wake: 1_200 * NS,
         wake_latency: 5 * US,
         timer_slack: 55 * US,
+        timer_latency: 5 * US,
         clock: 20 * NS,
         sched_yield: 300 * NS,
         context_switch: 1_500 * NS,
         time_slice: 700 * US,
         malloc: 20 * NS,
         jitter: 20,
+        lookahead: true,
     };
 
     /// The same with other latencies of a transfer.
     pub const fn with_transfer(mut self, cluster: Ps, socket: Ps, machine: Ps) -> Self {
         self.transfer = [cluster, socket, machine];
         self
+    }
+
+    /// The same with one cost changed, by its name: nanoseconds, or the unit of the field. `transfer`
+    /// sets all distances.
+    ///
+    /// # Errors
+    ///
+    /// If no cost has this name, or the value is negative.
+    pub fn with(mut self, name: &str, value: f64) -> Result<Self, String> {
+        if !(0.0..1e12).contains(&value) {
+            return Err(format!("{name}={value}: a cost is from 0 to 1e12"));
+        }
+        let ps = (value * NS as f64).round() as Ps;
+        macro_rules! set {
+            ($($field:ident)*) => {
+                match name {
+                    "transfer" => self.transfer = [ps; 3],
+                    "window" => self.window = value as usize,
+                    "known" => self.known = value as usize,
+                    "keeps" => self.keeps = value as u64,
+                    "jitter" => self.jitter = value as u32,
+                    "lookahead" => self.lookahead = value != 0.0,
+                    $(stringify!($field) => self.$field = ps,)*
+                    _ => {
+                        let all = ["transfer", "window", "known", "keeps", "jitter", "lookahead", $(stringify!($field)),*];
+                        return Err(format!("no cost is called {name:?}: choose of {}", all.join(", ")));
+                    }
+                }
+            };
+        }
+        set!(hit locked hold occupancy per_sharer memory pause syscall sleep wake wake_latency timer_slack
+            timer_latency clock sched_yield context_switch time_slice malloc);
+        // A line stays at least as long as a locked instruction.
+        self.hold = self.hold.max(self.locked);
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn costs_are_set_by_name() {
+        let costs = Costs::SERVER.with("hit", 0.25).and_then(|c| c.with("keeps", 60.0)).unwrap();
+        assert_eq!((costs.hit, costs.keeps, costs.locked), (250, 60, Costs::SERVER.locked));
+        assert!(Costs::SERVER.with("hits", 1.0).unwrap_err().contains("choose of"));
+        assert!(Costs::SERVER.with("hit", -1.0).is_err());
     }
 }

@@ -34,7 +34,7 @@ use corosensei::{Coroutine, Yielder};
 use crate::directory::{Lines, Map, Request};
 use crate::lender::Lender;
 use crate::memory::{FixedStack, STACKS};
-use crate::overlap::Outstanding;
+use crate::overlap::{Outstanding, Window};
 use crate::run_queues::{Dispatch, RunQueues};
 use crate::{Costs, Counts, Machine, Overlap, Ps, ThreadReport};
 
@@ -86,6 +86,7 @@ struct Thread {
     ready: Ps,
     born: Ps,
     outstanding: Outstanding,
+    window: Window,
     report: ThreadReport,
 }
 
@@ -110,6 +111,8 @@ const STRETCH: Ps = 100 * crate::US;
 struct Sim {
     costs: Costs,
     overlapping: bool,
+    /// How many locked instructions a CPU executes ahead; 0 if it does not.
+    window: usize,
     cpus: usize,
     time_slice: Ps,
     current: Current,
@@ -120,8 +123,7 @@ struct Sim {
     horizon: Ps,
     /// How far behind the next event an access that hits needs not wait for it. A request of that
     /// event or a later one cannot take the line away so soon, and what it writes comes later still.
-    /// The order of effects is the same as without; a request may begin earlier by one locked
-    /// instruction.
+    /// The order of effects is the same as without.
     ahead: Ps,
     events: BinaryHeap<Reverse<Event>>,
     events_pushed: u64,
@@ -186,8 +188,11 @@ fn with<T>(f: impl FnOnce(&mut Sim) -> T) -> T {
 impl Sim {
     fn new(machine: &Machine) -> Self {
         let lines = Lines::new(machine);
+        let window = if machine.overlap == Overlap::Ahead { machine.costs.window } else { 0 };
         Sim {
-            ahead: lines.safe(),
+            // A request that was sent ahead takes a copy away at once.
+            ahead: if window == 0 && machine.costs.lookahead { lines.safe() } else { 0 },
+            window,
             lines,
             overlapping: machine.overlap == Overlap::Overlapping,
             costs: machine.costs.clone(),
@@ -285,6 +290,7 @@ impl Sim {
         let Dispatch { thread, cpu, at, idle } = dispatch;
         let start = at + latency;
         let t = &mut self.threads[thread];
+        t.window.begin(start);
         t.report.asleep += t.ready.saturating_sub(t.stopped);
         if idle {
             t.report.asleep += start.saturating_sub(t.ready);
@@ -392,6 +398,31 @@ impl Sim {
 
     // Accesses.
 
+    /// A load or a store of shared memory has been made.
+    #[inline]
+    fn made(&mut self, write: bool) {
+        self.charge(self.costs.hit);
+        if self.window != 0 && !write {
+            self.me().window.load();
+        }
+    }
+
+    /// A locked instruction has been made.
+    #[inline]
+    fn made_locked(&mut self) {
+        self.charge(self.costs.hit);
+        if self.window != 0 {
+            let now = self.current.now;
+            self.me().window.locked(now);
+        }
+    }
+
+    /// Nothing that comes later has been executed ahead.
+    fn serialise(&mut self) {
+        let now = self.current.now;
+        self.me().window.begin(now);
+    }
+
     /// Moves the clock to when something arrives.
     fn wait_until(&mut self, arrival: Ps) {
         let wait = arrival.saturating_sub(self.current.now);
@@ -411,10 +442,14 @@ impl Sim {
         self.counts.accesses += 1;
         let (low, bytes) = self.current.stack;
         let line = address as u64 / 64;
-        let hit = address.wrapping_sub(low) < bytes
-            || (address % 64 + size <= 64 && self.lines.has(self.current.cpu, line, write, self.current.now));
-        if hit {
+        if address.wrapping_sub(low) < bytes {
             self.charge(self.costs.hit);
+            return true;
+        }
+        let hit =
+            address % 64 + size <= 64 && self.lines.has(self.current.cpu, line, write, self.current.now);
+        if hit {
+            self.made(write);
         }
         hit
     }
@@ -443,7 +478,12 @@ impl Sim {
         if more != 0 {
             self.lines.keep(line, now, end);
         }
-        self.charge(more + self.costs.hit);
+        self.charge(more);
+        if more != 0 {
+            self.made_locked()
+        } else {
+            self.made(write)
+        }
         true
     }
 
@@ -458,7 +498,11 @@ impl Sim {
         self.threads[thread].report.misses += 1;
         self.last = ((64 * line) as usize, pc);
         *self.by_function.entry((line, pc)).or_default() += 1;
-        Some(self.lines.fetch(Request { cpu, line, write, at: now, vary, at_once }))
+        let lead = match self.window {
+            0 => 0,
+            window => now - self.threads[thread].window.sent(window, self.costs.known, now),
+        };
+        Some(self.lines.fetch(Request { cpu, line, write, at: now, vary, at_once, lead }))
     }
 
     /// A load or a store.
@@ -540,7 +584,7 @@ pub(crate) fn plain(address: usize, size: usize, write: bool, pc: usize) {
         give_way();
         with(|s| s.access(line as u64, write, false, pc as u64));
         order();
-        with(|s| s.charge(s.costs.hit));
+        with(|s| s.made(write));
     }
 }
 
@@ -562,7 +606,7 @@ pub(crate) fn atomic(address: usize, write: bool, pc: usize) {
         s.access(line, write, true, pc as u64);
     });
     order();
-    with(|s| s.charge(s.costs.hit));
+    with(|s| s.made(write));
 }
 
 /// A locked instruction. The access itself takes place when this returns: at the end of its cost,
@@ -595,7 +639,7 @@ pub(crate) fn locked(address: usize, pc: usize) {
         s.lines.keep(line, from, s.current.now);
     });
     order();
-    with(|s| s.charge(s.costs.hit));
+    with(Sim::made_locked);
 }
 
 /// A full fence.

@@ -94,6 +94,9 @@ struct Leaving {
     exclusive: bool,
 }
 
+/// How many locked instructions of a line are kept.
+const AHEAD: usize = 8;
+
 /// One line.
 #[derive(Clone, Debug, Default)]
 struct Line {
@@ -103,9 +106,16 @@ struct Line {
     sharers: Set,
     /// When its home can begin with the next request.
     busy: Ps,
-    /// The last locked instruction: a request that comes meanwhile waits for its end.
-    locked: (Ps, Ps),
+    /// The last locked instructions: a request that comes during one waits for its end. The owner
+    /// runs ahead of other CPUs by less than [`AHEAD`] of them.
+    locked: [(Ps, Ps); AHEAD],
     leaving: Vec<Leaving>,
+    /// When a CPU last asked for it exclusively.
+    claimed: Ps,
+    /// When a CPU last made its owner share it, and which one.
+    shared: (Ps, u16),
+    /// When the home began with that.
+    began: Ps,
     /// Readers whose copies are under way, with their arrivals.
     arriving: Vec<(u16, Ps)>,
     tally: Tally,
@@ -131,6 +141,8 @@ pub(crate) struct Request {
     pub(crate) vary: u64,
     /// Other copies end as soon as they can: the request is a store that its CPU does not wait for.
     pub(crate) at_once: bool,
+    /// How long before `at` the CPU could have sent it. It did not before it last lost the line.
+    pub(crate) lead: Ps,
 }
 
 /// The factor of latencies that do not vary.
@@ -193,7 +205,7 @@ impl Lines {
     /// Keeps a line with its owner while a locked instruction lasts.
     pub(crate) fn keep(&mut self, line: u64, from: Ps, until: Ps) {
         if let Some(line) = self.lines.get_mut(&line) {
-            line.locked = (from, until);
+            line.locked[line.tally.locked as usize % AHEAD] = (from, until);
             line.tally.locked += 1;
         }
     }
@@ -201,7 +213,7 @@ impl Lines {
     /// For how long, from a time on, no request of that time or a later one takes a copy away.
     pub(crate) fn safe(&self) -> Ps {
         let nearest = self.costs.transfer.iter().min().copied().unwrap_or(0);
-        nearest * u64::from(100 - self.costs.jitter) / 100 / 2
+        nearest * u64::from(100 - self.costs.jitter) / 100 * self.costs.keeps / 100
     }
 
     /// Keeps a line that a store took from others at least until this time.
@@ -213,9 +225,10 @@ impl Lines {
 
     /// Fetches a line that the CPU does not have in this way. Returns when it arrives.
     pub(crate) fn fetch(&mut self, request: Request) -> Ps {
-        let Request { cpu, line, write, at, vary, at_once } = request;
-        let Costs { transfer, hold, occupancy, per_sharer, memory, .. } = self.costs;
+        let Request { cpu, line, write, at, vary, at_once, lead } = request;
+        let Costs { transfer, hold, keeps, occupancy, per_sharer, memory, .. } = self.costs;
         let soon = at + self.safe();
+        let kept = |latency: Ps| latency * keeps / 100;
         let varied = |ps: Ps| (ps * vary) >> 16;
         let [cluster, socket] = self.near[cpu];
         let row = &self.distance[cpu * self.cpus..][..self.cpus];
@@ -226,15 +239,29 @@ impl Lines {
         };
         line.leaving.retain(|l| at < l.until);
         line.arriving.retain(|&(_, arrival)| at < arrival);
-        let (from, until) = line.locked;
-        let start = at.max(line.busy).max(if from <= at { until } else { 0 });
+        let during = line.locked.iter().find(|&&(from, until)| from <= at && at < until);
+        let until = during.map_or(0, |&(_, until)| until);
+        let (shared, by) = line.shared;
+        let lost = if usize::from(by) == cpu { line.claimed } else { line.claimed.max(shared) };
+        let sent = at.saturating_sub(lead).max(lost);
+        // A CPU that executes ahead asks for the line at once as its next access needs it.
+        let together =
+            lead != 0 && write && line.owner.is_none() && usize::from(by) == cpu && line.sharers.len() == 2;
+        let busy = if together { line.began } else { line.busy };
+        let start = sent.max(busy).max(until);
+        if write {
+            line.claimed = at;
+        } else if line.owner.is_some() {
+            line.shared = (at, cpu as u16);
+            line.began = start;
+        }
         // With a pipelined home the request has come half of its way while it waited.
-        let ahead = |latency: Ps| if self.pipelined { (start - at).min(latency / 2) } else { 0 };
+        let ahead = |latency: Ps| if self.pipelined { (start - sent).min(latency / 2) } else { 0 };
         let arrival;
         if let Some(owner) = line.owner {
             let latency = varied(transfer[distance(usize::from(owner))]);
-            arrival = start + latency - ahead(latency);
-            let leaves = start + latency / 2 - ahead(latency);
+            arrival = (start + latency - ahead(latency)).max(at);
+            let leaves = (start + kept(latency) - ahead(latency).min(kept(latency))).max(at);
             let until = if at_once { soon.min(leaves) } else { leaves };
             line.leaving.push(Leaving { cpu: owner, until, exclusive: true });
             if write {
@@ -249,7 +276,7 @@ impl Lines {
             }
         } else if line.sharers.is_empty() {
             // From memory; a reader gets it exclusively, too.
-            arrival = start + varied(memory);
+            arrival = (start + varied(memory)).max(at);
             line.owner = Some(cpu as u16);
             line.busy = arrival + hold;
         } else if write {
@@ -268,10 +295,10 @@ impl Lines {
             } else {
                 varied(transfer[farthest]) + others.len() * per_sharer
             };
-            let mut last = start + latency - ahead(latency);
+            let mut last = (start + latency - ahead(latency)).max(at);
             for other in others.iter() {
-                let mut until = start + (varied(transfer[distance(other)]) / 2).min(latency / 2);
-                until -= ahead(latency).min(until - at);
+                let mut until = start + kept(varied(transfer[distance(other)]).min(latency));
+                until = (until - ahead(latency).min(kept(latency))).max(at);
                 if at_once {
                     until = until.min(soon);
                 }
@@ -298,7 +325,7 @@ impl Lines {
                 2
             };
             let latency = varied(transfer[nearest]);
-            arrival = start + latency - ahead(latency);
+            arrival = (start + latency - ahead(latency)).max(at);
             line.busy = start + occupancy;
             line.sharers.insert(cpu);
             line.arriving.push((cpu as u16, arrival));

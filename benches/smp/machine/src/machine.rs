@@ -31,6 +31,9 @@ pub enum Overlap {
     /// Up to 10 loads that miss, and all stores, overlap until the next locked instruction. Loads
     /// that depend on each other overlap too, so this is a bound from below on the time.
     Overlapping,
+    /// A miss begins some locked instructions earlier, if its address is known by then: see
+    /// [`Costs::window`] and [`Costs::known`]. It begins no earlier than the last loss of the line.
+    Ahead,
 }
 
 macro_rules! names {
@@ -55,7 +58,8 @@ macro_rules! names {
     };
 }
 names!(Directory, "directory", Blocking "blocking", Pipelined "pipelined");
-names!(Overlap, "overlap", InOrder "in-order", Overlapping "overlapping");
+names!(Overlap, "overlap", InOrder "in-order", Overlapping "overlapping",
+    Ahead "ahead");
 
 /// A machine to run code on.
 #[derive(Clone, Debug, PartialEq, Eq)]

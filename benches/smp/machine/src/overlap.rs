@@ -54,9 +54,75 @@ impl Outstanding {
     }
 }
 
+/// How many locked instructions a CPU executes ahead, at most.
+pub(crate) const MOST_AHEAD: usize = 64;
+
+/// What a thread did last: how far ahead of an access its CPU can send the request.
+#[derive(Debug)]
+pub(crate) struct Window {
+    /// When its last locked instructions ended.
+    locked: [Ps; MOST_AHEAD],
+    next: usize,
+    /// Loads of shared memory since the last locked instruction.
+    loads: usize,
+    begin: Ps,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Window { locked: [0; MOST_AHEAD], next: 0, loads: 0, begin: 0 }
+    }
+}
+
+impl Window {
+    /// Notes a load of memory that is not the thread's own stack.
+    #[inline]
+    pub(crate) fn load(&mut self) {
+        self.loads += 1;
+    }
+
+    /// Notes a locked instruction that ended.
+    #[inline]
+    pub(crate) fn locked(&mut self, at: Ps) {
+        self.locked[self.next % MOST_AHEAD] = at;
+        self.next += 1;
+        self.loads = 0;
+    }
+
+    /// Nothing later is executed before this time.
+    pub(crate) fn begin(&mut self, at: Ps) {
+        self.begin = at;
+    }
+
+    /// From when on the CPU can send the request of the next access. It executes `window` locked
+    /// instructions ahead. It does not know an address that took more than `known` loads since the
+    /// last locked instruction: these wait for that instruction.
+    pub(crate) fn sent(&self, window: usize, known: usize, now: Ps) -> Ps {
+        if self.loads > known || window > self.next {
+            return now;
+        }
+        self.locked[(self.next - window) % MOST_AHEAD].max(self.begin)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_is_sent_some_locked_instructions_ahead_unless_its_address_is_searched_for() {
+        let mut w = Window::default();
+        assert_eq!(w.sent(2, 1, 50), 50);
+        (1..=100).for_each(|at| w.locked(at));
+        assert_eq!([1, 2, 63].map(|n| w.sent(n, 1, 150)), [100, 99, 38]);
+        w.load();
+        assert_eq!(w.sent(2, 1, 150), 99);
+        w.load();
+        assert_eq!(w.sent(2, 1, 150), 150);
+        w.locked(101);
+        w.begin(101);
+        assert_eq!(w.sent(2, 1, 150), 101);
+    }
 
     #[test]
     fn ten_loads_overlap_and_the_next_waits_for_the_first() {

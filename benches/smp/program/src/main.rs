@@ -1,6 +1,7 @@
 //! Runs locks on a simulated machine of 1 to 256 CPUs, and reports.
 
 mod check;
+mod costs;
 #[path = "../../../src/report/digits.rs"]
 #[expect(unreachable_pub, reason = "it is public in the benchmarks")]
 mod digits;
@@ -38,8 +39,10 @@ enum Command {
     Check(check::Options),
     /// Runs one point in this process and prints it as a line of JSON
     Point(point::Options),
-    /// Compares simulated rates with those that benches measured
+    /// Compares simulated rates with measured ones, near and far, and judges
     Validate(validate::Options),
+    /// Measures what steps cost on this machine, as costs of the simulated one
+    Costs(costs::Options),
     /// Lists locks, workloads and topologies
     List,
 }
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Check(options) => check::run(options),
         Command::Point(options) => point::run(options),
         Command::Validate(options) => validate::run(options),
+        Command::Costs(options) => costs::run(options),
         Command::List => {
             names::list();
             Ok(())

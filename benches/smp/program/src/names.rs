@@ -60,7 +60,7 @@ pub(crate) fn directory(name: &str) -> Result<Directory, Error> {
 
 /// The overlap of that name.
 pub(crate) fn overlap(name: &str) -> Result<Overlap, Error> {
-    let all = [Overlap::InOrder, Overlap::Overlapping].map(|o| o.name().to_owned());
+    let all = [Overlap::InOrder, Overlap::Overlapping, Overlap::Ahead].map(|o| o.name().to_owned());
     name.parse().map_err(|_| unknown("overlap", name, &all))
 }
 

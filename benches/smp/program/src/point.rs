@@ -46,12 +46,15 @@ pub(crate) struct MachineOptions {
     /// Requests for one line: blocking or pipelined
     #[arg(long, default_value = "blocking", value_name = "NAME")]
     pub(crate) directory: String,
-    /// Accesses of one CPU: in-order or overlapping
+    /// Accesses of one CPU: in-order, overlapping or ahead
     #[arg(long, default_value = "in-order", value_name = "NAME")]
     pub(crate) overlap: String,
     /// Where jitter and random numbers begin
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+    /// Changes a cost: NAME=NANOSECONDS, or the unit of that cost; may be given several times
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
     /// Seconds of real time after which a point is given up, with what each CPU waits for
     #[arg(long, default_value_t = LIMIT, value_name = "SECONDS")]
     pub(crate) limit: u64,
@@ -64,11 +67,18 @@ impl MachineOptions {
     /// The machine, with its preset's number of CPUs.
     pub(crate) fn machine(&self) -> Result<Machine, Error> {
         let real_time = Duration::from_secs(self.limit);
-        Ok(names::topology(&self.topology)?
+        let mut machine = names::topology(&self.topology)?
             .with_limits(Limits { real_time, ..Limits::default() })
             .with_directory(names::directory(&self.directory)?)
             .with_overlap(names::overlap(&self.overlap)?)
-            .with_seed(self.seed))
+            .with_seed(self.seed);
+        for set in &self.set {
+            let wrong = |why: String| Error::Input(format!("--set {set}: {why}"));
+            let parsed = set.split_once('=').and_then(|(name, value)| Some((name, value.parse().ok()?)));
+            let (name, value) = parsed.ok_or_else(|| wrong("give it as NAME=NUMBER".into()))?;
+            machine.costs = machine.costs.with(name, value).map_err(wrong)?;
+        }
+        Ok(machine)
     }
 }
 

@@ -55,9 +55,12 @@ pub(crate) struct Options {
     /// Requests for one line: blocking, pipelined
     #[arg(long, value_delimiter = ',', default_value = "blocking", value_name = "NAMES")]
     directory: Vec<String>,
-    /// Accesses of one CPU: in-order, overlapping
+    /// Accesses of one CPU: in-order, overlapping, ahead
     #[arg(long, value_delimiter = ',', default_value = "in-order", value_name = "NAMES")]
     overlap: Vec<String>,
+    /// Changes a cost in all points: NAME=NANOSECONDS, or the unit of that cost
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
     /// Where jitter and random numbers begin; several give several runs [default: 1]
     #[arg(long, value_delimiter = ',', value_name = "N")]
     seed: Vec<u64>,
@@ -90,18 +93,18 @@ pub(crate) struct Options {
 
 /// The arguments of one process.
 #[derive(Clone, Debug)]
-struct Job {
-    lock: &'static str,
-    workload: Workload,
-    cpus: usize,
-    threads: Option<usize>,
-    machine: MachineOptions,
-    effort: Effort,
-    check: bool,
+pub(crate) struct Job {
+    pub(crate) lock: &'static str,
+    pub(crate) workload: Workload,
+    pub(crate) cpus: usize,
+    pub(crate) threads: Option<usize>,
+    pub(crate) machine: MachineOptions,
+    pub(crate) effort: Effort,
+    pub(crate) check: bool,
 }
 
 /// How one process ended.
-enum Ended {
+pub(crate) enum Ended {
     Line(Box<PointLine>),
     /// The lock cannot run this workload.
     CannotRun,
@@ -286,6 +289,7 @@ impl Options {
                             directory: directory.clone(),
                             overlap: overlap.clone(),
                             seed,
+                            set: self.set.clone(),
                             limit: self.limit,
                         });
                     }
@@ -309,7 +313,7 @@ impl Job {
     /// The arguments of the program.
     fn arguments(&self) -> Vec<String> {
         let Job { lock, workload, cpus, threads, machine, effort, check } = self;
-        let MachineOptions { topology, directory, overlap, seed, limit } = machine;
+        let MachineOptions { topology, directory, overlap, seed, set, limit } = machine;
         let named = [
             ("--lock", (*lock).to_owned()),
             ("--workload", workload.name()),
@@ -322,8 +326,9 @@ impl Job {
             ("--limit", limit.to_string()),
             ("--effort", effort.name().to_owned()),
         ];
+        let set = set.iter().map(|set| ("--set", set.clone()));
         let mut arguments = vec!["point".to_owned()];
-        arguments.extend(named.into_iter().flat_map(|(name, value)| [name.to_owned(), value]));
+        arguments.extend(named.into_iter().chain(set).flat_map(|(name, value)| [name.to_owned(), value]));
         arguments.extend(check.then(|| "--check".to_owned()));
         arguments
     }
@@ -334,7 +339,8 @@ impl Job {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
     }
 
-    fn run(&self) -> Ended {
+    /// Runs it in a process of its own.
+    pub(crate) fn run(&self) -> Ended {
         self.outcome().unwrap_or_else(|error| self.failed(&error.to_string()))
     }
 

@@ -1,250 +1,174 @@
-//! Simulated beside measured: what `benches/` measured on a machine of two CPUs, near and far.
+//! Simulated beside measured on two CPUs, near and far: fits a few constants, predicts the rest, and
+//! judges.
+
+mod fit;
+mod measured;
+mod verdict;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde::Deserialize;
-use smp_machine::Machine;
-use smp_workloads::{Failed, Point};
 
+use crate::Error;
+use crate::costs::{self, Named};
 use crate::plan::Effort;
-use crate::point::fix_addresses;
 use crate::table::{align, digits, new_table};
-use crate::{Error, names};
+
+use fit::{LOCKS_FITTED, Set, Spot, arguments, fit, is_fitted, simulate};
+use measured::{Cell, LOCKS, Measured, Rates, measure, median};
+use verdict::{Row, judge};
 
 /// The arguments of `smp validate`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Measurements: the file of `scaling --json` of benches
+    /// Measurements: files of `rivals --json` of benches. If none is given, it measures first
     #[arg(value_name = "FILE")]
-    measured: PathBuf,
+    measured: Vec<PathBuf>,
+    /// Rounds to measure; near and far come as the machine has them
+    #[arg(long, default_value_t = 24, value_name = "N")]
+    rounds: usize,
+    /// Where to keep what it measures, with 0.json and 1.json at the end
+    #[arg(long, default_value = "target/validate", value_name = "FILE")]
+    keep: PathBuf,
+    /// Costs: the file of `smp costs --json` of the same machine. Measured first if no FILE is given
+    #[arg(long, value_name = "FILE")]
+    costs: Option<PathBuf>,
     /// How long to run
     #[arg(long, value_enum, default_value = "standard")]
     effort: Effort,
-    /// Workloads
-    #[arg(
-        long,
-        value_delimiter = ',',
-        default_value = "W1/write,W1/read,W2,W2r,W3,W4,W7,W8",
-        value_name = "NAMES"
-    )]
-    workloads: Vec<String>,
+    /// Where jitter and random numbers begin
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seed: u64,
+    /// Sets a cost in place of fitting it: NAME=NANOSECONDS, or the unit of that cost
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
 }
-
-/// The file of `scaling --json`, as far as it is used here.
-#[derive(Deserialize)]
-struct Measured {
-    host: Host,
-    samples: Vec<Sample>,
-}
-
-#[derive(Deserialize)]
-struct Host {
-    hardware_threads: usize,
-}
-
-#[derive(Deserialize)]
-struct Sample {
-    workload: String,
-    threads: usize,
-    rival: String,
-    hand_over_ns: Option<[f64; 2]>,
-    ops_per_s: f64,
-}
-
-/// Names there and here.
-const LOCKS: [(&str, &str); 6] = [
-    ("range-lock", "range-lock"),
-    ("range-lock (one leaf)", "one-leaf"),
-    ("range-lock (bypass)", "bypass"),
-    ("parking_lot::RwLock", "rwsem"),
-    ("page locks (padded)", "page-locks"),
-    ("range-mutex 0.1.7", "range-mutex"),
-];
-
-/// What divides near from far in the measurements, as in benches.
-const BORDER_NS: f64 = 100.0;
-
-/// One row: what was measured, and what was simulated.
-struct Row {
-    workload: String,
-    threads: usize,
-    near: bool,
-    lock: &'static str,
-    measured: f64,
-    simulated: f64,
-    /// More threads than CPUs.
-    oversubscribed: bool,
-}
-
-impl Row {
-    /// By which part the simulated rate is off.
-    fn error(&self) -> f64 {
-        (self.simulated / self.measured - 1.0).abs()
-    }
-}
-
-/// Workload, threads, whether near, and place of the lock in [`LOCKS`].
-type Key = (String, usize, bool, usize);
 
 pub(crate) fn run(options: &Options) -> Result<(), Error> {
-    let path = options.measured.display();
-    let text = fs::read_to_string(&options.measured).map_err(|error| {
-        Error::Input(format!("{path}: {error}; write it by `scaling --json {path}` in benches"))
-    })?;
-    let measured: Measured = serde_json::from_str(&text)
-        .map_err(|error| Error::Input(format!("{path}: {error}; is it of `scaling --json`?")))?;
-    let wanted =
-        options.workloads.iter().map(|name| names::workloads(name)).collect::<Result<Vec<_>, _>>()?;
-    let wanted: Vec<String> = wanted.concat().into_iter().map(|workload| workload.name()).collect();
-    fix_addresses()?;
-    let mut rows = Vec::new();
-    for ((workload, threads, near, lock), rates) in cells(&measured.samples, &wanted) {
-        let cpus = measured.host.hardware_threads.clamp(1, 2);
-        let preset = if near { "near" } else { "far" };
-        let machine = names::topology(preset)?.with_cpus(cpus.min(threads)).with_threads(threads);
-        let lock = LOCKS[lock].1;
-        let Some(simulated) = simulate(lock, &workload, machine, options.effort)? else { continue };
-        rows.push(Row {
+    let mut given = options.given()?;
+    let mut add = |costs: Named| {
+        let given_before = given.clone();
+        let is_new = |name: &str| given_before.iter().all(|cost| cost.0 != name);
+        given.extend(costs.into_iter().filter(|(name, _)| is_new(name)));
+    };
+    if let Some(file) = &options.costs {
+        add(costs::read(file)?);
+    }
+    let files = if options.measured.is_empty() {
+        if options.costs.is_none() {
+            let measured = costs::of_this_machine();
+            costs::write(&measured, &options.keep.with_extension("costs.json"))?;
+            add(measured);
+        }
+        measure(options.rounds, &options.keep)?
+    } else {
+        options.measured.clone()
+    };
+    let measured = Measured::read(&files)?;
+    let set = fit(&measured, &given, options.seed)?;
+    let near_set = near(&set, &measured);
+    println!("Measured on {}.", measured.host);
+    let [far_ns, near_ns] = measured.hand_over_ns.map(|ns| ns.map_or_else(|| "–".to_owned(), digits));
+    println!("A line changes hands in {far_ns} ns far, {near_ns} ns near.");
+    println!("Measured costs, and set ones: {}.", arguments(&given).join(", "));
+    let fitted: Set = set.iter().filter(|cost| !given.contains(cost)).cloned().collect();
+    println!(
+        "Fitted on W1 and W2 of {}, far: {}.\n",
+        LOCKS_FITTED.join(" and "),
+        arguments(&fitted).join(", ")
+    );
+
+    let rates_of = |near: bool, set: &Set| -> Result<BTreeMap<&Cell, f64>, Error> {
+        let figure = |rates: &Rates| median(if near { &rates.near } else { &rates.far });
+        let cells: Vec<&Cell> =
+            measured.cells.iter().filter(|(_, rates)| figure(rates).is_some()).map(|cell| cell.0).collect();
+        let spot = |cell: &&Cell| Spot {
+            workload: cell.0.clone(),
+            threads: cell.1,
+            lock: LOCKS[cell.2].1,
+            near,
+            set: set.clone(),
+        };
+        let spots: Vec<Spot> = cells.iter().map(spot).collect();
+        let rates = simulate(&spots, measured.cpus, options.effort, options.seed)?;
+        Ok(cells.into_iter().zip(rates).filter_map(|(cell, rate)| Some((cell, rate?))).collect())
+    };
+    let far = rates_of(false, &set)?;
+    let near = rates_of(true, &near_set)?;
+    let row = |cell: &Cell, rate: Option<&f64>, rates: &[f64]| {
+        let (workload, threads, lock) = cell.clone();
+        Some(Row {
+            fitted: is_fitted(&workload, threads, LOCKS[lock].1),
             workload,
             threads,
-            near,
-            lock,
-            measured: median(rates) / 1e6,
-            simulated,
-            oversubscribed: threads > cpus,
-        });
-    }
-    if rows.is_empty() {
-        return Err(Error::Input(format!("{path}: it has no sample of {}", wanted.join(", "))));
-    }
-    print(&rows);
-    Ok(())
-}
-
-/// The rates of each cell of which both sides know the names. Samples whose placement changed
-/// meanwhile are left out.
-fn cells(samples: &[Sample], wanted: &[String]) -> BTreeMap<Key, Vec<f64>> {
-    let mut cells: BTreeMap<Key, Vec<f64>> = BTreeMap::new();
-    for sample in samples {
-        let Some(lock) = LOCKS.iter().position(|names| names.0 == sample.rival) else { continue };
-        let near = match sample.hand_over_ns.map(|times| times.map(|ns| ns < BORDER_NS)) {
-            Some([before, after]) if before != after => continue,
-            Some([near, _]) => near,
-            None => true,
-        };
-        if wanted.contains(&sample.workload) {
-            let key = (sample.workload.clone(), sample.threads, near, lock);
-            cells.entry(key).or_default().push(sample.ops_per_s);
-        }
-    }
-    cells
-}
-
-fn median(mut rates: Vec<f64>) -> f64 {
-    rates.sort_unstable_by(f64::total_cmp);
-    rates[rates.len() / 2]
-}
-
-/// Millions of operations a second; `None` if the lock cannot run the workload.
-fn simulate(lock: &str, workload: &str, machine: Machine, effort: Effort) -> Result<Option<f64>, Error> {
-    let workload = names::workload(workload)?;
-    let plan = effort.plan(workload, false);
-    let point = Point { lock: lock.to_owned(), workload, machine, plan };
-    match smp_workloads::run(&point) {
-        Ok(ran) => Ok(Some(ran.outcome.mops())),
-        Err(Failed::CannotRun(_)) => Ok(None),
-        Err(failed) => Err(Error::Run(format!("{lock} {}: {failed}", workload.name()))),
-    }
-}
-
-fn print(rows: &[Row]) {
+            measured: median(rates)?,
+            simulated: *rate?,
+            oversubscribed: threads > measured.cpus,
+        })
+    };
     let mut table = new_table();
     table.load_style(comfy_table::presets::ASCII_MARKDOWN);
-    table.set_header(["workload", "threads", "CPUs are", "lock", "measured M/s", "simulated M/s", "off by"]);
-    for row in rows {
-        table.add_row([
-            row.workload.clone(),
-            row.threads.to_string(),
-            if row.near { "near" } else { "far" }.to_owned(),
-            row.lock.to_owned(),
-            digits(row.measured),
-            digits(row.simulated),
-            format!("{:+.0} %", 100.0 * (row.simulated / row.measured - 1.0)),
-        ]);
+    let of = ["measured", "simulated", "off by"];
+    let head = ["far", "near"].map(|place| of.map(|what| format!("{place}, {what}"))).concat();
+    table.set_header(["workload", "threads", "lock"].map(str::to_owned).into_iter().chain(head));
+    let mut rows = Vec::new();
+    for (cell, rates) in &measured.cells {
+        let far = row(cell, far.get(cell), &rates.far);
+        let near = row(cell, near.get(cell), &rates.near);
+        if far.is_none() && near.is_none() {
+            continue;
+        }
+        let mut line = vec![cell.0.clone(), cell.1.to_string(), LOCKS[cell.2].1.to_owned()];
+        line.extend([&far, &near].into_iter().flat_map(texts));
+        table.add_row(line);
+        rows.extend(far);
     }
     align(&mut table);
     println!("{table}\n");
-    let share = |rows: &[&Row], within: f64| {
-        let inside = rows.iter().filter(|row| row.error() <= within).count();
-        format!("{inside} of {}", rows.len())
+    println!("Millions of operations a second. \"(fit)\": a constant was fitted on it.\n");
+    let criteria = judge(&rows);
+    for criterion in &criteria {
+        let verdict = if criterion.is_met() { "met" } else { "MISSED" };
+        let percent = 100 * criterion.met / criterion.of.max(1);
+        println!(
+            "* {}: {} of {} ({percent} %, at least {} %): {verdict}",
+            criterion.what, criterion.met, criterion.of, criterion.least
+        );
+    }
+    let missed = criteria.iter().filter(|criterion| !criterion.is_met()).count();
+    if missed == 0 {
+        return Ok(());
+    }
+    Err(Error::Run(format!("{missed} of {} criteria missed", criteria.len())))
+}
+
+/// Measured, simulated, and by how much that is off.
+fn texts(row: &Option<Row>) -> [String; 3] {
+    let Some(row) = row else { return ["–", "–", "–"].map(str::to_owned) };
+    let fitted = if row.fitted { " (fit)" } else { "" };
+    [digits(row.measured), digits(row.simulated), format!("{:+.0} %{fitted}", 100.0 * row.error())]
+}
+
+/// The costs of near CPUs: a transfer that is shorter as a hand-over is.
+fn near(set: &Set, measured: &Measured) -> Set {
+    let [Some(far), Some(near)] = measured.hand_over_ns else { return set.clone() };
+    let shorter = |(name, ns): &(String, f64)| {
+        (name.clone(), if name == "transfer" { (ns * near / far).round() } else { *ns })
     };
-    let far: Vec<&Row> = rows.iter().filter(|row| !row.near && !row.oversubscribed).collect();
-    println!("Far, within 20 %: {}; within 35 %: {}", share(&far, 0.20), share(&far, 0.35));
-    let over: Vec<&Row> = rows.iter().filter(|row| !row.near && row.oversubscribed).collect();
-    println!("Far, more threads than CPUs, within 40 %: {}", share(&over, 0.40));
-    let (right, pairs) = order(rows.iter().filter(|row| !row.near));
-    println!("Far, order of rivals that differ by more than 15 %: {right} of {pairs} right");
+    set.iter().map(shorter).collect()
 }
 
-/// Pairs of locks whose measured rates differ by more than 15 %, and how many of them are in the
-/// same order when simulated.
-fn order<'a>(rows: impl Iterator<Item = &'a Row>) -> (usize, usize) {
-    let rows: Vec<&Row> = rows.collect();
-    let (mut right, mut pairs) = (0, 0);
-    for (i, one) in rows.iter().enumerate() {
-        for other in &rows[i + 1..] {
-            let comparable = (&one.workload, one.threads) == (&other.workload, other.threads);
-            let (slow, fast) = (one.measured.min(other.measured), one.measured.max(other.measured));
-            if comparable && fast > 1.15 * slow {
-                pairs += 1;
-                right += usize::from((one.measured < other.measured) == (one.simulated < other.simulated));
-            }
-        }
-    }
-    (right, pairs)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(lock: &'static str, measured: f64, simulated: f64) -> Row {
-        Row {
-            workload: "W3".into(),
-            threads: 2,
-            near: false,
-            lock,
-            measured,
-            simulated,
-            oversubscribed: false,
-        }
-    }
-
-    #[test]
-    fn only_pairs_that_differ_count() {
-        let rows = [row("a", 10.0, 5.0), row("b", 11.0, 4.0), row("c", 20.0, 6.0), row("d", 40.0, 5.5)];
-        assert_eq!(order(rows.iter()), (4, 5));
-        assert!((rows[0].error() - 0.5).abs() < 1e-9);
-    }
-
-    #[test]
-    fn samples_of_an_unsteady_placement_and_of_unknown_locks_are_left_out() {
-        let sample = |rival: &str, hand_over_ns| Sample {
-            workload: "W3".into(),
-            threads: 2,
-            rival: rival.into(),
-            hand_over_ns: Some(hand_over_ns),
-            ops_per_s: 1e6,
+impl Options {
+    /// The costs that are set.
+    fn given(&self) -> Result<Set, Error> {
+        let parse = |set: &String| {
+            let (name, value) = set.split_once('=')?;
+            Some((name.to_owned(), value.parse().ok()?))
         };
-        let samples = [
-            sample("range-lock", [200.0, 210.0]),
-            sample("range-lock", [40.0, 210.0]),
-            sample("std::sync::RwLock", [200.0, 210.0]),
-        ];
-        let cells = cells(&samples, &["W3".to_owned()]);
-        assert_eq!(cells.into_iter().collect::<Vec<_>>(), [(("W3".to_owned(), 2, false, 0), vec![1e6])]);
+        let one = |set: &String| {
+            parse(set).ok_or_else(|| Error::Input(format!("--set {set}: give it as NAME=NUMBER")))
+        };
+        self.set.iter().map(one).collect()
     }
 }

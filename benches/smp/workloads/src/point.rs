@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use smp_machine::{Machine, Report, Stuck};
+use smp_machine::{Machine, Ps, Report, Stuck};
 use smp_rivals::{Lock, Visitor, each};
 
 use crate::harness::{Outcome, Plan, Shared};
@@ -101,7 +101,7 @@ fn run_with<L: Lock>(point: &Point) -> Result<Ran, Failed> {
         )));
     }
     if workload.is_punctual() {
-        machine.costs.timer_slack = machine.costs.wake_latency;
+        machine.costs.timer_slack = machine.costs.timer_latency;
     }
     let limit = plan.time_limit(threads.div_ceil(machine.cpus.max(1)));
     machine.limits.virtual_time = machine.limits.virtual_time.min(limit);
@@ -120,7 +120,10 @@ fn run_with<L: Lock>(point: &Point) -> Result<Ran, Failed> {
         _ => Vec::new(),
     });
     let used = Arc::clone(&shared);
-    let report = smp_machine::run(&machine, move |me| body(workload, &used, me, &state.0, &state.1));
+    let clock = machine.costs.clock;
+    let report = smp_machine::run(&machine, move |me| {
+        body(workload, &used, me, &state.0, &state.1, clock);
+    });
     let report = report.map_err(|stuck| {
         // The threads are stopped, so none of them uses the lock.
         machine.setup(|| shared.lock.0.parts(&mut smp_machine::name));
@@ -136,6 +139,7 @@ fn body<L: Lock>(
     me: usize,
     count: &AtomicU64,
     slots: &[short::Slot],
+    clock: Ps,
 ) {
     let inside = workload.section();
     match workload {
@@ -149,7 +153,7 @@ fn body<L: Lock>(
         Workload::Whole => whole::alone(shared, me),
         Workload::WholeAfterMeeting => whole::after_meeting(shared, me),
         Workload::WholePerThousand => whole::per_thousand(shared, me, count),
-        Workload::HandOver => short::hand_over(shared, me, inside),
+        Workload::HandOver => short::hand_over(shared, me, inside, clock),
         Workload::Sleep => sleeping::writes(shared, me),
         Workload::Hundred { interleaved } => many::hundred(shared, me, interleaved),
         Workload::Array { reads } => short::array(shared, me, reads, slots),

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use smp_machine::{Ps, US, aside, now, touch};
+use smp_machine::{Ps, US, aside, now, touch, work};
 use smp_rivals::Lock;
 
 use crate::harness::{Shared, Worker};
@@ -60,8 +60,12 @@ pub(crate) fn same_block_reads<L: Lock>(shared: &Shared<L>, me: usize) {
     repeat(shared, me, |worker| worker.read_for(page(1), 0));
 }
 
-pub(crate) fn hand_over<L: Lock>(shared: &Shared<L>, me: usize, inside: Ps) {
-    repeat(shared, me, |worker| worker.write_for(page(0), inside));
+/// As in `benches/`, whose threads read the clock in each section and behind it.
+pub(crate) fn hand_over<L: Lock>(shared: &Shared<L>, me: usize, inside: Ps, clock: Ps) {
+    repeat(shared, me, |worker| {
+        worker.write_for(page(0), clock + inside);
+        work(clock);
+    });
 }
 
 pub(crate) fn random_writes<L: Lock>(shared: &Shared<L>, me: usize, inside: Ps) {
@@ -84,7 +88,7 @@ pub(crate) fn tail<L: Lock>(shared: &Shared<L>, me: usize, inside: Ps, end: &Ato
     repeat(shared, me, |worker| {
         let at = aside(|| end.load(Relaxed));
         let section = worker.write(at * PAGE..1 << 48);
-        smp_machine::work(inside);
+        work(inside);
         aside(|| end.fetch_max(at + 1, Relaxed));
         worker.release(section);
     });

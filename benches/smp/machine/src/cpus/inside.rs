@@ -89,6 +89,7 @@ pub fn pause(n: u32) {
         with(|s| {
             let ps = s.vary(u64::from(n) * s.costs.pause);
             s.charge(ps);
+            s.serialise();
         });
     } else {
         for _ in 0..n {

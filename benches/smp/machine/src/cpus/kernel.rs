@@ -20,6 +20,7 @@ pub(crate) enum Woken {
 pub(crate) unsafe fn wait_on_futex(address: usize, expected: u32, timeout: Option<Ps>, pc: usize) -> Woken {
     let caller = with(|s| {
         s.charge(s.costs.syscall);
+        s.serialise();
         s.last.1
     });
     atomic(address, false, pc);
@@ -71,6 +72,7 @@ pub(crate) fn sched_yield() {
     let gone = with(|s| {
         s.counts.yields += 1;
         s.charge(s.costs.sched_yield);
+        s.serialise();
         s.rotate()
     });
     if gone {

@@ -13,7 +13,7 @@ use super::{ACTIVE, Fiber, Panic, SIM, Sim, State, Thread, aside, give_way, orde
 use crate::directory::{Map, Tally};
 use crate::lender::{Lender, fs_base, set_fs_base};
 use crate::memory::FixedStack;
-use crate::overlap::Outstanding;
+use crate::overlap::{MOST_AHEAD, Outstanding, Window};
 use crate::{
     Doing, Limits, LineReport, MOST_CPUS, Machine, Ps, Report, Stuck, StuckThread, ThreadReport, Why, names,
     system_calls,
@@ -52,6 +52,7 @@ fn spawn(f: Box<dyn FnOnce()>, cpu: usize, at: Ps) -> usize {
             ready: at,
             born: at,
             outstanding: Outstanding::default(),
+            window: Window::default(),
             report: ThreadReport::default(),
         });
         s.make_ready(number, at, 0);
@@ -197,6 +198,8 @@ fn run_boxed(machine: &Machine, body: Arc<dyn Fn(usize) + Send + Sync>) -> Resul
     assert!((1..=MOST_CPUS).contains(&cpus), "{cpus} CPUs: a machine has from 1 to {MOST_CPUS}");
     assert!(threads != 0, "0 threads: a run has at least 1");
     assert!(machine.costs.locked <= machine.costs.hold, "a line must stay as long as a locked instruction");
+    let window = machine.costs.window;
+    assert!((1..=MOST_AHEAD).contains(&window), "{window} locked instructions ahead: from 1 to {MOST_AHEAD}");
     let _right = right();
     prepare();
     let sim = Box::into_raw(Box::new(Sim::new(machine)));

@@ -12,7 +12,7 @@ fn machine(cpus: usize, directory: Directory) -> Machine {
 }
 
 fn request(cpu: usize, write: bool, at: Ps) -> Request {
-    Request { cpu, line: LINE, write, at, vary: UNVARIED, at_once: false }
+    Request { cpu, line: LINE, write, at, vary: UNVARIED, at_once: false, lead: 0 }
 }
 
 /// From when until when a CPU could use a line, and how.
@@ -43,7 +43,10 @@ proptest! {
     fn one_owner_or_many_sharers_at_every_instant(
         cpus in 2usize..20,
         pipelined: bool,
-        steps in prop::collection::vec((0usize..20, any::<bool>(), 0u64..60, 50u64..80, any::<bool>()), 1..60),
+        steps in prop::collection::vec(
+            (0usize..20, any::<bool>(), 0u64..60, 50u64..80, any::<bool>(), 0u64..300),
+            1..60,
+        ),
     ) {
         let directory = if pipelined { Directory::Pipelined } else { Directory::Blocking };
         let mut lines = Lines::new(&machine(cpus, directory));
@@ -51,7 +54,7 @@ proptest! {
         let mut uses: Vec<Use> = Vec::new();
         let mut free = vec![0; cpus];
         let mut now = 0;
-        for (cpu, write, gap, vary, at_once) in steps {
+        for (cpu, write, gap, vary, at_once, lead) in steps {
             now += gap * NS;
             // A CPU waits for its own request before the next one.
             let cpu = cpu % cpus;
@@ -59,8 +62,10 @@ proptest! {
                 continue;
             }
             let at_once = at_once && write;
-            let arrival = lines.fetch(Request { cpu, line: LINE, write, at: now, vary: vary << 10, at_once });
-            prop_assert!(now < arrival);
+            // The first half has no lead.
+            let (vary, lead) = (vary << 10, lead.saturating_sub(150) * NS);
+            let arrival = lines.fetch(Request { cpu, line: LINE, write, at: now, vary, at_once, lead });
+            prop_assert!(now < arrival || (lead != 0 && now == arrival));
             free[cpu] = arrival + 1;
             for u in uses.iter_mut().filter(|u| u.until == Ps::MAX) {
                 u.until = usable_until(&lines, u.cpu, u.write);
@@ -95,6 +100,23 @@ fn ping_pong_costs_one_transfer_a_turn() {
             now = arrival;
         }
     }
+}
+
+#[test]
+fn a_request_sent_ahead_arrives_earlier_but_not_from_before_the_line_was_lost() {
+    let mut lines = Lines::new(&machine(2, Directory::Blocking));
+    let transfer = lines.costs.transfer[0];
+    lines.fetch(request(0, true, 0));
+    let late = 1_000 * NS;
+    let ahead = |cpu, at, lead| Request { lead, ..request(cpu, true, at) };
+    let arrived = lines.fetch(ahead(1, late, transfer / 4));
+    assert_eq!(arrived, late + transfer - transfer / 4);
+    // The line was lost at `late`, and stays where it has arrived for `hold`.
+    let hold = lines.costs.hold;
+    let again = late + transfer + hold;
+    assert_eq!(lines.fetch(ahead(0, again, 10 * transfer)), arrived + hold + transfer);
+    let quiet = again + 1_000 * NS;
+    assert_eq!(lines.fetch(ahead(1, quiet, 10 * transfer)), quiet);
 }
 
 /// Eight CPUs increment a counter without pause.
