@@ -273,9 +273,7 @@ impl Checker<'_> {
         }
         breaches
     }
-}
 
-impl Checker<'_> {
     /// Where a room names something that is no part of a longer path, as the argument of a macro is.
     fn named_in(&self, room: &str, name: &str) -> Option<String> {
         let modules = self.source.modules.iter().enumerate();

@@ -73,13 +73,18 @@ impl MachineOptions {
             .with_overlap(names::overlap(&self.overlap)?)
             .with_seed(self.seed);
         for set in &self.set {
+            let (name, value) = named_value(set)?;
             let wrong = |why: String| Error::Input(format!("--set {set}: {why}"));
-            let parsed = set.split_once('=').and_then(|(name, value)| Some((name, value.parse().ok()?)));
-            let (name, value) = parsed.ok_or_else(|| wrong("give it as NAME=NUMBER".into()))?;
             machine.costs = machine.costs.with(name, value).map_err(wrong)?;
         }
         Ok(machine)
     }
+}
+
+/// The name and the number of an argument of `--set`.
+pub(crate) fn named_value(set: &str) -> Result<(&str, f64), Error> {
+    let parsed = set.split_once('=').and_then(|(name, value)| Some((name, value.parse().ok()?)));
+    parsed.ok_or_else(|| Error::Input(format!("--set {set}: give it as NAME=NUMBER")))
 }
 
 impl Options {

@@ -13,6 +13,7 @@ use clap::Args;
 use crate::Error;
 use crate::costs::{self, Named};
 use crate::plan::Effort;
+use crate::point::named_value;
 use crate::table::{align, digits, new_table};
 
 use fit::{LOCKS_FITTED, Set, Spot, arguments, fit, is_fitted, simulate};
@@ -162,13 +163,7 @@ fn near(set: &Set, measured: &Measured) -> Set {
 impl Options {
     /// The costs that are set.
     fn given(&self) -> Result<Set, Error> {
-        let parse = |set: &String| {
-            let (name, value) = set.split_once('=')?;
-            Some((name.to_owned(), value.parse().ok()?))
-        };
-        let one = |set: &String| {
-            parse(set).ok_or_else(|| Error::Input(format!("--set {set}: give it as NAME=NUMBER")))
-        };
+        let one = |set: &String| named_value(set).map(|(name, value)| (name.to_owned(), value));
         self.set.iter().map(one).collect()
     }
 }

@@ -89,8 +89,20 @@ pub(super) fn simulate(
     ended.into_iter().map(rate).collect()
 }
 
-/// The measured figures that are fitted: workload, threads, lock, rate.
-fn targets(measured: &Measured, threads: usize) -> Vec<(&str, &'static str, f64)> {
+/// A measured figure that is fitted: workload, lock, rate.
+type Target<'a> = (&'a str, &'static str, f64);
+
+/// The points of these figures, far, with these costs.
+fn spots(targets: &[Target<'_>], threads: usize, set: &Set) -> Vec<Spot> {
+    let spot = |&(workload, lock, _): &Target<'_>| {
+        let (workload, set) = (workload.to_owned(), set.clone());
+        Spot { workload, threads, lock, near: false, set }
+    };
+    targets.iter().map(spot).collect()
+}
+
+/// The measured figures that are fitted.
+fn targets(measured: &Measured, threads: usize) -> Vec<Target<'_>> {
     let all = measured
         .cells
         .iter()
@@ -118,16 +130,7 @@ pub(super) fn fit(measured: &Measured, start: &Set, seed: u64) -> Result<Set, Er
         return Ok(set);
     }
     let error = |set: &Set| -> Result<f64, Error> {
-        let spots: Vec<Spot> = targets
-            .iter()
-            .map(|&(workload, lock, _)| Spot {
-                workload: workload.to_owned(),
-                threads: 2,
-                lock,
-                near: false,
-                set: set.clone(),
-            })
-            .collect();
+        let spots = spots(&targets, 2, set);
         let rates = simulate(&spots, 2, Effort::Quick, seed)?;
         let off = rates.iter().zip(&targets).map(|(rate, target)| (rate.unwrap_or(0.0) / target.2).ln());
         Ok(off.map(|off| off * off).sum())
@@ -160,16 +163,7 @@ fn one_cpu(measured: &Measured, set: &Set, seed: u64) -> Result<Set, Error> {
     }
     let costs = |hit, locked| with(&with(set, "hit", hit), "locked", locked);
     let times = |set: &Set| -> Result<Vec<f64>, Error> {
-        let spots: Vec<Spot> = targets
-            .iter()
-            .map(|&(workload, lock, _)| Spot {
-                workload: workload.to_owned(),
-                threads: 1,
-                lock,
-                near: false,
-                set: set.clone(),
-            })
-            .collect();
+        let spots = spots(&targets, 1, set);
         let rates = simulate(&spots, 1, Effort::Quick, seed)?;
         Ok(rates.into_iter().map(|rate| 1e3 / rate.unwrap_or(f64::INFINITY)).collect())
     };
