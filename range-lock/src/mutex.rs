@@ -31,11 +31,11 @@
 //! | the head has it, and the line is empty | any but `NONE` | `NONE` | set |
 //!
 //! The thread that has the mutex when `WAITS` is set may have loaded `NONE` or `COMES` before. It
-//! frees the mutex then, and does not wake the head; so a head sleeps for a bounded time, and looks again. One
-//! other thread may take the mutex in between, and that thread loads `WAITS`: its look at `locked`
-//! comes after the head's, and the head's after the store of `WAITS`, in the one order of all
-//! sequentially consistent operations. So at most two operations pass a thread once it has looked in
-//! vain at the head. Such a thread has slept twice at most before: its nap, and in line.
+//! frees the mutex then, and does not wake the head; so a head sleeps for a bounded time, and looks
+//! again. One other thread may take the mutex in between, and that thread loads `WAITS`: its look at
+//! `locked` comes after the head's, and the head's after the store of `WAITS`, in the one order of
+//! all sequentially consistent operations. So at most two operations pass a thread once it has
+//! looked in vain at the head. Such a thread has slept twice at most before: its nap, and in line.
 //!
 //! # Invariants of the unsafe code
 //!
@@ -67,7 +67,8 @@ const FEW_TURNS: u32 = 4;
 /// How often a thread yields and pauses before it naps. In a model not at all: a schedule in which
 /// the thread comes later shows the same.
 const ROUNDS: u32 = if cfg!(any(loom, shuttle)) { 0 } else { 1 };
-/// The same where two threads seldom meet on one mutex, and so the other is about to leave it for long.
+/// The same where two threads seldom meet on one mutex, and so the other is about to leave it for
+/// long.
 const MORE_ROUNDS: u32 = if cfg!(any(loom, shuttle)) { 0 } else { 4 };
 /// How often it yields in each of these rounds.
 const YIELDS: u32 = 2;
