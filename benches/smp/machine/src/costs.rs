@@ -1,6 +1,7 @@
 //! What each step of the machine costs, in picoseconds of virtual time.
 
 use crate::Ps;
+use crate::overlap::MOST_AHEAD;
 
 /// One nanosecond.
 pub const NS: Ps = 1_000;
@@ -109,10 +110,15 @@ impl Costs {
     ///
     /// # Errors
     ///
-    /// If no cost has this name, or the value is negative.
+    /// If no cost has this name, or the value is outside its bounds.
     pub fn with(mut self, name: &str, value: f64) -> Result<Self, String> {
-        if !(0.0..1e12).contains(&value) {
-            return Err(format!("{name}={value}: a cost is from 0 to 1e12"));
+        let (least, most) = match name {
+            "window" => (1.0, MOST_AHEAD as f64),
+            "keeps" | "jitter" => (0.0, 100.0),
+            _ => (0.0, 1e12),
+        };
+        if !(least..=most).contains(&value) {
+            return Err(format!("{name}={value}: give {least} to {most}"));
         }
         let ps = (value * NS as f64).round() as Ps;
         macro_rules! set {
@@ -149,6 +155,10 @@ mod tests {
         let costs = Costs::SERVER.with("hit", 0.25).and_then(|c| c.with("keeps", 60.0)).unwrap();
         assert_eq!((costs.hit, costs.keeps, costs.locked), (250, 60, Costs::SERVER.locked));
         assert!(Costs::SERVER.with("hits", 1.0).unwrap_err().contains("choose of"));
-        assert!(Costs::SERVER.with("hit", -1.0).is_err());
+        for (name, value) in
+            [("hit", -1.0), ("hit", f64::NAN), ("window", 0.0), ("window", 65.0), ("keeps", 101.0)]
+        {
+            assert!(Costs::SERVER.with(name, value).unwrap_err().contains("give"), "{name}={value}");
+        }
     }
 }

@@ -6,6 +6,7 @@ mod costs;
 #[expect(unreachable_pub, reason = "it is public in the benchmarks")]
 mod digits;
 mod html;
+mod job;
 mod names;
 mod plan;
 mod plot;

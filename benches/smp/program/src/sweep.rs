@@ -1,22 +1,17 @@
-//! Many points, each in a process of its own.
+//! Locks, workloads and numbers of CPUs, combined.
 
-use std::collections::{HashSet, VecDeque};
-use std::io::{self, IsTerminal, Read, Write};
+use std::collections::HashSet;
+use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::sync::{Mutex, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use smp_machine::{Directory, Machine, Overlap};
 use smp_workloads::{Workload, locks};
 
+use crate::job::{Ended, Job, Progress, one_for_each_cpu, run_all};
 use crate::plan::Effort;
-use crate::point::{CANNOT_RUN, LIMIT, MachineOptions};
-use crate::record::{PointLine, Record};
+use crate::point::{LIMIT, MachineOptions};
+use crate::record::Record;
 use crate::{Error, html, names, plot, table};
 
 /// The locks, workloads and numbers of CPUs of a sweep that names none.
@@ -91,35 +86,17 @@ pub(crate) struct Options {
     html: Option<PathBuf>,
 }
 
-/// The arguments of one process.
-#[derive(Clone, Debug)]
-pub(crate) struct Job {
-    pub(crate) lock: &'static str,
-    pub(crate) workload: Workload,
-    pub(crate) cpus: usize,
-    pub(crate) threads: Option<usize>,
-    pub(crate) machine: MachineOptions,
-    pub(crate) effort: Effort,
-    pub(crate) check: bool,
-}
-
-/// How one process ended.
-pub(crate) enum Ended {
-    Line(Box<PointLine>),
-    /// The lock cannot run this workload.
-    CannotRun,
-    Failed(String),
-}
-
-/// So much longer than its limit of real time a process gets before it is killed: code that makes no
-/// access does not notice the limit.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 pub(crate) fn run(options: &Options) -> Result<(), Error> {
     let jobs = options.jobs()?;
-    let at_once =
-        options.jobs.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from)).max(1);
-    let (lines, failures) = run_all(jobs, at_once);
+    let at_once = options.jobs.unwrap_or_else(one_for_each_cpu).max(1);
+    let (mut lines, mut failures) = (Vec::new(), Vec::new());
+    for ended in run_all(&jobs, at_once, &Progress::new(jobs.len())) {
+        match ended {
+            Ended::Line(line) => lines.push(*line),
+            Ended::CannotRun => {}
+            Ended::Failed(why) => failures.push(why),
+        }
+    }
 
     let mut stdout = io::stdout().lock();
     // A reader of the pipe may have seen enough.
@@ -145,11 +122,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
         }
     }
     let violations = lines.iter().filter(|line| !line.violations.is_empty());
-    let failures = failures.into_iter().chain(violations.map(|line| {
+    failures.extend(violations.map(|line| {
         let result = &line.result;
         format!("{} {} {} CPUs: {}", result.lock, result.workload, result.cpus, line.violations.join("; "))
     }));
-    let failures: Vec<String> = failures.collect();
     if failures.is_empty() { Ok(()) } else { Err(Error::Run(failures.join("\nsmp: "))) }
 }
 
@@ -307,164 +283,4 @@ struct Models<'a> {
     topologies: &'a [String],
     directories: &'a [String],
     overlaps: &'a [String],
-}
-
-impl Job {
-    /// The arguments of the program.
-    fn arguments(&self) -> Vec<String> {
-        let Job { lock, workload, cpus, threads, machine, effort, check } = self;
-        let MachineOptions { topology, directory, overlap, seed, set, limit } = machine;
-        let named = [
-            ("--lock", (*lock).to_owned()),
-            ("--workload", workload.name()),
-            ("--cpus", cpus.to_string()),
-            ("--threads", threads.unwrap_or(*cpus).to_string()),
-            ("--topology", topology.clone()),
-            ("--directory", directory.clone()),
-            ("--overlap", overlap.clone()),
-            ("--seed", seed.to_string()),
-            ("--limit", limit.to_string()),
-            ("--effort", effort.name().to_owned()),
-        ];
-        let set = set.iter().map(|set| ("--set", set.clone()));
-        let mut arguments = vec!["point".to_owned()];
-        arguments.extend(named.into_iter().chain(set).flat_map(|(name, value)| [name.to_owned(), value]));
-        arguments.extend(check.then(|| "--check".to_owned()));
-        arguments
-    }
-
-    fn start(&self) -> io::Result<Child> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(self.arguments());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
-    }
-
-    /// Runs it in a process of its own.
-    pub(crate) fn run(&self) -> Ended {
-        self.outcome().unwrap_or_else(|error| self.failed(&error.to_string()))
-    }
-
-    fn failed(&self, why: &str) -> Ended {
-        let Job { lock, cpus, workload, machine, .. } = self;
-        let MachineOptions { topology, directory, overlap, seed, .. } = machine;
-        Ended::Failed(format!(
-            "{lock} {} {cpus} CPUs ({topology} {directory} {overlap} seed {seed}): {why}",
-            workload.name()
-        ))
-    }
-
-    fn outcome(&self) -> io::Result<Ended> {
-        let started = Instant::now();
-        let patience = Duration::from_secs(self.machine.limit) + PATIENCE;
-        let mut child = self.start()?;
-        // A point prints less than a pipe holds, so it can be read when the point is over.
-        let status = loop {
-            if let Some(status) = child.try_wait()? {
-                break status;
-            }
-            if started.elapsed() > patience {
-                child.kill()?;
-                child.wait()?;
-                return Ok(self.failed(&format!("not done after {} s, killed", patience.as_secs())));
-            }
-            thread::sleep(Duration::from_millis(5));
-        };
-        let read = |pipe: Option<&mut dyn Read>| -> io::Result<String> {
-            let mut text = String::new();
-            if let Some(pipe) = pipe {
-                pipe.read_to_string(&mut text)?;
-            }
-            Ok(text)
-        };
-        let out = read(child.stdout.as_mut().map(|pipe| pipe as _))?;
-        let errors = read(child.stderr.as_mut().map(|pipe| pipe as _))?;
-        if status.code() == Some(CANNOT_RUN) {
-            return Ok(Ended::CannotRun);
-        }
-        if !status.success() {
-            return Ok(self.failed(&format!("{status}: {}", errors.trim())));
-        }
-        Ok(match serde_json::from_str(&out) {
-            Ok(line) => Ended::Line(Box::new(line)),
-            Err(error) => self.failed(&format!("{error} in {out:?}")),
-        })
-    }
-}
-
-/// Runs all jobs, so many at a time; returns the lines in the order of the jobs.
-fn run_all(jobs: Vec<Job>, at_once: usize) -> (Vec<PointLine>, Vec<String>) {
-    let progress = Progress::new(jobs.len());
-    let queue: Mutex<VecDeque<usize>> = Mutex::new(mixed(jobs.len()).into());
-    let mut lines: Vec<Option<PointLine>> = jobs.iter().map(|_| None).collect();
-    let mut failures = Vec::new();
-    let (sender, receiver) = mpsc::channel();
-    thread::scope(|scope| {
-        for _ in 0..at_once {
-            let (sender, queue, jobs) = (sender.clone(), &queue, &jobs);
-            scope.spawn(move || {
-                loop {
-                    let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-                    let Some(next) = next else { return };
-                    // The receiver lives until all senders are gone.
-                    let _ = sender.send((next, jobs[next].run()));
-                }
-            });
-        }
-        drop(sender);
-        for (n, ended) in receiver {
-            progress.done(&jobs[n]);
-            match ended {
-                Ended::Line(line) => lines[n] = Some(*line),
-                Ended::CannotRun => {}
-                Ended::Failed(why) => failures.push(why),
-            }
-        }
-    });
-    progress.end();
-    (lines.into_iter().flatten().collect(), failures)
-}
-
-/// All numbers below `n` in a fixed order that mixes dear and cheap points, so that the time left
-/// can be told from the points left.
-fn mixed(n: usize) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..n).collect();
-    order.sort_by_key(|&i| (i as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    order
-}
-
-/// Progress on stderr: a bar on a terminal, a line for each tenth elsewhere.
-struct Progress {
-    bar: ProgressBar,
-    started: Instant,
-    total: usize,
-    done: std::cell::Cell<usize>,
-}
-
-impl Progress {
-    fn new(total: usize) -> Self {
-        let bar = if io::stderr().is_terminal() {
-            let style =
-                ProgressStyle::with_template("{bar:24.green} {pos}/{len}  {eta} left  {wide_msg:.dim}");
-            ProgressBar::new(total as u64).with_style(style.expect("the template is a constant"))
-        } else {
-            ProgressBar::hidden()
-        };
-        Progress { bar, started: Instant::now(), total, done: std::cell::Cell::new(0) }
-    }
-
-    fn done(&self, job: &Job) {
-        self.bar.set_message(format!("{}, {}, {} CPUs", job.workload.name(), job.lock, job.cpus));
-        self.bar.inc(1);
-        let done = self.done.get() + 1;
-        self.done.set(done);
-        let tenth = |n: usize| 10 * n / self.total;
-        if self.bar.is_hidden() && tenth(done) != tenth(done - 1) {
-            let left = self.started.elapsed().as_secs_f64() * (self.total - done) as f64 / done as f64;
-            eprintln!("{done} of {} points, {left:.0} s left", self.total);
-        }
-    }
-
-    fn end(&self) {
-        self.bar.finish_and_clear();
-    }
 }

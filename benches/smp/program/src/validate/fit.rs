@@ -1,8 +1,8 @@
 //! The constants that are fitted, on W1 and W2 of two locks.
 
+use crate::job::{Ended, Job, Progress, one_for_each_cpu, run_all};
 use crate::plan::Effort;
 use crate::point::{LIMIT, MachineOptions};
-use crate::sweep::{Ended, Job};
 use crate::{Error, names};
 
 use super::measured::{LOCKS, Measured, median};
@@ -72,15 +72,7 @@ pub(super) fn simulate(
         })
     };
     let jobs = spots.iter().map(job).collect::<Result<Vec<Job>, Error>>()?;
-    let half = jobs.len().div_ceil(2);
-    let run = |jobs: &[Job]| jobs.iter().map(Job::run).collect::<Vec<_>>();
-    let ended = std::thread::scope(|scope| {
-        let (one, other) = jobs.split_at(half);
-        let other = scope.spawn(move || run(other));
-        let mut ended = run(one);
-        ended.extend(other.join().unwrap_or_default());
-        ended
-    });
+    let ended = run_all(&jobs, one_for_each_cpu(), &Progress::hidden());
     let rate = |ended| match ended {
         Ended::Line(line) => Ok(Some(line.result.mops)),
         Ended::CannotRun => Ok(None),
