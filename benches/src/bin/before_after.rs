@@ -60,6 +60,11 @@ enum What {
 /// Instructions that the short path may gain.
 const FREE: u64 = 2;
 
+/// What `dax-sim` runs at a time, so briefly that the CPUs seldom move apart or together meanwhile.
+const DAX_SIM_WORKLOADS: [&str; 4] = ["write-disjoint", "write-shared", "fault-vs-write", "read-mostly"];
+const DAX_SIM_MEDIA_US: [&str; 2] = ["0", "50"];
+const DAX_SIM_SAMPLE: [&str; 4] = ["--rounds", "1", "--duration-ms", "60"];
+
 fn main() -> ExitCode {
     let options = Options::parse();
     let worse = match options.what {
@@ -81,14 +86,19 @@ fn in_turns(options: &Options) -> Result<bool, String> {
     let (mut old, mut new) = (Vec::new(), Vec::new());
     for i in 0..options.runs {
         eprintln!("before-after: pair {} of {}", i + 1, options.runs);
-        // Each version begins as often as the other.
-        if i % 2 == 0 {
-            old.push(run(options, &options.old)?);
-            new.push(run(options, &options.new)?);
-        } else {
-            new.push(run(options, &options.new)?);
-            old.push(run(options, &options.old)?);
+        let (mut of_old, mut of_new) = (Run::new(), Run::new());
+        for part in parts(options.what) {
+            // Each version begins as often as the other.
+            if i % 2 == 0 {
+                of_old.extend(run(options, &options.old, &part)?);
+                of_new.extend(run(options, &options.new, &part)?);
+            } else {
+                of_new.extend(run(options, &options.new, &part)?);
+                of_old.extend(run(options, &options.old, &part)?);
+            }
         }
+        old.push(of_old);
+        new.push(of_new);
     }
     let rows = compared::compare(&old, &new, placement::cpus().len());
     if rows.is_empty() {
@@ -102,7 +112,21 @@ fn in_turns(options: &Options) -> Result<bool, String> {
     Ok(rows.iter().any(|row| row.verdict == Verdict::Worse))
 }
 
-fn run(options: &Options, program: &Path) -> Result<Run, String> {
+/// The arguments of each process of one run.
+fn parts(what: What) -> Vec<Vec<&'static str>> {
+    if what != What::DaxSim {
+        return vec![Vec::new()];
+    }
+    let of = |workload| {
+        DAX_SIM_MEDIA_US.map(|us| {
+            let part = ["--workloads", workload, "--media-us", us];
+            [&part[..], &DAX_SIM_SAMPLE].concat()
+        })
+    };
+    DAX_SIM_WORKLOADS.iter().copied().flat_map(of).collect()
+}
+
+fn run(options: &Options, program: &Path, part: &[&str]) -> Result<Run, String> {
     let file = options.scratch.join("run.json");
     let mut command = Command::new(program);
     match options.what {
@@ -119,7 +143,11 @@ fn run(options: &Options, program: &Path) -> Result<Run, String> {
         // before suffice.
         What::Overhead | What::Instructions => _ = command.args(["--bench", "tables-only"]),
     }
-    command.args(options.with.split_whitespace()).current_dir(&options.scratch).stderr(Stdio::inherit());
+    command
+        .args(part)
+        .args(options.with.split_whitespace())
+        .current_dir(&options.scratch)
+        .stderr(Stdio::inherit());
     let before = placement::hand_over_ns();
     let output = command.output().map_err(|error| format!("{}: {error}", program.display()))?;
     let state = compared::state(before, placement::hand_over_ns());
