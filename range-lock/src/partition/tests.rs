@@ -128,7 +128,9 @@ fn with_one_leaf_nothing_is_cut() {
 
 #[test]
 fn the_last_point_is_found_with_any_number_of_leaves() {
-    for max in [2, 8, 9, 16, 32, 64, 65, 128, 512, 600] {
+    // Miri takes a quarter of an hour for the last two.
+    let few = if cfg!(miri) { 8 } else { 10 };
+    for max in [2, 8, 9, 16, 32, 64, 65, 128, 512, 600].into_iter().take(few) {
         let lock = RangeLock::builder().max_leaves(max).build();
         for n in 1..max as u64 {
             assert!(__private::cut(&lock, 10 * n));
