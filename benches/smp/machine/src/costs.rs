@@ -118,7 +118,7 @@ impl Costs {
             _ => (0.0, 1e12),
         };
         if !(least..=most).contains(&value) {
-            return Err(format!("{name}={value}: give {least} to {most}"));
+            return Err(format!("give {least} to {most}"));
         }
         let ps = (value * NS as f64).round() as Ps;
         macro_rules! set {
