@@ -1,6 +1,6 @@
 //! Runs the locks through the workloads, all of them in turn within each round, and reports.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -76,12 +76,28 @@ fn run(options: &Options) -> Result<(), String> {
     let cells = cells(options)?;
     let rivals = rivals(options)?;
     if options.list {
-        Workload::ALL.iter().for_each(|workload| println!("{:16} {:?}", workload.name(), workload.threads()));
-        rivals.iter().for_each(|rival| println!("{}", rival.name()));
+        // The reader may have closed the pipe.
+        let _ = list(&rivals);
         return Ok(());
     }
     // Before anything is measured, so that a mistake in a name costs no time.
-    let document = options.markdown.as_deref().map(read).transpose()?;
+    let runs = || cells.iter().any(|cell| rivals.iter().any(|of| of.why_not(cell.workload).is_none()));
+    if options.rounds > 0 && !runs() {
+        return Err("nothing is left to run; --list prints the workloads with their numbers of threads, \
+                    and the rivals; docs/benchmarks.md says which rival is not put to which workload"
+            .to_owned());
+    }
+    if options.rounds == 0 && options.add.is_empty() {
+        return Err("--rounds 0 measures nothing, and no --add names what to report; add one".to_owned());
+    }
+    let document = options.markdown.as_deref().map(document).transpose()?;
+    if let Some(path) = &options.json {
+        check(path)?;
+    }
+    if let Some(folder) = &options.svg {
+        fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        check(&folder.join("w2-near.svg"))?;
+    }
     let mut record = Record { host: Host::this(), ..Record::default() };
     for path in &options.add {
         record.add(Record::read(path).map_err(|error| format!("{}: {error}", path.display()))?);
@@ -104,8 +120,31 @@ fn run(options: &Options) -> Result<(), String> {
     Ok(())
 }
 
-fn read(path: &Path) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+/// A document that has the markers.
+fn document(path: &Path) -> Result<String, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    markdown::splice(&text, "").map_err(|error| format!("{}: {error}", path.display()))?;
+    check(path)?;
+    Ok(text)
+}
+
+/// Refuses a file that could not be written at the end. Leaves no trace.
+fn check(path: &Path) -> Result<(), String> {
+    let is_new = path.symlink_metadata().is_err();
+    let opened = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+    opened.map_err(|error| format!("{}: {error}; name a file that can be written", path.display()))?;
+    if is_new {
+        let _ = fs::remove_file(path);
+    }
+    Ok(())
+}
+
+fn list(rivals: &[Box<dyn Contender>]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for workload in Workload::ALL {
+        writeln!(out, "{:16} {:?}", workload.name(), workload.threads())?;
+    }
+    rivals.iter().try_for_each(|rival| writeln!(out, "{}", rival.name()))
 }
 
 /// The cells that are asked for, each of which some name has to begin.
