@@ -1,5 +1,6 @@
 //! A first look, from one sample of each cell: rates in a table that fits a terminal, and no verdict.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use comfy_table::presets::ASCII_MARKDOWN;
@@ -7,7 +8,7 @@ use comfy_table::{CellAlignment, Table};
 
 use super::{empty, empty_legend, marked, three_digits};
 use crate::sample::{Record, Sample};
-use crate::workload::{Cell, Contender, contenders};
+use crate::workload::{Cell, Contender, Workload, contenders};
 
 /// Columns of text where the output is no terminal.
 pub const WIDTH: usize = 80;
@@ -24,11 +25,11 @@ struct Column {
 /// names of the rivals and one column are.
 pub fn figures(record: &Record, width: usize) -> String {
     let mut text = format!(
-        "Operations per second of all threads together, from one sample each: nothing is judged.\n\
-         {} with {} hardware threads, Linux {}, {} ms a sample.\n",
-        record.host.cpu, record.host.hardware_threads, record.host.kernel, record.millis
+        "Operations per second of all threads together, from one sample each of {} ms:\n\
+         nothing is judged. {} with {} hardware threads,\nLinux {}.\n",
+        record.millis, record.host.cpu, record.host.hardware_threads, record.host.kernel
     );
-    let columns: Vec<Column> = Cell::all().into_iter().filter_map(|cell| column(record, cell)).collect();
+    let columns = columns(record);
     let ran = |rival: &dyn Contender| record.samples.iter().any(|of| of.rival == rival.name());
     let rivals: Vec<Box<dyn Contender>> = contenders().into_iter().filter(|rival| ran(&**rival)).collect();
     // Two bars and four spaces around two columns, then a bar and two spaces for each.
@@ -51,10 +52,19 @@ pub fn figures(record: &Record, width: usize) -> String {
 }
 
 const LEGEND: &str = "\
-Above each column: the workload (--help names the page that describes it) and its threads.
+Above each column: the workload (see docs/benchmarks.md) and its threads.
 *    more threads than the machine has hardware threads
-†    excludes nothing    ‡    readers exclude each other    §    no lock: the most that is possible
+†    excludes nothing
+‡    readers exclude each other
+§    no lock: the most that is possible
 ";
+
+/// By workload, then by threads, with whatever numbers of threads it was run.
+fn columns(record: &Record) -> Vec<Column> {
+    let threads: BTreeSet<usize> = record.samples.iter().map(|of| of.threads).collect();
+    let cells = |workload| threads.iter().map(move |&threads| Cell { workload, threads });
+    Workload::ALL.into_iter().flat_map(cells).filter_map(|cell| column(record, cell)).collect()
+}
 
 fn column(record: &Record, cell: Cell) -> Option<Column> {
     let name = cell.workload.name();
@@ -135,9 +145,19 @@ mod tests {
         let record = record();
         for width in [60, 80, 132] {
             let text = figures(&record, width);
-            let widest = text.lines().filter(|line| line.starts_with('|')).map(|line| line.chars().count());
-            assert!(widest.max().is_some_and(|widest| widest <= width), "{width}:\n{text}");
+            // The lines around the tables do not adapt.
+            let most = |line: &str| if line.starts_with('|') { width } else { width.max(WIDTH) };
+            assert!(text.lines().all(|line| line.chars().count() <= most(line)), "{width}:\n{text}");
         }
+    }
+
+    #[test]
+    fn unusual_numbers_of_threads_have_columns() {
+        let mut record = record();
+        record.samples.retain(|of| of.workload == "W3" && of.threads == 2);
+        record.samples.iter_mut().for_each(|of| of.threads = 3);
+        let text = figures(&record, 80);
+        assert!(text.contains("12.3M") && text.contains("3*"), "{text}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The figures as tables in Markdown, which can be read as they are, too.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use comfy_table::Table;
@@ -11,7 +12,7 @@ use crate::placement::Placement;
 use crate::rival::{Rival, Scope};
 use crate::rivals::{AsItComes, ParkingLotRwLock, Shape};
 use crate::sample::{CellName, Record, Sample, Spread, Waits};
-use crate::workload::{Cell, Contender, contenders};
+use crate::workload::{Cell, Contender, Workload, contenders};
 
 /// What the ratios are to.
 const BASE: &str = ParkingLotRwLock::NAME;
@@ -76,7 +77,7 @@ impl State<'_> {
     fn write(&self, text: &mut String) {
         let samples = || self.record.samples.iter().filter(|of| of.placement() == Some(self.placement));
         let hand_over = Spread::of(samples().filter_map(|of| Some(of.hand_over_ns?[0])).collect());
-        let rounds = samples().map(|of| of.round).collect::<std::collections::BTreeSet<_>>().len();
+        let rounds = samples().map(|of| of.round).collect::<BTreeSet<_>>().len();
         let lost = self.record.samples.iter().filter(|of| of.placement().is_none()).count();
         let _ =
             write!(text, "## {} CPUs\n\n", if self.placement == Placement::Near { "Near" } else { "Far" });
@@ -109,7 +110,7 @@ impl State<'_> {
             ("W3", "W3, random 4 KiB of 1 GiB, 95 % reads"),
             ("W4", "W4, reads of one block"),
         ] {
-            let columns = [1, 2, 4, 8].map(|threads| (self.threads(threads), workload.to_owned(), threads));
+            let columns = self.by_threads(workload, &[1, 2, 4, 8]);
             self.table(text, &format!("{what}: millions per second by threads"), &columns, millions);
         }
         let arrays = ["W11/60", "W11/95", "W11/100", "W10/apart", "W10/interleaved", "W6/mixed"];
@@ -123,7 +124,7 @@ impl State<'_> {
         );
         self.contended(text);
         let thousands = |sample: &Sample| Some(sample.ops_per_s / 1e3);
-        let sleeping = [(self.threads(16), "W8".to_owned(), 16)];
+        let sleeping = self.by_threads("W8", &[16]);
         self.table(
             text,
             "W8, 50 µs of sleep in each section: thousands per second by threads",
@@ -145,18 +146,28 @@ impl State<'_> {
         format!("{threads}{}", if threads > self.record.host.hardware_threads { "\\*" } else { "" })
     }
 
+    /// A column for each of the usual numbers of threads, and for those that were run beside them.
+    fn by_threads(&self, workload: &str, usual: &[usize]) -> Vec<Column> {
+        let run = self.record.samples.iter().filter(|of| of.workload == workload).map(|of| of.threads);
+        let threads: BTreeSet<usize> = usual.iter().copied().chain(run).collect();
+        threads.into_iter().map(|threads| (self.threads(threads), workload.to_owned(), threads)).collect()
+    }
+
     fn cell<'c>(&self, workload: &'c str, threads: usize) -> CellName<'c> {
         CellName { workload, threads, placement: self.placement }
     }
 
     /// Why a cell has no figure.
     fn empty(&self, rival: &dyn Contender, name: CellName<'_>) -> String {
-        let named = |cell: &Cell| cell.workload.name() == name.workload && cell.threads == name.threads;
+        let named = |workload: &Workload| workload.name() == name.workload;
         let ran = |sample: &Sample| {
             (&*sample.workload, sample.threads, &*sample.rival) == (name.workload, name.threads, rival.name())
         };
         let dropped = self.record.samples.iter().any(ran);
-        Cell::all().into_iter().find(named).map_or_else(String::new, |cell| empty(rival, cell, dropped))
+        let workload = Workload::ALL.into_iter().find(named);
+        workload.map_or_else(String::new, |workload| {
+            empty(rival, Cell { workload, threads: name.threads }, dropped)
+        })
     }
 
     /// One row for each rival, in each column the median with its extremes, and the ratio to the rwsem's rate.
@@ -199,7 +210,7 @@ impl State<'_> {
     }
 
     fn contended(&self, text: &mut String) {
-        for threads in [2, 8] {
+        for (_, _, threads) in self.by_threads("W7", &[2, 8]) {
             let title = format!(
                 "W7, one block, 200 ns inside, {} threads: millions per second, and waits in µs",
                 self.threads(threads)
@@ -332,6 +343,22 @@ mod tests {
         let once = splice(&document, "new\n").unwrap();
         assert_eq!(once, format!("head\n{BEGIN}\n\nnew\n\n{END}\ntail\n"));
         assert_eq!(splice(&once, "new\n").unwrap(), once);
+    }
+
+    #[test]
+    fn unusual_numbers_of_threads_have_columns() {
+        let sample = Sample {
+            workload: "W3".to_owned(),
+            threads: 3,
+            rival: OURS.to_owned(),
+            round: 0,
+            hand_over_ns: None,
+            ops_per_s: 12.3e6,
+            fairness: 1.0,
+            wait_us: None,
+        };
+        let text = figures(&Record { samples: vec![sample], ..Record::default() });
+        assert!(text.contains("12.3 [12.3–12.3]"), "{text}");
     }
 
     #[test]
