@@ -35,12 +35,12 @@ use range_lock::RangeLock;
 #[derive(Parser)]
 #[command(name = "overtakes")]
 struct Options {
-    /// Runs of each lock at each point; the locks take turns
-    #[arg(long, default_value_t = 31)]
-    runs: usize,
+    /// Runs of each lock at each of the four points; the locks take turns
+    #[arg(long, default_value_t = 31, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    runs: u16,
 
-    /// How long each run lasts
-    #[arg(long, default_value_t = 300)]
+    /// How long each run lasts, in milliseconds: with the usual runs 75 s in all
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     millis: u64,
 
     /// Exit with 1 if a figure of the range lock is more than 4 times std's at the 99.99th
