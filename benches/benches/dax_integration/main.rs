@@ -1,6 +1,6 @@
 //! Locks over a real file that is mapped into memory, as a program with data on DAX would use them.
 //!
-//! `DAX_FILE` names the file; otherwise it is made in /dev/shm and removed. The names of the groups
+//! `DAX_FILE` names the file; otherwise it lies in /dev/shm and has no name. The names of the groups
 //! say what stands behind the file. Each group is one kind of operation, done by threads of their own
 //! or by the threads of a rayon pool; one iteration is one operation of *each* thread.
 
@@ -8,6 +8,8 @@ mod locks;
 
 #[path = "../budget/mod.rs"]
 mod budget;
+#[path = "../nameless/mod.rs"]
+mod nameless;
 
 use std::env;
 use std::fs::File;
@@ -19,7 +21,7 @@ use std::time::Instant;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
-use dax_sim::pmem::{Device, DeviceOptions};
+use dax_sim::pmem::{Device, DeviceError, DeviceOptions};
 use range_lock_benches::crew::{Crew, Threads};
 use range_lock_benches::placement;
 use range_lock_benches::rival::PAGE;
@@ -43,27 +45,48 @@ const PART: u32 = PAGES - PARTS;
 pub(crate) struct Ground {
     pub(crate) device: Device,
     pub(crate) file: File,
-    /// Keeps the name of a file that this program made.
-    _temporary: Option<tempfile::NamedTempFile>,
 }
 
 impl Ground {
     fn open() -> Result<Ground, String> {
-        let (path, temporary) = match env::var_os("DAX_FILE") {
-            Some(path) => (PathBuf::from(path), None),
-            None => {
-                let shm = Path::new("/dev/shm");
-                let folder = if shm.is_dir() { shm.to_owned() } else { env::temp_dir() };
-                let made = tempfile::NamedTempFile::new_in(&folder);
-                let made = made.map_err(|error| format!("{}: {error}; set DAX_FILE", folder.display()))?;
-                (made.path().to_owned(), Some(made))
-            }
+        let Some(path) = env::var_os("DAX_FILE").map(PathBuf::from) else {
+            let folder = nameless::folder();
+            let (file, path) =
+                nameless::file().map_err(|error| format!("{}: {error}; set DAX_FILE", folder.display()))?;
+            return Ok(Ground { device: device(path, &folder)?, file });
         };
-        let options = DeviceOptions { path: Some(path.clone()), size: SIZE, overwrite: false };
-        let device = Device::open(&options).map_err(|error| error.to_string())?;
+        if path.is_relative() {
+            return Err(format!(
+                "DAX_FILE is `{}`, a relative path, and cargo runs benchmarks in the folder of their package; \
+                 set DAX_FILE to an absolute path",
+                path.display()
+            ));
+        }
+        let device = device(path.clone(), &path)?;
         let file = File::options().read(true).write(true).open(&path);
         let file = file.map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(Ground { device, file, _temporary: temporary })
+        Ok(Ground { device, file })
+    }
+}
+
+fn device(path: PathBuf, place: &Path) -> Result<Device, String> {
+    let options = DeviceOptions { path: Some(path), size: SIZE, overwrite: false };
+    Device::open(&options).map_err(|error| refused(&error, place))
+}
+
+/// Why there is no device at this place. The remedies of the simulator are options that this program
+/// does not have.
+fn refused(error: &DeviceError, place: &Path) -> String {
+    let place = place.display();
+    match error {
+        DeviceError::NotEmpty { len, .. } => {
+            format!("`{place}` is not empty ({len} bytes); set DAX_FILE to a file that is new or empty")
+        }
+        DeviceError::NoSpace { size, free, .. } => format!(
+            "{size} bytes do not fit on the file system of `{place}`, which has {free} free; \
+             set DAX_FILE to a file on another"
+        ),
+        other => other.to_string(),
     }
 }
 

@@ -7,14 +7,17 @@
 //! * Do threads that work on different pages leave each other alone? That is [`second_thread`].
 //!
 //! The two sides of a figure take turns, a batch each, and the figure is the median over the turns of their ratio: a machine
-//! that drifts drifts for both. These are printed first; criterion's own times of the calls follow.
+//! that drifts drifts for both. These are printed last, after criterion's own times of the calls.
 
 #[path = "../budget/mod.rs"]
 mod budget;
+#[path = "../nameless/mod.rs"]
+mod nameless;
 mod second_thread;
 
+use std::cell::Cell;
+use std::env;
 use std::hint::black_box;
-use std::path::Path;
 use std::ptr;
 use std::time::Instant;
 
@@ -31,6 +34,8 @@ const PAGE: usize = BLOCK_SIZE as usize;
 const SIZE: u64 = 1 << 20;
 /// The device is larger: threads' blocks come from different regions of it.
 const DEVICE: u64 = 16 << 20;
+/// The filter that runs no call, and prints the tables: for `benches/before-after`.
+const TABLES: &str = "tables-only";
 const VARIANTS: [Variant; 4] = [Variant::Linux412, Variant::Rwsem, Variant::RangeLock, Variant::Unserialised];
 
 /// A file on /dev/shm, mapped twice: by the device, and plainly.
@@ -42,12 +47,10 @@ struct Both {
 
 impl Both {
     fn new() -> Self {
-        let shm = Path::new("/dev/shm");
-        let folder = if shm.is_dir() { shm.to_owned() } else { std::env::temp_dir() };
-        let file = tempfile::NamedTempFile::new_in(folder).expect("a temporary file can be made");
-        let options = DeviceOptions { path: Some(file.path().to_owned()), size: DEVICE, overwrite: false };
+        let (file, path) = nameless::file().expect("a temporary file can be made");
+        let options = DeviceOptions { path: Some(path), size: DEVICE, overwrite: false };
         let device = Device::open(&options).expect("there is room for the device");
-        let plain = MmapRaw::map_raw(file.as_file()).expect("a file can be mapped twice");
+        let plain = MmapRaw::map_raw(&file).expect("a file can be mapped twice");
         let both = Self { device, plain, rwsem: RwLock::new(()) };
         // Its first write faults.
         (0..SIZE).step_by(PAGE).for_each(|offset| both.copy(offset, &[1; PAGE]));
@@ -154,28 +157,41 @@ fn calls_beside_plain_ones(turns: usize) {
 }
 
 fn simulator_overhead(c: &mut Criterion) {
-    let asked = |option: &str| std::env::args().any(|argument| argument == option);
-    if !asked("--list") {
-        let once = asked("--test") || asked("--quick");
-        calls_beside_plain_ones(if once { 1 } else { 400 });
-        second_thread::print_gains(if once { 1 } else { 20 });
-    }
-
     let both = Both::new();
     let mut group = c.benchmark_group("simulator_overhead");
     let (page, mut places, mut words) = ([7; PAGE], Places::of(BLOCK_SIZE), Places::of(8));
-    group.bench_function("write/plain", |b| b.iter(|| both.copy(places.next(), black_box(&page))));
-    group.bench_function("load/plain", |b| b.iter(|| both.load(words.next())));
+    // A call that is listed, or that a filter leaves out, is not run.
+    let any = Cell::new(false);
+    group.bench_function("write/plain", |b| {
+        any.set(true);
+        b.iter(|| both.copy(places.next(), black_box(&page)));
+    });
+    group.bench_function("load/plain", |b| {
+        any.set(true);
+        b.iter(|| both.load(words.next()));
+    });
     for variant in VARIANTS {
         let fs = FileSystem::format(&both.device, variant);
         with_file(&fs, SIZE, |file, mapping| {
             group.bench_function(format!("write/{variant}"), |b| {
+                any.set(true);
                 b.iter(|| file.write_at(black_box(&page), places.next()));
             });
-            group.bench_function(format!("load/{variant}"), |b| b.iter(|| mapping.load_u64(words.next())));
+            group.bench_function(format!("load/{variant}"), |b| {
+                any.set(true);
+                b.iter(|| mapping.load_u64(words.next()));
+            });
         });
     }
     group.finish();
+
+    let asked = |option: &str| env::args().any(|argument| argument == option);
+    if any.get() || asked(TABLES) {
+        // As criterion does: without `--bench`, cargo runs tests.
+        let once = asked("--test") || asked("--quick") || !asked("--bench");
+        calls_beside_plain_ones(if once { 1 } else { 400 });
+        second_thread::print_gains(if once { 1 } else { 20 });
+    }
 }
 
 fn main() {
