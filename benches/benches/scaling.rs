@@ -74,6 +74,7 @@ fn curve<R: Rival + 'static>(group: &mut BenchmarkGroup<'_, WallTime>, workload:
         // The line chart's axis is the number of elements: one of each thread.
         group.throughput(Throughput::Elements(threads as u64));
         group.bench_function(BenchmarkId::new(R::NAME, Threads(threads)), |b| {
+            crew.prepare();
             b.iter_custom(|iterations| crew.run(iterations));
         });
     }

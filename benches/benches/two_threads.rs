@@ -50,6 +50,7 @@ impl TwoThreads<'_> {
             turns.each(|| op(&user, thread as u64, &mut random));
         });
         self.0.bench_function(format!("{}/{name}", R::NAME), |b| {
+            crew.prepare();
             b.iter_custom(|iterations| crew.run(iterations));
         });
     }

@@ -82,10 +82,19 @@ impl<W: Fn(usize, Turns) + Send + Sync + 'static> Crew<W> {
     /// A crew of so many threads, at least 1. Each calls `work` once, with its index and the turns
     /// that it has to take; what `work` does before is not timed.
     ///
-    /// The threads are started by the first [`run`](Self::run): a benchmark that is filtered out
-    /// costs nothing.
+    /// The threads are started by [`prepare`](Self::prepare) or the first [`run`](Self::run): a
+    /// benchmark that is filtered out costs nothing.
     pub fn new(threads: usize, work: W) -> Self {
         Crew { threads: threads.max(1), work: Arc::new(work), at_work: None }
+    }
+
+    /// Starts the threads and lets each do one operation, unless they have run before. To be called
+    /// outside criterion's routine: criterion counts all the time of the routine as warm-up, so what
+    /// `work` does before its turns could leave it one operation from which to plan the samples.
+    pub fn prepare(&mut self) {
+        if self.at_work.is_none() {
+            self.run(1);
+        }
     }
 
     /// Lets each thread do `iterations` operations, at least 1. Returns the time from the first
@@ -188,6 +197,16 @@ mod tests {
         crew.run(5);
         crew.run(2);
         assert!(done.iter().all(|count| count.load(Ordering::Relaxed) == 7));
+    }
+
+    #[test]
+    fn a_crew_is_prepared_once_by_one_operation_of_each_thread() {
+        let done: Arc<AtomicU64> = Arc::default();
+        let count = Arc::clone(&done);
+        let mut crew = Crew::new(2, move |_, turns| turns.each(|| _ = count.fetch_add(1, Ordering::Relaxed)));
+        crew.prepare();
+        crew.prepare();
+        assert_eq!(done.load(Ordering::Relaxed), 2);
     }
 
     #[test]

@@ -177,6 +177,7 @@ fn by_threads<L: MappedFile>(group: &mut Group<'_>, ground: &Arc<Ground>, operat
         });
         group.throughput(Throughput::Elements(threads as u64));
         group.bench_function(BenchmarkId::new(L::NAME, Threads(threads)), |b| {
+            crew.prepare();
             b.iter_custom(|iterations| crew.run(iterations));
         });
     }
@@ -188,11 +189,9 @@ fn by_pool<L: MappedFile>(group: &mut Group<'_>, ground: &Arc<Ground>, operation
     for threads in sizes() {
         let lock = lazy::<L>(ground);
         let pool = LazyLock::new(|| pool(threads));
-        let run = |iterations: u64| {
-            let lock: &L = &lock;
+        let run = |lock: &L, pool: &ThreadPool, iterations: u64| {
             let all = iterations * threads as u64;
             let pieces = 0..all.div_ceil(PIECE);
-            let pool: &ThreadPool = &pool;
             pool.install(|| {
                 let start = Instant::now();
                 pieces.into_par_iter().for_each_init(Buffer::new, |buffer, piece| {
@@ -207,7 +206,9 @@ fn by_pool<L: MappedFile>(group: &mut Group<'_>, ground: &Arc<Ground>, operation
         };
         group.throughput(Throughput::Elements(threads as u64));
         group.bench_function(BenchmarkId::new(L::NAME, Threads(threads)), |b| {
-            b.iter_custom(run);
+            // As in `Crew::prepare`.
+            let (lock, pool): (&L, &ThreadPool) = (&lock, &pool);
+            b.iter_custom(|iterations| run(lock, pool, iterations));
         });
     }
 }
