@@ -65,26 +65,27 @@
 //! The registry of blocked threads comes first, then the leaves in ascending order of their locks' addresses, the order in which
 //! [`acquire_many`](RangeLock::acquire_many) takes them. A thread enters and leaves the registry with no leaf's mutex held.
 //!
-//! `check` holds *all* of these mutexes at once: the registry's, and that of each leaf in which a registered thread waits. A
-//! thread that is registered is inside the wait, so its lock is where it was, its request is in the lock, and neither can it
-//! be granted nor can anything that it counts leave: for that one of these leaves would have to be changed. So nothing has to
-//! be looked at again, as parking_lot does: all edges of a circle exist at one moment.
+//! `check` holds *all* of these mutexes while it copies what it looks at: the registry's, and that of each leaf of a lock in which
+//! a registered thread waits. A thread that is registered is inside the wait, so its lock is where it was, its request is in the
+//! lock, and neither can it be granted nor can anything that it waits for leave: for that one of these leaves would have to be
+//! changed. So nothing has to be looked at again, as parking_lot does: all edges of a circle exist at one moment. The search itself
+//! looks at the copy, and holds nothing.
 
 // It uses the registry of blocked threads and the leaves.
 
+mod graph;
+
 use std::backtrace::Backtrace;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::thread::Thread;
 
-use crate::blocked::{Blocked, Waiting, registry};
-use crate::inspect::RequestInfo;
-use crate::leaf::{Entry, Leaf};
+use self::graph::{At, Graph};
+use crate::blocked::{Blocked, registry};
+use crate::inspect::{RequestInfo, Snapshot};
 #[cfg(doc)]
 use crate::lock::RangeLock;
-use crate::owner::Owner;
-use crate::partition::Locked;
 use crate::span::Span;
 
 /// Threads that wait for each other, or for themselves, as [`check`] found them.
@@ -201,9 +202,10 @@ impl Stake {
 
 /// Finds the threads that are deadlocked in range locks at this moment, anywhere in the process.
 ///
-/// Each thread that waits in a circle is in at least one of those returned, but not every circle is: of those that lead through
-/// a thread, a shortest one. Threads that wait for a deadlocked one without being waited for are in none. Those that blocked
-/// first come first.
+/// Threads wait for each other if each of them waits, directly or through others, for each other one. Of each such group one circle
+/// is returned: a shortest one through the thread that blocked first. When it has been broken, what is left of the group is found by
+/// the next call. Threads that wait for a deadlocked one without being waited for are in none. Groups whose threads blocked first
+/// come first.
 ///
 /// A watchdog thread looks once in a while, and twice before it believes what it sees: a circle of timed waits dissolves.
 ///
@@ -219,144 +221,61 @@ impl Stake {
 /// });
 /// ```
 ///
-/// See the [module](self) for what is found and what is not, and for what it costs: with n blocked threads and e pairs of which one
-/// waits for the other, O(n (n + e)) steps at most, while the locks concerned are held up.
+/// See the [module](self) for what is found and what is not. With n requests in the locks in which a thread is blocked it holds these
+/// locks up while it copies O(n), and then takes O(n log n) steps, unless many threads wait for what they hold themselves.
 pub fn check() -> Vec<Deadlock> {
-    with_graph(|graph| graph.deadlocks())
+    let copied = Copied::new();
+    let graph = Graph::new(copied.threads.iter().map(|blocked| &**blocked), &copied.locks);
+    let selves = graph.waiting_for_themselves().map(|n| copied.deadlock(&graph, Kind::PossibleSelf, &[n]));
+    selves.chain(graph.circles().iter().map(|circle| copied.deadlock(&graph, Kind::Cycle, circle))).collect()
 }
 
-/// Calls `f` with the graph as it is, and as it stays meanwhile.
-fn with_graph<T>(f: impl FnOnce(&Graph<'_>) -> T) -> T {
-    let registry = registry();
-    let partitions: BTreeMap<_, _> =
-        registry.iter().flat_map(|blocked| &blocked.requests).map(|at| (at.lock, &at.partition)).collect();
-    // In ascending order.
-    let locks = partitions.into_iter().map(|(lock, partition)| (lock, partition.look_over(Span::WHOLE)));
-    f(&Graph::new(&registry, &locks.collect()))
+/// What the search looks at.
+struct Copied {
+    /// The blocked threads, in the order in which they did.
+    threads: Vec<Arc<Blocked>>,
+    /// What is in the locks in which one of them is blocked, by the locks' addresses.
+    locks: BTreeMap<usize, Arc<Snapshot>>,
 }
 
-/// One span of one request, in its lock.
-#[derive(Clone, Copy)]
-struct At<'a> {
-    lock: usize,
-    leaves: &'a Locked<'a>,
-    entry: Entry<'a>,
-}
-
-impl At<'_> {
-    fn stake(&self) -> Stake {
-        Stake { lock: self.lock, request: RequestInfo::new(self.leaves, self.entry) }
-    }
-}
-
-/// That one blocked thread waits for another, or for itself.
-struct Edge<'a> {
-    to: usize,
-    /// What belongs to `to` and is in the way.
-    in_the_way: At<'a>,
-}
-
-/// The wait-for graph. Its nodes are the blocked threads, known by their places in the registry.
-struct Graph<'a> {
-    threads: &'a [Arc<Blocked>],
-    /// What each of them waits for.
-    wants: Vec<Vec<At<'a>>>,
-    edges: Vec<Vec<Edge<'a>>>,
-}
-
-impl<'a> Graph<'a> {
-    /// Of what is in the leaves of all locks in which a thread of the registry waits.
-    fn new(threads: &'a [Arc<Blocked>], locks: &'a BTreeMap<usize, Locked<'_>>) -> Self {
-        let index: HashMap<_, _> =
-            threads.iter().enumerate().map(|(n, blocked)| (blocked.thread.id(), n)).collect();
-        let wants: Vec<Vec<_>> = threads.iter().map(|blocked| wants(blocked, locks)).collect();
-        let edges = wants.iter().map(|wants| {
-            let counted = wants.iter().flat_map(|want| {
-                let in_the_way = want.leaves.iter().flat_map(|leaf| leaf.counted_by(want.entry));
-                in_the_way.map(|entry| At { entry, ..*want })
-            });
-            let edge = |in_the_way: At<'a>| match in_the_way.entry.owner {
-                Owner::Thread(id) => Some(Edge { to: *index.get(&id)?, in_the_way }),
-                Owner::Task => None,
-            };
-            counted.filter_map(edge).collect()
-        });
-        let edges = edges.collect();
-        Graph { threads, wants, edges }
+impl Copied {
+    fn new() -> Self {
+        let registry = registry();
+        let partitions: BTreeMap<_, _> = registry
+            .iter()
+            .flat_map(|blocked| &blocked.requests)
+            .map(|at| (at.lock, &at.partition))
+            .collect();
+        // All are locked, in ascending order, before the first is unlocked.
+        let locked: Vec<_> = partitions
+            .into_iter()
+            .map(|(lock, partition)| (lock, partition.look_over(Span::WHOLE)))
+            .collect();
+        let unsorted: Vec<_> =
+            locked.iter().map(|(lock, leaves)| (*lock, Snapshot::copy(leaves, Span::WHOLE))).collect();
+        drop(locked);
+        let threads = registry.iter().map(Arc::clone).collect();
+        drop(registry);
+        let locks = unsorted.into_iter().map(|(lock, all)| (lock, Arc::new(Snapshot::of(all)))).collect();
+        Copied { threads, locks }
     }
 
-    fn deadlocks(&self) -> Vec<Deadlock> {
-        let to_itself = |n: &usize| self.edges[*n].iter().any(|edge| edge.to == *n);
-        let selves =
-            (0..self.threads.len()).filter(to_itself).map(|n| self.deadlock(Kind::PossibleSelf, &[n]));
-        let mut deadlocks: Vec<_> = selves.collect();
-        let mut known: Vec<Vec<usize>> = Vec::new();
-        for n in 0..self.threads.len() {
-            let Some(cycle) = self.shortest_cycle(n) else { continue };
-            let mut members = cycle.clone();
-            members.sort_unstable();
-            if !known.contains(&members) {
-                deadlocks.push(self.deadlock(Kind::Cycle, &cycle));
-                known.push(members);
-            }
-        }
-        deadlocks
+    fn stake(&self, at: At) -> Stake {
+        Stake { lock: at.lock, request: self.locks[&at.lock].request(at.index) }
     }
 
-    /// A shortest way from `start` back to it through others: breadth first.
-    fn shortest_cycle(&self, start: usize) -> Option<Vec<usize>> {
-        let mut came_from = vec![None; self.threads.len()];
-        let mut queue = VecDeque::from([start]);
-        while let Some(n) = queue.pop_front() {
-            for to in self.edges[n].iter().map(|edge| edge.to).filter(|to| *to != n) {
-                if to == start {
-                    let mut cycle: Vec<_> = std::iter::successors(Some(n), |&n| came_from[n]).collect();
-                    cycle.reverse();
-                    return Some(cycle);
-                }
-                if came_from[to].is_none() {
-                    came_from[to] = Some(n);
-                    queue.push_back(to);
-                }
-            }
-        }
-        None
-    }
-
-    fn deadlock(&self, kind: Kind, cycle: &[usize]) -> Deadlock {
+    fn deadlock(&self, graph: &Graph<'_>, kind: Kind, circle: &[usize]) -> Deadlock {
         let participant = |(at, &n): (usize, &usize)| {
-            let before = cycle[at.checked_sub(1).unwrap_or(cycle.len() - 1)];
-            // By several of its own ranges it may count the same one.
-            let mut in_the_way = Vec::new();
-            for edge in self.edges[before].iter().filter(|edge| edge.to == n) {
-                let stake = edge.in_the_way.stake();
-                if !in_the_way.contains(&stake) {
-                    in_the_way.push(stake);
-                }
-            }
+            let before = circle[at.checked_sub(1).unwrap_or(circle.len() - 1)];
             Participant {
                 thread: self.threads[n].thread.clone(),
-                waits_for: self.wants[n].iter().map(At::stake).collect(),
-                in_the_way,
+                waits_for: graph.wants(n).iter().map(|&at| self.stake(at)).collect(),
+                in_the_way: graph.in_the_way(before, n).map(|at| self.stake(at)).collect(),
                 backtrace: Arc::clone(&self.threads[n].backtrace),
             }
         };
-        Deadlock { kind, participants: cycle.iter().enumerate().map(participant).collect() }
+        Deadlock { kind, participants: circle.iter().enumerate().map(participant).collect() }
     }
-}
-
-/// What a thread waits for: nothing if it has been granted that and has not yet run to see it.
-fn wants<'a>(blocked: &Blocked, locks: &'a BTreeMap<usize, Locked<'_>>) -> Vec<At<'a>> {
-    let spans = blocked.requests.iter().flat_map(|&Waiting { lock, id, .. }| {
-        let leaves: &Locked<'_> = &locks[&lock];
-        let entries = leaves.iter().flat_map(Leaf::beginning_here);
-        entries.filter(move |entry| entry.id == id && entry.waits()).map(move |entry| At {
-            lock,
-            leaves,
-            entry,
-        })
-    });
-    spans.collect()
 }
 
 impl fmt::Display for Deadlock {
@@ -436,12 +355,15 @@ mod tests {
             });
             until_blocked(&a, 3);
             until_blocked(&b, 1);
-            let edges = with_graph(|graph| {
-                assert!(graph.deadlocks().is_empty());
-                let here = (0..graph.threads.len()).filter(|n| is_blocked_in(&graph.threads[*n], &a));
-                here.map(|n| graph.edges[n].len()).collect::<Vec<_>>()
-            });
-            assert_eq!(edges, [0, 2, 3]);
+            let copied = Copied::new();
+            let graph = Graph::new(copied.threads.iter().map(|blocked| &**blocked), &copied.locks);
+            let here: Vec<_> =
+                (0..copied.threads.len()).filter(|&n| is_blocked_in(&copied.threads[n], &a)).collect();
+            let edges = |&n: &usize| here.iter().map(|&to| graph.in_the_way(n, to).count()).sum::<usize>();
+            assert_eq!(here.iter().map(edges).collect::<Vec<_>>(), [0, 2, 3]);
+            let circles = graph.circles();
+            assert!(circles.iter().flatten().all(|n| !here.contains(n)));
+            assert!(graph.waiting_for_themselves().all(|n| !here.contains(&n)));
             drop(holders);
         });
         until_blocked(&a, 0);

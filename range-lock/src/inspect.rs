@@ -3,12 +3,16 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::ids::RequestId;
-use crate::leaf::{Entry, Order};
+use crate::leaf::{Entry, Leaf, Order};
 use crate::mode::Mode;
+#[cfg(feature = "deadlock_detection")]
+use crate::owner::Owner;
 use crate::partition::Locked;
+use crate::span::Span;
 
 /// One request, or one range of a request for several, as it stood when
 /// [`RangeLock::requests`](crate::RangeLock::requests) looked.
@@ -29,15 +33,14 @@ use crate::partition::Locked;
 ///     drop(writer);
 /// });
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct RequestInfo {
-    id: RequestId,
-    range: RangeInclusive<u64>,
-    mode: Mode,
-    state: RequestState,
-    /// In ascending order, each once.
-    waits_for: Vec<RequestId>,
-    since: Option<Instant>,
+    /// What was seen at the same time.
+    snapshot: Arc<Snapshot>,
+    /// Which of it this is.
+    at: usize,
+    /// In ascending order, each once. Derived when it is first asked for.
+    waits_for: OnceLock<Vec<RequestId>>,
 }
 
 /// Whether a request has its range.
@@ -62,27 +65,120 @@ pub enum RequestState {
     Upgrading,
 }
 
-impl RequestInfo {
-    /// What is to be known about an entry; `leaves` are all of its lock.
-    pub(crate) fn new(leaves: &Locked<'_>, entry: Entry<'_>) -> Self {
+/// One span of one request, copied.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    pub(crate) span: Span,
+    pub(crate) id: RequestId,
+    pub(crate) mode: Mode,
+    pub(crate) state: RequestState,
+    /// Its place among those that wait: without meaning for what is held.
+    pub(crate) order: Order,
+    since: Option<Instant>,
+    #[cfg(feature = "deadlock_detection")]
+    pub(crate) owner: Owner,
+}
+
+impl Seen {
+    fn new(entry: Entry<'_>) -> Self {
         // One look: a request that is in other locks too may be granted there at any moment.
         let waiting = entry.queued.filter(|queued| !queued.waiter.is_granted());
-        let mut waits_for: Vec<_> =
-            leaves.iter().flat_map(|leaf| leaf.counted_by(entry)).map(|other| other.id).collect();
-        waits_for.sort_unstable();
-        waits_for.dedup();
-        RequestInfo {
+        Seen {
+            span: entry.span,
             id: entry.id,
-            range: entry.span.into(),
             mode: entry.mode,
             state: match waiting {
                 None => RequestState::Held,
                 Some(queued) if queued.order == Order::UPGRADE => RequestState::Upgrading,
                 Some(_) => RequestState::Waiting,
             },
-            waits_for,
+            order: waiting.map_or(Order::UPGRADE, |queued| queued.order),
             since: waiting.and_then(|queued| queued.waiter.since()),
+            #[cfg(feature = "deadlock_detection")]
+            owner: entry.owner,
         }
+    }
+
+    /// Whether it waits for `other`, by the admission rule.
+    pub(crate) fn waits_for(&self, other: &Seen) -> bool {
+        self.state != RequestState::Held
+            && other.id != self.id
+            && other.span.overlaps(self.span)
+            && other.mode.conflicts(self.mode)
+            && (other.state != RequestState::Waiting || other.order < self.order)
+    }
+}
+
+/// What was in a lock at one moment: a copy, so that whoever looks at it holds nothing up.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    /// In the order of their first points, then of their ids.
+    pub(crate) all: Vec<Seen>,
+}
+
+impl Snapshot {
+    /// Of all requests that overlap `span`, all of whose leaves are locked. They are unlocked as soon
+    /// as all is copied.
+    pub(crate) fn new(leaves: Locked<'_>, span: Span) -> Arc<Self> {
+        let all = Self::copy(&leaves, span);
+        drop(leaves);
+        Arc::new(Self::of(all))
+    }
+
+    /// Copies what overlaps `span`.
+    pub(crate) fn copy(leaves: &Locked<'_>, span: Span) -> Vec<Seen> {
+        // Each span is in the leaf in which the overlap begins, once.
+        let begins_in =
+            |leaf: &Leaf, entry: &Entry<'_>| leaf.bounds().contains(entry.span.first.max(span.first));
+        let here = |leaf: &Leaf| leaf.entries_over(span).filter(|entry| begins_in(leaf, entry)).count();
+        let mut all = Vec::with_capacity(leaves.iter().map(here).sum());
+        for leaf in leaves.iter() {
+            all.extend(leaf.entries_over(span).filter(|entry| begins_in(leaf, entry)).map(Seen::new));
+        }
+        all
+    }
+
+    pub(crate) fn of(mut all: Vec<Seen>) -> Self {
+        all.sort_unstable_by_key(|seen| (seen.span.first, seen.id));
+        Snapshot { all }
+    }
+
+    /// How a user sees all of it.
+    pub(crate) fn requests(self: &Arc<Self>) -> impl Iterator<Item = RequestInfo> + '_ {
+        (0..self.all.len()).map(|at| self.request(at))
+    }
+
+    /// How a user sees one of it.
+    pub(crate) fn request(self: &Arc<Self>, at: usize) -> RequestInfo {
+        RequestInfo { snapshot: Arc::clone(self), at, waits_for: OnceLock::new() }
+    }
+
+    fn waits_for(&self, at: usize) -> Vec<RequestId> {
+        let seen = &self.all[at];
+        let end = self.all.partition_point(|other| other.span.first <= seen.span.last);
+        let others = self.all[..end].iter().filter(|other| seen.waits_for(other));
+        let mut ids: Vec<_> = others.map(|other| other.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+}
+
+impl PartialEq for RequestInfo {
+    fn eq(&self, other: &Self) -> bool {
+        let facts = |info: &Self| {
+            let Seen { span, id, mode, state, since, .. } = *info.seen();
+            (span, id, mode, state, since)
+        };
+        facts(self) == facts(other) && self.waits_for() == other.waits_for()
+    }
+}
+
+impl Eq for RequestInfo {}
+
+impl RequestInfo {
+    fn seen(&self) -> &Seen {
+        &self.snapshot.all[self.at]
     }
 
     /// Which request of the lock it is. Those of another lock may have the same ids.
@@ -95,7 +191,7 @@ impl RequestInfo {
     /// # drop(guards);
     /// ```
     pub fn id(&self) -> RequestId {
-        self.id
+        self.seen().id
     }
 
     /// The range asked for; what is left of it, once shrunk.
@@ -109,7 +205,7 @@ impl RequestInfo {
     /// assert_eq!(lock.requests()[0].range(), 3..=6);
     /// ```
     pub fn range(&self) -> RangeInclusive<u64> {
-        self.range.clone()
+        self.seen().span.into()
     }
 
     /// The mode asked for: of an upgrade that waits, [`Write`](Mode::Write).
@@ -121,7 +217,7 @@ impl RequestInfo {
     /// assert_eq!(lock.requests()[0].mode(), Mode::Upgradable);
     /// ```
     pub fn mode(&self) -> Mode {
-        self.mode
+        self.seen().mode
     }
 
     /// Whether it has what it asked for.
@@ -133,11 +229,15 @@ impl RequestInfo {
     /// assert_eq!(lock.requests()[0].state(), RequestState::Held);
     /// ```
     pub fn state(&self) -> RequestState {
-        self.state
+        self.seen().state
     }
 
     /// Whom it waits for, in ascending order: the requests of the same lock that must leave, or give up this range, before
     /// it can be granted. They conflict with it, and are held, or are upgrades that wait, or wait themselves and came before.
+    ///
+    /// Derived when it is first asked for, from what was in the lock when the lock was looked at; the
+    /// lock itself is not held up. In a list of [`requests_over`](crate::RangeLock::requests_over) a
+    /// range these are only requests that overlap the range too.
     ///
     /// Empty if it is held. It may also be empty while it waits: a request for several ranges is granted as a whole, and those
     /// that are in its way may be in the way of another range of it, or in another lock; and where requests may be
@@ -149,7 +249,7 @@ impl RequestInfo {
     /// assert!(lock.requests()[0].waits_for().is_empty());
     /// ```
     pub fn waits_for(&self) -> &[RequestId] {
-        &self.waits_for
+        self.waits_for.get_or_init(|| self.snapshot.waits_for(self.at))
     }
 
     /// When it began to wait; `None` if it does not, or where std has no clock (`wasm32-unknown-unknown`).
@@ -160,34 +260,59 @@ impl RequestInfo {
     /// assert_eq!(longest, None); // Nobody waits.
     /// ```
     pub fn since(&self) -> Option<Instant> {
-        self.since
+        self.seen().since
     }
 }
 
 impl fmt::Display for RequestInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mode = match self.mode {
+        let mode = match self.mode() {
             Mode::Read => "read",
             Mode::Upgradable => "upgradable read",
             Mode::Write => "write",
         };
-        let state = match self.state {
+        let state = match self.state() {
             RequestState::Held => "held",
             RequestState::Waiting => "waiting",
             RequestState::Upgrading => "upgrading",
         };
-        write!(f, "{mode} {:?} {state}", self.range)
+        write!(f, "{mode} {:?} {state}", self.range())
+    }
+}
+
+/// How many of those that a request waits for `Debug` prints.
+const PRINTED_IDS: usize = 8;
+/// How many requests of a lock `Debug` prints.
+const PRINTED_REQUESTS: usize = 64;
+
+/// Prints the first requests of a lock, and how many more there are.
+pub(crate) struct Printed(pub(crate) Arc<Snapshot>);
+
+impl fmt::Debug for Printed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut list = f.debug_list();
+        list.entries(self.0.requests().take(PRINTED_REQUESTS));
+        match self.0.all.len().saturating_sub(PRINTED_REQUESTS) {
+            0 => list.finish(),
+            more => list.entry(&format_args!("and {more} more")).finish(),
+        }
     }
 }
 
 impl fmt::Debug for RequestInfo {
+    /// Prints what it is, whom it waits for, and for how long. Of those it waits for it names 8, and
+    /// counts the rest.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {self}", self.id)?;
-        if let [first, others @ ..] = &self.waits_for[..] {
+        write!(f, "{} {self}", self.id())?;
+        let (printed, others) = self.waits_for().split_at(self.waits_for().len().min(PRINTED_IDS));
+        if let [first, second @ ..] = printed {
             write!(f, " for {first}")?;
-            others.iter().try_for_each(|other| write!(f, ", {other}"))?;
+            second.iter().try_for_each(|other| write!(f, ", {other}"))?;
         }
-        match self.since {
+        if !others.is_empty() {
+            write!(f, " and {} more", others.len())?;
+        }
+        match self.since() {
             Some(since) => write!(f, " for {}", WithUnit(since.elapsed())),
             None => Ok(()),
         }

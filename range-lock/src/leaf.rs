@@ -1,60 +1,91 @@
 //! One leaf: the requests for one part of the domain, granted and waiting alike.
-//! It uses the words below it, the tree and waiters, and knows no other leaf.
+//! It uses the words below it, the trees and waiters, and knows no other leaf.
 //!
-//! This is Davidlohr Bueso's range lock ("Introduce range reader/writer lock", linux-mm, 20 May 2019; the counting rule
-//! is Jan Kara's, 2013): a request counts the conflicting ones that it finds, waits until that count is zero, and
-//! whoever leaves takes itself out of the counts of those that counted it.
+//! This is Davidlohr Bueso's range lock ("Introduce range reader/writer lock", linux-mm, 20 May
+//! 2019) with his admission rule, which is Jan Kara's of 2013: a request waits for every conflicting
+//! one that entered before it. Their locks count all of these. Here each waiting entry is registered
+//! with one of them.
 //!
-//! Leaves stand side by side and tile the domain (see [`partition`](crate::partition)). A request has an entry in each leaf that
-//! its span touches, with the exact span, also where that reaches beyond the leaf. All functions here are called under the leaf's
-//! mutex; one that concerns a request in several leaves is called under all their mutexes, for each leaf in turn.
+//! Leaves stand side by side and tile the domain (see [`partition`](crate::partition)). A request
+//! has an entry in each leaf that its span touches, with the exact span, also where that reaches
+//! beyond the leaf. All functions here are called under the leaf's mutex. One that concerns a
+//! request in several leaves is called under all their mutexes, for each leaf in turn.
 //!
-//! # What is counted
+//! # Which entries keep an entry out
 //!
-//! A *pair* is an entry's span and another request's span that overlap, in modes that conflict. The blocking count of a
-//! request is the number of its pairs with
+//! An entry *keeps* another one of the same leaf *out* if their spans overlap, their modes conflict,
+//! and it is before the other. What is held is before everything, and so is an upgrade. Among those
+//! that wait the [`Order`] decides. An upgrade that waits is kept out by the readers that are held.
 //!
-//! * requests that are held (an upgrade that waits counts as held for writing), and
-//! * requests that wait and entered before it.
+//! If two spans overlap and both have entries in a leaf, the overlap has a point in that leaf. So a
+//! request may be granted when none of its entries is kept out in its own leaf.
 //!
-//! Each pair is counted once, in **the leaf in which its overlap begins**; so a cut or a join moves entries and changes no count.
-//! The following hold between any two calls, and `check_counts` recomputes them in the tests:
+//! The following hold between any two calls, and `check_leaves` recomputes them in the tests:
 //!
-//! * **held alone**: no two held entries conflict;
-//! * **exact**: a waiting request's count is the number defined above, and is not zero;
-//! * **queued**: `queued` is the number of entries with a [`Queued`].
+//! 1. **held alone**: no two held entries conflict.
+//! 2. **registered**: an entry is registered with one entry that keeps it out, if there is one, and
+//!    else with none.
+//! 3. **exact**: a request's count is the number of its entries that are registered, over all leaves
+//!    and locks. A request that waits and is not merely offered its range has a count above zero.
+//! 4. **lanes**: an entry that is registered is in the queued lane of its mode. One that is not is in
+//!    a lane ahead. Upgrades are always ahead: nothing is before them but readers. Whatever is in the
+//!    lane of held readers is held.
+//! 5. **lists**: an entry is in its keeper's list, once. `registered` is the number of entries that
+//!    are registered.
+//!
+//! When an entry leaves, cancels, or becomes less, those that are registered with it and no longer
+//! kept out by it are looked at again: another entry that keeps them out is found in this leaf, or
+//! their count is lowered. Nobody else need be looked at. The count that is lowered to zero has
+//! granted the request.
+//!
+//! An upgrade puts a later request before an earlier one: readers that wait for something else, in
+//! another leaf perhaps, wait for the upgrade too from then on. Only those that are not kept out in
+//! this leaf need be registered with it, since the others are kept out as it is.
+//!
+//! # What it costs
+//!
+//! Insertion, removal, and the search for an entry that keeps another out take O(log n). Among those
+//! that wait the latest is preferred, so writers of one range are a chain, in which each release
+//! looks at one. Among those that are held a random one is preferred: of k readers that leave in any
+//! order, those with whom a given writer is registered in turn are O(log k) on average.
 //!
 //! # How it lies in memory
 //!
-//! Few ranges are held at a time in one leaf: most often none but one's own. So the first few entries lie in slots right behind
-//! the mutex, and those that find no free slot, or have to wait, in a tree behind a pointer. The usual case (nobody else is
-//! in) touches the leaf's first cache line and no other.
+//! Few ranges are held at a time in one leaf: most often none but one's own. So the first few
+//! entries lie in slots right behind the mutex, and those that find no free slot, or have to wait, in
+//! trees behind a pointer. The usual case (nobody else is in) touches the leaf's first cache line and
+//! no other. A *place* is the number of a slot, or `SLOTS` more than an index in the forest.
 
 mod contention;
 #[cfg(feature = "stats")]
 mod counters;
 mod entry;
 pub(crate) mod models;
+mod registration;
+mod restructure;
 
 pub(crate) use contention::{Contention, Crossings};
 #[cfg(feature = "stats")]
 pub(crate) use counters::{Counters, ModeCounters};
 pub(crate) use entry::{Entry, Order, Queued};
-use entry::{Filed, Position, Slot, Tag};
+use entry::{Filed, Slot, Tag, lane};
 
 use crate::bounds::Bounds;
 use crate::claim::{Claim, Hold, LeafIndex};
 use crate::ids::{Ids, RequestId};
-use crate::interval_tree::IntervalTree;
+use crate::interval_tree::{Forest, Key, NIL};
 use crate::mode::Mode;
 #[cfg(feature = "deadlock_detection")]
 use crate::owner::Owner;
 use crate::span::Span;
 use crate::sync::Arc;
-use crate::waiter::{Lowered, Waiter, WakeList};
+use crate::waiter::{Waiter, WakeList};
 
 /// How many entries need no tree: with them a leaf fills two cache lines.
 const SLOTS: usize = 3;
+
+/// For how many entries a leaf keeps memory when it has none.
+const KEPT: usize = 256;
 
 /// The requests for one part of the domain; see the [module](self).
 #[derive(Debug)]
@@ -63,8 +94,8 @@ pub(crate) struct Leaf {
     /// The part. Holds no point if the leaf is not in use.
     bounds: Bounds,
     last_id: u64,
-    /// How many entries have a [`Queued`]. While there are none, nobody need be told of anything.
-    queued: u32,
+    /// How many entries are registered with another. While none is, no release concerns anybody.
+    registered: u32,
     /// The leaf to the right.
     pub(crate) next: LeafIndex,
     /// One bit for each slot: whether an entry is in it; and [`IN_TREE`](Leaf::IN_TREE), whether one is in the tree.
@@ -79,10 +110,19 @@ pub(crate) struct Leaf {
 /// What a leaf has besides, once it has needed it.
 #[derive(Debug)]
 pub(crate) struct Rest {
-    pub(crate) tree: IntervalTree<Filed>,
+    pub(crate) forest: Forest<Filed, { lane::COUNT }, { lane::QUEUED }>,
+    /// The first of those that are registered with each slot's entry.
+    kept: [u32; SLOTS],
     /// Records of requests that are gone, to be used again.
     pub(crate) spare: Vec<Arc<Waiter>>,
     contention: Contention,
+}
+
+/// What a held entry has besides its span and its request's id.
+struct Held {
+    mode: Mode,
+    #[cfg(feature = "deadlock_detection")]
+    owner: Owner,
 }
 
 impl Leaf {
@@ -94,7 +134,7 @@ impl Leaf {
         Leaf {
             bounds,
             last_id: 0,
-            queued: 0,
+            registered: 0,
             next: LeafIndex::NONE,
             occupied: 0,
             slots: [const { Slot::VACANT }; SLOTS],
@@ -132,41 +172,36 @@ impl Leaf {
         Some(id)
     }
 
-    /// The number of pairs that a request for `span` would have to wait for here: all conflicting ones, since all in the
-    /// leaf are earlier.
+    /// Whether nothing here conflicts with a new request: all that is in the leaf is before it.
     #[inline]
-    pub(crate) fn blocking(&self, span: Span, mode: Mode) -> usize {
-        let mut blocking = 0;
+    pub(crate) fn is_free(&self, span: Span, mode: Mode) -> bool {
         let mut slots = self.occupied & Self::IN_SLOTS;
         while slots != 0 {
             let slot = &self.slots[slots.trailing_zeros() as usize % SLOTS];
             slots &= slots - 1;
             if let Some(tag) = slot.tag {
-                let conflicts = slot.span.overlaps(span) && tag.mode().conflicts(mode);
-                blocking += usize::from(conflicts && self.counts(slot.span, span));
+                if slot.span.overlaps(span) && tag.mode().conflicts(mode) {
+                    return false;
+                }
             }
         }
-        if self.is_in_tree() { blocking + self.blocking_in_tree(span, mode) } else { blocking }
+        !self.is_in_tree() || self.is_free_in_tree(span, mode)
     }
 
     #[inline(never)]
-    fn blocking_in_tree(&self, span: Span, mode: Mode) -> usize {
-        let tree = self.tree().expect("there is one, since something is in it");
-        tree.overlapping(span)
-            .filter(|(_, other, filed)| filed.mode.conflicts(mode) && self.counts(*other, span))
-            .count()
+    fn is_free_in_tree(&self, span: Span, mode: Mode) -> bool {
+        let Some(forest) = self.forest() else { return true };
+        let lanes = lane::ahead_of(mode) | lane::queued_before(mode);
+        lane::each(lanes & forest.occupied()).all(|lane| forest.first_overlap(lane, span).is_none())
     }
 
-    /// The pairs that a request for `span` would have to wait for here: those that [`blocking`](Self::blocking) counts.
+    /// All that conflicts with a new request for `span`: each pair in the one leaf in which the
+    /// overlap begins. First those that are ahead.
     pub(crate) fn in_the_way(&self, span: Span, mode: Mode) -> impl Iterator<Item = Entry<'_>> {
-        self.overlapping(span)
-            .filter(move |entry| entry.mode.conflicts(mode) && self.counts(entry.span, span))
-    }
-
-    /// Whether this is the leaf in which the overlap of two spans begins.
-    #[inline]
-    fn counts(&self, a: Span, b: Span) -> bool {
-        self.bounds.contains(a.first.max(b.first))
+        let lanes = lane::ahead_of(mode) | lane::queued_before(mode);
+        self.overlapping(lanes, span).filter(move |entry| {
+            entry.mode.conflicts(mode) && self.bounds.contains(entry.span.first.max(span.first))
+        })
     }
 
     /// The id of a new request.
@@ -218,80 +253,111 @@ impl Leaf {
     #[cold]
     #[inline(never)]
     fn file_granted(&mut self, id: RequestId, span: Span, mode: Mode) -> u32 {
-        self.insert_waiting(id, Claim { span, mode }, None)
-    }
-
-    /// Enters one span of request `id`, which, if it has others here, has no point in common with them, and has to wait.
-    pub(crate) fn insert_waiting(&mut self, id: RequestId, claim: Claim, queued: Option<Queued>) -> u32 {
-        let filed = Filed {
-            id,
-            mode: claim.mode,
-            queued,
+        let filed = Filed::new(
+            mode,
+            None,
             #[cfg(feature = "deadlock_detection")]
-            owner: Owner::current(),
+            Owner::current(),
+        );
+        self.file(lane::ahead(mode, true), Key { span, id: id.get(), rank: 0 }, filed)
+    }
+
+    /// Enters one span of request `id`, which, if it has others here, has no point in common with
+    /// them, and has to wait. Raises the count if something here keeps the entry out.
+    pub(crate) fn insert_waiting(&mut self, id: RequestId, claim: Claim, queued: Queued) -> u32 {
+        let Claim { span, mode } = claim;
+        let rank = queued.order.rank();
+        let keeper = self.find_keeper(span, mode, rank);
+        let lane = match keeper {
+            Some(_) => lane::queued(mode),
+            None => lane::ahead(mode, false),
         };
-        self.file(claim.span, filed)
+        if keeper.is_some() {
+            queued.waiter.keep_out();
+        }
+        let filed = Filed::new(
+            mode,
+            Some(queued),
+            #[cfg(feature = "deadlock_detection")]
+            Owner::current(),
+        );
+        let place = self.file(lane, Key { span, id: id.get(), rank }, filed);
+        if let Some(keeper) = keeper {
+            self.register(place - SLOTS as u32, keeper);
+        }
+        place
     }
 
-    /// Puts an entry into the tree.
-    fn file(&mut self, span: Span, filed: Filed) -> u32 {
-        self.queued += u32::from(filed.queued.is_some());
+    /// Puts an entry into a tree.
+    fn file(&mut self, lane: usize, key: Key, filed: Filed) -> u32 {
         self.occupied |= Self::IN_TREE;
-        self.rest().tree.insert(span, filed) + SLOTS as u32
+        self.rest().forest.insert(lane, key, filed) + SLOTS as u32
     }
 
-    /// Keeps a held entry of which there is another already, in another leaf or before a change: in a slot if one is free.
-    fn insert_held(&mut self, span: Span, filed: Filed) -> u32 {
+    /// Keeps a held entry of which there is another already, in another leaf or before a change: in a
+    /// slot if one is free.
+    fn insert_held(&mut self, span: Span, id: u64, held: Held) -> u32 {
         let slot = self.occupied.trailing_ones() as usize;
-        if filed.queued.is_some() || slot >= SLOTS {
-            return self.file(span, filed);
+        if slot >= SLOTS {
+            let filed = Filed::new(
+                held.mode,
+                None,
+                #[cfg(feature = "deadlock_detection")]
+                held.owner,
+            );
+            return self.file(lane::ahead(held.mode, true), Key { span, id, rank: 0 }, filed);
         }
         self.occupied |= 1 << slot;
         self.slots[slot] = Slot {
             span,
-            tag: Some(Tag::new(filed.id, filed.mode)),
+            tag: Some(Tag::new(RequestId::new(id), held.mode)),
             #[cfg(feature = "deadlock_detection")]
-            owner: filed.owner,
+            owner: held.owner,
         };
         slot as u32
     }
 
-    /// The record for a new request behind all that wait, with `blocking` pairs before it, which so many others may pass.
-    pub(crate) fn queue(&mut self, blocking: usize, passes: usize) -> Queued {
-        Queued { order: Order::draw(), waiter: self.waiter(blocking, passes), keeps: true }
+    /// The record for a new request behind all that wait, which so many others may pass.
+    pub(crate) fn queue(&mut self, passes: usize) -> Queued {
+        Queued { order: Order::draw(), waiter: self.waiter(passes), keeps: true }
     }
 
-    /// The record for an upgrade that waits for `blocking` readers. Nobody passes it, since it holds its range.
-    pub(crate) fn queue_upgrade(&mut self, blocking: usize) -> Queued {
-        Queued { order: Order::UPGRADE, waiter: self.waiter(blocking, 0), keeps: true }
+    /// The record for an upgrade. Nobody passes it, since it holds its range.
+    pub(crate) fn queue_upgrade(&mut self) -> Queued {
+        Queued { order: Order::UPGRADE, waiter: self.waiter(0), keeps: true }
     }
 
     /// A record that nobody else holds: a spare one if there is.
-    fn waiter(&mut self, blocking: usize, passes: usize) -> Arc<Waiter> {
+    fn waiter(&mut self, passes: usize) -> Arc<Waiter> {
         /// A spare record may still be held by whoever woke its last user; a few looks suffice to find another.
         const LOOKS: usize = 8;
         let spare = &mut self.rest().spare;
         for at in (0..spare.len()).rev().take(LOOKS) {
             if let Some(waiter) = Arc::get_mut(&mut spare[at]) {
-                waiter.reset(blocking, passes);
+                waiter.reset(0, passes);
                 return spare.swap_remove(at);
             }
         }
-        Arc::new(Waiter::new(blocking, passes))
+        Arc::new(Waiter::new(0, passes))
     }
 
-    /// Takes out the entry of a request that is held, and lets in whom it kept out.
-    pub(crate) fn release(&mut self, hold: &Hold, wakes: &mut WakeList) {
+    /// Takes out the entry of a request, held or waiting, and lets in those that it alone kept out.
+    pub(crate) fn take_out(&mut self, hold: &Hold, wakes: &mut WakeList) {
         let place = self.find(hold);
-        self.let_in(hold, self.claim_at(place), None, None, wakes);
+        if let Some(index) = self.filed_index(place) {
+            self.unregister(index);
+        }
+        let kept = self.head(place).map_or(NIL, |first| std::mem::replace(first, NIL));
         self.remove(place);
+        self.look_again(kept, wakes);
     }
 
-    /// Takes out the entry of a request that is held, if nobody waits here, and the entry is where it was put, and this is the
-    /// only leaf that has one: [`release`](Self::release) in the usual case. Says whether it did.
+    /// Takes out the entry of a request that is held, if nothing is registered here, and the entry is
+    /// where it was put, and this is the only leaf that has one: [`take_out`](Self::take_out) in the
+    /// usual case. Says whether it did.
     #[inline]
     pub(crate) fn release_quietly(&mut self, hold: &Hold) -> bool {
-        if self.queued != 0 || !self.bounds.cover(hold.span) {
+        if self.registered != 0 || !self.bounds.cover(hold.span) {
             return false;
         }
         let slot = hold.key.slot() as usize;
@@ -307,135 +373,163 @@ impl Leaf {
     /// The same for an entry in the tree. By itself, since a function that calls nothing but what it ends with saves no
     /// registers, whose stores the locked instruction of the mutex would wait for.
     pub(crate) fn unfile_quietly(&mut self, hold: &Hold) -> bool {
-        if self.queued != 0 || !self.bounds.cover(hold.span) {
+        if self.registered != 0 || !self.bounds.cover(hold.span) {
             return false;
         }
         let Some(index) = hold.key.slot().checked_sub(SLOTS as u32) else { return false };
-        let entry = self.tree().and_then(|tree| tree.get(index));
-        let is_here = entry.is_some_and(|(span, filed)| filed.id == hold.key.id && span == hold.span);
+        let is_here = self.is_filed_at(index, hold);
         if is_here {
-            self.remove(Position::Tree(index));
+            self.remove(index + SLOTS as u32);
         }
         is_here
-    }
-
-    /// Takes out the entry of a request that waits, and lets in those that counted it: the later ones.
-    ///
-    /// That a reader does not take itself out of the count of another reader, who never counted it, is where Linux' lock
-    /// went wrong: it clears its reader mark first and asks afterwards.
-    pub(crate) fn cancel(&mut self, hold: &Hold, wakes: &mut WakeList) {
-        let place = self.find(hold);
-        let order = self.entry_at(place).queued.expect("only a waiting request is cancelled").order;
-        self.let_in(hold, self.claim_at(place), None, Some(order), wakes);
-        self.remove(place);
     }
 
     /// Gives a held request a weaker mode.
     pub(crate) fn downgrade(&mut self, hold: &Hold, to: Mode, wakes: &mut WakeList) {
         let place = self.find(hold);
-        let before = self.claim_at(place);
-        self.let_in(hold, before, Some(Claim { mode: to, ..before }), None, wakes);
         self.set_mode(place, to);
+        self.let_go(place, wakes);
     }
 
-    /// Leaves a held request only `span` of what it has. Returns where its entry is, if it still has one here.
+    /// Leaves a held request only `span` of what it has. Returns where its entry is, if it still has
+    /// one here.
     pub(crate) fn shrink(&mut self, hold: &Hold, span: Span, wakes: &mut WakeList) -> Option<u32> {
         debug_assert!(hold.span.covers(span));
+        if !self.bounds.meet(span) {
+            self.take_out(hold, wakes);
+            return None;
+        }
         let place = self.find(hold);
-        let before = self.claim_at(place);
-        self.let_in(hold, before, Some(Claim { span, ..before }), None, wakes);
-        let rest = self.held_at(place);
-        self.remove(place);
-        self.bounds.meet(span).then(|| self.insert_held(span, rest))
+        self.forget_wait(place);
+        self.set_span(place, span, hold.key.id);
+        self.let_go(place, wakes);
+        Some(place)
     }
 
-    /// Those that wait for `hold` on both sides of `mid`: after a split there they wait for two
-    /// pairs.
-    pub(crate) fn waiting_for_both(&self, hold: &Hold, mid: u64) -> impl Iterator<Item = Entry<'_>> {
-        let mode = self.entry(hold).mode;
-        self.others(hold).filter(move |entry| {
-            entry.mode.conflicts(mode) && entry.span.first < mid && mid <= entry.span.last
-        })
-    }
-
-    /// Makes two held requests of one, the second, called `id`, from `mid` on. Each that [waits for
-    /// both](Self::waiting_for_both) has been raised. Returns where the entries of the two are, as
-    /// far as they have one here.
+    /// Makes two held requests of one, the second, called `id`, from `mid` on. Returns where the
+    /// entries of the two are, as far as they have one here.
+    ///
+    /// What was registered with the request overlaps one of the halves, and is registered with that:
+    /// no count changes.
     pub(crate) fn split(&mut self, hold: &Hold, mid: u64, id: RequestId) -> [Option<u32>; 2] {
         let Span { first, last } = hold.span;
         debug_assert!(first < mid && mid <= last);
         let (left, right) = (Span { first, last: mid - 1 }, Span { first: mid, last });
         let place = self.find(hold);
-        let halves =
-            [(left, hold.key.id), (right, id)].map(|(span, id)| (span, Filed { id, ..self.held_at(place) }));
-        self.remove(place);
-        halves.map(|(span, half)| self.bounds.meet(span).then(|| self.insert_held(span, half)))
+        self.forget_wait(place);
+        if !self.bounds.meet(left) {
+            self.set_span(place, right, id);
+            return [None, Some(place)];
+        }
+        self.set_span(place, left, hold.key.id);
+        if !self.bounds.meet(right) {
+            return [Some(place), None];
+        }
+        let held = self.held_at(place);
+        let other = self.insert_held(right, id.get(), held);
+        self.for_each_kept(place, |leaf, index| {
+            let (key, _) = leaf.filed(index);
+            if !key.span.overlaps(left) {
+                leaf.unregister(index);
+                leaf.register(index, other);
+            }
+        });
+        [Some(place), Some(other)]
     }
 
-    /// The readers, held or waiting, that overlap `hold`.
-    pub(crate) fn other_readers(&self, hold: &Hold) -> impl Iterator<Item = Entry<'_>> {
-        self.others(hold).filter(|entry| entry.mode == Mode::Read)
+    /// Whether a reader that overlaps `hold` certainly is held.
+    pub(crate) fn is_read(&self, hold: &Hold) -> bool {
+        let loose =
+            || self.overlapping(1 << lane::LOOSE_READ, hold.span).filter(|entry| entry.mode == Mode::Read);
+        self.held_reader(hold.span).is_some() || loose().any(|entry| entry.is_held())
     }
 
-    /// Gives a held request the mode `Write`.
-    pub(crate) fn make_writer(&mut self, hold: &Hold) {
-        self.set_mode(self.find(hold), Mode::Write);
+    /// A reader that overlaps `span` and is held, as far as lanes tell.
+    fn held_reader(&self, span: Span) -> Option<u32> {
+        let in_tree = self.forest().and_then(|forest| forest.some_overlap(lane::HELD_READ, span));
+        in_tree.map(|index| index + SLOTS as u32).or_else(|| self.in_slot(span, |mode| mode == Mode::Read))
     }
 
-    /// Lets the upgrade of `hold` wait.
+    /// Gives a held request the mode `Write`, before all that waits. Readers that wait, and that
+    /// nothing here keeps out, are kept out by it from now on.
+    ///
+    /// To be called in all leaves of the request. Says whether readers are held here.
+    pub(crate) fn make_writer(&mut self, hold: &Hold) -> bool {
+        let place = self.find(hold);
+        self.settle(place);
+        self.set_mode(place, Mode::Write);
+        while let Some(index) =
+            self.forest().and_then(|forest| forest.first_overlap(lane::LOOSE_READ, hold.span))
+        {
+            let (_, filed) = self.filed(index);
+            // One look: a reader that waits in another leaf too can be granted there at any moment,
+            // and must not be taken for waiting by one look and for held by the next.
+            let waits = filed.queued.as_ref().is_some_and(|queued| queued.waiter.raise());
+            if waits {
+                self.rest().forest.move_to(index, lane::queued(Mode::Read));
+                self.register(index, place);
+            } else {
+                self.rest().forest.move_to(index, lane::HELD_READ);
+            }
+        }
+        self.held_reader(hold.span).is_some()
+    }
+
+    /// Lets the upgrade of `hold`, which is a writer by now, wait for the readers that are held.
     pub(crate) fn await_upgrade(&mut self, hold: &Hold, queued: Queued) {
         let place = self.find(hold);
-        let waiting = Filed { queued: Some(queued), ..self.held_at(place) };
-        self.remove(place);
-        self.file(hold.span, waiting);
+        let index = self.file_held(place);
+        let reader = self.held_reader(hold.span);
+        if reader.is_some() {
+            queued.waiter.keep_out();
+        }
+        self.rest().forest.value_mut(index).queued = Some(queued);
+        if let Some(reader) = reader {
+            self.register(index, reader);
+        }
     }
 
     /// Takes an upgrade that waits back.
     pub(crate) fn cancel_upgrade(&mut self, hold: &Hold, wakes: &mut WakeList) {
-        self.settle(self.find(hold));
+        let place = self.find(hold);
+        if let Some(index) = self.filed_index(place) {
+            self.unregister(index);
+        }
+        self.settle(place);
         self.downgrade(hold, Mode::Upgradable, wakes);
     }
 
-    /// Lowers the count of every request that counted `before`, a claim of `hold`, and no longer conflicts with `after`.
-    ///
-    /// Of a held request all that conflict with it and wait have counted it; of a waiting one, which has an `order`,
-    /// only those behind it.
-    fn let_in(
-        &self,
-        hold: &Hold,
-        before: Claim,
-        after: Option<Claim>,
-        order: Option<Order>,
-        wakes: &mut WakeList,
-    ) {
-        if self.queued == 0 {
-            return;
-        }
-        for entry in self.others(hold) {
-            let Some(queued) = entry.queued else { continue };
-            if order.is_some_and(|order| queued.order < order) || queued.waiter.is_granted() {
-                continue;
-            }
-            let keeps_out =
-                |claim: Claim| claim.span.overlaps(entry.span) && claim.mode.conflicts(entry.mode);
-            if keeps_out(before) && !after.is_some_and(keeps_out) {
-                match queued.waiter.lower() {
-                    Lowered::ToBeWoken => wakes.push(&queued.waiter),
-                    Lowered::Done => {}
-                }
-            }
+    /// Puts behind request `id`, which has just been granted, those that it has passed: they wait, and
+    /// so far nothing here kept them out.
+    pub(crate) fn put_behind(&mut self, id: RequestId, claim: Claim) {
+        let Claim { span, mode } = claim;
+        let place = self.find_place(span.first, id).expect("it has just been entered");
+        let lanes = lane::ahead_of(mode);
+        let passed = |leaf: &Leaf| {
+            let forest = leaf.forest()?;
+            let mut ahead =
+                lane::each(lanes & forest.occupied()).flat_map(|lane| forest.overlapping(lane, span));
+            ahead.find(|&index| leaf.filed(index).0.id != id.get())
+        };
+        while let Some(index) = passed(self) {
+            let (_, filed) = self.filed(index);
+            let mode = filed.mode;
+            filed.queued.as_ref().expect("only what waits is passed").waiter.keep_out();
+            self.rest().forest.move_to(index, lane::queued(mode));
+            self.register(index, place);
         }
     }
 
-    /// Takes out an entry by which nobody is kept out any more.
-    fn remove(&mut self, place: Position) {
+    /// Takes out an entry with which nothing is registered, and which is not.
+    fn remove(&mut self, place: u32) {
         self.settle(place);
-        match place {
-            Position::Slot(slot) => self.occupied &= !(1 << slot),
-            Position::Tree(index) => {
-                let tree = &mut self.rest().tree;
-                tree.remove(index);
-                if tree.is_empty() {
+        match self.filed_index(place) {
+            None => self.occupied &= !(1 << place),
+            Some(index) => {
+                let forest = &mut self.rest().forest;
+                forest.remove(index);
+                if forest.len() == 0 {
+                    forest.give_back(KEPT);
                     self.occupied &= Self::IN_SLOTS;
                 }
             }
@@ -443,29 +537,70 @@ impl Leaf {
     }
 
     /// Forgets that a request which does not wait any more had to, and keeps its record for the next.
-    fn settle(&mut self, place: Position) {
-        let Position::Tree(index) = place else { return };
+    fn settle(&mut self, place: u32) {
+        let Some(index) = self.filed_index(place) else { return };
         let rest = self.rest();
-        if let Some(queued) = rest.tree.get_mut(index).and_then(|filed| filed.queued.take()) {
-            if queued.keeps {
+        if let Some(queued) = rest.forest.value_mut(index).queued.take() {
+            if queued.keeps && rest.spare.len() < KEPT {
                 rest.spare.push(queued.waiter);
             }
-            self.queued -= 1;
         }
     }
 
-    fn set_mode(&mut self, place: Position, mode: Mode) {
-        match place {
-            Position::Slot(slot) => {
-                let tag = &mut self.slots[slot].tag;
+    /// Forgets that a request which is held has waited, before some of its entries go: one of them
+    /// keeps the record.
+    fn forget_wait(&mut self, place: u32) {
+        self.settle(place);
+        self.set_mode(place, self.entry_at(place).mode);
+    }
+
+    /// Gives an entry that is held another mode.
+    fn set_mode(&mut self, place: u32, mode: Mode) {
+        match self.filed_index(place) {
+            None => {
+                let tag = &mut self.slots[place as usize].tag;
                 *tag = tag.map(|tag| Tag::new(RequestId::new(tag.id()), mode));
             }
-            Position::Tree(index) => {
-                if let Some(filed) = self.rest().tree.get_mut(index) {
-                    filed.mode = mode;
-                }
+            Some(index) => {
+                let forest = &mut self.rest().forest;
+                forest.value_mut(index).mode = mode;
+                forest.move_to(index, lane::ahead(mode, true));
             }
         }
+    }
+
+    /// Gives an entry another span, and another request's id.
+    fn set_span(&mut self, place: u32, span: Span, id: RequestId) {
+        match self.filed_index(place) {
+            None => {
+                let slot = &mut self.slots[place as usize];
+                slot.span = span;
+                slot.tag = slot.tag.map(|tag| Tag::new(id, tag.mode()));
+            }
+            Some(index) => self.rest().forest.change(index, span, id.get()),
+        }
+    }
+
+    /// Moves a held entry out of its slot, if it is in one, with those that are registered with it.
+    fn file_held(&mut self, place: u32) -> u32 {
+        if let Some(index) = self.filed_index(place) {
+            return index;
+        }
+        let Entry { span, id, mode, .. } = self.slot_entry(place as usize);
+        let held = self.held_at(place);
+        let filed = Filed::new(
+            held.mode,
+            None,
+            #[cfg(feature = "deadlock_detection")]
+            held.owner,
+        );
+        let to = self.file(lane::ahead(mode, true), Key { span, id: id.get(), rank: 0 }, filed);
+        self.for_each_kept(place, |leaf, index| {
+            leaf.unregister(index);
+            leaf.register(index, to);
+        });
+        self.remove(place);
+        to - SLOTS as u32
     }
 
     /// The entry of `hold`.
@@ -473,40 +608,54 @@ impl Leaf {
         self.entry_at(self.find(hold))
     }
 
-    /// Where the entry of `hold` is: where it was put, unless the leaf has been cut or joined since.
-    fn find(&self, hold: &Hold) -> Position {
-        let (id, slot) = (hold.key.id, hold.key.slot() as usize);
-        let is_in = |slot: usize| {
-            let Slot { span, tag, .. } = self.slots[slot];
-            self.occupied & (1 << slot) != 0
-                && tag.is_some_and(|tag| tag.id() == id.get())
-                && span.first == hold.span.first
+    /// Where the entry of `hold` is: where it was put, unless it has been moved since.
+    fn find(&self, hold: &Hold) -> u32 {
+        let place = hold.key.slot();
+        let is_there = match place.checked_sub(SLOTS as u32) {
+            None => self.is_in_slot(place as usize, hold.span.first, hold.key.id),
+            Some(index) => self.is_filed_at(index, hold),
         };
-        if slot < SLOTS && is_in(slot) {
-            return Position::Slot(slot);
+        if is_there {
+            return place;
         }
-        let tree = self.tree();
-        if let Some(index) = slot.checked_sub(SLOTS) {
-            let entry = tree.and_then(|tree| tree.get(index as u32));
-            if entry.is_some_and(|(span, filed)| filed.id == id && span == hold.span) {
-                return Position::Tree(index as u32);
-            }
-        }
-        if let Some(slot) = (0..SLOTS).find(|slot| is_in(*slot)) {
-            return Position::Slot(slot);
-        }
-        let mut overlapping = tree.into_iter().flat_map(|tree| tree.overlapping(hold.span));
-        let found = overlapping.find(|(_, span, filed)| filed.id == id && *span == hold.span);
-        Position::Tree(found.expect("a request has an entry until it is released").0)
+        self.find_place(hold.span.first, hold.key.id).expect("a request has an entry until it is released")
     }
 
-    fn entry_at(&self, place: Position) -> Entry<'_> {
-        match place {
-            Position::Slot(slot) => self.slot_entry(slot),
-            Position::Tree(index) => {
-                let entry = self.tree().and_then(|tree| tree.get(index));
-                let (span, filed) = entry.expect("places are those of entries");
-                filed.entry(span)
+    fn is_in_slot(&self, slot: usize, first: u64, id: RequestId) -> bool {
+        let Slot { span, tag, .. } = &self.slots[slot];
+        self.occupied & (1 << slot) != 0 && tag.is_some_and(|tag| tag.id() == id.get()) && span.first == first
+    }
+
+    fn is_filed_at(&self, index: u32, hold: &Hold) -> bool {
+        let entry = self.forest().and_then(|forest| forest.get(index));
+        entry.is_some_and(|(key, _)| key.id == hold.key.id.get() && key.span == hold.span)
+    }
+
+    /// Where the entry of request `id` is that begins at `first`.
+    fn find_place(&self, first: u64, id: RequestId) -> Option<u32> {
+        if let Some(slot) = (0..SLOTS).find(|slot| self.is_in_slot(*slot, first, id)) {
+            return Some(slot as u32);
+        }
+        let forest = self.forest()?;
+        let index = lane::each(forest.occupied()).find_map(|lane| forest.find(lane, first, id.get()));
+        Some(index? + SLOTS as u32)
+    }
+
+    /// The index in the forest of the entry at `place`; `None` if it is in a slot.
+    fn filed_index(&self, place: u32) -> Option<u32> {
+        place.checked_sub(SLOTS as u32)
+    }
+
+    fn filed(&self, index: u32) -> (Key, &Filed) {
+        self.forest().and_then(|forest| forest.get(index)).expect("places are those of entries")
+    }
+
+    fn entry_at(&self, place: u32) -> Entry<'_> {
+        match self.filed_index(place) {
+            None => self.slot_entry(place as usize),
+            Some(index) => {
+                let (key, filed) = self.filed(index);
+                filed.entry(key)
             }
         }
     }
@@ -524,141 +673,60 @@ impl Leaf {
         }
     }
 
-    fn claim_at(&self, place: Position) -> Claim {
-        let Entry { span, mode, .. } = self.entry_at(place);
-        Claim { span, mode }
-    }
-
-    /// An entry that is held, without what it had when it waited.
-    fn held_at(&self, place: Position) -> Filed {
+    /// What another entry of the same held request has in common with this one.
+    fn held_at(&self, place: u32) -> Held {
         let entry = self.entry_at(place);
-        Filed {
-            id: entry.id,
+        Held {
             mode: entry.mode,
-            queued: None,
             #[cfg(feature = "deadlock_detection")]
             owner: entry.owner,
         }
     }
 
-    /// All entries that overlap `span`.
-    fn overlapping(&self, span: Span) -> impl Iterator<Item = Entry<'_>> {
+    /// The entries in the slots and in these lanes that overlap `span`.
+    fn overlapping(&self, lanes: u8, span: Span) -> impl Iterator<Item = Entry<'_>> {
         let slots = (0..SLOTS).filter(|slot| self.occupied & (1 << slot) != 0);
         let in_slots = slots.map(|slot| self.slot_entry(slot)).filter(move |entry| entry.span.overlaps(span));
-        let in_tree = self.tree().filter(|_| self.is_in_tree()).into_iter();
-        in_slots.chain(
-            in_tree.flat_map(move |tree| tree.overlapping(span).map(|(_, span, filed)| filed.entry(span))),
-        )
-    }
-
-    /// All that overlap `hold`, but for itself, each in the one leaf in which the overlap begins.
-    fn others(&self, hold: &Hold) -> impl Iterator<Item = Entry<'_>> {
-        let (span, id) = (hold.span, hold.key.id);
-        self.overlapping(span).filter(move |entry| entry.id != id && self.counts(entry.span, span))
-    }
-
-    /// The entries that `entry` still counts, by the rule in [the head](self), as far as this leaf counts them; none if it does not
-    /// wait.
-    ///
-    /// For those who look in. The transitions need not ask: what is in when a request enters is before it.
-    pub(crate) fn counted_by(&self, entry: Entry<'_>) -> impl Iterator<Item = Entry<'_>> {
-        let Entry { span, id, mode, .. } = entry;
-        let order = entry.queued.filter(|_| entry.waits()).map(|queued| queued.order);
-        // Nothing is looked at for a request that is held: many of those may overlap each other.
-        order.into_iter().flat_map(move |order| {
-            let is_before = move |other: &Entry<'_>| {
-                other.is_held() || other.queued.is_some_and(|queued| queued.order < order)
-            };
-            self.overlapping(span).filter(move |other| {
-                let conflicts = other.id != id && other.mode.conflicts(mode);
-                conflicts && self.counts(other.span, span) && is_before(other)
+        let in_tree = self.forest().filter(|_| self.is_in_tree()).into_iter().flat_map(move |forest| {
+            lane::each(lanes & forest.occupied()).flat_map(move |lane| {
+                forest.overlapping(lane, span).filter_map(move |index| forest.get(index))
             })
-        })
+        });
+        in_slots.chain(in_tree.map(|(key, filed)| filed.entry(key)))
     }
 
-    /// All entries.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
-        self.overlapping(Span::WHOLE)
-    }
-
-    /// The entries whose spans begin here: over all leaves each span of each request once.
-    pub(crate) fn beginning_here(&self) -> impl Iterator<Item = Entry<'_>> {
-        self.entries().filter(|entry| self.bounds.contains(entry.span.first))
+    /// The entries that overlap `span`.
+    pub(crate) fn entries_over(&self, span: Span) -> impl Iterator<Item = Entry<'_>> {
+        self.overlapping(u8::MAX, span)
     }
 
     /// Whether a request that is held overlaps `span`.
     pub(crate) fn is_locked(&self, span: Span) -> bool {
-        self.overlapping(span).any(|entry| entry.is_held())
+        // What is queued is not held.
+        let lanes = (1 << lane::QUEUED) - 1;
+        self.overlapping(lanes, span).any(|entry| entry.is_held())
     }
 
-    /// Gives the part from `mid` on to `right`, a leaf that is not in use. No count changes: each pair is counted where its
-    /// overlap begins, and goes with that point.
-    pub(crate) fn cut(&mut self, mid: u64, right: &mut Leaf) {
-        let Bounds { first, last } = self.bounds;
-        debug_assert!(first < mid && mid <= last);
-        self.bounds = Bounds { first, last: mid - 1 };
-        right.bounds = Bounds { first: mid, last };
-        right.next = self.next;
-        right.crossings = Crossings::NONE;
-        *right.contention() = self.contention().of_right_half();
-        for place in self.places() {
-            let entry = self.entry_at(place);
-            if entry.span.last < mid {
-                continue;
-            }
-            let stays = entry.span.first < mid;
-            let queued = entry.queued.map(|queued| if stays { queued.again() } else { queued.clone() });
-            let copy = Filed { queued, ..self.held_at(place) };
-            right.insert_held(entry.span, copy);
-            if !stays {
-                self.discard(place);
+    /// Whether more than a few entries lie on both sides of `mid`: a cut there would copy them all.
+    pub(crate) fn is_crossed(&self, mid: u64) -> bool {
+        const MOST: usize = 64;
+        let at = Span { first: mid, last: mid };
+        self.entries_over(at).filter(|entry| entry.span.first < mid).nth(MOST).is_some()
+    }
+
+    /// Gives back what memory it does not need.
+    pub(crate) fn shrink_to_fit(&mut self) {
+        if let Some(rest) = &mut self.rest {
+            rest.spare = Vec::new();
+            if rest.forest.len() == 0 {
+                rest.forest.give_back(0);
             }
         }
-    }
-
-    /// Takes over the part and the requests of `right`, the leaf to the right, which is not in use from now on.
-    pub(crate) fn join(&mut self, right: &mut Leaf) {
-        debug_assert_eq!(self.bounds.last.checked_add(1), Some(right.bounds.first));
-        let border = right.bounds.first;
-        for place in right.places() {
-            let entry = right.entry_at(place);
-            if entry.span.first >= border {
-                let copy = Filed { queued: entry.queued.cloned(), ..right.held_at(place) };
-                self.insert_held(entry.span, copy);
-            } else {
-                // It is here already, and here keeps its record: of the leaves of a span the leftmost does.
-                debug_assert!(!entry.queued.is_some_and(|queued| queued.keeps));
-            }
-            right.discard(place);
-        }
-        self.bounds.last = right.bounds.last;
-        self.next = right.next;
-        (right.bounds, right.next) = (Bounds::NOTHING, LeafIndex::NONE);
-        #[cfg(feature = "stats")]
-        self.counters.take(&mut right.counters);
-    }
-
-    /// Takes out an entry that another leaf has from now on: without its record.
-    fn discard(&mut self, place: Position) {
-        if let Position::Tree(index) = place {
-            if let Some(queued) = self.rest().tree.get_mut(index).and_then(|filed| filed.queued.take()) {
-                drop(queued);
-                self.queued -= 1;
-            }
-        }
-        self.remove(place);
-    }
-
-    /// Where all entries are.
-    fn places(&self) -> Vec<Position> {
-        let slots = (0..SLOTS).filter(|slot| self.occupied & (1 << slot) != 0).map(Position::Slot);
-        let tree = self.tree().into_iter().flat_map(|tree| tree.overlapping(Span::WHOLE));
-        slots.chain(tree.map(|(index, ..)| Position::Tree(index))).collect()
     }
 
     /// Forgets all requests.
     pub(crate) fn clear(&mut self) {
-        (self.occupied, self.queued, self.rest) = (0, 0, None);
+        (self.occupied, self.registered, self.rest) = (0, 0, None);
     }
 
     /// Makes a note that a request which begins at `point` found the mutex taken. Says whether the leaf is to be cut.
@@ -689,16 +757,21 @@ impl Leaf {
         self.rest.as_mut().is_some_and(|rest| rest.contention.take_met())
     }
 
-    fn tree(&self) -> Option<&IntervalTree<Filed>> {
-        self.rest.as_ref().map(|rest| &rest.tree)
+    fn forest(&self) -> Option<&Forest<Filed, { lane::COUNT }, { lane::QUEUED }>> {
+        self.rest.as_ref().map(|rest| &rest.forest)
     }
 
     fn rest(&mut self) -> &mut Rest {
         self.rest.get_or_insert_with(|| {
-            Box::new(Rest { tree: IntervalTree::new(), spare: Vec::new(), contention: Contention::default() })
+            Box::new(Rest {
+                forest: Forest::new(),
+                kept: [NIL; SLOTS],
+                spare: Vec::new(),
+                contention: Contention::default(),
+            })
         })
     }
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]
-mod tests;
+pub(crate) mod tests;

@@ -22,7 +22,7 @@ pub use guard::{
 use home::Home;
 
 use crate::claim::claim;
-use crate::inspect::RequestInfo;
+use crate::inspect::{Printed, RequestInfo, Snapshot};
 use crate::leaf::Leaf;
 use crate::mode::Mode;
 use crate::partition::{Partition, Place, Settings};
@@ -135,13 +135,14 @@ use crate::sync::Deadline;
 ///
 /// # Cost
 ///
-/// A new lock allocates nothing. After warm-up (the partition is stable and the peak number of
-/// concurrent requests has been reached), acquiring and releasing do not allocate, except what a
-/// thread needs when it first sleeps, and with feature `deadlock_detection` a backtrace whenever a
-/// thread blocks. With n requests in the lock, m of which overlap the range asked for, acquiring
-/// and releasing take O((1 + m) log n) steps under a short internal mutex. Where threads meet on
-/// that mutex, the lock cuts its domain into parts. Each part has a mutex of its own, and a request
-/// takes those of the parts that it touches; see [`Builder::max_leaves`].
+/// A new lock allocates nothing. After warm-up (the partition is stable, and as many requests as
+/// ever at a time have been in each of its parts, at most 256), acquiring and releasing do not
+/// allocate, except what a thread needs when it first sleeps, and with feature `deadlock_detection`
+/// a backtrace whenever a thread blocks. With n requests in the lock, acquiring takes O(log n) steps
+/// under a short internal mutex. Releasing takes O(log n) steps, and as many for each request that
+/// is looked at again: those that are registered with the one that leaves, all of which it kept
+/// out. Where threads meet on that mutex, the lock cuts its domain into parts. Each part has a mutex
+/// of its own, and a request takes those of the parts that it touches; see [`Builder::max_leaves`].
 ///
 /// # Origin
 ///
@@ -225,8 +226,9 @@ impl RangeLock {
     ///
     /// A request for several ranges is listed once for each of them, with one [id](RequestInfo::id).
     ///
-    /// For people: to be printed or logged. The `Debug` form of the lock prints the same. Allocates, and holds up the lock
-    /// while it copies the list and looks, for each request that waits, at those that overlap it.
+    /// For people: to be printed or logged. The `Debug` form of the lock prints the first of them.
+    /// Allocates, and holds up the lock while it copies what is in it: with n requests O(n). Of whom a
+    /// request waits for nothing is kept until it is [asked](RequestInfo::waits_for).
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();
@@ -237,12 +239,34 @@ impl RangeLock {
     /// assert_eq!(format!("{lock:?}"), "RangeLock { requests: [#1 write 0..=4095 held] }");
     /// ```
     pub fn requests(&self) -> Vec<RequestInfo> {
-        let leaves = self.partition().look_over(Span::WHOLE);
-        let entries = leaves.iter().flat_map(Leaf::beginning_here);
-        let mut requests: Vec<_> = entries.map(|entry| RequestInfo::new(&leaves, entry)).collect();
-        drop(leaves);
-        requests.sort_by_key(|request| (*request.range().start(), request.id()));
-        requests
+        self.snapshot(Span::WHOLE).requests().collect()
+    }
+
+    /// What overlaps `range`: the same for a part of the lock, which holds up only that part.
+    ///
+    /// What a listed request [waits for](RequestInfo::waits_for) is listed as far as it overlaps
+    /// `range` too.
+    ///
+    /// # Panics
+    ///
+    /// If the range is inverted.
+    ///
+    /// ```
+    /// # let lock = range_lock::RangeLock::new();
+    /// let guards = (lock.write(0..10), lock.write(20..30));
+    /// let requests = lock.requests_over(5..15);
+    /// assert_eq!(requests.len(), 1);
+    /// assert_eq!(requests[0].range(), 0..=9);
+    /// assert!(lock.requests_over(10..20).is_empty());
+    /// # drop(guards);
+    /// ```
+    #[track_caller]
+    pub fn requests_over(&self, range: impl RangeBounds<u64>) -> Vec<RequestInfo> {
+        Span::new(&range).map_or_else(Vec::new, |span| self.snapshot(span).requests().collect())
+    }
+
+    fn snapshot(&self, span: Span) -> Arc<Snapshot> {
+        Snapshot::new(self.partition().look_over(span), span)
     }
 
     /// Forgets all requests, which can only be those whose guards were leaked: the exclusive borrow proves that no
@@ -257,6 +281,20 @@ impl RangeLock {
     /// ```
     pub fn undo_leak(&mut self) {
         self.partition().lock_over(Span::WHOLE).iter_mut().for_each(Leaf::clear);
+    }
+
+    /// Gives back the memory that the lock keeps for requests to come.
+    ///
+    /// A part of the lock in which no request is any more keeps memory for 256 requests at most; this
+    /// frees it. The parts themselves stay, and so does the memory of parts with requests.
+    ///
+    /// ```
+    /// let mut lock = range_lock::RangeLock::new();
+    /// drop((0..100).map(|n| lock.read(n..n + 1)).collect::<Vec<_>>());
+    /// lock.shrink_to_fit();
+    /// ```
+    pub fn shrink_to_fit(&mut self) {
+        self.partition().shrink_to_fit();
     }
 }
 
@@ -283,9 +321,6 @@ macro_rules! acquire {
             /// # Panics
             ///
             /// If the range is inverted.
-            ///
-            /// Or if it would have to wait for more conflicting ranges than a request can: 2^18 - 1
-            /// on a 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
             ///
             /// # Fairness
             ///
@@ -346,9 +381,6 @@ macro_rules! acquire {
             ///
             /// If the range is inverted.
             ///
-            /// Or if it would have to wait for more conflicting ranges than a request can: 2^18 - 1
-            /// on a 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
-            ///
             /// # Fairness and cancel safety
             ///
             /// While it waits it has its place among those who wait. Giving up leaves no trace: those who waited for this
@@ -382,9 +414,6 @@ macro_rules! acquire {
             /// # Panics
             ///
             /// If the range is inverted.
-            ///
-            /// Or if it would have to wait for more conflicting ranges than a request can: 2^18 - 1
-            /// on a 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
             #[track_caller]
             pub fn $try_until(
                 &self,
@@ -409,9 +438,6 @@ macro_rules! acquire {
             /// # Panics
             ///
             /// If the range is inverted.
-            ///
-            /// Or if it would have to wait for more conflicting ranges than a request can: 2^18 - 1
-            /// on a 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
             #[inline]
             #[track_caller]
             pub fn $wait_arc(self: &Arc<Self>, range: impl RangeBounds<u64>) -> $ArcGuard {
@@ -454,9 +480,6 @@ macro_rules! acquire {
             /// # Panics
             ///
             /// If the range is inverted.
-            ///
-            /// Or if it would have to wait for more conflicting ranges than a request can: 2^18 - 1
-            /// on a 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
             #[track_caller]
             pub fn $try_arc_for(
                 self: &Arc<Self>,
@@ -485,9 +508,6 @@ macro_rules! acquire {
             /// # Panics
             ///
             /// If the range is inverted.
-            ///
-            /// Or if it would have to wait for more conflicting ranges than a request can: 2^18 - 1
-            /// on a 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
             #[track_caller]
             pub fn $try_arc_until(
                 self: &Arc<Self>,
@@ -542,8 +562,9 @@ impl Default for RangeLock {
 }
 
 impl fmt::Debug for RangeLock {
-    /// Prints what [`requests`](RangeLock::requests) lists; with `{:#?}`, one a line.
+    /// Prints what [`requests`](RangeLock::requests) lists: the first 64, and how many more there are.
+    /// With `{:#?}`, one a line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RangeLock").field("requests", &self.requests()).finish()
+        f.debug_struct("RangeLock").field("requests", &Printed(self.snapshot(Span::WHOLE))).finish()
     }
 }

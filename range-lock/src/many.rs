@@ -142,8 +142,8 @@ impl RangeLock {
     ///
     /// # Panics
     ///
-    /// If it would have to wait for more conflicting ranges than a request can: 2^18 - 1 on a
-    /// 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
+    /// If it has more than 65535 ranges on a 32-bit machine, after ranges that overlap or touch have
+    /// been joined. Nothing is locked then. On a 64-bit machine the bound is out of reach.
     pub fn acquire_many<'a>(requests: impl IntoIterator<Item = Request<'a>>) -> ManyGuard<'a> {
         let mut parts = parts(requests);
         let granted = parts.acquire(Deadline::Never);
@@ -188,8 +188,8 @@ impl RangeLock {
     ///
     /// # Panics
     ///
-    /// If it would have to wait for more conflicting ranges than a request can: 2^18 - 1 on a
-    /// 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
+    /// If it has more than 65535 ranges on a 32-bit machine, after ranges that overlap or touch have
+    /// been joined. Nothing is locked then. On a 64-bit machine the bound is out of reach.
     pub fn try_acquire_many_for<'a>(
         requests: impl IntoIterator<Item = Request<'a>>,
         timeout: Duration,
@@ -211,8 +211,8 @@ impl RangeLock {
     ///
     /// # Panics
     ///
-    /// If it would have to wait for more conflicting ranges than a request can: 2^18 - 1 on a
-    /// 32-bit machine, 2^50 - 1 elsewhere. Nothing is locked then.
+    /// If it has more than 65535 ranges on a 32-bit machine, after ranges that overlap or touch have
+    /// been joined. Nothing is locked then. On a 64-bit machine the bound is out of reach.
     pub fn try_acquire_many_until<'a>(
         requests: impl IntoIterator<Item = Request<'a>>,
         deadline: Instant,

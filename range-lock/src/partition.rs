@@ -249,7 +249,8 @@ impl Partition {
     /// Cuts `leaf` at the median of where its users met.
     fn cut_where_they_met(&self, leaf: &mut MutexGuard<'_, Leaf>) {
         let bounds = leaf.bounds();
-        let done = leaf.contention().median(bounds).is_some_and(|mid| self.cut(leaf, mid));
+        let median = leaf.contention().median(bounds);
+        let done = median.is_some_and(|mid| !leaf.is_crossed(mid) && self.cut(leaf, mid));
         if done {
             models::note(Restructuring::Cut);
         }
@@ -320,6 +321,12 @@ impl Partition {
         table.remove(&mut structure, index);
         structure.unused.push(index);
         true
+    }
+
+    /// Gives back what memory the leaves do not need, those too that are not in use.
+    pub(crate) fn shrink_to_fit(&self) {
+        let others = self.shared.table.get().into_iter().flat_map(|table| &table.leaves);
+        iter::once(&self.root).chain(others).for_each(|cell| sync::lock(cell).shrink_to_fit());
     }
 
     /// How many leaves there are.

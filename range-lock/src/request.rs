@@ -16,7 +16,7 @@ use crate::mode::Mode;
 use crate::partition::{LeafGuard, Locked, Partition, Place};
 use crate::span::Span;
 use crate::sync::{Arc, Deadline};
-use crate::waiter::{self, Lowered, NotRaised, Waited, Waiter, WakeList};
+use crate::waiter::{Lowered, Waited, Waiter, WakeList};
 
 /// What came of entering a request.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ fn acquire_among(
 ) -> Option<Key> {
     let partition = place.partition();
     let mut at = partition.lock_right(at, span.first);
-    if at.leaf.bounds().cover(span) && at.leaf.blocking(span, mode) == 0 {
+    if at.leaf.bounds().cover(span) && at.leaf.is_free(span, mode) {
         return Some(grant(partition, &mut at, span, mode));
     }
     acquire_slowly(place, at, span, mode, deadline)
@@ -132,7 +132,7 @@ pub(crate) fn cancel(partition: &Partition, hold: Hold) -> Option<Hold> {
     if !leaves.first().entry(&hold).waits() {
         return Some(hold);
     }
-    leaves.iter_mut().for_each(|leaf| leaf.cancel(&hold, &mut wakes));
+    leaves.iter_mut().for_each(|leaf| leaf.take_out(&hold, &mut wakes));
     None
 }
 
@@ -173,14 +173,10 @@ pub(crate) fn shrink(partition: &Partition, hold: &mut Hold, span: Span) {
     *hold = Hold { span, key: Key::new(hold.key.id, hold.key.leaf(), slot) };
 }
 
-/// Makes two held requests of one, the second from `mid` on.
-///
-/// `hold` is of no use any more, unless this unwinds: then nothing has changed.
+/// Makes two held requests of one, the second from `mid` on. `hold` is of no use any more.
 pub(crate) fn split(partition: &Partition, hold: &Hold, mid: u64) -> (Hold, Hold) {
     let Hold { span: Span { first, last }, key } = *hold;
-    let mut wakes = WakeList::default();
     let mut leaves = partition.lock_over(hold.span);
-    raise_all(|| leaves.iter().flat_map(|leaf| leaf.waiting_for_both(hold, mid)), &mut wakes);
     let id = leaves.first().draw_id(partition.ids());
     let mut slots = [None; 2];
     for leaf in leaves.iter_mut() {
@@ -199,7 +195,13 @@ pub(crate) fn split(partition: &Partition, hold: &Hold, mid: u64) -> (Hold, Hold
 pub(crate) fn try_upgrade(partition: &Partition, hold: &Hold) -> bool {
     let mut wakes = WakeList::default();
     let mut leaves = partition.lock_over(hold.span);
-    let upgraded = raise_to_writer(&mut leaves, hold, &mut wakes) == 0;
+    if leaves.iter().any(|leaf| leaf.is_read(hold)) {
+        return false;
+    }
+    #[cfg(all(test, feature = "async", not(any(loom, shuttle))))]
+    tests::before_readers_are_raised();
+    // Readers that waited a moment ago may have been granted since, in other leaves.
+    let upgraded = make_writer(&mut leaves, hold);
     if !upgraded {
         leaves.iter_mut().for_each(|leaf| leaf.downgrade(hold, Mode::Upgradable, &mut wakes));
     }
@@ -228,13 +230,11 @@ pub(crate) fn upgrade(place: Place<'_>, hold: &Hold, deadline: Deadline) -> bool
 
 /// Claims the upgrade; returns whom to wait with, if there are readers in.
 pub(crate) fn begin_upgrade(partition: &Partition, hold: &Hold) -> Option<Arc<Waiter>> {
-    let mut wakes = WakeList::default();
     let mut leaves = partition.lock_over(hold.span);
-    let blocking = raise_to_writer(&mut leaves, hold, &mut wakes);
-    if blocking == 0 {
+    if make_writer(&mut leaves, hold) {
         return None;
     }
-    let queued = leaves.first().queue_upgrade(blocking);
+    let queued = leaves.first().queue_upgrade();
     let waiter = Arc::clone(&queued.waiter);
     for_each_its_own(&mut leaves, queued, |leaf, queued| leaf.await_upgrade(hold, queued));
     Some(waiter)
@@ -349,12 +349,12 @@ fn try_acquire_among(
 ) -> Option<Key> {
     let mut at = partition.lock_right(at, span.first);
     if at.leaf.bounds().cover(span) {
-        return (at.leaf.blocking(span, mode) == 0).then(|| grant(partition, &mut at, span, mode));
+        return at.leaf.is_free(span, mode).then(|| grant(partition, &mut at, span, mode));
     }
     let mut leaves = at.into_locked(partition);
     leaves.extend_to(span.last);
     let claim = Claim { span, mode };
-    (blocking_over(&leaves, claim) == 0).then(|| grant_over(partition, &mut leaves, claim))
+    is_free_over(&leaves, claim).then(|| grant_over(partition, &mut leaves, claim))
 }
 
 /// Enters a request into the first of its leaves, which is locked, and all others. The request has
@@ -371,41 +371,48 @@ fn enter_over<'a>(partition: &'a Partition, at: LeafGuard<'a>, claim: Claim) -> 
 fn enter_quietly(partition: &Partition, at: LeafGuard<'_>, claim: Claim, wakes: &mut WakeList) -> Entered {
     let mut leaves = at.into_locked(partition);
     leaves.extend_to(claim.span.last);
-    let may_pass = partition.bypass() != 0 && pass(|| in_the_way(&leaves, claim), wakes);
-    let blocking = if may_pass { 0 } else { blocking_over(&leaves, claim) };
-    if blocking == 0 {
+    if is_free_over(&leaves, claim) {
         let key = grant_over(partition, &mut leaves, claim);
         return Entered::Granted(Hold { span: claim.span, key });
     }
-    waiter::check_pairs(blocking);
+    if partition.bypass() != 0 && pass(|| in_the_way(&leaves, claim), wakes) {
+        let key = grant_over(partition, &mut leaves, claim);
+        leaves.iter_mut().for_each(|leaf| leaf.put_behind(key.id, claim));
+        let_go_of_passed(in_the_way(&leaves, claim));
+        return Entered::Granted(Hold { span: claim.span, key });
+    }
     let id = leaves.first().draw_id(partition.ids());
-    let queued = leaves.first().queue(blocking, partition.bypass());
+    let queued = leaves.first().queue(partition.bypass());
     let waiter = Arc::clone(&queued.waiter);
     let mut slot = None;
     for_each_its_own(&mut leaves, queued, |leaf, queued| {
-        let here = leaf.insert_waiting(id, claim, Some(queued));
+        let here = leaf.insert_waiting(id, claim, queued);
         slot.get_or_insert(here);
     });
     let key = Key::new(id, leaves.index(), slot.expect("there is one leaf at least"));
     Entered::Waiting(Hold { span: claim.span, key }, waiter)
 }
 
-fn blocking_over(leaves: &Locked<'_>, claim: Claim) -> usize {
-    leaves.iter().map(|leaf| leaf.blocking(claim.span, claim.mode)).sum()
+fn is_free_over(leaves: &Locked<'_>, claim: Claim) -> bool {
+    leaves.iter().all(|leaf| leaf.is_free(claim.span, claim.mode))
 }
 
 fn in_the_way<'l>(leaves: &'l Locked<'_>, claim: Claim) -> impl Iterator<Item = Entry<'l>> {
     leaves.iter().flat_map(move |leaf| leaf.in_the_way(claim.span, claim.mode))
 }
 
-/// Passes all of the requests that are in the way, or none: says which. Those that are passed must all sleep, and count the
-/// passer from now on.
+/// Passes all of the requests that are in the way, or none: says which. Those that are passed must
+/// all sleep. Each is held back, by a share of its count for each pair, until the passer has entered
+/// and [let it go](let_go_of_passed).
 ///
-/// All their leaves are locked, so who is in the way stays the same; but a request may be granted meanwhile by others, who hold
-/// other leaves of it. If so those passed before it are let go again, as if the passer had come and gone.
+/// All their leaves are locked, so the same requests stay in the way. But a request may be granted
+/// meanwhile by a thread that holds other leaves of it. If so those passed before it are let go
+/// again, as if the passer had come and gone. More than [`MOST_PASSED`] are not passed.
 fn pass<'l, E: Iterator<Item = Entry<'l>>>(in_the_way: impl Fn() -> E, wakes: &mut WakeList) -> bool {
+    /// Bounds the time for which the mutexes are held.
+    const MOST_PASSED: usize = 256;
     for (passed, entry) in in_the_way().enumerate() {
-        if !entry.queued.is_some_and(|queued| queued.waiter.pass()) {
+        if passed == MOST_PASSED || !entry.queued.is_some_and(|queued| queued.waiter.pass()) {
             #[cfg(all(test, feature = "async", not(any(loom, shuttle))))]
             tests::before_passes_are_taken_back();
             for waiter in in_the_way().take(passed).filter_map(|entry| Some(&entry.queued?.waiter)) {
@@ -420,51 +427,23 @@ fn pass<'l, E: Iterator<Item = Entry<'l>>>(in_the_way: impl Fn() -> E, wakes: &m
     true
 }
 
-/// Lets each of `entries` wait for one pair more; returns how many of them are held, and do not
-/// wait. If it unwinds, none of them waits for more than before.
-///
-/// Each is looked at once only: one that waits in another leaf too can be granted there at any
-/// moment, and must not be taken for waiting by one look and for being in by the next.
-///
-/// # Panics
-///
-/// If one of them waits for as many pairs as it can, or more are held than a request can wait for.
-fn raise_all<'l, E: Iterator<Item = Entry<'l>>>(entries: impl Fn() -> E, wakes: &mut WakeList) -> usize {
-    let mut held = 0;
-    let mut seen = 0;
-    let fits = entries().all(|entry| {
-        match entry.queued.map(|queued| queued.waiter.raise()) {
-            Some(Ok(())) => {}
-            None | Some(Err(NotRaised::Granted)) => held += 1,
-            Some(Err(NotRaised::Full)) => return false,
-        }
-        seen += 1;
-        true
-    });
-    if fits && waiter::can_wait_for(held) {
-        return held;
+/// Lets go of those that a request has passed, which has entered, and before which they have been
+/// [put](Leaf::put_behind): each is kept out by it in some leaf.
+fn let_go_of_passed<'l>(in_the_way: impl Iterator<Item = Entry<'l>>) {
+    for waiter in in_the_way.filter_map(|entry| Some(&entry.queued?.waiter)) {
+        let lowered = waiter.lower();
+        debug_assert!(lowered == Lowered::Done && !waiter.is_granted(), "the passer keeps it out");
     }
-    // What was granted then still is, and what was raised cannot have been granted since.
-    let waiters = entries().take(seen).filter_map(|entry| Some(&entry.queued?.waiter));
-    for waiter in waiters.filter(|waiter| !waiter.is_granted()) {
-        match waiter.lower() {
-            Lowered::ToBeWoken => wakes.push(waiter),
-            Lowered::Done => {}
-        }
-    }
-    waiter::too_many();
 }
 
-/// Makes a writer of a held request; returns the number of pairs that it has to wait for: the
-/// readers that are in. Readers that wait have to wait for it from now on. Other requests that
-/// conflict do already, and it passes those.
-fn raise_to_writer(leaves: &mut Locked<'_>, hold: &Hold, wakes: &mut WakeList) -> usize {
-    let blocking = raise_all(|| leaves.iter().flat_map(|leaf| leaf.other_readers(hold)), wakes);
-    leaves.iter_mut().for_each(|leaf| leaf.make_writer(hold));
-    if blocking == 0 {
+/// Makes a writer of a held request; says whether no reader is held in its range. Readers that wait
+/// have to wait for it from now on. Other requests that conflict do already, and it passes those.
+fn make_writer(leaves: &mut Locked<'_>, hold: &Hold) -> bool {
+    let is_read = leaves.iter_mut().fold(false, |is_read, leaf| leaf.make_writer(hold) | is_read);
+    if !is_read {
         leaves.first().note_granted(Mode::Write);
     }
-    blocking
+    !is_read
 }
 
 /// Calls `f` for each leaf with a share of the request's record, of which the first one is to be kept.
@@ -491,7 +470,7 @@ fn release_among(partition: &Partition, at: Option<LeafGuard<'_>>, hold: &Hold) 
     let mut wakes = WakeList::default();
     let mut leaves = at.into_locked(partition);
     leaves.extend_to(hold.span.last);
-    leaves.iter_mut().for_each(|leaf| leaf.release(hold, &mut wakes));
+    leaves.iter_mut().for_each(|leaf| leaf.take_out(hold, &mut wakes));
     drop(leaves);
     drop(wakes);
 }

@@ -1,38 +1,62 @@
 //! Who waits: the record of a request that could not be granted at once.
 //! It uses `sync` and `spin`, and knows neither leaves nor locks.
 //!
-//! A [`Waiter`] holds the request's *blocking count*, the number of earlier conflicting pairs of spans that are still in
-//! the lock, and the place where its thread sleeps or the waker of its task. Whoever takes such a pair away lowers the
-//! count; who lowers it to zero has granted the request and wakes the waiter.
-//!
-//! Records are kept alive by reference counts and used again: each entry of the request in a leaf holds its record, so do
-//! the waiting thread or future, and whoever is about to wake it, until that is done. Therefore
-//!
-//! * a record is taken into use only when nobody else holds it ([`Arc::get_mut`]), so that a late wake-up cannot reach the
-//!   record's next user;
-//! * a granter that has lowered the count to zero touches nothing of the request any more, only the record, and only to wake;
-//! * wakers are woken, cloned and dropped with no lock held.
+//! A [`Waiter`] holds the request's *count*, the number of its entries that are kept out (see
+//! [`leaf`](crate::leaf)), and the place where its thread sleeps or the waker of its task. The thread
+//! that lowers the count to zero has granted the request and wakes the waiter.
 //!
 //! # One word
 //!
-//! The count and what is to be known of the sleeper are one atomic word, so that each of the following is decided by one
-//! instruction, whoever holds which mutexes:
+//! The count and the state of the sleeper are one atomic word, so that each event below is one
+//! instruction, whichever mutexes the threads hold. `count` is the count; `A`, `W`, `O` stand for
+//! [`ASLEEP`], [`WOKEN`], [`OFFERED`], `p` for how many requests may still pass this one. What a row
+//! does not name stays as it is.
 //!
-//! * **granted**: the count is zero and [`OFFERED`] is not set.
-//! * **asleep**: from when [`ASLEEP`] is set to when the sleeper runs again, or its task is polled.
-//! * **offered**: where requests may be passed (see [`Builder::bypass`](crate::Builder::bypass)) one that sleeps is not granted when its
-//!   count reaches zero, but woken; it has the range when it comes for it, unless somebody has passed it by then. One that is
-//!   awake is not passed.
-//! * **woken**: from when somebody has noted the waiter in a [`WakeList`] to when he takes it out to wake it: so it is in one list at
-//!   most, and a wake-up is on its way. A waiter that is woken may find that it has been passed, and sleep again. (Where nobody is
-//!   passed the grant is final, and needs no such mark. To wake a sleeper a turn or two before its own, so that it is found awake,
-//!   made nothing faster where that could be measured.)
+//! | event | from | to | result |
+//! |---|---|---|---|
+//! | [`keep_out`](Waiter::keep_out) | waits, held back by the caller | count + 1 | |
+//! | [`raise`](Waiter::raise) | count > 0, or O | count + 1, no O | it waits |
+//! | [`raise`](Waiter::raise) | count = 0, no O | the same | it has been granted |
+//! | [`lower`](Waiter::lower) | count > 1 | count - 1 | |
+//! | [`lower`](Waiter::lower) | count = 1, no A | count = 0 | granted; it will see for itself |
+//! | [`lower`](Waiter::lower) | count = 1, A, p = 0 | count = 0 | granted, to be woken unless W |
+//! | [`lower`](Waiter::lower) | count = 1, A, p > 0 | count = 0, O, W | offered, to be woken unless W before |
+//! | [`pass`](Waiter::pass) | A, p > 0, and count > 0 or O | count + 1, p - 1, no O | it has been passed |
+//! | [`pass`](Waiter::pass) | else | the same | it cannot be passed |
+//! | [`take_pass_back`](Waiter::take_pass_back) | p | p + 1, then as `lower` | |
+//! | wake | p was ever > 0 | no W | its thread or task is woken |
+//! | going to sleep | any | A | granted if count = 0 |
+//! | [`rise`](Waiter::rise) | any | no A, no O | granted if count = 0 |
+//!
+//! # Invariants
+//!
+//! 1. **granted**: a request is granted when its count is zero and O is not set. That is final: nothing
+//!    changes the count of a granted request.
+//! 2. **offered**: O implies count = 0, A, and p > 0. The sleeper has the range when it rises, unless it
+//!    has been passed, or an upgrade has been put before it, by then.
+//! 3. **awake**: a waiter is passed only while A is set. A is set from before its last look at the count
+//!    until it runs again, or its task is polled.
+//! 4. **one list**: a waiter is in one [`WakeList`] at most. Where p was never > 0, a grant is final and
+//!    is made once. Else W is set from when the waiter is noted in a list to when it is taken out.
+//! 5. **kept**: whoever is about to wake holds the record, and so does the sleeper or the future, and
+//!    each entry. A record is taken into use only when nobody else holds it ([`Arc::get_mut`]), so a
+//!    late wake-up cannot reach its next user.
+//! 6. **hands off**: the thread that lowers the count to zero touches nothing of the request afterwards
+//!    but the record, and that only to wake.
+//! 7. **no lock held**: wakers are woken, cloned and dropped with no lock held.
 //!
 //! # Memory ordering
 //!
-//! A granted waiter goes on without passing the leaf's mutex again, so the count itself must hand over what the previous
-//! holders wrote: every decrement releases, and the look that finds zero acquires. Decrements in between keep the release
-//! sequence going, so the waiter synchronises with all of them, not only with the last.
+//! A granted waiter goes on without passing the leaf's mutex again, so the count must hand over what
+//! the previous holders wrote. Every event that lowers the count releases, and every look that can find
+//! it zero acquires (**handed over**). The events in between are read-modify-writes, which keep the
+//! release sequences going, so the waiter synchronises with all that lowered the count, not only with
+//! the last. The other events order nothing, and are relaxed.
+//!
+//! # Unwinding
+//!
+//! Only code of the user's can unwind here: a waker. It is called when the word has been changed and the
+//! waiter is in no list. See [`WakeList`].
 
 use std::any::Any;
 use std::mem;
@@ -43,18 +67,21 @@ use std::thread;
 use std::time::Instant;
 
 use crate::spin::{self, Backoff};
-use crate::sync::{self, Arc, AtomicUsize, Deadline, Mutex, Ordering, Parked, Parker, SPIN_ROUNDS, YIELDS};
+use crate::sync::{
+    self, Arc, AtomicHint, AtomicUsize, Deadline, Mutex, Ordering, Parked, Parker, SPIN_ROUNDS, YIELDS,
+};
 
-/// The waiter sleeps, or is about to.
+/// The waiter sleeps, or is about to ("awake").
 const ASLEEP: usize = 1 << (usize::BITS - 1);
-/// The waiter is in a [`WakeList`].
+/// The waiter is in a [`WakeList`]; only where it might be passed ("one list").
 const WOKEN: usize = 1 << (usize::BITS - 2);
-/// The count is zero, and the range is the waiter's when it comes for it.
+/// The count is zero, and the range is the waiter's when it comes for it. `ASLEEP` is set too
+/// ("offered").
 const OFFERED: usize = 1 << (usize::BITS - 3);
 /// How many requests may still pass it, in units of [`PASS`].
 const PASSES: usize = OFFERED - PASS;
 const PASS: usize = 1 << (usize::BITS - 14);
-/// The rest of the word: the blocking count.
+/// The rest of the word: the count.
 const COUNT: usize = PASS - 1;
 
 /// The record of a waiting request; see the [module](self).
@@ -63,6 +90,9 @@ pub(crate) struct Waiter {
     word: AtomicUsize,
     /// Whether any may pass it, or might have passed it.
     may_be_passed: bool,
+    /// How many turns away its own is, more or less: one more than that of the request with which one
+    /// of its entries was last registered.
+    distance: AtomicHint,
     parker: Parker,
     since: Option<Instant>,
     /// Set while a task waits.
@@ -91,52 +121,18 @@ pub(crate) enum Lowered {
     ToBeWoken,
 }
 
-/// Why a request does not wait for one pair more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NotRaised {
-    /// It has been granted meanwhile: it counts as held. Or it may not be passed.
-    Granted,
-    /// It waits for as many as it can.
-    Full,
-}
-
-/// For how many conflicting pairs a request can wait.
-#[cfg(not(all(test, feature = "async", not(any(loom, shuttle)))))]
-const fn max_pairs() -> usize {
-    COUNT
-}
-
-#[cfg(all(test, feature = "async", not(any(loom, shuttle))))]
-fn max_pairs() -> usize {
-    tests::MAX_PAIRS.get().min(COUNT)
-}
-
-/// Checks, before anything is changed, that a request can wait for so many pairs.
-///
-/// # Panics
-///
-/// If it cannot. The largest number is 2^50 - 1, and 2^18 - 1 on a 32-bit machine.
-pub(crate) fn check_pairs(pairs: usize) {
-    if !can_wait_for(pairs) {
-        too_many();
-    }
-}
-
-pub(crate) fn can_wait_for(pairs: usize) -> bool {
-    pairs <= max_pairs()
-}
-
-#[cold]
-pub(crate) fn too_many() -> ! {
-    panic!("a request can wait for at most {} conflicting ranges", max_pairs())
-}
+/// How many ranges a request may have. Each has a share of the count in every leaf that it touches,
+/// and there are fewer leaves than ranges that would not fit.
+pub(crate) const MOST_RANGES: usize = COUNT / 4;
 
 impl Waiter {
-    /// A record for a request with `blocking` pairs before it, which so many others may pass.
+    /// A record for a request of which so many entries are kept out, and which so many others may
+    /// pass.
     pub(crate) fn new(blocking: usize, passes: usize) -> Self {
         let mut waiter = Waiter {
             word: AtomicUsize::new(0),
             may_be_passed: false,
+            distance: AtomicHint::new(1),
             parker: Parker::new(),
             since: None,
             #[cfg(feature = "async")]
@@ -147,19 +143,27 @@ impl Waiter {
         waiter
     }
 
-    /// Makes a record that nobody else holds ready for a request with `blocking` pairs before it, which so many others may
-    /// pass.
-    /// The caller has [checked](check_pairs) that it can wait for so many.
+    /// Makes a record that nobody else holds ready for another request; likewise.
     pub(crate) fn reset(&mut self, blocking: usize, passes: usize) {
         debug_assert!(blocking <= COUNT);
         debug_assert!(passes <= PASSES / PASS);
         self.may_be_passed = passes != 0;
         // Nobody else looks: the record gets to others through a leaf's mutex.
         self.word.store(blocking + passes * PASS, Ordering::Relaxed);
+        self.distance.set(1);
         self.since = now();
     }
 
-    /// The blocking count.
+    /// How many turns away its own is, more or less.
+    pub(crate) fn distance(&self) -> u64 {
+        self.distance.get()
+    }
+
+    pub(crate) fn set_distance(&self, distance: u64) {
+        self.distance.set(distance);
+    }
+
+    /// The count.
     #[cfg(all(test, not(any(loom, shuttle))))]
     pub(crate) fn blocking(&self) -> usize {
         self.word.load(Ordering::Relaxed) & COUNT
@@ -181,14 +185,14 @@ impl Waiter {
         self.word.load(Ordering::Acquire) & (COUNT | OFFERED) == 0
     }
 
-    /// One conflicting pair less. To be called at most once for each pair that was counted.
+    /// One entry less is kept out. To be called once for each share of the count.
     pub(crate) fn lower(&self) -> Lowered {
         let word = if self.may_be_passed {
             self.lower_to_offer()
         } else {
             self.word.fetch_sub(1, Ordering::Release)
         };
-        debug_assert!(word & COUNT != 0, "a pair was taken away that had not been counted");
+        debug_assert!(word & COUNT != 0, "a share was taken away that had not been counted");
         if word & COUNT == 1 && word & (ASLEEP | WOKEN) == ASLEEP {
             Lowered::ToBeWoken
         } else {
@@ -207,20 +211,32 @@ impl Waiter {
         word
     }
 
-    /// One conflicting pair more, if the request still waits.
+    /// One entry more is kept out. To be called under a mutex under which the request certainly waits:
+    /// it is being entered, another share of the count belongs to an entry in the same leaf, or a
+    /// passer holds it back.
+    pub(crate) fn keep_out(&self) {
+        self.word.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One entry more is kept out, if the request still waits; `false` if it has been granted
+    /// meanwhile, and counts as held.
     ///
-    /// A request that spans several leaves may be granted by somebody who holds another leaf's mutex than the caller;
-    /// hence the compare-exchange from a word that is not granted.
-    pub(crate) fn raise(&self) -> Result<(), NotRaised> {
+    /// A request that spans several leaves may be granted by a thread that holds another leaf's mutex
+    /// than the caller; hence the compare-exchange from a word that is not granted.
+    pub(crate) fn raise(&self) -> bool {
         self.raise_if(|word| word & (COUNT | OFFERED) != 0, 1)
     }
 
-    /// Lets a request that came later pass this one, which counts it from now on. `false` if this
-    /// one is awake, has been granted, has been passed often enough, or waits for as many as it
-    /// can.
+    /// Lets a request that came later pass this one, and holds this one back until the passer has
+    /// entered. `false` if this one is awake, has been granted, or has been passed often enough.
     pub(crate) fn pass(&self) -> bool {
-        let may = |word| word & ASLEEP != 0 && word & PASSES != 0 && word & (COUNT | OFFERED) != 0;
-        self.raise_if(may, 1usize.wrapping_sub(PASS)).is_ok()
+        let may = |word| {
+            word & ASLEEP != 0
+                && word & PASSES != 0
+                && word & (COUNT | OFFERED) != 0
+                && word & COUNT <= COUNT / 2
+        };
+        self.raise_if(may, 1usize.wrapping_sub(PASS))
     }
 
     /// Takes [`pass`](Self::pass) back.
@@ -229,16 +245,14 @@ impl Waiter {
         self.lower()
     }
 
-    /// Adds `difference`, which has one pair more, if the word allows it.
-    fn raise_if(&self, may: impl Fn(usize) -> bool, difference: usize) -> Result<(), NotRaised> {
-        let is_full = |word| word & COUNT >= max_pairs();
+    /// Adds `difference`, which has one share more, if the word allows it.
+    fn raise_if(&self, may: impl Fn(usize) -> bool, difference: usize) -> bool {
         self.word
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
                 let raised = (word & !OFFERED).wrapping_add(difference);
-                (may(word) && !is_full(word)).then_some(raised)
+                may(word).then_some(raised)
             })
-            .map(drop)
-            .map_err(|word| if is_full(word) { NotRaised::Full } else { NotRaised::Granted })
+            .is_ok()
     }
 
     /// Wakes who waits. The request may have been granted, and be gone by now; that the caller holds the record keeps it from
@@ -286,7 +300,7 @@ impl Waiter {
         }
     }
 
-    /// Looks for a while whether the request is granted: spins, the longer the fewer are before it, and then lets others run, among
+    /// Looks for a while whether the request is granted: spins, the longer the nearer its turn is, and then lets others run, among
     /// whom those before it may be.
     ///
     /// One that may be passed goes to sleep instead, so that it can be, unless it has just been
@@ -304,7 +318,7 @@ impl Waiter {
             if may_be_passed && !is_woken || deadline.has_passed() {
                 return false;
             }
-            if rounds < SPIN_ROUNDS / count {
+            if rounds < SPIN_ROUNDS / (self.distance() as usize).max(1) {
                 rounds += 1;
                 backoff.spin();
             } else if yields < YIELDS && !may_be_passed {

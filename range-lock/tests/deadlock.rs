@@ -316,3 +316,46 @@ fn tasks_take_no_part() {
     });
     check_free(&lock);
 }
+
+/// The last asker waits for the two before it. The nearer one waits for a thread that sleeps, so only
+/// the other one is in the circle.
+#[test]
+fn a_circle_does_not_lead_through_the_nearest_before() {
+    with_time_outs(|timeout| {
+        let lock = RangeLock::new();
+        let sleeping = lock.write(12..13);
+        let (holds, asks) = (Barrier::new(2), Barrier::new(2));
+        let deadlocks = thread::scope(|scope| {
+            let a = spawn(scope, "A", || {
+                let mine = lock.write(40..45);
+                holds.wait();
+                asks.wait();
+                drop(lock.try_write_for(0..20, timeout));
+                drop(mine);
+            });
+            holds.wait();
+            let b = spawn(scope, "B", || drop(lock.read(0..50)));
+            until_waiting(&lock, 1);
+            let c = spawn(scope, "C", || drop(lock.read(10..15)));
+            until_waiting(&lock, 2);
+            asks.wait();
+            let deadlocks = loop {
+                let deadlocks = found(&[&lock]);
+                if !deadlocks.is_empty() || a.is_finished() {
+                    break deadlocks;
+                }
+                thread::yield_now();
+            };
+            drop(sleeping);
+            [a, b, c].into_iter().for_each(|thread| thread.join().unwrap());
+            deadlocks
+        });
+        check_free(&lock);
+        let Some(deadlock) = deadlocks.first() else { return false };
+        assert_eq!((deadlocks.len(), deadlock.kind()), (1, Kind::Cycle));
+        let mut names: Vec<_> = deadlock.participants().iter().filter_map(|p| p.thread().name()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["A", "B"]);
+        true
+    });
+}

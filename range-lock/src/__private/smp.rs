@@ -23,8 +23,8 @@ pub fn layout(lock: &RangeLock, visit: &mut Visit<'_>) {
         let Some(leaf) = sync::try_lock(cell) else { continue };
         let Some(rest) = &leaf.rest else { continue };
         of(&**rest, visit, "notes and tree of a leaf", n);
-        room(&rest.tree.slots, visit, "tree slots of a leaf", n);
-        room(&rest.tree.nodes, visit, "tree nodes of a leaf", n);
+        room(&rest.forest.slots, visit, "tree slots of a leaf", n);
+        room(&rest.forest.nodes, visit, "tree nodes of a leaf", n);
         for waiter in &rest.spare {
             visit(Arc::as_ptr(waiter).addr(), size_of_val(&**waiter), "record of a waiter", n);
         }

@@ -4,10 +4,11 @@
 //!
 //! Acquiring and releasing a free range take an internal mutex once each, and write one cache line.
 //! With nobody else there that is about 1.2 times the cost of one uncontended
-//! `parking_lot::RwLock`. With n requests in the same part of the lock, m of which overlap the
-//! range, it takes O((1 + m) log n) steps; readers count in m, although they share. Nothing is
-//! allocated, once the lock has been cut as far as it will be and has seen as many requests at a
-//! time as it ever will.
+//! `parking_lot::RwLock`. With n requests in the same part of the lock it takes O(log n) steps, and
+//! releasing looks again at those requests that are registered with the one that leaves: at one if
+//! writers wait for one range, at all that the release lets in if readers do. Nothing is allocated,
+//! once the lock has been cut as far as it will be, as long as there are at most 256 requests at a
+//! time in each part. A part that had more gives back what they needed when it is empty.
 //!
 //! Where threads meet on that mutex, the lock cuts its domain into parts with a mutex each (see
 //! [`internals`](super::internals)), so that threads in different places do not meet again. Two
@@ -24,13 +25,11 @@
 //!   joined again.
 //! * **One hot range.** Strict order hands it from sleeper to sleeper: see
 //!   [`fairness`](super::fairness), also for how to bound that.
-//! * **Many requests at one place.** Each request looks at all that overlap it, readers included.
-//!   With thousands of readers of one point, acquiring visits thousands of entries under the
-//!   internal mutex, and so does releasing while a request waits there.
-//! * **Memory after a peak.** A lock keeps what it has allocated until it is dropped: in each part,
-//!   the records and tree nodes of the most requests that were there at a time, and once it has
-//!   been cut, 128 bytes for each part that it may have (see
-//!   [`max_leaves`](crate::Builder::max_leaves)).
+//! * **A release that lets thousands in.** It visits each of them under the internal mutex.
+//! * **Memory after a peak.** A part keeps what it needs for its requests until it is empty, and
+//!   then what 256 at a time need: records and tree nodes. A lock that has been cut keeps 128 bytes
+//!   for each part that it may have (see [`max_leaves`](crate::Builder::max_leaves)), until it is
+//!   dropped.
 //! * **Wide ranges in random places.** They cross most parts, and overlap most others: nothing can
 //!   be done at the same time.
 //! * **Fixed blocks, of which each user takes one.** An array of locks is a little faster, and

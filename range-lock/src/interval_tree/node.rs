@@ -5,28 +5,32 @@
 
 use super::NIL;
 
-/// Items in a node. With 15 of them it fills five cache lines.
+/// Items in a node.
 pub(super) const N: usize = 15;
 /// Items that a node other than the root has at least. Less than half of [`N`], so that nodes which have just been cut are not
 /// joined at once.
 pub(super) const MIN: usize = 5;
 
-/// A span and its slot; or, above the bottom, what is known of a child, and the child.
+/// A span, its key and its slot; or, above the bottom, what is known of a child, and the child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Item {
     pub(super) first: u64,
+    pub(super) id: u64,
     pub(super) last: u64,
     pub(super) link: u32,
+    /// In a ranked tree the earliest and the latest rank; else of no meaning.
+    pub(super) earliest: u64,
+    pub(super) latest: u64,
 }
 
 impl Item {
     /// What stands where there is no item.
-    const NONE: Item = Item { first: u64::MAX, last: 0, link: NIL };
+    const NONE: Item = Item { first: u64::MAX, id: 0, last: 0, link: NIL, earliest: 0, latest: 0 };
 }
 
 /// See the [module](self).
 #[derive(Debug)]
-#[repr(align(64))]
+#[repr(C, align(64))] // The order of the fields is the order of their use.
 pub(crate) struct Node {
     /// Where spans begin; above the bottom: no span in the child begins before. `u64::MAX` where there is no item.
     pub(super) firsts: [u64; N],
@@ -39,12 +43,31 @@ pub(crate) struct Node {
     pub(super) parent: u32,
     /// Levels below this one.
     pub(super) height: u32,
+    pub(super) tree: u8,
+    /// Whether `earliest` and `latest` are kept.
+    pub(super) is_ranked: bool,
+    /// Orders the spans that begin at one point.
+    pub(super) ids: [u64; N],
+    pub(super) earliest: [u64; N],
+    pub(super) latest: [u64; N],
 }
 
 impl Node {
-    /// An empty one, in no tree.
-    pub(super) fn new(height: u32) -> Self {
-        Node { firsts: [u64::MAX; N], lasts: [0; N], links: [NIL; N], len: 0, parent: NIL, height }
+    /// An empty one.
+    pub(super) fn new(tree: u8, is_ranked: bool, height: u32) -> Self {
+        Node {
+            firsts: [u64::MAX; N],
+            lasts: [0; N],
+            links: [NIL; N],
+            len: 0,
+            parent: NIL,
+            height,
+            tree,
+            is_ranked,
+            ids: [0; N],
+            earliest: [0; N],
+            latest: [0; N],
+        }
     }
 
     #[inline]
@@ -58,17 +81,26 @@ impl Node {
         self.height == 0
     }
 
-    /// The position behind all items that begin at `first` or before.
+    /// The position behind all items whose keys are this one or before.
     #[inline]
-    pub(super) fn behind(&self, first: u64) -> usize {
-        self.firsts[..self.len()].iter().position(|&other| other > first).unwrap_or(self.len())
+    pub(super) fn behind(&self, first: u64, id: u64) -> usize {
+        let is_behind = |at: &usize| {
+            let other = self.firsts[*at];
+            other > first || other == first && self.ids[*at] > id
+        };
+        (0..self.len()).find(is_behind).unwrap_or(self.len())
     }
 
-    /// Whether a span from `first` to `last` belongs among the items, and nothing above need know of it. Never of a vacant node.
+    /// Whether a span from `first` to `last` belongs among the items of this node of that tree, and
+    /// nothing above need know of it. Never of a vacant node.
     #[inline]
-    pub(super) fn takes(&self, first: u64, last: u64) -> bool {
+    pub(super) fn takes(&self, tree: u8, first: u64, last: u64) -> bool {
         let end = self.len().saturating_sub(1);
-        self.is_bottom() && self.firsts[0] <= first && first < self.firsts[end] && last <= self.lasts[end]
+        self.tree == tree
+            && self.is_bottom()
+            && self.firsts[0] < first
+            && first < self.firsts[end]
+            && last <= self.lasts[end]
     }
 
     /// The position of the first item, from `from` on, that ends at `first` or later; [`len`](Self::len) if none does.
@@ -86,19 +118,34 @@ impl Node {
             .expect("a node has what is said to be in it")
     }
 
-    /// The latest end of all items.
-    #[inline]
-    pub(super) fn max_last(&self) -> u64 {
-        self.lasts.iter().fold(0, |max, &last| max.max(last))
-    }
-
     /// What its parent keeps of it, if it is known there as `link`.
     pub(super) fn summary(&self, link: u32) -> Item {
-        Item { first: self.firsts[0], last: self.max_last(), link }
+        let len = self.len();
+        let (earliest, latest) = if self.is_ranked {
+            let earliest = self.earliest[..len].iter().fold(u64::MAX, |min, &rank| min.min(rank));
+            (earliest, self.latest[..len].iter().fold(0, |max, &rank| max.max(rank)))
+        } else {
+            (0, 0)
+        };
+        let last = self.lasts.iter().fold(0, |max, &last| max.max(last));
+        Item { first: self.firsts[0], id: self.ids[0], last, link, earliest, latest }
+    }
+
+    /// Takes over what a summary says of the child at `position`, except where that begins.
+    pub(super) fn summarise(&mut self, position: usize, summary: Item) {
+        self.lasts[position] = summary.last;
+        (self.earliest[position], self.latest[position]) = (summary.earliest, summary.latest);
     }
 
     pub(super) fn item(&self, position: usize) -> Item {
-        Item { first: self.firsts[position], last: self.lasts[position], link: self.links[position] }
+        Item {
+            first: self.firsts[position],
+            id: self.ids[position],
+            last: self.lasts[position],
+            link: self.links[position],
+            earliest: self.earliest[position],
+            latest: self.latest[position],
+        }
     }
 
     /// Puts `item` before the one at `position`. Asks for room.
@@ -107,8 +154,13 @@ impl Node {
         let mut at = self.len();
         while at > position {
             self.firsts[at] = self.firsts[at - 1];
+            self.ids[at] = self.ids[at - 1];
             self.lasts[at] = self.lasts[at - 1];
             self.links[at] = self.links[at - 1];
+            if self.is_ranked {
+                self.earliest[at] = self.earliest[at - 1];
+                self.latest[at] = self.latest[at - 1];
+            }
             at -= 1;
         }
         self.set(position, item);
@@ -122,8 +174,13 @@ impl Node {
         let mut at = position;
         while at < end {
             self.firsts[at] = self.firsts[at + 1];
+            self.ids[at] = self.ids[at + 1];
             self.lasts[at] = self.lasts[at + 1];
             self.links[at] = self.links[at + 1];
+            if self.is_ranked {
+                self.earliest[at] = self.earliest[at + 1];
+                self.latest[at] = self.latest[at + 1];
+            }
             at += 1;
         }
         self.set(end, Item::NONE);
@@ -142,13 +199,17 @@ impl Node {
     pub(super) fn rotate(&mut self, count: usize) {
         let len = self.len();
         self.firsts[..len].rotate_left(count);
+        self.ids[..len].rotate_left(count);
         self.lasts[..len].rotate_left(count);
         self.links[..len].rotate_left(count);
+        self.earliest[..len].rotate_left(count);
+        self.latest[..len].rotate_left(count);
     }
 
     #[inline]
     fn set(&mut self, position: usize, item: Item) {
-        (self.firsts[position], self.lasts[position], self.links[position]) =
-            (item.first, item.last, item.link);
+        (self.firsts[position], self.ids[position], self.lasts[position], self.links[position]) =
+            (item.first, item.id, item.last, item.link);
+        (self.earliest[position], self.latest[position]) = (item.earliest, item.latest);
     }
 }

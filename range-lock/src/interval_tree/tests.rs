@@ -1,23 +1,34 @@
-//! The tree against a sorted vector, with every invariant recomputed from scratch after every step.
+//! The forest against sorted vectors, with every invariant recomputed from scratch after every step.
 
 use proptest::prelude::*;
 
 use super::*;
 
-impl<T> IntervalTree<T> {
+impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
     /// Recomputes everything that the head of the module promises.
     fn check_invariants(&self) {
         let mut seen = Seen { slots: vec![false; self.slots.len()], nodes: vec![false; self.nodes.len()] };
-        if self.root != NIL {
-            assert_eq!(self.alone, NIL, "links: nobody is alone beside a root");
-            let root = self.node(self.root);
-            assert_eq!(root.parent, NIL, "links: the root has no parent");
-            assert!(root.len() >= if root.is_bottom() { 1 } else { 2 }, "fill: the root has what it is for");
-            self.check_subtree(self.root, 0, u64::MAX, &mut seen);
-        } else if self.alone != NIL {
-            assert!(self.slots[self.alone as usize].value.is_some(), "links: who is alone has a value");
-            seen.slots[self.alone as usize] = true;
+        for (tree, &Tree { alone, root, .. }) in self.trees.iter().enumerate() {
+            let is_occupied = self.occupied & (1 << tree) != 0;
+            assert_eq!(is_occupied, alone != NIL || root != NIL, "links: a bit for each tree in use");
+            if root != NIL {
+                assert_eq!(alone, NIL, "links: nobody is alone beside a root");
+                let node = self.node(root);
+                assert_eq!(node.parent, NIL, "links: the root has no parent");
+                assert!(
+                    node.len() >= if node.is_bottom() { 1 } else { 2 },
+                    "fill: the root has what it is for"
+                );
+                self.check_subtree(tree, root, (0, 0), (u64::MAX, u64::MAX), &mut seen);
+            } else if alone != NIL {
+                let slot = &self.slots[alone as usize];
+                assert!(slot.value.is_some(), "links: who is alone has a value");
+                assert_eq!(usize::from(slot.tree), tree, "links: a span knows its tree");
+                seen.slots[alone as usize] = true;
+            }
         }
+        let in_use = seen.slots.iter().filter(|seen| **seen).count();
+        assert_eq!(in_use, self.len as usize, "links: the values are counted");
         let mut at = self.vacant;
         while at != NIL {
             let slot = &self.slots[at as usize];
@@ -37,25 +48,35 @@ impl<T> IntervalTree<T> {
             );
             at = self.node(at).parent;
         }
-        assert!(seen.slots.into_iter().all(|seen| seen), "links: every slot is in the tree or vacant");
-        assert!(seen.nodes.into_iter().all(|seen| seen), "links: every node is in the tree or vacant");
-        let room = nodes_for(self.slots.len());
+        assert!(seen.slots.into_iter().all(|seen| seen), "links: every slot is in a tree or vacant");
+        assert!(seen.nodes.into_iter().all(|seen| seen), "links: every node is in a tree or vacant");
+        let room = nodes_for(self.slots.len(), TREES);
         assert!(self.nodes.len() <= room, "room: {} nodes for {} spans", self.nodes.len(), self.slots.len());
         assert!(self.nodes.capacity() >= room, "room: it is there before it is needed");
     }
 
-    /// Checks the subtree of `at`, in which spans begin from `from` to `to`, and returns its largest `last`.
-    fn check_subtree(&self, at: u32, from: u64, to: u64, seen: &mut Seen) -> u64 {
+    /// Checks the subtree of `at`, whose keys lie from `from` to `to`, and returns its largest `last`,
+    /// and its smallest and largest rank.
+    fn check_subtree(
+        &self,
+        tree: usize,
+        at: u32,
+        from: (u64, u64),
+        to: (u64, u64),
+        seen: &mut Seen,
+    ) -> (u64, u64, u64) {
         let node = self.node(at);
         assert!(!std::mem::replace(&mut seen.nodes[at as usize], true), "links: a node is linked once");
-        let (firsts, lasts) = (&node.firsts[..node.len()], &node.lasts[..node.len()]);
-        assert!(firsts.is_sorted(), "order: firsts do not decrease");
-        assert!(
-            from <= firsts[0] && firsts[node.len() - 1] <= to,
-            "order: firsts lie in their parent's part"
-        );
-        for (position, (&first, &last)) in firsts.iter().zip(lasts).enumerate() {
+        assert_eq!(usize::from(node.tree), tree, "links: a node knows its tree");
+        assert_eq!(node.is_ranked, tree >= RANKED, "augmentation: a node knows whether it is ranked");
+        let keys: Vec<_> = (0..node.len()).map(|at| (node.firsts[at], node.ids[at])).collect();
+        assert!(keys.is_sorted(), "order: keys do not decrease");
+        assert!(from <= keys[0] && keys[node.len() - 1] <= to, "order: keys lie in their parent's part");
+        let mut all = (0, u64::MAX, 0);
+        for (position, &key) in keys.iter().enumerate() {
             let link = node.links[position];
+            let last = node.lasts[position];
+            let ranks = (node.earliest[position], node.latest[position]);
             if node.is_bottom() {
                 let slot = &self.slots[link as usize];
                 assert!(
@@ -63,24 +84,37 @@ impl<T> IntervalTree<T> {
                     "links: a slot is linked once"
                 );
                 assert!(slot.value.is_some(), "links: a span in the tree has a value");
-                assert_eq!((slot.span.first, slot.span.last), (first, last), "links: a slot has its span");
+                assert_eq!((slot.span.first, slot.id), key, "links: a slot has its key");
+                assert_eq!(slot.span.last, last, "links: a slot has its span");
                 assert_eq!(slot.node, at, "links: a span knows its node");
+                assert_eq!(usize::from(slot.tree), tree, "links: a span knows its tree");
+                assert!(!node.is_ranked || ranks == (slot.rank, slot.rank), "augmentation: a rank");
             } else {
                 let child = self.node(link);
                 assert_eq!(child.parent, at, "links: a child knows its parent");
                 assert_eq!(child.height + 1, node.height, "fill: all bottom nodes are equally far down");
                 assert!(child.len() >= MIN, "fill: {} items are too few", child.len());
-                let to = firsts.get(position + 1).copied().unwrap_or(to);
-                let max_last = self.check_subtree(link, first, to, seen);
+                let to = keys.get(position + 1).copied().unwrap_or(to);
+                let (max_last, earliest, latest) = self.check_subtree(tree, link, key, to, seen);
                 assert_eq!(last, max_last, "augmentation: lasts are the children's largest");
+                assert!(!node.is_ranked || ranks == (earliest, latest), "augmentation: ranks");
             }
+            all = (all.0.max(last), all.1.min(ranks.0), all.2.max(ranks.1));
         }
         let unused = node.len()..N;
         assert!(unused.clone().all(|at| node.firsts[at] == u64::MAX), "order: the rest of a node is unused");
         assert!(unused.clone().all(|at| node.lasts[at] == 0), "augmentation: the rest of a node is unused");
         assert!(unused.clone().all(|at| node.links[at] == NIL), "links: the rest of a node is unused");
-        lasts.iter().copied().max().unwrap_or(0)
+        all
     }
+}
+
+/// Two trees, of which the second is ranked.
+type Two = Forest<u64, 2, 1>;
+
+/// A key whose rank is its id, in a strange order.
+fn key(span: Span, id: u64) -> Key {
+    Key { span, id, rank: (id + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) }
 }
 
 /// What a check has come by.
@@ -91,10 +125,15 @@ struct Seen {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Insert(Span),
+    Insert(usize, Span),
     /// Removes the one at this place among those present, modulo their number.
     Remove(usize),
+    /// Moves it to the other tree.
+    Move(usize),
+    /// Gives it another span.
+    Change(usize, Span),
     Overlapping(Span),
+    Drain,
 }
 
 /// Spans that crowd together, with a few at the edges of the domain.
@@ -109,55 +148,99 @@ fn spans() -> impl Strategy<Value = Span> {
 
 fn steps() -> impl Strategy<Value = Step> {
     prop_oneof![
-        5 => spans().prop_map(Step::Insert),
-        4 => any::<usize>().prop_map(Step::Remove),
-        2 => spans().prop_map(Step::Overlapping),
+        60 => (0..2_usize, spans()).prop_map(|(tree, span)| Step::Insert(tree, span)),
+        40 => any::<usize>().prop_map(Step::Remove),
+        20 => any::<usize>().prop_map(Step::Move),
+        10 => (any::<usize>(), spans()).prop_map(|(which, span)| Step::Change(which, span)),
+        20 => spans().prop_map(Step::Overlapping),
+        1 => Just(Step::Drain),
     ]
 }
 
-/// The oracle: spans sorted by `first`, equal ones in order of arrival, each with the tree's index and a value.
+/// The oracle: tree, key, index and value of each span, in the order of their keys.
 #[derive(Default)]
-struct SortedVec(Vec<(Span, u32, u64)>);
+struct SortedVec(Vec<(usize, Key, u32, u64)>);
 
 impl SortedVec {
-    fn insert(&mut self, span: Span, index: u32, value: u64) {
-        let at = self.0.partition_point(|(other, ..)| other.first <= span.first);
-        self.0.insert(at, (span, index, value));
+    fn insert(&mut self, tree: usize, key: Key, index: u32, value: u64) {
+        let at =
+            self.0.partition_point(|(_, other, ..)| (other.span.first, other.id) <= (key.span.first, key.id));
+        self.0.insert(at, (tree, key, index, value));
     }
 
-    fn overlapping(&self, span: Span) -> Vec<(u32, Span, u64)> {
-        self.0
-            .iter()
-            .filter(|(other, ..)| other.overlaps(span))
-            .map(|&(other, index, value)| (index, other, value))
-            .collect()
+    fn overlapping(&self, tree: usize, span: Span) -> Vec<u32> {
+        let overlaps = |(of, key, ..): &&(usize, Key, u32, u64)| *of == tree && key.span.overlaps(span);
+        self.0.iter().filter(overlaps).map(|&(_, _, index, _)| index).collect()
+    }
+}
+
+fn check_searches(forest: &Two, oracle: &SortedVec, span: Span) {
+    for tree in 0..2 {
+        let due = oracle.overlapping(tree, span);
+        assert_eq!(forest.overlapping(tree, span).collect::<Vec<_>>(), due, "what overlaps {span:?}");
+        assert_eq!(forest.first_overlap(tree, span), due.first().copied());
+        let some = forest.some_overlap(tree, span);
+        assert!(some.is_some() != due.is_empty() && some.is_none_or(|some| due.contains(&some)));
+    }
+    let ranks = || oracle.0.iter().map(|(_, key, ..)| key.rank).chain([u64::MAX]);
+    for before in ranks() {
+        let due = oracle
+            .overlapping(1, span)
+            .into_iter()
+            .filter(|&index| forest.get(index).unwrap().0.rank < before);
+        let due: Vec<_> = due.collect();
+        let found = forest.latest_before(1, span, before);
+        let latest = due.iter().copied().max_by_key(|&index| forest.get(index).unwrap().0.rank);
+        // With so few nodes all are visited.
+        assert_eq!(found, latest, "the latest before {before} over {span:?}");
     }
 }
 
 fn run(steps: &[Step]) {
-    let mut tree = IntervalTree::new();
+    let mut forest = Two::new();
     let mut oracle = SortedVec::default();
     for (value, step) in (0_u64..).zip(steps) {
         match *step {
-            Step::Insert(span) => {
-                let index = tree.insert(span, value);
-                oracle.insert(span, index, value);
+            Step::Insert(tree, span) => {
+                let key = key(span, value);
+                let index = forest.insert(tree, key, value);
+                oracle.insert(tree, key, index, value);
             }
-            Step::Remove(_) if oracle.0.is_empty() => {}
+            Step::Overlapping(span) => check_searches(&forest, &oracle, span),
+            Step::Drain => {
+                let mut drained: Vec<_> =
+                    forest.drain().map(|(index, tree, key, value)| (tree, key, index, value)).collect();
+                drained.sort_unstable_by_key(|(_, key, ..)| (key.span.first, key.id));
+                assert_eq!(drained, std::mem::take(&mut oracle.0));
+            }
+            Step::Remove(_) | Step::Move(_) | Step::Change(..) if oracle.0.is_empty() => {}
             Step::Remove(which) => {
-                let (_, index, value) = oracle.0.remove(which % oracle.0.len());
-                assert_eq!(tree.get(index).map(|(_, &value)| value), Some(value));
-                tree.remove(index);
-                assert_eq!(tree.get(index), None);
+                let (tree, key, index, value) = oracle.0.remove(which % oracle.0.len());
+                assert_eq!(forest.get(index), Some((key, &value)));
+                assert_eq!(forest.find(tree, key.span.first, key.id), Some(index));
+                forest.remove(index);
+                assert_eq!(forest.get(index), None);
+                assert_eq!(forest.find(tree, key.span.first, key.id), None);
             }
-            Step::Overlapping(span) => {
-                let found: Vec<_> = tree.overlapping(span).map(|(i, s, &v)| (i, s, v)).collect();
-                assert_eq!(found, oracle.overlapping(span), "what overlaps {span:?}");
+            Step::Move(which) => {
+                let at = which % oracle.0.len();
+                let (tree, _, index, _) = &mut oracle.0[at];
+                *tree = 1 - *tree;
+                forest.move_to(*index, *tree);
+            }
+            Step::Change(which, span) => {
+                let (tree, mut key, index, value) = oracle.0.remove(which % oracle.0.len());
+                key.span = span;
+                forest.change(index, span, key.id);
+                oracle.insert(tree, key, index, value);
             }
         }
-        tree.check_invariants();
-        let all: Vec<_> = tree.overlapping(Span::WHOLE).map(|(i, s, &v)| (i, s, v)).collect();
-        assert_eq!(all, oracle.overlapping(Span::WHOLE));
+        forest.check_invariants();
+        for (tree, key, index, value) in &oracle.0 {
+            assert_eq!(forest.get(*index), Some((*key, value)));
+            assert_eq!(forest.tree_of(*index), *tree);
+            assert_eq!(forest.find(*tree, key.span.first, key.id), Some(*index));
+        }
     }
 }
 
@@ -174,41 +257,44 @@ proptest! {
 fn ascending_descending_and_equal_keys() {
     let n = if cfg!(miri) { 40 } else { 1000 };
     type First = fn(u64) -> u64;
-    for first in [(|i| i) as First, |i| 1_000_000 - i, |_| 7] {
-        let mut tree = IntervalTree::new();
-        let indices: Vec<_> =
-            (0..n).map(|i| tree.insert(Span { first: first(i), last: first(i) + i % 5 }, i)).collect();
-        tree.check_invariants();
-        for (i, index) in (0..n).zip(indices).filter(|(i, _)| i % 3 != 0) {
-            assert_eq!(tree.get(index), Some((Span { first: first(i), last: first(i) + i % 5 }, &i)));
-            tree.remove(index);
-            tree.check_invariants();
+    for tree in 0..2 {
+        for first in [(|i| i) as First, |i| 1_000_000 - i, |_| 7] {
+            let mut forest = Two::new();
+            let span = |i| Span { first: first(i), last: first(i) + i % 5 };
+            let indices: Vec<_> = (0..n).map(|i| forest.insert(tree, key(span(i), i), i)).collect();
+            forest.check_invariants();
+            for (i, index) in (0..n).zip(indices).filter(|(i, _)| i % 3 != 0) {
+                assert_eq!(forest.get(index), Some((key(span(i), i), &i)));
+                assert_eq!(forest.find(tree, first(i), i), Some(index));
+                forest.remove(index);
+                forest.check_invariants();
+            }
         }
     }
 }
 
 #[test]
 fn a_vacated_place_is_used_again() {
-    let mut tree = IntervalTree::new();
+    let mut forest = Two::new();
     for round in 0..100 {
-        let a = tree.insert(Span { first: round, last: round }, 'a');
-        let b = tree.insert(Span { first: 0, last: round }, 'b');
-        let value = |index| tree.get(index).map(|(_, &value)| value);
-        assert_eq!((value(a), value(b)), (Some('a'), Some('b')));
-        tree.remove(a);
-        tree.remove(b);
+        let a = forest.insert(0, key(Span { first: round, last: round }, 1), 1);
+        let b = forest.insert(0, key(Span { first: 0, last: round }, 2), 2);
+        let value = |index| forest.get(index).map(|(_, &value)| value);
+        assert_eq!((value(a), value(b)), (Some(1), Some(2)));
+        forest.remove(a);
+        forest.remove(b);
     }
-    assert_eq!((tree.slots.len(), tree.nodes.len()), (2, 1));
+    assert_eq!((forest.slots.len(), forest.nodes.len()), (2, 1));
 }
 
 /// The checker must be able to fail: each planted fault breaks one promise, and is named by it.
 #[test]
 fn planted_faults_are_caught() {
-    fn caught(plant: fn(&mut IntervalTree<u64>)) -> String {
+    fn caught(plant: fn(&mut Two)) -> String {
         let panic = std::panic::catch_unwind(|| {
-            let mut tree = IntervalTree::new();
+            let mut tree = Two::new();
             for i in 0..20 {
-                tree.insert(Span { first: i, last: i + 3 }, i);
+                tree.insert(1, key(Span { first: i, last: i + 3 }, i), i);
             }
             plant(&mut tree);
             tree.check_invariants();
@@ -220,22 +306,27 @@ fn planted_faults_are_caught() {
         }
     }
     let message = caught(|tree| {
-        let root = tree.root;
+        let root = tree.trees[1].root;
         tree.node_mut(root).lasts[0] += 1;
     });
     assert!(message.contains("augmentation"), "{message}");
     let message = caught(|tree| {
-        let below = tree.node(tree.root).links[0];
+        let root = tree.trees[1].root;
+        tree.node_mut(root).latest[0] += 1;
+    });
+    assert!(message.contains("augmentation"), "{message}");
+    let message = caught(|tree| {
+        let below = tree.node(tree.trees[1].root).links[0];
         tree.node_mut(below).height = 1;
     });
     assert!(message.contains("fill"), "{message}");
     let message = caught(|tree| {
-        let below = tree.node(tree.root).links[0];
+        let below = tree.node(tree.trees[1].root).links[0];
         tree.node_mut(below).firsts[0] = 1000;
     });
     assert!(message.contains("order"), "{message}");
     let message = caught(|tree| {
-        let below = tree.node(tree.root).links[0];
+        let below = tree.node(tree.trees[1].root).links[0];
         tree.node_mut(below).parent = below;
     });
     assert!(message.contains("links"), "{message}");
@@ -250,7 +341,7 @@ fn planted_faults_are_caught() {
 #[test]
 fn grows_and_shrinks_through_several_levels() {
     let n = if cfg!(miri) { 150 } else { 3000 };
-    let mut tree = IntervalTree::new();
+    let mut forest = Two::new();
     let mut oracle = SortedVec::default();
     let mut random = 1_u64;
     let mut next = |below: u64| {
@@ -262,19 +353,25 @@ fn grows_and_shrinks_through_several_levels() {
         let grows = next(10) < if step < 2 * n { 8 } else { 2 };
         if grows {
             let first = next(n);
-            let span = Span { first, last: first + next(8) };
-            let index = tree.insert(span, step);
-            oracle.insert(span, index, step);
+            let key = key(Span { first, last: first + next(8) }, step);
+            let tree = next(2) as usize;
+            let index = forest.insert(tree, key, step);
+            oracle.insert(tree, key, index, step);
         } else if !oracle.0.is_empty() {
-            let (_, index, _) = oracle.0.remove(next(oracle.0.len() as u64) as usize);
-            tree.remove(index);
+            let (.., index, _) = oracle.0.remove(next(oracle.0.len() as u64) as usize);
+            forest.remove(index);
         }
         if step % 16 == 0 {
-            tree.check_invariants();
+            forest.check_invariants();
             let first = next(n);
             let span = Span { first, last: first + next(8) };
-            let found: Vec<_> = tree.overlapping(span).map(|(i, s, &v)| (i, s, v)).collect();
-            assert_eq!(found, oracle.overlapping(span), "what overlaps {span:?}");
+            let due = oracle.overlapping(0, span);
+            assert_eq!(forest.overlapping(0, span).collect::<Vec<_>>(), due, "what overlaps {span:?}");
+            let due = oracle.overlapping(1, span);
+            let latest = due.iter().copied().max_by_key(|&index| forest.get(index).unwrap().0.rank);
+            let found = forest.latest_before(1, span, u64::MAX);
+            assert_eq!(found.is_some(), latest.is_some(), "one is found if there is one");
+            assert!(found.is_none_or(|found| due.contains(&found)));
         }
     }
 }

@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use crossbeam_utils::atomic::AtomicCell;
 
 use crate::ids::RequestId;
+use crate::interval_tree::{Key, NIL};
 use crate::mode::Mode;
 #[cfg(feature = "deadlock_detection")]
 use crate::owner::Owner;
@@ -59,13 +60,20 @@ impl Tag {
     }
 }
 
-/// An entry in the tree.
+/// What the forest has of an entry besides its key.
 #[derive(Debug)]
 pub(crate) struct Filed {
-    pub(super) id: RequestId,
     pub(super) mode: Mode,
     /// Set if the request had to wait. It still does while the waiter's count is not zero.
     pub(super) queued: Option<Queued>,
+    /// The place of the entry that this one is registered with; [`NIL`] if nothing here keeps it out.
+    pub(super) keeper: u32,
+    /// The next in the keeper's list; [`NIL`] at its end.
+    pub(super) next: u32,
+    /// The one before it in the keeper's list; of the first, the last.
+    pub(super) before: u32,
+    /// The first of those that are registered with this one; [`NIL`] if there is none.
+    pub(super) kept: u32,
     #[cfg(feature = "deadlock_detection")]
     pub(super) owner: Owner,
 }
@@ -105,6 +113,11 @@ impl Queued {
 pub(crate) struct Order(u64);
 
 impl Order {
+    /// As a rank in the forest.
+    pub(crate) fn rank(self) -> u64 {
+        self.0
+    }
+
     /// Upgrades pass all requests that wait.
     pub(crate) const UPGRADE: Order = Order(0);
 
@@ -114,6 +127,57 @@ impl Order {
         /// One for the whole process, since a request may wait in several locks. Only those that wait come here.
         static LAST: AtomicCell<u64> = AtomicCell::new(0);
         Order(LAST.fetch_add(1) + 1)
+    }
+}
+
+/// In which tree of a leaf's forest an entry is.
+///
+/// Entries that nothing in this leaf keeps out are *ahead*. They are before all that conflict with
+/// them, so no order among them need be known. The others are *queued*, with their order as rank.
+pub(super) mod lane {
+    use crate::mode::Mode;
+
+    pub(in crate::leaf) const COUNT: usize = 7;
+    /// From here on entries are queued. There is one lane for each mode.
+    pub(in crate::leaf) const QUEUED: usize = 4;
+    /// Readers that waited, and may still wait because of another leaf. Such entries of the other
+    /// modes are among those that are held.
+    pub(in crate::leaf) const LOOSE_READ: usize = 3;
+    /// Readers that are held.
+    pub(in crate::leaf) const HELD_READ: usize = 0;
+    const HELD: u8 = 0b111;
+
+    /// The lane of an entry that is ahead. `is_held`: that is certain.
+    pub(in crate::leaf) fn ahead(mode: Mode, is_held: bool) -> usize {
+        if mode == Mode::Read && !is_held { LOOSE_READ } else { mode as usize }
+    }
+
+    /// The lane of an entry that is queued.
+    pub(in crate::leaf) fn queued(mode: Mode) -> usize {
+        QUEUED + mode as usize
+    }
+
+    /// The lanes of entries that are ahead and conflict with `mode`, a bit each.
+    pub(in crate::leaf) fn ahead_of(mode: Mode) -> u8 {
+        match mode {
+            Mode::Read => HELD & 0b100,
+            Mode::Upgradable => HELD & 0b110,
+            Mode::Write => HELD | 1 << LOOSE_READ,
+        }
+    }
+
+    /// The lanes of entries that are queued and conflict with `mode`.
+    pub(in crate::leaf) fn queued_before(mode: Mode) -> u8 {
+        (ahead_of(mode) & HELD) << QUEUED
+    }
+
+    /// The lanes in a set.
+    pub(in crate::leaf) fn each(mut lanes: u8) -> impl Iterator<Item = usize> {
+        std::iter::from_fn(move || {
+            let lane = lanes.trailing_zeros();
+            lanes &= lanes.wrapping_sub(1);
+            (lane < COUNT as u32).then_some(lane as usize)
+        })
     }
 }
 
@@ -129,18 +193,34 @@ impl Entry<'_> {
     }
 }
 
-/// Where a leaf has an entry.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Position {
-    Slot(usize),
-    Tree(u32),
-}
-
 impl Filed {
-    pub(super) fn entry(&self, span: Span) -> Entry<'_> {
+    /// One that is registered nowhere.
+    pub(super) fn new(
+        mode: Mode,
+        queued: Option<Queued>,
+        #[cfg(feature = "deadlock_detection")] owner: Owner,
+    ) -> Self {
+        Filed {
+            mode,
+            queued,
+            keeper: NIL,
+            next: NIL,
+            before: NIL,
+            kept: NIL,
+            #[cfg(feature = "deadlock_detection")]
+            owner,
+        }
+    }
+
+    /// Whether it is an upgrade: one that waits, or one that was granted after it had waited.
+    pub(super) fn is_upgrade(&self) -> bool {
+        self.queued.as_ref().is_some_and(|queued| queued.order == Order::UPGRADE)
+    }
+
+    pub(super) fn entry(&self, key: Key) -> Entry<'_> {
         Entry {
-            span,
-            id: self.id,
+            span: key.span,
+            id: RequestId::new(key.id),
             mode: self.mode,
             queued: self.queued.as_ref(),
             #[cfg(feature = "deadlock_detection")]

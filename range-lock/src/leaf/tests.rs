@@ -12,9 +12,14 @@ use crate::partition::Locked;
 use crate::request::{self, Entered, Parts};
 use crate::sync::Deadline;
 
+thread_local! {
+    /// How many entries this thread has looked at again.
+    pub(crate) static LOOKS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// Asserts what the head of the module says, of all leaves of a lock whose requests are in no other; and that those tile the domain,
 /// and each has what belongs there.
-fn check_counts(leaves: &Locked<'_>) {
+fn check_leaves(leaves: &Locked<'_>) {
     let entries: Vec<_> = leaves.iter().flat_map(Leaf::beginning_here).collect();
     let upgrades = |entry: &Entry<'_>| entry.waits() && entry.queued.unwrap().order == Order::UPGRADE;
     for (n, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.is_held()) {
@@ -25,22 +30,21 @@ fn check_counts(leaves: &Locked<'_>) {
     }
     let mut counts = BTreeMap::new();
     for entry in entries.iter().filter(|entry| entry.waits()) {
-        let (pairs, blocking, is_offered) = counts.entry(entry.id).or_insert((0, 0, false));
-        *pairs += leaves.iter().map(|leaf| leaf.counted_by(*entry).count()).sum::<usize>();
-        *blocking = entry.queued.unwrap().waiter.blocking();
-        *is_offered = entry.queued.unwrap().waiter.is_offered();
+        let waiter = &entry.queued.unwrap().waiter;
+        counts.entry(entry.id).or_insert((0, waiter.blocking(), waiter.is_offered()));
     }
-    for (id, (pairs, blocking, is_offered)) in counts {
-        let is_exact = pairs == blocking && is_offered == (pairs == 0);
-        assert!(is_exact, "exact: {id} counts {blocking} pairs of {pairs}");
+    for leaf in leaves.iter() {
+        leaf.check_registrations(|id| counts.get_mut(&id).expect("only what waits is kept out").0 += 1);
+    }
+    for (id, (registered, blocking, is_offered)) in counts {
+        let is_exact = registered == blocking && is_offered == (registered == 0);
+        assert!(is_exact, "exact: {id} counts {blocking} of its entries, {registered} are kept out");
     }
     let mut next = Some(0);
     let mut keeping = BTreeMap::new();
     for leaf in leaves.iter() {
         assert_eq!(Some(leaf.bounds.first), next, "tiles");
         next = leaf.bounds.last.checked_add(1);
-        let queued = leaf.entries().filter(|entry| entry.queued.is_some()).count();
-        assert_eq!(leaf.queued as usize, queued, "queued");
         let key = |entry: &Entry<'_>| (entry.id, entry.span.first, entry.span.last, entry.mode);
         let mut here: Vec<_> = leaf.entries().map(|entry| key(&entry)).collect();
         let mut due: Vec<_> = entries.iter().filter(|entry| leaf.bounds.meet(entry.span)).map(key).collect();
@@ -53,6 +57,83 @@ fn check_counts(leaves: &Locked<'_>) {
     }
     assert_eq!(next, None, "tiles");
     assert!(keeping.values().all(|keeping| *keeping == 1), "a record is kept, and once: {keeping:?}");
+}
+
+impl Leaf {
+    fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.entries_over(Span::WHOLE)
+    }
+
+    /// The entries whose spans begin here: over all leaves each span of each request once.
+    fn beginning_here(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.entries().filter(|entry| self.bounds.contains(entry.span.first))
+    }
+
+    /// Asserts "registered", "lanes" and "lists"; calls `note` with the request of each entry that is
+    /// registered.
+    fn check_registrations(&self, mut note: impl FnMut(RequestId)) {
+        let places: Vec<_> = self.places(Span::WHOLE).iter().map(|entry| entry.from).collect();
+        let mut listed = BTreeMap::new();
+        for &place in &places {
+            let first = match self.filed_index(place) {
+                Some(index) => self.filed(index).1.kept,
+                None => self.rest.as_ref().map_or(NIL, |rest| rest.kept[place as usize]),
+            };
+            let (mut before, mut next) = (NIL, first);
+            while next != NIL {
+                let filed = self.filed(next).1;
+                assert_eq!(filed.keeper, place, "lists: an entry is in its keeper's list");
+                assert!(listed.insert(next, place).is_none(), "lists: an entry is listed once");
+                assert!(next == first || filed.before == before, "lists: each knows the one before it");
+                (before, next) = (next, filed.next);
+            }
+            if first != NIL {
+                assert_eq!(self.filed(first).1.before, before, "lists: the first knows the last");
+            }
+        }
+        assert_eq!(listed.len(), self.registered as usize, "lists: `registered`");
+        for &place in &places {
+            let entry = self.entry_at(place);
+            let is_upgrade = entry.queued.is_some_and(|queued| queued.order == Order::UPGRADE);
+            let keeps_out = |other: &Entry<'_>| {
+                if !entry.waits() {
+                    return false;
+                }
+                let is_before = if is_upgrade {
+                    other.mode == Mode::Read && other.is_held()
+                } else {
+                    other.is_held() || other.queued.unwrap().order < entry.queued.unwrap().order
+                };
+                other.id != entry.id
+                    && other.span.overlaps(entry.span)
+                    && other.mode.conflicts(entry.mode)
+                    && is_before
+            };
+            let is_kept_out = places.iter().any(|&other| keeps_out(&self.entry_at(other)));
+            let index = self.filed_index(place);
+            let keeper = index.and_then(|index| listed.get(&index));
+            match keeper {
+                Some(&keeper) => {
+                    let other = self.entry_at(keeper);
+                    assert!(
+                        keeps_out(&other),
+                        "registered: {entry:?} with {other:?}, which does not keep it out"
+                    );
+                    note(entry.id);
+                }
+                None => assert!(!is_kept_out, "registered: {entry:?} is kept out"),
+            }
+            let Some(index) = index else { continue };
+            assert!(keeper.is_some() || self.filed(index).1.keeper == NIL, "lists: no keeper without a list");
+            let lane = self.forest().unwrap().tree_of(index);
+            let is_right = match keeper {
+                Some(_) if !is_upgrade => lane == lane::queued(entry.mode),
+                _ if lane == lane::LOOSE_READ => entry.mode == Mode::Read && entry.queued.is_some(),
+                _ => lane == lane::ahead(entry.mode, true) && (entry.mode != Mode::Read || entry.is_held()),
+            };
+            assert!(is_right, "lanes: {entry:?} is in lane {lane}");
+        }
+    }
 }
 
 /// What `requests` says must fit together: who waits names those who are in its way, and they are there.
@@ -115,7 +196,7 @@ fn run(steps: &[(u8, usize, u64, u64)], cuts: bool, bypass: usize) {
         let span = Span { first: a.min(b), last: a.max(b) };
         if cuts {
             let _ = if which % 3 == 0 { __private::join(&lock, a) } else { __private::cut(&lock, b) };
-            check_counts(&lock.partition().lock_over(Span::WHOLE));
+            check_leaves(&lock.partition().lock_over(Span::WHOLE));
         }
         match verb {
             0..6 => {
@@ -183,7 +264,7 @@ fn run(steps: &[(u8, usize, u64, u64)], cuts: bool, bypass: usize) {
                 all.push(changed);
             }
         }
-        check_counts(&lock.partition().lock_over(Span::WHOLE));
+        check_leaves(&lock.partition().lock_over(Span::WHOLE));
         check_requests(&lock.requests());
     }
     all.into_iter().for_each(|owned| owned.leave(&lock));
@@ -194,7 +275,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 2 } else { 2000 }, ..ProptestConfig::default() })]
 
     #[test]
-    fn counts_are_exact(
+    fn every_entry_kept_out_is_registered(
         steps in prop::collection::vec((0..16_u8, any::<usize>(), 0..20_u64, 0..20_u64), 1..60)
     ) {
         run(&steps, false, 0);
@@ -203,7 +284,7 @@ proptest! {
 
     #[cfg(feature = "async")]
     #[test]
-    fn counts_are_exact_while_sleepers_are_passed(
+    fn every_entry_kept_out_is_registered_while_sleepers_are_passed(
         steps in prop::collection::vec((0..22_u8, any::<usize>(), 0..20_u64, 0..20_u64), 1..60),
         bypass in 1..5_usize,
     ) {

@@ -233,10 +233,6 @@ macro_rules! guard {
             ///
             /// If `mid` lies before what is held, or behind its end; at either end one of the two is empty. The range is
             /// released then, as by any panic that drops a guard.
-            ///
-            /// Or if a request that waits for both halves would have to wait for more ranges than
-            /// it can: 2^18 - 1 on a 32-bit machine, 2^50 - 1 elsewhere. Then too the range is
-            /// released, and nothing else has changed.
             #[track_caller]
             pub fn split_at(guard: Self, mid: u64) -> (Self, Self) {
                 let (left, right) = guard.held.split_at(mid);
@@ -337,12 +333,6 @@ macro_rules! guards {
             /// # Deadlocks
             ///
             /// If the caller also holds an overlapping read guard, it waits for itself.
-            ///
-            /// # Panics
-            ///
-            /// If it, or a reader that waits, would have to wait for more ranges than a request
-            /// can: 2^18 - 1 on a 32-bit machine, 2^50 - 1 elsewhere. The range is released then,
-            /// and nothing else has changed.
             pub fn upgrade(guard: Self) -> $Write$(<$lifetime>)? {
                 let upgraded = guard.held.upgrade_until(Deadline::Never);
                 debug_assert!(upgraded, "a wait without a deadline ends with the grant");
@@ -364,12 +354,6 @@ macro_rules! guards {
             /// # Errors
             ///
             /// The guard, upgradable as before, if a reader is in. Requests that only wait do not count.
-            ///
-            /// # Panics
-            ///
-            /// If it, or a reader that waits, would have to wait for more ranges than a request
-            /// can: 2^18 - 1 on a 32-bit machine, 2^50 - 1 elsewhere. The range is released then,
-            /// and nothing else has changed.
             pub fn try_upgrade(guard: Self) -> Result<$Write$(<$lifetime>)?, Self> {
                 if guard.held.try_upgrade() { Ok($Write { held: guard.held }) } else { Err(guard) }
             }
@@ -397,12 +381,6 @@ macro_rules! guards {
             /// Giving up leaves no trace: readers that came meanwhile, and waited for nothing else,
             /// are let in. With a timeout of zero it does not wait, as
             /// [`try_upgrade`](Self::try_upgrade).
-            ///
-            /// # Panics
-            ///
-            /// If it, or a reader that waits, would have to wait for more ranges than a request
-            /// can: 2^18 - 1 on a 32-bit machine, 2^50 - 1 elsewhere. The range is released then,
-            /// and nothing else has changed.
             pub fn try_upgrade_for(
                 guard: Self,
                 timeout: Duration,
@@ -427,12 +405,6 @@ macro_rules! guards {
             /// # Errors
             ///
             /// The guard, upgradable as before, if the deadline came first.
-            ///
-            /// # Panics
-            ///
-            /// If it, or a reader that waits, would have to wait for more ranges than a request
-            /// can: 2^18 - 1 on a 32-bit machine, 2^50 - 1 elsewhere. The range is released then,
-            /// and nothing else has changed.
             pub fn try_upgrade_until(
                 guard: Self,
                 deadline: Instant,

@@ -14,7 +14,7 @@ use super::note_waited;
 use crate::blocked::blocked;
 use crate::claim::{Claim, Hold, Key};
 use crate::inline_vec::InlineVec;
-use crate::leaf::Queued;
+use crate::leaf::{Entry, Queued};
 use crate::mode::Mode;
 use crate::partition::{Locked, Place};
 use crate::span::Span;
@@ -63,7 +63,7 @@ impl<'a, L: Copy> Parts<'a, L> {
     /// Grants all parts if nothing conflicts with any.
     pub(crate) fn try_enter(&mut self) -> bool {
         let mut locks = self.lock_all();
-        let granted = self.blocking(&mut locks) == 0;
+        let granted = self.is_free(&mut locks);
         if granted {
             self.insert(&mut locks, None);
         }
@@ -82,17 +82,31 @@ impl<'a, L: Copy> Parts<'a, L> {
 
     /// The same, without waking anybody.
     fn enter_quietly(&mut self, wakes: &mut WakeList) -> Option<Arc<Waiter>> {
+        let ranges = self.0.iter().count();
+        assert!(
+            ranges <= waiter::MOST_RANGES,
+            "a request has {ranges} ranges; it may have {}: make several of it",
+            waiter::MOST_RANGES
+        );
         let mut locks = self.lock_all();
-        let blocking = if self.pass(&mut locks, wakes) { 0 } else { self.blocking(&mut locks) };
-        if blocking == 0 {
+        if self.is_free(&mut locks) {
             self.insert(&mut locks, None);
             return None;
         }
-        waiter::check_pairs(blocking);
+        if self.pass(&mut locks, wakes) {
+            self.insert(&mut locks, None);
+            self.for_each(&mut locks, |leaves, part| {
+                let hold = part.hold.as_ref().expect("it has just been entered");
+                leaves.over(hold.span).for_each(|leaf| leaf.put_behind(hold.key.id, part.claim));
+            });
+            let locks = &locks;
+            super::let_go_of_passed(self.in_the_way(locks));
+            return None;
+        }
         // A request of several locks is passed only as often as each of them allows.
         let passes = self.locks().map(|(place, ..)| place.partition().bypass()).min();
         let first = locks.iter_mut().next().expect("what is blocked has a part");
-        let queued = first.first().queue(blocking, passes.unwrap_or(0));
+        let queued = first.first().queue(passes.unwrap_or(0));
         let waiter = queued.waiter.clone();
         self.insert(&mut locks, Some(queued));
         Some(waiter)
@@ -113,7 +127,7 @@ impl<'a, L: Copy> Parts<'a, L> {
             for leaf in leaves.over(claim.span) {
                 let here = match queued.take().or_else(|| again.clone()) {
                     None => leaf.insert_granted(id, claim.span, claim.mode),
-                    queued => leaf.insert_waiting(id, claim, queued),
+                    Some(queued) => leaf.insert_waiting(id, claim, queued),
                 };
                 slot.get_or_insert(here);
             }
@@ -166,7 +180,7 @@ impl<'a, L: Copy> Parts<'a, L> {
         if waits {
             self.for_each(&mut locks, |leaves, part| {
                 if let Some(hold) = part.hold.take() {
-                    leaves.over(hold.span).for_each(|leaf| leaf.cancel(&hold, &mut wakes));
+                    leaves.over(hold.span).for_each(|leaf| leaf.take_out(&hold, &mut wakes));
                 }
             });
         }
@@ -186,7 +200,7 @@ impl<'a, L: Copy> Parts<'a, L> {
         let mut locks = self.lock_all();
         self.for_each(&mut locks, |leaves, part| {
             if let Some(hold) = part.hold.take() {
-                leaves.over(hold.span).for_each(|leaf| leaf.release(&hold, &mut wakes));
+                leaves.over(hold.span).for_each(|leaf| leaf.take_out(&hold, &mut wakes));
             }
         });
     }
@@ -218,13 +232,13 @@ impl<'a, L: Copy> Parts<'a, L> {
         locks.for_each(|(place, _, mode)| note_waited(place.partition(), mode, waiter, granted));
     }
 
-    fn blocking(&mut self, locks: &mut LockedLocks<'a>) -> usize {
-        let mut blocking = 0;
+    fn is_free(&mut self, locks: &mut LockedLocks<'a>) -> bool {
+        let mut is_free = true;
         self.for_each(locks, |leaves, part| {
             let Claim { span, mode } = part.claim;
-            blocking += leaves.over(span).map(|leaf| leaf.blocking(span, mode)).sum::<usize>();
+            is_free = is_free && leaves.over(span).all(|leaf| leaf.is_free(span, mode));
         });
-        blocking
+        is_free
     }
 
     /// Passes all requests that are in the way of some part, or none, if all locks allow it.
@@ -232,17 +246,19 @@ impl<'a, L: Copy> Parts<'a, L> {
         if self.locks().any(|(place, ..)| place.partition().bypass() == 0) {
             return false;
         }
-        let leaves = |place: Place<'_>| {
+        super::pass(|| self.in_the_way(locks), wakes)
+    }
+
+    /// All that conflicts with some part.
+    fn in_the_way<'l>(&'l self, locks: &'l LockedLocks<'a>) -> impl Iterator<Item = Entry<'l>> {
+        let leaves = move |place: Place<'_>| {
             let at = self.locks().position(|(other, ..)| other.address() == place.address());
             locks.iter().nth(at.expect("each part's lock is among them")).expect("each lock is locked")
         };
-        let in_the_way = || {
-            self.0.iter().flat_map(|part| {
-                let Claim { span, mode } = part.claim;
-                leaves(part.place).iter().flat_map(move |leaf| leaf.in_the_way(span, mode))
-            })
-        };
-        super::pass(in_the_way, wakes)
+        self.0.iter().flat_map(move |part| {
+            let Claim { span, mode } = part.claim;
+            leaves(part.place).iter().flat_map(move |leaf| leaf.in_the_way(span, mode))
+        })
     }
 
     /// Calls `f` for each part with the leaves of its lock.

@@ -29,6 +29,7 @@ mod guarded;
 mod guards;
 mod held;
 mod partition;
+mod registrations;
 mod restructuring;
 mod schedules;
 mod several;

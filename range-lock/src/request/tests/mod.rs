@@ -1,9 +1,9 @@
-//! Requests at their edges: code of the user's that panics, too many requests in the way, deadlines.
+//! Requests at their edges: code of the user's that panics, deadlines.
 
 mod deadlines;
 mod histories;
-mod limits;
 mod panics;
+mod registrations;
 mod wakers;
 
 use std::any::Any;
@@ -15,12 +15,21 @@ use std::time::Duration;
 const SOON: Duration = Duration::from_micros(100);
 
 thread_local! {
-    /// What another thread does while a request takes its passes back.
+    /// What another thread does while a request takes its passes back, or is about to become a writer.
     static MEANWHILE: RefCell<Option<Box<dyn Any>>> = const { RefCell::new(None) };
 }
 
 /// See [`pass`](super::pass): in between, another thread may release what it holds in other leaves.
 pub(super) fn before_passes_are_taken_back() {
+    meanwhile();
+}
+
+/// See [`try_upgrade`](super::try_upgrade): likewise.
+pub(super) fn before_readers_are_raised() {
+    meanwhile();
+}
+
+fn meanwhile() {
     if let Some(guard) = MEANWHILE.take() {
         // The panic would be one of the other thread.
         _ = catch_unwind(AssertUnwindSafe(|| drop(guard)));

@@ -1,0 +1,125 @@
+//! What is registered with whom: how many entries a release looks at again, and that an upgrade is
+//! before whoever came first.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use super::MEANWHILE;
+use crate::leaf::tests::LOOKS;
+use crate::sync::Arc;
+use crate::{__private, RangeLock, RangeUpgradableReadGuard, RangeWriteGuard, Request, future};
+
+fn poll<T: Future>(future: &mut Pin<Box<T>>) -> Poll<T::Output> {
+    future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Futures that have been polled, and wait.
+fn waiting<T: Future>(futures: impl IntoIterator<Item = T>) -> Vec<Pin<Box<T>>> {
+    let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
+    futures.iter_mut().for_each(|future| assert!(poll(future).is_pending()));
+    futures
+}
+
+fn looks(f: impl FnOnce()) -> usize {
+    let before = LOOKS.get();
+    f();
+    LOOKS.get() - before
+}
+
+/// The reader came first. The upgrade, granted at once, is in its way nevertheless.
+#[test]
+fn an_upgrade_is_before_whoever_waits() {
+    for cut in [None, Some(5), Some(15)] {
+        let lock = RangeLock::new();
+        assert!(cut.is_none_or(|at| __private::cut(&lock, at)));
+        let (w0, x) = (lock.write(0..10), lock.write(20..30));
+        let mut r = Box::pin(lock.read_async(0..30));
+        let mut u = Box::pin(lock.upgradable_read_async(0..10));
+        assert!(poll(&mut r).is_pending() && poll(&mut u).is_pending());
+        drop(w0);
+        let Poll::Ready(u) = poll(&mut u) else { panic!("nothing is in its way") };
+        let u = RangeUpgradableReadGuard::upgrade(u);
+        drop(x);
+        assert!(poll(&mut r).is_pending(), "it reads beside a writer");
+        drop(u);
+        assert!(poll(&mut r).is_ready());
+    }
+}
+
+#[test]
+fn writers_of_one_range_are_a_chain() {
+    let lock = RangeLock::new();
+    let mut before: Option<RangeWriteGuard<'_>> = Some(lock.write(0..10));
+    let writers = waiting((0..1000).map(|_| lock.write_async(0..10)));
+    let looked = looks(|| {
+        for mut writer in writers {
+            drop(before.take());
+            let Poll::Ready(guard) = poll(&mut writer) else { panic!("it is its turn") };
+            before = Some(guard);
+        }
+    });
+    assert!(looked <= 1000, "{looked} looks in 1000 releases");
+}
+
+#[test]
+fn futures_that_give_up_are_linear_in_any_order() {
+    for order in 0..3 {
+        let lock = RangeLock::new();
+        let _holder = lock.write(0..10);
+        let mut writers = waiting((0..1000).map(|_| lock.write_async(0..10)));
+        match order {
+            0 => {}
+            1 => writers.reverse(),
+            _ => writers
+                .sort_by_key(|future| std::ptr::from_ref(&**future).addr().wrapping_mul(0x9e37_79b9) % 1009),
+        }
+        let looked = looks(|| drop(writers));
+        assert!(looked <= 1000, "{looked} looks in 1000 cancellations, order {order}");
+    }
+}
+
+#[test]
+fn narrow_writers_behind_wide_readers_are_looked_at_a_few_times_each() {
+    let (wide, narrow) = (1000_u64, 200_u64);
+    let lock = RangeLock::new();
+    let readers: Vec<_> = (0..wide).map(|_| lock.read(..)).collect();
+    let mut writers: Vec<Pin<Box<future::Write<'_>>>> = waiting((0..narrow).map(|n| lock.write_async(n..=n)));
+    let looked = looks(|| drop(readers)) as u64;
+    let most = narrow * 20 * u64::from(wide.ilog2());
+    assert!(looked <= most, "{looked} looks at {narrow} writers");
+    assert!(writers.iter_mut().all(|writer| poll(writer).is_ready()));
+}
+
+#[test]
+fn a_reader_that_leaves_beside_one_that_waited_looks_at_nobody() {
+    let lock = RangeLock::new();
+    let writer = lock.write(0..10);
+    let mut one = Box::pin(lock.read_async(0..10));
+    assert!(poll(&mut one).is_pending());
+    drop(writer);
+    let _one = poll(&mut one);
+    let readers: Vec<_> = (0..1000).map(|_| lock.read(0..10)).collect();
+    assert_eq!(looks(|| drop(readers)), 0);
+}
+
+/// Two readers wait because of other locks. One is let in between the look at them and the upgrade,
+/// which has put the other one behind itself when it finds that.
+#[test]
+fn a_try_upgrade_that_fails_late_lets_go_of_those_it_has_put_behind() {
+    let (lock, one, other) = (RangeLock::new(), Arc::new(RangeLock::new()), RangeLock::new());
+    let looking = lock.upgradable_read(0..10);
+    let (in_one, in_other) = (one.write_arc(0..1), other.write(0..1));
+    let one = &*one;
+    let both = |elsewhere| {
+        RangeLock::acquire_many_async([Request::read(&lock, 0..10), Request::read(elsewhere, 0..1)])
+    };
+    let (mut first, mut second) = (Box::pin(both(one)), Box::pin(both(&other)));
+    assert!(poll(&mut first).is_pending() && poll(&mut second).is_pending());
+    MEANWHILE.set(Some(Box::new(in_one)));
+    let Err(looking) = RangeUpgradableReadGuard::try_upgrade(looking) else { panic!("a reader is in") };
+    assert!(poll(&mut first).is_ready() && poll(&mut second).is_pending());
+    drop(in_other);
+    assert!(poll(&mut second).is_ready(), "nothing is in its way");
+    drop(looking);
+}
