@@ -79,6 +79,13 @@ use crate::sync::{self, Mutex, MutexGuard};
 /// A leaf with its mutex, on cache lines of its own.
 pub(crate) type LeafCell = CachePadded<Mutex<Leaf>>;
 
+// Two cache lines, with the features that are on by default.
+#[cfg(all(
+    target_arch = "x86_64",
+    not(any(loom, shuttle, feature = "stats", feature = "deadlock_detection"))
+))]
+const _: () = assert!(size_of::<Mutex<Leaf>>() <= 128);
+
 /// The leaves of one lock; see the [module](self).
 pub(crate) struct Partition {
     pub(crate) root: LeafCell,

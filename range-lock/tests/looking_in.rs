@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Instant;
 
 use common::{ask, check_free, until_waiting};
-use range_lock::{Mode, RangeLock, RangeUpgradableReadGuard, Request, RequestInfo, RequestState};
+use range_lock::{__private, Mode, RangeLock, RangeUpgradableReadGuard, Request, RequestInfo, RequestState};
 
 /// `requests` as `Debug` prints it, without the times.
 fn printed(lock: &RangeLock) -> Vec<String> {
@@ -143,4 +143,40 @@ fn debug_prints_one_request_a_line() {
          #2 read 8192..=18446744073709551615 held,\n    ],\n}"
     );
     assert_eq!(lock.requests()[0].mode(), Mode::Write);
+}
+
+#[test]
+fn debug_prints_so_many_requests_and_ids_and_counts_the_rest() {
+    let lock = RangeLock::new();
+    let readers: Vec<_> = (0..100).map(|_| lock.read(10..20)).collect();
+    let printed = format!("{lock:?}");
+    assert_eq!(printed.matches("read 10..=19 held").count(), 64, "{printed}");
+    assert!(printed.ends_with("#64 read 10..=19 held, and 36 more] }"), "{printed}");
+    thread::scope(|scope| {
+        let writer = ask(scope, || lock.write(0..20));
+        until_waiting(&lock, 1);
+        let requests = lock.requests();
+        assert_eq!(requests[0].waits_for().len(), 100);
+        let printed = format!("{:?}", requests[0]);
+        let expected = "#101 write 0..=19 waiting for #1, #2, #3, #4, #5, #6, #7, #8 and 92 more for ";
+        assert!(printed.starts_with(expected), "{printed}");
+        drop(readers);
+        assert_eq!(requests[0].waits_for().len(), 100, "as it was when it was looked at");
+        drop(writer.recv().unwrap());
+    });
+    check_free(&lock);
+}
+
+#[test]
+fn requests_over_a_range_are_those_that_overlap_it() {
+    let lock = RangeLock::new();
+    for cut in [None, Some(7), Some(15)] {
+        assert!(cut.is_none_or(|at| __private::cut(&lock, at)));
+        let _held = (lock.read(0..10), lock.read(5..20), lock.write(30..40));
+        let ranges = |range| lock.requests_over(range).iter().map(RequestInfo::range).collect::<Vec<_>>();
+        assert_eq!(ranges(8..9), [0..=9, 5..=19]);
+        assert_eq!(ranges(10..31), [5..=19, 30..=39]);
+        assert_eq!(ranges(20..30), []);
+        assert_eq!(ranges(9..9), [], "an empty range overlaps nothing");
+    }
 }

@@ -1,0 +1,61 @@
+//! What a lock keeps of the memory that it has needed.
+//!
+//! Not for Miri, which would take minutes.
+#![cfg(all(feature = "async", not(miri), not(feature = "deadlock_detection")))]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Waker};
+
+use range_lock::{__private, RangeLock};
+
+struct Counting;
+
+/// How many bytes are allocated.
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: everything is handed to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        LIVE.fetch_add(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// So many writers wait for one range, and then give up.
+fn crowd(lock: &RangeLock, at: u64, n: usize) {
+    let holder = lock.write(at..at + 10);
+    let mut writers: Vec<_> = (0..n).map(|_| Box::pin(lock.write_async(at..at + 10))).collect();
+    for writer in &mut writers {
+        assert!(Pin::new(writer).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    drop((holder, writers));
+}
+
+/// One test, so that no other allocates meanwhile.
+#[test]
+fn a_crowd_that_moves_on_leaves_little_behind() {
+    let mut lock = RangeLock::builder().max_leaves(32).build();
+    (1..32).for_each(|part| assert!(__private::cut(&lock, part * 1000)));
+    let before = LIVE.load(Ordering::Relaxed);
+    let kept = || LIVE.load(Ordering::Relaxed).saturating_sub(before);
+    (0..32).for_each(|part| crowd(&lock, part * 1000, 10_000));
+    assert!(kept() <= 4 << 20, "{} bytes are kept after crowds of 10,000", kept());
+    (0..32).for_each(|part| crowd(&lock, part * 1000, 100));
+    (0..31).for_each(|_| assert!(__private::join(&lock, 0)));
+    assert!(kept() <= 4 << 20, "{} bytes are kept after the parts have been joined", kept());
+    lock.shrink_to_fit();
+    assert!(kept() <= 32 << 10, "{} bytes are kept after `shrink_to_fit`", kept());
+}
