@@ -15,7 +15,7 @@ use range_lock::{__private, RangeLock, RangeReadGuard};
 
 mod budget;
 
-fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
@@ -97,7 +97,9 @@ fn releases(m: usize, order: Order, merged: bool) -> Duration {
     }
     let held: Vec<RangeReadGuard<'_>> = (0..m).map(|_| lock.read(0..10)).collect();
     if merged {
-        assert!(__private::join(&lock, 0));
+        // Requests that cross quiet parts may have joined them already.
+        _ = __private::join(&lock, 0);
+        assert_eq!(__private::parts(&lock), 1);
     }
     timed(|| drop_all(held, order))
 }
