@@ -154,10 +154,13 @@ fn over_64_parts(m: usize) -> Duration {
     })
 }
 
+/// Takes m and returns how long it took.
+type Case = fn(usize) -> Duration;
+
 fn many_at_one_place(c: &mut Criterion) {
     let most = std::env::var("MANY").map_or(1000, |many| many.parse().expect("MANY is a number"));
     let mut group = c.benchmark_group("many_at_one_place");
-    let cases: [(&str, fn(usize) -> Duration); 14] = [
+    let cases: [(&str, Case); 14] = [
         ("in turn", in_turn),
         ("in turn, tokio::sync::RwLock", in_turn_tokio),
         ("readers beside readers", readers_beside_readers),
