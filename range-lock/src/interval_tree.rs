@@ -41,6 +41,12 @@ use std::cell::Cell;
 use self::node::{Item, MIN, N, Node};
 use crate::span::Span;
 
+#[cfg(all(test, not(any(loom, shuttle))))]
+thread_local! {
+    /// How many nodes this thread has visited.
+    pub(crate) static VISITS: Cell<usize> = const { Cell::new(0) };
+}
+
 /// "Nothing": the parent of the root, the root of a tree without nodes, the end of a free list.
 pub(crate) const NIL: u32 = u32::MAX;
 
@@ -233,14 +239,14 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         if root == NIL {
             return None;
         }
-        let mut node = self.node(root);
+        let mut node = self.visit(root);
         loop {
             let position = node.behind(first, id).checked_sub(1)?;
             if node.is_bottom() {
                 let found = node.firsts[position] == first && node.ids[position] == id;
                 return found.then_some(node.links[position]);
             }
-            node = self.node(node.links[position]);
+            node = self.visit(node.links[position]);
         }
     }
 
@@ -260,13 +266,13 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
     /// One that overlaps `span`: a random one, as far as that is to be had with one look at each level.
     pub(crate) fn some_overlap(&self, tree: usize, span: Span) -> Option<u32> {
         if self.trees[tree].root != NIL {
-            let mut node = self.node(self.trees[tree].root);
+            let mut node = self.visit(self.trees[tree].root);
             while let Some(position) = self.some_overlap_in(node, span) {
                 let link = node.links[position];
                 if node.is_bottom() {
                     return Some(link);
                 }
-                node = self.node(link);
+                node = self.visit(link);
             }
         }
         self.first_overlap(tree, span)
@@ -302,7 +308,7 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
 
     fn search_latest(&self, at: u32, search: &mut Latest) {
         search.looks += 1;
-        let node = self.node(at);
+        let node = self.visit(at);
         // Most often the later ones are to the right.
         for position in (0..node.len()).rev() {
             let overlaps =
@@ -339,7 +345,7 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
     /// after begins too late.
     fn first_overlap_below(&self, tree: usize, mut at: u32, span: Span) -> Cursor {
         loop {
-            let node = self.node(at);
+            let node = self.visit(at);
             // The first item that ends late enough. Should it begin too late, then so does all that
             // follows.
             let position = node.that_reaches(0, span.first);
@@ -360,7 +366,7 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
             return Cursor::END;
         }
         loop {
-            let node = self.node(at.node);
+            let node = self.visit(at.node);
             let next = node.that_reaches(at.position as usize + 1, span.first);
             if next < node.len() {
                 return match node.firsts[next] <= span.last {
@@ -427,6 +433,7 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
             && self.nodes.get(hint as usize).is_some_and(|node| node.takes(tree as u8, first, last));
         let mut at = if hits { hint } else { self.trees[tree].root };
         loop {
+            self.visit(at);
             let node = self.node_mut(at);
             let position = node.behind(first, id);
             if node.is_bottom() {
@@ -500,7 +507,7 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
     fn take_out(&mut self, mut at: u32, mut position: usize, gone: Item) {
         loop {
             self.node_mut(at).remove(position);
-            let node = self.node(at);
+            let node = self.visit(at);
             if node.parent == NIL {
                 let enough = if node.is_bottom() { 1 } else { 2 };
                 return if node.len() < enough {
@@ -573,7 +580,7 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
     /// A span has left the subtree of `at`: tells the nodes above.
     fn forget(&mut self, mut at: u32, gone: Item) {
         while self.node(at).parent != NIL {
-            let summary = self.node(at).summary(at);
+            let summary = self.visit(at).summary(at);
             let as_before = summary.last >= gone.last
                 && (!self.node(at).is_ranked
                     || summary.earliest <= gone.earliest && summary.latest >= gone.latest);
@@ -664,6 +671,14 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
     #[inline]
     fn node(&self, at: u32) -> &Node {
         &self.nodes[at as usize]
+    }
+
+    /// The same in a search: the tests count those.
+    #[inline]
+    fn visit(&self, at: u32) -> &Node {
+        #[cfg(all(test, not(any(loom, shuttle))))]
+        VISITS.set(VISITS.get() + 1);
+        self.node(at)
     }
 
     #[inline]

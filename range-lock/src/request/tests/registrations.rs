@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use super::MEANWHILE;
+use crate::interval_tree::VISITS;
 use crate::leaf::tests::LOOKS;
 use crate::sync::Arc;
 use crate::{__private, RangeLock, RangeUpgradableReadGuard, RangeWriteGuard, Request, future};
@@ -25,6 +26,118 @@ fn looks(f: impl FnOnce()) -> usize {
     let before = LOOKS.get();
     f();
     LOOKS.get() - before
+}
+
+/// What `f` returns, and how much each of so many operations in it looked at: nodes of trees, and
+/// entries that were looked at again. At most 4 log2 of them.
+fn cheap<T>(what: &str, operations: usize, f: impl FnOnce() -> T) -> T {
+    let before = (VISITS.get(), LOOKS.get());
+    let value = f();
+    let looked = VISITS.get() - before.0 + LOOKS.get() - before.1;
+    let each = looked as f64 / operations as f64;
+    println!("{what}, {operations} operations: {each:.1} looks each");
+    assert!(each <= 4.0 * (operations as f64).log2(), "{what}: {each:.1} looks in each of {operations}");
+    value
+}
+
+/// In which order what is in hand goes.
+fn in_order<T>(mut all: Vec<T>, order: &str) -> Vec<T> {
+    match order {
+        "first first" => {}
+        "last first" => all.reverse(),
+        _ => {
+            let mut random = 1_u64;
+            for end in (1..all.len()).rev() {
+                random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+                all.swap(end, (random >> 33) as usize % (end + 1));
+            }
+        }
+    }
+    all
+}
+
+/// The cases of the benchmark `many_at_one_place`, whose times also hold how far away memory is.
+#[test]
+fn an_operation_among_many_looks_at_few() {
+    for m in if cfg!(miri) { vec![100] } else { vec![1000, 10_000] } {
+        writers_and_readers(m);
+        for order in ["first first", "last first", "at random"] {
+            releases_and_futures(m, order);
+        }
+        wide_ones(m);
+    }
+}
+
+fn writers_and_readers(m: usize) {
+    let lock = RangeLock::new();
+    let mut before = Some(lock.write(0..10));
+    let writers = cheap("writers that enter", m, || waiting((0..m).map(|_| lock.write_async(0..10))));
+    cheap("writers in turn", m, || {
+        for mut writer in writers {
+            drop(before.take());
+            let Poll::Ready(guard) = poll(&mut writer) else { panic!("it is its turn") };
+            before = Some(guard);
+        }
+    });
+    drop(before);
+    let _readers: Vec<_> = cheap("readers that enter", m, || (0..m).map(|_| lock.read(..)).collect());
+    cheap("readers beside readers", m, || {
+        (0..m as u64).for_each(|n| drop(lock.read(n..n + 10)));
+    });
+}
+
+fn releases_and_futures(m: usize, order: &str) {
+    let lock = RangeLock::new();
+    let writer = lock.write(0..10);
+    let mut one = Box::pin(lock.read_async(0..10));
+    assert!(poll(&mut one).is_pending());
+    drop(writer);
+    let _one = poll(&mut one);
+    for merged in [false, true] {
+        assert!(!merged || __private::cut(&lock, 5));
+        let readers = in_order((0..m).map(|_| lock.read(0..10)).collect(), order);
+        if merged {
+            _ = __private::join(&lock, 0); // They may have joined them already.
+            assert_eq!(__private::parts(&lock), 1);
+        }
+        cheap(&format!("releases {order}, merged: {merged}"), m, || drop(readers));
+    }
+    let lock = RangeLock::new();
+    let _holder = lock.write(0..10);
+    let writers = in_order(waiting((0..m).map(|_| lock.write_async(0..10))), order);
+    cheap(&format!("futures dropped {order}"), m, || drop(writers));
+    let both: Vec<_> = (0..m)
+        .map(|n| (n % 2 == 0).then(|| lock.write_async(0..10)).ok_or_else(|| lock.read_async(0..10)))
+        .map(|future| async move {
+            match future {
+                Ok(writer) => drop(writer.await),
+                Err(reader) => drop(reader.await),
+            }
+        })
+        .collect();
+    let both = in_order(waiting(both), order);
+    cheap(&format!("half readers, dropped {order}"), m, || drop(both));
+}
+
+fn wide_ones(m: usize) {
+    let lock = RangeLock::new();
+    let readers: Vec<_> = (0..1000).map(|_| lock.read(..)).collect();
+    let mut writers = waiting((0..m as u64).map(|n| lock.write_async(n..=n)));
+    // Each writer is looked at O(log 1000) times. For how many looks: see below.
+    let before = LOOKS.get();
+    drop(readers);
+    let each = (LOOKS.get() - before) as f64 / m as f64;
+    println!("narrow writers behind 1000 wide readers, {m}: {each:.1} looks at each");
+    assert!(each <= 20.0 * 1000_f64.log2(), "{each} looks at each of {m} writers");
+    assert!(writers.iter_mut().all(|writer| poll(writer).is_ready()));
+    drop(writers);
+
+    let lock = RangeLock::builder().max_leaves(64).build();
+    (1..64).for_each(|part| assert!(__private::cut(&lock, part * 100)));
+    let n = m / 64;
+    let readers: Vec<_> =
+        cheap("readers of 64 parts", 64 * n.max(2), || (0..n).map(|_| lock.read(..)).collect());
+    cheap("readers of 64 parts that leave", 64 * n.max(2), || drop(readers));
 }
 
 /// The reader came first. The upgrade, granted at once, is in its way nevertheless.
