@@ -50,6 +50,10 @@ thread_local! {
 /// "Nothing": the parent of the root, the root of a tree without nodes, the end of a free list.
 pub(crate) const NIL: u32 = u32::MAX;
 
+/// From how many values on memory is taken in large steps, since the next value of a crowd seldom is
+/// the last, and given back when all are gone.
+pub(crate) const MANY: usize = 256;
+
 /// A value, its key, and where its span is.
 #[derive(Debug)]
 pub(crate) struct Slot<T> {
@@ -98,6 +102,8 @@ pub(crate) struct Forest<T, const TREES: usize, const RANKED: usize> {
     len: u32,
     /// A bit for each tree that is not empty.
     occupied: u8,
+    /// Whether there have been many values, and so may be again.
+    had_many: bool,
     /// For [`some_overlap`](Self::some_overlap).
     random: Cell<u32>,
 }
@@ -117,6 +123,7 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
             trees: [const { Tree { alone: NIL, root: NIL, hint: Cell::new(NIL) } }; TREES],
             len: 0,
             occupied: 0,
+            had_many: false,
             random: Cell::new(1),
         }
     }
@@ -222,12 +229,16 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         })
     }
 
-    /// Frees the memory of an empty forest, if it is more than so many values need.
-    pub(crate) fn give_back(&mut self, values: usize) {
+    /// Whether it has memory for many values.
+    pub(crate) fn has_room_for_many(&self) -> bool {
+        self.slots.capacity() > MANY
+    }
+
+    /// Takes the memory of an empty forest.
+    pub(crate) fn take_memory(&mut self) -> Self {
         debug_assert_eq!(self.len, 0);
-        if self.slots.capacity() > values.next_power_of_two() {
-            *self = Forest::new();
-        }
+        let had_many = self.has_room_for_many();
+        std::mem::replace(self, Forest { had_many, ..Forest::new() })
     }
 
     /// The value of `id` whose span begins at `first`.
@@ -637,12 +648,30 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
     fn grow(&mut self) {
         let index = u32::try_from(self.slots.len()).unwrap_or(NIL);
         assert!(index < NIL - 8, "a range lock holds at most {} spans at a time", NIL - 8);
+        if self.slots.len() == self.slots.capacity() {
+            self.make_room();
+        }
         self.slots.push(Slot { span: Span::WHOLE, node: self.vacant, tree: 0, id: 0, rank: 0, value: None });
         self.vacant = index;
         match nodes_for(self.slots.len(), TREES).saturating_sub(self.nodes.len()) {
             1 if self.nodes.is_empty() => self.nodes.reserve_exact(1), // Few trees grow beyond.
             room => self.nodes.reserve(room),
         }
+    }
+
+    /// Makes room for as many more slots, or for many more, and for all the nodes that these may need.
+    /// While there are few slots a vector does it better.
+    fn make_room(&mut self) {
+        const VERY_MANY: usize = 64 * MANY;
+        let more = match self.slots.len() {
+            0 if self.had_many => MANY,
+            0..MANY => return,
+            MANY..VERY_MANY => 3 * self.slots.len(),
+            len => len,
+        };
+        self.slots.reserve_exact(more);
+        let nodes = nodes_for(self.slots.capacity(), TREES);
+        self.nodes.reserve_exact(nodes.saturating_sub(self.nodes.len()));
     }
 
     /// An empty node.

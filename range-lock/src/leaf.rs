@@ -73,19 +73,20 @@ use entry::{Filed, Slot, Tag, lane};
 use crate::bounds::Bounds;
 use crate::claim::{Claim, Hold, LeafIndex};
 use crate::ids::{Ids, RequestId};
-use crate::interval_tree::{Forest, Key, NIL};
+use crate::interval_tree::{Forest, Key, MANY, NIL};
 use crate::mode::Mode;
 #[cfg(feature = "deadlock_detection")]
 use crate::owner::Owner;
 use crate::span::Span;
+use crate::spares::Spares;
 use crate::sync::Arc;
 use crate::waiter::{Waiter, WakeList};
 
 /// How many entries need no tree: with them a leaf fills two cache lines.
 const SLOTS: usize = 3;
 
-/// For how many entries a leaf keeps memory when it has none.
-const KEPT: usize = 256;
+/// For how many requests an empty leaf keeps records.
+const KEPT: usize = MANY;
 
 /// The requests for one part of the domain; see the [module](self).
 #[derive(Debug)]
@@ -98,7 +99,8 @@ pub(crate) struct Leaf {
     registered: u32,
     /// The leaf to the right.
     pub(crate) next: LeafIndex,
-    /// One bit for each slot: whether an entry is in it; and [`IN_TREE`](Leaf::IN_TREE), whether one is in the tree.
+    /// One bit for each slot: whether an entry is in it; [`IN_TREE`](Leaf::IN_TREE), whether one is in
+    /// the tree; and [`SURPLUS`](Leaf::SURPLUS).
     occupied: u8,
     slots: [Slot; SLOTS],
     pub(crate) rest: Option<Box<Rest>>,
@@ -118,6 +120,13 @@ pub(crate) struct Rest {
     contention: Contention,
 }
 
+/// What a leaf does not need any more after a crowd. To be dropped when the mutexes are free.
+#[derive(Debug)]
+pub(crate) struct Surplus {
+    pub(crate) records: Vec<Arc<Waiter>>,
+    _forest: Option<Forest<Filed, { lane::COUNT }, { lane::QUEUED }>>,
+}
+
 /// What a held entry has besides its span and its request's id.
 struct Held {
     mode: Mode,
@@ -127,6 +136,8 @@ struct Held {
 
 impl Leaf {
     const IN_TREE: u8 = 1 << 7;
+    /// Set from when a leaf has a surplus to when that is taken away, before its mutex is free.
+    const SURPLUS: u8 = 1 << 6;
     const IN_SLOTS: u8 = (1 << SLOTS) - 1;
 
     /// A leaf for all of `bounds`; allocates nothing.
@@ -318,20 +329,26 @@ impl Leaf {
     }
 
     /// The record for a new request behind all that wait, which so many others may pass.
-    pub(crate) fn queue(&mut self, passes: usize) -> Queued {
-        Queued { order: Order::draw(), waiter: self.waiter(passes), keeps: true }
+    pub(crate) fn queue(&mut self, passes: usize, spares: &Spares) -> Queued {
+        Queued { order: Order::draw(), waiter: self.waiter(passes, spares), keeps: true }
     }
 
     /// The record for an upgrade. Nobody passes it, since it holds its range.
-    pub(crate) fn queue_upgrade(&mut self) -> Queued {
-        Queued { order: Order::UPGRADE, waiter: self.waiter(0), keeps: true }
+    pub(crate) fn queue_upgrade(&mut self, spares: &Spares) -> Queued {
+        Queued { order: Order::UPGRADE, waiter: self.waiter(0, spares), keeps: true }
     }
 
     /// A record that nobody else holds: a spare one if there is.
-    fn waiter(&mut self, passes: usize) -> Arc<Waiter> {
-        /// A spare record may still be held by whoever woke its last user; a few looks suffice to find another.
+    fn waiter(&mut self, passes: usize, spares: &Spares) -> Arc<Waiter> {
+        /// A spare record may still be held by the thread that woke its last user. A few looks suffice
+        /// to find another.
         const LOOKS: usize = 8;
         let spare = &mut self.rest().spare;
+        if spare.is_empty() {
+            if let Some(crowd) = spares.take() {
+                *spare = crowd;
+            }
+        }
         for at in (0..spare.len()).rev().take(LOOKS) {
             if let Some(waiter) = Arc::get_mut(&mut spare[at]) {
                 waiter.reset(0, passes);
@@ -350,6 +367,9 @@ impl Leaf {
         let kept = self.head(place).map_or(NIL, |first| std::mem::replace(first, NIL));
         self.remove(place);
         self.look_again(kept, wakes);
+        if self.rest.as_ref().is_some_and(|rest| rest.has_surplus(0)) {
+            self.occupied |= Self::SURPLUS;
+        }
     }
 
     /// Takes out the entry of a request that is held, if nothing is registered here, and the entry is
@@ -377,7 +397,9 @@ impl Leaf {
             return false;
         }
         let Some(index) = hold.key.slot().checked_sub(SLOTS as u32) else { return false };
-        let is_here = self.is_filed_at(index, hold);
+        // The last one of a crowd does not leave quietly: what the crowd has needed leaves with it.
+        let is_here =
+            self.is_filed_at(index, hold) && self.rest.as_ref().is_some_and(|rest| !rest.has_surplus(1));
         if is_here {
             self.remove(index + SLOTS as u32);
         }
@@ -529,7 +551,6 @@ impl Leaf {
                 let forest = &mut self.rest().forest;
                 forest.remove(index);
                 if forest.len() == 0 {
-                    forest.give_back(KEPT);
                     self.occupied &= Self::IN_SLOTS;
                 }
             }
@@ -541,7 +562,7 @@ impl Leaf {
         let Some(index) = self.filed_index(place) else { return };
         let rest = self.rest();
         if let Some(queued) = rest.forest.value_mut(index).queued.take() {
-            if queued.keeps && rest.spare.len() < KEPT {
+            if queued.keeps {
                 rest.spare.push(queued.waiter);
             }
         }
@@ -714,12 +735,33 @@ impl Leaf {
         self.entries_over(at).filter(|entry| entry.span.first < mid).nth(MOST).is_some()
     }
 
+    /// Whether there is something to [take away](Self::take_surplus) before its mutex is free.
+    #[inline]
+    pub(crate) fn has_surplus(&self) -> bool {
+        self.occupied & Self::SURPLUS != 0
+    }
+
+    /// What it needed for a crowd that has gone.
+    #[cold]
+    pub(crate) fn take_surplus(&mut self) -> Surplus {
+        self.occupied &= !Self::SURPLUS;
+        let rest = self.rest();
+        let mut records = Vec::new();
+        if rest.spare.len() > KEPT {
+            let kept = rest.spare.split_off(rest.spare.len() - KEPT);
+            records = std::mem::replace(&mut rest.spare, kept);
+        }
+        let is_too_large = rest.forest.len() == 0 && rest.forest.has_room_for_many();
+        let _forest = is_too_large.then(|| rest.forest.take_memory());
+        Surplus { records, _forest }
+    }
+
     /// Gives back what memory it does not need.
     pub(crate) fn shrink_to_fit(&mut self) {
         if let Some(rest) = &mut self.rest {
             rest.spare = Vec::new();
             if rest.forest.len() == 0 {
-                rest.forest.give_back(0);
+                drop(rest.forest.take_memory());
             }
         }
     }
@@ -770,6 +812,13 @@ impl Leaf {
                 contention: Contention::default(),
             })
         })
+    }
+}
+
+impl Rest {
+    /// Whether it is more than an empty leaf keeps, once so many entries have left the trees.
+    fn has_surplus(&self, leaving: u32) -> bool {
+        self.forest.len() == leaving && (self.spare.len() > KEPT || self.forest.has_room_for_many())
     }
 }
 

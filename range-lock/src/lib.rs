@@ -68,6 +68,8 @@ mod sync;
 
 mod waiter;
 
+mod spares;
+
 mod leaf;
 
 mod blocked;

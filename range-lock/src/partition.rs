@@ -72,8 +72,9 @@ use crate::bounds::Bounds;
 use crate::claim::LeafIndex;
 use crate::ids::Ids;
 use crate::leaf::models::{self, Restructuring};
-use crate::leaf::{Crossings, Leaf};
+use crate::leaf::{Crossings, Leaf, Surplus};
 use crate::span::Span;
+use crate::spares::Spares;
 use crate::sync::{self, Mutex, MutexGuard};
 
 /// A leaf with its mutex, on cache lines of its own.
@@ -97,6 +98,19 @@ pub(crate) struct Shared {
     pub(crate) table: OnceLock<Box<Table>>,
     settings: Settings,
     pub(crate) ids: Ids,
+    spares: Spares,
+}
+
+impl Shared {
+    #[cfg(not(any(loom, shuttle)))]
+    const fn new(settings: Settings) -> Self {
+        Shared { table: OnceLock::new(), settings, ids: Ids::new(), spares: Spares::new() }
+    }
+
+    #[cfg(any(loom, shuttle))]
+    fn new(settings: Settings) -> Self {
+        Shared { table: OnceLock::new(), settings, ids: Ids::new(), spares: Spares::new() }
+    }
 }
 
 /// What the builder of a lock can set.
@@ -118,7 +132,7 @@ impl Partition {
     pub(crate) const fn new(settings: Settings) -> Self {
         Partition {
             root: CachePadded::new(Mutex::new(Leaf::new(Bounds::WHOLE))),
-            shared: CachePadded::new(Shared { table: OnceLock::new(), settings, ids: Ids::new() }),
+            shared: CachePadded::new(Shared::new(settings)),
         }
     }
 
@@ -127,7 +141,7 @@ impl Partition {
     pub(crate) fn new(settings: Settings) -> Self {
         Partition {
             root: CachePadded::new(Mutex::new(Leaf::new(Bounds::WHOLE))),
-            shared: CachePadded::new(Shared { table: OnceLock::new(), settings, ids: Ids::new() }),
+            shared: CachePadded::new(Shared::new(settings)),
         }
     }
 
@@ -135,6 +149,11 @@ impl Partition {
     #[inline]
     pub(crate) fn ids(&self) -> &Ids {
         &self.shared.ids
+    }
+
+    /// Records that crowds have left behind.
+    pub(crate) fn spares(&self) -> &Spares {
+        &self.shared.spares
     }
 
     /// How many requests may pass one that sleeps.
@@ -334,6 +353,15 @@ impl Partition {
     pub(crate) fn shrink_to_fit(&self) {
         let others = self.shared.table.get().into_iter().flat_map(|table| &table.leaves);
         iter::once(&self.root).chain(others).for_each(|cell| sync::lock(cell).shrink_to_fit());
+        self.spares().clear();
+    }
+
+    /// Keeps some of what crowds have left behind, and frees the rest. To be called with no leaf of this
+    /// lock held.
+    #[cold]
+    #[inline(never)]
+    fn keep_or_free(&self, all: Vec<Surplus>) {
+        all.into_iter().for_each(|surplus| self.spares().give(surplus.records));
     }
 
     /// How many leaves there are.
@@ -399,6 +427,11 @@ impl<'a> Locked<'a> {
             sync::keep(sync::lock(next));
             self.last = next;
         }
+    }
+
+    /// Whose leaves they are.
+    pub(crate) fn partition(&self) -> &'a Partition {
+        self.partition
     }
 
     /// Which is the first.
@@ -488,14 +521,20 @@ impl<'a> Locked<'a> {
 impl Drop for Locked<'_> {
     #[inline]
     fn drop(&mut self) {
+        let mut surplus = Vec::new();
         let mut next = Some(self.first);
         while let Some(cell) = next {
-            next = (!ptr::eq(cell, self.last)).then(|| {
-                // SAFETY: its mutex is held ("locked").
-                self.partition.cell(unsafe { (*sync::kept(cell)).next })
-            });
+            // SAFETY: its mutex is held ("locked"), and `self` is borrowed exclusively.
+            let leaf = unsafe { &mut *sync::kept(cell) };
+            if leaf.has_surplus() {
+                surplus.push(leaf.take_surplus());
+            }
+            next = (!ptr::eq(cell, self.last)).then(|| self.partition.cell(leaf.next));
             // SAFETY: its mutex is held ("locked"), and not used any more: the one to the right is known.
             unsafe { sync::unlock_kept(cell) };
+        }
+        if !surplus.is_empty() {
+            self.partition.keep_or_free(surplus);
         }
     }
 }

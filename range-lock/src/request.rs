@@ -234,7 +234,7 @@ pub(crate) fn begin_upgrade(partition: &Partition, hold: &Hold) -> Option<Arc<Wa
     if make_writer(&mut leaves, hold) {
         return None;
     }
-    let queued = leaves.first().queue_upgrade();
+    let queued = leaves.first().queue_upgrade(partition.spares());
     let waiter = Arc::clone(&queued.waiter);
     for_each_its_own(&mut leaves, queued, |leaf, queued| leaf.await_upgrade(hold, queued));
     Some(waiter)
@@ -382,7 +382,7 @@ fn enter_quietly(partition: &Partition, at: LeafGuard<'_>, claim: Claim, wakes: 
         return Entered::Granted(Hold { span: claim.span, key });
     }
     let id = leaves.first().draw_id(partition.ids());
-    let queued = leaves.first().queue(partition.bypass());
+    let queued = leaves.first().queue(partition.bypass(), partition.spares());
     let waiter = Arc::clone(&queued.waiter);
     let mut slot = None;
     for_each_its_own(&mut leaves, queued, |leaf, queued| {

@@ -27,6 +27,12 @@ pub(crate) struct AtomicHint(
 
 #[cfg(any(target_has_atomic = "64", shuttle))]
 impl AtomicHint {
+    #[cfg(not(shuttle))]
+    pub(crate) const fn new(value: u64) -> Self {
+        AtomicHint(std::sync::atomic::AtomicU64::new(value))
+    }
+
+    #[cfg(shuttle)]
     pub(crate) fn new(value: u64) -> Self {
         AtomicHint(value.into())
     }
@@ -43,8 +49,8 @@ impl AtomicHint {
 
 #[cfg(not(any(target_has_atomic = "64", shuttle)))]
 impl AtomicHint {
-    pub(crate) fn new(value: u64) -> Self {
-        AtomicHint(value.into())
+    pub(crate) const fn new(value: u64) -> Self {
+        AtomicHint(crossbeam_utils::atomic::AtomicCell::new(value))
     }
 
     pub(crate) fn get(&self) -> u64 {

@@ -15,11 +15,14 @@ struct Counting;
 
 /// How many bytes are allocated.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
+/// How often something was.
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
 // SAFETY: everything is handed to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LIVE.fetch_add(layout.size(), Ordering::Relaxed);
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the caller's promises are passed on.
         unsafe { System.alloc(layout) }
     }
@@ -34,26 +37,62 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// So many writers wait for one range, and then give up.
-fn crowd(lock: &RangeLock, at: u64, n: usize) {
-    let holder = lock.write(at..at + 10);
+/// So many writers wait for one range, and then give up. Returns how often the lock allocated.
+fn crowd(lock: &RangeLock, at: u64, n: usize) -> usize {
     let mut writers: Vec<_> = (0..n).map(|_| Box::pin(lock.write_async(at..at + 10))).collect();
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let holder = lock.write(at..at + 10);
     for writer in &mut writers {
         assert!(Pin::new(writer).poll(&mut Context::from_waker(Waker::noop())).is_pending());
     }
     drop((holder, writers));
+    ALLOCATIONS.load(Ordering::Relaxed) - before
 }
 
-/// One test, so that no other allocates meanwhile.
+/// One after the other, so that no other allocates meanwhile.
 #[test]
+fn what_crowds_leave_behind() {
+    a_crowd_that_moves_on_leaves_little_behind();
+    a_crowd_that_comes_back_allocates_little();
+    a_lock_that_was_cut_once_is_small();
+}
+
+fn a_crowd_that_comes_back_allocates_little() {
+    let mut lock = RangeLock::builder().max_leaves(2).build();
+    assert!(__private::cut(&lock, 1000));
+    let before = LIVE.load(Ordering::Relaxed);
+    let kept = || LIVE.load(Ordering::Relaxed).saturating_sub(before);
+    // In two parts by turns: what one has left the other uses.
+    (0..2).for_each(|part| _ = crowd(&lock, part * 1000, 10_000));
+    for part in [0, 1, 1, 0] {
+        let allocations = crowd(&lock, part * 1000, 10_000);
+        assert!(allocations <= 10, "{allocations} allocations for 10,000 requests");
+        // 1 MiB for the lock, and the records of 256 requests in each part.
+        assert!(kept() <= 1200 << 10, "{} bytes are kept", kept());
+    }
+    lock.shrink_to_fit();
+    assert!(kept() <= 4 << 10, "{} bytes are kept after `shrink_to_fit`", kept());
+}
+
+/// Of a number of parts that suits any machine.
+fn a_lock_that_was_cut_once_is_small() {
+    for max_leaves in [1 << 6, 1 << 9] {
+        let lock = RangeLock::builder().max_leaves(max_leaves).build();
+        let before = LIVE.load(Ordering::Relaxed);
+        assert!(__private::cut(&lock, 1000));
+        let kept = LIVE.load(Ordering::Relaxed).saturating_sub(before);
+        assert!(kept <= 8 << 10, "{kept} bytes for two parts of {max_leaves} that may be");
+    }
+}
+
 fn a_crowd_that_moves_on_leaves_little_behind() {
     let mut lock = RangeLock::builder().max_leaves(32).build();
     (1..32).for_each(|part| assert!(__private::cut(&lock, part * 1000)));
     let before = LIVE.load(Ordering::Relaxed);
     let kept = || LIVE.load(Ordering::Relaxed).saturating_sub(before);
-    (0..32).for_each(|part| crowd(&lock, part * 1000, 10_000));
+    (0..32).for_each(|part| _ = crowd(&lock, part * 1000, 10_000));
     assert!(kept() <= 4 << 20, "{} bytes are kept after crowds of 10,000", kept());
-    (0..32).for_each(|part| crowd(&lock, part * 1000, 100));
+    (0..32).for_each(|part| _ = crowd(&lock, part * 1000, 100));
     (0..31).for_each(|_| assert!(__private::join(&lock, 0)));
     assert!(kept() <= 4 << 20, "{} bytes are kept after the parts have been joined", kept());
     lock.shrink_to_fit();

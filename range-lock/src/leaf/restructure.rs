@@ -2,7 +2,7 @@
 //! copied or moved, and registered anew.
 
 use super::entry::{Entry, Filed, lane};
-use super::{Crossings, KEPT, Leaf, SLOTS};
+use super::{Crossings, Leaf, SLOTS};
 use crate::bounds::Bounds;
 use crate::claim::LeafIndex;
 use crate::ids::RequestId;
@@ -173,7 +173,9 @@ impl Leaf {
         (self.occupied, self.registered) = (0, 0);
         if let Some(rest) = &mut self.rest {
             rest.forest.drain().for_each(drop);
-            rest.forest.give_back(KEPT);
+            if rest.forest.has_room_for_many() {
+                drop(rest.forest.take_memory());
+            }
             rest.kept = [NIL; SLOTS];
         }
     }

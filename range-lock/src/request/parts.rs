@@ -106,7 +106,8 @@ impl<'a, L: Copy> Parts<'a, L> {
         // A request of several locks is passed only as often as each of them allows.
         let passes = self.locks().map(|(place, ..)| place.partition().bypass()).min();
         let first = locks.iter_mut().next().expect("what is blocked has a part");
-        let queued = first.first().queue(passes.unwrap_or(0));
+        let spares = first.partition().spares();
+        let queued = first.first().queue(passes.unwrap_or(0), spares);
         let waiter = queued.waiter.clone();
         self.insert(&mut locks, Some(queued));
         Some(waiter)

@@ -15,6 +15,7 @@ const HOUSE: House = House {
         &["span", "bounds", "mode", "ids", "claim", "owner", "histogram", "interval_tree", "inline_vec"],
         &["spin", "atomics", "parking", "mutex", "sync"],
         &["waiter"],
+        &["spares"],
         &["leaf"],
         &["partition", "blocked"],
         &["request", "inspect"],
