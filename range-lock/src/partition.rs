@@ -257,9 +257,7 @@ impl Partition {
     fn cell(&self, index: LeafIndex) -> &LeafCell {
         match usize::from(index.0).checked_sub(1) {
             None => &self.root,
-            Some(n) => {
-                &self.shared.table.get().expect("there are other leaves once there is a table").leaves[n]
-            }
+            Some(n) => self.shared.table.get().expect("there are other leaves once there is a table").cell(n),
         }
     }
 
@@ -291,9 +289,8 @@ impl Partition {
         let table = self.table();
         // Whoever changes the partition at the moment may be waiting for this leaf.
         let Some(mut structure) = sync::try_lock(&table.structure) else { return false };
-        let Some(index) = structure.unused.pop().or_else(|| self.reclaim(table, &mut structure)) else {
-            return false;
-        };
+        let unused = table.draw_unused(&mut structure);
+        let Some(index) = unused.or_else(|| self.reclaim(table, &mut structure)) else { return false };
         // Nobody keeps it long: who comes here by an old hint finds that it holds no point.
         let mut right = sync::lock(self.cell(index));
         right.begin_ids(self.ids());
@@ -351,7 +348,7 @@ impl Partition {
 
     /// Gives back what memory the leaves do not need, those too that are not in use.
     pub(crate) fn shrink_to_fit(&self) {
-        let others = self.shared.table.get().into_iter().flat_map(|table| &table.leaves);
+        let others = self.shared.table.get().into_iter().flat_map(|table| table.leaves());
         iter::once(&self.root).chain(others).for_each(|cell| sync::lock(cell).shrink_to_fit());
         self.spares().clear();
     }

@@ -62,6 +62,29 @@ impl AtomicHint {
     }
 }
 
+/// An index that is read by anybody at any time. Whoever reads it sees what was done before it was
+/// written. In a model of loom it is one of the standard library's, as an [`AtomicHint`] is.
+#[derive(Debug)]
+pub(crate) struct AtomicIndex(
+    #[cfg(shuttle)] shuttle::sync::atomic::AtomicU16,
+    #[cfg(not(shuttle))] std::sync::atomic::AtomicU16,
+);
+
+impl AtomicIndex {
+    pub(crate) fn new(index: u16) -> Self {
+        AtomicIndex(index.into())
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> u16 {
+        self.0.load(std::sync::atomic::Ordering::Acquire)
+    }
+
+    pub(crate) fn set(&self, index: u16) {
+        self.0.store(index, std::sync::atomic::Ordering::Release);
+    }
+}
+
 /// When a waiter gives up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Deadline {

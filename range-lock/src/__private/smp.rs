@@ -17,7 +17,7 @@ pub fn layout(lock: &RangeLock, visit: &mut Visit<'_>) {
     of(shared, visit, "settings of the lock", 0);
     of(&shared.ids, visit, "counter of ids", 0);
     let table = shared.table.get();
-    let leaves = table.iter().flat_map(|table| &table.leaves);
+    let leaves = table.iter().flat_map(|table| table.leaves());
     for (n, cell) in std::iter::once(&partition.root).chain(leaves).enumerate() {
         of(cell, visit, "leaf", n);
         let Some(leaf) = sync::try_lock(cell) else { continue };
@@ -35,7 +35,7 @@ pub fn layout(lock: &RangeLock, visit: &mut Visit<'_>) {
         of(group, visit, "table row", n);
     }
     of(&table.levels[..], visit, "table: levels", 0);
-    for (n, line) in table.indices.chunks(8).enumerate() {
+    for (n, line) in table.indices.chunks(32).enumerate() {
         of(line, visit, "table: leaves of a row", n);
     }
 }

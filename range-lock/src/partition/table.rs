@@ -1,5 +1,17 @@
 //! The table of a partition: where each leaf begins. A hint, read by all without a lock, and changed under a mutex; see "Finding a leaf"
 //! in the [parent](super).
+//!
+//! The leaves, except the root, are made in chunks when they are first needed, and stay where they
+//! are until the lock is dropped.
+//!
+//! # Invariant of the unsafe code
+//!
+//! **made**: a pointer in `cells` is null, or names a leaf in a chunk of `Structure::chunks`, which
+//! are freed with the table. It is stored once, before any row, link or key has the leaf's index, and
+//! all of these are handed from thread to thread by a release and an acquire.
+
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use crossbeam_utils::CachePadded;
 
@@ -7,7 +19,7 @@ use super::LeafCell;
 use crate::bounds::Bounds;
 use crate::claim::LeafIndex;
 use crate::leaf::Leaf;
-use crate::sync::{AtomicHint, Mutex};
+use crate::sync::{AtomicHint, AtomicIndex, Mutex};
 
 /// Where each leaf begins, and the leaves but for the root.
 pub(crate) struct Table {
@@ -19,8 +31,9 @@ pub(crate) struct Table {
     /// firsts of these groups, likewise, and so on until they are one group. What is not in use lies behind every point.
     pub(crate) levels: Vec<Box<[Group]>>,
     /// Which leaves they are. Behind those in use, the last one.
-    pub(crate) indices: Box<[AtomicHint]>,
-    pub(crate) leaves: Box<[LeafCell]>,
+    pub(crate) indices: Box<[AtomicIndex]>,
+    /// Where the leaves are, except the root.
+    cells: Box<[AtomicPtr<LeafCell>]>,
     pub(super) structure: Mutex<Structure>,
 }
 
@@ -47,17 +60,22 @@ impl Group {
 pub(super) struct Structure {
     /// How many leaves are in use.
     pub(super) leaves: usize,
+    /// Those that have been in use.
     pub(super) unused: Vec<LeafIndex>,
+    /// From this one on none has been in use.
+    fresh: usize,
+    /// Of std in a model too: what is done with it involves nothing that is modelled.
+    chunks: Vec<std::sync::Arc<[LeafCell]>>,
     /// Where to look for quiet leaves next.
     pub(super) hand: usize,
 }
 
 impl Table {
     const FAN_OUT: usize = 8;
+    /// How many leaves are made at a time.
+    const CHUNK: usize = 7;
 
     pub(super) fn new(max_leaves: usize) -> Self {
-        let leaf = |_| CachePadded::new(Mutex::new(Leaf::new(Bounds::NOTHING)));
-        let root = u64::from(LeafIndex::ROOT.0);
         let mut levels = Vec::new();
         let mut rows = max_leaves;
         while {
@@ -70,16 +88,54 @@ impl Table {
             in_use: AtomicHint::new(1),
             searched: AtomicHint::new(1),
             levels,
-            indices: (0..rows).map(|_| AtomicHint::new(root)).collect(),
-            leaves: (1..max_leaves).map(leaf).collect(),
+            indices: (0..rows).map(|_| AtomicIndex::new(LeafIndex::ROOT.0)).collect(),
+            cells: (1..max_leaves).map(|_| AtomicPtr::new(ptr::null_mut())).collect(),
             structure: Mutex::new(Structure {
                 leaves: 1,
-                unused: (1..max_leaves).rev().map(|n| LeafIndex(n as u16)).collect(),
+                unused: Vec::new(),
+                fresh: 1,
+                chunks: Vec::new(),
                 hand: 0,
             }),
         };
         table.set_lower(0, 0);
         table
+    }
+
+    /// A leaf that is not in use, if there may be one more.
+    pub(super) fn draw_unused(&self, structure: &mut Structure) -> Option<LeafIndex> {
+        structure.unused.pop().or_else(|| {
+            let n = structure.fresh - 1;
+            if self.cells.get(n)?.load(Ordering::Relaxed).is_null() {
+                self.make_chunk(structure, n);
+            }
+            structure.fresh += 1;
+            Some(LeafIndex(n as u16 + 1))
+        })
+    }
+
+    /// Makes the leaves from the `n`th behind the root on.
+    fn make_chunk(&self, structure: &mut Structure, n: usize) {
+        let leaf = |_| CachePadded::new(Mutex::new(Leaf::new(Bounds::NOTHING)));
+        let cells = &self.cells[n..self.cells.len().min(n + Self::CHUNK)];
+        let chunk: std::sync::Arc<[LeafCell]> = cells.iter().map(leaf).collect();
+        for (cell, made) in cells.iter().zip(&*chunk) {
+            cell.store(ptr::from_ref(made).cast_mut(), Ordering::Release);
+        }
+        structure.chunks.push(chunk);
+    }
+
+    /// The `n`th leaf behind the root, which has been made.
+    #[inline]
+    pub(super) fn cell(&self, n: usize) -> &LeafCell {
+        // SAFETY: it is null or lives as long as the table ("made"), and is only shared.
+        unsafe { self.cells[n].load(Ordering::Acquire).as_ref() }.expect("an index is that of a leaf")
+    }
+
+    /// The leaves that have been made, in use or not, in the order of their indices.
+    pub(crate) fn leaves(&self) -> impl Iterator<Item = &LeafCell> {
+        let made = |cell: &AtomicPtr<LeafCell>| !cell.load(Ordering::Acquire).is_null();
+        (0..self.cells.len()).take_while(move |n| made(&self.cells[*n])).map(|n| self.cell(n))
     }
 
     /// Whether there is more than one leaf.
@@ -103,7 +159,7 @@ impl Table {
 
     #[inline]
     pub(super) fn leaf(&self, row: usize) -> LeafIndex {
-        LeafIndex(self.indices.get(row).map_or(0, |index| index.get() as u16))
+        LeafIndex(self.indices.get(row).map_or(0, AtomicIndex::get))
     }
 
     fn lower(&self, row: usize) -> u64 {
@@ -128,7 +184,7 @@ impl Table {
             self.copy(at - 1, at);
             at -= 1;
         }
-        self.indices[at].set(u64::from(leaf.0));
+        self.indices[at].set(leaf.0);
         self.set_lower(at, lower);
         structure.leaves += 1;
         self.pad(structure);
@@ -144,7 +200,7 @@ impl Table {
 
     /// Makes the rows behind those in use ready to be searched.
     fn pad(&self, structure: &Structure) {
-        let last = u64::from(self.leaf(structure.leaves - 1).0);
+        let last = self.leaf(structure.leaves - 1).0;
         for row in structure.leaves..self.indices.len() {
             self.set_lower(row, u64::MAX);
             self.indices[row].set(last);
