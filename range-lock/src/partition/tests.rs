@@ -60,6 +60,25 @@ fn a_leaf_is_cut_where_its_users_meet() {
     assert!(leaves.iter().all(|leaf| leaf.bounds().first < 10), "{leaves:?}");
 }
 
+/// A cut there would copy all of them.
+#[test]
+fn a_leaf_is_not_cut_where_many_entries_cross() {
+    let lock = RangeLock::new();
+    let meet = |times: u64| {
+        for n in 0..times {
+            let mut at = lock.partition().lock_at(n % 10);
+            if at.leaf.note_meeting(n % 10) {
+                lock.partition().cut_where_they_met(&mut at.leaf);
+            }
+        }
+        lock.partition().len()
+    };
+    let wide: Vec<_> = (0..100).map(|_| lock.read(0..100)).collect();
+    assert_eq!(meet(if cfg!(miri) { 200 } else { 10_000 }), 1);
+    drop(wide);
+    assert!(meet(10_000) > 1);
+}
+
 #[test]
 fn meetings_far_apart_cut_nothing() {
     let partition = Partition::new(Settings::DEFAULT);
