@@ -11,8 +11,8 @@
 //! completes meanwhile.
 //!
 //! The control takes a `std::sync::Mutex` twice in each operation, with sections of the same
-//! length: the range lock takes its mutex once to acquire a range and once to release it. Sections
-//! are short, or made long by readers of the whole domain, among which each request is counted.
+//! length: the range lock takes its mutex once to acquire a request and once to release it. Sections
+//! are short, or made long: a request has 64 ranges, all of which are entered in one section.
 //!
 //! Operations in which the victim lost its CPU are left out: during these others go first by the
 //! scheduler's choice. The machine should have nothing else to do, since a busy one takes longer to
@@ -29,7 +29,7 @@ use clap::Parser;
 use comfy_table::Table;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use crossbeam_utils::CachePadded;
-use range_lock::RangeLock;
+use range_lock::{RangeLock, Request};
 
 /// How often an operation is overtaken while it waits for the internal mutex, beside std's
 #[derive(Parser)]
@@ -57,16 +57,18 @@ trait Lock: Sync {
 
 struct Ranges {
     lock: RangeLock,
-    shared: bool,
+    /// How many ranges a request has.
+    ranges: u64,
 }
 
 impl Lock for Ranges {
     fn operate(&self, thread: u64) {
-        let range = 100 * thread..100 * thread + 10;
-        if self.shared {
-            drop(self.lock.read(range));
+        let range = |n: u64| 1000 * thread + 10 * n..1000 * thread + 10 * n + 5;
+        if self.ranges == 1 {
+            drop(self.lock.write(range(0)));
         } else {
-            drop(self.lock.write(range));
+            let all = (0..self.ranges).map(|n| Request::write(&self.lock, range(n)));
+            drop(RangeLock::acquire_many(all));
         }
     }
 }
@@ -206,17 +208,15 @@ fn main() -> ExitCode {
         "worst run",
     ]);
     let mut is_worse = false;
-    for (sections, readers) in [("short", 0), ("long", 2048)] {
+    for (sections, ranges) in [("short", 1), ("long", 64)] {
         for threads in [2, 4] {
-            let ranges = Ranges { lock: RangeLock::builder().max_leaves(1).build(), shared: readers != 0 };
-            let held: Vec<_> = (0..readers).map(|_| ranges.lock.read(..)).collect();
+            let ranges = Ranges { lock: RangeLock::builder().max_leaves(1).build(), ranges };
             let std = Std { mutex: Mutex::new(()), steps: steps(&ranges) };
             let mut figures = [Figures::default(), Figures::default()];
             for _ in 0..options.runs {
                 figures[0].add(&run(&ranges, threads, duration));
                 figures[1].add(&run(&std, threads, duration));
             }
-            drop(held);
             let figures = figures.map(Figures::sorted);
             for (name, of) in ["range-lock", "std::sync::Mutex"].into_iter().zip(&figures) {
                 table.add_row([
