@@ -148,7 +148,7 @@ impl Waiter {
         debug_assert!(blocking <= COUNT);
         debug_assert!(passes <= PASSES / PASS);
         self.may_be_passed = passes != 0;
-        // Nobody else looks: the record gets to others through a leaf's mutex.
+        // Relaxed: nobody else looks ("kept"). The record gets to others through a leaf's mutex.
         self.word.store(blocking + passes * PASS, Ordering::Relaxed);
         self.distance.set(1);
         self.since = now();
@@ -182,6 +182,7 @@ impl Waiter {
 
     /// Whether the request has been granted. If so, all that was done under the ranges waited for is visible.
     pub(crate) fn is_granted(&self) -> bool {
+        // Acquire: "handed over", and "granted" is final.
         self.word.load(Ordering::Acquire) & (COUNT | OFFERED) == 0
     }
 
@@ -190,6 +191,7 @@ impl Waiter {
         let word = if self.may_be_passed {
             self.lower_to_offer()
         } else {
+            // Release: "handed over". From here on "hands off".
             self.word.fetch_sub(1, Ordering::Release)
         };
         debug_assert!(word & COUNT != 0, "a share was taken away that had not been counted");
@@ -202,6 +204,7 @@ impl Waiter {
 
     /// The same, but a sleeper that may still be passed is offered what it would else be granted. Returns the word as it was.
     fn lower_to_offer(&self) -> usize {
+        // Release: "handed over". Both marks are set in the instruction that lowers: "offered", "one list".
         let lowered = self.word.fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
             let offered = word & COUNT == 1 && word & ASLEEP != 0 && word & PASSES != 0;
             let marks = if offered { OFFERED | WOKEN } else { 0 };
@@ -215,6 +218,7 @@ impl Waiter {
     /// it is being entered, another share of the count belongs to an entry in the same leaf, or a
     /// passer holds it back.
     pub(crate) fn keep_out(&self) {
+        // Relaxed: it lowers nothing ("handed over"), and the request waits, so it stays so ("granted").
         self.word.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -241,12 +245,14 @@ impl Waiter {
 
     /// Takes [`pass`](Self::pass) back.
     pub(crate) fn take_pass_back(&self) -> Lowered {
+        // Relaxed: the share that `lower` takes keeps the count above zero until then ("handed over").
         self.word.fetch_add(PASS, Ordering::Relaxed);
         self.lower()
     }
 
     /// Adds `difference`, which has one share more, if the word allows it.
     fn raise_if(&self, may: impl Fn(usize) -> bool, difference: usize) -> bool {
+        // Relaxed: it lowers nothing ("handed over"). `may` keeps what is "granted" and "awake" as it is.
         self.word
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
                 let raised = (word & !OFFERED).wrapping_add(difference);
@@ -259,7 +265,7 @@ impl Waiter {
     /// being used for another.
     fn wake(&self) {
         if self.may_be_passed {
-            // It is out of the list; from here on it can be put into another.
+            // It is out of the list; from here on it can be put into another ("one list").
             self.word.fetch_and(!WOKEN, Ordering::Relaxed);
         }
         #[cfg(feature = "async")]
@@ -282,12 +288,13 @@ impl Waiter {
             if deadline.has_passed() {
                 return Waited::TimedOut;
             }
-            // From here on whoever grants the request sees that it must unpark. If that has happened, this acquires
-            // what `is_granted` would have.
+            // From here on the thread that grants the request sees that it must unpark ("awake"). If the
+            // request has been granted, this acquires what `is_granted` would have ("handed over").
             if self.word.fetch_or(ASLEEP, Ordering::Acquire) & COUNT == 0 {
                 return Waited::Granted;
             }
-            // Who wakes changes the word before he unparks, so he cannot slip in between the look and the sleep.
+            // The thread that wakes this one changes the word before it unparks. So it does not slip in
+            // between the look and the sleep, and the look orders nothing: `rise` does.
             let sleeps = || self.word.load(Ordering::Relaxed) & COUNT != 0;
             let parked = self.parker.park(sleeps, deadline);
             if self.rise() {
@@ -310,7 +317,7 @@ impl Waiter {
         let mut backoff = Backoff::new();
         let (mut rounds, mut yields) = (0, 0);
         loop {
-            let word = self.word.load(Ordering::Acquire);
+            let word = self.word.load(Ordering::Acquire); // "Handed over".
             let (count, may_be_passed) = (word & COUNT, word & PASSES != 0);
             if count == 0 {
                 return true;
@@ -332,6 +339,7 @@ impl Waiter {
 
     /// The sleeper is awake: says whether it has the range, also where that was only offered.
     fn rise(&self) -> bool {
+        // Acquire: "handed over". One instruction takes the offer and is awake: "offered", "awake".
         self.word.fetch_and(!(ASLEEP | OFFERED), Ordering::Acquire) & COUNT == 0
     }
 
@@ -346,7 +354,8 @@ impl Waiter {
             let old = sync::lock(&self.waker).replace(new);
             drop(old); // With the mutex released: a waker's drop is code of the user's.
         }
-        // As in `wait`: a granter either sees that there is somebody to wake, or has lowered the count by now.
+        // As in `wait`: a granter either sees that there is a task to wake ("awake"), or has lowered the
+        // count by now ("handed over").
         match self.word.fetch_or(ASLEEP, Ordering::Acquire) & COUNT {
             0 => Poll::Ready(()),
             _ => Poll::Pending,

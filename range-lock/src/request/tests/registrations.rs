@@ -59,13 +59,22 @@ fn in_order<T>(mut all: Vec<T>, order: &str) -> Vec<T> {
 /// The cases of the benchmark `many_at_one_place`, whose times also hold how far away memory is.
 #[test]
 fn an_operation_among_many_looks_at_few() {
-    for m in if cfg!(miri) { vec![100] } else { vec![1000, 10_000] } {
-        writers_and_readers(m);
-        for order in ["first first", "last first", "at random"] {
-            releases_and_futures(m, order);
-        }
-        wide_ones(m);
+    let sizes: &[usize] = if cfg!(miri) { &[100] } else { &[1000, 10_000] };
+    sizes.iter().for_each(|&m| all_cases(m));
+}
+
+#[test]
+#[ignore = "takes seconds; the other sizes show the same"]
+fn an_operation_among_a_hundred_thousand_looks_at_few() {
+    all_cases(100_000);
+}
+
+fn all_cases(m: usize) {
+    writers_and_readers(m);
+    for order in ["first first", "last first", "at random"] {
+        releases_and_futures(m, order);
     }
+    wide_ones(m);
 }
 
 fn writers_and_readers(m: usize) {
