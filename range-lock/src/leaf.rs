@@ -124,7 +124,7 @@ pub(crate) struct Rest {
 #[derive(Debug)]
 pub(crate) struct Surplus {
     pub(crate) records: Vec<Arc<Waiter>>,
-    _forest: Option<Forest<Filed, { lane::COUNT }, { lane::QUEUED }>>,
+    pub(crate) forest: Option<Forest<Filed, { lane::COUNT }, { lane::QUEUED }>>,
 }
 
 /// What a held entry has besides its span and its request's id.
@@ -752,8 +752,8 @@ impl Leaf {
             records = std::mem::replace(&mut rest.spare, kept);
         }
         let is_too_large = rest.forest.len() == 0 && rest.forest.has_room_for_many();
-        let _forest = is_too_large.then(|| rest.forest.take_memory());
-        Surplus { records, _forest }
+        let forest = is_too_large.then(|| rest.forest.take_memory());
+        Surplus { records, forest }
     }
 
     /// Gives back what memory it does not need.

@@ -358,7 +358,10 @@ impl Partition {
     #[cold]
     #[inline(never)]
     fn keep_or_free(&self, all: Vec<Surplus>) {
-        all.into_iter().for_each(|surplus| self.spares().give(surplus.records));
+        for Surplus { records, forest } in all {
+            drop(forest);
+            self.spares().give(records);
+        }
     }
 
     /// How many leaves there are.

@@ -10,7 +10,7 @@ use crate::sync::{self, Arc, AtomicHint, Mutex};
 use crate::waiter::Waiter;
 
 /// How many records are kept: 1 MiB, with their reference counts and the pointers to them.
-pub(crate) const MOST: usize = (1 << 20) / (size_of::<Waiter>() + 3 * size_of::<usize>());
+const MOST: usize = (1 << 20) / (size_of::<Waiter>() + 3 * size_of::<usize>());
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -35,6 +35,9 @@ impl Spares {
     /// Keeps the records of a crowd, as far as there is room. To be called with no mutex of the leaf
     /// held: the others are freed, which takes its time.
     pub(crate) fn give(&self, mut crowd: Vec<Arc<Waiter>>) {
+        if crowd.is_empty() {
+            return;
+        }
         let mut crowds = sync::lock(&self.crowds);
         let count = self.count.get() as usize;
         let rest = crowd.split_off(crowd.len().min(MOST - count));

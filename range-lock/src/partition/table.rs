@@ -134,8 +134,9 @@ impl Table {
 
     /// The leaves that have been made, in use or not, in the order of their indices.
     pub(crate) fn leaves(&self) -> impl Iterator<Item = &LeafCell> {
-        let made = |cell: &AtomicPtr<LeafCell>| !cell.load(Ordering::Acquire).is_null();
-        (0..self.cells.len()).take_while(move |n| made(&self.cells[*n])).map(|n| self.cell(n))
+        let is_made = |cell: &&AtomicPtr<LeafCell>| !cell.load(Ordering::Acquire).is_null();
+        let made = self.cells.iter().take_while(is_made).count();
+        (0..made).map(move |n| self.cell(n))
     }
 
     /// Whether there is more than one leaf.
