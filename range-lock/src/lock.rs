@@ -285,8 +285,9 @@ impl RangeLock {
 
     /// Gives back the memory that the lock keeps for requests to come.
     ///
-    /// A part of the lock in which no request is any more keeps memory for 256 requests at most; this
-    /// frees it. The parts themselves stay, and so does the memory of parts with requests.
+    /// A part of the lock in which no request is any more keeps memory for 256 requests at most, and the
+    /// lock keeps 1 MiB of records of more. This frees both. The parts themselves stay, and so does the
+    /// memory of parts with requests.
     ///
     /// ```
     /// let mut lock = range_lock::RangeLock::new();
