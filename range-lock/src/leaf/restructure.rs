@@ -2,7 +2,7 @@
 //! copied or moved, and registered anew.
 
 use super::entry::{Entry, Filed, lane};
-use super::{Crossings, Leaf, SLOTS};
+use super::{Crossings, KEPT, Leaf, SLOTS};
 use crate::bounds::Bounds;
 use crate::claim::LeafIndex;
 use crate::ids::RequestId;
@@ -177,6 +177,8 @@ impl Leaf {
                 drop(rest.forest.take_memory());
             }
             rest.kept = [NIL; SLOTS];
+            rest.spare.truncate(KEPT);
+            rest.spare.shrink_to(KEPT);
         }
     }
 
