@@ -369,4 +369,32 @@ mod tests {
         until_blocked(&a, 0);
         until_blocked(&b, 0);
     }
+
+    /// With n threads that wait for one range there are n²/2 edges. The search visits O(n log n) nodes
+    /// of trees.
+    #[test]
+    #[cfg(not(any(shuttle, miri)))]
+    fn a_crowd_is_searched_with_few_looks() {
+        use crate::interval_tree::VISITS;
+
+        const CROWD: usize = 500;
+        let lock = RangeLock::new();
+        let held = lock.write(0..10);
+        thread::scope(|scope| {
+            for _ in 0..CROWD {
+                let crowd = thread::Builder::new().stack_size(256 << 10);
+                crowd.spawn_scoped(scope, || drop(lock.write(0..10))).unwrap();
+            }
+            until_blocked(&lock, CROWD);
+            let copied = Copied::new();
+            let graph = Graph::new(copied.threads.iter().map(|blocked| &**blocked), &copied.locks);
+            let before = VISITS.get();
+            let circles = graph.circles().len();
+            let each = (VISITS.get() - before) as f64 / copied.threads.len() as f64;
+            drop(held); // Before anything can panic: the scope waits for the threads.
+            println!("{} threads, {circles} circles: {each:.1} looks for each", copied.threads.len());
+            assert!(each <= 8.0 * (CROWD as f64).log2(), "{each:.1} looks for each of {CROWD} threads");
+        });
+        until_blocked(&lock, 0);
+    }
 }
