@@ -2,7 +2,7 @@
 //! copied or moved, and registered anew.
 
 use super::entry::{Entry, Filed, lane};
-use super::{Crossings, KEPT, Leaf, SLOTS};
+use super::{Crossings, Leaf, SLOTS};
 use crate::bounds::Bounds;
 use crate::claim::LeafIndex;
 use crate::ids::RequestId;
@@ -168,17 +168,14 @@ impl Leaf {
         self.counters.take(&mut right.counters);
     }
 
-    /// Forgets all entries, which another leaf has from now on.
+    /// Forgets all entries, which another leaf has from now on, and keeps no memory for others.
     fn give_up(&mut self) {
         (self.occupied, self.registered) = (0, 0);
         if let Some(rest) = &mut self.rest {
             rest.forest.drain().for_each(drop);
-            if rest.forest.has_room_for_many() {
-                drop(rest.forest.take_memory());
-            }
+            drop(rest.forest.take_memory());
             rest.kept = [NIL; SLOTS];
-            rest.spare.truncate(KEPT);
-            rest.spare.shrink_to(KEPT);
+            rest.spare = Vec::new();
         }
     }
 
