@@ -18,12 +18,14 @@ use crate::{
 
 #[test]
 fn a_panic_at_any_call_into_wakers_leaves_no_request_behind() {
-    for seed in 0..if cfg!(miri) { 2 } else { 40 } {
+    // Miri would take half an hour for every call.
+    let (seeds, step) = if cfg!(miri) { (2, 7) } else { (40, 1) };
+    for seed in 0..seeds {
         for bypass in [0, 1, 3] {
             for several in [1, 2, usize::MAX] {
                 let mut at = 0;
                 while run(seed, bypass, at..at.saturating_add(several)) > at {
-                    at += 1;
+                    at += step;
                 }
             }
         }
