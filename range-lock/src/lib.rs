@@ -33,6 +33,7 @@
 //! |---|---|
 //! | `async` | module `future`: `read_async`, `write_async` and so on, for any executor, also of [`RangeRwLock`] |
 //! | `deadlock_detection` | module `deadlock`: which threads wait for each other, over all range locks |
+//! | `file` | module `file`: bytes of a file, locked among threads, processes and machines (64-bit Linux) |
 //! | `memmap2` | [`RangeRwLock`] of a `memmap2::MmapMut` |
 #![cfg_attr(
     feature = "stats",
@@ -90,6 +91,8 @@ mod stats;
 mod futures;
 
 mod data;
+#[cfg(all(feature = "file", target_os = "linux", target_pointer_width = "64", not(any(loom, shuttle))))]
+pub mod file;
 
 #[cfg(feature = "async")]
 pub mod future;

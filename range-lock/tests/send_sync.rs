@@ -132,6 +132,34 @@ mod futures {
     }
 }
 
+#[cfg(all(feature = "file", target_os = "linux", target_pointer_width = "64"))]
+mod file {
+    use range_lock::file::{
+        Access, ArcFileReadGuard, ArcFileUpgradableReadGuard, ArcFileWriteGuard, Conflict, FileManyGuard,
+        FileRangeLock, FileReadGuard, FileUpgradableReadGuard, FileWriteGuard, Request, Unchanged,
+    };
+
+    use super::*;
+
+    table! {
+        //                                Send Sync Unpin UnwindSafe RefUnwindSafe
+        FileRangeLock:                    YES  YES  YES   YES        YES;
+        Access:                           YES  YES  YES   YES        YES;
+        Conflict:                         YES  YES  YES   YES        YES;
+        FileReadGuard<'static>:           YES  YES  YES   YES        YES;
+        FileUpgradableReadGuard<'static>: YES  YES  YES   YES        YES;
+        FileWriteGuard<'static>:          YES  YES  YES   YES        YES;
+        ArcFileReadGuard:                 YES  YES  YES   YES        YES;
+        ArcFileUpgradableReadGuard:       YES  YES  YES   YES        YES;
+        ArcFileWriteGuard:                YES  YES  YES   YES        YES;
+        FileManyGuard<'static>:           YES  YES  YES   YES        YES;
+
+        // An `io::Error` may hold anything.
+        Request:                          YES  YES  YES   NO         NO;
+        Unchanged<ArcFileReadGuard>:      YES  YES  YES   NO         NO;
+    }
+}
+
 #[cfg(feature = "memmap2")]
 table! {
     RangeRwLock<memmap2::MmapMut>: YES YES YES YES NO;

@@ -22,7 +22,7 @@ const HOUSE: House = House {
         &["lock"],
         &["many", "stats", "deadlock"],
         &["futures"],
-        &["data"],
+        &["data", "file"],
         &["future", "docs", "__private"],
     ],
     free: &["lock"],

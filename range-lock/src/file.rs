@@ -1,0 +1,610 @@
+//! [`FileRangeLock`]: bytes of a file, locked among threads, processes and
+//! machines (feature `file`, Linux on 64-bit machines). It uses `RangeLock` and all below; in this
+//! folder `guard`, `many` and `probe` know the lock, which stands on `bytes`, that on `table` and
+//! `sys`.
+//!
+//! The verbs are those of [`RangeLock`], and return `io::Result`. Threads of this process are
+//! settled first, by a `RangeLock`: fair, and exact. Then the kernel is asked, by a lock of the
+//! *open file description* (`F_OFD_SETLK` of fcntl(2)). On a network file system the kernel asks
+//! the server.
+//!
+//! ```
+//! use range_lock::file::{Access, FileRangeLock};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("pages");
+//! # std::fs::write(&path, [0; 8192])?;
+//! let lock = FileRangeLock::open(&path, Access::ReadWrite)?;
+//! let header = lock.read(0..4096)?;
+//! let page = lock.write(4096..)?; // To the end, however the file grows.
+//!
+//! // Another description excludes this one, as another process does.
+//! let other = FileRangeLock::open(&path, Access::ReadWrite)?;
+//! assert!(other.try_read(0..10)?.is_some());
+//! assert!(other.try_write(0..10)?.is_none());
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! # Who excludes whom
+//!
+//! | between | excludes | promises |
+//! |---|---|---|
+//! | threads that share one `FileRangeLock` | yes | as [`RangeLock`]: first come, first served per conflict |
+//! | two `FileRangeLock`s of one file, in one process or two | yes | no order; a release wakes all that wait, and the first to ask has the bytes |
+//! | a `FileRangeLock` and POSIX record locks (`F_SETLK`, lockf(3)) of any process | yes | as above |
+//! | a `FileRangeLock` and flock(2) | not on local file systems; on some network file systems | ask [`shares_namespace_with_flock`](FileRangeLock::shares_namespace_with_flock) |
+//! | a `FileRangeLock` and calls that read or write without a lock | no | |
+//! | machines that mount one network file system | if the server does; see the README for what was tried | no order |
+//!
+//! # Whose lock it is
+//!
+//! A lock of the kernel belongs to an open file description. A duplicate of the descriptor, made by
+//! `dup`, [`File::try_clone`], `fork` or by passing it on, is the same description: its locks
+//! replace each other, and any of the descriptors can unlock. So each `FileRangeLock` opens the
+//! file for itself, and no two of them share a description.
+//!
+//! * **fork**: a guard that is dropped in the child leaves the parent's lock alone, and every other
+//!   verb of the copied lock is an error there. The child opens the file anew. While it keeps its
+//!   copy of the descriptor, what the parent has locked stays locked, even if the parent dies.
+//! * **exec**: the descriptor is closed, and with it all locks end. [`from_description`] keeps the
+//!   flag of the descriptor that it is given; without `FD_CLOEXEC` the locks go on in the new
+//!   program.
+//! * **death**: the kernel closes what a process had open, so what it had locked is free at once.
+//!
+//! [`from_description`]: FileRangeLock::from_description
+//!
+//! # Fairness
+//!
+//! Across descriptions the kernel promises no order. A writer can starve beside readers that come
+//! and go all the time. A verb that waits without a limit sleeps in the kernel. A verb with a limit
+//! looks again after pauses from 1 ms, doubling to 50 ms.
+//!
+//! # Deadlocks
+//!
+//! As for [`RangeLock`](RangeLock#deadlocks): **while a thread holds a range, it must not block on
+//! another range of the same file**, through this lock or another. Nothing detects a deadlock
+//! across processes. Take several ranges by [`acquire_many`](FileRangeLock::acquire_many), or by
+//! verbs with a limit.
+//!
+//! # Signals
+//!
+//! A wait that a signal interrupts goes on.
+//!
+//! # Errors
+//!
+//! The message names the range, what was refused, and what can be done. The kernel's error is the
+//! `source` of the error in the `io::Error`. An error or a wait that has ended leaves nothing
+//! locked.
+//!
+//! | error | when |
+//! |---|---|
+//! | [`InvalidInput`](io::ErrorKind::InvalidInput) | the range ends behind byte 2^63 - 1; the descriptor is not one of a regular file or block device |
+//! | [`PermissionDenied`](io::ErrorKind::PermissionDenied) | a lock for writing on a file that is open for reading only, or the reverse |
+//! | [`Unsupported`](io::ErrorKind::Unsupported) | any verb but dropping, in a forked child |
+//! | `ENOLCK` | the kernel has no memory for one more lock, or the server refuses |
+//! | `ESTALE`, `EIO`, `ETIMEDOUT` and others | the server has forgotten the file, or does not answer |
+//! | `EINVAL`, `ENOSYS`, `EOPNOTSUPP` | there are no locks of open file descriptions here: reported when the lock is made |
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::ops::{Bound, RangeBounds};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+mod bytes;
+mod error;
+mod guard;
+mod many;
+mod probe;
+mod process;
+mod sections;
+mod sys;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use guard::{
+    ArcFileReadGuard, ArcFileUpgradableReadGuard, ArcFileWriteGuard, FileReadGuard, FileUpgradableReadGuard,
+    FileWriteGuard, Unchanged,
+};
+pub use many::{FileManyGuard, Request};
+pub use probe::Conflict;
+
+use bytes::{Bytes, Wait};
+use process::Process;
+use sys::Description;
+
+use crate::inspect::RequestInfo;
+use crate::lock::RangeLock;
+use crate::mode::Mode;
+use crate::span::Span;
+
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// For reading; bytes can be locked for reading only.
+    Read,
+    /// For reading and writing; bytes can be locked for both.
+    ReadWrite,
+}
+
+/// A reader/writer lock whose users lock ranges of bytes of a file, among the threads of this
+/// process and among processes. See the [module](self).
+///
+/// A range of bytes may be locked whether the file has these bytes or not. The lock is advisory:
+/// calls that read and write do not look at it.
+///
+/// Threads of one process should share one `FileRangeLock` of a file. Two of them exclude each
+/// other, but without an order.
+pub struct FileRangeLock {
+    bytes: Bytes,
+    /// The lock among the threads of this process. Owned by the guards too, so that borrowed and
+    /// owned ones are made of the same parts.
+    local: Arc<RangeLock>,
+    process: Process,
+    /// A second description, to look from outside.
+    outside: OnceLock<Description>,
+}
+
+impl FileRangeLock {
+    /// Opens the file at `path`, which must exist, and makes a lock of its bytes.
+    ///
+    /// The descriptor is closed on exec.
+    ///
+    /// ```
+    /// use range_lock::file::{Access, FileRangeLock};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("file");
+    /// # std::fs::write(&path, [])?;
+    /// let lock = FileRangeLock::open(&path, Access::Read)?;
+    /// assert!(lock.read(..).is_ok());
+    /// assert_eq!(lock.write(..).unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be opened, or is not a regular file or block device, or if there are no
+    /// locks of open file descriptions for it.
+    pub fn open(path: impl AsRef<Path>, access: Access) -> io::Result<Self> {
+        let file = File::options().read(true).write(access == Access::ReadWrite).open(path)?;
+        Ok(Self::new(Description::new(file.into())?))
+    }
+
+    /// Makes a lock of the bytes of `file`, by opening it once more through `/proc/self/fd`, with
+    /// the same access. So the lock has a description of its own, whatever becomes of `file`
+    /// and its clones.
+    ///
+    /// ```
+    /// use range_lock::file::FileRangeLock;
+    ///
+    /// let file = tempfile::tempfile()?;
+    /// let lock = FileRangeLock::from_file(&file)?;
+    /// let guard = lock.write(..)?;
+    /// drop(file.try_clone()?); // Nothing to do with the lock.
+    /// assert!(FileRangeLock::from_file(&file)?.try_read(..)?.is_none());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If `/proc` is not mounted, or if this process may not open the file any more, as when its
+    /// permissions have changed; then [`open`](Self::open) it by its path before, or use
+    /// [`from_description`](Self::from_description). And as for `open`.
+    pub fn from_file(file: impl AsFd) -> io::Result<Self> {
+        Ok(Self::new(Description::reopen(file.as_fd())?))
+    }
+
+    /// Makes a lock of the bytes of the file that `fd` is a descriptor of, and uses its
+    /// description.
+    ///
+    /// The flag `FD_CLOEXEC` stays as it is. Without it the locks go on over exec.
+    ///
+    /// ```
+    /// use range_lock::file::FileRangeLock;
+    ///
+    /// let file = tempfile::tempfile()?;
+    /// // SAFETY: the file was opened just now, and has no other descriptor.
+    /// let lock = unsafe { FileRangeLock::from_description(file.into())? };
+    /// assert!(lock.try_write(..)?.is_some());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Safety
+    ///
+    /// As long as the lock is used, no other descriptor of the same description may be used to lock
+    /// or unlock bytes: that would replace, or release, what guards of this lock hold. Descriptors
+    /// of the same description come from `dup`, [`File::try_clone`], `fork`, and from being passed
+    /// on. On a file system where flock(2) shares its namespace with these locks, that goes for
+    /// flock(2) too.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open).
+    pub unsafe fn from_description(fd: OwnedFd) -> io::Result<Self> {
+        Ok(Self::new(Description::new(fd)?))
+    }
+
+    fn new(description: Description) -> Self {
+        FileRangeLock {
+            bytes: Bytes::new(description),
+            local: Arc::new(RangeLock::new()),
+            process: Process::current(),
+            outside: OnceLock::new(),
+        }
+    }
+
+    /// What the threads of this process hold and wait for, as [`RangeLock::requests`] lists it. A
+    /// request that this process has granted, and that waits for the file, is listed as held.
+    ///
+    /// ```
+    /// # let lock = range_lock::file::FileRangeLock::from_file(&tempfile::tempfile()?)?;
+    /// let guard = lock.write(0..4096)?;
+    /// assert_eq!(lock.requests()[0].to_string(), "write 0..=4095 held");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn requests(&self) -> Vec<RequestInfo> {
+        self.local.requests()
+    }
+
+    /// Tries once more to unlock what the kernel refused to unlock when it was released. Every verb
+    /// that acquires does the same first, and drops the error.
+    ///
+    /// ```
+    /// # let lock = range_lock::file::FileRangeLock::from_file(&tempfile::tempfile()?)?;
+    /// lock.settle()?; // Nothing was refused.
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the kernel or the server refuses again, and in a forked child.
+    pub fn settle(&self) -> io::Result<()> {
+        self.check_process()?;
+        self.bytes.settle(&self.local)
+    }
+
+    /// An error in a forked child.
+    fn check_process(&self) -> io::Result<()> {
+        if self.process == Process::current() { Ok(()) } else { Err(error::another_process()) }
+    }
+
+    /// What an acquisition begins with: the span of `range`, or `None` if it is empty.
+    #[track_caller]
+    fn begin(&self, range: &impl RangeBounds<u64>, mode: Mode) -> io::Result<Option<Span>> {
+        let span = express(range)?;
+        self.check_process()?;
+        self.bytes.description.allows(mode)?;
+        // An error stays owed, and has nothing to do with this request.
+        let _ = self.bytes.settle(&self.local);
+        Ok(span)
+    }
+}
+
+/// The span of `range`, if the kernel can express it: without an end, to the last byte that a file
+/// can have.
+#[track_caller]
+fn express(range: &impl RangeBounds<u64>) -> io::Result<Option<Span>> {
+    let Some(Span { first, last }) = Span::new(range) else { return Ok(None) };
+    let last = if range.end_bound() == Bound::Unbounded { sys::LAST } else { last };
+    if first > sys::LAST || last > sys::LAST {
+        return Err(error::not_expressible(first.max(last), sys::LAST));
+    }
+    Ok(Some(Span { first, last }))
+}
+
+/// The verbs of one mode, for borrowed and for owned guards.
+macro_rules! acquire {
+    (
+        $what:literal, $Guard:ident, $ArcGuard:ident,
+        $wait:ident, $try:ident, $try_for:ident, $try_until:ident,
+        $wait_arc:ident, $try_arc:ident, $try_arc_for:ident, $try_arc_until:ident,
+        $example:literal
+    ) => {
+        /// Verbs that acquire
+        #[doc = concat!($what, ".")]
+        impl FileRangeLock {
+            #[doc = concat!("Locks `range` ", $what, "; waits until it is granted.")]
+            ///
+            /// Bind the guard to a name: `let _ =` drops it, and so unlocks, at once.
+            ///
+            /// ```
+            /// # let file = tempfile::tempfile()?;
+            /// # let lock = range_lock::file::FileRangeLock::from_file(&file)?;
+            /// # let other = range_lock::file::FileRangeLock::from_file(&file)?;
+            #[doc = $example]
+            /// # Ok::<(), std::io::Error>(())
+            /// ```
+            ///
+            /// # Errors
+            ///
+            /// See [Errors](crate::file#errors). Nothing is locked then.
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted.
+            ///
+            /// # Fairness
+            ///
+            /// Among threads of this process, first come, first served per conflict. A thread keeps its
+            /// place while it waits for another process, so threads that conflict with it wait behind it.
+            /// Among processes the kernel promises no order.
+            ///
+            /// # Deadlocks
+            ///
+            /// The caller must not hold another range of this file: see
+            /// [Deadlocks](crate::file#deadlocks).
+            #[track_caller]
+            pub fn $wait(&self, range: impl RangeBounds<u64>) -> io::Result<$Guard<'_>> {
+                Ok($Guard::acquire(self, &range, Wait::Forever)?.expect("a wait without an end ends with the grant"))
+            }
+
+            #[doc = concat!("Locks `range` ", $what, " if that can be granted at once.")]
+            ///
+            /// `None` means that a conflicting request is held, by this process or another, or
+            /// waits in this process. `let _ =` unlocks at once.
+            ///
+            /// ```
+            /// # let file = tempfile::tempfile()?;
+            /// # let lock = range_lock::file::FileRangeLock::from_file(&file)?;
+            /// # let other = range_lock::file::FileRangeLock::from_file(&file)?;
+            /// let holder = other.write(0..10)?;
+            #[doc = concat!("assert!(lock.", stringify!($try), "(5..15)?.is_none());")]
+            #[doc = concat!("assert!(lock.", stringify!($try), "(10..20)?.is_some());")]
+            /// # Ok::<(), std::io::Error>(())
+            /// ```
+            ///
+            /// # Errors
+            ///
+            /// See [Errors](crate::file#errors). Nothing is locked then.
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted.
+            #[track_caller]
+            pub fn $try(&self, range: impl RangeBounds<u64>) -> io::Result<Option<$Guard<'_>>> {
+                $Guard::acquire(self, &range, Wait::Not)
+            }
+
+            #[doc = concat!("Locks `range` ", $what, "; gives up after `timeout`.")]
+            ///
+            /// With a timeout of zero it does not wait. With one too long for the clock it waits as
+            #[doc = concat!("[`", stringify!($wait), "`](Self::", stringify!($wait), ").")]
+            ///
+            /// ```
+            /// # use std::time::Duration;
+            /// # let file = tempfile::tempfile()?;
+            /// # let lock = range_lock::file::FileRangeLock::from_file(&file)?;
+            /// # let other = range_lock::file::FileRangeLock::from_file(&file)?;
+            /// let holder = other.write(0..10)?;
+            #[doc = concat!(
+                "assert!(lock.", stringify!($try_for), "(5..15, Duration::from_millis(2))?.is_none());"
+            )]
+            /// drop(holder);
+            #[doc = concat!(
+                "assert!(lock.", stringify!($try_for), "(5..15, Duration::from_millis(2))?.is_some());"
+            )]
+            /// # Ok::<(), std::io::Error>(())
+            /// ```
+            ///
+            /// # Errors
+            ///
+            /// See [Errors](crate::file#errors). Nothing is locked then.
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted.
+            ///
+            /// # Fairness and cancel safety
+            ///
+            /// While it waits it has its place among those of this process. It has no place among other
+            /// processes: it looks again after pauses from 1 ms, doubling to 50 ms, and a last time at
+            /// the end. So it has the range at most one pause late, and may miss one that is free for a
+            /// shorter time. Giving up leaves nothing locked, and lets in those that waited for it.
+            #[track_caller]
+            pub fn $try_for(
+                &self,
+                range: impl RangeBounds<u64>,
+                timeout: Duration,
+            ) -> io::Result<Option<$Guard<'_>>> {
+                $Guard::acquire(self, &range, Wait::after(timeout))
+            }
+
+            #[doc = concat!("Locks `range` ", $what, "; gives up at `deadline`.")]
+            ///
+            #[doc = concat!("As [`", stringify!($try_for), "`](Self::", stringify!($try_for), "),")]
+            /// which also says how fair it is, and that giving up leaves nothing locked. With a
+            /// deadline that has passed it does not wait.
+            ///
+            /// ```
+            /// # use std::time::Instant;
+            /// # let file = tempfile::tempfile()?;
+            /// # let lock = range_lock::file::FileRangeLock::from_file(&file)?;
+            #[doc = concat!("assert!(lock.", stringify!($try_until), "(5..15, Instant::now())?.is_some());")]
+            /// # Ok::<(), std::io::Error>(())
+            /// ```
+            ///
+            /// # Errors
+            ///
+            /// See [Errors](crate::file#errors). Nothing is locked then.
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted.
+            #[track_caller]
+            pub fn $try_until(
+                &self,
+                range: impl RangeBounds<u64>,
+                deadline: Instant,
+            ) -> io::Result<Option<$Guard<'_>>> {
+                $Guard::acquire(self, &range, Wait::Until(deadline))
+            }
+
+            #[doc = concat!("As [`", stringify!($wait), "`](Self::", stringify!($wait), "), with a guard that owns")]
+            /// a share of the lock and so has no lifetime.
+            ///
+            /// ```
+            /// # use std::sync::Arc;
+            /// # use range_lock::file::FileRangeLock;
+            /// let lock = Arc::new(FileRangeLock::from_file(&tempfile::tempfile()?)?);
+            #[doc = concat!("let guard = lock.", stringify!($wait_arc), "(0..10)?;")]
+            /// std::thread::spawn(move || drop(guard)).join().unwrap(); // Released over there.
+            /// assert!(lock.try_write(..)?.is_some());
+            /// # Ok::<(), std::io::Error>(())
+            /// ```
+            ///
+            /// # Errors
+            ///
+            /// See [Errors](crate::file#errors). Nothing is locked then.
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted.
+            #[track_caller]
+            pub fn $wait_arc(self: &Arc<Self>, range: impl RangeBounds<u64>) -> io::Result<$ArcGuard> {
+                let guard = $ArcGuard::acquire(Arc::clone(self), &range, Wait::Forever)?;
+                Ok(guard.expect("a wait without an end ends with the grant"))
+            }
+
+            #[doc = concat!("As [`", stringify!($try), "`](Self::", stringify!($try), "), with a guard that owns")]
+            /// a share of the lock.
+            ///
+            /// ```
+            /// # use std::sync::Arc;
+            /// # use range_lock::file::FileRangeLock;
+            /// let lock = Arc::new(FileRangeLock::from_file(&tempfile::tempfile()?)?);
+            #[doc = concat!("assert!(lock.", stringify!($try_arc), "(5..15)?.is_some());")]
+            /// # Ok::<(), std::io::Error>(())
+            /// ```
+            ///
+            /// # Errors
+            ///
+            /// See [Errors](crate::file#errors). Nothing is locked then.
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted.
+            #[track_caller]
+            pub fn $try_arc(self: &Arc<Self>, range: impl RangeBounds<u64>) -> io::Result<Option<$ArcGuard>> {
+                $ArcGuard::acquire(Arc::clone(self), &range, Wait::Not)
+            }
+
+            #[doc = concat!(
+                "As [`", stringify!($try_for), "`](Self::", stringify!($try_for), "), with a guard that owns"
+            )]
+            /// a share of the lock.
+            ///
+            /// ```
+            /// # use std::{sync::Arc, time::Duration};
+            /// # use range_lock::file::FileRangeLock;
+            /// let lock = Arc::new(FileRangeLock::from_file(&tempfile::tempfile()?)?);
+            #[doc = concat!("assert!(lock.", stringify!($try_arc_for), "(5..15, Duration::ZERO)?.is_some());")]
+            /// # Ok::<(), std::io::Error>(())
+            /// ```
+            ///
+            /// # Errors
+            ///
+            /// See [Errors](crate::file#errors). Nothing is locked then.
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted.
+            #[track_caller]
+            pub fn $try_arc_for(
+                self: &Arc<Self>,
+                range: impl RangeBounds<u64>,
+                timeout: Duration,
+            ) -> io::Result<Option<$ArcGuard>> {
+                $ArcGuard::acquire(Arc::clone(self), &range, Wait::after(timeout))
+            }
+
+            #[doc = concat!(
+                "As [`", stringify!($try_until), "`](Self::", stringify!($try_until), "), with a guard that owns"
+            )]
+            /// a share of the lock.
+            ///
+            /// ```
+            /// # use std::{sync::Arc, time::Instant};
+            /// # use range_lock::file::FileRangeLock;
+            /// let lock = Arc::new(FileRangeLock::from_file(&tempfile::tempfile()?)?);
+            #[doc = concat!("assert!(lock.", stringify!($try_arc_until), "(5..15, Instant::now())?.is_some());")]
+            /// # Ok::<(), std::io::Error>(())
+            /// ```
+            ///
+            /// # Errors
+            ///
+            /// See [Errors](crate::file#errors). Nothing is locked then.
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted.
+            #[track_caller]
+            pub fn $try_arc_until(
+                self: &Arc<Self>,
+                range: impl RangeBounds<u64>,
+                deadline: Instant,
+            ) -> io::Result<Option<$ArcGuard>> {
+                $ArcGuard::acquire(Arc::clone(self), &range, Wait::Until(deadline))
+            }
+        }
+    };
+}
+
+acquire! {
+    "for reading, shared with all but writers", FileReadGuard, ArcFileReadGuard,
+    read, try_read, try_read_for, try_read_until,
+    read_arc, try_read_arc, try_read_arc_for, try_read_arc_until,
+    "let a = lock.read(0..100)?;
+let b = other.read(50..150)?; // Readers share.
+assert!(other.try_write(75..80)?.is_none());"
+}
+
+acquire! {
+    "for reading with the right to try to upgrade, shared with plain readers; other processes see a plain reader",
+    FileUpgradableReadGuard, ArcFileUpgradableReadGuard,
+    upgradable_read, try_upgradable_read, try_upgradable_read_for, try_upgradable_read_until,
+    upgradable_read_arc, try_upgradable_read_arc, try_upgradable_read_arc_for, try_upgradable_read_arc_until,
+    "# use range_lock::file::FileUpgradableReadGuard;
+let looking = lock.upgradable_read(0..10)?;
+assert!(lock.try_upgradable_read(0..10)?.is_none()); // One at a time in this process.
+assert!(other.try_upgradable_read(0..10)?.is_some()); // Other processes see a reader.
+let changing = FileUpgradableReadGuard::try_upgrade(looking)?;
+assert!(other.try_read(0..10)?.is_none());"
+}
+
+acquire! {
+    "for writing, shared with nobody", FileWriteGuard, ArcFileWriteGuard,
+    write, try_write, try_write_for, try_write_until,
+    write_arc, try_write_arc, try_write_arc_for, try_write_arc_until,
+    "let page = lock.write(4096..8192)?;
+assert!(other.try_read(8191..8200)?.is_none());
+assert!(other.try_read(8192..)?.is_some());"
+}
+
+impl AsFd for FileRangeLock {
+    /// The descriptor that the locks belong to, to read and write by. On some network file systems
+    /// only I/O through it is known to be covered by the locks.
+    ///
+    /// Do not lock or unlock bytes by it or by a duplicate: that would replace what guards hold.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.bytes.description.as_fd()
+    }
+}
+
+impl Drop for FileRangeLock {
+    fn drop(&mut self) {
+        // A forked child may keep the description open. So what is owed is tried once more.
+        let _ = self.settle();
+    }
+}
+
+impl fmt::Debug for FileRangeLock {
+    /// Prints what [`requests`](FileRangeLock::requests) lists.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileRangeLock").field("requests", &self.requests()).finish_non_exhaustive()
+    }
+}

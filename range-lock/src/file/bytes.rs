@@ -1,0 +1,257 @@
+//! [`Bytes`]: what this process has locked of the file, kept in step with what its guards hold.
+//! It uses the system calls, and the table with its sections.
+//!
+//! The kernel merges the locks of one description: two readers of this process have one lock on
+//! the bytes that both hold, and the first unlock would take it from both. So a table counts the
+//! readers of each byte, and a byte is unlocked when its last reader leaves.
+//!
+//! # What holds
+//!
+//! **local**: a thread calls in here only while it holds the span in the `RangeLock` of this
+//! process: acquired there before it is locked in the file, released there after it is unlocked.
+//! So where a writer is, no other thread of this process is; and no reader of a byte can become
+//! weaker, or stronger, by what a writer does.
+//!
+//! **section**: the lock that the file has on a byte, and the number of its readers, are changed
+//! only by a thread that holds the byte for writing ("local"), or has it in a section. Threads
+//! whose sections overlap take turns, others do not. No call in a section waits for another
+//! description.
+//!
+//! **table**: outside of sections, and of calls that wait, the file has a read lock on a byte
+//! exactly if the table counts a reader of it, and a write lock exactly if a writer of this process
+//! holds it. A call that waits may have locked more, and an unlock that failed has (`owed`).
+//!
+//! So a reader that leaves unlocks the bytes of which it is the last one, each once, and touches no
+//! other. And what a call that waits has been given is not relied on: a reader that leaves between
+//! the grant and the next section may unlock some of it. In the section the thread asks again.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_utils::CachePadded;
+
+use super::sections::{Section, Sections};
+use super::sys::Description;
+use crate::lock::RangeLock;
+use crate::mode::Mode;
+use crate::span::Span;
+
+/// How long a verb waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wait {
+    Not,
+    Until(Instant),
+    Forever,
+}
+
+impl Wait {
+    /// For so much time from now; for ever if that is past what the clock can tell.
+    pub(super) fn after(timeout: Duration) -> Wait {
+        Instant::now().checked_add(timeout).map_or(Wait::Forever, Wait::Until)
+    }
+}
+
+/// Looks again until the answer is yes, or the wait ends: after pauses from 1 ms, doubling to 50
+/// ms, and a last time at the deadline.
+fn look_again(wait: Wait, look: impl Fn() -> io::Result<bool>) -> io::Result<bool> {
+    let mut pause = Duration::from_millis(1);
+    loop {
+        let left = match wait {
+            Wait::Not => return Ok(false),
+            Wait::Until(deadline) => deadline.saturating_duration_since(Instant::now()),
+            Wait::Forever => Duration::MAX,
+        };
+        if left.is_zero() {
+            return Ok(false);
+        }
+        std::thread::sleep(pause.min(left));
+        if look()? {
+            return Ok(true);
+        }
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Bytes {
+    pub(super) description: Description,
+    /// How many readers of this process hold each byte. On lines of its own: what stands beside it
+    /// is read all the time.
+    sections: CachePadded<Sections>,
+    /// Spans that could not be unlocked when they were released.
+    owed: Mutex<Vec<Span>>,
+    /// Whether there are any.
+    owes: AtomicBool,
+}
+
+impl Bytes {
+    pub(super) fn new(description: Description) -> Self {
+        Bytes {
+            description,
+            sections: CachePadded::new(Sections::new()),
+            owed: Mutex::new(Vec::new()),
+            owes: AtomicBool::new(false),
+        }
+    }
+
+    /// Locks `span`, which the caller holds in this process ("local"), in the file; says whether it
+    /// was granted. Otherwise, and where it fails, nothing of it is locked.
+    pub(super) fn enter(&self, span: Span, mode: Mode, wait: Wait) -> io::Result<bool> {
+        if self.try_enter(span, mode)? {
+            return Ok(true);
+        }
+        match wait {
+            Wait::Not => Ok(false),
+            Wait::Until(_) => look_again(wait, || self.try_enter(span, mode)),
+            Wait::Forever => self.enter_waiting(span, mode),
+        }
+    }
+
+    /// Locks several spans, in ascending order; as [`enter`](Self::enter). All are given back
+    /// before each pause, since nothing detects a deadlock across processes.
+    pub(super) fn enter_many(&self, parts: &[(Span, Mode)], wait: Wait) -> io::Result<bool> {
+        Ok(self.try_enter_many(parts)? || look_again(wait, || self.try_enter_many(parts))?)
+    }
+
+    #[cold]
+    fn enter_waiting(&self, span: Span, mode: Mode) -> io::Result<bool> {
+        loop {
+            self.description.set_waiting(span, mode)?;
+            // For tests: others may come in just where they would find a fault.
+            #[cfg(debug_assertions)]
+            std::thread::yield_now();
+            let entered = self.try_enter(span, mode);
+            if let Ok(true) = entered {
+                return entered;
+            }
+            // Some of what was granted may still be locked.
+            self.unlock_uncounted(&mut self.sections.enter(span), span);
+            entered?;
+        }
+    }
+
+    fn try_enter(&self, span: Span, mode: Mode) -> io::Result<bool> {
+        if mode == Mode::Write {
+            return self.description.set(span, mode);
+        }
+        let mut section = self.sections.enter(span);
+        let entered =
+            section.table().covers(span) || section.unlocked(|| self.description.set(span, mode))?;
+        if entered {
+            section.table().add(span);
+        }
+        Ok(entered)
+    }
+
+    fn try_enter_many(&self, parts: &[(Span, Mode)]) -> io::Result<bool> {
+        let (Some((first, _)), Some((last, _))) = (parts.first(), parts.last()) else { return Ok(true) };
+        let mut section = self.sections.enter(Span { first: first.first, last: last.last });
+        for (n, (span, mode)) in parts.iter().enumerate() {
+            let covered = *mode != Mode::Write && section.table().covers(*span);
+            let set =
+                if covered { Ok(true) } else { section.unlocked(|| self.description.set(*span, *mode)) };
+            if !matches!(set, Ok(true)) {
+                // None of them has been counted.
+                parts[..n].iter().for_each(|(span, _)| self.unlock_uncounted(&mut section, *span));
+                return set;
+            }
+        }
+        for (span, _) in parts.iter().filter(|(_, mode)| *mode != Mode::Write) {
+            section.table().add(*span);
+        }
+        Ok(true)
+    }
+
+    /// Unlocks the bytes of `span` that no reader holds. The caller has it in a section, and has
+    /// not counted itself.
+    fn unlock_uncounted(&self, section: &mut Section<'_>, span: Span) {
+        // An error is owed.
+        let _ = self.unlock_parts(section, span, 0);
+    }
+
+    /// Unlocks the bytes of `span` that so many readers hold. Those that it cannot unlock are owed,
+    /// and it returns the first error.
+    fn unlock_parts(&self, section: &mut Section<'_>, span: Span, readers: usize) -> io::Result<()> {
+        let (mut result, mut rest) = (Ok(()), Some(span));
+        while let Some(left) = rest {
+            let Some(part) = section.table().part(left, readers) else { break };
+            result = result.and(section.unlocked(|| self.unlock(part)));
+            rest = (part.last < left.last).then(|| Span { first: part.last + 1, last: left.last });
+        }
+        result
+    }
+
+    fn unlock(&self, span: Span) -> io::Result<()> {
+        let result = self.description.unset(span);
+        if result.is_err() {
+            self.owe(span);
+        }
+        result
+    }
+
+    /// Unlocks what the caller holds of `span`, and nobody else does. The caller releases it in
+    /// this process afterwards, also if it fails: what could not be unlocked is owed.
+    pub(super) fn leave(&self, span: Span, mode: Mode) -> io::Result<()> {
+        if mode == Mode::Write {
+            return self.unlock(span);
+        }
+        let mut section = self.sections.enter(span);
+        let result = self.unlock_parts(&mut section, span, 1);
+        section.table().remove(span);
+        result
+    }
+
+    /// Makes a reader's lock on `span` one for writing; says whether it did. The caller holds it
+    /// for writing in this process. Otherwise, and where it fails, nothing has changed.
+    pub(super) fn upgrade(&self, span: Span, wait: Wait) -> io::Result<bool> {
+        let set = || self.description.set(span, Mode::Write);
+        let upgraded = set()? || look_again(wait, set)?;
+        if upgraded {
+            self.sections.remove(span);
+        }
+        Ok(upgraded)
+    }
+
+    /// Makes a writer's lock on `span` one for reading. The caller does so in this process
+    /// afterwards. Where it fails, nothing has changed.
+    pub(super) fn downgrade(&self, span: Span) -> io::Result<()> {
+        let done = self.description.set(span, Mode::Read)?;
+        debug_assert!(done, "what is locked for writing conflicts with nothing");
+        self.sections.add(span);
+        Ok(())
+    }
+
+    #[cold]
+    fn owe(&self, span: Span) {
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner).push(span);
+        self.owes.store(true, Ordering::Release);
+    }
+
+    /// Tries once more to unlock what could not be unlocked when it was released; returns the last
+    /// error. What this process has acquired again meanwhile stays as it is: `local`, the lock
+    /// of this process, says so.
+    #[inline]
+    pub(super) fn settle(&self, local: &RangeLock) -> io::Result<()> {
+        if self.owes.load(Ordering::Acquire) { self.settle_owed(local) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn settle_owed(&self, local: &RangeLock) -> io::Result<()> {
+        let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut result = Ok(());
+        owed.retain(|span| {
+            let Some(_alone) = local.try_write(span.first..=span.last) else { return true };
+            match self.description.unset(*span) {
+                Ok(()) => false,
+                Err(error) => {
+                    result = Err(error);
+                    true
+                }
+            }
+        });
+        self.owes.store(!owed.is_empty(), Ordering::Release);
+        result
+    }
+}

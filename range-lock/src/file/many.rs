@@ -1,0 +1,282 @@
+//! Several ranges of one file, as one request.
+//! It uses the lock, which is this folder's root, and what this process has locked of the file.
+
+use std::fmt;
+use std::io;
+use std::mem;
+use std::ops::{RangeBounds, RangeInclusive};
+use std::time::{Duration, Instant};
+
+use super::FileRangeLock;
+use super::bytes::Wait;
+use crate::lock::RangeLock;
+use crate::many::{self, ManyGuard};
+use crate::mode::Mode;
+use crate::span::Span;
+
+/// One of several ranges of a file to be locked together, and how; for
+/// [`FileRangeLock::acquire_many`].
+#[derive(Debug)]
+pub struct Request {
+    span: io::Result<Option<Span>>,
+    mode: Mode,
+}
+
+impl Request {
+    /// `range`, for reading.
+    ///
+    /// ```
+    /// # use range_lock::file::{FileRangeLock, Request};
+    /// # let lock = FileRangeLock::from_file(&tempfile::tempfile()?)?;
+    /// let guard = lock.acquire_many([Request::read(0..10), Request::read(90..)])?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the range is inverted.
+    #[track_caller]
+    pub fn read(range: impl RangeBounds<u64>) -> Self {
+        Request { span: super::express(&range), mode: Mode::Read }
+    }
+
+    /// `range`, for writing.
+    ///
+    /// ```
+    /// # use range_lock::file::{FileRangeLock, Request};
+    /// # let lock = FileRangeLock::from_file(&tempfile::tempfile()?)?;
+    /// let guard = lock.acquire_many([Request::write(0..10), Request::write(90..)])?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the range is inverted.
+    #[track_caller]
+    pub fn write(range: impl RangeBounds<u64>) -> Self {
+        Request { span: super::express(&range), mode: Mode::Write }
+    }
+}
+
+/// Several ranges of a file that are held at once; made by [`FileRangeLock::acquire_many`].
+/// Releases all of them when dropped, on any thread of the process. Bind it to a name: `let _ =`
+/// drops it, and so unlocks, at once.
+///
+/// Dropping it in a forked child unlocks nothing: what is held is the parent's.
+#[must_use = "if unused the ranges are unlocked at once"]
+pub struct FileManyGuard<'a> {
+    lock: &'a FileRangeLock,
+    local: Option<ManyGuard<'a>>,
+}
+
+impl FileManyGuard<'_> {
+    /// The ranges that are held, with their modes: disjoint and in ascending order. Where ranges
+    /// that were asked for overlapped, or touched in the same mode, they may be others than those,
+    /// but make up the same.
+    ///
+    /// ```
+    /// # use range_lock::{Mode, file::{FileRangeLock, Request}};
+    /// # let lock = FileRangeLock::from_file(&tempfile::tempfile()?)?;
+    /// let guard = lock.acquire_many([Request::read(0..10), Request::write(5..8)])?;
+    /// let held: Vec<_> = guard.ranges().collect();
+    /// assert_eq!(held, [(0..=4, Mode::Read), (5..=7, Mode::Write), (8..=9, Mode::Read)]);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn ranges(&self) -> impl Iterator<Item = (RangeInclusive<u64>, Mode)> + '_ {
+        self.local.iter().flat_map(ManyGuard::ranges).map(|(_, range, mode)| (range, mode))
+    }
+
+    /// Releases the ranges, and says whether the file has been unlocked. Dropping the guard does
+    /// the same and drops the error.
+    ///
+    /// ```
+    /// # use range_lock::file::{FileManyGuard, FileRangeLock, Request};
+    /// # let lock = FileRangeLock::from_file(&tempfile::tempfile()?)?;
+    /// let guard = lock.acquire_many([Request::read(0..10), Request::write(90..)])?;
+    /// FileManyGuard::release(guard)?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The first one, as for [`FileWriteGuard::release`](super::FileWriteGuard::release).
+    pub fn release(mut guard: Self) -> io::Result<()> {
+        guard.leave()
+    }
+
+    fn leave(&mut self) -> io::Result<()> {
+        let Some(local) = self.local.take() else { return Ok(()) };
+        if let Err(error) = self.lock.check_process() {
+            // What is in the file is the parent's, and the local lock may have been copied locked.
+            mem::forget(local);
+            return Err(error);
+        }
+        let mut result = Ok(());
+        for (span, mode) in parts(&local) {
+            result = result.and(self.lock.bytes.leave(span, mode));
+        }
+        result
+    }
+}
+
+impl Drop for FileManyGuard<'_> {
+    fn drop(&mut self) {
+        // What could not be unlocked is owed.
+        let _ = self.leave();
+    }
+}
+
+impl fmt::Debug for FileManyGuard<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.ranges()).finish()
+    }
+}
+
+/// What is held, in ascending order.
+fn parts(local: &ManyGuard<'_>) -> Vec<(Span, Mode)> {
+    let spans =
+        local.ranges().map(|(_, range, mode)| (Span { first: *range.start(), last: *range.end() }, mode));
+    spans.collect()
+}
+
+/// Verbs that acquire several ranges at once.
+impl FileRangeLock {
+    /// Locks several ranges as one request; waits until all of them are granted.
+    ///
+    /// Where ranges overlap, the stronger mode wins there.
+    ///
+    /// ```
+    /// use range_lock::file::{FileRangeLock, Request};
+    ///
+    /// # let file = tempfile::tempfile()?;
+    /// # let lock = FileRangeLock::from_file(&file)?;
+    /// # let other = FileRangeLock::from_file(&file)?;
+    /// let both = lock.acquire_many([Request::read(0..4096), Request::write(8192..)])?;
+    /// assert!(other.try_write(4096..8192)?.is_some());
+    /// assert!(other.try_read(8192..8193)?.is_none());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [Errors](crate::file#errors). Nothing is locked then.
+    ///
+    /// # Fairness
+    ///
+    /// In this process it is queued as one request, as by [`RangeLock::acquire_many`]. In the file
+    /// the ranges are asked for in ascending order, by calls that do not wait. If one of them is
+    /// refused, all are given back, and it looks again after pauses from 1 ms, doubling to 50 ms.
+    /// So two such requests of two processes cannot deadlock, and one may starve beside processes
+    /// that come and go all the time.
+    ///
+    /// # Deadlocks
+    ///
+    /// The caller must not hold another range of this file: see [Deadlocks](crate::file#deadlocks).
+    pub fn acquire_many(&self, requests: impl IntoIterator<Item = Request>) -> io::Result<FileManyGuard<'_>> {
+        let guard = self.many(requests, Wait::Forever)?;
+        Ok(guard.expect("a wait without an end ends with the grant"))
+    }
+
+    /// Locks several ranges if all can be granted at once. As [`acquire_many`](Self::acquire_many).
+    ///
+    /// ```
+    /// # use range_lock::file::{FileRangeLock, Request};
+    /// # let file = tempfile::tempfile()?;
+    /// # let lock = FileRangeLock::from_file(&file)?;
+    /// # let other = FileRangeLock::from_file(&file)?;
+    /// let reader = other.read(100..101)?;
+    /// let both = [Request::write(0..10), Request::write(100..110)];
+    /// assert!(lock.try_acquire_many(both)?.is_none());
+    /// assert!(other.try_write(0..10)?.is_some()); // All or nothing.
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [Errors](crate::file#errors). Nothing is locked then.
+    pub fn try_acquire_many(
+        &self,
+        requests: impl IntoIterator<Item = Request>,
+    ) -> io::Result<Option<FileManyGuard<'_>>> {
+        self.many(requests, Wait::Not)
+    }
+
+    /// Locks several ranges; gives up after `timeout`. As [`acquire_many`](Self::acquire_many).
+    ///
+    /// ```
+    /// # use range_lock::file::{FileRangeLock, Request};
+    /// # use std::time::Duration;
+    /// # let lock = FileRangeLock::from_file(&tempfile::tempfile()?)?;
+    /// let both = [Request::write(0..10), Request::write(100..110)];
+    /// assert!(lock.try_acquire_many_for(both, Duration::from_millis(2))?.is_some());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [Errors](crate::file#errors). Nothing is locked then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Giving up leaves nothing locked, and lets in those that waited for it.
+    pub fn try_acquire_many_for(
+        &self,
+        requests: impl IntoIterator<Item = Request>,
+        timeout: Duration,
+    ) -> io::Result<Option<FileManyGuard<'_>>> {
+        self.many(requests, Wait::after(timeout))
+    }
+
+    /// Locks several ranges; gives up at `deadline`. As
+    /// [`try_acquire_many_for`](Self::try_acquire_many_for).
+    ///
+    /// ```
+    /// # use range_lock::file::{FileRangeLock, Request};
+    /// # use std::time::Instant;
+    /// # let lock = FileRangeLock::from_file(&tempfile::tempfile()?)?;
+    /// let both = [Request::write(0..10), Request::write(100..110)];
+    /// assert!(lock.try_acquire_many_until(both, Instant::now())?.is_some());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [Errors](crate::file#errors). Nothing is locked then.
+    pub fn try_acquire_many_until(
+        &self,
+        requests: impl IntoIterator<Item = Request>,
+        deadline: Instant,
+    ) -> io::Result<Option<FileManyGuard<'_>>> {
+        self.many(requests, Wait::Until(deadline))
+    }
+
+    fn many(
+        &self,
+        requests: impl IntoIterator<Item = Request>,
+        wait: Wait,
+    ) -> io::Result<Option<FileManyGuard<'_>>> {
+        self.check_process()?;
+        let mut asked = Vec::new();
+        for Request { span, mode } in requests {
+            self.bytes.description.allows(mode)?;
+            let Some(span) = span? else { continue };
+            let range = RangeInclusive::from(span);
+            asked.push(match mode {
+                Mode::Write => many::Request::write(&self.local, range),
+                _ => many::Request::read(&self.local, range),
+            });
+        }
+        // An error stays owed, and has nothing to do with this request.
+        let _ = self.bytes.settle(&self.local);
+        let local = match wait {
+            Wait::Not => RangeLock::try_acquire_many(asked),
+            Wait::Until(deadline) => RangeLock::try_acquire_many_until(asked, deadline),
+            Wait::Forever => Some(RangeLock::acquire_many(asked)),
+        };
+        let Some(local) = local else { return Ok(None) };
+        // Otherwise, and where it fails, `local` is released here.
+        let entered = self.bytes.enter_many(&parts(&local), wait)?;
+        // A closure: a guard that is made and dropped would release.
+        Ok(entered.then(|| FileManyGuard { lock: self, local: Some(local) }))
+    }
+}

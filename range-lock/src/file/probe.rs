@@ -1,0 +1,128 @@
+//! Looking at a file's locks from outside.
+//! It uses the lock, which is this folder's root, and the system calls.
+
+use std::fs::{self, File};
+use std::io;
+use std::ops::{RangeBounds, RangeInclusive};
+use std::os::fd::{AsFd, AsRawFd};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::FileRangeLock;
+use super::sys::{self, Description, Found};
+use crate::mode::Mode;
+use crate::span::Span;
+
+/// A lock in the way, which another description or process has; found by
+/// [`FileRangeLock::conflicting`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Conflict {
+    /// Whether it is for reading or for writing.
+    pub mode: Mode,
+    /// Its bytes. Locks of one description that touch are one for the kernel.
+    pub range: RangeInclusive<u64>,
+    /// The process, if the lock is a POSIX record lock. For a lock of an open file description the
+    /// kernel names no process: any number of them may have it open.
+    pub process: Option<u32>,
+}
+
+impl FileRangeLock {
+    /// *One* lock of another description that a writer of `range` would wait for, if there is any.
+    /// No promise which one, and it may be gone at once.
+    ///
+    /// ```
+    /// use range_lock::{Mode, file::FileRangeLock};
+    ///
+    /// # let file = tempfile::tempfile()?;
+    /// # let lock = FileRangeLock::from_file(&file)?;
+    /// # let other = FileRangeLock::from_file(&file)?;
+    /// let reader = other.read(10..20)?;
+    /// let conflict = lock.conflicting(..)?.unwrap();
+    /// assert_eq!((conflict.mode, conflict.range), (Mode::Read, 10..=19));
+    /// assert!(lock.conflicting(20..)?.is_none());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the kernel cannot express the range, if the kernel or the server refuses, and in a forked
+    /// child.
+    ///
+    /// # Panics
+    ///
+    /// If the range is inverted.
+    #[track_caller]
+    pub fn conflicting(&self, range: impl RangeBounds<u64>) -> io::Result<Option<Conflict>> {
+        let span = super::express(&range)?;
+        self.check_process()?;
+        let Some(span) = span else { return Ok(None) };
+        let found = self.bytes.description.find(span, Mode::Write)?;
+        Ok(found.map(|Found { mode, span, process }| Conflict { mode, range: span.into(), process }))
+    }
+
+    /// Whether flock(2) and these locks exclude each other on the file system of this file. On
+    /// local file systems they do not; on some network file systems they do. `None` if that cannot
+    /// be found out.
+    ///
+    /// Tried on a temporary file in the same folder, which is removed at once.
+    ///
+    /// ```
+    /// # use range_lock::file::{Access, FileRangeLock};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("file");
+    /// # std::fs::write(&path, [])?;
+    /// let lock = FileRangeLock::open(&path, Access::Read)?;
+    /// match lock.shares_namespace_with_flock()? {
+    ///     Some(shares) => println!("known: {shares}"),
+    ///     None => println!("no temporary file can be made in that folder"),
+    /// }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If a temporary file can be made and cannot be locked, and in a forked child.
+    pub fn shares_namespace_with_flock(&self) -> io::Result<Option<bool>> {
+        self.check_process()?;
+        let link = format!("/proc/self/fd/{}", self.as_fd().as_raw_fd());
+        let Ok(path) = fs::read_link(link) else { return Ok(None) };
+        let Some(Ok([one, two])) = path.parent().map(opened_twice) else { return Ok(None) };
+        sys::flock(&one)?;
+        let two = Description::new(two.into())?;
+        Ok(Some(!two.set(Span { first: 0, last: sys::LAST }, Mode::Write)?))
+    }
+
+    /// Whether `span`, which is held in `mode`, is locked in the file, as far as can be seen.
+    pub(super) fn is_locked_in_the_file(&self, span: Span, mode: Mode) -> io::Result<bool> {
+        let byte = Span { first: span.first, last: span.first };
+        // A lock of another that conflicts cannot be there beside ours.
+        if self.bytes.description.find(byte, mode)?.is_some() {
+            return Ok(false);
+        }
+        Ok(self.outside()?.find(byte, Mode::Write)?.is_some())
+    }
+
+    /// A second description of the file, opened when it is first used.
+    fn outside(&self) -> io::Result<&Description> {
+        if let Some(outside) = self.outside.get() {
+            return Ok(outside);
+        }
+        let outside = Description::reopen(self.as_fd())?;
+        Ok(self.outside.get_or_init(|| outside))
+    }
+}
+
+/// A new file in `folder`, opened twice and removed already.
+fn opened_twice(folder: &Path) -> io::Result<[File; 2]> {
+    static FILES: AtomicU64 = AtomicU64::new(0);
+
+    let number = FILES.fetch_add(1, Ordering::Relaxed);
+    let path = folder.join(format!(".range-lock-{}-{number}", std::process::id()));
+    let mut options = File::options();
+    options.read(true).write(true);
+    let one = options.clone().create_new(true).open(&path)?;
+    let two = options.open(&path);
+    fs::remove_file(&path)?;
+    Ok([one, two?])
+}

@@ -1,0 +1,8 @@
+//! Bytes of a file, locked among threads and processes.
+#![cfg(all(target_os = "linux", target_pointer_width = "64", not(any(loom, shuttle))))]
+
+mod model;
+mod processes;
+mod seen;
+mod stress;
+mod verbs;
