@@ -64,7 +64,7 @@ pub(crate) mod models;
 mod registration;
 mod restructure;
 
-pub(crate) use contention::{Contention, Crossings};
+pub(crate) use contention::{Attempt, Contention, Crossings};
 #[cfg(feature = "stats")]
 pub(crate) use counters::{Counters, ModeCounters};
 pub(crate) use entry::{Entry, Order, Queued};
@@ -794,9 +794,14 @@ impl Leaf {
         &mut self.rest().contention
     }
 
-    /// Whether anybody has met here on the mutex since that was last asked.
-    pub(crate) fn take_met(&mut self) -> bool {
-        self.rest.as_mut().is_some_and(|rest| rest.contention.take_met())
+    /// How many met here on the mutex of late.
+    pub(crate) fn heat(&self) -> u32 {
+        self.rest.as_ref().map_or(0, |rest| rest.contention.heat())
+    }
+
+    /// The same, and forgets half of it.
+    pub(crate) fn cool(&mut self) -> u32 {
+        self.rest.as_mut().map_or(0, |rest| rest.contention.cool())
     }
 
     fn forest(&self) -> Option<&Forest<Filed, { lane::COUNT }, { lane::QUEUED }>> {

@@ -26,26 +26,48 @@
 //!
 //! # Finding a leaf
 //!
-//! The [table] has the lower bounds of the leaves in order, read without a lock and changed under a
-//! mutex of its own: a hint. The bounds in the leaf, read under its mutex, are the truth. If they
-//! say that the point lies elsewhere the table has been changed since it was read (it is changed
-//! before the mutexes of the leaves concerned are released), or is being changed: then rows may
-//! lead to a wrong leaf that have nothing to do with the change. The thread waits for the table's
-//! mutex and reads again. It sleeps there if it must, so that the thread that changes the table can
-//! run, also where that has a lower priority and the same CPU. A leaf that is joined to its
-//! neighbour stays allocated, with bounds that hold no point, until it is used again or the lock is
-//! dropped.
+//! The [table] has the points at which the leaves begin, in order. It is read without a lock and
+//! changed under a mutex of its own: a hint. The bounds in the leaf, read under its mutex, are the
+//! truth. If these show that the point lies elsewhere, the table has been changed since it was read
+//! (it is changed before the mutexes of the leaves concerned are released), or is being changed.
+//! While it is being changed, also rows may lead to a wrong leaf that have nothing to do with the
+//! change.
+//!
+//! Only a thread that was led to a wrong leaf reads the table's *version*. If that is another one
+//! than before, the thread searches again. If it is odd, the table is being changed, and the thread
+//! waits for the table's mutex. It sleeps there if it must, so that the thread that changes the
+//! table can run, also where that has a lower priority and the same CPU. The version is a hint too:
+//! the thread also waits if it was misled and finds the version unchanged.
+//!
+//! A leaf that is joined to its neighbour stays allocated, with bounds that hold no point, until it
+//! is used again or the lock is dropped.
 //!
 //! # When to cut and to join
 //!
-//! A request that finds its leaf's mutex taken leaves a note of where it begins. When there are several notes that were each made within a thousand
-//! requests of the one before, and none a million behind it, the leaf is cut at their median. Where they are all the same point no cut helps, and the
-//! leaf waits for longer before it is considered again. Requests that do not meet anybody pay nothing for all this. A note
-//! is not made by who met a request that crossed several leaves: it would not have had less to do with more of them.
+//! A request that finds its leaf's mutex taken leaves a note of where it begins. When there are
+//! several notes that were each made within a thousand requests of the one before, and none a
+//! million behind it, the leaf is cut at their median.
 //!
-//! Leaves cost those who cross them. So it is they who join neighbours, when they have come by several times and nobody has
-//! met in either since. A leaf that is cut and joined in turn is cut less and less often, since to
-//! change the partition costs more than either state. And where all the leaves that there may be are in use, one that would be cut has two quiet ones joined.
+//! * Where all requests begin at the same point no cut helps. Then the leaf waits for twice as many
+//!   meetings before it is considered again.
+//! * A leaf that is cut and joined in turn is cut less and less often, since to change the
+//!   partition costs more than either state.
+//! * If another thread changes the partition at the moment, that says nothing about the leaf: it is
+//!   considered again after as many meetings as this time.
+//! * A request that met one which crossed several leaves makes no note. It would not have had less
+//!   to do with more of them.
+//!
+//! Requests that do not meet anybody pay nothing for all this.
+//!
+//! Leaves cost those who cross them. So it is they who join neighbours, when they have come by
+//! several times and nobody has met in either since.
+//!
+//! If all leaves that there may be are in use, two neighbours are joined for one that would be cut,
+//! on one condition: far fewer met in the two of late than in the one. Under an even load no two
+//! are, and the partition stays as it is. To exchange leaves costs microseconds in which threads
+//! meet that would not have met otherwise, so exchanges that gain little would bring about the next
+//! ones. How many met *of late* is the leaf's heat: each meeting adds one, and the leaf loses half
+//! whenever it is asked. Both halves of a leaf that is cut have half of its heat.
 //!
 //! # Invariant of the unsafe code
 //!
@@ -58,6 +80,7 @@ mod table;
 use std::fmt;
 use std::iter;
 use std::marker::PhantomData;
+use std::mem;
 use std::num::NonZeroU16;
 use std::ptr;
 use std::sync::OnceLock;
@@ -72,7 +95,7 @@ use crate::bounds::Bounds;
 use crate::claim::LeafIndex;
 use crate::ids::Ids;
 use crate::leaf::models::{self, Restructuring};
-use crate::leaf::{Crossings, Leaf, Surplus};
+use crate::leaf::{Attempt, Contention, Crossings, Leaf, Surplus};
 use crate::span::Span;
 use crate::spares::Spares;
 use crate::sync::{self, Mutex, MutexGuard};
@@ -187,6 +210,7 @@ impl Partition {
     #[cold]
     #[inline(never)]
     fn find_and_lock(&self, point: u64) -> LeafGuard<'_> {
+        let mut version = self.version();
         loop {
             let index = self.route(point);
             let cell = self.cell(index);
@@ -205,11 +229,19 @@ impl Partition {
                 return LeafGuard { leaf, index };
             }
             drop(leaf);
-            // The table is being changed, or has been since it was read. A thread that changes it
-            // may be preempted, perhaps by this one, and must run before the table leads to the
-            // right leaf.
-            self.wait_for_table();
+            let before = mem::replace(&mut version, self.version());
+            // A thread that changes the table may be preempted, perhaps by this one, and must run
+            // before the table leads to the right leaf.
+            if version % 2 != 0 || version == before {
+                self.wait_for_table();
+                version = self.version();
+            }
         }
+    }
+
+    /// Changes with the table, and is odd while that is changed. A hint, as the table.
+    fn version(&self) -> u64 {
+        self.shared.table.get().map_or(0, |table| table.version())
     }
 
     /// Waits until no thread changes the table. The caller holds no leaf of this lock.
@@ -274,60 +306,71 @@ impl Partition {
     fn cut_where_they_met(&self, leaf: &mut MutexGuard<'_, Leaf>) {
         let bounds = leaf.bounds();
         let median = leaf.contention().median(bounds);
-        let done = median.is_some_and(|mid| !leaf.is_crossed(mid) && self.cut(leaf, mid));
-        if done {
+        let attempt = match median {
+            Some(mid) if !leaf.is_crossed(mid) => self.cut(leaf, mid),
+            _ => Attempt::InVain,
+        };
+        if attempt == Attempt::Cut {
             models::note(Restructuring::Cut);
         }
-        leaf.contention().considered(done);
+        leaf.contention().considered(attempt);
     }
 
     /// Cuts `leaf` at `mid`, if there is a leaf that is not in use.
-    fn cut(&self, leaf: &mut MutexGuard<'_, Leaf>, mid: u64) -> bool {
+    fn cut(&self, leaf: &mut MutexGuard<'_, Leaf>, mid: u64) -> Attempt {
         if self.shared.settings.max_leaves == Some(NonZeroU16::MIN) {
-            return false;
+            return Attempt::InVain;
         }
         let table = self.table();
         // Whoever changes the partition at the moment may be waiting for this leaf.
-        let Some(mut structure) = sync::try_lock(&table.structure) else { return false };
-        let unused = table.draw_unused(&mut structure);
-        let Some(index) = unused.or_else(|| self.reclaim(table, &mut structure)) else { return false };
+        let Some(mut structure) = sync::try_lock(&table.structure) else { return Attempt::Busy };
+        let mut unused = table.draw_unused(&mut structure);
+        if unused.is_none() && self.reclaim(table, &mut structure, leaf.heat()) {
+            unused = table.draw_unused(&mut structure);
+        }
+        let Some(index) = unused else { return Attempt::InVain };
         // Nobody keeps it long: who comes here by an old hint finds that it holds no point.
         let mut right = sync::lock(self.cell(index));
         right.begin_ids(self.ids());
         leaf.cut(mid, &mut right);
         leaf.next = index;
         table.insert(&mut structure, mid, index);
-        true
+        Attempt::Cut
     }
 
-    /// Joins two neighbours in which nobody has met since the last time that this came by. Returns the leaf that is free then.
-    fn reclaim(&self, table: &Table, structure: &mut Structure) -> Option<LeafIndex> {
+    /// Joins two neighbours in which far fewer met of late than in a leaf of heat `hot`. All leaves
+    /// are in use.
+    fn reclaim(&self, table: &Table, structure: &mut Structure, hot: u32) -> bool {
+        /// How many leaves are asked. Each is a line that is taken from its users.
+        const ASKED: usize = 16;
         // Out of order; so waits for none. What the caller holds is passed over.
-        for _ in 0..structure.leaves {
-            let at = structure.hand % structure.leaves;
-            structure.hand = at + 1;
-            let Some(mut left) = sync::try_lock(self.cell(table.leaf(at))) else { continue };
-            if left.next == LeafIndex::NONE {
+        for _ in 0..structure.leaves.min(ASKED) {
+            let at = LeafIndex(structure.hand as u16);
+            structure.hand = (structure.hand + 1) % structure.leaves;
+            let Some(mut left) = sync::try_lock(self.cell(at)) else { continue };
+            let heat = left.cool();
+            let index = left.next;
+            if index == LeafIndex::NONE || !Contention::is_worth_an_exchange(hot, heat) {
                 continue;
             }
-            let index = left.next;
             let Some(mut right) = sync::try_lock(self.cell(index)) else { continue };
-            // Both are asked, and so forget.
-            let met = [&mut left, &mut right].map(|leaf| leaf.take_met());
-            if met == [false, false] {
+            let of_right = right.heat();
+            if Contention::is_worth_an_exchange(hot, heat.saturating_add(of_right)) {
+                let border = right.bounds().first;
                 left.join(&mut right);
-                table.remove(structure, index);
+                left.contention().warm(of_right);
+                table.remove(structure, border);
                 models::note(Restructuring::Reclaim);
-                return Some(index);
+                return true;
             }
         }
-        None
+        false
     }
 
     /// Cuts the leaf in which `at` lies, there. For tests; `false` if that cannot be done.
     pub(crate) fn cut_at(&self, at: u64) -> bool {
         let mut leaf = self.lock_at(at).leaf;
-        at != leaf.bounds().first && self.cut(&mut leaf, at)
+        at != leaf.bounds().first && self.cut(&mut leaf, at) == Attempt::Cut
     }
 
     /// Joins the leaf in which `at` lies and the one to the right. For tests; `false` if that cannot be done.
@@ -340,9 +383,9 @@ impl Partition {
         let table = self.table();
         let mut right = sync::lock(self.cell(index));
         let Some(mut structure) = sync::try_lock(&table.structure) else { return false };
+        let border = right.bounds().first;
         left.join(&mut right);
-        table.remove(&mut structure, index);
-        structure.unused.push(index);
+        table.remove(&mut structure, border);
         true
     }
 
@@ -376,10 +419,11 @@ impl fmt::Debug for Partition {
     }
 }
 
-/// How many leaves a lock may have if nobody says: so many that two threads in random places seldom meet.
+/// How many leaves a lock may have if nobody says: so many that two threads in random places seldom
+/// meet.
 fn default_max_leaves() -> usize {
-    const FOR_EACH_CPU: usize = 32;
-    const BOUNDS: (usize, usize) = (32, 512);
+    const FOR_EACH_CPU: usize = 16;
+    const BOUNDS: (usize, usize) = (64, 4096);
     let cpus =
         if cfg!(any(loom, shuttle)) { 1 } else { thread::available_parallelism().map_or(1, usize::from) };
     (cpus * FOR_EACH_CPU).next_power_of_two().clamp(BOUNDS.0, BOUNDS.1)
@@ -497,12 +541,12 @@ impl<'a> Locked<'a> {
             // SAFETY: as above; it is another leaf.
             let right = unsafe { &mut *sync::kept(cell) };
             if left.crossings.are_quiet() && right.crossings.are_quiet() {
+                let border = right.bounds().first;
                 left.join(right);
                 left.crossings = Crossings::NONE;
                 left.contention().undo();
-                table.remove(&mut structure, index);
+                table.remove(&mut structure, border);
                 models::note(Restructuring::Join);
-                structure.unused.push(index);
                 if ptr::eq(cell, self.last) {
                     self.last = at;
                 }

@@ -29,7 +29,7 @@
 //! * **Memory after a peak.** A part keeps what it needs for its requests until it is empty, and
 //!   then what 256 at a time need: records and tree nodes. The lock keeps 1 MiB of records besides.
 //!   [`shrink_to_fit`](crate::RangeLock::shrink_to_fit) frees all that. A lock that has been cut keeps
-//!   20 bytes for each part that it may have (see [`max_leaves`](crate::Builder::max_leaves)), and
+//!   at most 40 bytes for each part that it may have (see [`max_leaves`](crate::Builder::max_leaves)), and
 //!   128 bytes for each that it has had, until it is dropped.
 //! * **Wide ranges in random places.** They cross most parts, and overlap most others: nothing can
 //!   be done at the same time.

@@ -18,8 +18,21 @@ pub(crate) struct Contention {
     /// How often requests that cross the leaf had it joined again after a cut: each time makes it wait
     /// for twice as many meetings, until cuts last.
     undone: u32,
-    /// Whether anybody has met since that was last asked.
-    met: bool,
+    /// How many met here, halved each time the leaf is [asked](Contention::cool) whether it is
+    /// quiet.
+    heat: u32,
+}
+
+/// What came of the attempt to cut a leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Attempt {
+    /// It was cut.
+    Cut,
+    /// Another thread changes the partition at the moment.
+    Busy,
+    /// No cut helps, or there is no leaf for the right half.
+    InVain,
 }
 
 impl Contention {
@@ -43,7 +56,8 @@ impl Contention {
         };
         self.points[self.next as usize % Self::POINTS] = point;
         self.next = self.next.wrapping_add(1);
-        (self.last, self.met) = (id, true);
+        self.last = id;
+        self.heat = self.heat.saturating_add(1);
         let in_vain = (self.in_vain + self.undone).min(Self::MOST_IN_VAIN);
         self.streak >= models::meetings(Self::POINTS as u32) << in_vain
     }
@@ -57,11 +71,16 @@ impl Contention {
         behind.iter().find(inside).or_else(|| before.iter().rev().find(inside)).copied()
     }
 
-    pub(crate) fn considered(&mut self, cut: bool) {
+    pub(crate) fn considered(&mut self, attempt: Attempt) {
         self.streak = 0;
-        self.in_vain = if cut { 0 } else { (self.in_vain + 1).min(Self::MOST_IN_VAIN) };
-        if cut {
-            self.undone = self.undone.saturating_sub(1);
+        match attempt {
+            Attempt::Cut => {
+                self.in_vain = 0;
+                self.undone = self.undone.saturating_sub(1);
+            }
+            // It says nothing about this leaf.
+            Attempt::Busy => {}
+            Attempt::InVain => self.in_vain = (self.in_vain + 1).min(Self::MOST_IN_VAIN),
         }
     }
 
@@ -71,13 +90,36 @@ impl Contention {
         self.undone = (self.undone + 2).min(Self::MOST_IN_VAIN);
     }
 
-    /// What the right half of a leaf remembers after a cut.
-    pub(crate) fn of_right_half(&self) -> Contention {
-        Contention { undone: self.undone, ..Contention::default() }
+    /// What the right half of a leaf remembers after a cut. Each half keeps half of the heat:
+    /// neither is quiet because it is new.
+    pub(crate) fn of_right_half(&mut self) -> Contention {
+        self.heat /= 2;
+        Contention { undone: self.undone, heat: self.heat, ..Contention::default() }
     }
 
-    pub(crate) fn take_met(&mut self) -> bool {
-        std::mem::take(&mut self.met)
+    /// How many met here of late.
+    pub(crate) fn heat(&self) -> u32 {
+        self.heat
+    }
+
+    /// The same, and forgets half of it.
+    pub(crate) fn cool(&mut self) -> u32 {
+        let heat = self.heat;
+        self.heat /= 2;
+        heat
+    }
+
+    /// Takes over the heat of the leaf to the right.
+    pub(crate) fn warm(&mut self, heat: u32) {
+        self.heat = self.heat.saturating_add(heat);
+    }
+
+    /// Whether two neighbours of heat `pair` may become one leaf so that a leaf of heat `hot` can
+    /// be cut. They must be far cooler, and `hot` be so much that this is no accident. Otherwise
+    /// leaves that are all alike take room from each other without end.
+    pub(crate) fn is_worth_an_exchange(hot: u32, pair: u32) -> bool {
+        let times = models::meetings(8);
+        pair.saturating_add(times).saturating_mul(times) <= hot
     }
 }
 

@@ -24,13 +24,14 @@ impl Builder {
         Builder { settings: Settings::DEFAULT }
     }
 
-    /// How many parts the lock may cut its domain into, each with a mutex of its own, where its users get in each other's way: from 1,
-    /// which is a lock that is never cut, to 32768. Unless told, 32 for each CPU, but not fewer than 32 and not more than 512.
+    /// How many parts the lock may cut its domain into, each with a mutex of its own, where its
+    /// users get in each other's way: from 1, which is a lock that is never cut, to 32768. The
+    /// default is 16 for each CPU, at least 64 and at most 4096.
     ///
-    /// Each part beyond the first takes 128 bytes, allocated for all of them when the lock is first cut (with feature `stats` more than a
-    /// kilobyte each). More parts are
-    /// better for many threads with small ranges in random places, and worse for those who lock much of the domain at once: they take
-    /// the mutex of each part that they touch.
+    /// Each part beyond the first takes 128 bytes (with feature `stats` more than a kilobyte). They
+    /// are allocated a few at a time, as they are needed. More parts are better for many threads with
+    /// small ranges in random places, and worse for those who lock much of the domain at once: they
+    /// take the mutex of each part that they touch.
     ///
     /// # Panics
     ///

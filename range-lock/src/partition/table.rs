@@ -1,5 +1,13 @@
-//! The table of a partition: where each leaf begins. A hint, read by all without a lock, and changed under a mutex; see "Finding a leaf"
-//! in the [parent](super).
+//! The table of a partition: where each leaf begins. A hint, read by all without a lock, and
+//! changed under a mutex; see "Finding a leaf" in the [parent](super).
+//!
+//! A row stands for a leaf. The rows lie in ascending order, in groups of a cache line each. In
+//! each group in use some rows are, from the first one on. The others are room for leaves to come:
+//! a cut moves rows of one group or of two, and other threads keep most of the lines that they
+//! search.
+//!
+//! A row has the last point *before* its leaf. One that is not in use has the last point of the
+//! domain there, and so lies behind every point.
 //!
 //! The leaves, except the root, are made in chunks when they are first needed, and stay where they
 //! are until the lock is dropped.
@@ -7,9 +15,10 @@
 //! # Invariant of the unsafe code
 //!
 //! **made**: a pointer in `cells` is null, or names a leaf in a chunk of `Structure::chunks`, which
-//! are freed with the table. It is stored once, before any row, link or key has the leaf's index, and
-//! all of these are handed from thread to thread by a release and an acquire.
+//! are freed with the table. It is stored once, before any row, link or key has the leaf's index,
+//! and all of these are handed from thread to thread by a release and an acquire.
 
+use std::iter;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -21,23 +30,25 @@ use crate::claim::LeafIndex;
 use crate::leaf::Leaf;
 use crate::sync::{AtomicHint, AtomicIndex, Mutex};
 
-/// Where each leaf begins, and the leaves but for the root.
+/// Where each leaf begins, and the leaves except for the root.
 pub(crate) struct Table {
-    /// How many leaves are in use, for those who do not need to know exactly.
-    in_use: AtomicHint,
-    /// How many of the `levels` are searched: as many as the leaves in use need.
+    /// How many of the `levels` are searched: as many as the groups in use need.
     searched: AtomicHint,
-    /// Where the leaves begin, in ascending order, in groups of [`FAN_OUT`](Table::FAN_OUT), each a cache line; then the
-    /// firsts of these groups, likewise, and so on until they are one group. What is not in use lies behind every point.
+    /// Whether there is more than one leaf.
+    is_cut: AtomicHint,
+    /// The last points before the leaves, in ascending order; then those of the firsts of these
+    /// groups, likewise, and so on until they are one group.
     pub(crate) levels: Vec<Box<[Group]>>,
-    /// Which leaves they are. Behind those in use, the last one.
+    /// Which leaves they are.
     pub(crate) indices: Box<[AtomicIndex]>,
     /// Where the leaves are, except the root.
     cells: Box<[AtomicPtr<LeafCell>]>,
-    pub(super) structure: Mutex<Structure>,
+    /// Odd while the table is changed.
+    version: CachePadded<AtomicHint>,
+    pub(super) structure: CachePadded<Mutex<Structure>>,
 }
 
-/// Some lower bounds in ascending order.
+/// The points of some rows.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(crate) struct Group([AtomicHint; Table::FAN_OUT]);
@@ -47,11 +58,12 @@ impl Group {
         Group(std::array::from_fn(|_| AtomicHint::new(u64::MAX)))
     }
 
-    /// Which is the last that does not lie behind `point`. All are looked at: to find the place by halves would take as many
-    /// steps, each of which waits for the one before, or is guessed wrong half of the time.
+    /// Which is the last row that does not lie behind `point`. All are looked at: to find the place
+    /// by halves would take as many steps, each of which waits for the one before, or is guessed
+    /// wrong half of the time.
     #[inline]
     fn find(&self, point: u64) -> usize {
-        self.0[1..].iter().map(|lower| usize::from(lower.get() <= point)).sum()
+        self.0[1..].iter().map(|before| usize::from(before.get() < point)).sum()
     }
 }
 
@@ -61,45 +73,79 @@ pub(super) struct Structure {
     /// How many leaves are in use.
     pub(super) leaves: usize,
     /// Those that have been in use.
-    pub(super) unused: Vec<LeafIndex>,
+    unused: Vec<LeafIndex>,
     /// From this one on none has been in use.
     fresh: usize,
     /// Of std in a model too: what is done with it involves nothing that is modelled.
     chunks: Vec<std::sync::Arc<[LeafCell]>>,
-    /// Where to look for quiet leaves next.
+    /// Which leaf is asked next whether it is quiet.
     pub(super) hand: usize,
+    /// How many rows of each group are in use, for the groups in use.
+    filled: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    before: u64,
+    leaf: LeafIndex,
 }
 
 impl Table {
     const FAN_OUT: usize = 8;
     /// How many leaves are made at a time.
     const CHUNK: usize = 7;
+    /// How many groups away a free row may be before the rows are spread anew.
+    const REACH: usize = 2;
 
     pub(super) fn new(max_leaves: usize) -> Self {
         let mut levels = Vec::new();
-        let mut rows = max_leaves;
-        while {
-            rows = rows.div_ceil(Self::FAN_OUT);
-            levels.push((0..rows).map(|_| Group::new()).collect::<Box<[_]>>());
-            rows > 1
-        } {}
-        let rows = levels[0].len() * Self::FAN_OUT;
+        let mut groups = Self::groups_for(max_leaves, usize::MAX);
+        let rows = groups * Self::FAN_OUT;
+        loop {
+            levels.push((0..groups).map(|_| Group::new()).collect::<Box<[_]>>());
+            if groups == 1 {
+                break;
+            }
+            groups = groups.div_ceil(Self::FAN_OUT);
+        }
         let table = Table {
-            in_use: AtomicHint::new(1),
             searched: AtomicHint::new(1),
+            is_cut: AtomicHint::new(0),
             levels,
             indices: (0..rows).map(|_| AtomicIndex::new(LeafIndex::ROOT.0)).collect(),
             cells: (1..max_leaves).map(|_| AtomicPtr::new(ptr::null_mut())).collect(),
-            structure: Mutex::new(Structure {
+            version: CachePadded::new(AtomicHint::new(0)),
+            structure: CachePadded::new(Mutex::new(Structure {
                 leaves: 1,
                 unused: Vec::new(),
                 fresh: 1,
                 chunks: Vec::new(),
                 hand: 0,
-            }),
+                filled: vec![1],
+            })),
         };
-        table.set_lower(0, 0);
+        table.set_before(0, 0);
         table
+    }
+
+    /// Into how many groups, of at most `most`, so many leaves are spread: half filled, unless that
+    /// takes one level more than full ones do.
+    fn groups_for(leaves: usize, most: usize) -> usize {
+        let mut of_as_many_levels = 1;
+        while of_as_many_levels * Self::FAN_OUT < leaves {
+            of_as_many_levels *= Self::FAN_OUT;
+        }
+        leaves.div_ceil(Self::FAN_OUT / 2).min(of_as_many_levels).min(most)
+    }
+
+    /// Whether there is more than one leaf.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut.get() != 0
+    }
+
+    /// Changes with each change of the table, and is odd during one.
+    pub(super) fn version(&self) -> u64 {
+        self.version.get()
     }
 
     /// A leaf that is not in use, if there may be one more.
@@ -139,82 +185,157 @@ impl Table {
         (0..made).map(move |n| self.cell(n))
     }
 
-    /// Whether there is more than one leaf.
-    pub(super) fn is_cut(&self) -> bool {
-        self.in_use.get() > 1
-    }
-
     /// Which leaf `point` lies in: the last one that does not begin behind it.
     #[inline]
     pub(super) fn route(&self, point: u64) -> LeafIndex {
-        let searched = self.searched.get() as usize;
-        let mut row = 0;
-        for level in self.levels[..searched].iter().rev() {
-            // The last point of the domain lies in what is padded, behind the last group. (While the table is being changed any
-            // other may seem to.)
-            let group = row.min(level.len() - 1);
-            row = group * Self::FAN_OUT + level[group].find(point);
-        }
-        self.leaf(row)
+        let (group, slot) = self.find(point);
+        LeafIndex(self.indices[group * Self::FAN_OUT + slot].get())
     }
 
+    /// The row of the leaf in which `point` lies: its group, and which it is there.
     #[inline]
-    pub(super) fn leaf(&self, row: usize) -> LeafIndex {
-        LeafIndex(self.indices.get(row).map_or(0, AtomicIndex::get))
+    fn find(&self, point: u64) -> (usize, usize) {
+        let searched = self.searched.get() as usize;
+        let (mut group, mut slot) = (0, 0);
+        for level in self.levels[..searched].iter().rev() {
+            // While the table is being changed it may lead behind its end.
+            group = (group * Self::FAN_OUT + slot).min(level.len() - 1);
+            slot = level[group].find(point);
+        }
+        (group, slot)
     }
 
-    fn lower(&self, row: usize) -> u64 {
-        self.levels[0][row / Self::FAN_OUT].0[row % Self::FAN_OUT].get()
+    fn row(&self, at: usize) -> Row {
+        let (group, slot) = (at / Self::FAN_OUT, at % Self::FAN_OUT);
+        Row { before: self.levels[0][group].0[slot].get(), leaf: LeafIndex(self.indices[at].get()) }
     }
 
-    fn set_lower(&self, mut row: usize, lower: u64) {
+    fn set(&self, at: usize, row: Row) {
+        self.indices[at].set(row.leaf.0);
+        #[cfg(all(test, not(any(loom, shuttle))))]
+        super::tests::in_the_middle_of_a_row(at);
+        self.set_before(at, row.before);
+    }
+
+    fn set_before(&self, mut at: usize, before: u64) {
         for level in &self.levels {
-            level[row / Self::FAN_OUT].0[row % Self::FAN_OUT].set(lower);
-            if row % Self::FAN_OUT != 0 {
+            let (group, slot) = (at / Self::FAN_OUT, at % Self::FAN_OUT);
+            level[group].0[slot].set(before);
+            if slot != 0 {
                 return;
             }
-            row /= Self::FAN_OUT;
+            at = group;
         }
     }
 
     /// A leaf that begins at `lower` has come into use.
     pub(super) fn insert(&self, structure: &mut Structure, lower: u64, leaf: LeafIndex) {
-        let mut at = structure.leaves;
-        // From behind, so that no leaf is missing at any time.
-        while self.lower(at - 1) > lower {
-            self.copy(at - 1, at);
-            at -= 1;
+        self.begin_change();
+        let row = Row { before: lower - 1, leaf };
+        // Its left half.
+        let (group, slot) = self.find(lower);
+        match self.room_near(structure, group) {
+            Some(room) => self.insert_behind(structure, (group, slot), room, row),
+            None => self.spread(structure, Some(row)),
         }
-        self.indices[at].set(leaf.0);
-        self.set_lower(at, lower);
         structure.leaves += 1;
-        self.pad(structure);
+        self.end_change(structure);
     }
 
-    /// A leaf is not in use any more.
-    pub(super) fn remove(&self, structure: &mut Structure, leaf: LeafIndex) {
-        let at = (0..structure.leaves).find(|row| self.leaf(*row) == leaf).expect("a leaf in use has a row");
-        (at + 1..structure.leaves).for_each(|from| self.copy(from, from - 1));
-        structure.leaves -= 1;
-        self.pad(structure);
+    /// The nearest group with a free row; `None` if all near ones are full and the rows could be
+    /// spread over more groups.
+    fn room_near(&self, structure: &Structure, group: usize) -> Option<usize> {
+        let groups = structure.filled.len();
+        let could_be = Self::groups_for(structure.leaves + 1, self.levels[0].len());
+        let reach = if could_be > groups { Self::REACH } else { groups };
+        let has_room =
+            |at: &usize| structure.filled.get(*at).is_some_and(|n| usize::from(*n) < Self::FAN_OUT);
+        (0..=reach).find_map(|n| iter::once(group + n).chain(group.checked_sub(n)).find(has_room))
     }
 
-    /// Makes the rows behind those in use ready to be searched.
-    fn pad(&self, structure: &Structure) {
-        let last = self.leaf(structure.leaves - 1).0;
-        for row in structure.leaves..self.indices.len() {
-            self.set_lower(row, u64::MAX);
-            self.indices[row].set(last);
+    /// Enters `row` behind that in `slot` of `group`. The next free row is in group `room`: those
+    /// between move by one, in such an order that no leaf is missing at any time.
+    fn insert_behind(&self, structure: &mut Structure, (group, slot): (usize, usize), room: usize, row: Row) {
+        let at = group * Self::FAN_OUT + slot + 1;
+        let free = room * Self::FAN_OUT + usize::from(structure.filled[room]);
+        if room >= group {
+            (at..free).rev().for_each(|from| self.set(from + 1, self.row(from)));
+            self.set(at, row);
+        } else {
+            let first = (room + 1) * Self::FAN_OUT;
+            let to = iter::once(free).chain(first..at - 1);
+            (first..at).zip(to).for_each(|(from, to)| self.set(to, self.row(from)));
+            self.set(at - 1, row);
         }
-        let searched = (1..self.levels.len()).find(|n| structure.leaves <= Self::FAN_OUT.pow(*n as u32));
-        self.searched.set(searched.unwrap_or(self.levels.len()) as u64);
-        self.in_use.set(structure.leaves as u64);
+        structure.filled[room] += 1;
     }
 
-    fn copy(&self, from: usize, to: usize) {
-        self.indices[to].set(self.indices[from].get());
-        #[cfg(all(test, not(any(loom, shuttle))))]
-        super::tests::in_the_middle_of_a_row(to);
-        self.set_lower(to, self.lower(from));
+    /// The leaf that begins at `lower` is not in use any more.
+    pub(super) fn remove(&self, structure: &mut Structure, lower: u64) {
+        self.begin_change();
+        let (group, slot) = self.find(lower);
+        let filled = usize::from(structure.filled[group]);
+        let at = group * Self::FAN_OUT;
+        structure.unused.push(self.row(at + slot).leaf);
+        (slot + 1..filled).for_each(|from| self.set(at + from - 1, self.row(at + from)));
+        structure.filled[group] -= 1;
+        structure.leaves -= 1;
+        if filled > 1 {
+            self.set_before(at + filled - 1, u64::MAX);
+        } else {
+            self.spread(structure, None);
+        }
+        self.end_change(structure);
+    }
+
+    /// Spreads the rows, and one more, evenly over as many groups as suit them.
+    #[cold]
+    fn spread(&self, structure: &mut Structure, added: Option<Row>) {
+        let groups = structure.filled.iter().enumerate();
+        let mut rows: Vec<Row> = groups
+            .flat_map(|(group, filled)| {
+                (0..usize::from(*filled)).map(move |slot| group * Self::FAN_OUT + slot)
+            })
+            .map(|at| self.row(at))
+            .collect();
+        if let Some(row) = added {
+            // The root's is not compared.
+            let at = 1 + rows[1..].partition_point(|other| other.before < row.before);
+            rows.insert(at, row);
+        }
+        let before = structure.filled.len();
+        let groups = Self::groups_for(rows.len(), self.levels[0].len());
+        structure.filled.clear();
+        for group in 0..groups {
+            let part = &rows[group * rows.len() / groups..(group + 1) * rows.len() / groups];
+            structure.filled.push(part.len() as u8);
+            for slot in 0..Self::FAN_OUT {
+                let at = group * Self::FAN_OUT + slot;
+                match part.get(slot) {
+                    Some(row) => self.set(at, *row),
+                    None => self.set_before(at, u64::MAX),
+                }
+            }
+        }
+        (groups * Self::FAN_OUT..before * Self::FAN_OUT).for_each(|at| self.set_before(at, u64::MAX));
+    }
+
+    fn begin_change(&self) {
+        self.version.set(self.version.get() + 1);
+    }
+
+    fn end_change(&self, structure: &Structure) {
+        let groups = structure.filled.len();
+        let searched = (0..self.levels.len()).find(|n| groups <= Self::FAN_OUT.pow(*n as u32));
+        set_if_other(&self.searched, 1 + searched.expect("the last level is one group") as u64);
+        set_if_other(&self.is_cut, u64::from(structure.leaves > 1));
+        self.version.set(self.version.get() + 1);
+    }
+}
+
+/// Does not take the line from its readers in vain.
+fn set_if_other(hint: &AtomicHint, number: u64) {
+    if hint.get() != number {
+        hint.set(number);
     }
 }

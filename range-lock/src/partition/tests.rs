@@ -138,6 +138,56 @@ fn when_all_leaves_are_in_use_quiet_ones_are_joined_for_the_others() {
     assert!(leaves.iter().nth(2).unwrap().bounds().first < 10, "{leaves:?}");
 }
 
+/// A number below `n`, without a pattern.
+fn random(state: &mut u64, n: u64) -> u64 {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*state >> 33) % n
+}
+
+#[test]
+fn leaves_that_are_all_alike_take_no_room_from_each_other() {
+    let partition = Partition::new(Settings { max_leaves: NonZeroU16::new(16), ..Settings::DEFAULT });
+    assert!((1..16).all(|at| partition.cut_at(100 * at)));
+    let seed = &mut 1;
+    for _ in 0..if cfg!(miri) { 2000 } else { 100_000 } {
+        let point = random(seed, 1600);
+        let mut at = partition.lock_at(point);
+        if at.leaf.note_meeting(point) {
+            partition.cut_where_they_met(&mut at.leaf);
+        }
+    }
+    let leaves = partition.lock_over(Span::WHOLE);
+    assert!(leaves.iter().all(|leaf| leaf.bounds().first % 100 == 0), "{leaves:?}");
+}
+
+#[test]
+fn the_table_leads_to_each_leaf_however_it_is_changed() {
+    for max in [2, 9, 64, 65, 100, 513] {
+        let lock = RangeLock::builder().max_leaves(max).build();
+        let seed = &mut (max as u64);
+        for round in 0..if cfg!(miri) { 20 } else { 3000 } {
+            // It grows, and shrinks again.
+            let at = random(seed, 1000);
+            let grows = round % 1500 < 1000;
+            let _ = if random(seed, 10) < if grows { 9 } else { 1 } {
+                __private::cut(&lock, at)
+            } else {
+                __private::join(&lock, at)
+            };
+            if round % 10 != 0 {
+                continue;
+            }
+            let partition = lock.partition();
+            for (first, last) in bounds(&lock) {
+                for point in [first, last, first.midpoint(last)] {
+                    let leaf = sync::lock(partition.cell(partition.route(point)));
+                    assert_eq!(leaf.bounds(), Bounds { first, last }, "{max}, round {round}, {point}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn with_one_leaf_nothing_is_cut() {
     let lock = RangeLock::builder().max_leaves(1).build();
