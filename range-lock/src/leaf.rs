@@ -771,14 +771,15 @@ impl Leaf {
         (self.occupied, self.registered, self.rest) = (0, 0, None);
     }
 
-    /// Makes a note that a request which begins at `point` found the mutex taken. Says whether the leaf is to be cut.
-    pub(crate) fn note_meeting(&mut self, point: u64) -> bool {
+    /// Makes a note that a request for `span`, which begins here, found the mutex taken. Says whether
+    /// the leaf is to be cut.
+    pub(crate) fn note_meeting(&mut self, span: Span) -> bool {
         let id = self.last_id();
         if self.crossings.is_last(id) {
             return false; // It met somebody who crossed several leaves.
         }
         self.crossings = Crossings::NONE;
-        self.contention().note(point, id)
+        self.contention().note(span, id)
     }
 
     /// A request has been granted at once.
@@ -814,7 +815,7 @@ impl Leaf {
                 forest: Forest::new(),
                 kept: [NIL; SLOTS],
                 spare: Vec::new(),
-                contention: Contention::default(),
+                contention: Contention::NONE,
             })
         })
     }

@@ -44,15 +44,22 @@
 //!
 //! # When to cut and to join
 //!
-//! A request that finds its leaf's mutex taken leaves a note of where it begins. When there are
-//! several notes that were each made within a thousand requests of the one before, and none a
-//! million behind it, the leaf is cut at their median.
+//! A request that finds its leaf's mutex taken leaves a note of its span. When there are several
+//! notes that were each made within a thousand requests of the one before, and none a million
+//! behind it, the leaf is cut where one of these requests begins. Of the points behind the middle
+//! that no noted span crosses, that is the one nearest to the middle. But if the lengths are
+//! multiples of a power of two, a point that is one too goes first: pages of several sizes all
+//! begin at multiples of the largest.
 //!
 //! * Where all requests begin at the same point no cut helps. Then the leaf waits for twice as many
 //!   meetings before it is considered again.
+//! * Where the requests move up, as those do that append to a file, a cut at where they were does
+//!   not help either. They move up if all noted spans begin behind all those of the last time. So
+//!   that the requests that were under way then are gone, some requests for each CPU must have come
+//!   since.
 //! * A leaf that is cut and joined in turn is cut less and less often, since to change the
 //!   partition costs more than either state.
-//! * If another thread changes the partition at the moment, that says nothing about the leaf: it is
+//! * If it is too soon to tell, or another thread changes the partition at the moment, the leaf is
 //!   considered again after as many meetings as this time.
 //! * A request that met one which crossed several leaves makes no note. It would not have had less
 //!   to do with more of them.
@@ -184,9 +191,9 @@ impl Partition {
         self.shared.settings.bypass.into()
     }
 
-    /// Locks the leaf in which `point` lies.
-    pub(crate) fn lock_at(&self, point: u64) -> LeafGuard<'_> {
-        self.lock_right(self.try_lock(self.route(point)), point)
+    /// Locks the leaf in which `span` begins.
+    pub(crate) fn lock_at(&self, span: Span) -> LeafGuard<'_> {
+        self.lock_right(self.try_lock(self.route(span.first)), span)
     }
 
     /// Locks a leaf if nobody has it.
@@ -195,21 +202,22 @@ impl Partition {
         Some(LeafGuard { leaf: sync::try_lock(self.cell(index))?, index })
     }
 
-    /// Locks the leaf in which `point` lies: the one that is locked, if that is it.
+    /// Locks the leaf in which `span` begins: the one that is locked, if that is it.
     #[inline]
-    pub(crate) fn lock_right<'a>(&'a self, locked: Option<LeafGuard<'a>>, point: u64) -> LeafGuard<'a> {
+    pub(crate) fn lock_right<'a>(&'a self, locked: Option<LeafGuard<'a>>, span: Span) -> LeafGuard<'a> {
         match locked {
-            Some(at) if at.leaf.bounds().contains(point) => at,
+            Some(at) if at.leaf.bounds().contains(span.first) => at,
             wrong => {
                 drop(wrong);
-                self.find_and_lock(point)
+                self.find_and_lock(span)
             }
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn find_and_lock(&self, point: u64) -> LeafGuard<'_> {
+    fn find_and_lock(&self, span: Span) -> LeafGuard<'_> {
+        let point = span.first;
         let mut version = self.version();
         loop {
             let index = self.route(point);
@@ -220,7 +228,7 @@ impl Partition {
                 None => (sync::lock(cell), true),
             };
             if leaf.bounds().contains(point) {
-                if met && leaf.note_meeting(point) {
+                if met && leaf.note_meeting(span) {
                     self.cut_where_they_met(&mut leaf);
                     if !leaf.bounds().contains(point) {
                         continue;
@@ -253,14 +261,14 @@ impl Partition {
 
     /// Locks all leaves in which a point of `span` lies.
     pub(crate) fn lock_over(&self, span: Span) -> Locked<'_> {
-        let mut locked = self.lock_at(span.first).into_locked(self);
+        let mut locked = self.lock_at(span).into_locked(self);
         locked.extend_to(span.last);
         locked
     }
 
     /// The same for who only looks: it is not for him to join what he crosses.
     pub(crate) fn look_over(&self, span: Span) -> Locked<'_> {
-        let mut locked = self.lock_at(span.first).into_locked(self);
+        let mut locked = self.lock_at(span).into_locked(self);
         locked.reach(span.last);
         locked
     }
@@ -302,18 +310,27 @@ impl Partition {
         })
     }
 
-    /// Cuts `leaf` at the median of where its users met.
+    /// Cuts `leaf` between its users, where they met.
     fn cut_where_they_met(&self, leaf: &mut MutexGuard<'_, Leaf>) {
         let bounds = leaf.bounds();
-        let median = leaf.contention().median(bounds);
-        let attempt = match median {
-            Some(mid) if !leaf.is_crossed(mid) => self.cut(leaf, mid),
-            _ => Attempt::InVain,
+        let place = leaf.contention().place_to_cut(bounds);
+        let attempt = match place {
+            None => Attempt::InVain,
+            Some(place) if leaf.is_crossed(place) => Attempt::InVain,
+            Some(_) if self.is_too_soon(leaf) => Attempt::NotNow,
+            Some(place) => self.cut(leaf, place),
         };
         if attempt == Attempt::Cut {
             models::note(Restructuring::Cut);
         }
         leaf.contention().considered(attempt);
+    }
+
+    /// Whether so few requests came since a cut of `leaf` was considered that some of those of then may
+    /// still be under way. There are 16 leaves for each CPU.
+    fn is_too_soon(&self, leaf: &mut Leaf) -> bool {
+        self.shared.settings.max_leaves != Some(NonZeroU16::MIN)
+            && leaf.contention().is_young(self.table().max_leaves() / 4)
     }
 
     /// Cuts `leaf` at `mid`, if there is a leaf that is not in use.
@@ -323,7 +340,7 @@ impl Partition {
         }
         let table = self.table();
         // Whoever changes the partition at the moment may be waiting for this leaf.
-        let Some(mut structure) = sync::try_lock(&table.structure) else { return Attempt::Busy };
+        let Some(mut structure) = sync::try_lock(&table.structure) else { return Attempt::NotNow };
         let mut unused = table.draw_unused(&mut structure);
         if unused.is_none() && self.reclaim(table, &mut structure, leaf.heat()) {
             unused = table.draw_unused(&mut structure);
@@ -369,13 +386,13 @@ impl Partition {
 
     /// Cuts the leaf in which `at` lies, there. For tests; `false` if that cannot be done.
     pub(crate) fn cut_at(&self, at: u64) -> bool {
-        let mut leaf = self.lock_at(at).leaf;
+        let mut leaf = self.lock_at(Span { first: at, last: at }).leaf;
         at != leaf.bounds().first && self.cut(&mut leaf, at) == Attempt::Cut
     }
 
     /// Joins the leaf in which `at` lies and the one to the right. For tests; `false` if that cannot be done.
     pub(crate) fn join_at(&self, at: u64) -> bool {
-        let mut left = self.lock_at(at).leaf;
+        let mut left = self.lock_at(Span { first: at, last: at }).leaf;
         let index = left.next;
         if index == LeafIndex::NONE {
             return false;

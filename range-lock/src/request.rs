@@ -77,7 +77,7 @@ fn acquire_among(
     deadline: Deadline,
 ) -> Option<Key> {
     let partition = place.partition();
-    let mut at = partition.lock_right(at, span.first);
+    let mut at = partition.lock_right(at, span);
     if at.leaf.bounds().cover(span) && at.leaf.is_free(span, mode) {
         return Some(grant(partition, &mut at, span, mode));
     }
@@ -119,7 +119,7 @@ fn acquire_slowly(
 /// Enters `claim`: granted at once, or counted by all that conflict with it and come later.
 #[cfg(any(feature = "async", test))]
 pub(crate) fn enter(partition: &Partition, claim: Claim) -> Entered {
-    enter_over(partition, partition.lock_at(claim.span.first), claim).hand_over()
+    enter_over(partition, partition.lock_at(claim.span), claim).hand_over()
 }
 
 /// Withdraws a request that has been waiting. Returns it if it was granted before it could be withdrawn: then it is
@@ -259,7 +259,7 @@ pub(crate) fn note_waited(partition: &Partition, mode: Mode, waiter: &Waiter, gr
     #[cfg(feature = "stats")]
     {
         let wait = waiter.since().map_or(std::time::Duration::ZERO, |since| since.elapsed());
-        let counters = &mut partition.lock_at(0).leaf.counters;
+        let counters = &mut partition.lock_at(Span::WHOLE).leaf.counters;
         if granted {
             counters.waited(mode, wait);
         } else {
@@ -347,7 +347,7 @@ fn try_acquire_among(
     span: Span,
     mode: Mode,
 ) -> Option<Key> {
-    let mut at = partition.lock_right(at, span.first);
+    let mut at = partition.lock_right(at, span);
     if at.leaf.bounds().cover(span) {
         return at.leaf.is_free(span, mode).then(|| grant(partition, &mut at, span, mode));
     }
@@ -463,7 +463,7 @@ fn first_of_all<T>(mut all: impl Iterator<Item = T>) -> Option<T> {
 /// See [`release`].
 #[inline(never)]
 fn release_among(partition: &Partition, at: Option<LeafGuard<'_>>, hold: &Hold) {
-    let mut at = partition.lock_right(at, hold.span.first);
+    let mut at = partition.lock_right(at, hold.span);
     if at.leaf.release_quietly(hold) || at.leaf.unfile_quietly(hold) {
         return;
     }

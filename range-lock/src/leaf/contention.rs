@@ -3,14 +3,20 @@
 
 use super::models;
 use crate::bounds::Bounds;
+use crate::span::Span;
 
-/// Where the users of a leaf met on its mutex: when that was, and where the last few requests began.
-#[derive(Debug, Default)]
+/// Where the users of a leaf met on its mutex: when that was, and what the last few asked for.
+#[derive(Debug)]
 pub(crate) struct Contention {
-    points: [u64; Contention::POINTS],
+    spans: [Span; Contention::SPANS],
+    /// The highest point at which one began when a cut was last considered, or at the first
+    /// meeting.
+    highest: Option<u64>,
+    /// The leaf's last id then, unless the leaf has been cut since.
+    since: Option<u64>,
     /// How many meetings there were, each soon after the one before, or followed by more such before long.
     streak: u32,
-    /// Where the next point goes.
+    /// Where the next span goes.
     next: u32,
     last: u64,
     /// How often the leaf could not be cut: each time makes it wait for twice as many meetings.
@@ -29,15 +35,27 @@ pub(crate) struct Contention {
 pub(crate) enum Attempt {
     /// It was cut.
     Cut,
-    /// Another thread changes the partition at the moment.
-    Busy,
+    /// It was too soon, or another thread changes the partition at the moment. That says nothing
+    /// about the leaf.
+    NotNow,
     /// No cut helps, or there is no leaf for the right half.
     InVain,
 }
 
 impl Contention {
+    pub(crate) const NONE: Contention = Contention {
+        spans: [Span { first: 0, last: 0 }; Contention::SPANS],
+        highest: None,
+        since: None,
+        streak: 0,
+        next: 0,
+        last: 0,
+        in_vain: 0,
+        undone: 0,
+        heat: 0,
+    };
     /// From how many meetings a cut is decided.
-    const POINTS: usize = 8;
+    const SPANS: usize = 8;
     /// How many requests may come between one meeting and the next for the second to make the streak longer.
     pub(crate) const SOON: u64 = 1024;
     /// And how many for it not to end the streak. As many as a time slice has: where there are more threads than CPUs, one that
@@ -45,7 +63,7 @@ impl Contention {
     pub(crate) const LATE: u64 = 1 << 20;
     const MOST_IN_VAIN: u32 = 8;
 
-    pub(crate) fn note(&mut self, point: u64, id: u64) -> bool {
+    pub(crate) fn note(&mut self, span: Span, id: u64) -> bool {
         let since = id.wrapping_sub(self.last);
         self.streak = if since <= Self::SOON {
             self.streak + 1
@@ -54,34 +72,68 @@ impl Contention {
         } else {
             1
         };
-        self.points[self.next as usize % Self::POINTS] = point;
+        self.spans[self.next as usize % Self::SPANS] = span;
         self.next = self.next.wrapping_add(1);
         self.last = id;
+        if self.highest.is_none() {
+            (self.highest, self.since) = (Some(span.first), Some(id));
+        }
         self.heat = self.heat.saturating_add(1);
         let in_vain = (self.in_vain + self.undone).min(Self::MOST_IN_VAIN);
-        self.streak >= models::meetings(Self::POINTS as u32) << in_vain
+        self.streak >= models::meetings(Self::SPANS as u32) << in_vain
     }
 
-    /// Where to cut: at the point at which half of the requests begin before, if they do not all begin at one.
-    pub(crate) fn median(&self, bounds: Bounds) -> Option<u64> {
-        let mut points = self.points;
-        points.sort_unstable();
-        let inside = |point: &&u64| **point > bounds.first.max(points[0]) && **point <= bounds.last;
-        let (before, behind) = points.split_at(Self::POINTS / 2);
-        behind.iter().find(inside).or_else(|| before.iter().rev().find(inside)).copied()
+    /// Whether fewer than `requests` came since a cut was last considered and not made. Then those
+    /// that were under way may still be: it cannot be told whether they move up.
+    pub(crate) fn is_young(&self, requests: usize) -> bool {
+        let came = self.since.map(|since| self.last.wrapping_sub(since) + 1);
+        came.is_some_and(|came| came < u64::from(models::meetings(requests as u32)))
+    }
+
+    /// Where to cut, if that is of use. It is where one of the requests begins, so that records of
+    /// any length are not cut in two.
+    pub(crate) fn place_to_cut(&self, bounds: Bounds) -> Option<u64> {
+        let rises = self.rises();
+        let mut spans = self.spans;
+        spans.sort_unstable_by_key(|span| span.first);
+        let least = bounds.first.max(spans[0].first);
+        let inside = |point: &u64| *point > least && *point <= bounds.last;
+        let (before, behind) = spans.split_at(Self::SPANS / 2);
+        let behind = behind.iter().map(|span| span.first).filter(inside);
+        let before = before.iter().rev().map(|span| span.first).filter(inside);
+        let crossed = |point: &u64| spans.iter().any(|span| span.first < *point && *point <= span.last);
+        // As round as the roundest length: pages of several sizes begin there.
+        let round = spans.iter().map(|span| (span.last - span.first).wrapping_add(1).trailing_zeros()).max();
+        let roundness = |point: &u64| Some(point.trailing_zeros()).min(round);
+        // Of points that are as good as each other the one nearest to the middle.
+        let free = behind.clone().filter(|point| !crossed(point)).rev().max_by_key(roundness);
+        free.or_else(|| behind.chain(before).next()).filter(|_| !rises)
+    }
+
+    fn highest_start(&self) -> Option<u64> {
+        self.spans.iter().map(|span| span.first).max()
+    }
+
+    /// Whether the requests move up, as those do that append to a file. Then a cut at where they
+    /// were is in vain.
+    fn rises(&self) -> bool {
+        self.spans.iter().all(|span| Some(span.first) > self.highest)
     }
 
     pub(crate) fn considered(&mut self, attempt: Attempt) {
         self.streak = 0;
         match attempt {
             Attempt::Cut => {
-                self.in_vain = 0;
+                (self.in_vain, self.since) = (0, None);
                 self.undone = self.undone.saturating_sub(1);
             }
-            // It says nothing about this leaf.
-            Attempt::Busy => {}
-            Attempt::InVain => self.in_vain = (self.in_vain + 1).min(Self::MOST_IN_VAIN),
+            Attempt::NotNow => return,
+            Attempt::InVain => {
+                self.in_vain = (self.in_vain + 1).min(Self::MOST_IN_VAIN);
+                self.since = Some(self.last);
+            }
         }
+        self.highest = self.highest_start();
     }
 
     /// Makes a note that the leaf was cut in vain. It weighs as much as two cuts that last, so that a
@@ -94,7 +146,7 @@ impl Contention {
     /// neither is quiet because it is new.
     pub(crate) fn of_right_half(&mut self) -> Contention {
         self.heat /= 2;
-        Contention { undone: self.undone, heat: self.heat, ..Contention::default() }
+        Contention { undone: self.undone, heat: self.heat, highest: self.highest_start(), ..Contention::NONE }
     }
 
     /// How many met here of late.

@@ -143,6 +143,11 @@ impl Table {
         self.is_cut.get() != 0
     }
 
+    /// How many leaves there may be.
+    pub(super) fn max_leaves(&self) -> usize {
+        self.cells.len() + 1
+    }
+
     /// Changes with each change of the table, and is odd during one.
     pub(super) fn version(&self) -> u64 {
         self.version.get()

@@ -28,6 +28,19 @@ fn bounds(lock: &RangeLock) -> Vec<(u64, u64)> {
     leaves.iter().map(|leaf| (leaf.bounds().first, leaf.bounds().last)).collect()
 }
 
+fn point(at: u64) -> Span {
+    Span { first: at, last: at }
+}
+
+/// A request for `span` meets another one.
+fn meet(partition: &Partition, span: Span) {
+    let mut at = partition.lock_at(span);
+    _ = at.leaf.draw_id(partition.ids());
+    if at.leaf.note_meeting(span) {
+        partition.cut_where_they_met(&mut at.leaf);
+    }
+}
+
 #[test]
 fn leaves_tile_the_domain_however_they_are_cut_and_joined() {
     let lock = RangeLock::new();
@@ -36,7 +49,7 @@ fn leaves_tile_the_domain_however_they_are_cut_and_joined() {
     assert!(!__private::cut(&lock, 0) && !__private::cut(&lock, 50), "there is a border already");
     assert_eq!(bounds(&lock), [(0, 49), (50, 99), (100, u64::MAX - 1), (u64::MAX, u64::MAX)]);
     for (point, first) in [(0, 0), (49, 0), (50, 50), (100, 100), (u64::MAX - 1, 100), (u64::MAX, u64::MAX)] {
-        assert_eq!(lock.partition().lock_at(point).leaf.bounds().first, first);
+        assert_eq!(lock.partition().lock_at(self::point(point)).leaf.bounds().first, first);
     }
     assert!(__private::join(&lock, 50) && !__private::join(&lock, u64::MAX));
     assert_eq!(bounds(&lock), [(0, 49), (50, u64::MAX - 1), (u64::MAX, u64::MAX)]);
@@ -46,15 +59,11 @@ fn leaves_tile_the_domain_however_they_are_cut_and_joined() {
 #[test]
 fn a_leaf_is_cut_where_its_users_meet() {
     let partition = Partition::new(Settings::DEFAULT);
-    let meet = |point| {
-        let mut at = partition.lock_at(point);
-        if at.leaf.note_meeting(point) {
-            partition.cut_where_they_met(&mut at.leaf);
-        }
-    };
+    let meet = |at| meet(&partition, point(at));
     (0..100).for_each(|_| meet(7));
     assert_eq!(partition.len(), 1, "no cut helps those who all begin at one point");
-    (0..if cfg!(miri) { 1000 } else { 10_000 }).for_each(|n| meet(n % 10));
+    let seed = &mut 1;
+    (0..if cfg!(miri) { 1000 } else { 10_000 }).for_each(|_| meet(random(seed, 10)));
     assert!(partition.len() > 5, "{partition:?}");
     let leaves = partition.lock_over(Span::WHOLE);
     assert!(leaves.iter().all(|leaf| leaf.bounds().first < 10), "{leaves:?}");
@@ -65,12 +74,8 @@ fn a_leaf_is_cut_where_its_users_meet() {
 fn a_leaf_is_not_cut_where_many_entries_cross() {
     let lock = RangeLock::new();
     let meet = |times: u64| {
-        for n in 0..times {
-            let mut at = lock.partition().lock_at(n % 10);
-            if at.leaf.note_meeting(n % 10) {
-                lock.partition().cut_where_they_met(&mut at.leaf);
-            }
-        }
+        let seed = &mut 1;
+        (0..times).for_each(|_| self::meet(lock.partition(), point(random(seed, 10))));
         lock.partition().len()
     };
     let wide: Vec<_> = (0..100).map(|_| lock.read(0..100)).collect();
@@ -83,9 +88,9 @@ fn a_leaf_is_not_cut_where_many_entries_cross() {
 fn meetings_far_apart_cut_nothing() {
     let partition = Partition::new(Settings::DEFAULT);
     for n in 0..if cfg!(miri) { 20 } else { 1000 } {
-        let mut at = partition.lock_at(n);
+        let mut at = partition.lock_at(point(n));
         (0..2 * Contention::SOON).for_each(|_| _ = at.leaf.draw_id(partition.ids()));
-        assert!(!at.leaf.note_meeting(n));
+        assert!(!at.leaf.note_meeting(point(n)));
     }
 }
 
@@ -101,15 +106,11 @@ fn who_crosses_quiet_leaves_joins_them() {
 #[test]
 fn a_leaf_that_is_cut_and_joined_in_turn_is_cut_less_and_less_often() {
     let partition = Partition::new(Settings::DEFAULT);
-    let mut meetings = 0;
+    let (mut meetings, mut seed) = (0, 1);
     let mut meetings_until_a_cut = || {
         let before = meetings;
         while partition.len() == 1 {
-            let point = meetings % 10;
-            let mut at = partition.lock_at(point);
-            if at.leaf.note_meeting(point) {
-                partition.cut_where_they_met(&mut at.leaf);
-            }
+            meet(&partition, point(random(&mut seed, 10)));
             meetings += 1;
         }
         // Requests that cross the border join the halves again.
@@ -126,13 +127,8 @@ fn a_leaf_that_is_cut_and_joined_in_turn_is_cut_less_and_less_often() {
 fn when_all_leaves_are_in_use_quiet_ones_are_joined_for_the_others() {
     let partition = Partition::new(Settings { max_leaves: NonZeroU16::new(4), ..Settings::DEFAULT });
     assert!([1000, 2000, 3000].into_iter().all(|at| partition.cut_at(at)));
-    let meet = |point| {
-        let mut at = partition.lock_at(point);
-        if at.leaf.note_meeting(point) {
-            partition.cut_where_they_met(&mut at.leaf);
-        }
-    };
-    (0..if cfg!(miri) { 500 } else { 1000 }).for_each(|n| meet(n % 10));
+    let seed = &mut 1;
+    (0..if cfg!(miri) { 500 } else { 1000 }).for_each(|_| meet(&partition, point(random(seed, 10))));
     assert_eq!(partition.len(), 4);
     let leaves = partition.lock_over(Span::WHOLE);
     assert!(leaves.iter().nth(2).unwrap().bounds().first < 10, "{leaves:?}");
@@ -150,11 +146,7 @@ fn leaves_that_are_all_alike_take_no_room_from_each_other() {
     assert!((1..16).all(|at| partition.cut_at(100 * at)));
     let seed = &mut 1;
     for _ in 0..if cfg!(miri) { 2000 } else { 100_000 } {
-        let point = random(seed, 1600);
-        let mut at = partition.lock_at(point);
-        if at.leaf.note_meeting(point) {
-            partition.cut_where_they_met(&mut at.leaf);
-        }
+        meet(&partition, point(random(seed, 1600)));
     }
     let leaves = partition.lock_over(Span::WHOLE);
     assert!(leaves.iter().all(|leaf| leaf.bounds().first % 100 == 0), "{leaves:?}");
@@ -185,6 +177,96 @@ fn the_table_leads_to_each_leaf_however_it_is_changed() {
                 }
             }
         }
+    }
+}
+
+/// Each request begins behind the one before, give or take as many as are under way at a time.
+#[test]
+fn a_hot_spot_that_moves_up_is_not_cut_in_vain() {
+    for (under_way, max_leaves) in [(1, 64), (2, 64), (64, 1024)] {
+        let partition =
+            Partition::new(Settings { max_leaves: NonZeroU16::new(max_leaves), ..Settings::DEFAULT });
+        let seed = &mut 1;
+        for n in 0..if cfg!(miri) { 2000 } else { 100_000 } {
+            meet(&partition, page(n + random(seed, under_way)));
+        }
+        let leaves = partition.len();
+        assert!(leaves <= 3, "{under_way} under way: {leaves} leaves");
+        // When it rests it is cut.
+        let here = if cfg!(miri) { 2000 } else { 100_000 };
+        for _ in 0..if cfg!(miri) { 2000 } else { 100_000 } {
+            meet(&partition, page(here + random(seed, 64)));
+        }
+        assert!(partition.len() > leaves + 3, "{partition:?}");
+    }
+}
+
+fn page(n: u64) -> Span {
+    Span { first: n << 12, last: (n << 12) + 4095 }
+}
+
+/// The share of requests that cross a border, in a lock that has been cut into 64 leaves where such
+/// requests met. `place` says where, by the last eight.
+fn share_that_crosses(
+    draw: impl Fn(&mut u64) -> Span,
+    place: impl Fn(&[Span; 8], Bounds) -> Option<u64>,
+) -> f64 {
+    use std::collections::BTreeMap;
+
+    let mut leaves = BTreeMap::from([(0, Vec::new())]);
+    let seed = &mut 1;
+    while leaves.len() < 64 {
+        let span = draw(seed);
+        let (&first, notes) = leaves.range_mut(..=span.first).next_back().expect("the first begins at 0");
+        notes.push(span);
+        let Ok(spans) = <&[Span; 8]>::try_from(&notes[..]) else { continue };
+        let spans = *spans;
+        notes.clear();
+        let last = leaves.range(first + 1..).next().map_or(u64::MAX, |(next, _)| next - 1);
+        if let Some(at) = place(&spans, Bounds { first, last }) {
+            leaves.insert(at, Vec::new());
+        }
+    }
+    const DRAWN: usize = 20_000;
+    let crosses = |span: Span| leaves.range(span.first + 1..=span.last).next().is_some();
+    (0..DRAWN).filter(|_| crosses(draw(seed))).count() as f64 / DRAWN as f64
+}
+
+#[test]
+fn a_leaf_is_cut_where_few_requests_cross() {
+    let by_the_rule = |spans: &[Span; 8], bounds| {
+        let mut contention = Contention::NONE;
+        spans.iter().for_each(|span| _ = contention.note(*span, 0));
+        contention.place_to_cut(bounds)
+    };
+    // At the point at which half of the requests begin before.
+    let at_the_median = |spans: &[Span; 8], bounds: Bounds| {
+        let mut points = spans.map(|span| span.first);
+        points.sort_unstable();
+        let inside = |point: &&u64| **point > bounds.first.max(points[0]) && **point <= bounds.last;
+        let (before, behind) = points.split_at(4);
+        behind.iter().find(inside).or_else(|| before.iter().rev().find(inside)).copied()
+    };
+    // Two of three are pages of 4 KiB and one is of 2 MiB, in 1 GiB.
+    let pages = |seed: &mut u64| match random(seed, 3) {
+        0 => Span { first: random(seed, 512) << 21, last: 0 },
+        _ => page(random(seed, 1 << 18)),
+    };
+    let pages = |seed: &mut u64| match pages(seed) {
+        Span { first, last: 0 } => Span { first, last: first + (1 << 21) - 1 },
+        page => page,
+    };
+    // Behind a header of 100 bytes.
+    let records = |seed: &mut u64| {
+        let first = 100 + 3000 * random(seed, 100_000);
+        Span { first, last: first + 2999 }
+    };
+    for (what, rule, median) in [
+        ("pages", share_that_crosses(pages, by_the_rule), share_that_crosses(pages, at_the_median)),
+        ("records", share_that_crosses(records, by_the_rule), share_that_crosses(records, at_the_median)),
+    ] {
+        println!("{what}: {rule} of the requests cross a border, with cuts at the median {median}");
+        assert!(rule <= median, "{what}: {rule} against {median}");
     }
 }
 
