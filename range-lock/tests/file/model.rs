@@ -5,6 +5,7 @@
 //! The bytes are 0 to 63 and the last 8 that `off_t` can express. One thread runs the history, so a
 //! verb that would wait for ever is called in a form that gives up.
 
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -125,42 +126,8 @@ fn acquire<'a>(
 ) -> Option<Guard<'a>> {
     let (first, last) = (byte(ends.0), byte(ends.1));
     // The last byte there is, by its number or as an open end.
-    if last == LAST && how >= 128 {
-        let range = first..;
-        return Some(match mode {
-            Mode::Read => Guard::Read(acquire!(
-                lock,
-                range,
-                how,
-                granted,
-                read_arc,
-                try_read_arc,
-                try_read_arc_for,
-                try_read_arc_until
-            )?),
-            Mode::Upgradable => Guard::Upgradable(acquire!(
-                lock,
-                range,
-                how,
-                granted,
-                upgradable_read_arc,
-                try_upgradable_read_arc,
-                try_upgradable_read_arc_for,
-                try_upgradable_read_arc_until
-            )?),
-            Mode::Write => Guard::Write(acquire!(
-                lock,
-                range,
-                how,
-                granted,
-                write_arc,
-                try_write_arc,
-                try_write_arc_for,
-                try_write_arc_until
-            )?),
-        });
-    }
-    let range = first..=last;
+    let is_open = last == LAST && how >= 128;
+    let range = (Bound::Included(first), if is_open { Bound::Unbounded } else { Bound::Included(last) });
     Some(match mode {
         Mode::Read => Guard::Read(acquire!(
             lock,

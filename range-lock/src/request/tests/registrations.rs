@@ -9,7 +9,9 @@ use super::MEANWHILE;
 use crate::interval_tree::VISITS;
 use crate::leaf::tests::LOOKS;
 use crate::sync::Arc;
-use crate::{__private, RangeLock, RangeUpgradableReadGuard, RangeWriteGuard, Request, future};
+use crate::{
+    __private, RangeLock, RangeReadGuard, RangeUpgradableReadGuard, RangeWriteGuard, Request, future,
+};
 
 fn poll<T: Future>(future: &mut Pin<Box<T>>) -> Poll<T::Output> {
     future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
@@ -20,6 +22,15 @@ fn waiting<T: Future>(futures: impl IntoIterator<Item = T>) -> Vec<Pin<Box<T>>> 
     let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
     futures.iter_mut().for_each(|future| assert!(poll(future).is_pending()));
     futures
+}
+
+/// A reader that had to wait, and is held.
+fn reader_that_waited(lock: &RangeLock) -> Poll<RangeReadGuard<'_>> {
+    let writer = lock.write(0..10);
+    let mut one = Box::pin(lock.read_async(0..10));
+    assert!(poll(&mut one).is_pending());
+    drop(writer);
+    poll(&mut one)
 }
 
 fn looks(f: impl FnOnce()) -> usize {
@@ -97,11 +108,7 @@ fn writers_and_readers(m: usize) {
 
 fn releases_and_futures(m: usize, order: &str) {
     let lock = RangeLock::new();
-    let writer = lock.write(0..10);
-    let mut one = Box::pin(lock.read_async(0..10));
-    assert!(poll(&mut one).is_pending());
-    drop(writer);
-    let _one = poll(&mut one);
+    let _one = reader_that_waited(&lock);
     for merged in [false, true] {
         assert!(!merged || __private::cut(&lock, 5));
         let readers = in_order((0..m).map(|_| lock.read(0..10)).collect(), order);
@@ -216,11 +223,7 @@ fn narrow_writers_behind_wide_readers_are_looked_at_a_few_times_each() {
 #[test]
 fn a_reader_that_leaves_beside_one_that_waited_looks_at_nobody() {
     let lock = RangeLock::new();
-    let writer = lock.write(0..10);
-    let mut one = Box::pin(lock.read_async(0..10));
-    assert!(poll(&mut one).is_pending());
-    drop(writer);
-    let _one = poll(&mut one);
+    let _one = reader_that_waited(&lock);
     let readers: Vec<_> = (0..1000).map(|_| lock.read(0..10)).collect();
     assert_eq!(looks(|| drop(readers)), 0);
 }
