@@ -5,37 +5,45 @@
 //! to acquire it, once to release it. A mutex that wakes a sleeper whenever it is left must be left
 //! by an exchange. This one is left by a load and a plain release store, at a third of the cost.
 //!
-//! A thread that finds it taken looks again for a while, between pauses and yields, and then naps
-//! once. That suits sections as short as these, in which no user code runs. A section that lasts
-//! longer belongs to a thread that was preempted, and then the best that a waiting thread can do is
-//! to leave the CPU.
+//! A thread that finds it taken looks again for a while, and then stands in line. Threads in line
+//! leave the mutex alone: each looks at a seat of its own (`line.rs`). The first in line is the
+//! *head*. It leaves the mutex to those that run, which use it many times while its cache line
+//! stays with one CPU. Then the head asks for it, and the next thread that leaves the mutex hands
+//! it over. The head leaves the line, and the thread behind it is the head from when the mutex is
+//! left the next time. So threads take turns, each of which is worth the hand-over. The more
+//! threads are in line, the shorter are the turns.
 //!
-//! A thread that has napped in vain stands in line. The first thread in line is the *head*. A head
-//! that looks in vain waits awake for a while, and a thread that leaves the mutex hands it over to
-//! the head and does not free it. The next in line is woken, and the mutex is freed as ever until it
-//! has come. So threads that run are not held up by threads that wake up, and the line moves by one
-//! whenever a thread has woken up.
+//! A thread in line yields now and then. If another thread runs then, or if it has waited for a
+//! millisecond, it sleeps. While the head wakes up, the mutex goes to threads that run.
+//!
+//! A thread that has entered a request comes again to release it. Were it sent to the end of the
+//! line in between, the leaf would fill with requests that wait to be released. So such a thread
+//! may keep the mutex from the head, once ([`leave_for_now`](Mutex::leave_for_now)).
 //!
 //! # What bounds a wait
 //!
-//! `head` has one of four values: [`NONE`], [`COMES`], [`WAITS`] and [`HANDED`].
+//! `asked` is [`NOBODY`], a seat, a seat with [`KEPT`], or a seat with [`TELL`].
 //!
-//! | event | `head` before | after | `locked` |
+//! | event | `asked` before | after | `locked` |
 //! |---|---|---|---|
-//! | a thread comes to an empty line | `NONE` | `COMES` | any |
-//! | the head looks, and the mutex is taken | `COMES` | `WAITS` | set when it looked |
-//! | a thread leaves the mutex | `NONE`, `COMES` | unchanged | cleared |
-//! | a thread leaves it, and the head is asleep | `WAITS` | `WAITS` | stays set, for the head, which wakes up |
-//! | a thread leaves it, and the head is awake | `WAITS` | `HANDED` | stays set, for the head, which looks |
-//! | the head has it, and another thread is in line | any but `NONE` | `COMES` | set |
-//! | the head has it, and the line is empty | any but `NONE` | `NONE` | set |
+//! | the head asks | `NOBODY` | its seat | any |
+//! | a thread leaves the mutex | `NOBODY` | unchanged | cleared |
+//! | a thread leaves it for now, and the head has asked | a seat | with `KEPT` | cleared |
+//! | a thread leaves it for good, and the head has asked | a seat | `NOBODY` | stays set, for the head, which is told |
+//! | a thread leaves it, and the head has asked | a seat, `KEPT` | `NOBODY` | the same |
+//! | a thread leaves it, and a new head is to be told | a seat, `TELL` | `NOBODY` | cleared; then the head is told |
+//! | the head has the mutex, and leaves the line | not `TELL` | `TELL` and the next, if there is one; else `NOBODY` | set |
 //!
-//! The thread that has the mutex when `WAITS` is set may have loaded `NONE` or `COMES` before. It
-//! frees the mutex then, and does not wake the head; so a head sleeps for a bounded time, and looks
-//! again. One other thread may take the mutex in between, and that thread loads `WAITS`: its look at
-//! `locked` comes after the head's, and the head's after the store of `WAITS`, in the one order of
-//! all sequentially consistent operations. So at most two operations pass a thread once it has
-//! looked in vain at the head. Such a thread has slept twice at most before: its nap, and in line.
+//! One thread at a time writes `asked`: the thread that has the mutex, or, where there is `NOBODY`
+//! in it, the head. There is no head from when the head has the mutex to when the next is told.
+//!
+//! The thread that has the mutex when the head asks may have loaded `NOBODY` before. It frees the
+//! mutex then, and does not tell the head. So a head sleeps for a bounded time, and looks again. A
+//! thread that takes the mutex in between loads the seat: its look at `locked` comes after the
+//! head's, and the head's after the store of its seat, in the one order of all sequentially
+//! consistent operations. That thread may leave it for now; the one after it hands it over. So two
+//! threads take the mutex at most between a look in vain of a head that has asked, and the head.
+//! The head has slept once at most by then, behind others in line.
 //!
 //! # Invariants of the unsafe code
 //!
@@ -45,18 +53,21 @@
 //! finds `locked` clear sets it, and a mutex is handed to one thread. So there is one guard at
 //! most. What one thread did under it is visible to the next: the store releases and the exchange
 //! acquires. A thread that is handed the mutex acquires what the thread that hands it over releases
-//! by the store of `HANDED`, or passes the lock of a parking place after it.
+//! when it tells it.
+
+mod line;
 
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::atomics::{AtomicU8, Flag, Ordering};
-use crate::parking::{Parked, Place};
+use crate::atomics::{AtomicU16, Flag, Ordering};
 use crate::spin;
+use line::{NOBODY, Seat, State};
 
 /// How many turns a thread pauses before it looks again: long enough for another thread to use the
 /// lock several times with its lines in the cache. Where two threads look again at once they take
@@ -64,39 +75,35 @@ use crate::spin;
 const TURNS: u32 = 64;
 /// The same where two threads seldom meet on one mutex, and so nothing is won by leaving it to the other.
 const FEW_TURNS: u32 = 4;
-/// How often a thread yields and pauses before it naps. In a model not at all: a schedule in which
-/// the thread comes later shows the same.
-const ROUNDS: u32 = if cfg!(any(loom, shuttle)) { 0 } else { 1 };
-/// The same where two threads seldom meet on one mutex, and so the other is about to leave it for
-/// long.
-const MORE_ROUNDS: u32 = if cfg!(any(loom, shuttle)) { 0 } else { 4 };
-/// How often it yields in each of these rounds.
-const YIELDS: u32 = 2;
-/// How long the nap is at least. Linux makes it longer by 50 µs.
-const NAP: Duration = Duration::from_micros(20);
-/// How often the head looks before it sleeps, after pauses twice as long each time.
-const LOOKS_OF_THE_HEAD: u32 = if cfg!(any(loom, shuttle)) { 1 } else { 6 };
+/// For how many turns the head leaves the mutex to others before it asks for it, if it is alone in
+/// line.
+const MOST: u32 = 240;
+/// And at least.
+const LEAST: u32 = 40;
+/// For how many turns all heads do together, until the last of those in line is one.
+const ALL: u32 = 2400;
 /// How long the head sleeps before it looks again.
 const BOUND: Duration = Duration::from_millis(1);
+/// How long a thread naps that finds no seat.
+const NAP: Duration = Duration::from_micros(20);
 
-/// No thread is in line.
-const NONE: u8 = 0;
-/// A thread is on its way to the head of the line.
-const COMES: u8 = 1;
-/// A thread is the head, and is to be handed the mutex.
-const WAITS: u8 = 2;
-/// The head has been handed the mutex.
-const HANDED: u8 = 3;
+/// In `asked`, beside the number of a seat: the thread there is to be told that it is the head. It
+/// has not asked.
+const TELL: u16 = 1 << 15;
+/// In `asked`, beside the seat of the head, which has asked: a thread that comes again soon has
+/// left the mutex and kept it from the head.
+const KEPT: u16 = 1 << 14;
+const _: () = assert!(line::MOST <= KEPT);
 
 /// See the [module](self).
 #[repr(C)] // What is used first lies next to the word.
 pub(crate) struct Mutex<T> {
     locked: Flag,
-    head: AtomicU8,
-    /// Where the head sleeps.
-    at_the_head: Place,
-    /// Where the others in line sleep.
-    in_line: Place,
+    /// What the thread that leaves the mutex has to do besides: `NOBODY`, nothing; the seat of the
+    /// head, which asks for it; or [`TELL`] and the seat of the thread that is the next head.
+    asked: AtomicU16,
+    /// The seat of the last in line.
+    last: AtomicU16,
     value: UnsafeCell<T>,
 }
 
@@ -119,9 +126,8 @@ impl<T> Mutex<T> {
     pub(crate) const fn new(value: T) -> Self {
         Mutex {
             locked: Flag::new(),
-            head: AtomicU8::new(NONE),
-            at_the_head: Place::new(),
-            in_line: Place::new(),
+            asked: AtomicU16::new(NOBODY),
+            last: AtomicU16::new(NOBODY),
             value: UnsafeCell::new(value),
         }
     }
@@ -131,9 +137,8 @@ impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
         Mutex {
             locked: Flag::new(),
-            head: AtomicU8::new(NONE),
-            at_the_head: Place::new(),
-            in_line: Place::new(),
+            asked: AtomicU16::new(NOBODY),
+            last: AtomicU16::new(NOBODY),
             value: UnsafeCell::new(value),
         }
     }
@@ -141,22 +146,35 @@ impl<T> Mutex<T> {
     /// Waits until no other thread has it.
     #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        self.lock_after(TURNS, ROUNDS)
+        self.lock_after(TURNS)
     }
 
     /// The same, but looks again soon, and then less and less often. Better where the mutex is
     /// seldom used, and worse where it is used all the time: see [`wait`](Self::wait).
     #[inline]
     pub(crate) fn lock_eagerly(&self) -> MutexGuard<'_, T> {
-        self.lock_after(FEW_TURNS, MORE_ROUNDS)
+        self.lock_after(FEW_TURNS)
     }
 
     #[inline]
-    fn lock_after(&self, turns: u32, rounds: u32) -> MutexGuard<'_, T> {
+    fn lock_after(&self, turns: u32) -> MutexGuard<'_, T> {
         if !self.try_set() {
-            self.wait(turns, rounds);
+            self.wait(turns);
         }
         MutexGuard { mutex: self, _value: PhantomData }
+    }
+
+    /// Gives it up. The thread has entered a request, and comes again to release it: if it did that
+    /// with the head's operations in between, the leaf would be full of requests that wait to be
+    /// released. So the head waits for one more thread to leave the mutex.
+    #[inline]
+    pub(crate) fn leave_for_now(guard: MutexGuard<'_, T>) {
+        let mutex = guard.mutex;
+        mem::forget(guard);
+        match mutex.asked.load(Ordering::SeqCst) {
+            NOBODY => mutex.locked.clear(Ordering::Release),
+            asked => mutex.leave_to(asked, true),
+        }
     }
 
     /// Takes it if no other thread has it.
@@ -178,10 +196,9 @@ impl<T> Mutex<T> {
     /// The guard must have been forgotten, and the value not be used by it any more.
     #[inline]
     pub(crate) unsafe fn force_unlock(&self) {
-        if self.head.load(Ordering::SeqCst) < WAITS {
-            self.locked.clear(Ordering::Release);
-        } else {
-            self.hand_over();
+        match self.asked.load(Ordering::SeqCst) {
+            NOBODY => self.locked.clear(Ordering::Release),
+            asked => self.leave_to(asked, false),
         }
     }
 
@@ -196,82 +213,117 @@ impl<T> Mutex<T> {
     }
 
     /// Pauses for so many turns before it looks again, then for twice as many, up to [`TURNS`];
-    /// then it lets other threads run, then it naps, and then it stands in line.
+    /// then it stands in line, as it does at once where others stand there.
     #[cold]
-    fn wait(&self, mut turns: u32, rounds: u32) {
-        while turns <= TURNS {
-            spin::pause(turns);
+    fn wait(&self, turns: u32) {
+        let mut pause = turns;
+        while pause <= TURNS && self.last.load(Ordering::Relaxed) == NOBODY {
+            spin::pause(pause);
             if self.look() {
                 return;
             }
-            turns *= 2;
+            pause *= 2;
         }
-        for _ in 0..rounds {
-            for _ in 0..YIELDS {
-                spin::yield_now();
-                if self.look() {
-                    return;
-                }
-            }
-            spin::pause(TURNS);
-            if self.look() {
-                return;
-            }
-        }
-        spin::nap(NAP);
-        if !self.look() {
-            self.wait_in_line();
-        }
+        self.wait_in_line(turns);
     }
 
     /// Waits until it is handed the mutex, or, at the head, finds it free.
-    fn wait_in_line(&self) {
-        self.wait_in_line_noting(|| {});
+    fn wait_in_line(&self, turns: u32) {
+        self.wait_in_line_noting(turns, || {});
     }
 
-    /// The same; calls `waits` when it is the head and has looked in vain.
-    fn wait_in_line_noting(&self, waits: impl FnOnce()) {
-        let is_behind_others = || {
-            // Under the lock of `in_line`, as all changes between `NONE` and the others.
-            let behind = self.head.load(Ordering::Relaxed) != NONE;
-            if !behind {
-                self.head.store(COMES, Ordering::Relaxed);
-            }
-            behind
-        };
-        // Either way it is the first in line now.
-        let _ = self.in_line.park(is_behind_others, None);
-        if !self.look() {
-            self.head.store(WAITS, Ordering::SeqCst);
-            waits();
-            self.wait_as_head();
+    /// The same; calls `asks` when it is the head and has asked for the mutex, and looked in vain.
+    fn wait_in_line_noting(&self, turns: u32, asks: impl FnOnce()) {
+        let Some(mine) = line::take() else { return self.nap() };
+        let seat = line::seat(mine.number());
+        seat.begin();
+        let before = self.last.swap(mine.number(), Ordering::AcqRel);
+        if before != NOBODY && seat.stand_behind(before, mine.number()) {
+            seat.wait(State::Behind, None, || false);
+        } else {
+            seat.tell(State::First);
         }
-        self.in_line.unpark_one(|woken| {
-            self.head.store(if woken { COMES } else { NONE }, Ordering::SeqCst);
-        });
+        if !self.is_patient(seat, turns) {
+            self.ask(seat, mine.number(), asks);
+        }
+        self.leave_line(mine);
     }
 
-    /// Awake for a while, since the thread that has the mutex is about to leave it.
-    fn wait_as_head(&self) {
-        for look in 0..LOOKS_OF_THE_HEAD {
-            spin::pause(FEW_TURNS << look);
-            if self.head.load(Ordering::Acquire) == HANDED || self.look() {
-                return;
+    /// Lets others use the mutex for a while. Says whether it was free then.
+    ///
+    /// With others behind it the head does not look. The threads that run would leave the mutex for
+    /// a moment, and lose it to the head between a request and its release.
+    fn is_patient(&self, head: &Seat, mut turns: u32) -> bool {
+        if cfg!(any(loom, shuttle)) {
+            return false;
+        }
+        let behind = head.behind(line::seat(self.last.load(Ordering::Relaxed)));
+        if behind != 0 {
+            let behind = u32::from(behind);
+            let turn = if turns < TURNS { LEAST } else { (ALL / behind).clamp(LEAST, TURNS) };
+            // Among hundreds of CPUs a hand-over takes longer. (A thread that has just come may not
+            // have noted its position yet, so there may seem to be very many.)
+            let turn = turn.max((behind / 2).min(2 * TURNS));
+            spin::pause(turn);
+            return false;
+        }
+        let mut patience = MOST;
+        while patience != 0 {
+            let pause = patience.min(turns);
+            spin::pause(pause);
+            if self.look() {
+                return true;
+            }
+            patience -= pause;
+            turns = (2 * turns).min(TURNS);
+        }
+        false
+    }
+
+    fn ask(&self, head: &Seat, number: u16, asks: impl FnOnce()) {
+        self.asked.store(number, Ordering::SeqCst);
+        if !head.wait_for_moment(State::First) && !self.look() {
+            asks();
+            head.wait(State::First, Some(BOUND), || self.look());
+        }
+    }
+
+    /// Has the mutex, and leaves the line. The next in line is told when the mutex is left.
+    fn leave_line(&self, mine: line::Taken) {
+        // Before another thread can be the head, and ask.
+        self.asked.store(NOBODY, Ordering::Relaxed);
+        let left = self.last.compare_exchange(mine.number(), NOBODY, Ordering::AcqRel, Ordering::Relaxed);
+        if left.is_err() {
+            match line::seat(mine.number()).leave() {
+                Some(next) => self.asked.store(TELL | next, Ordering::Relaxed),
+                None => mine.abandon(),
             }
         }
-        let sleeps = || self.head.load(Ordering::Relaxed) != HANDED && !self.try_set();
-        while self.at_the_head.park(sleeps, Instant::now().checked_add(BOUND)) == Parked::TimedOut {}
     }
 
-    /// Leaves the mutex to the head, which waits.
+    /// Hands the mutex over to the head, which has asked for it. Frees it if the head is to be told
+    /// first, or if this thread `comes_again`.
     #[cold]
     #[inline(never)]
-    fn hand_over(&self) {
-        self.at_the_head.unpark_one(|was_asleep| {
-            if !was_asleep {
-                self.head.store(HANDED, Ordering::Release); // It looks before it sleeps.
-            }
-        });
+    fn leave_to(&self, asked: u16, comes_again: bool) {
+        if asked & TELL != 0 {
+            self.asked.store(NOBODY, Ordering::Relaxed);
+            self.locked.clear(Ordering::Release);
+            line::seat(asked & !TELL).tell(State::First);
+        } else if comes_again && asked & KEPT == 0 {
+            self.asked.store(asked | KEPT, Ordering::Relaxed);
+            self.locked.clear(Ordering::Release);
+        } else {
+            self.asked.store(NOBODY, Ordering::Relaxed);
+            line::seat(asked & !KEPT).tell(State::Handed);
+        }
+    }
+
+    /// Waits where there are more threads that wait than there are seats.
+    fn nap(&self) {
+        while !self.look() {
+            spin::nap(NAP);
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::leaf::{Entry, Leaf, Queued};
 use crate::mode::Mode;
 use crate::partition::{LeafGuard, Locked, Partition, Place};
 use crate::span::Span;
-use crate::sync::{Arc, Deadline};
+use crate::sync::{self, Arc, Deadline};
 use crate::waiter::{Lowered, Waited, Waiter, WakeList};
 
 /// What came of entering a request.
@@ -77,9 +77,9 @@ fn acquire_among(
     deadline: Deadline,
 ) -> Option<Key> {
     let partition = place.partition();
-    let mut at = partition.lock_right(at, span);
+    let at = partition.lock_right(at, span);
     if at.leaf.bounds().cover(span) && at.leaf.is_free(span, mode) {
-        return Some(grant(partition, &mut at, span, mode));
+        return Some(grant(partition, at, span, mode));
     }
     acquire_slowly(place, at, span, mode, deadline)
 }
@@ -309,17 +309,19 @@ fn grant_alone(
     match at.leaf.grant_alone(span, mode) {
         Some(id) => {
             at.leaf.note_granted(mode);
+            sync::leave_for_now(at.leaf);
             Ok(Key::new(id, index, 0))
         }
         None => Err(Some(at)),
     }
 }
 
-/// Enters a request that nothing blocks, all of it in one leaf.
-fn grant(partition: &Partition, at: &mut LeafGuard<'_>, span: Span, mode: Mode) -> Key {
+/// Enters a request that nothing blocks, all of it in one leaf, and unlocks that.
+fn grant(partition: &Partition, mut at: LeafGuard<'_>, span: Span, mode: Mode) -> Key {
     at.leaf.note_granted(mode);
     let id = at.leaf.draw_id(partition.ids());
     let slot = at.leaf.insert_granted(id, span, mode);
+    sync::leave_for_now(at.leaf);
     Key::new(id, at.index, slot)
 }
 
@@ -347,9 +349,9 @@ fn try_acquire_among(
     span: Span,
     mode: Mode,
 ) -> Option<Key> {
-    let mut at = partition.lock_right(at, span);
+    let at = partition.lock_right(at, span);
     if at.leaf.bounds().cover(span) {
-        return at.leaf.is_free(span, mode).then(|| grant(partition, &mut at, span, mode));
+        return at.leaf.is_free(span, mode).then(|| grant(partition, at, span, mode));
     }
     let mut leaves = at.into_locked(partition);
     leaves.extend_to(span.last);

@@ -4,7 +4,7 @@
 //! It uses nothing of this crate.
 
 #[cfg(any(test, not(any(loom, shuttle))))]
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Waits for so many turns of the CPU's pause instruction.
 #[inline]
@@ -39,6 +39,18 @@ pub(crate) fn yield_now() {
     loom::thread::yield_now();
     #[cfg(shuttle)]
     shuttle::thread::yield_now();
+}
+
+/// Lets other threads run on this CPU. Says whether another thread did, as far as the time that
+/// this took can tell.
+#[cfg(any(test, not(any(loom, shuttle))))]
+pub(crate) fn yield_to_others() -> bool {
+    /// A yield to nobody is a system call. One to a thread that yields at once is two switches
+    /// more.
+    const TO_NOBODY: Duration = Duration::from_micros(1);
+    let before = Instant::now();
+    yield_now();
+    before.elapsed() > TO_NOBODY
 }
 
 /// Leaves the CPU for about so long.

@@ -152,6 +152,12 @@ mod imp {
         mutex.try_lock()
     }
 
+    /// Unlocks it. The thread has entered a request, and comes again to release it.
+    #[inline]
+    pub(crate) fn leave_for_now<T>(guard: MutexGuard<'_, T>) {
+        Mutex::leave_for_now(guard);
+    }
+
     /// Leaves the mutex locked.
     #[inline]
     pub(crate) fn keep<T>(guard: MutexGuard<'_, T>) {
@@ -207,8 +213,8 @@ mod imp {
 #[cfg(any(loom, shuttle))]
 mod imp {
     pub(crate) use super::model::{
-        Mutex, MutexGuard, Parker, SPIN_ROUNDS, YIELDS, keep, kept, lock, lock as lock_eagerly, try_lock,
-        unlock_kept,
+        Mutex, MutexGuard, Parker, SPIN_ROUNDS, YIELDS, keep, kept, leave_for_now, lock,
+        lock as lock_eagerly, try_lock, unlock_kept,
     };
     pub(crate) use super::primitives::{Arc, AtomicUsize, Ordering};
 }
@@ -296,6 +302,11 @@ mod model {
     /// The same, if nobody has it.
     pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
         Some(MutexGuard { inner: mutex.inner.try_lock().ok()?, mutex })
+    }
+
+    /// Unlocks it.
+    pub(crate) fn leave_for_now<T>(guard: MutexGuard<'_, T>) {
+        drop(guard);
     }
 
     /// Leaves the mutex locked.

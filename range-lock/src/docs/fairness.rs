@@ -12,13 +12,13 @@
 //! holds from the moment at which a request has entered. Before that, while its thread waits for
 //! the mutex, later requests may enter first:
 //!
-//! * A thread that finds the mutex taken looks again for some microseconds, and lets other threads
-//!   run. It then naps once. Nothing bounds how many requests enter meanwhile.
-//! * A thread that has napped in vain stands in line, and sleeps until it is the first. Nothing
-//!   bounds how many requests enter meanwhile, but the line moves by one whenever a thread has woken
-//!   up.
-//! * The first in line looks once more. If it looks in vain, the mutex is handed to it, and at most
-//!   two operations go first.
+//! * A thread that finds the mutex taken looks again for some microseconds. Then it stands in line,
+//!   and sleeps there if other threads want its CPU. Nothing bounds how many requests enter
+//!   meanwhile, but each thread that has been the first in line for six microseconds has the mutex
+//!   next, and the line moves by one.
+//! * The first in line asks for the mutex and looks once more. If it looks in vain, the mutex is
+//!   handed to it, and at most two others take it first. Such a thread has slept at most once
+//!   before.
 //!
 //! The same holds for a thread that releases, downgrades, shrinks or splits, and for a task that is
 //! polled: each takes the mutex, and may sleep there, whatever it conflicts with. A `try_` verb
