@@ -3,7 +3,6 @@
 //! threads.
 //! It uses nothing of this crate.
 
-#[cfg(any(test, not(any(loom, shuttle))))]
 use std::time::{Duration, Instant};
 
 /// Waits for so many turns of the CPU's pause instruction.
@@ -43,7 +42,6 @@ pub(crate) fn yield_now() {
 
 /// Lets other threads run on this CPU. Says whether another thread did, as far as the time that
 /// this took can tell.
-#[cfg(any(test, not(any(loom, shuttle))))]
 pub(crate) fn yield_to_others() -> bool {
     /// A yield to nobody is a system call. One to a thread that yields at once is two switches
     /// more.
@@ -61,26 +59,6 @@ pub(crate) fn nap(duration: Duration) {
     std::thread::sleep(duration);
     #[cfg(any(loom, shuttle))]
     yield_now();
-}
-
-/// Pauses that become longer.
-#[derive(Debug)]
-pub(crate) struct Backoff {
-    turns: u32,
-}
-
-impl Backoff {
-    const MOST_TURNS: u32 = 64;
-
-    pub(crate) fn new() -> Self {
-        Backoff { turns: 1 }
-    }
-
-    /// Pauses, twice as long as the last time, up to 64 turns.
-    pub(crate) fn spin(&mut self) {
-        pause(self.turns);
-        self.turns = (2 * self.turns).min(Self::MOST_TURNS);
-    }
 }
 
 /// What the calling thread has waited for, so that tests need no clock.

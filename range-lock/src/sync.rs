@@ -128,11 +128,14 @@ mod imp {
     pub(crate) use crate::mutex::{Mutex, MutexGuard};
     use crate::parking::{self, Place};
 
-    /// For how many rounds a waiter looks before it sleeps if it is next; each round is twice as long as the one before, up to 64
-    /// turns.
-    pub(crate) const SPIN_ROUNDS: usize = 12;
-    /// How often it then lets others run.
-    pub(crate) const YIELDS: usize = 16;
+    /// For how many turns a waiter pauses before it yields, if it is next.
+    pub(crate) const SPIN_TURNS: u32 = 450;
+    /// How often it then lets others run, before it sleeps.
+    pub(crate) const YIELDS: u32 = 16;
+    /// How often it yields besides while no other thread wants the CPU.
+    pub(crate) const SPARE_YIELDS: u32 = 200;
+    /// For how many turns it pauses between these.
+    pub(crate) const TURNS_BETWEEN: u32 = 8;
 
     /// Locks a mutex that guards the lock's own state. No code of the user's runs under one.
     #[inline]
@@ -213,8 +216,8 @@ mod imp {
 #[cfg(any(loom, shuttle))]
 mod imp {
     pub(crate) use super::model::{
-        Mutex, MutexGuard, Parker, SPIN_ROUNDS, YIELDS, keep, kept, leave_for_now, lock,
-        lock as lock_eagerly, try_lock, unlock_kept,
+        Mutex, MutexGuard, Parker, SPARE_YIELDS, SPIN_TURNS, TURNS_BETWEEN, YIELDS, keep, kept,
+        leave_for_now, lock, lock as lock_eagerly, try_lock, unlock_kept,
     };
     pub(crate) use super::primitives::{Arc, AtomicUsize, Ordering};
 }
@@ -337,8 +340,10 @@ mod model {
     }
 
     /// Spinning in a model: not at all, since a schedule in which the thread is slow to sleep sees the same.
-    pub(crate) const SPIN_ROUNDS: usize = 0;
-    pub(crate) const YIELDS: usize = 0;
+    pub(crate) const SPIN_TURNS: u32 = 0;
+    pub(crate) const YIELDS: u32 = 0;
+    pub(crate) const SPARE_YIELDS: u32 = 0;
+    pub(crate) const TURNS_BETWEEN: u32 = 0;
 
     /// A place where one thread sleeps.
     #[derive(Debug)]

@@ -66,9 +66,10 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Instant;
 
-use crate::spin::{self, Backoff};
+use crate::spin;
 use crate::sync::{
-    self, Arc, AtomicHint, AtomicUsize, Deadline, Mutex, Ordering, Parked, Parker, SPIN_ROUNDS, YIELDS,
+    self, Arc, AtomicHint, AtomicUsize, Deadline, Mutex, Ordering, Parked, Parker, SPARE_YIELDS, SPIN_TURNS,
+    TURNS_BETWEEN, YIELDS,
 };
 
 /// The waiter sleeps, or is about to ("awake").
@@ -307,15 +308,16 @@ impl Waiter {
         }
     }
 
-    /// Looks for a while whether the request is granted: spins, the longer the nearer its turn is, and then lets others run, among
-    /// whom those before it may be.
+    /// Looks for a while whether the request is granted: spins, the longer the nearer its turn is,
+    /// and then lets others run, among whom those before it may be. While nobody else wants the CPU
+    /// it spins on.
     ///
     /// One that may be passed goes to sleep instead, so that it can be, unless it has just been
     /// woken. One whose deadline has passed does neither: a yield may last for as long as the other
     /// threads want the CPU.
     fn spin(&self, is_woken: bool, deadline: Deadline) -> bool {
-        let mut backoff = Backoff::new();
-        let (mut rounds, mut yields) = (0, 0);
+        let (mut nearest, mut turns) = (u32::MAX, 0);
+        let (mut yields, mut spare) = (YIELDS, SPARE_YIELDS);
         loop {
             let word = self.word.load(Ordering::Acquire); // "Handed over".
             let (count, may_be_passed) = (word & COUNT, word & PASSES != 0);
@@ -325,14 +327,22 @@ impl Waiter {
             if may_be_passed && !is_woken || deadline.has_passed() {
                 return false;
             }
-            if rounds < SPIN_ROUNDS / (self.distance() as usize).max(1) {
-                rounds += 1;
-                backoff.spin();
-            } else if yields < YIELDS && !may_be_passed {
-                yields += 1;
-                spin::yield_now();
-            } else {
+            let distance = u32::try_from(self.distance()).unwrap_or(u32::MAX).max(1);
+            if nearest == u32::MAX || distance == 1 && nearest != 1 {
+                (nearest, turns) = (distance, SPIN_TURNS / distance);
+            }
+            if turns != 0 {
+                // One that is next has nothing to wait for but this.
+                let pause = if distance == 1 { 2 } else { 16 }.min(turns);
+                turns -= pause;
+                spin::pause(pause);
+            } else if yields == 0 || may_be_passed {
                 return false;
+            } else if spin::yield_to_others() || spare == 0 {
+                yields -= 1;
+            } else {
+                spare -= 1;
+                turns = TURNS_BETWEEN;
             }
         }
     }
