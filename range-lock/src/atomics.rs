@@ -32,8 +32,8 @@ impl Flag {
 
     /// Whether it is set, as far as can be told at this moment.
     #[inline]
-    pub(crate) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed) != 0
+    pub(crate) fn is_set(&self, order: Ordering) -> bool {
+        self.0.load(order) != 0
     }
 
     /// Sets it; says whether it was clear.

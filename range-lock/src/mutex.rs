@@ -208,8 +208,10 @@ impl<T> Mutex<T> {
     }
 
     /// Takes it if it is free, and leaves its line to the thread that has it otherwise.
+    ///
+    /// Sequentially consistent: the head looks after the store of its seat, and not before.
     fn look(&self) -> bool {
-        !self.locked.is_set() && self.try_set()
+        !self.locked.is_set(Ordering::SeqCst) && self.try_set()
     }
 
     /// Pauses for so many turns before it looks again, then for twice as many, up to [`TURNS`];

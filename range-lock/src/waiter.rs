@@ -66,7 +66,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Instant;
 
-use crate::spin;
+use crate::spin::{self, now};
 use crate::sync::{
     self, Arc, AtomicHint, AtomicUsize, Deadline, Mutex, Ordering, Parked, Parker, SPARE_YIELDS, SPIN_TURNS,
     TURNS_BETWEEN, YIELDS,
@@ -423,12 +423,6 @@ fn discard(panic: Box<dyn Any + Send>) {
     if let Err(another) = panic::catch_unwind(AssertUnwindSafe(|| drop(panic))) {
         mem::forget(another);
     }
-}
-
-/// The time, where it can be told: in a browser's module tasks may wait, but std has no clock.
-fn now() -> Option<Instant> {
-    let no_clock = cfg!(all(target_family = "wasm", target_os = "unknown"));
-    (!no_clock).then(Instant::now)
 }
 
 /// Those whom a transition has granted their requests, to be woken when the leaves' mutexes have been dropped.
