@@ -336,6 +336,42 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         }
     }
 
+    /// Those before `rank` that overlap `span`, in no order. Of a ranked tree.
+    pub(crate) fn overlapping_before(
+        &self,
+        tree: usize,
+        span: Span,
+        rank: u64,
+    ) -> impl Iterator<Item = u32> + '_ {
+        debug_assert!(tree >= RANKED);
+        let Tree { alone, root, .. } = self.trees[tree];
+        let is_alone = |slot: &&Slot<T>| slot.span.overlaps(span) && slot.rank < rank;
+        let alone = self.slots.get(alone as usize).filter(is_alone).map(|_| alone);
+        // The way down to the last one found, with what comes next in each node.
+        let mut path = Vec::new();
+        if root != NIL {
+            path.push((root, 0));
+        }
+        let below = std::iter::from_fn(move || {
+            while let Some((at, position)) = path.pop() {
+                let node = self.visit(at);
+                let is_found = |at: &usize| {
+                    node.firsts[*at] <= span.last
+                        && node.lasts[*at] >= span.first
+                        && node.earliest[*at] < rank
+                };
+                let Some(found) = (position..node.len()).find(is_found) else { continue };
+                path.push((at, found + 1));
+                if node.is_bottom() {
+                    return Some(node.links[found]);
+                }
+                path.push((node.links[found], 0));
+            }
+            None
+        });
+        alone.into_iter().chain(below)
+    }
+
     /// Whether a tree is empty.
     #[inline]
     fn is_empty(&self, tree: usize) -> bool {

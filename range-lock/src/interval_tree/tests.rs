@@ -188,7 +188,11 @@ fn check_searches(forest: &Two, oracle: &SortedVec, span: Span) {
             .overlapping(1, span)
             .into_iter()
             .filter(|&index| forest.get(index).unwrap().0.rank < before);
-        let due: Vec<_> = due.collect();
+        let mut due: Vec<_> = due.collect();
+        let mut all: Vec<_> = forest.overlapping_before(1, span, before).collect();
+        due.sort_unstable();
+        all.sort_unstable();
+        assert_eq!(all, due, "what is before {before} over {span:?}");
         let found = forest.latest_before(1, span, before);
         let latest = due.iter().copied().max_by_key(|&index| forest.get(index).unwrap().0.rank);
         // With so few nodes all are visited.
