@@ -203,7 +203,7 @@ impl Leaf {
     fn is_free_in_tree(&self, span: Span, mode: Mode) -> bool {
         let Some(forest) = self.forest() else { return true };
         let lanes = lane::ahead_of(mode) | lane::queued_before(mode);
-        lane::each(lanes & forest.occupied()).all(|lane| forest.first_overlap(lane, span).is_none())
+        !lane::each(lanes & forest.occupied()).any(|lane| forest.overlaps(lane, span))
     }
 
     /// All that conflicts with a new request for `span`: each pair in the one leaf in which the
