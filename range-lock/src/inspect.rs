@@ -99,13 +99,62 @@ impl Seen {
         }
     }
 
-    /// Whether it waits for `other`, by the admission rule.
+    /// Orders what is listed.
+    fn place(&self) -> (u64, RequestId) {
+        (self.span.first, self.id)
+    }
+
+    /// Where it stands among those of its lock: what is held, then upgrades, then what waits.
+    pub(crate) fn rank(&self) -> u64 {
+        match self.state {
+            RequestState::Held => 1,
+            RequestState::Upgrading => 2,
+            RequestState::Waiting => self.order.rank() + 2,
+        }
+    }
+
+    /// Whether it waits for `other`, by the admission rule: if two conflict, the one with the
+    /// higher rank waits for the other.
     pub(crate) fn waits_for(&self, other: &Seen) -> bool {
-        self.state != RequestState::Held
+        other.rank() < self.rank()
             && other.id != self.id
             && other.span.overlaps(self.span)
             && other.mode.conflicts(self.mode)
-            && (other.state != RequestState::Waiting || other.order < self.order)
+    }
+
+    /// Prints it for `Debug`, with those that it waits for: of `ids` 8 are named, and the rest is
+    /// counted. Unless they are `all`, there may be more.
+    fn print(&self, f: &mut fmt::Formatter<'_>, ids: &[RequestId], all: bool) -> fmt::Result {
+        const NAMED: usize = 8;
+        write!(f, "{} {self}", self.id)?;
+        let (named, others) = ids.split_at(ids.len().min(NAMED));
+        if let [first, second @ ..] = named {
+            write!(f, " for {first}")?;
+            second.iter().try_for_each(|other| write!(f, ", {other}"))?;
+        }
+        if !others.is_empty() {
+            write!(f, " and {}{} more", if all { "" } else { "at least " }, others.len())?;
+        }
+        match self.since {
+            Some(since) => write!(f, " for {}", WithUnit(since.elapsed())),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mode = match self.mode {
+            Mode::Read => "read",
+            Mode::Upgradable => "upgradable read",
+            Mode::Write => "write",
+        };
+        let state = match self.state {
+            RequestState::Held => "held",
+            RequestState::Waiting => "waiting",
+            RequestState::Upgrading => "upgrading",
+        };
+        write!(f, "{mode} {:?} {state}", RangeInclusive::from(self.span))
     }
 }
 
@@ -139,7 +188,7 @@ impl Snapshot {
     }
 
     pub(crate) fn of(mut all: Vec<Seen>) -> Self {
-        all.sort_unstable_by_key(|seen| (seen.span.first, seen.id));
+        all.sort_unstable_by_key(Seen::place);
         Snapshot { all }
     }
 
@@ -266,36 +315,72 @@ impl RequestInfo {
 
 impl fmt::Display for RequestInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mode = match self.mode() {
-            Mode::Read => "read",
-            Mode::Upgradable => "upgradable read",
-            Mode::Write => "write",
-        };
-        let state = match self.state() {
-            RequestState::Held => "held",
-            RequestState::Waiting => "waiting",
-            RequestState::Upgrading => "upgrading",
-        };
-        write!(f, "{mode} {:?} {state}", self.range())
+        self.seen().fmt(f)
     }
 }
 
-/// How many of those that a request waits for `Debug` prints.
-const PRINTED_IDS: usize = 8;
-/// How many requests of a lock `Debug` prints.
-const PRINTED_REQUESTS: usize = 64;
+/// The first requests of a lock, and how many more there are, for `Debug`.
+pub(crate) struct Printed {
+    shown: Vec<Shown>,
+    more: usize,
+}
 
-/// Prints the first requests of a lock, and how many more there are.
-pub(crate) struct Printed(pub(crate) Arc<Snapshot>);
+struct Shown {
+    seen: Seen,
+    /// Those that it waits for.
+    ids: Vec<RequestId>,
+    /// Whether these are all.
+    all: bool,
+}
+
+impl Printed {
+    /// How many requests are printed.
+    const SHOWN: usize = 64;
+    /// How many of those that one waits for are counted.
+    const COUNTED: usize = 256;
+
+    /// Copies only what is printed: nothing takes longer because there are many.
+    pub(crate) fn new(leaves: &Locked<'_>) -> Self {
+        let mut first = Vec::new();
+        for leaf in leaves.iter() {
+            let room = Self::SHOWN - first.len();
+            let mut here: Vec<_> = leaf.first_entries(room).map(Seen::new).collect();
+            here.sort_unstable_by_key(Seen::place);
+            here.truncate(room);
+            first.append(&mut here);
+        }
+        let shown = |seen: Seen| {
+            if seen.state == RequestState::Held {
+                return Shown { seen, ids: Vec::new(), all: true };
+            }
+            let others = leaves.iter().flat_map(|leaf| leaf.before(seen.span, seen.mode, seen.order));
+            let others = others.map(Seen::new).filter(|other| seen.waits_for(other));
+            let mut ids: Vec<_> = others.map(|other| other.id).take(Self::COUNTED + 1).collect();
+            let all = ids.len() <= Self::COUNTED;
+            ids.truncate(Self::COUNTED);
+            ids.sort_unstable();
+            ids.dedup();
+            Shown { seen, ids, all }
+        };
+        let all: usize = leaves.iter().map(Leaf::entries_begun).sum();
+        Printed { more: all - first.len(), shown: first.into_iter().map(shown).collect() }
+    }
+}
 
 impl fmt::Debug for Printed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut list = f.debug_list();
-        list.entries(self.0.requests().take(PRINTED_REQUESTS));
-        match self.0.all.len().saturating_sub(PRINTED_REQUESTS) {
+        list.entries(&self.shown);
+        match self.more {
             0 => list.finish(),
             more => list.entry(&format_args!("and {more} more")).finish(),
         }
+    }
+}
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.seen.print(f, &self.ids, self.all)
     }
 }
 
@@ -303,19 +388,7 @@ impl fmt::Debug for RequestInfo {
     /// Prints what it is, whom it waits for, and for how long. Of those it waits for it names 8, and
     /// counts the rest.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {self}", self.id())?;
-        let (printed, others) = self.waits_for().split_at(self.waits_for().len().min(PRINTED_IDS));
-        if let [first, second @ ..] = printed {
-            write!(f, " for {first}")?;
-            second.iter().try_for_each(|other| write!(f, ", {other}"))?;
-        }
-        if !others.is_empty() {
-            write!(f, " and {} more", others.len())?;
-        }
-        match self.since() {
-            Some(since) => write!(f, " for {}", WithUnit(since.elapsed())),
-            None => Ok(()),
-        }
+        self.seen().print(f, self.waits_for(), true)
     }
 }
 

@@ -252,9 +252,9 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         }
         let mut node = self.visit(root);
         loop {
-            let position = node.behind(first, id).checked_sub(1)?;
+            let position = self.behind(node, first, id).checked_sub(1)?;
             if node.is_bottom() {
-                let found = node.firsts[position] == first && node.ids[position] == id;
+                let found = node.firsts[position] == first && self.id(node, position) == id;
                 return found.then_some(node.links[position]);
             }
             node = self.visit(node.links[position]);
@@ -266,6 +266,12 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
     pub(crate) fn overlapping(&self, tree: usize, span: Span) -> Overlapping<'_, T, TREES, RANKED> {
         let at = if self.is_empty(tree) { Cursor::END } else { self.first_overlap_at(tree, span) };
         Overlapping { forest: self, tree, span, at }
+    }
+
+    /// Whether something overlaps `span`.
+    #[inline]
+    pub(crate) fn overlaps(&self, tree: usize, span: Span) -> bool {
+        !self.is_empty(tree) && self.first_overlap_at(tree, span) != Cursor::END
     }
 
     /// The first in order that overlaps `span`.
@@ -334,6 +340,42 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
                 self.search_latest(node.links[position], search);
             }
         }
+    }
+
+    /// Those before `rank` that overlap `span`, in no order. Of a ranked tree.
+    pub(crate) fn overlapping_before(
+        &self,
+        tree: usize,
+        span: Span,
+        rank: u64,
+    ) -> impl Iterator<Item = u32> + '_ {
+        debug_assert!(tree >= RANKED);
+        let Tree { alone, root, .. } = self.trees[tree];
+        let is_alone = |slot: &&Slot<T>| slot.span.overlaps(span) && slot.rank < rank;
+        let alone = self.slots.get(alone as usize).filter(is_alone).map(|_| alone);
+        // The way down to the last one found, with what comes next in each node.
+        let mut path = Vec::new();
+        if root != NIL {
+            path.push((root, 0));
+        }
+        let below = std::iter::from_fn(move || {
+            while let Some((at, position)) = path.pop() {
+                let node = self.visit(at);
+                let is_found = |at: &usize| {
+                    node.firsts[*at] <= span.last
+                        && node.lasts[*at] >= span.first
+                        && node.earliest[*at] < rank
+                };
+                let Some(found) = (position..node.len()).find(is_found) else { continue };
+                path.push((at, found + 1));
+                if node.is_bottom() {
+                    return Some(node.links[found]);
+                }
+                path.push((node.links[found], 0));
+            }
+            None
+        });
+        alone.into_iter().chain(below)
     }
 
     /// Whether a tree is empty.
@@ -444,12 +486,12 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
             && self.nodes.get(hint as usize).is_some_and(|node| node.takes(tree as u8, first, last));
         let mut at = if hits { hint } else { self.trees[tree].root };
         loop {
-            self.visit(at);
-            let node = self.node_mut(at);
-            let position = node.behind(first, id);
+            let node = self.visit(at);
+            let position = self.behind(node, first, id);
             if node.is_bottom() {
                 return self.put(at, position, item);
             }
+            let node = self.node_mut(at);
             let child = position.saturating_sub(1);
             if position == 0 {
                 (node.firsts[0], node.ids[0]) = (first, id);
@@ -463,6 +505,33 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
             }
             at = node.links[child];
         }
+    }
+
+    /// The position in a node behind all items whose keys are this one or before. From the end,
+    /// since most often keys ascend.
+    #[inline]
+    fn behind(&self, node: &Node, first: u64, id: u64) -> usize {
+        let mut position = node.len();
+        while let Some(before) = position.checked_sub(1) {
+            let other = node.firsts[before];
+            if other < first || other == first && self.id(node, before) <= id {
+                break;
+            }
+            position = before;
+        }
+        position
+    }
+
+    /// The id of an item of a node.
+    #[inline]
+    fn id(&self, node: &Node, position: usize) -> u64 {
+        if node.keeps_ids() { node.ids[position] } else { self.slots[node.links[position] as usize].id }
+    }
+
+    /// What the parent of a node keeps of it.
+    fn summary(&self, at: u32) -> Item {
+        let node = self.node(at);
+        Item { id: self.id(node, 0), ..node.summary(at) }
     }
 
     /// Gives a node to the one span that there is.
@@ -500,7 +569,7 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
             Some(position) if position > 0 => self.put(right, position, item),
             _ => self.put(at, position, item),
         }
-        let (left, right) = (self.node(at).summary(at), self.node(right).summary(right));
+        let (left, right) = (self.summary(at), self.summary(right));
         let parent = self.node(at).parent;
         if parent == NIL {
             let root = self.occupy_node(tree, height + 1);
@@ -562,10 +631,10 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
             self.node_mut(other).rotate(given);
             self.move_items(other, total - total / 2, one);
         }
-        let left = self.node(one).summary(one);
+        let left = self.summary(one);
         self.node_mut(parent).summarise(right - 1, left);
         if !joins {
-            let summary = self.node(other).summary(other);
+            let summary = self.summary(other);
             let node = self.node_mut(parent);
             node.summarise(right, summary);
             (node.firsts[right], node.ids[right]) = (summary.first, summary.id);
@@ -591,7 +660,8 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
     /// A span has left the subtree of `at`: tells the nodes above.
     fn forget(&mut self, mut at: u32, gone: Item) {
         while self.node(at).parent != NIL {
-            let summary = self.visit(at).summary(at);
+            self.visit(at);
+            let summary = self.summary(at);
             let as_before = summary.last >= gone.last
                 && (!self.node(at).is_ranked
                     || summary.earliest <= gone.earliest && summary.latest >= gone.latest);

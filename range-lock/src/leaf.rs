@@ -203,7 +203,7 @@ impl Leaf {
     fn is_free_in_tree(&self, span: Span, mode: Mode) -> bool {
         let Some(forest) = self.forest() else { return true };
         let lanes = lane::ahead_of(mode) | lane::queued_before(mode);
-        lane::each(lanes & forest.occupied()).all(|lane| forest.first_overlap(lane, span).is_none())
+        !lane::each(lanes & forest.occupied()).any(|lane| forest.overlaps(lane, span))
     }
 
     /// All that conflicts with a new request for `span`: each pair in the one leaf in which the
@@ -706,19 +706,58 @@ impl Leaf {
 
     /// The entries in the slots and in these lanes that overlap `span`.
     fn overlapping(&self, lanes: u8, span: Span) -> impl Iterator<Item = Entry<'_>> {
+        self.in_slots(span).chain(lane::each(lanes).flat_map(move |lane| self.filed_over(lane, span)))
+    }
+
+    /// The entries in the slots that overlap `span`.
+    fn in_slots(&self, span: Span) -> impl Iterator<Item = Entry<'_>> {
         let slots = (0..SLOTS).filter(|slot| self.occupied & (1 << slot) != 0);
-        let in_slots = slots.map(|slot| self.slot_entry(slot)).filter(move |entry| entry.span.overlaps(span));
-        let in_tree = self.forest().filter(|_| self.is_in_tree()).into_iter().flat_map(move |forest| {
-            lane::each(lanes & forest.occupied()).flat_map(move |lane| {
-                forest.overlapping(lane, span).filter_map(move |index| forest.get(index))
-            })
-        });
-        in_slots.chain(in_tree.map(|(key, filed)| filed.entry(key)))
+        slots.map(|slot| self.slot_entry(slot)).filter(move |entry| entry.span.overlaps(span))
+    }
+
+    /// The entries in one lane that overlap `span`, in the order in which they begin.
+    fn filed_over(&self, lane: usize, span: Span) -> impl Iterator<Item = Entry<'_>> {
+        self.forest().into_iter().flat_map(move |forest| {
+            let filed = forest.overlapping(lane, span).filter_map(|index| forest.get(index));
+            filed.map(|(key, filed)| filed.entry(key))
+        })
     }
 
     /// The entries that overlap `span`.
     pub(crate) fn entries_over(&self, span: Span) -> impl Iterator<Item = Entry<'_>> {
         self.overlapping(u8::MAX, span)
+    }
+
+    /// Of each lane the first `n` entries that begin here, and all that do in the slots.
+    pub(crate) fn first_entries(&self, n: usize) -> impl Iterator<Item = Entry<'_>> {
+        let begins_here = |entry: &Entry<'_>| self.bounds.contains(entry.span.first);
+        let lanes = (0..lane::COUNT)
+            .flat_map(move |lane| self.filed_over(lane, Span::WHOLE).filter(begins_here).take(n));
+        self.in_slots(Span::WHOLE).filter(begins_here).chain(lanes)
+    }
+
+    /// How many entries begin here.
+    pub(crate) fn entries_begun(&self) -> usize {
+        let first = self.bounds.first;
+        let from_the_left =
+            self.entries_over(Span { first, last: first }).filter(|entry| entry.span.first < first);
+        let in_slots = (self.occupied & Self::IN_SLOTS).count_ones();
+        (in_slots + self.forest().map_or(0, Forest::len)) as usize - from_the_left.count()
+    }
+
+    /// The entries that keep out one with this span, mode and order: each pair in the one leaf in
+    /// which the overlap begins.
+    pub(crate) fn before(&self, span: Span, mode: Mode, order: Order) -> impl Iterator<Item = Entry<'_>> {
+        let queued = self.forest().into_iter().flat_map(move |forest| {
+            lane::each(lane::queued_before(mode) & forest.occupied())
+                .flat_map(move |lane| forest.overlapping_before(lane, span, order.rank()))
+                .filter_map(|index| forest.get(index))
+        });
+        self.overlapping(lane::ahead_of(mode), span)
+            .chain(queued.map(|(key, filed)| filed.entry(key)))
+            .filter(move |entry| {
+                entry.mode.conflicts(mode) && self.bounds.contains(entry.span.first.max(span.first))
+            })
     }
 
     /// Whether a request that is held overlaps `span`.

@@ -8,18 +8,25 @@ use std::time::Instant;
 use common::{ask, check_free, until_waiting};
 use range_lock::{__private, Mode, RangeLock, RangeUpgradableReadGuard, Request, RequestInfo, RequestState};
 
-/// `requests` as `Debug` prints it, without the times.
+/// `requests` as `Debug` prints it, without the times. The lock itself prints the same.
 fn printed(lock: &RangeLock) -> Vec<String> {
-    let without_time = |request: &RequestInfo| {
-        let line = format!("{request:?}");
+    let requests = lock.requests();
+    let without_time = |request: &RequestInfo, line: &str| {
         if request.since().is_none() {
-            return line;
+            return line.to_owned();
         }
         let (before, time) = line.rsplit_once(" for ").expect("the line ends with a time");
         assert!(!time.starts_with('#'), "no time: {line}");
         before.to_owned()
     };
-    lock.requests().iter().map(without_time).collect()
+    let listed: Vec<_> =
+        requests.iter().map(|request| without_time(request, &format!("{request:?}"))).collect();
+    let whole = format!("{lock:#?}");
+    let lines =
+        whole.lines().filter_map(|line| line.trim().strip_suffix(',')).filter(|line| line.starts_with('#'));
+    let own: Vec<_> = requests.iter().zip(lines).map(|(request, line)| without_time(request, line)).collect();
+    assert_eq!(own, listed);
+    listed
 }
 
 #[test]
@@ -162,6 +169,26 @@ fn debug_prints_so_many_requests_and_ids_and_counts_the_rest() {
         assert!(printed.starts_with(expected), "{printed}");
         drop(readers);
         assert_eq!(requests[0].waits_for().len(), 100, "as it was when it was looked at");
+        drop(writer.recv().unwrap());
+    });
+    check_free(&lock);
+}
+
+#[test]
+fn debug_of_the_lock_counts_so_far() {
+    let lock = RangeLock::new();
+    assert!(__private::cut(&lock, 15));
+    let readers: Vec<_> = (0..300).map(|n| lock.read(1 + n % 2 * 10..20)).collect();
+    thread::scope(|scope| {
+        let writer = ask(scope, || lock.write(0..20));
+        until_waiting(&lock, 1);
+        let printed = format!("{lock:?}");
+        let writer_waits = printed.split("write 0..=19 waiting for ").nth(1).expect("it begins first");
+        let (ids, rest) = writer_waits.split_once(" and ").expect("it waits for many");
+        assert_eq!(ids.split(", ").count(), 8, "{printed}");
+        assert!(rest.starts_with("at least 248 more for "), "{printed}");
+        assert!(printed.ends_with(", and 237 more] }"), "{printed}");
+        drop(readers);
         drop(writer.recv().unwrap());
     });
     check_free(&lock);

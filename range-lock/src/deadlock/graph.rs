@@ -159,21 +159,11 @@ impl<'a> Graph<'a> {
     }
 }
 
-/// Where a request stands among those of its lock: what is held, then upgrades, then what waits. If two
-/// conflict, the one with the higher rank waits for the other.
-fn rank(seen: &Seen) -> u64 {
-    match seen.state {
-        RequestState::Held => 1,
-        RequestState::Upgrading => 2,
-        RequestState::Waiting => seen.order.rank() + 2,
-    }
-}
-
 /// The requests of threads that a search has not visited.
 struct Unvisited<'g, 'a> {
     graph: &'g Graph<'a>,
     way: Way,
-    /// For each lock a tree for each mode. Forward, the rank is [`rank`]; on the way back the
+    /// For each lock a tree for each mode. Forward, the rank is [`Seen::rank`]; on the way back the
     /// same, turned round.
     trees: HashMap<usize, Forest<usize, 3, 0>>,
     /// Where the requests of each thread are.
@@ -189,8 +179,8 @@ impl<'g, 'a> Unvisited<'g, 'a> {
             let entries = entries.iter().map(|&at| {
                 let seen = graph.seen(at);
                 let rank = match way {
-                    Way::Forward => rank(seen),
-                    Way::Back => u64::MAX - rank(seen),
+                    Way::Forward => seen.rank(),
+                    Way::Back => u64::MAX - seen.rank(),
                 };
                 let trees = unvisited.trees.entry(at.lock).or_insert_with(Forest::new);
                 let key = Key { span: seen.span, id: seen.id.get(), rank };
@@ -209,8 +199,8 @@ impl<'g, 'a> Unvisited<'g, 'a> {
         let trees = self.trees.get(&at.lock)?;
         let modes = [Mode::Read, Mode::Upgradable, Mode::Write];
         let before = match self.way {
-            Way::Forward => rank(seen),
-            Way::Back => u64::MAX - rank(seen),
+            Way::Forward => seen.rank(),
+            Way::Back => u64::MAX - seen.rank(),
         };
         let mut found = modes.into_iter().filter(|mode| mode.conflicts(seen.mode)).filter_map(|mode| {
             let index = trees.latest_before(mode as usize, seen.span, before)?;

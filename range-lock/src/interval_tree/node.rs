@@ -1,7 +1,10 @@
-//! A node: up to [`N`] items in order, each with the two ends that a search compares and what it names.
+//! A node: up to [`N`] items in order, each with the two ends that a search compares and what it
+//! names. These fill five cache lines. Ids and ranks lie behind them, and the bottom nodes of trees
+//! that are not ranked, which hold nearly all spans, have none: the slots know the ids.
 //!
-//! Searches and moves are plain loops that stop where they are done: calls of `memmove` for a few words each, three to an
-//! insertion, cost more, and so do loops over all places without a branch that depends on where, but in large trees.
+//! Searches and moves are plain loops that stop where they are done: calls of `memmove` for a few
+//! words each, three to an insertion, cost more, and so do loops over all places without a branch
+//! that depends on where, but in large trees.
 
 use super::NIL;
 
@@ -46,7 +49,8 @@ pub(crate) struct Node {
     pub(super) tree: u8,
     /// Whether `earliest` and `latest` are kept.
     pub(super) is_ranked: bool,
-    /// Orders the spans that begin at one point.
+    /// Orders the spans that begin at one point. Of no meaning unless
+    /// [`keeps_ids`](Self::keeps_ids).
     pub(super) ids: [u64; N],
     pub(super) earliest: [u64; N],
     pub(super) latest: [u64; N],
@@ -81,14 +85,11 @@ impl Node {
         self.height == 0
     }
 
-    /// The position behind all items whose keys are this one or before.
+    /// Whether it has ids, and ranks if it is ranked. If not, its items are spans, whose slots know
+    /// the ids.
     #[inline]
-    pub(super) fn behind(&self, first: u64, id: u64) -> usize {
-        let is_behind = |at: &usize| {
-            let other = self.firsts[*at];
-            other > first || other == first && self.ids[*at] > id
-        };
-        (0..self.len()).find(is_behind).unwrap_or(self.len())
+    pub(super) fn keeps_ids(&self) -> bool {
+        self.is_ranked || self.height != 0
     }
 
     /// Whether a span from `first` to `last` belongs among the items of this node of that tree, and
@@ -118,7 +119,8 @@ impl Node {
             .expect("a node has what is said to be in it")
     }
 
-    /// What its parent keeps of it, if it is known there as `link`.
+    /// What its parent keeps of it, if it is known there as `link`. Without the id unless it has
+    /// ids.
     pub(super) fn summary(&self, link: u32) -> Item {
         let len = self.len();
         let (earliest, latest) = if self.is_ranked {
@@ -154,14 +156,15 @@ impl Node {
         let mut at = self.len();
         while at > position {
             self.firsts[at] = self.firsts[at - 1];
-            self.ids[at] = self.ids[at - 1];
             self.lasts[at] = self.lasts[at - 1];
             self.links[at] = self.links[at - 1];
-            if self.is_ranked {
-                self.earliest[at] = self.earliest[at - 1];
-                self.latest[at] = self.latest[at - 1];
-            }
             at -= 1;
+        }
+        if self.keeps_ids() {
+            let len = self.len();
+            self.ids.copy_within(position..len, position + 1);
+            self.earliest.copy_within(position..len, position + 1);
+            self.latest.copy_within(position..len, position + 1);
         }
         self.set(position, item);
         self.len += 1;
@@ -174,14 +177,14 @@ impl Node {
         let mut at = position;
         while at < end {
             self.firsts[at] = self.firsts[at + 1];
-            self.ids[at] = self.ids[at + 1];
             self.lasts[at] = self.lasts[at + 1];
             self.links[at] = self.links[at + 1];
-            if self.is_ranked {
-                self.earliest[at] = self.earliest[at + 1];
-                self.latest[at] = self.latest[at + 1];
-            }
             at += 1;
+        }
+        if self.keeps_ids() {
+            self.ids.copy_within(position + 1..=end, position);
+            self.earliest.copy_within(position + 1..=end, position);
+            self.latest.copy_within(position + 1..=end, position);
         }
         self.set(end, Item::NONE);
         self.len -= 1;
@@ -199,17 +202,22 @@ impl Node {
     pub(super) fn rotate(&mut self, count: usize) {
         let len = self.len();
         self.firsts[..len].rotate_left(count);
-        self.ids[..len].rotate_left(count);
         self.lasts[..len].rotate_left(count);
         self.links[..len].rotate_left(count);
-        self.earliest[..len].rotate_left(count);
-        self.latest[..len].rotate_left(count);
+        if self.keeps_ids() {
+            self.ids[..len].rotate_left(count);
+            self.earliest[..len].rotate_left(count);
+            self.latest[..len].rotate_left(count);
+        }
     }
 
     #[inline]
     fn set(&mut self, position: usize, item: Item) {
-        (self.firsts[position], self.ids[position], self.lasts[position], self.links[position]) =
-            (item.first, item.id, item.last, item.link);
-        (self.earliest[position], self.latest[position]) = (item.earliest, item.latest);
+        (self.firsts[position], self.lasts[position], self.links[position]) =
+            (item.first, item.last, item.link);
+        if self.keeps_ids() {
+            (self.ids[position], self.earliest[position], self.latest[position]) =
+                (item.id, item.earliest, item.latest);
+        }
     }
 }

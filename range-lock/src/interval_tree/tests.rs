@@ -69,7 +69,7 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         assert!(!std::mem::replace(&mut seen.nodes[at as usize], true), "links: a node is linked once");
         assert_eq!(usize::from(node.tree), tree, "links: a node knows its tree");
         assert_eq!(node.is_ranked, tree >= RANKED, "augmentation: a node knows whether it is ranked");
-        let keys: Vec<_> = (0..node.len()).map(|at| (node.firsts[at], node.ids[at])).collect();
+        let keys: Vec<_> = (0..node.len()).map(|at| (node.firsts[at], self.id(node, at))).collect();
         assert!(keys.is_sorted(), "order: keys do not decrease");
         assert!(from <= keys[0] && keys[node.len() - 1] <= to, "order: keys lie in their parent's part");
         let mut all = (0, u64::MAX, 0);
@@ -188,7 +188,11 @@ fn check_searches(forest: &Two, oracle: &SortedVec, span: Span) {
             .overlapping(1, span)
             .into_iter()
             .filter(|&index| forest.get(index).unwrap().0.rank < before);
-        let due: Vec<_> = due.collect();
+        let mut due: Vec<_> = due.collect();
+        let mut all: Vec<_> = forest.overlapping_before(1, span, before).collect();
+        due.sort_unstable();
+        all.sort_unstable();
+        assert_eq!(all, due, "what is before {before} over {span:?}");
         let found = forest.latest_before(1, span, before);
         let latest = due.iter().copied().max_by_key(|&index| forest.get(index).unwrap().0.rank);
         // With so few nodes all are visited.
