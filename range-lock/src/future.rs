@@ -63,7 +63,10 @@
 //! reference holds what the call was to leave it.
 
 // It hands on the futures of `futures` and of `data`.
-pub use crate::data::{ReadElements, UpgradableReadElements, UpgradeElements, WriteElements};
+pub use crate::data::{
+    ReadElements, ReadElementsArc, UpgradableReadElements, UpgradableReadElementsArc, UpgradeElements,
+    UpgradeElementsArc, WriteElements, WriteElementsArc,
+};
 pub use crate::futures::{
     AcquireMany, Read, ReadArc, UpgradableRead, UpgradableReadArc, UpgradeRead, UpgradeReadArc, Write,
     WriteArc,

@@ -2,9 +2,9 @@
 //! It uses `RangeLock`, `many` and the transitions.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::ops::{Deref, RangeBounds};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -20,7 +20,7 @@ use crate::request::{self, Entered, Parts};
 use crate::waiter::Registered;
 
 /// What all acquiring futures are: a claim on its way to be [`Held`].
-struct Acquire<L: Deref<Target = RangeLock>> {
+pub(crate) struct Acquire<L: Deref<Target = RangeLock>> {
     /// `None` once the guard has been given out.
     lock: Option<L>,
     claim: Option<Claim>,
@@ -29,11 +29,15 @@ struct Acquire<L: Deref<Target = RangeLock>> {
 }
 
 impl<L: Deref<Target = RangeLock>> Acquire<L> {
-    fn new(lock: L, claim: Option<Claim>) -> Self {
+    pub(crate) fn new(lock: L, claim: Option<Claim>) -> Self {
         Acquire { lock: Some(lock), claim, waiting: None }
     }
 
-    fn poll(&mut self, cx: &Context<'_>) -> Poll<Held<L>> {
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Held<L>> {
         let lock = self.lock.as_ref().expect("a future must not be polled after it has completed");
         let Some(claim) = self.claim else { return Poll::Ready(self.complete(None)) };
         if self.waiting.is_none() {
@@ -69,7 +73,7 @@ impl<L: Deref<Target = RangeLock>> Drop for Acquire<L> {
 }
 
 /// What all upgrading futures are: a hold on its way from upgradable to write.
-struct Upgrade<L: Deref<Target = RangeLock>> {
+pub(crate) struct Upgrade<L: Deref<Target = RangeLock>> {
     /// `None` once the guard has been given out. Dropped while the upgrade waits, it is released, and the upgrade with it.
     held: Option<Held<L>>,
     begun: bool,
@@ -78,11 +82,28 @@ struct Upgrade<L: Deref<Target = RangeLock>> {
 }
 
 impl<L: Deref<Target = RangeLock>> Upgrade<L> {
-    fn new(held: Held<L>) -> Self {
+    pub(crate) fn new(held: Held<L>) -> Self {
         Upgrade { held: Some(held), begun: false, waiting: None }
     }
 
-    fn poll(&mut self, cx: &Context<'_>) -> Poll<Held<L>> {
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// Takes the upgrade back; what is held is a writer's if the upgrade was granted before.
+    ///
+    /// To be called before it has completed.
+    pub(crate) fn give_up(mut self) -> Result<Held<L>, Held<L>> {
+        let held = self.held.take().expect("it has not completed");
+        let Some(registered) = self.waiting.take() else {
+            return if self.begun { Ok(held) } else { Err(held) };
+        };
+        let granted = held.cancel_upgrade();
+        held.note_upgrade_waited(&registered.0, granted);
+        if granted { Ok(held) } else { Err(held) }
+    }
+
+    pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Held<L>> {
         let held = self.held.as_ref().expect("a future must not be polled after it has completed");
         if !self.begun {
             // Afterwards: if it unwinds, the upgrade has not begun.
@@ -104,6 +125,19 @@ impl<L: Deref<Target = RangeLock>> Drop for Upgrade<L> {
             held.note_upgrade_waited(&registered.0, false);
         }
     }
+}
+
+/// Polls an upgrade and, while it waits, `give_up`; `None` if `give_up` completes first.
+pub(crate) async fn upgrade_unless<U: Future + Unpin>(
+    upgrading: &mut U,
+    give_up: impl Future<Output = ()>,
+) -> Option<U::Output> {
+    let mut give_up = pin!(give_up);
+    poll_fn(move |cx| match Pin::new(&mut *upgrading).poll(cx) {
+        Poll::Ready(upgraded) => Poll::Ready(Some(upgraded)),
+        Poll::Pending => give_up.as_mut().poll(cx).map(|()| None),
+    })
+    .await
 }
 
 /// Made by [`RangeLock::acquire_many_async`]. It may be sent and polled on any thread, and dropped at any time.
@@ -208,7 +242,7 @@ macro_rules! future {
         impl$(<$lifetime>)? fmt::Debug for $Future$(<$lifetime>)? {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_struct(stringify!($Future))
-                    .field("waiting", &self.inner.waiting.is_some())
+                    .field("waiting", &self.inner.is_waiting())
                     .finish_non_exhaustive()
             }
         }
@@ -352,8 +386,52 @@ macro_rules! upgrade_async {
             /// # Cancel safety
             ///
             /// The future owns the guard: to drop it is to release the range. Nothing else is left of it.
+            /// [`try_upgrade_async`](Self::try_upgrade_async) gives the guard back.
             pub fn upgrade_async(guard: Self) -> $Future$(<$lifetime>)? {
                 $Future { inner: Upgrade::new(guard.held) }
+            }
+
+            /// As [`try_upgrade_for`](Self::try_upgrade_for), for tasks: becomes a writer, unless
+            /// `give_up` completes first, a timer of the executor, say.
+            ///
+            /// ```
+            #[doc = concat!("use range_lock::", $link, ";")]
+            ///
+            #[doc = concat!("async fn change(looking: ", $link, $anonymous, ", timer: impl Future<Output = ()>) {")]
+            #[doc = concat!("    match ", $link, "::try_upgrade_async(looking, timer).await {")]
+            ///         Ok(changing) => drop(changing),
+            ///         Err(looking) => drop(looking), // Upgradable as before.
+            ///     }
+            /// }
+            /// # let lock = std::sync::Arc::new(range_lock::RangeLock::new());
+            /// # let reader = lock.read(..);
+            #[doc = concat!("# let looking = lock.", $acquire, "(..);")]
+            /// # let mut future = std::pin::pin!(change(looking, std::future::ready(())));
+            /// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+            /// # assert!(future.as_mut().poll(&mut cx).is_ready());
+            /// ```
+            ///
+            /// # Errors
+            ///
+            /// The guard, upgradable as before, if `give_up` completed first.
+            ///
+            /// # Fairness
+            ///
+            /// As [`upgrade_async`](Self::upgrade_async). When both come at once, it is an upgrade.
+            ///
+            /// # Cancel safety
+            ///
+            /// Giving up leaves no trace: readers that came meanwhile, and waited for nothing else, are
+            /// let in. If the future itself is dropped, it releases the range.
+            pub async fn try_upgrade_async(
+                guard: Self,
+                give_up: impl Future<Output = ()>,
+            ) -> Result<$Guard, Self> {
+                let mut upgrading = Self::upgrade_async(guard);
+                if let Some(upgraded) = upgrade_unless(&mut upgrading, give_up).await {
+                    return Ok(upgraded);
+                }
+                upgrading.inner.give_up().map(<$Guard>::from_held).map_err(Self::from_held)
             }
         }
     };

@@ -108,7 +108,9 @@ pub mod docs;
 mod readme {}
 
 pub use data::{
-    RangeRwLock, RangeRwLockReadGuard, RangeRwLockUpgradableReadGuard, RangeRwLockWriteGuard, Storage,
+    ArcRangeRwLockReadGuard, ArcRangeRwLockUpgradableReadGuard, ArcRangeRwLockWriteGuard,
+    MappedRangeRwLockReadGuard, MappedRangeRwLockWriteGuard, RangeRwLock, RangeRwLockReadGuard,
+    RangeRwLockUpgradableReadGuard, RangeRwLockWriteGuard, Storage,
 };
 pub use ids::RequestId;
 pub use inspect::{RequestInfo, RequestState};
@@ -118,5 +120,6 @@ pub use lock::{
 };
 pub use many::{ManyGuard, Request};
 pub use mode::Mode;
+pub use span::point;
 #[cfg(feature = "stats")]
 pub use stats::{ModeStats, Stats, Waits};

@@ -11,10 +11,7 @@ mod guard;
 mod home;
 
 pub use builder::Builder;
-#[cfg(feature = "async")]
 pub(crate) use guard::Held;
-#[cfg(not(feature = "async"))]
-use guard::Held;
 pub use guard::{
     ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, RangeReadGuard,
     RangeUpgradableReadGuard, RangeWriteGuard,

@@ -241,7 +241,7 @@ pub(crate) fn begin_upgrade(partition: &Partition, hold: &Hold) -> Option<Arc<Wa
 }
 
 /// Takes an upgrade back; `true` if it was granted before.
-fn cancel_upgrade(partition: &Partition, hold: &Hold) -> bool {
+pub(crate) fn cancel_upgrade(partition: &Partition, hold: &Hold) -> bool {
     let mut wakes = WakeList::default();
     let mut leaves = partition.lock_over(hold.span);
     let granted = !leaves.first().entry(hold).waits();

@@ -45,6 +45,7 @@ const HOUSE: House = House {
             "write_async",
             "write_arc_async",
             "upgrade_async",
+            "try_upgrade_async",
         ],
     )],
 };
