@@ -68,6 +68,6 @@ pub use crate::data::{
     UpgradeElementsArc, WriteElements, WriteElementsArc,
 };
 pub use crate::futures::{
-    AcquireMany, Read, ReadArc, UpgradableRead, UpgradableReadArc, UpgradeRead, UpgradeReadArc, Write,
-    WriteArc,
+    AcquireMany, AcquireManyArc, Read, ReadArc, UpgradableRead, UpgradableReadArc, UpgradeRead,
+    UpgradeReadArc, WaitUntilFree, Write, WriteArc,
 };

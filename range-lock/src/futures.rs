@@ -13,10 +13,10 @@ use crate::lock::{
     ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, Held, RangeLock, RangeReadGuard,
     RangeUpgradableReadGuard, RangeWriteGuard,
 };
-use crate::many::{ManyGuard, Request, parts};
+use crate::many::{ArcManyGuard, ArcRequest, ManyGuard, Request, arc_parts, parts};
 use crate::mode::Mode;
 use crate::owner::by_task;
-use crate::request::{self, Entered, Parts};
+use crate::request::{self, Entered, Lock, Parts};
 use crate::waiter::Registered;
 
 /// What all acquiring futures are: a claim on its way to be [`Held`].
@@ -140,43 +140,39 @@ pub(crate) async fn upgrade_unless<U: Future + Unpin>(
     .await
 }
 
-/// Made by [`RangeLock::acquire_many_async`]. It may be sent and polled on any thread, and dropped at any time.
-#[must_use = "futures do nothing unless polled"]
-pub struct AcquireMany<'a> {
-    /// `None` once the guard has been given out.
-    parts: Option<Parts<'a, &'a RangeLock>>,
+/// What the futures of several ranges are.
+struct AcquireParts<L: Lock> {
+    /// `None` once they have been given out.
+    parts: Option<Parts<L>>,
     begun: bool,
     /// Set while the request waits.
     waiting: Option<Registered>,
 }
 
-impl<'a> Future for AcquireMany<'a> {
-    type Output = ManyGuard<'a>;
+impl<L: Lock> AcquireParts<L> {
+    fn new(parts: Parts<L>) -> Self {
+        AcquireParts { parts: Some(parts), begun: false, waiting: None }
+    }
 
-    /// # Panics
-    ///
-    /// If polled again after it has completed, or if it would have to wait for too many ranges, as
-    /// [`acquire_many`](RangeLock::acquire_many).
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        let parts = this.parts.as_mut().expect("a future must not be polled after it has completed");
-        if !this.begun {
+    /// Gives out the parts, and what is to be dropped last: should the waker's drop panic, the ranges
+    /// are released.
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<(Parts<L>, Option<Registered>)> {
+        let parts = self.parts.as_mut().expect("a future must not be polled after it has completed");
+        if !self.begun {
             // Afterwards: if entering unwinds, nothing has entered.
-            this.waiting = by_task(|| parts.enter()).map(Registered);
-            this.begun = true;
+            self.waiting = by_task(|| parts.enter()).map(Registered);
+            self.begun = true;
         }
-        if let Some(registered) = &this.waiting {
+        if let Some(registered) = &self.waiting {
             ready!(registered.0.poll_granted(cx));
             parts.note_waited(&registered.0, true);
         }
-        let registered = this.waiting.take();
-        let guard = ManyGuard::new(this.parts.take().expect("completes once"));
-        drop(registered); // Last: should the waker's drop panic, the ranges are released.
-        Poll::Ready(guard)
+        let registered = self.waiting.take();
+        Poll::Ready((self.parts.take().expect("completes once"), registered))
     }
 }
 
-impl Drop for AcquireMany<'_> {
+impl<L: Lock> Drop for AcquireParts<L> {
     fn drop(&mut self) {
         if let (Some(parts), Some(registered)) = (&mut self.parts, self.waiting.take()) {
             parts.withdraw();
@@ -185,11 +181,43 @@ impl Drop for AcquireMany<'_> {
     }
 }
 
-impl fmt::Debug for AcquireMany<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AcquireMany").field("waiting", &self.waiting.is_some()).finish_non_exhaustive()
-    }
+/// A named future around [`AcquireParts`].
+macro_rules! acquire_many {
+    ($Future:ident [$($lifetime:lifetime)?] $lock:ty => $Guard:ty, $verb:literal) => {
+        #[doc = concat!("Made by [`RangeLock::", $verb, "`]. It may be sent and polled on any thread, and")]
+        /// dropped at any time.
+        #[must_use = "futures do nothing unless polled"]
+        pub struct $Future$(<$lifetime>)? {
+            inner: AcquireParts<$lock>,
+        }
+
+        impl$(<$lifetime>)? Future for $Future$(<$lifetime>)? {
+            type Output = $Guard;
+
+            /// # Panics
+            ///
+            /// If polled again after it has completed, or if it has too many ranges, as
+            /// [`acquire_many`](RangeLock::acquire_many).
+            fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+                let (parts, registered) = ready!(self.get_mut().inner.poll(cx));
+                let guard = <$Guard>::new(parts);
+                drop(registered); // Last.
+                Poll::Ready(guard)
+            }
+        }
+
+        impl$(<$lifetime>)? fmt::Debug for $Future$(<$lifetime>)? {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($Future))
+                    .field("waiting", &self.inner.waiting.is_some())
+                    .finish_non_exhaustive()
+            }
+        }
+    };
 }
+
+acquire_many! { AcquireMany ['a] &'a RangeLock => ManyGuard<'a>, "acquire_many_async" }
+acquire_many! { AcquireManyArc [] Arc<RangeLock> => ArcManyGuard, "acquire_many_arc_async" }
 
 impl RangeLock {
     /// Locks several ranges as one request; the task waits until all of them are granted. As
@@ -213,7 +241,116 @@ impl RangeLock {
     ///
     /// It enters when first polled, and may be dropped at any time: see the [module](crate::future).
     pub fn acquire_many_async<'a>(requests: impl IntoIterator<Item = Request<'a>>) -> AcquireMany<'a> {
-        AcquireMany { parts: Some(parts(requests)), begun: false, waiting: None }
+        AcquireMany { inner: AcquireParts::new(parts(requests)) }
+    }
+
+    /// As [`acquire_many_async`](Self::acquire_many_async), with a guard, and a future, that own a share
+    /// of each lock and so have no lifetime.
+    ///
+    /// ```
+    /// use range_lock::{ArcRequest, RangeLock};
+    /// use std::sync::Arc;
+    ///
+    /// async fn copy(from: Arc<RangeLock>, to: Arc<RangeLock>) {
+    ///     let both = [ArcRequest::read(&from, 0..4096), ArcRequest::write(&to, 0..4096)];
+    ///     let guard = RangeLock::acquire_many_arc_async(both).await;
+    ///     // The guard may go into another task, or to a thread that blocks.
+    ///     drop(guard);
+    /// }
+    /// # let (from, to) = (Arc::new(RangeLock::new()), Arc::new(RangeLock::new()));
+    /// # let mut future = std::pin::pin!(copy(from, to));
+    /// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    /// # assert!(future.as_mut().poll(&mut cx).is_ready());
+    /// ```
+    pub fn acquire_many_arc_async(requests: impl IntoIterator<Item = ArcRequest>) -> AcquireManyArc {
+        AcquireManyArc { inner: AcquireParts::new(arc_parts(requests)) }
+    }
+}
+
+/// Made by [`RangeLock::wait_until_free_async`]. It may be sent and polled on any thread, and dropped
+/// at any time.
+#[must_use = "futures do nothing unless polled"]
+pub struct WaitUntilFree<'a> {
+    /// `None` once it has completed.
+    lock: Option<&'a RangeLock>,
+    claim: Option<Claim>,
+    /// Set while it waits.
+    waiting: Option<(request::Watch, Registered)>,
+}
+
+impl Future for WaitUntilFree<'_> {
+    type Output = ();
+
+    /// # Panics
+    ///
+    /// If polled again after it has completed.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        let lock = this.lock.expect("a future must not be polled after it has completed");
+        if this.waiting.is_none() {
+            let watch = this.claim.and_then(|claim| request::watch(lock.partition(), claim));
+            this.waiting = watch.map(|watch| {
+                let registered = Registered(watch.waiter.clone());
+                (watch, registered)
+            });
+        }
+        if let Some((_, registered)) = &this.waiting {
+            ready!(registered.0.poll_granted(cx));
+        }
+        (this.lock, this.waiting) = (None, None);
+        Poll::Ready(())
+    }
+}
+
+impl Drop for WaitUntilFree<'_> {
+    fn drop(&mut self) {
+        if let (Some(lock), Some((watch, registered))) = (self.lock, self.waiting.take()) {
+            request::unwatch(lock.partition(), &watch);
+            drop(registered);
+        }
+    }
+}
+
+impl fmt::Debug for WaitUntilFree<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitUntilFree").field("waiting", &self.waiting.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl RangeLock {
+    /// Waits until every request in `range` that conflicts with `mode`, and that entered before, has
+    /// left. As [`wait_until_free`](Self::wait_until_free), for tasks.
+    ///
+    /// *Before* is before it is first polled. There is no form that owns a share of the lock: nothing
+    /// is held afterwards, so a task that has one can lend it for as long as it waits.
+    ///
+    /// ```
+    /// use range_lock::{Mode, RangeLock};
+    /// use std::sync::Arc;
+    ///
+    /// async fn flush(lock: Arc<RangeLock>) {
+    ///     lock.wait_until_free_async(.., Mode::Read).await;
+    ///     // All that was being written is written.
+    /// }
+    /// # let lock = Arc::new(RangeLock::new());
+    /// # let mut future = std::pin::pin!(flush(Arc::clone(&lock)));
+    /// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    /// # let writer = lock.write(0..10);
+    /// # assert!(future.as_mut().poll(&mut cx).is_pending());
+    /// # drop(writer);
+    /// # assert!(future.as_mut().poll(&mut cx).is_ready());
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the range is inverted: at once, not when polled.
+    ///
+    /// # Fairness and cancel safety
+    ///
+    /// It delays nobody, and may be dropped at any time: nothing is left of it.
+    #[track_caller]
+    pub fn wait_until_free_async(&self, range: impl RangeBounds<u64>, mode: Mode) -> WaitUntilFree<'_> {
+        WaitUntilFree { lock: Some(self), claim: claim(&range, mode), waiting: None }
     }
 }
 

@@ -8,11 +8,11 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
 
 use range_lock::{
-    ArcRangeReadGuard, ArcRangeRwLockReadGuard, ArcRangeRwLockUpgradableReadGuard, ArcRangeRwLockWriteGuard,
-    ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, ManyGuard, MappedRangeRwLockReadGuard,
-    MappedRangeRwLockWriteGuard, Mode, RangeLock, RangeReadGuard, RangeRwLock, RangeRwLockReadGuard,
-    RangeRwLockUpgradableReadGuard, RangeRwLockWriteGuard, RangeUpgradableReadGuard, RangeWriteGuard,
-    Request, RequestId, RequestInfo, RequestState,
+    ArcManyGuard, ArcRangeReadGuard, ArcRangeRwLockReadGuard, ArcRangeRwLockUpgradableReadGuard,
+    ArcRangeRwLockWriteGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, ArcRequest, ManyGuard,
+    MappedRangeRwLockReadGuard, MappedRangeRwLockWriteGuard, Mode, RangeLock, RangeReadGuard, RangeRwLock,
+    RangeRwLockReadGuard, RangeRwLockUpgradableReadGuard, RangeRwLockWriteGuard, RangeUpgradableReadGuard,
+    RangeWriteGuard, Request, RequestId, RequestInfo, RequestState,
 };
 
 /// Whether a type implements a trait: the inherent constant is preferred to that of the blanket
@@ -73,6 +73,8 @@ table! {
     ArcRangeReadGuard:                               YES  YES  YES   YES        YES;
     ArcRangeUpgradableReadGuard:                     YES  YES  YES   YES        YES;
     ArcRangeWriteGuard:                              YES  YES  YES   YES        YES;
+    ArcManyGuard:                                    YES  YES  YES   YES        YES;
+    ArcRequest:                                      YES  YES  YES   YES        YES;
     ManyGuard<'static>:                              YES  YES  YES   YES        YES;
 
     // The lock that owns the data: as a `RwLock` of the elements.
@@ -114,9 +116,10 @@ table! {
 #[cfg(feature = "async")]
 mod futures {
     use range_lock::future::{
-        AcquireMany, Read, ReadArc, ReadElements, ReadElementsArc, UpgradableRead, UpgradableReadArc,
-        UpgradableReadElements, UpgradableReadElementsArc, UpgradeElements, UpgradeElementsArc, UpgradeRead,
-        UpgradeReadArc, Write, WriteArc, WriteElements, WriteElementsArc,
+        AcquireMany, AcquireManyArc, Read, ReadArc, ReadElements, ReadElementsArc, UpgradableRead,
+        UpgradableReadArc, UpgradableReadElements, UpgradableReadElementsArc, UpgradeElements,
+        UpgradeElementsArc, UpgradeRead, UpgradeReadArc, WaitUntilFree, Write, WriteArc, WriteElements,
+        WriteElementsArc,
     };
 
     use super::*;
@@ -131,6 +134,8 @@ mod futures {
         UpgradableReadArc:       YES  YES  YES   YES        YES;
         WriteArc:                YES  YES  YES   YES        YES;
         UpgradeReadArc:          YES  YES  YES   YES        YES;
+        AcquireManyArc:          YES  YES  YES   YES        YES;
+        WaitUntilFree<'static>:  YES  YES  YES   YES        YES;
         AcquireMany<'static>:    YES  YES  YES   YES        YES;
 
         // Those of the lock that owns the data: as the guards that they give.
