@@ -26,13 +26,13 @@ const INFORMATION: u32 = 3;
 const UNSUPPORTED: u32 = 1 << 31 | 1;
 
 /// The longest read or write that is accepted.
-pub const MOST: u32 = 32 << 20;
+pub(crate) const MOST: u32 = 32 << 20;
 /// A request was not understood, or reaches past the end.
-pub const EINVAL: u32 = 22;
+pub(crate) const EINVAL: u32 = 22;
 
 /// What a client asks for.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Command {
+pub(crate) enum Command {
     Read,
     Write(Vec<u8>),
     Disconnect,
@@ -43,17 +43,17 @@ pub enum Command {
 
 /// One request. A write's data follows its header.
 #[derive(Debug)]
-pub struct Request {
-    pub command: Command,
+pub(crate) struct Request {
+    pub(crate) command: Command,
     /// "Force unit access": not done before it is on the disk.
-    pub fua: bool,
+    pub(crate) fua: bool,
     cookie: u64,
-    pub offset: u64,
-    pub length: u32,
+    pub(crate) offset: u64,
+    pub(crate) length: u32,
 }
 
 /// Greets a client and settles what it wants; `false` if it only asked.
-pub fn handshake(stream: &mut (impl Read + Write), size: u64) -> io::Result<bool> {
+pub(crate) fn handshake(stream: &mut (impl Read + Write), size: u64) -> io::Result<bool> {
     stream.write_all(&[NBDMAGIC.to_be_bytes(), IHAVEOPT.to_be_bytes()].concat())?;
     stream.write_all(&(FIXED_NEWSTYLE | NO_ZEROES).to_be_bytes())?;
     let no_zeroes = u32_of(stream)? & u32::from(NO_ZEROES) != 0;
@@ -95,7 +95,7 @@ pub fn handshake(stream: &mut (impl Read + Write), size: u64) -> io::Result<bool
 }
 
 /// The next request; `None` if the client has gone.
-pub fn request(stream: &mut impl Read) -> io::Result<Option<Request>> {
+pub(crate) fn request(stream: &mut impl Read) -> io::Result<Option<Request>> {
     let mut magic = [0; 4];
     match stream.read_exact(&mut magic) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -119,7 +119,7 @@ pub fn request(stream: &mut impl Read) -> io::Result<Option<Request>> {
 }
 
 /// Answers a request: with what was read, or the number of an error.
-pub fn reply(stream: &mut impl Write, request: &Request, result: Result<&[u8], u32>) -> io::Result<()> {
+pub(crate) fn reply(stream: &mut impl Write, request: &Request, result: Result<&[u8], u32>) -> io::Result<()> {
     let (data, error) = result.map_or_else(|error| (&[][..], error), |data| (data, 0));
     let head = [REPLY, error].map(u32::to_be_bytes).concat();
     stream.write_all(&[&head[..], &request.cookie.to_be_bytes(), data].concat())
@@ -127,10 +127,10 @@ pub fn reply(stream: &mut impl Write, request: &Request, result: Result<&[u8], u
 
 /// A client that waits for each reply.
 #[derive(Debug)]
-pub struct Client<S>(S);
+pub(crate) struct Client<S>(S);
 
 impl<S: Read + Write> Client<S> {
-    pub fn connect(mut stream: S) -> io::Result<Self> {
+    pub(crate) fn connect(mut stream: S) -> io::Result<Self> {
         check(u64_of(&mut stream)? == NBDMAGIC && u64_of(&mut stream)? == IHAVEOPT, "a newstyle server")?;
         bytes_of(&mut stream, 2)?;
         stream.write_all(&u32::from(FIXED_NEWSTYLE | NO_ZEROES).to_be_bytes())?;
@@ -141,16 +141,16 @@ impl<S: Read + Write> Client<S> {
         Ok(Client(stream))
     }
 
-    pub fn read(&mut self, offset: u64, length: u32) -> io::Result<Vec<u8>> {
+    pub(crate) fn read(&mut self, offset: u64, length: u32) -> io::Result<Vec<u8>> {
         self.ask(0, offset, length, &[])?;
         bytes_of(&mut self.0, length)
     }
 
-    pub fn write(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.ask(1, offset, data.len() as u32, data)
     }
 
-    pub fn flush(&mut self) -> io::Result<()> {
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.ask(3, 0, 0, &[])
     }
 
