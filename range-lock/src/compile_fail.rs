@@ -143,7 +143,17 @@
 //! });
 //! ```
 //!
-//! Nor by a writer that is sent away, and becomes a reader there beside those who read here.
+//! Elements that must not be shared can be locked for writing, by a guard that may be sent, but not
+//! for reading.
+//!
+//! ```compile_fail,E0277
+//! use std::cell::Cell;
+//!
+//! let lock = range_lock::RangeRwLock::new(vec![Cell::new(1)]);
+//! lock.read(..);
+//! ```
+//!
+//! Nor does a writer that is sent away become a reader there.
 //!
 //! ```compile_fail,E0277
 //! use std::cell::Cell;
@@ -153,6 +163,27 @@
 //! let writer = lock.write(..);
 //! std::thread::scope(|scope| {
 //!     scope.spawn(move || RangeRwLockWriteGuard::downgrade(writer)[0].set(2));
-//!     lock.read(..)[0].set(3);
 //! });
+//! ```
+//!
+//! A part that a guard was mapped to does not outlive the guard.
+//!
+//! ```compile_fail,E0505
+//! use range_lock::{RangeRwLock, RangeRwLockReadGuard};
+//!
+//! let lock = RangeRwLock::new(vec![1, 2, 3]);
+//! let guard = RangeRwLockReadGuard::map(lock.read(..), |elements| &elements[0]);
+//! let part: &i32 = &guard;
+//! drop(guard);
+//! assert_eq!(*part, 1);
+//! ```
+//!
+//! What the storage borrows is not used while a guard is alive.
+//!
+//! ```compile_fail,E0506
+//! let mut array = [1, 2, 3];
+//! let lock = range_lock::RangeRwLock::new(&mut array);
+//! let guard = lock.read(..);
+//! array[0] = 2;
+//! drop(guard);
 //! ```

@@ -3,8 +3,11 @@
 //!
 //! # Invariants of the unsafe code
 //!
-//! * **own memory**: from [`Storage::into_raw`] to [`Storage::from_raw`] the elements belong to the lock alone, stay where they
-//!   are while it does, and are reached by no other way ([`Storage`]'s contract).
+//! * **own memory**: from [`Storage::into_raw`] until [`Storage::from_raw`] or the lock's last use the
+//!   elements belong to the lock alone, stay where they are while it does, and are reached by no other
+//!   way ([`Storage`]'s contract).
+//! * **shared only if `Sync`**: only verbs that ask for `Item: Sync` give a `&[T]` beside which another
+//!   thread may have one.
 //! * **in bounds**: a guard's slice is a part of the elements: `indices` has checked it as slices check theirs.
 //! * **range held**: a guard's slice is the part of the elements whose range its [`RangeLock`] guard holds, in the guard's
 //!   mode. So while a `&mut [T]` exists there is no other reference to these elements, and while a `&[T]` does, no `&mut`.
@@ -13,20 +16,32 @@
 
 use std::cell::UnsafeCell;
 use std::fmt;
-use std::marker::PhantomData;
-use std::mem::ManuallyDrop;
-use std::ops::{Bound, Deref, DerefMut, Range, RangeBounds};
+use std::ops::{Bound, Range, RangeBounds};
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::lock::{RangeLock, RangeReadGuard, RangeUpgradableReadGuard, RangeWriteGuard};
+use crate::claim::claim;
+use crate::lock::{Held, RangeLock};
+use crate::mode::Mode;
+use crate::sync::Deadline;
 
 #[cfg(feature = "async")]
 mod futures;
+mod guard;
 mod storage;
 
 #[cfg(feature = "async")]
-pub use futures::{ReadElements, UpgradableReadElements, UpgradeElements, WriteElements};
+pub use futures::{
+    ReadElements, ReadElementsArc, UpgradableReadElements, UpgradableReadElementsArc, UpgradeElements,
+    UpgradeElementsArc, WriteElements, WriteElementsArc,
+};
+pub use guard::{
+    ArcRangeRwLockReadGuard, ArcRangeRwLockUpgradableReadGuard, ArcRangeRwLockWriteGuard,
+    MappedRangeRwLockReadGuard, MappedRangeRwLockWriteGuard, RangeRwLockReadGuard,
+    RangeRwLockUpgradableReadGuard, RangeRwLockWriteGuard,
+};
+use guard::{Elements, Share};
 pub use storage::Storage;
 
 /// A reader/writer lock that owns the elements of `S` and locks ranges of them.
@@ -49,18 +64,38 @@ pub use storage::Storage;
 /// assert_eq!(table.into_inner().len(), 100);
 /// ```
 ///
-/// Fairness, deadlocks, leaked guards, `let _ =` and cost are those of [`RangeLock`].
+/// Elements that may be sent and not shared, such as `Cell`s, can be locked for writing, and the lock
+/// be shared by threads all the same. The verbs that read ask for `Item: Sync`.
+///
+/// ```
+/// use range_lock::RangeRwLock;
+/// use std::cell::Cell;
+///
+/// let counters = RangeRwLock::new([const { Cell::new(0) }; 8]);
+/// std::thread::scope(|scope| {
+///     for n in 0..8 {
+///         let counters = &counters;
+///         scope.spawn(move || counters.write(n / 2..5)[0].set(n));
+///     }
+/// });
+/// ```
+///
+/// What the storage borrows can be used again after the last use of the lock and its guards.
+///
+/// Fairness, deadlocks, leaked guards, `let _ =` and cost are those of [`RangeLock`]. To wait until a
+/// range is free without locking it, call [`RangeLock::wait_until_free`] of
+/// [`range_lock`](Self::range_lock).
 pub struct RangeRwLock<S: Storage> {
     lock: RangeLock,
-    /// Taken apart (`ManuallyDrop`: put together again when dropped).
-    raw: ManuallyDrop<UnsafeCell<S::Raw>>,
+    /// The storage, taken apart.
+    raw: UnsafeCell<S::Raw>,
 }
 
 // SAFETY: the lock owns the storage ("own memory"); sending the lock sends the storage.
 unsafe impl<S: Storage + Send> Send for RangeRwLock<S> {}
-// SAFETY: what a shared lock gives is `&[Item]` to several threads, or `&mut [Item]` to one at a time on any thread ("range
-// held"); the storage itself it does not give. `slice` may be called from several threads.
-unsafe impl<S: Storage> Sync for RangeRwLock<S> where S::Item: Send + Sync {}
+// SAFETY: what a shared lock gives is `&mut [Item]` to one thread at a time ("range held"), or, if `Item` is `Sync`, `&[Item]`
+// to several ("shared only if `Sync`"); the storage itself it does not give. `slice` may be called from several threads.
+unsafe impl<S: Storage> Sync for RangeRwLock<S> where S::Item: Send {}
 
 impl<S: Storage> RangeRwLock<S> {
     /// A lock around `storage` in which nothing is locked. Allocates nothing.
@@ -74,7 +109,22 @@ impl<S: Storage> RangeRwLock<S> {
     /// borrowed.write(0..8).copy_from_slice(&array.read(8..));
     /// ```
     pub fn new(storage: S) -> Self {
-        RangeRwLock { lock: RangeLock::new(), raw: ManuallyDrop::new(UnsafeCell::new(storage.into_raw())) }
+        Self::with_lock(storage, RangeLock::new())
+    }
+
+    /// A lock around `storage` that locks by means of `lock`: one with
+    /// [settings](RangeLock::builder) of its own.
+    ///
+    /// What leaked guards hold in `lock` stays locked, until [`undo_leak`](Self::undo_leak).
+    ///
+    /// ```
+    /// use range_lock::{RangeLock, RangeRwLock};
+    ///
+    /// let table = RangeRwLock::with_lock(vec![0; 100], RangeLock::builder().bypass(1).build());
+    /// table.write(..10).fill(1);
+    /// ```
+    pub fn with_lock(storage: S, lock: RangeLock) -> Self {
+        RangeRwLock { lock, raw: UnsafeCell::new(storage.into_raw()) }
     }
 
     /// The number of elements. It does not change, so no lock is needed to ask for it.
@@ -104,7 +154,7 @@ impl<S: Storage> RangeRwLock<S> {
     /// assert_eq!(lock.read(..)[..], [1, 2, 3]);
     /// ```
     pub fn get_mut(&mut self) -> &mut [S::Item] {
-        // SAFETY: "own memory", and no guard is alive, since a guard borrows the lock.
+        // SAFETY: "own memory", and no guard is alive, since a guard borrows the lock or owns a share of it.
         unsafe { self.slice().as_mut() }
     }
 
@@ -129,13 +179,9 @@ impl<S: Storage> RangeRwLock<S> {
     /// assert_eq!(lock.into_inner(), [7, 7, 3]);
     /// ```
     pub fn into_inner(self) -> S {
-        let mut this = ManuallyDrop::new(self);
-        // SAFETY: `this` is not used again, not even dropped.
-        let raw = unsafe { ManuallyDrop::take(&mut this.raw) };
-        // SAFETY: as above.
-        drop(unsafe { std::ptr::read(&this.lock) });
-        // SAFETY: `raw` comes from `into_raw`, and no guard is alive, since a guard borrows the lock.
-        unsafe { S::from_raw(raw.into_inner()) }
+        // SAFETY: `raw` comes from `into_raw`, and no guard is alive, since a guard borrows the lock or
+        // owns a share of it.
+        unsafe { S::from_raw(self.raw.into_inner()) }
     }
 
     /// The lock itself: to look at its [requests](RangeLock::requests), say. What it locks are indices; a guard taken from it
@@ -189,15 +235,6 @@ fn points(indices: &Range<usize>) -> Range<u64> {
     indices.start as u64..indices.end as u64
 }
 
-impl<S: Storage> Drop for RangeRwLock<S> {
-    fn drop(&mut self) {
-        // SAFETY: `raw` is not used again.
-        let raw = unsafe { ManuallyDrop::take(&mut self.raw) };
-        // SAFETY: `raw` comes from `into_raw`, and no guard is alive, since a guard borrows the lock.
-        drop(unsafe { S::from_raw(raw.into_inner()) });
-    }
-}
-
 impl<S: Storage + Default> Default for RangeRwLock<S> {
     fn default() -> Self {
         Self::new(S::default())
@@ -217,134 +254,13 @@ impl<S: Storage> fmt::Debug for RangeRwLock<S> {
     }
 }
 
-/// A guard around one of [`RangeLock`]'s, and the verbs that make it.
-macro_rules! guard {
+/// The verbs of one mode, for borrowed and for owned guards.
+macro_rules! acquire {
     (
-        $(#[$doc:meta])*
-        $Guard:ident around $Held:ident, Send where $($send:ident),+;
-        $wait:ident, $try:ident, $try_for:ident, $try_until:ident
+        $mode:expr, $Guard:ident, $ArcGuard:ident $(, where $shared:ident)?;
+        $wait:ident, $try:ident, $try_for:ident, $try_until:ident;
+        $wait_arc:ident, $try_arc:ident, $try_arc_for:ident, $try_arc_until:ident
     ) => {
-        $(#[$doc])*
-        ///
-        /// Dereferences to the elements. Releases their range when dropped, on any thread.
-        #[must_use = "if unused the range is unlocked at once"]
-        pub struct $Guard<'a, T> {
-            /// The elements whose range `held` holds.
-            slice: NonNull<[T]>,
-            held: $Held<'a>,
-            _borrows: PhantomData<&'a mut [T]>,
-        }
-
-        // SAFETY: a guard stands for the references that it gives ("range held"), also after it has been upgraded or downgraded;
-        // the range may be released on any thread.
-        unsafe impl<T: $($send +)+> Send for $Guard<'_, T> {}
-        // SAFETY: through `&self` it gives `&[T]`.
-        unsafe impl<T: Sync> Sync for $Guard<'_, T> {}
-
-        impl<T> Deref for $Guard<'_, T> {
-            type Target = [T];
-
-            fn deref(&self) -> &[T] {
-                // SAFETY: the range is held at least for reading ("range held").
-                unsafe { self.slice.as_ref() }
-            }
-        }
-
-        impl<'a, T> $Guard<'a, T> {
-            /// The indices that are held; `0..0` if there are none. An associated function, as are all of a guard's: `Deref`
-            /// gives the methods of slices.
-            ///
-            /// ```
-            #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Guard), "};")]
-            ///
-            /// let lock = RangeRwLock::new([0; 10]);
-            #[doc = concat!("assert_eq!(", stringify!($Guard), "::range(&lock.", stringify!($wait), "(3..7)), 3..7);")]
-            /// ```
-            pub fn range(guard: &Self) -> Range<usize> {
-                if guard.is_empty() {
-                    return 0..0;
-                }
-                let (first, last) = guard.held.range().into_inner();
-                first as usize..last as usize + 1
-            }
-
-            /// Makes two guards of one: the first holds the first `mid` elements, the second the rest. Nothing is released.
-            ///
-            /// ```
-            #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Guard), "};")]
-            ///
-            /// let lock = RangeRwLock::new([0, 1, 2, 3, 4]);
-            #[doc = concat!("let guard = lock.", stringify!($wait), "(1..);")]
-            #[doc = concat!("let (left, right) = ", stringify!($Guard), "::split_at(guard, 3);")]
-            /// assert_eq!((&left[..], &right[..]), (&[1, 2, 3][..], &[4][..]));
-            /// drop(left);
-            /// assert!(lock.try_write(..4).is_some());
-            /// ```
-            ///
-            /// # Panics
-            ///
-            /// If there are fewer than `mid` elements, or a waiting request would have to wait for
-            /// too many ranges (see [`RangeWriteGuard::split_at`]); the range is released then.
-            #[track_caller]
-            pub fn split_at(guard: Self, mid: usize) -> (Self, Self) {
-                let $Guard { slice, held, .. } = guard;
-                let len = slice.len();
-                assert!(mid <= len, "mid {mid} is greater than {len}, the number of elements");
-                let first = *held.range().start();
-                let (left, right) = if len == 0 {
-                    $Held::split_at(held, 0)
-                } else {
-                    $Held::split_at(held, first + mid as u64)
-                };
-                let start = slice.cast::<T>();
-                // SAFETY: `mid` lies within the slice.
-                let middle = unsafe { start.add(mid) };
-                let part = |start, len, held| $Guard {
-                    slice: NonNull::slice_from_raw_parts(start, len),
-                    held,
-                    _borrows: PhantomData,
-                };
-                (part(start, mid, left), part(middle, len - mid, right))
-            }
-
-            /// Releases all but the elements of `range`, counted from the guard's first, at once, and lets in those who waited
-            /// for the rest. As [`shrink`](RangeWriteGuard::shrink) of the other guards, but with indices of the guard's slice.
-            ///
-            /// ```
-            #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Guard), "};")]
-            ///
-            /// let lock = RangeRwLock::new([0, 1, 2, 3, 4]);
-            #[doc = concat!("let mut guard = lock.", stringify!($wait), "(1..5);")]
-            #[doc = concat!(stringify!($Guard), "::shrink(&mut guard, 1..3);")]
-            /// assert_eq!(guard[..], [2, 3]);
-            /// assert!(lock.try_write(4..).is_some());
-            /// ```
-            ///
-            /// # Panics
-            ///
-            /// If the range is inverted or reaches past the guard's end; the guard stays as it was.
-            #[track_caller]
-            pub fn shrink(guard: &mut Self, range: impl RangeBounds<usize>) {
-                let keep = indices(&range, guard.len());
-                if guard.is_empty() {
-                    return;
-                }
-                let first = *guard.held.range().start();
-                // SAFETY: `keep` lies within the slice.
-                let start = unsafe { guard.slice.cast::<T>().add(keep.start) };
-                // Before the release, since that may unwind (a waker's panic): never more than what is held.
-                guard.slice = NonNull::slice_from_raw_parts(start, keep.len());
-                let points = points(&keep);
-                $Held::shrink(&mut guard.held, first + points.start..first + points.end);
-            }
-        }
-
-        impl<T: fmt::Debug> fmt::Debug for $Guard<'_, T> {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Debug::fmt(&**self, f)
-            }
-        }
-
         /// As the verbs of [`RangeLock`] of the same names.
         impl<S: Storage> RangeRwLock<S> {
             #[doc = concat!("Locks the elements of `range`; waits until that is granted. As [`RangeLock::", stringify!($wait), "`].")]
@@ -358,13 +274,14 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If the range is inverted or reaches past the end, or if it would have to wait for too
-            /// many ranges, as [`RangeLock`]'s verb of the same name.
+            /// If the range is inverted or reaches past the end.
             #[track_caller]
-            pub fn $wait(&self, range: impl RangeBounds<usize>) -> $Guard<'_, S::Item> {
+            pub fn $wait(&self, range: impl RangeBounds<usize>) -> $Guard<'_, S::Item>
+            $(where S::Item: $shared)?
+            {
                 let indices = indices(&range, self.len());
-                let held = self.lock.$wait(points(&indices));
-                $Guard { slice: self.part(&indices), held, _borrows: PhantomData }
+                let held = Held::acquire(&self.lock, claim(&points(&indices), $mode));
+                $Guard::new(Elements { slice: self.part(&indices), held })
             }
 
             #[doc = concat!("Locks the elements of `range` if that can be granted at once. As [`RangeLock::", stringify!($try), "`].")]
@@ -380,10 +297,12 @@ macro_rules! guard {
             ///
             /// If the range is inverted or reaches past the end.
             #[track_caller]
-            pub fn $try(&self, range: impl RangeBounds<usize>) -> Option<$Guard<'_, S::Item>> {
+            pub fn $try(&self, range: impl RangeBounds<usize>) -> Option<$Guard<'_, S::Item>>
+            $(where S::Item: $shared)?
+            {
                 let indices = indices(&range, self.len());
-                let held = self.lock.$try(points(&indices))?;
-                Some($Guard { slice: self.part(&indices), held, _borrows: PhantomData })
+                let held = Held::try_acquire(&self.lock, claim(&points(&indices), $mode))?;
+                Some($Guard::new(Elements { slice: self.part(&indices), held }))
             }
 
             #[doc = concat!("Locks the elements of `range`; gives up after `timeout`. As [`RangeLock::", stringify!($try_for), "`],")]
@@ -400,17 +319,19 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If the range is inverted or reaches past the end, or if it would have to wait for too
-            /// many ranges, as [`RangeLock`]'s verb of the same name.
+            /// If the range is inverted or reaches past the end.
             #[track_caller]
             pub fn $try_for(
                 &self,
                 range: impl RangeBounds<usize>,
                 timeout: Duration,
-            ) -> Option<$Guard<'_, S::Item>> {
+            ) -> Option<$Guard<'_, S::Item>>
+            $(where S::Item: $shared)?
+            {
                 let indices = indices(&range, self.len());
-                let held = self.lock.$try_for(points(&indices), timeout)?;
-                Some($Guard { slice: self.part(&indices), held, _borrows: PhantomData })
+                let claim = claim(&points(&indices), $mode);
+                let held = Held::acquire_until(&self.lock, claim, Deadline::after(timeout))?;
+                Some($Guard::new(Elements { slice: self.part(&indices), held }))
             }
 
             #[doc = concat!("Locks the elements of `range`; gives up at `deadline`. As [`RangeLock::", stringify!($try_until), "`].")]
@@ -426,216 +347,141 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If the range is inverted or reaches past the end, or if it would have to wait for too
-            /// many ranges, as [`RangeLock`]'s verb of the same name.
+            /// If the range is inverted or reaches past the end.
             #[track_caller]
             pub fn $try_until(
                 &self,
                 range: impl RangeBounds<usize>,
                 deadline: Instant,
-            ) -> Option<$Guard<'_, S::Item>> {
+            ) -> Option<$Guard<'_, S::Item>>
+            $(where S::Item: $shared)?
+            {
                 let indices = indices(&range, self.len());
-                let held = self.lock.$try_until(points(&indices), deadline)?;
-                Some($Guard { slice: self.part(&indices), held, _borrows: PhantomData })
+                let claim = claim(&points(&indices), $mode);
+                let held = Held::acquire_until(&self.lock, claim, Deadline::At(deadline))?;
+                Some($Guard::new(Elements { slice: self.part(&indices), held }))
+            }
+
+            #[doc = concat!("As [`", stringify!($wait), "`](Self::", stringify!($wait), "), with a guard that owns")]
+            /// a share of the lock and so has no lifetime.
+            ///
+            /// ```
+            /// # use std::sync::Arc;
+            /// let lock = Arc::new(range_lock::RangeRwLock::new([1, 2, 3, 4]));
+            #[doc = concat!("let guard = lock.", stringify!($wait_arc), "(1..3);")]
+            /// std::thread::spawn(move || assert_eq!(guard[..], [2, 3])).join().unwrap();
+            /// ```
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted or reaches past the end.
+            #[track_caller]
+            pub fn $wait_arc(self: &Arc<Self>, range: impl RangeBounds<usize>) -> $ArcGuard<S>
+            $(where S::Item: $shared)?
+            {
+                let indices = indices(&range, self.len());
+                let held = Held::acquire(Share::of(self), claim(&points(&indices), $mode));
+                $ArcGuard::new(Elements { slice: self.part(&indices), held })
+            }
+
+            #[doc = concat!("As [`", stringify!($try), "`](Self::", stringify!($try), "), with a guard that owns")]
+            /// a share of the lock.
+            ///
+            /// ```
+            /// # use std::sync::Arc;
+            /// let lock = Arc::new(range_lock::RangeRwLock::new([1, 2, 3, 4]));
+            /// let writer = lock.write_arc(..2);
+            #[doc = concat!("assert!(lock.", stringify!($try_arc), "(1..3).is_none());")]
+            #[doc = concat!("assert_eq!(lock.", stringify!($try_arc), "(2..).unwrap()[..], [3, 4]);")]
+            /// ```
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted or reaches past the end.
+            #[track_caller]
+            pub fn $try_arc(self: &Arc<Self>, range: impl RangeBounds<usize>) -> Option<$ArcGuard<S>>
+            $(where S::Item: $shared)?
+            {
+                let indices = indices(&range, self.len());
+                let held = Held::try_acquire(Share::of(self), claim(&points(&indices), $mode))?;
+                Some($ArcGuard::new(Elements { slice: self.part(&indices), held }))
+            }
+
+            #[doc = concat!(
+                "As [`", stringify!($try_for), "`](Self::", stringify!($try_for), "), with a guard that owns"
+            )]
+            /// a share of the lock.
+            ///
+            /// ```
+            /// # use std::{sync::Arc, time::Duration};
+            /// let lock = Arc::new(range_lock::RangeRwLock::new([1, 2, 3, 4]));
+            /// let (writer, soon) = (lock.write_arc(..2), Duration::from_millis(1));
+            #[doc = concat!("assert!(lock.", stringify!($try_arc_for), "(1..3, soon).is_none());")]
+            /// ```
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted or reaches past the end.
+            #[track_caller]
+            pub fn $try_arc_for(
+                self: &Arc<Self>,
+                range: impl RangeBounds<usize>,
+                timeout: Duration,
+            ) -> Option<$ArcGuard<S>>
+            $(where S::Item: $shared)?
+            {
+                let indices = indices(&range, self.len());
+                let claim = claim(&points(&indices), $mode);
+                let held = Held::acquire_until(Share::of(self), claim, Deadline::after(timeout))?;
+                Some($ArcGuard::new(Elements { slice: self.part(&indices), held }))
+            }
+
+            #[doc = concat!(
+                "As [`", stringify!($try_until), "`](Self::", stringify!($try_until), "), with a guard that owns"
+            )]
+            /// a share of the lock.
+            ///
+            /// ```
+            /// # use std::{sync::Arc, time::Instant};
+            /// let lock = Arc::new(range_lock::RangeRwLock::new([1, 2, 3, 4]));
+            /// let (writer, now) = (lock.write_arc(..2), Instant::now());
+            #[doc = concat!("assert!(lock.", stringify!($try_arc_until), "(1..3, now).is_none());")]
+            /// ```
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted or reaches past the end.
+            #[track_caller]
+            pub fn $try_arc_until(
+                self: &Arc<Self>,
+                range: impl RangeBounds<usize>,
+                deadline: Instant,
+            ) -> Option<$ArcGuard<S>>
+            $(where S::Item: $shared)?
+            {
+                let indices = indices(&range, self.len());
+                let claim = claim(&points(&indices), $mode);
+                let held = Held::acquire_until(Share::of(self), claim, Deadline::At(deadline))?;
+                Some($ArcGuard::new(Elements { slice: self.part(&indices), held }))
             }
         }
     };
 }
 
-guard! {
-    /// Elements of a [`RangeRwLock`] that are locked for reading.
-    RangeRwLockReadGuard around RangeReadGuard, Send where Sync;
-    read, try_read, try_read_for, try_read_until
+acquire! {
+    Mode::Read, RangeRwLockReadGuard, ArcRangeRwLockReadGuard, where Sync;
+    read, try_read, try_read_for, try_read_until;
+    read_arc, try_read_arc, try_read_arc_for, try_read_arc_until
 }
 
-guard! {
-    /// Elements of a [`RangeRwLock`] that are locked for reading and can be upgraded.
-    // `Send` asks for both: it gives `&[T]` beside that of readers, and `&mut [T]` once upgraded.
-    RangeRwLockUpgradableReadGuard around RangeUpgradableReadGuard, Send where Send, Sync;
-    upgradable_read, try_upgradable_read, try_upgradable_read_for, try_upgradable_read_until
+acquire! {
+    Mode::Upgradable, RangeRwLockUpgradableReadGuard, ArcRangeRwLockUpgradableReadGuard, where Sync;
+    upgradable_read, try_upgradable_read, try_upgradable_read_for, try_upgradable_read_until;
+    upgradable_read_arc, try_upgradable_read_arc, try_upgradable_read_arc_for, try_upgradable_read_arc_until
 }
 
-guard! {
-    /// Elements of a [`RangeRwLock`] that are locked for writing.
-    // `Send` asks for both: it gives `&mut [T]`, and, once downgraded, `&[T]` beside that of readers on other threads.
-    RangeRwLockWriteGuard around RangeWriteGuard, Send where Send, Sync;
-    write, try_write, try_write_for, try_write_until
-}
-
-impl<T> DerefMut for RangeRwLockWriteGuard<'_, T> {
-    fn deref_mut(&mut self) -> &mut [T] {
-        // SAFETY: the range is held for writing ("range held").
-        unsafe { self.slice.as_mut() }
-    }
-}
-
-impl<'a, T> RangeRwLockWriteGuard<'a, T> {
-    /// Goes on as a reader, without a moment in which the elements are not held: as [`RangeWriteGuard::downgrade`].
-    ///
-    /// ```
-    /// use range_lock::{RangeRwLock, RangeRwLockWriteGuard};
-    ///
-    /// let lock = RangeRwLock::new([0; 4]);
-    /// let mut writer = lock.write(..2);
-    /// writer.fill(7);
-    /// let reader = RangeRwLockWriteGuard::downgrade(writer);
-    /// assert_eq!(lock.read(..)[..], [7, 7, 0, 0]);
-    /// # drop(reader);
-    /// ```
-    pub fn downgrade(guard: Self) -> RangeRwLockReadGuard<'a, T> {
-        let held = RangeWriteGuard::downgrade(guard.held);
-        RangeRwLockReadGuard { slice: guard.slice, held, _borrows: PhantomData }
-    }
-
-    /// Goes on as an upgradable reader, without a moment in which the elements are not held: as
-    /// [`RangeWriteGuard::downgrade_to_upgradable`].
-    ///
-    /// ```
-    /// use range_lock::{RangeRwLock, RangeRwLockUpgradableReadGuard, RangeRwLockWriteGuard};
-    ///
-    /// let lock = RangeRwLock::new([0; 4]);
-    /// let looking = RangeRwLockWriteGuard::downgrade_to_upgradable(lock.write(..2));
-    /// drop(lock.read(..)); // Readers come in,
-    /// assert!(lock.try_upgradable_read(..).is_none()); // and nobody who could write.
-    /// RangeRwLockUpgradableReadGuard::upgrade(looking).fill(7);
-    /// ```
-    pub fn downgrade_to_upgradable(guard: Self) -> RangeRwLockUpgradableReadGuard<'a, T> {
-        let held = RangeWriteGuard::downgrade_to_upgradable(guard.held);
-        RangeRwLockUpgradableReadGuard { slice: guard.slice, held, _borrows: PhantomData }
-    }
-}
-
-impl<'a, T> RangeRwLockUpgradableReadGuard<'a, T> {
-    /// Becomes a writer, when the readers that are in have left; what was read stays true. As
-    /// [`RangeUpgradableReadGuard::upgrade`].
-    ///
-    /// ```
-    /// use range_lock::{RangeRwLock, RangeRwLockUpgradableReadGuard};
-    ///
-    /// let lock = RangeRwLock::new([3, 1, 2]);
-    /// let looking = lock.upgradable_read(..);
-    /// if !looking.is_sorted() {
-    ///     RangeRwLockUpgradableReadGuard::upgrade(looking).sort();
-    /// }
-    /// assert_eq!(lock.read(..)[..], [1, 2, 3]);
-    /// ```
-    ///
-    /// # Deadlocks
-    ///
-    /// If the caller also holds an overlapping read guard, it waits for itself.
-    ///
-    /// # Panics
-    ///
-    /// If it, or a reader that waits, would have to wait for too many ranges, as
-    /// [`RangeUpgradableReadGuard::upgrade`]. The elements are released then.
-    pub fn upgrade(guard: Self) -> RangeRwLockWriteGuard<'a, T> {
-        let held = RangeUpgradableReadGuard::upgrade(guard.held);
-        RangeRwLockWriteGuard { slice: guard.slice, held, _borrows: PhantomData }
-    }
-
-    /// Becomes a writer if no reader is in, as [`RangeUpgradableReadGuard::try_upgrade`].
-    ///
-    /// ```
-    /// use range_lock::{RangeRwLock, RangeRwLockUpgradableReadGuard};
-    ///
-    /// let lock = RangeRwLock::new([1, 2, 3]);
-    /// let looking = lock.upgradable_read(..2);
-    /// let reader = lock.read(1..);
-    /// let looking = RangeRwLockUpgradableReadGuard::try_upgrade(looking).unwrap_err();
-    /// drop(reader);
-    /// RangeRwLockUpgradableReadGuard::try_upgrade(looking).unwrap().fill(7);
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// The guard, upgradable as before, if a reader is in. Requests that only wait do not count.
-    ///
-    /// # Panics
-    ///
-    /// If it, or a reader that waits, would have to wait for too many ranges, as
-    /// [`RangeUpgradableReadGuard::upgrade`]. The elements are released then.
-    pub fn try_upgrade(guard: Self) -> Result<RangeRwLockWriteGuard<'a, T>, Self> {
-        Self::upgraded(guard.slice, RangeUpgradableReadGuard::try_upgrade(guard.held))
-    }
-
-    /// Becomes a writer; gives the guard back if that takes longer than `timeout`. As
-    /// [`RangeUpgradableReadGuard::try_upgrade_for`].
-    ///
-    /// ```
-    /// use range_lock::{RangeRwLock, RangeRwLockUpgradableReadGuard};
-    /// use std::time::Duration;
-    ///
-    /// let lock = RangeRwLock::new([1, 2, 3]);
-    /// let reader = lock.read(1..);
-    /// let (looking, soon) = (lock.upgradable_read(..2), Duration::from_millis(1));
-    /// let looking = RangeRwLockUpgradableReadGuard::try_upgrade_for(looking, soon).unwrap_err();
-    /// assert_eq!(looking[..], [1, 2]);
-    /// # drop(reader);
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// The guard, upgradable as before, if the time was up first.
-    ///
-    /// # Cancel safety
-    ///
-    /// Giving up leaves no trace: readers that came meanwhile, and waited for nothing else, are let in.
-    ///
-    /// # Panics
-    ///
-    /// If it, or a reader that waits, would have to wait for too many ranges, as
-    /// [`RangeUpgradableReadGuard::upgrade`]. The elements are released then.
-    pub fn try_upgrade_for(guard: Self, timeout: Duration) -> Result<RangeRwLockWriteGuard<'a, T>, Self> {
-        Self::upgraded(guard.slice, RangeUpgradableReadGuard::try_upgrade_for(guard.held, timeout))
-    }
-
-    /// Becomes a writer; gives the guard back if that takes until `deadline`. As [`try_upgrade_for`](Self::try_upgrade_for).
-    ///
-    /// ```
-    /// use range_lock::{RangeRwLock, RangeRwLockUpgradableReadGuard};
-    /// use std::time::Instant;
-    ///
-    /// let lock = RangeRwLock::new([1, 2, 3]);
-    /// let reader = lock.read(1..);
-    /// let looking = lock.upgradable_read(..2);
-    /// assert!(RangeRwLockUpgradableReadGuard::try_upgrade_until(looking, Instant::now()).is_err());
-    /// # drop(reader);
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// The guard, upgradable as before, if the deadline came first.
-    ///
-    /// # Panics
-    ///
-    /// If it, or a reader that waits, would have to wait for too many ranges, as
-    /// [`RangeUpgradableReadGuard::upgrade`]. The elements are released then.
-    pub fn try_upgrade_until(guard: Self, deadline: Instant) -> Result<RangeRwLockWriteGuard<'a, T>, Self> {
-        Self::upgraded(guard.slice, RangeUpgradableReadGuard::try_upgrade_until(guard.held, deadline))
-    }
-
-    fn upgraded(
-        slice: NonNull<[T]>,
-        held: Result<RangeWriteGuard<'a>, RangeUpgradableReadGuard<'a>>,
-    ) -> Result<RangeRwLockWriteGuard<'a, T>, Self> {
-        match held {
-            Ok(held) => Ok(RangeRwLockWriteGuard { slice, held, _borrows: PhantomData }),
-            Err(held) => Err(RangeRwLockUpgradableReadGuard { slice, held, _borrows: PhantomData }),
-        }
-    }
-
-    /// Goes on as a plain reader, as [`RangeUpgradableReadGuard::downgrade`]: another upgradable reader may come in.
-    ///
-    /// ```
-    /// use range_lock::{RangeRwLock, RangeRwLockUpgradableReadGuard};
-    ///
-    /// let lock = RangeRwLock::new([1, 2, 3]);
-    /// let reader = RangeRwLockUpgradableReadGuard::downgrade(lock.upgradable_read(..));
-    /// assert!(lock.try_upgradable_read(..).is_some());
-    /// assert_eq!(reader[..], [1, 2, 3]);
-    /// ```
-    pub fn downgrade(guard: Self) -> RangeRwLockReadGuard<'a, T> {
-        let held = RangeUpgradableReadGuard::downgrade(guard.held);
-        RangeRwLockReadGuard { slice: guard.slice, held, _borrows: PhantomData }
-    }
+acquire! {
+    Mode::Write, RangeRwLockWriteGuard, ArcRangeRwLockWriteGuard;
+    write, try_write, try_write_for, try_write_until;
+    write_arc, try_write_arc, try_write_arc_for, try_write_arc_until
 }

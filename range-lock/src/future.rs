@@ -63,8 +63,11 @@
 //! reference holds what the call was to leave it.
 
 // It hands on the futures of `futures` and of `data`.
-pub use crate::data::{ReadElements, UpgradableReadElements, UpgradeElements, WriteElements};
+pub use crate::data::{
+    ReadElements, ReadElementsArc, UpgradableReadElements, UpgradableReadElementsArc, UpgradeElements,
+    UpgradeElementsArc, WriteElements, WriteElementsArc,
+};
 pub use crate::futures::{
-    AcquireMany, Read, ReadArc, UpgradableRead, UpgradableReadArc, UpgradeRead, UpgradeReadArc, Write,
-    WriteArc,
+    AcquireMany, AcquireManyArc, Read, ReadArc, UpgradableRead, UpgradableReadArc, UpgradeRead,
+    UpgradeReadArc, WaitUntilFree, Write, WriteArc,
 };

@@ -2,9 +2,9 @@
 //! It uses `RangeLock`, `many` and the transitions.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::ops::{Deref, RangeBounds};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -13,14 +13,14 @@ use crate::lock::{
     ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, Held, RangeLock, RangeReadGuard,
     RangeUpgradableReadGuard, RangeWriteGuard,
 };
-use crate::many::{ManyGuard, Request, parts};
+use crate::many::{ArcManyGuard, ArcRequest, ManyGuard, Request, arc_parts, parts};
 use crate::mode::Mode;
 use crate::owner::by_task;
-use crate::request::{self, Entered, Parts};
+use crate::request::{self, Entered, Lock, Parts};
 use crate::waiter::Registered;
 
 /// What all acquiring futures are: a claim on its way to be [`Held`].
-struct Acquire<L: Deref<Target = RangeLock>> {
+pub(crate) struct Acquire<L: Deref<Target = RangeLock>> {
     /// `None` once the guard has been given out.
     lock: Option<L>,
     claim: Option<Claim>,
@@ -29,11 +29,15 @@ struct Acquire<L: Deref<Target = RangeLock>> {
 }
 
 impl<L: Deref<Target = RangeLock>> Acquire<L> {
-    fn new(lock: L, claim: Option<Claim>) -> Self {
+    pub(crate) fn new(lock: L, claim: Option<Claim>) -> Self {
         Acquire { lock: Some(lock), claim, waiting: None }
     }
 
-    fn poll(&mut self, cx: &Context<'_>) -> Poll<Held<L>> {
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Held<L>> {
         let lock = self.lock.as_ref().expect("a future must not be polled after it has completed");
         let Some(claim) = self.claim else { return Poll::Ready(self.complete(None)) };
         if self.waiting.is_none() {
@@ -69,7 +73,7 @@ impl<L: Deref<Target = RangeLock>> Drop for Acquire<L> {
 }
 
 /// What all upgrading futures are: a hold on its way from upgradable to write.
-struct Upgrade<L: Deref<Target = RangeLock>> {
+pub(crate) struct Upgrade<L: Deref<Target = RangeLock>> {
     /// `None` once the guard has been given out. Dropped while the upgrade waits, it is released, and the upgrade with it.
     held: Option<Held<L>>,
     begun: bool,
@@ -78,11 +82,28 @@ struct Upgrade<L: Deref<Target = RangeLock>> {
 }
 
 impl<L: Deref<Target = RangeLock>> Upgrade<L> {
-    fn new(held: Held<L>) -> Self {
+    pub(crate) fn new(held: Held<L>) -> Self {
         Upgrade { held: Some(held), begun: false, waiting: None }
     }
 
-    fn poll(&mut self, cx: &Context<'_>) -> Poll<Held<L>> {
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// Takes the upgrade back; what is held is a writer's if the upgrade was granted before.
+    ///
+    /// To be called before it has completed.
+    pub(crate) fn give_up(mut self) -> Result<Held<L>, Held<L>> {
+        let held = self.held.take().expect("it has not completed");
+        let Some(registered) = self.waiting.take() else {
+            return if self.begun { Ok(held) } else { Err(held) };
+        };
+        let granted = held.cancel_upgrade();
+        held.note_upgrade_waited(&registered.0, granted);
+        if granted { Ok(held) } else { Err(held) }
+    }
+
+    pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<Held<L>> {
         let held = self.held.as_ref().expect("a future must not be polled after it has completed");
         if !self.begun {
             // Afterwards: if it unwinds, the upgrade has not begun.
@@ -106,43 +127,52 @@ impl<L: Deref<Target = RangeLock>> Drop for Upgrade<L> {
     }
 }
 
-/// Made by [`RangeLock::acquire_many_async`]. It may be sent and polled on any thread, and dropped at any time.
-#[must_use = "futures do nothing unless polled"]
-pub struct AcquireMany<'a> {
-    /// `None` once the guard has been given out.
-    parts: Option<Parts<'a, &'a RangeLock>>,
+/// Polls an upgrade and, while it waits, `give_up`; `None` if `give_up` completes first.
+pub(crate) async fn upgrade_unless<U: Future + Unpin>(
+    upgrading: &mut U,
+    give_up: impl Future<Output = ()>,
+) -> Option<U::Output> {
+    let mut give_up = pin!(give_up);
+    poll_fn(move |cx| match Pin::new(&mut *upgrading).poll(cx) {
+        Poll::Ready(upgraded) => Poll::Ready(Some(upgraded)),
+        Poll::Pending => give_up.as_mut().poll(cx).map(|()| None),
+    })
+    .await
+}
+
+/// What the futures of several ranges are.
+struct AcquireParts<L: Lock> {
+    /// `None` once they have been given out.
+    parts: Option<Parts<L>>,
     begun: bool,
     /// Set while the request waits.
     waiting: Option<Registered>,
 }
 
-impl<'a> Future for AcquireMany<'a> {
-    type Output = ManyGuard<'a>;
+impl<L: Lock> AcquireParts<L> {
+    fn new(parts: Parts<L>) -> Self {
+        AcquireParts { parts: Some(parts), begun: false, waiting: None }
+    }
 
-    /// # Panics
-    ///
-    /// If polled again after it has completed, or if it would have to wait for too many ranges, as
-    /// [`acquire_many`](RangeLock::acquire_many).
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        let parts = this.parts.as_mut().expect("a future must not be polled after it has completed");
-        if !this.begun {
+    /// Gives out the parts, and what is to be dropped last: should the waker's drop panic, the ranges
+    /// are released.
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<(Parts<L>, Option<Registered>)> {
+        let parts = self.parts.as_mut().expect("a future must not be polled after it has completed");
+        if !self.begun {
             // Afterwards: if entering unwinds, nothing has entered.
-            this.waiting = by_task(|| parts.enter()).map(Registered);
-            this.begun = true;
+            self.waiting = by_task(|| parts.enter()).map(Registered);
+            self.begun = true;
         }
-        if let Some(registered) = &this.waiting {
+        if let Some(registered) = &self.waiting {
             ready!(registered.0.poll_granted(cx));
             parts.note_waited(&registered.0, true);
         }
-        let registered = this.waiting.take();
-        let guard = ManyGuard::new(this.parts.take().expect("completes once"));
-        drop(registered); // Last: should the waker's drop panic, the ranges are released.
-        Poll::Ready(guard)
+        let registered = self.waiting.take();
+        Poll::Ready((self.parts.take().expect("completes once"), registered))
     }
 }
 
-impl Drop for AcquireMany<'_> {
+impl<L: Lock> Drop for AcquireParts<L> {
     fn drop(&mut self) {
         if let (Some(parts), Some(registered)) = (&mut self.parts, self.waiting.take()) {
             parts.withdraw();
@@ -151,11 +181,43 @@ impl Drop for AcquireMany<'_> {
     }
 }
 
-impl fmt::Debug for AcquireMany<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AcquireMany").field("waiting", &self.waiting.is_some()).finish_non_exhaustive()
-    }
+/// A named future around [`AcquireParts`].
+macro_rules! acquire_many {
+    ($Future:ident [$($lifetime:lifetime)?] $lock:ty => $Guard:ty, $verb:literal) => {
+        #[doc = concat!("Made by [`RangeLock::", $verb, "`]. It may be sent and polled on any thread, and")]
+        /// dropped at any time.
+        #[must_use = "futures do nothing unless polled"]
+        pub struct $Future$(<$lifetime>)? {
+            inner: AcquireParts<$lock>,
+        }
+
+        impl$(<$lifetime>)? Future for $Future$(<$lifetime>)? {
+            type Output = $Guard;
+
+            /// # Panics
+            ///
+            /// If polled again after it has completed, or if it has too many ranges, as
+            /// [`acquire_many`](RangeLock::acquire_many).
+            fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+                let (parts, registered) = ready!(self.get_mut().inner.poll(cx));
+                let guard = <$Guard>::new(parts);
+                drop(registered); // Last.
+                Poll::Ready(guard)
+            }
+        }
+
+        impl$(<$lifetime>)? fmt::Debug for $Future$(<$lifetime>)? {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($Future))
+                    .field("waiting", &self.inner.waiting.is_some())
+                    .finish_non_exhaustive()
+            }
+        }
+    };
 }
+
+acquire_many! { AcquireMany ['a] &'a RangeLock => ManyGuard<'a>, "acquire_many_async" }
+acquire_many! { AcquireManyArc [] Arc<RangeLock> => ArcManyGuard, "acquire_many_arc_async" }
 
 impl RangeLock {
     /// Locks several ranges as one request; the task waits until all of them are granted. As
@@ -179,7 +241,116 @@ impl RangeLock {
     ///
     /// It enters when first polled, and may be dropped at any time: see the [module](crate::future).
     pub fn acquire_many_async<'a>(requests: impl IntoIterator<Item = Request<'a>>) -> AcquireMany<'a> {
-        AcquireMany { parts: Some(parts(requests)), begun: false, waiting: None }
+        AcquireMany { inner: AcquireParts::new(parts(requests)) }
+    }
+
+    /// As [`acquire_many_async`](Self::acquire_many_async), with a guard, and a future, that own a share
+    /// of each lock and so have no lifetime.
+    ///
+    /// ```
+    /// use range_lock::{ArcRequest, RangeLock};
+    /// use std::sync::Arc;
+    ///
+    /// async fn copy(from: Arc<RangeLock>, to: Arc<RangeLock>) {
+    ///     let both = [ArcRequest::read(&from, 0..4096), ArcRequest::write(&to, 0..4096)];
+    ///     let guard = RangeLock::acquire_many_arc_async(both).await;
+    ///     // The guard may go into another task, or to a thread that blocks.
+    ///     drop(guard);
+    /// }
+    /// # let (from, to) = (Arc::new(RangeLock::new()), Arc::new(RangeLock::new()));
+    /// # let mut future = std::pin::pin!(copy(from, to));
+    /// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    /// # assert!(future.as_mut().poll(&mut cx).is_ready());
+    /// ```
+    pub fn acquire_many_arc_async(requests: impl IntoIterator<Item = ArcRequest>) -> AcquireManyArc {
+        AcquireManyArc { inner: AcquireParts::new(arc_parts(requests)) }
+    }
+}
+
+/// Made by [`RangeLock::wait_until_free_async`]. It may be sent and polled on any thread, and dropped
+/// at any time.
+#[must_use = "futures do nothing unless polled"]
+pub struct WaitUntilFree<'a> {
+    /// `None` once it has completed.
+    lock: Option<&'a RangeLock>,
+    claim: Option<Claim>,
+    /// Set while it waits.
+    waiting: Option<(request::Watch, Registered)>,
+}
+
+impl Future for WaitUntilFree<'_> {
+    type Output = ();
+
+    /// # Panics
+    ///
+    /// If polled again after it has completed.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        let lock = this.lock.expect("a future must not be polled after it has completed");
+        if this.waiting.is_none() {
+            let watch = this.claim.and_then(|claim| request::watch(lock.partition(), claim));
+            this.waiting = watch.map(|watch| {
+                let registered = Registered(watch.waiter.clone());
+                (watch, registered)
+            });
+        }
+        if let Some((_, registered)) = &this.waiting {
+            ready!(registered.0.poll_granted(cx));
+        }
+        (this.lock, this.waiting) = (None, None);
+        Poll::Ready(())
+    }
+}
+
+impl Drop for WaitUntilFree<'_> {
+    fn drop(&mut self) {
+        if let (Some(lock), Some((watch, registered))) = (self.lock, self.waiting.take()) {
+            request::unwatch(lock.partition(), &watch);
+            drop(registered);
+        }
+    }
+}
+
+impl fmt::Debug for WaitUntilFree<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitUntilFree").field("waiting", &self.waiting.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl RangeLock {
+    /// Waits until every request in `range` that conflicts with `mode`, and that entered before, has
+    /// left. As [`wait_until_free`](Self::wait_until_free), for tasks.
+    ///
+    /// *Before* is before it is first polled. There is no form that owns a share of the lock: nothing
+    /// is held afterwards, so a task that has one can lend it for as long as it waits.
+    ///
+    /// ```
+    /// use range_lock::{Mode, RangeLock};
+    /// use std::sync::Arc;
+    ///
+    /// async fn flush(lock: Arc<RangeLock>) {
+    ///     lock.wait_until_free_async(.., Mode::Read).await;
+    ///     // All that was being written is written.
+    /// }
+    /// # let lock = Arc::new(RangeLock::new());
+    /// # let mut future = std::pin::pin!(flush(Arc::clone(&lock)));
+    /// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    /// # let writer = lock.write(0..10);
+    /// # assert!(future.as_mut().poll(&mut cx).is_pending());
+    /// # drop(writer);
+    /// # assert!(future.as_mut().poll(&mut cx).is_ready());
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the range is inverted: at once, not when polled.
+    ///
+    /// # Fairness and cancel safety
+    ///
+    /// It delays nobody, and may be dropped at any time: nothing is left of it.
+    #[track_caller]
+    pub fn wait_until_free_async(&self, range: impl RangeBounds<u64>, mode: Mode) -> WaitUntilFree<'_> {
+        WaitUntilFree { lock: Some(self), claim: claim(&range, mode), waiting: None }
     }
 }
 
@@ -208,7 +379,7 @@ macro_rules! future {
         impl$(<$lifetime>)? fmt::Debug for $Future$(<$lifetime>)? {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_struct(stringify!($Future))
-                    .field("waiting", &self.inner.waiting.is_some())
+                    .field("waiting", &self.inner.is_waiting())
                     .finish_non_exhaustive()
             }
         }
@@ -352,8 +523,52 @@ macro_rules! upgrade_async {
             /// # Cancel safety
             ///
             /// The future owns the guard: to drop it is to release the range. Nothing else is left of it.
+            /// [`try_upgrade_async`](Self::try_upgrade_async) gives the guard back.
             pub fn upgrade_async(guard: Self) -> $Future$(<$lifetime>)? {
                 $Future { inner: Upgrade::new(guard.held) }
+            }
+
+            /// As [`try_upgrade_for`](Self::try_upgrade_for), for tasks: becomes a writer, unless
+            /// `give_up` completes first, a timer of the executor, say.
+            ///
+            /// ```
+            #[doc = concat!("use range_lock::", $link, ";")]
+            ///
+            #[doc = concat!("async fn change(looking: ", $link, $anonymous, ", timer: impl Future<Output = ()>) {")]
+            #[doc = concat!("    match ", $link, "::try_upgrade_async(looking, timer).await {")]
+            ///         Ok(changing) => drop(changing),
+            ///         Err(looking) => drop(looking), // Upgradable as before.
+            ///     }
+            /// }
+            /// # let lock = std::sync::Arc::new(range_lock::RangeLock::new());
+            /// # let reader = lock.read(..);
+            #[doc = concat!("# let looking = lock.", $acquire, "(..);")]
+            /// # let mut future = std::pin::pin!(change(looking, std::future::ready(())));
+            /// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+            /// # assert!(future.as_mut().poll(&mut cx).is_ready());
+            /// ```
+            ///
+            /// # Errors
+            ///
+            /// The guard, upgradable as before, if `give_up` completed first.
+            ///
+            /// # Fairness
+            ///
+            /// As [`upgrade_async`](Self::upgrade_async). When both come at once, it is an upgrade.
+            ///
+            /// # Cancel safety
+            ///
+            /// Giving up leaves no trace: readers that came meanwhile, and waited for nothing else, are
+            /// let in. If the future itself is dropped, it releases the range.
+            pub async fn try_upgrade_async(
+                guard: Self,
+                give_up: impl Future<Output = ()>,
+            ) -> Result<$Guard, Self> {
+                let mut upgrading = Self::upgrade_async(guard);
+                if let Some(upgraded) = upgrade_unless(&mut upgrading, give_up).await {
+                    return Ok(upgraded);
+                }
+                upgrading.inner.give_up().map(<$Guard>::from_held).map_err(Self::from_held)
             }
         }
     };

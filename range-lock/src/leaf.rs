@@ -42,6 +42,16 @@
 //! another leaf perhaps, wait for the upgrade too from then on. Only those that are not kept out in
 //! this leaf need be registered with it, since the others are kept out as it is.
 //!
+//! # Watches
+//!
+//! A *watch* waits until a range is free, and is no entry. When it begins it is paired with each entry
+//! that conflicts with it and overlaps it in this leaf, and with no later one. A pair ends when its
+//! entry leaves or does not conflict or overlap any more. Watches count as registered, so that no
+//! entry leaves quietly.
+//!
+//! 6. **watches**: a watch is in each leaf in which it is paired, and in no other, and its count is the
+//!    number of these leaves.
+//!
 //! # What it costs
 //!
 //! Insertion, removal, and the search for an entry that keeps another out take O(log n). Among those
@@ -63,12 +73,14 @@ mod entry;
 pub(crate) mod models;
 mod registration;
 mod restructure;
+mod watch;
 
 pub(crate) use contention::{Attempt, Contention, Crossings};
 #[cfg(feature = "stats")]
 pub(crate) use counters::{Counters, ModeCounters};
 pub(crate) use entry::{Entry, Order, Queued};
 use entry::{Filed, Slot, Tag, lane};
+use watch::Watches;
 
 use crate::bounds::Bounds;
 use crate::claim::{Claim, Hold, LeafIndex};
@@ -95,7 +107,8 @@ pub(crate) struct Leaf {
     /// The part. Holds no point if the leaf is not in use.
     bounds: Bounds,
     last_id: u64,
-    /// How many entries are registered with another. While none is, no release concerns anybody.
+    /// How many entries are registered with another, and how many watches there are. While there is
+    /// none, no release concerns anybody.
     registered: u32,
     /// The leaf to the right.
     pub(crate) next: LeafIndex,
@@ -118,6 +131,8 @@ pub(crate) struct Rest {
     /// Records of requests that are gone, to be used again.
     pub(crate) spare: Vec<Arc<Waiter>>,
     contention: Contention,
+    /// `None` while there are no watches.
+    watches: Option<Box<Watches>>,
 }
 
 /// What a leaf does not need any more after a crowd. To be dropped when the mutexes are free.
@@ -367,6 +382,7 @@ impl Leaf {
         let kept = self.head(place).map_or(NIL, |first| std::mem::replace(first, NIL));
         self.remove(place);
         self.look_again(kept, wakes);
+        self.note_change(hold, &[], wakes);
         if self.rest.as_ref().is_some_and(|rest| rest.has_surplus(0)) {
             self.occupied |= Self::SURPLUS;
         }
@@ -411,6 +427,7 @@ impl Leaf {
         let place = self.find(hold);
         self.set_mode(place, to);
         self.let_go(place, wakes);
+        self.note_change(hold, &[(hold.key.id, hold.span, to)], wakes);
     }
 
     /// Leaves a held request only `span` of what it has. Returns where its entry is, if it still has
@@ -425,6 +442,7 @@ impl Leaf {
         self.forget_wait(place);
         self.set_span(place, span, hold.key.id);
         self.let_go(place, wakes);
+        self.note_change(hold, &[(hold.key.id, span, self.entry_at(place).mode)], wakes);
         Some(place)
     }
 
@@ -439,6 +457,9 @@ impl Leaf {
         let (left, right) = (Span { first, last: mid - 1 }, Span { first: mid, last });
         let place = self.find(hold);
         self.forget_wait(place);
+        let mode = self.entry_at(place).mode;
+        // Nobody is woken: what overlapped the request in this leaf overlaps one of the halves here.
+        self.note_change(hold, &[(hold.key.id, left, mode), (id, right, mode)], &mut WakeList::default());
         if !self.bounds.meet(left) {
             self.set_span(place, right, id);
             return [None, Some(place)];
@@ -855,6 +876,7 @@ impl Leaf {
                 kept: [NIL; SLOTS],
                 spare: Vec::new(),
                 contention: Contention::NONE,
+                watches: None,
             })
         })
     }

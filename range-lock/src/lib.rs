@@ -23,6 +23,18 @@
 //! | fixed blocks, of which each user takes one | an array of locks, hashed or not |
 //! | keys that are not numbers, or have no order | a map of locks by key |
 //!
+//! # Platforms
+//!
+//! | platform | what is known |
+//! |---|---|
+//! | Linux, x86-64 | every change is tested here |
+//! | Linux, 32-bit and other 64-bit | not tested; a request may have 65535 ranges on 32 bits |
+//! | macOS, the BSDs, Windows | not tested; `parking_lot_core`, which parks the threads, has code of its own for them |
+//! | WebAssembly | not tested; in a browser std has no clock, so requests wait as futures and timed verbs panic |
+//! | `no_std` | does not build: it needs threads, `Arc` and a clock |
+//!
+//! Feature `file` is for 64-bit Linux.
+//!
 //! Read on: [what exactly is promised](docs::semantics), [patterns](docs::patterns), [what it costs](docs::performance).
 //!
 //! # Features
@@ -43,6 +55,7 @@
     not(feature = "stats"),
     doc = "| `stats` | `RangeLock::stats`: acquisitions, who had to wait, for how long, by mode |"
 )]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 // The rooms, floor by floor from the ground up: each uses rooms of the floors above it in this list,
 // and of its own floor without a circle. tests/floors checks.
@@ -104,11 +117,13 @@ mod compile_fail;
 pub mod docs;
 /// The examples of the README, so that they are tested.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../README.md")]
 mod readme {}
 
 pub use data::{
-    RangeRwLock, RangeRwLockReadGuard, RangeRwLockUpgradableReadGuard, RangeRwLockWriteGuard, Storage,
+    ArcRangeRwLockReadGuard, ArcRangeRwLockUpgradableReadGuard, ArcRangeRwLockWriteGuard,
+    MappedRangeRwLockReadGuard, MappedRangeRwLockWriteGuard, RangeRwLock, RangeRwLockReadGuard,
+    RangeRwLockUpgradableReadGuard, RangeRwLockWriteGuard, Storage,
 };
 pub use ids::RequestId;
 pub use inspect::{RequestInfo, RequestState};
@@ -116,7 +131,8 @@ pub use lock::{
     ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, Builder, RangeLock, RangeReadGuard,
     RangeUpgradableReadGuard, RangeWriteGuard,
 };
-pub use many::{ManyGuard, Request};
+pub use many::{ArcManyGuard, ArcRequest, ManyGuard, Request};
 pub use mode::Mode;
+pub use span::point;
 #[cfg(feature = "stats")]
 pub use stats::{ModeStats, Stats, Waits};

@@ -7,14 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 mod builder;
+mod free;
 mod guard;
 mod home;
 
 pub use builder::Builder;
-#[cfg(feature = "async")]
 pub(crate) use guard::Held;
-#[cfg(not(feature = "async"))]
-use guard::Held;
 pub use guard::{
     ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, RangeReadGuard,
     RangeUpgradableReadGuard, RangeWriteGuard,
@@ -26,6 +24,7 @@ use crate::inspect::{Printed, RequestInfo, Snapshot};
 use crate::leaf::Leaf;
 use crate::mode::Mode;
 use crate::partition::{Partition, Place, Settings};
+use crate::request::Lock;
 use crate::span::Span;
 use crate::sync::Deadline;
 
@@ -47,8 +46,57 @@ use crate::sync::Deadline;
 /// assert!(LOCK.try_write(..).is_some());
 /// ```
 ///
-/// An offset is a `u64`, so a `usize` must be cast. One point is `p..=p`, which is right for
-/// `u64::MAX` too.
+/// # Overview
+///
+/// | to lock | waits | at once or not | gives up | with an owned guard | for tasks (feature `async`) |
+/// |---|---|---|---|---|---|
+/// | a range for reading | [`read`] | [`try_read`] | [`try_read_for`], [`…_until`](Self::try_read_until) | [`read_arc`], [`try_read_arc`], … | `read_async`, `read_arc_async` |
+/// | with the right to upgrade | [`upgradable_read`] | [`try_upgradable_read`] | [`try_upgradable_read_for`], [`…_until`](Self::try_upgradable_read_until) | [`upgradable_read_arc`], … | `upgradable_read_async`, … |
+/// | for writing | [`write`] | [`try_write`] | [`try_write_for`], [`…_until`](Self::try_write_until) | [`write_arc`], [`try_write_arc`], … | `write_async`, `write_arc_async` |
+/// | several ranges of several locks | [`acquire_many`] | [`try_acquire_many`] | [`try_acquire_many_for`], [`…_until`](Self::try_acquire_many_until) | [`acquire_many_arc`], … | `acquire_many_async`, … |
+/// | nothing, but wait for what is there | [`wait_until_free`] | [`wait_until_free_for`] zero | [`wait_until_free_for`], [`…_until`](Self::wait_until_free_until) | | `wait_until_free_async` |
+///
+/// | to make or look | |
+/// |---|---|
+/// | make | [`new`], [`builder`] |
+/// | look | [`is_locked`], [`requests`], [`requests_over`] |
+/// | clean up | [`undo_leak`], [`shrink_to_fit`] |
+/// | change what is held | the guards' associated functions: [`downgrade`], [`upgrade`], [`shrink`], [`split_at`] |
+///
+/// [`acquire_many_arc`]: Self::acquire_many_arc
+/// [`acquire_many`]: Self::acquire_many
+/// [`builder`]: Self::builder
+/// [`downgrade`]: RangeWriteGuard::downgrade
+/// [`is_locked`]: Self::is_locked
+/// [`new`]: Self::new
+/// [`read_arc`]: Self::read_arc
+/// [`read`]: Self::read
+/// [`requests_over`]: Self::requests_over
+/// [`requests`]: Self::requests
+/// [`shrink_to_fit`]: Self::shrink_to_fit
+/// [`shrink`]: RangeWriteGuard::shrink
+/// [`split_at`]: RangeWriteGuard::split_at
+/// [`try_acquire_many_for`]: Self::try_acquire_many_for
+/// [`try_acquire_many`]: Self::try_acquire_many
+/// [`try_read_arc`]: Self::try_read_arc
+/// [`try_read_for`]: Self::try_read_for
+/// [`try_read`]: Self::try_read
+/// [`try_upgradable_read_for`]: Self::try_upgradable_read_for
+/// [`try_upgradable_read`]: Self::try_upgradable_read
+/// [`try_write_arc`]: Self::try_write_arc
+/// [`try_write_for`]: Self::try_write_for
+/// [`try_write`]: Self::try_write
+/// [`undo_leak`]: Self::undo_leak
+/// [`upgradable_read_arc`]: Self::upgradable_read_arc
+/// [`upgradable_read`]: Self::upgradable_read
+/// [`upgrade`]: RangeUpgradableReadGuard::upgrade
+/// [`wait_until_free_for`]: Self::wait_until_free_for
+/// [`wait_until_free`]: Self::wait_until_free
+/// [`write_arc`]: Self::write_arc
+/// [`write`]: Self::write
+///
+/// An offset is a `u64`, so a `usize` must be cast. One point is [`point(p)`](crate::point), or `p..=p`, which is right
+/// for `u64::MAX` too.
 ///
 /// The range is locked as long as the guard lives. `let _guard = lock.write(0..10)` keeps the
 /// guard. `let _ = lock.write(0..10)` keeps nothing and unlocks at once, without a warning of the
@@ -119,8 +167,8 @@ use crate::sync::Deadline;
 ///
 /// # Platforms
 ///
-/// The lock runs where `parking_lot_core` parks threads: among others Linux, macOS, the BSDs
-/// and Windows. It is tested on Linux on x86-64.
+/// The lock is tested on Linux on x86-64. The [crate's page](crate#platforms) says what is known of
+/// others.
 ///
 /// # Guards
 ///
@@ -553,6 +601,18 @@ acquire! {
     "let page = lock.write(4096..8192);
 assert!(lock.try_read(8191..8200).is_none());
 assert!(lock.try_read(8192..).is_some());"
+}
+
+impl Lock for &RangeLock {
+    fn place(&self) -> Place<'_> {
+        RangeLock::place(self)
+    }
+}
+
+impl Lock for Arc<RangeLock> {
+    fn place(&self) -> Place<'_> {
+        RangeLock::place(self)
+    }
 }
 
 impl Default for RangeLock {

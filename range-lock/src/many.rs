@@ -1,110 +1,315 @@
-//! Several ranges at once, of one lock or of several, queued as one request: the verbs and the guard.
+//! Several ranges at once, of one lock or of several, queued as one request: the verbs and the guards.
 //! It uses `RangeLock` and the transitions.
 
 use std::fmt;
 use std::ops::{RangeBounds, RangeInclusive};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::claim::{Claim, claim};
+use crate::ids::RequestId;
 use crate::lock::RangeLock;
 use crate::mode::Mode;
 use crate::request::Parts;
+use crate::span::Span;
 use crate::sync::Deadline;
 
-/// One of the ranges that [`RangeLock::acquire_many`] takes at once, which has an example.
-#[derive(Clone, Copy)]
-pub struct Request<'a> {
-    lock: &'a RangeLock,
-    claim: Option<Claim>,
-}
-
-impl<'a> Request<'a> {
-    /// `range` of `lock`, for reading.
-    ///
-    /// ```
-    /// # use range_lock::{RangeLock, Request};
-    /// # let lock = RangeLock::new();
-    /// let guard = RangeLock::acquire_many([Request::read(&lock, 0..10), Request::read(&lock, 90..100)]);
-    /// assert!(lock.try_read(..).is_some());
-    /// # drop(guard);
-    /// ```
-    ///
-    /// # Panics
-    ///
-    /// If the range is inverted.
-    #[track_caller]
-    pub fn read(lock: &'a RangeLock, range: impl RangeBounds<u64>) -> Self {
-        Request { lock, claim: claim(&range, Mode::Read) }
-    }
-
-    /// `range` of `lock`, for writing.
-    ///
-    /// ```
-    /// # use range_lock::{RangeLock, Request};
-    /// # let lock = RangeLock::new();
-    /// let guard = RangeLock::acquire_many([Request::write(&lock, 0..10), Request::write(&lock, 90..100)]);
-    /// assert!(lock.try_write(10..90).is_some());
-    /// # drop(guard);
-    /// ```
-    ///
-    /// # Panics
-    ///
-    /// If the range is inverted.
-    #[track_caller]
-    pub fn write(lock: &'a RangeLock, range: impl RangeBounds<u64>) -> Self {
-        Request { lock, claim: claim(&range, Mode::Write) }
-    }
-}
-
-impl fmt::Debug for Request<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.claim {
-            Some(Claim { span, mode }) => write!(f, "Request({mode:?} {span:?})"),
-            None => write!(f, "Request(empty)"),
+/// A range of a request for several, and what makes it.
+macro_rules! request {
+    (
+        $(#[$doc:meta])*
+        $Request:ident [$($lifetime:lifetime)?] $lock:ty, from $given:ty, by $share:expr,
+        $setup:literal, $verb:literal
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone)]
+        pub struct $Request$(<$lifetime>)? {
+            lock: $lock,
+            claim: Option<Claim>,
         }
-    }
+
+        impl$(<$lifetime>)? $Request$(<$lifetime>)? {
+            /// `range` of `lock`, for reading.
+            ///
+            /// ```
+            #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Request), "};")]
+            #[doc = $setup]
+            #[doc = concat!("let ranges = [", stringify!($Request), "::read(&lock, 0..10), ", stringify!($Request), "::read(&lock, 90..100)];")]
+            #[doc = concat!("let guard = RangeLock::", $verb, "(ranges);")]
+            /// assert!(lock.try_read(..).is_some());
+            /// # drop(guard);
+            /// ```
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted.
+            #[track_caller]
+            pub fn read(lock: $given, range: impl RangeBounds<u64>) -> Self {
+                $Request { lock: $share(lock), claim: claim(&range, Mode::Read) }
+            }
+
+            /// `range` of `lock`, for reading with the right to upgrade.
+            ///
+            /// ```
+            #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Request), "};")]
+            #[doc = $setup]
+            #[doc = concat!("let ranges = [", stringify!($Request), "::upgradable_read(&lock, 0..10)];")]
+            #[doc = concat!("let guard = RangeLock::", $verb, "(ranges);")]
+            /// assert!(lock.try_read(..).is_some());
+            /// assert!(lock.try_upgradable_read(..).is_none());
+            /// # drop(guard);
+            /// ```
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted.
+            #[track_caller]
+            pub fn upgradable_read(lock: $given, range: impl RangeBounds<u64>) -> Self {
+                $Request { lock: $share(lock), claim: claim(&range, Mode::Upgradable) }
+            }
+
+            /// `range` of `lock`, for writing.
+            ///
+            /// ```
+            #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Request), "};")]
+            #[doc = $setup]
+            #[doc = concat!("let ranges = [", stringify!($Request), "::write(&lock, 0..10), ", stringify!($Request), "::write(&lock, 90..100)];")]
+            #[doc = concat!("let guard = RangeLock::", $verb, "(ranges);")]
+            /// assert!(lock.try_write(10..90).is_some());
+            /// # drop(guard);
+            /// ```
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted.
+            #[track_caller]
+            pub fn write(lock: $given, range: impl RangeBounds<u64>) -> Self {
+                $Request { lock: $share(lock), claim: claim(&range, Mode::Write) }
+            }
+        }
+
+        impl$(<$lifetime>)? fmt::Debug for $Request$(<$lifetime>)? {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self.claim {
+                    Some(Claim { span, mode }) => write!(f, "{}({mode:?} {span:?})", stringify!($Request)),
+                    None => write!(f, "{}(empty)", stringify!($Request)),
+                }
+            }
+        }
+    };
 }
 
-/// Several ranges that are held at once; made by [`RangeLock::acquire_many`], which has an example.
-/// Releases all of them when dropped, in one step, on any thread. Bind it to a name: `let _ =`
-/// drops it, and so unlocks, at once.
-#[must_use = "if unused the ranges are unlocked at once"]
-pub struct ManyGuard<'a> {
-    parts: Parts<'a, &'a RangeLock>,
+request! {
+    /// One of the ranges that [`RangeLock::acquire_many`] takes at once, which has an example.
+    #[derive(Copy)]
+    Request ['a] &'a RangeLock, from &'a RangeLock, by std::convert::identity,
+    "# let lock = RangeLock::new();", "acquire_many"
 }
 
-impl<'a> ManyGuard<'a> {
-    #[cfg(feature = "async")]
-    pub(crate) fn new(parts: Parts<'a, &'a RangeLock>) -> Self {
-        ManyGuard { parts }
-    }
-
-    /// The ranges that are held, with their locks and modes: disjoint, ordered by the locks' addresses and then by where they
-    /// begin. Where ranges of one lock that were asked for overlapped, or touched in the same mode, they may be others than
-    /// those, but make up the same.
-    ///
-    /// ```
-    /// # use range_lock::{Mode, RangeLock, Request};
-    /// # let lock = RangeLock::new();
-    /// let guard = RangeLock::acquire_many([Request::read(&lock, 0..10), Request::write(&lock, 5..8)]);
-    /// let held: Vec<_> = guard.ranges().map(|(_, range, mode)| (range, mode)).collect();
-    /// assert_eq!(held, [(0..=4, Mode::Read), (5..=7, Mode::Write), (8..=9, Mode::Read)]);
-    /// ```
-    pub fn ranges(&self) -> impl Iterator<Item = (&'a RangeLock, RangeInclusive<u64>, Mode)> {
-        self.parts.iter().map(|part| (part.lock, part.claim.span.into(), part.claim.mode))
-    }
+request! {
+    /// One of the ranges that [`RangeLock::acquire_many_arc`] takes at once. It owns a share of its
+    /// lock.
+    ArcRequest [] Arc<RangeLock>, from &Arc<RangeLock>, by Arc::clone,
+    "# let lock = std::sync::Arc::new(RangeLock::new());", "acquire_many_arc"
 }
 
-impl Drop for ManyGuard<'_> {
-    fn drop(&mut self) {
-        self.parts.release();
-    }
+/// The guard of several ranges, and what it can do.
+macro_rules! many_guard {
+    (
+        $(#[$doc:meta])*
+        $Guard:ident [$($lifetime:lifetime)?] $lock:ty, of $Request:ident, gives $given:ty, by $share:expr,
+        $setup:literal, $verb:literal
+    ) => {
+        $(#[$doc])*
+        /// Releases all of them when dropped, in one step, on any thread. Bind it to a name: `let _ =`
+        /// drops it, and so unlocks, at once.
+        #[must_use = "if unused the ranges are unlocked at once"]
+        pub struct $Guard$(<$lifetime>)? {
+            parts: Parts<$lock>,
+        }
+
+        impl$(<$lifetime>)? $Guard$(<$lifetime>)? {
+            pub(crate) fn new(parts: Parts<$lock>) -> Self {
+                $Guard { parts }
+            }
+
+            /// The ranges that are held, with their locks and modes: disjoint, ordered by the locks' addresses and then by where they
+            /// begin. Where ranges of one lock that were asked for overlapped, or touched in the same mode, they may be others than
+            /// those, but make up the same.
+            ///
+            /// ```
+            #[doc = concat!("# use range_lock::{Mode, RangeLock, ", stringify!($Request), "};")]
+            #[doc = $setup]
+            #[doc = concat!("let asked = [", stringify!($Request), "::read(&lock, 0..10), ", stringify!($Request), "::write(&lock, 5..8)];")]
+            #[doc = concat!("let guard = RangeLock::", $verb, "(asked);")]
+            /// let held: Vec<_> = guard.ranges().map(|(_, range, mode)| (range, mode)).collect();
+            /// assert_eq!(held, [(0..=4, Mode::Read), (5..=7, Mode::Write), (8..=9, Mode::Read)]);
+            /// ```
+            pub fn ranges(&self) -> impl Iterator<Item = ($given, RangeInclusive<u64>, Mode)> {
+                self.parts.iter().map(|part| ($share(&part.lock), part.claim.span.into(), part.claim.mode))
+            }
+
+            /// Which of `lock`'s [`requests`](RangeLock::requests) the guard stands for; `None` if it
+            /// holds nothing there.
+            ///
+            /// ```
+            #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Request), "};")]
+            #[doc = $setup]
+            #[doc = concat!("let guard = RangeLock::", $verb, "([", stringify!($Request), "::read(&lock, 0..10)]);")]
+            /// assert_eq!(guard.id(&lock), Some(lock.requests()[0].id()));
+            /// assert_eq!(guard.id(&RangeLock::new()), None);
+            /// ```
+            pub fn id(&self, lock: &RangeLock) -> Option<RequestId> {
+                self.parts.id_in(lock.place().address())
+            }
+
+            /// Releases what is held of `range` in `lock`, in one step, and lets in those who waited
+            /// for it. The rest stays held.
+            ///
+            /// An associated function, as are all that change a guard.
+            ///
+            /// ```
+            #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]
+            #[doc = $setup]
+            #[doc = concat!("let mut guard = RangeLock::", $verb, "([", stringify!($Request), "::write(&lock, 0..10)]);")]
+            #[doc = concat!(stringify!($Guard), "::release(&mut guard, &lock, 4..6);")]
+            /// let held: Vec<_> = guard.ranges().map(|(_, range, _)| range).collect();
+            /// assert_eq!(held, [0..=3, 6..=9]);
+            /// assert!(lock.try_write(4..6).is_some());
+            /// ```
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted. The guard stays as it was.
+            #[track_caller]
+            pub fn release(guard: &mut Self, lock: &RangeLock, range: impl RangeBounds<u64>) {
+                if let Some(span) = Span::new(&range) {
+                    guard.parts.weaken(lock.place().address(), span, None);
+                }
+            }
+
+            /// Releases all that is held in `lock` beside `range`, and lets in those who waited for it.
+            /// What is held in other locks stays held.
+            ///
+            /// ```
+            #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]
+            #[doc = $setup]
+            #[doc = concat!("let mut guard = RangeLock::", $verb, "([", stringify!($Request), "::write(&lock, 0..10)]);")]
+            #[doc = concat!(stringify!($Guard), "::shrink(&mut guard, &lock, 4..6);")]
+            /// let held: Vec<_> = guard.ranges().map(|(_, range, _)| range).collect();
+            /// assert_eq!(held, [4..=5]);
+            /// ```
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted. The guard stays as it was.
+            #[track_caller]
+            pub fn shrink(guard: &mut Self, lock: &RangeLock, range: impl RangeBounds<u64>) {
+                let address = lock.place().address();
+                let Some(Span { first, last }) = Span::new(&range) else {
+                    return guard.parts.weaken(address, Span::WHOLE, None);
+                };
+                if let Some(last) = first.checked_sub(1) {
+                    guard.parts.weaken(address, Span { first: 0, last }, None);
+                }
+                if let Some(first) = last.checked_add(1) {
+                    guard.parts.weaken(address, Span { first, last: u64::MAX }, None);
+                }
+            }
+
+            /// Goes on as a reader of `range` in `lock`, without a moment in which it is not held, and
+            /// lets in the readers that no waiting writer precedes. What is held beside it, or for
+            /// reading already, stays as it is.
+            ///
+            /// ```
+            #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]
+            #[doc = $setup]
+            #[doc = concat!("let mut guard = RangeLock::", $verb, "([", stringify!($Request), "::write(&lock, 0..10)]);")]
+            #[doc = concat!(stringify!($Guard), "::downgrade(&mut guard, &lock, ..5);")]
+            /// assert!(lock.try_read(0..5).is_some());
+            /// assert!(lock.try_read(5..10).is_none());
+            /// ```
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted. The guard stays as it was.
+            #[track_caller]
+            pub fn downgrade(guard: &mut Self, lock: &RangeLock, range: impl RangeBounds<u64>) {
+                if let Some(span) = Span::new(&range) {
+                    guard.parts.weaken(lock.place().address(), span, Some(Mode::Read));
+                }
+            }
+
+            /// Becomes a writer of all its upgradable ranges, together, if no reader is in any of them.
+            /// Says whether it has; if not, all is held as before.
+            ///
+            /// ```
+            #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]
+            #[doc = $setup]
+            #[doc = concat!("let asked = [", stringify!($Request), "::upgradable_read(&lock, 0..10)];")]
+            #[doc = concat!("let mut guard = RangeLock::", $verb, "(asked);")]
+            /// let reader = lock.read(5..6);
+            #[doc = concat!("assert!(!", stringify!($Guard), "::try_upgrade(&mut guard));")]
+            /// drop(reader);
+            #[doc = concat!("assert!(", stringify!($Guard), "::try_upgrade(&mut guard));")]
+            /// assert!(lock.try_read(5..6).is_none());
+            /// ```
+            #[must_use = "it may have failed"]
+            pub fn try_upgrade(guard: &mut Self) -> bool {
+                // A deadline that has passed.
+                guard.parts.upgrade(Deadline::after(Duration::ZERO))
+            }
+
+            /// The same, but waits for the readers that are in; gives up after `timeout`.
+            ///
+            /// There is no form that waits for good: two guards each of which reads what the other
+            /// wants to upgrade would wait for each other.
+            ///
+            /// ```
+            /// # use std::time::Duration;
+            #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]
+            #[doc = $setup]
+            #[doc = concat!("let asked = [", stringify!($Request), "::upgradable_read(&lock, 0..10)];")]
+            #[doc = concat!("let mut guard = RangeLock::", $verb, "(asked);")]
+            /// let reader = lock.read(5..6);
+            #[doc = concat!("assert!(!", stringify!($Guard), "::try_upgrade_for(&mut guard, Duration::from_millis(1)));")]
+            /// # drop(reader);
+            /// ```
+            ///
+            /// # Fairness and cancel safety
+            ///
+            /// As for one range: it passes requests that wait, and giving up leaves no trace.
+            #[must_use = "it may have failed"]
+            pub fn try_upgrade_for(guard: &mut Self, timeout: Duration) -> bool {
+                guard.parts.upgrade(Deadline::after(timeout))
+            }
+        }
+
+        impl$(<$lifetime>)? Drop for $Guard$(<$lifetime>)? {
+            fn drop(&mut self) {
+                self.parts.release();
+            }
+        }
+
+        impl$(<$lifetime>)? fmt::Debug for $Guard$(<$lifetime>)? {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_list().entries(self.parts.iter().map(|part| part.claim)).finish()
+            }
+        }
+    };
 }
 
-impl fmt::Debug for ManyGuard<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.parts.iter().map(|part| part.claim)).finish()
-    }
+many_guard! {
+    /// Several ranges that are held at once; made by [`RangeLock::acquire_many`], which has an example.
+    ManyGuard ['a] &'a RangeLock, of Request, gives &'a RangeLock, by |lock: &&'a RangeLock| *lock,
+    "# let lock = RangeLock::new();", "acquire_many"
+}
+
+many_guard! {
+    /// Several ranges that are held at once, by a guard that owns a share of each lock and so has no
+    /// lifetime; made by [`RangeLock::acquire_many_arc`], which has an example.
+    ArcManyGuard [] Arc<RangeLock>, of ArcRequest, gives &Arc<RangeLock>, by std::convert::identity,
+    "# let lock = std::sync::Arc::new(RangeLock::new());", "acquire_many_arc"
 }
 
 /// Verbs that acquire several ranges at once.
@@ -220,11 +425,94 @@ impl RangeLock {
         let mut parts = parts(requests);
         parts.acquire(Deadline::At(deadline)).then(|| ManyGuard { parts })
     }
+
+    /// As [`acquire_many`](Self::acquire_many), with a guard that owns a share of each lock and so has
+    /// no lifetime: a completion or a task can hold it.
+    ///
+    /// ```
+    /// use range_lock::{ArcRequest, RangeLock};
+    /// use std::sync::Arc;
+    ///
+    /// let (from, to) = (Arc::new(RangeLock::new()), Arc::new(RangeLock::new()));
+    /// let both = [ArcRequest::read(&from, 0..4096), ArcRequest::write(&to, 512..4608)];
+    /// let guard = RangeLock::acquire_many_arc(both);
+    /// let copying = std::thread::spawn(move || {
+    ///     // copy_file_range, and then:
+    ///     drop(guard);
+    /// });
+    /// # copying.join().unwrap();
+    /// assert!(!to.is_locked(..));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`acquire_many`](Self::acquire_many).
+    pub fn acquire_many_arc(requests: impl IntoIterator<Item = ArcRequest>) -> ArcManyGuard {
+        let mut parts = arc_parts(requests);
+        let granted = parts.acquire(Deadline::Never);
+        debug_assert!(granted, "a wait without a deadline ends with the grant");
+        ArcManyGuard { parts }
+    }
+
+    /// As [`try_acquire_many`](Self::try_acquire_many), with a guard that owns a share of each lock.
+    ///
+    /// ```
+    /// # use range_lock::{ArcRequest, RangeLock};
+    /// # let lock = std::sync::Arc::new(RangeLock::new());
+    /// let reader = lock.read(100..101);
+    /// assert!(RangeLock::try_acquire_many_arc([ArcRequest::write(&lock, ..)]).is_none());
+    /// # drop(reader);
+    /// ```
+    pub fn try_acquire_many_arc(requests: impl IntoIterator<Item = ArcRequest>) -> Option<ArcManyGuard> {
+        let mut parts = arc_parts(requests);
+        parts.try_enter().then(|| ArcManyGuard { parts })
+    }
+
+    /// As [`try_acquire_many_for`](Self::try_acquire_many_for), with a guard that owns a share of each
+    /// lock.
+    ///
+    /// ```
+    /// # use range_lock::{ArcRequest, RangeLock};
+    /// # let lock = std::sync::Arc::new(RangeLock::new());
+    /// let (reader, soon) = (lock.read(100..101), std::time::Duration::from_millis(1));
+    /// assert!(RangeLock::try_acquire_many_arc_for([ArcRequest::write(&lock, ..)], soon).is_none());
+    /// # drop(reader);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`acquire_many`](Self::acquire_many).
+    pub fn try_acquire_many_arc_for(
+        requests: impl IntoIterator<Item = ArcRequest>,
+        timeout: Duration,
+    ) -> Option<ArcManyGuard> {
+        let mut parts = arc_parts(requests);
+        parts.acquire(Deadline::after(timeout)).then(|| ArcManyGuard { parts })
+    }
+
+    /// As [`try_acquire_many_until`](Self::try_acquire_many_until), with a guard that owns a share of
+    /// each lock.
+    ///
+    /// # Panics
+    ///
+    /// As [`acquire_many`](Self::acquire_many).
+    pub fn try_acquire_many_arc_until(
+        requests: impl IntoIterator<Item = ArcRequest>,
+        deadline: Instant,
+    ) -> Option<ArcManyGuard> {
+        let mut parts = arc_parts(requests);
+        parts.acquire(Deadline::At(deadline)).then(|| ArcManyGuard { parts })
+    }
 }
 
 /// The ranges of a request; empty ones are in no lock.
-pub(crate) fn parts<'a>(requests: impl IntoIterator<Item = Request<'a>>) -> Parts<'a, &'a RangeLock> {
-    Parts::new(requests.into_iter().filter_map(|Request { lock, claim }| Some((lock.place(), lock, claim?))))
+pub(crate) fn parts<'a>(requests: impl IntoIterator<Item = Request<'a>>) -> Parts<&'a RangeLock> {
+    Parts::new(requests.into_iter().filter_map(|Request { lock, claim }| Some((lock, claim?))))
+}
+
+/// The same.
+pub(crate) fn arc_parts(requests: impl IntoIterator<Item = ArcRequest>) -> Parts<Arc<RangeLock>> {
+    Parts::new(requests.into_iter().filter_map(|ArcRequest { lock, claim }| Some((lock, claim?))))
 }
 
 #[cfg(all(test, not(any(loom, shuttle))))]

@@ -6,11 +6,16 @@
 //! first in each and is inlined; the rest is the same for one leaf and for several.
 
 mod parts;
+mod watch;
 
-pub(crate) use parts::Parts;
+pub(crate) use parts::{Lock, Parts};
+pub(crate) use watch::wait_until_free;
+#[cfg(any(feature = "async", test))]
+pub(crate) use watch::{Watch, unwatch, watch};
 
 use crate::blocked::blocked;
 use crate::claim::{Claim, Hold, Key, LeafIndex};
+use crate::ids::RequestId;
 use crate::leaf::{Entry, Leaf, Queued};
 use crate::mode::Mode;
 use crate::partition::{LeafGuard, Locked, Partition, Place};
@@ -175,11 +180,16 @@ pub(crate) fn shrink(partition: &Partition, hold: &mut Hold, span: Span) {
 
 /// Makes two held requests of one, the second from `mid` on. `hold` is of no use any more.
 pub(crate) fn split(partition: &Partition, hold: &Hold, mid: u64) -> (Hold, Hold) {
-    let Hold { span: Span { first, last }, key } = *hold;
     let mut leaves = partition.lock_over(hold.span);
     let id = leaves.first().draw_id(partition.ids());
+    split_in(&mut leaves, hold, mid, id)
+}
+
+/// The same in leaves that are locked, all of `hold` among them; the second request is called `id`.
+fn split_in(leaves: &mut Locked<'_>, hold: &Hold, mid: u64, id: RequestId) -> (Hold, Hold) {
+    let Hold { span: Span { first, last }, key } = *hold;
     let mut slots = [None; 2];
-    for leaf in leaves.iter_mut() {
+    for leaf in leaves.over(hold.span) {
         let here = leaf.split(hold, mid, id);
         slots = [0, 1].map(|half| slots[half].or(here[half]));
     }
@@ -241,7 +251,7 @@ pub(crate) fn begin_upgrade(partition: &Partition, hold: &Hold) -> Option<Arc<Wa
 }
 
 /// Takes an upgrade back; `true` if it was granted before.
-fn cancel_upgrade(partition: &Partition, hold: &Hold) -> bool {
+pub(crate) fn cancel_upgrade(partition: &Partition, hold: &Hold) -> bool {
     let mut wakes = WakeList::default();
     let mut leaves = partition.lock_over(hold.span);
     let granted = !leaves.first().entry(hold).waits();

@@ -8,6 +8,21 @@
 use std::fmt;
 use std::ops::{Bound, RangeBounds, RangeInclusive};
 
+/// The range that holds one point, `p..=p`: a key, say.
+///
+/// ```
+/// # let lock = range_lock::RangeLock::new();
+/// use range_lock::point;
+///
+/// let key = lock.write(point(7));
+/// assert_eq!(key.range(), 7..=7);
+/// let last = lock.write(point(u64::MAX)); // `u64::MAX + 1` is no `u64`, so `p..p + 1` would not do.
+/// # drop(last);
+/// ```
+pub const fn point(p: u64) -> RangeInclusive<u64> {
+    p..=p
+}
+
 /// A closed, non-empty interval of the domain; `first <= last`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {

@@ -594,3 +594,44 @@ fn a_waker_whose_drop_panics_at_the_grant_loses_no_range() {
     check(&LOCK, LOCK.write(..), Box::pin(LOCK.read_async(..)));
     check(&LOCK, LOCK.write(..), Box::pin(RangeLock::acquire_many_async([Request::read(&LOCK, ..)])));
 }
+
+#[test]
+fn an_upgrade_that_is_given_up_gives_the_guard_back() {
+    let lock = RangeLock::new();
+    let mut cx = Context::from_waker(Waker::noop());
+    let (looking, reader) = (lock.upgradable_read(0..10), lock.read(5..15));
+    let mut later = pin!(lock.read_async(0..3));
+    let (given_up, wait) = tokio::sync::oneshot::channel::<()>();
+    let give_up = async { wait.await.expect("it is sent") };
+    let mut upgrading = pin!(RangeUpgradableReadGuard::try_upgrade_async(looking, give_up));
+    assert!(upgrading.as_mut().poll(&mut cx).is_pending());
+    assert!(later.as_mut().poll(&mut cx).is_pending()); // It waits for the upgrade.
+    given_up.send(()).expect("somebody waits for it");
+    let Poll::Ready(Err(looking)) = upgrading.as_mut().poll(&mut cx) else { panic!("a reader is in") };
+    assert!(later.as_mut().poll(&mut cx).is_ready());
+    drop(reader);
+
+    // Granted at once, also where both come at once.
+    let upgraded = RangeUpgradableReadGuard::try_upgrade_async(looking, std::future::ready(()));
+    let Poll::Ready(Ok(writer)) = pin!(upgraded).poll(&mut cx) else { panic!("no reader is in") };
+    drop(writer);
+    assert!(!lock.is_locked(..));
+}
+
+#[test]
+fn an_upgrade_that_is_granted_while_it_is_given_up_is_kept() {
+    let lock = Arc::new(RangeLock::new());
+    let mut cx = Context::from_waker(Waker::noop());
+    let (looking, reader) = (lock.upgradable_read_arc(0..10), lock.read(5..15));
+    // The reader leaves while the upgrade gives up.
+    let mut reader = Some(reader);
+    let give_up = std::future::poll_fn(move |_| {
+        drop(reader.take());
+        Poll::Ready(())
+    });
+    let upgraded = ArcRangeUpgradableReadGuard::try_upgrade_async(looking, give_up);
+    let Poll::Ready(Ok(writer)) = pin!(upgraded).poll(&mut cx) else { panic!("it was granted") };
+    assert!(lock.try_read(9..10).is_none());
+    drop(writer);
+    assert!(!lock.is_locked(..));
+}

@@ -263,7 +263,7 @@ mod tasks {
             (lock.read_async(1..3), lock.upgradable_read_async(2..), lock.write_async(3..));
         assert!(poll(&mut reads).is_pending() && poll(&mut looks).is_pending());
         assert!(poll(&mut writes).is_pending(), "behind the upgradable reader");
-        assert_eq!(format!("{reads:?}"), "ReadElements(Read { waiting: true, .. })");
+        assert_eq!(format!("{reads:?}"), "ReadElements { waiting: true, .. }");
         writer[1] = 11;
         drop(writer);
         let Poll::Ready(read) = poll(&mut reads) else { panic!() };

@@ -8,9 +8,11 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
 
 use range_lock::{
-    ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, ManyGuard, Mode, RangeLock,
-    RangeReadGuard, RangeRwLock, RangeRwLockReadGuard, RangeRwLockUpgradableReadGuard, RangeRwLockWriteGuard,
-    RangeUpgradableReadGuard, RangeWriteGuard, Request, RequestId, RequestInfo, RequestState,
+    ArcManyGuard, ArcRangeReadGuard, ArcRangeRwLockReadGuard, ArcRangeRwLockUpgradableReadGuard,
+    ArcRangeRwLockWriteGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, ArcRequest, ManyGuard,
+    MappedRangeRwLockReadGuard, MappedRangeRwLockWriteGuard, Mode, RangeLock, RangeReadGuard, RangeRwLock,
+    RangeRwLockReadGuard, RangeRwLockUpgradableReadGuard, RangeRwLockWriteGuard, RangeUpgradableReadGuard,
+    RangeWriteGuard, Request, RequestId, RequestInfo, RequestState,
 };
 
 /// Whether a type implements a trait: the inherent constant is preferred to that of the blanket
@@ -71,6 +73,8 @@ table! {
     ArcRangeReadGuard:                               YES  YES  YES   YES        YES;
     ArcRangeUpgradableReadGuard:                     YES  YES  YES   YES        YES;
     ArcRangeWriteGuard:                              YES  YES  YES   YES        YES;
+    ArcManyGuard:                                    YES  YES  YES   YES        YES;
+    ArcRequest:                                      YES  YES  YES   YES        YES;
     ManyGuard<'static>:                              YES  YES  YES   YES        YES;
 
     // The lock that owns the data: as a `RwLock` of the elements.
@@ -78,7 +82,7 @@ table! {
     RangeRwLock<Box<[u8]>>:                          YES  YES  YES   YES        NO;
     RangeRwLock<[u8; 4]>:                            YES  YES  YES   YES        NO;
     RangeRwLock<&'static mut [u8]>:                  YES  YES  YES   YES        NO;
-    RangeRwLock<Vec<Sent>>:                          YES  NO   YES   NO         NO;
+    RangeRwLock<Vec<Sent>>:                          YES  YES  YES   NO         NO;
     RangeRwLock<Vec<Shared>>:                        NO   NO   YES   YES        NO;
     RangeRwLock<Vec<Bound>>:                         NO   NO   YES   YES        NO;
     RangeRwLockReadGuard<'static, u8>:               YES  YES  YES   NO         YES;
@@ -90,16 +94,32 @@ table! {
     RangeRwLockUpgradableReadGuard<'static, Shared>: NO   YES  YES   NO         YES;
     RangeRwLockUpgradableReadGuard<'static, Bound>:  NO   NO   YES   NO         YES;
     RangeRwLockWriteGuard<'static, u8>:              YES  YES  YES   NO         YES;
-    RangeRwLockWriteGuard<'static, Sent>:            NO   NO   YES   NO         NO;
+    RangeRwLockWriteGuard<'static, Sent>:            YES  NO   YES   NO         NO;
     RangeRwLockWriteGuard<'static, Shared>:          NO   YES  YES   NO         YES;
     RangeRwLockWriteGuard<'static, Bound>:           NO   NO   YES   NO         YES;
+    ArcRangeRwLockReadGuard<Vec<u8>>:                YES  YES  YES   NO         NO;
+    ArcRangeRwLockReadGuard<Vec<Sent>>:              NO   NO   YES   NO         NO;
+    ArcRangeRwLockReadGuard<Vec<Shared>>:            NO   YES  YES   NO         NO;
+    ArcRangeRwLockUpgradableReadGuard<Vec<u8>>:      YES  YES  YES   NO         NO;
+    ArcRangeRwLockUpgradableReadGuard<Vec<Sent>>:    NO   NO   YES   NO         NO;
+    ArcRangeRwLockWriteGuard<Vec<u8>>:               YES  YES  YES   NO         NO;
+    ArcRangeRwLockWriteGuard<Vec<Sent>>:             YES  NO   YES   NO         NO;
+    ArcRangeRwLockWriteGuard<Vec<Shared>>:           NO   YES  YES   NO         NO;
+    MappedRangeRwLockReadGuard<'static, u8>:         YES  YES  YES   YES        YES;
+    MappedRangeRwLockReadGuard<'static, Sent>:       NO   NO   YES   NO         NO;
+    MappedRangeRwLockReadGuard<'static, Shared>:     YES  YES  YES   YES        YES;
+    MappedRangeRwLockWriteGuard<'static, u8>:        YES  YES  YES   NO         YES;
+    MappedRangeRwLockWriteGuard<'static, Sent>:      YES  NO   YES   NO         NO;
+    MappedRangeRwLockWriteGuard<'static, Shared>:    NO   YES  YES   NO         YES;
 }
 
 #[cfg(feature = "async")]
 mod futures {
     use range_lock::future::{
-        AcquireMany, Read, ReadArc, ReadElements, UpgradableRead, UpgradableReadArc, UpgradableReadElements,
-        UpgradeElements, UpgradeRead, UpgradeReadArc, Write, WriteArc, WriteElements,
+        AcquireMany, AcquireManyArc, Read, ReadArc, ReadElements, ReadElementsArc, UpgradableRead,
+        UpgradableReadArc, UpgradableReadElements, UpgradableReadElementsArc, UpgradeElements,
+        UpgradeElementsArc, UpgradeRead, UpgradeReadArc, WaitUntilFree, Write, WriteArc, WriteElements,
+        WriteElementsArc,
     };
 
     use super::*;
@@ -114,6 +134,8 @@ mod futures {
         UpgradableReadArc:       YES  YES  YES   YES        YES;
         WriteArc:                YES  YES  YES   YES        YES;
         UpgradeReadArc:          YES  YES  YES   YES        YES;
+        AcquireManyArc:          YES  YES  YES   YES        YES;
+        WaitUntilFree<'static>:  YES  YES  YES   YES        YES;
         AcquireMany<'static>:    YES  YES  YES   YES        YES;
 
         // Those of the lock that owns the data: as the guards that they give.
@@ -127,8 +149,14 @@ mod futures {
         UpgradeElements<'static, Sent>:          NO  NO  YES NO NO;
         UpgradeElements<'static, Shared>:        NO  YES YES NO YES;
         WriteElements<'static, u8>:              YES YES YES NO YES;
-        WriteElements<'static, Sent>:            NO  NO  YES NO NO;
+        WriteElements<'static, Sent>:            YES NO  YES NO NO;
         WriteElements<'static, Shared>:          NO  YES YES NO YES;
+        ReadElementsArc<Vec<u8>>:                YES YES YES NO NO;
+        ReadElementsArc<Vec<Sent>>:              NO  NO  YES NO NO;
+        UpgradableReadElementsArc<Vec<u8>>:      YES YES YES NO NO;
+        UpgradeElementsArc<Vec<u8>>:             YES YES YES NO NO;
+        WriteElementsArc<Vec<u8>>:               YES YES YES NO NO;
+        WriteElementsArc<Vec<Sent>>:             YES NO  YES NO NO;
     }
 }
 

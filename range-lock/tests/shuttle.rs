@@ -30,10 +30,12 @@ mod verbs;
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use range_lock::future::WaitUntilFree;
 use range_lock::{__private, Mode, RangeLock, RequestState};
 use reference::{Model, State};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
@@ -99,6 +101,8 @@ struct World<'a> {
     held: Vec<(usize, Guard<'a>)>,
     /// Requests that have entered: awaited or dropped by anybody.
     pending: Vec<(usize, Pending<'a>)>,
+    /// Those who wait until a range is free.
+    watches: Vec<(usize, WaitUntilFree<'a>)>,
 }
 
 impl<'a> World<'a> {
@@ -240,6 +244,19 @@ impl<'a> World<'a> {
         while let Some((id, pending)) = self.pending.pop() {
             self.leave(id, pending);
         }
+        self.watches.clear();
+    }
+
+    /// Begins to wait until a range is free.
+    fn watch(&mut self, owner: usize) {
+        let (lock, first, last, mode) = some_part(owner);
+        let id = self.model.watch((lock, first, last, mode));
+        let mut watch = self.locks[lock].wait_until_free_async(first..=last, mode);
+        let polled = Pin::new(&mut watch).poll(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(polled.is_ready(), self.model.is_over(id), "free at once");
+        if polled.is_pending() {
+            self.watches.push((id, watch));
+        }
     }
 }
 
@@ -249,7 +266,7 @@ fn in_step(world: &Mutex<World<'_>>, owner: usize) {
         let mut w = lock();
         restructure(w.locks);
         let (held, pending) = (w.held.len(), w.pending.len());
-        match below(8) {
+        match below(10) {
             0 if held > 0 => {
                 let (id, guard) = w.held.swap_remove(below(held as u64) as usize);
                 w.leave(id, guard);
@@ -280,6 +297,22 @@ fn in_step(world: &Mutex<World<'_>>, owner: usize) {
                     }
                 }));
             }
+            8 => w.watch(owner),
+            9 if !w.watches.is_empty() => {
+                let at = below(w.watches.len() as u64) as usize;
+                let (id, mut watch) = w.watches.swap_remove(at);
+                if chance(1, 3) {
+                    continue; // Gives up.
+                }
+                w.drain();
+                drop(w);
+                block_on(poll_fn(|cx| {
+                    let w = lock();
+                    let polled = Pin::new(&mut watch).poll(cx);
+                    assert_eq!(polled.is_ready(), w.model.is_over(id), "free when the model says so");
+                    polled
+                }));
+            }
             _ => {
                 w.acquire(owner);
                 w.check();
@@ -294,7 +327,7 @@ fn run_in_step(bypass: usize) {
     let bypass = [bypass; 2];
     let locks = new_locks(bypass);
     let model = Model::with_bypass(bypass);
-    let world = Mutex::new(World { locks: &locks, model, held: vec![], pending: vec![] });
+    let world = Mutex::new(World { locks: &locks, model, held: vec![], pending: vec![], watches: vec![] });
     shuttle::thread::scope(|scope| {
         for owner in 0..THREADS {
             let world = &world;

@@ -8,69 +8,88 @@ use std::marker::PhantomData;
 use std::ops::RangeBounds;
 use std::pin::Pin;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use super::guard::Share;
 use super::{
+    ArcRangeRwLockReadGuard, ArcRangeRwLockUpgradableReadGuard, ArcRangeRwLockWriteGuard, Elements,
     RangeRwLock, RangeRwLockReadGuard, RangeRwLockUpgradableReadGuard, RangeRwLockWriteGuard, Storage,
     indices, points,
 };
-use crate::futures;
-use crate::lock::RangeUpgradableReadGuard;
+use crate::claim::claim;
+use crate::futures::{Acquire, Upgrade, upgrade_unless};
+use crate::lock::RangeLock;
+use crate::mode::Mode;
 
 /// A future around one of [`RangeLock`](crate::RangeLock)'s.
 macro_rules! elements {
-    ($(#[$doc:meta])* $Future:ident around $Inner:ident gives $Guard:ident, Send where $($send:ident),+) => {
+    (
+        $(#[$doc:meta])*
+        $Future:ident [$($generics:tt)*] [$($arguments:tt)*] of $T:ty, around $inner:ty, borrows $borrows:ty,
+        gives $Guard:ident, Send where [$($send:tt)*]
+    ) => {
         $(#[$doc])*
         ///
         /// It may be sent and polled on any thread, if the guard may be sent, and dropped at any time.
         #[must_use = "futures do nothing unless polled"]
-        pub struct $Future<'a, T> {
+        pub struct $Future<$($generics)*> {
             /// The elements whose range `inner` will hold.
-            slice: NonNull<[T]>,
-            inner: futures::$Inner<'a>,
-            _borrows: PhantomData<&'a mut [T]>,
+            slice: NonNull<[$T]>,
+            inner: $inner,
+            _borrows: PhantomData<$borrows>,
         }
 
         // SAFETY: it stands for the guard that it will give, which is `Send` under the same bounds.
-        unsafe impl<T: $($send +)+> Send for $Future<'_, T> {}
+        unsafe impl<$($generics)*> Send for $Future<$($arguments)*> where $($send)* {}
         // SAFETY: through `&self` it gives nothing.
-        unsafe impl<T: Sync> Sync for $Future<'_, T> {}
+        unsafe impl<$($generics)*> Sync for $Future<$($arguments)*> where $T: Sync {}
+        // It does not care where it lies, and the elements lie elsewhere.
+        impl<$($generics)*> Unpin for $Future<$($arguments)*> {}
 
-        impl<'a, T> Future for $Future<'a, T> {
-            type Output = $Guard<'a, T>;
+        impl<$($generics)*> Future for $Future<$($arguments)*> {
+            type Output = $Guard<$($arguments)*>;
 
             /// # Panics
             ///
-            /// If polled again after it has completed, or if it would have to wait for too many
-            /// ranges, as the blocking verbs say.
-            fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-                let slice = self.slice;
-                let inner = Pin::new(&mut self.inner);
-                inner.poll(cx).map(|held| $Guard { slice, held, _borrows: PhantomData })
+            /// If polled again after it has completed.
+            fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+                let this = self.get_mut();
+                let slice = this.slice;
+                this.inner.poll(cx).map(|held| $Guard::new(Elements { slice, held }))
             }
         }
 
-        impl<T> fmt::Debug for $Future<'_, T> {
+        impl<$($generics)*> fmt::Debug for $Future<$($arguments)*> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.debug_tuple(stringify!($Future)).field(&self.inner).finish()
+                let waiting = self.inner.is_waiting();
+                f.debug_struct(stringify!($Future)).field("waiting", &waiting).finish_non_exhaustive()
             }
         }
     };
 }
 
-/// The same, and the verb that makes it.
+/// The futures of one mode, and the verbs that make them.
 macro_rules! elements_async {
     (
-        $Future:ident around $Inner:ident gives $Guard:ident, Send where $($send:ident),+;
-        $verb:ident, $blocking:literal
+        $mode:expr, where [$($shared:tt)*], Send where $send:ident $(+ $sends:ident)?;
+        $Future:ident gives $Guard:ident; $verb:ident, $blocking:literal;
+        $FutureArc:ident gives $ArcGuard:ident; $verb_arc:ident
     ) => {
         elements! {
             #[doc = concat!("Made by [`RangeRwLock::", stringify!($verb), "`].")]
-            $Future around $Inner gives $Guard, Send where $($send),+
+            $Future ['a, T] ['a, T] of T, around Acquire<&'a RangeLock>, borrows &'a mut [T],
+            gives $Guard, Send where [T: $send $(+ $sends)?]
+        }
+
+        elements! {
+            #[doc = concat!("Made by [`RangeRwLock::", stringify!($verb_arc), "`].")]
+            $FutureArc [S: Storage] [S] of S::Item, around Acquire<Share<S>>, borrows S,
+            gives $ArcGuard, Send where [S::Item: Send + $send $(+ $sends)?, S: Send]
         }
 
         impl<S: Storage> RangeRwLock<S> {
-            #[doc = concat!("As [`", $blocking, "`](Self::", $blocking, "), for tasks (feature `async`).")]
+            #[doc = concat!("As [`", $blocking, "`](Self::", $blocking, "), for tasks.")]
             ///
             /// ```
             /// use range_lock::RangeRwLock;
@@ -93,11 +112,47 @@ macro_rules! elements_async {
             ///
             /// It enters when first polled, and may be dropped at any time: see the [module](crate::future).
             #[track_caller]
-            pub fn $verb(&self, range: impl RangeBounds<usize>) -> $Future<'_, S::Item> {
+            pub fn $verb(&self, range: impl RangeBounds<usize>) -> $Future<'_, S::Item>
+            where
+                $($shared)*
+            {
                 let indices = indices(&range, self.len());
                 $Future {
                     slice: self.part(&indices),
-                    inner: self.lock.$verb(points(&indices)),
+                    inner: Acquire::new(&self.lock, claim(&points(&indices), $mode)),
+                    _borrows: PhantomData,
+                }
+            }
+
+            #[doc = concat!("As [`", stringify!($verb), "`](Self::", stringify!($verb), "), with a guard, and a future,")]
+            /// that own a share of the lock and so have no lifetime.
+            ///
+            /// ```
+            /// use range_lock::RangeRwLock;
+            /// use std::sync::Arc;
+            ///
+            /// async fn sum(table: Arc<RangeRwLock<Vec<u64>>>) -> u64 {
+            #[doc = concat!("    let elements = table.", stringify!($verb_arc), "(1..3).await;")]
+            ///     elements.iter().sum()
+            /// }
+            /// # let table = Arc::new(RangeRwLock::new(vec![1, 2, 3, 4]));
+            /// # let mut future = std::pin::pin!(sum(table));
+            /// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+            /// # assert_eq!(future.as_mut().poll(&mut cx), std::task::Poll::Ready(5));
+            /// ```
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted or reaches past the end: at once, not when polled.
+            #[track_caller]
+            pub fn $verb_arc(self: &Arc<Self>, range: impl RangeBounds<usize>) -> $FutureArc<S>
+            where
+                $($shared)*
+            {
+                let indices = indices(&range, self.len());
+                $FutureArc {
+                    slice: self.part(&indices),
+                    inner: Acquire::new(Share::of(self), claim(&points(&indices), $mode)),
                     _borrows: PhantomData,
                 }
             }
@@ -106,52 +161,126 @@ macro_rules! elements_async {
 }
 
 elements_async! {
-    ReadElements around Read gives RangeRwLockReadGuard, Send where Sync;
-    read_async, "read"
+    Mode::Read, where [S::Item: Sync], Send where Sync;
+    ReadElements gives RangeRwLockReadGuard; read_async, "read";
+    ReadElementsArc gives ArcRangeRwLockReadGuard; read_arc_async
 }
 
 elements_async! {
-    UpgradableReadElements around UpgradableRead gives RangeRwLockUpgradableReadGuard, Send where Send, Sync;
-    upgradable_read_async, "upgradable_read"
+    Mode::Upgradable, where [S::Item: Sync], Send where Send + Sync;
+    UpgradableReadElements gives RangeRwLockUpgradableReadGuard; upgradable_read_async, "upgradable_read";
+    UpgradableReadElementsArc gives ArcRangeRwLockUpgradableReadGuard; upgradable_read_arc_async
 }
 
 elements_async! {
-    WriteElements around Write gives RangeRwLockWriteGuard, Send where Send, Sync;
-    write_async, "write"
+    Mode::Write, where [], Send where Send;
+    WriteElements gives RangeRwLockWriteGuard; write_async, "write";
+    WriteElementsArc gives ArcRangeRwLockWriteGuard; write_arc_async
 }
 
-elements! {
-    /// Made by [`RangeRwLockUpgradableReadGuard::upgrade_async`]. Dropped before it has completed, it releases the elements.
-    UpgradeElements around UpgradeRead gives RangeRwLockWriteGuard, Send where Send, Sync
+/// The upgrade for tasks, of one kind of upgradable guard.
+macro_rules! upgrade_async {
+    (
+        $Future:ident [$($generics:tt)*] [$($arguments:tt)*] of $T:ty, by $lock:ty, borrows $borrows:ty,
+        $Upgradable:ident gives $Write:ident, Send where [$($send:tt)*],
+        $table:literal, $acquire:literal
+    ) => {
+        elements! {
+            #[doc = concat!("Made by [`", stringify!($Upgradable), "::upgrade_async`].")]
+            /// Dropped before it has completed, it releases the elements.
+            $Future [$($generics)*] [$($arguments)*] of $T, around Upgrade<$lock>, borrows $borrows,
+            gives $Write, Send where [$($send)*]
+        }
+
+        impl<$($generics)*> $Upgradable<$($arguments)*> {
+            /// As [`upgrade`](Self::upgrade), for tasks.
+            ///
+            /// ```
+            #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Upgradable), "};")]
+            ///
+            #[doc = concat!("async fn sort(table: ", $table, ") {")]
+            #[doc = concat!("    let looking = table.", $acquire, "(..).await;")]
+            ///     if !looking.is_sorted() {
+            #[doc = concat!("        ", stringify!($Upgradable), "::upgrade_async(looking).await.sort();")]
+            ///     }
+            /// }
+            /// # let table = std::sync::Arc::new(RangeRwLock::new(vec![2, 1]));
+            /// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+            /// # assert!(std::pin::pin!(sort(&table)).poll(&mut cx).is_ready());
+            /// # assert_eq!(table.read(..)[..], [1, 2]);
+            /// ```
+            ///
+            /// # Fairness
+            ///
+            /// It claims the upgrade when first polled: from then on waiting requests are passed, and nobody passes it.
+            ///
+            /// # Cancel safety
+            ///
+            /// The future owns the guard: to drop it is to release the elements. Nothing else is left
+            /// of it. [`try_upgrade_async`](Self::try_upgrade_async) gives the guard back.
+            pub fn upgrade_async(guard: Self) -> $Future<$($arguments)*> {
+                let Elements { slice, held } = guard.into_elements();
+                $Future { slice, inner: Upgrade::new(held), _borrows: PhantomData }
+            }
+
+            /// As [`try_upgrade_for`](Self::try_upgrade_for), for tasks: becomes a writer, unless
+            /// `give_up` completes first, a timer of the executor, say.
+            ///
+            /// ```
+            #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Upgradable), "};")]
+            ///
+            #[doc = concat!("async fn sort(table: ", $table, ", timer: impl Future<Output = ()>) {")]
+            #[doc = concat!("    let looking = table.", $acquire, "(..).await;")]
+            #[doc = concat!("    match ", stringify!($Upgradable), "::try_upgrade_async(looking, timer).await {")]
+            ///         Ok(mut changing) => changing.sort(),
+            ///         Err(looking) => drop(looking), // Upgradable as before.
+            ///     }
+            /// }
+            /// # let table = std::sync::Arc::new(RangeRwLock::new(vec![2, 1]));
+            /// # let reader = table.read(..1);
+            /// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+            /// # let timer = std::future::ready(());
+            /// # assert!(std::pin::pin!(sort(&table, timer)).poll(&mut cx).is_ready());
+            /// ```
+            ///
+            /// # Errors
+            ///
+            /// The guard, upgradable as before, if `give_up` completed first.
+            ///
+            /// # Fairness
+            ///
+            /// As [`upgrade_async`](Self::upgrade_async). When both come at once, it is an upgrade.
+            ///
+            /// # Cancel safety
+            ///
+            /// Giving up leaves no trace. If the future itself is dropped, it releases the elements.
+            pub async fn try_upgrade_async(
+                guard: Self,
+                give_up: impl Future<Output = ()>,
+            ) -> Result<$Write<$($arguments)*>, Self> {
+                let mut upgrading = Self::upgrade_async(guard);
+                let upgraded = upgrade_unless(&mut upgrading, give_up).await;
+                upgraded.ok_or(()).or_else(|()| {
+                    let slice = upgrading.slice;
+                    match upgrading.inner.give_up() {
+                        Ok(held) => Ok($Write::new(Elements { slice, held })),
+                        Err(held) => Err(Self::new(Elements { slice, held })),
+                    }
+                })
+            }
+        }
+    };
 }
 
-impl<'a, T> RangeRwLockUpgradableReadGuard<'a, T> {
-    /// As [`upgrade`](Self::upgrade), for tasks (feature `async`).
-    ///
-    /// ```
-    /// use range_lock::{RangeRwLock, RangeRwLockUpgradableReadGuard};
-    ///
-    /// async fn sort(table: &RangeRwLock<Vec<u64>>) {
-    ///     let looking = table.upgradable_read_async(..).await;
-    ///     if !looking.is_sorted() {
-    ///         RangeRwLockUpgradableReadGuard::upgrade_async(looking).await.sort();
-    ///     }
-    /// }
-    /// # let table = RangeRwLock::new(vec![2, 1]);
-    /// # let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-    /// # assert!(std::pin::pin!(sort(&table)).poll(&mut cx).is_ready());
-    /// # assert_eq!(table.into_inner(), [1, 2]);
-    /// ```
-    ///
-    /// # Fairness
-    ///
-    /// It claims the upgrade when first polled: from then on waiting requests are passed, and nobody passes it.
-    ///
-    /// # Cancel safety
-    ///
-    /// The future owns the guard: to drop it is to release the elements. Nothing else is left of it.
-    pub fn upgrade_async(guard: Self) -> UpgradeElements<'a, T> {
-        let inner = RangeUpgradableReadGuard::upgrade_async(guard.held);
-        UpgradeElements { slice: guard.slice, inner, _borrows: PhantomData }
-    }
+upgrade_async! {
+    UpgradeElements ['a, T] ['a, T] of T, by &'a RangeLock, borrows &'a mut [T],
+    RangeRwLockUpgradableReadGuard gives RangeRwLockWriteGuard, Send where [T: Send + Sync],
+    "&RangeRwLock<Vec<u64>>", "upgradable_read_async"
+}
+
+upgrade_async! {
+    UpgradeElementsArc [S: Storage] [S] of S::Item, by Share<S>, borrows S,
+    ArcRangeRwLockUpgradableReadGuard gives ArcRangeRwLockWriteGuard,
+    Send where [S::Item: Send + Sync, S: Send],
+    "&std::sync::Arc<RangeRwLock<Vec<u64>>>", "upgradable_read_arc_async"
 }

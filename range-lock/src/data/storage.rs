@@ -6,8 +6,8 @@ use std::ptr::NonNull;
 
 /// What a [`RangeRwLock`](crate::RangeRwLock) can own: something that gives a slice which stays where it is.
 ///
-/// Implemented for arrays, `Box<[T]>`, `Vec<T>`, `&mut [T]`, and, with feature `memmap2`, for `memmap2::MmapMut`. Memory of another
-/// kind can be made one too:
+/// Implemented for arrays, `Box<[T]>`, `Vec<T>`, `&mut [T]`, `&mut [T; N]`, and, with feature
+/// `memmap2`, for `memmap2::MmapMut`. Memory of another kind can be made one too:
 ///
 /// ```
 /// use std::ptr::NonNull;
@@ -47,13 +47,18 @@ use std::ptr::NonNull;
 ///   [`from_raw`](Self::from_raw). It names the same memory too, as long as the `Raw` is not moved.
 /// * Until then the elements are reached by no other way.
 /// * `slice` may be called from several threads at a time, and makes no reference to the elements.
-/// * If `Self` may be sent to another thread, so may `Raw`, to be put together there.
+/// * If `Self` may be sent to another thread, so may `Raw`, to be put together, or dropped, there.
+/// * A `Raw` may be dropped instead of being given to `from_raw`, once nothing refers to the elements
+///   any more. That does what dropping the storage would do.
 pub unsafe trait Storage: Sized {
     /// An element of the slice.
     type Item;
 
     /// The storage taken apart, so that no reference claims the elements: `Vec` and `Box` assert that they alone reach theirs
     /// whenever they are moved or borrowed.
+    ///
+    /// Dropping it drops the storage. One without a destructor, such as that of `&mut [T]`, lets what
+    /// was borrowed be used again after the lock's last use, before the lock is dropped.
     type Raw;
 
     /// Takes the storage apart.
@@ -92,11 +97,28 @@ unsafe impl<T, const N: usize> Storage for [T; N] {
     }
 }
 
-/// A `Vec` taken apart.
+/// A `Vec` taken apart. It owns the elements.
 #[derive(Debug)]
 pub struct RawVec<T> {
     slice: NonNull<[T]>,
     capacity: usize,
+}
+
+impl<T> RawVec<T> {
+    /// # Safety
+    ///
+    /// `self` must not be used again, not even dropped.
+    unsafe fn take(&mut self) -> Vec<T> {
+        // SAFETY: the parts come from a vector of this type, and are taken once, by contract.
+        unsafe { Vec::from_raw_parts(self.slice.cast().as_ptr(), self.slice.len(), self.capacity) }
+    }
+}
+
+impl<T> Drop for RawVec<T> {
+    fn drop(&mut self) {
+        // SAFETY: `self` is being dropped.
+        drop(unsafe { self.take() });
+    }
 }
 
 // SAFETY: the allocation belongs to nobody else until `from_raw`, and does not move.
@@ -116,28 +138,49 @@ unsafe impl<T> Storage for Vec<T> {
     }
 
     unsafe fn from_raw(raw: RawVec<T>) -> Self {
-        // SAFETY: the parts come from a vector of this type, once, by contract.
-        unsafe { Vec::from_raw_parts(raw.slice.cast().as_ptr(), raw.slice.len(), raw.capacity) }
+        // SAFETY: `raw` is not used again, not even dropped.
+        unsafe { ManuallyDrop::new(raw).take() }
+    }
+}
+
+/// A `Box` taken apart. It owns the elements.
+#[derive(Debug)]
+pub struct RawBox<T>(NonNull<[T]>);
+
+impl<T> RawBox<T> {
+    /// # Safety
+    ///
+    /// `self` must not be used again, not even dropped.
+    unsafe fn take(&mut self) -> Box<[T]> {
+        // SAFETY: the pointer comes from `Box::into_raw`, and is taken once, by contract.
+        unsafe { Box::from_raw(self.0.as_ptr()) }
+    }
+}
+
+impl<T> Drop for RawBox<T> {
+    fn drop(&mut self) {
+        // SAFETY: `self` is being dropped.
+        drop(unsafe { self.take() });
     }
 }
 
 // SAFETY: the allocation belongs to nobody else until `from_raw`, and does not move.
 unsafe impl<T> Storage for Box<[T]> {
     type Item = T;
-    type Raw = NonNull<[T]>;
+    type Raw = RawBox<T>;
 
-    fn into_raw(self) -> NonNull<[T]> {
-        NonNull::new(Box::into_raw(self)).expect("a box's pointer is not null")
+    fn into_raw(self) -> RawBox<T> {
+        RawBox(NonNull::new(Box::into_raw(self)).expect("a box's pointer is not null"))
     }
 
-    unsafe fn slice(raw: *mut NonNull<[T]>) -> NonNull<[T]> {
+    unsafe fn slice(raw: *mut RawBox<T>) -> NonNull<[T]> {
         // SAFETY: `raw` may be read, by contract.
-        unsafe { *raw }
+        unsafe { (*raw).0 }
     }
 
-    unsafe fn from_raw(raw: NonNull<[T]>) -> Self {
-        // SAFETY: the pointer comes from `Box::into_raw`, once, by contract.
-        unsafe { Box::from_raw(raw.as_ptr()) }
+    unsafe fn from_raw(raw: RawBox<T>) -> Self {
+        // SAFETY: `raw` is not used again, not even dropped.
+        unsafe { ManuallyDrop::new(raw).take() }
     }
 }
 
@@ -156,6 +199,26 @@ unsafe impl<T> Storage for &mut [T] {
     }
 
     unsafe fn from_raw(mut raw: NonNull<[T]>) -> Self {
+        // SAFETY: the borrow that was taken apart, once, by contract.
+        unsafe { raw.as_mut() }
+    }
+}
+
+// SAFETY: the exclusive borrow is the lock's until `from_raw`, and what is borrowed does not move.
+unsafe impl<T, const N: usize> Storage for &mut [T; N] {
+    type Item = T;
+    type Raw = NonNull<[T; N]>;
+
+    fn into_raw(self) -> NonNull<[T; N]> {
+        NonNull::from(self)
+    }
+
+    unsafe fn slice(raw: *mut NonNull<[T; N]>) -> NonNull<[T]> {
+        // SAFETY: `raw` may be read, by contract.
+        NonNull::slice_from_raw_parts(unsafe { *raw }.cast(), N)
+    }
+
+    unsafe fn from_raw(mut raw: NonNull<[T; N]>) -> Self {
         // SAFETY: the borrow that was taken apart, once, by contract.
         unsafe { raw.as_mut() }
     }

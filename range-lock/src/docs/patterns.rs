@@ -70,7 +70,25 @@
 //!
 //! Copying or cloning between files needs a range of each. Taken one after the other, two copies
 //! that cross deadlock; taken as one request, they do not:
-//! [`RangeLock::acquire_many`](crate::RangeLock::acquire_many).
+//! [`RangeLock::acquire_many`](crate::RangeLock::acquire_many). Where the copy completes in a task or
+//! on another thread, [`acquire_many_arc`](crate::RangeLock::acquire_many_arc) gives a guard that can
+//! go there, and [`ArcManyGuard::release`](crate::ArcManyGuard::release) lets go of what is done.
+//!
+//! # A flush
+//!
+//! A flush must wait for the writes that are under way, and must not hold up those that come.
+//! [`wait_until_free`](crate::RangeLock::wait_until_free) does that. To lock the whole for reading
+//! would stop every later writer until the last earlier one has left.
+//!
+//! ```
+//! use range_lock::{Mode, RangeLock};
+//!
+//! fn flush(blocks: &RangeLock) {
+//!     blocks.wait_until_free(.., Mode::Read); // For readers, so it waits for writers.
+//!     // fsync: all that was written before the call is in the file by now.
+//! }
+//! # flush(&RangeLock::new());
+//! ```
 //!
 //! # Lock coupling (B-trees)
 //!

@@ -66,6 +66,7 @@
 //! | `try_…_for`, `try_…_until` | as the first, with an end; giving up leaves no trace. With a deadline that has passed, as `try_…` |
 //! | `…_async` | as the first, for tasks; enters when first polled; may be dropped at any time |
 //! | `acquire_many` | several ranges of several locks as one request |
+//! | `wait_until_free` | returns when the conflicting requests that it found have left; locks nothing, delays nobody |
 //! | `downgrade`, `downgrade_to_upgradable` | waits for no request, never lets go: readers are let in, writers are not |
 //! | `upgrade` | waits for the readers that are in; passes those who wait; nobody passes it |
 //! | `shrink` | waits for no request; lets go of the rest |
@@ -106,3 +107,35 @@
 //!
 //! A leaked guard keeps its range locked, nothing worse; [`undo_leak`](crate::RangeLock::undo_leak)
 //! forgets it.
+//!
+//! # Not offered
+//!
+//! What users of other range locks have asked for, and this one does not have:
+//!
+//! * **Owners**, whose requests do not conflict with each other (POSIX and SMB locks, a transaction):
+//!   not offered, because every entry would have to be told from those of its own owner at each look;
+//!   a table of what an owner holds, kept beside the lock, decides before it asks.
+//! * **Group modes**, such as writers that share with writers: not offered, because the lock looks for
+//!   conflicts by three fixed modes; let `read` stand for the one group and `write` for the other if
+//!   one of the two is exclusive.
+//! * **Keys that are byte strings**, or no numbers: not offered, because a leaf compares two words
+//!   where it would compare two allocations; number the keys in order, or lock by a hash of each with
+//!   [`point`](crate::point), and accept that keys with one hash conflict.
+//! * **Bounded memory, or escalation** to larger ranges: not offered, because only the caller knows
+//!   which ranges may be made one; count the guards, and ask for the larger range anew.
+//! * **To fail if a reader is in and wait if a writer is**: not offered, because a request has one
+//!   place in one queue; `try_write`, with
+//!   [`wait_until_free`](crate::RangeLock::wait_until_free) in mode `Read` before the next try, comes
+//!   near.
+//! * **An empty range that conflicts** with what surrounds it, as in SMB: not offered, because an
+//!   empty range has no point in common with anything; lock one point for it.
+//! * **Circles that lead through tasks**: not found by `deadlock`, because nobody knows which task
+//!   holds a guard that was moved; use timers.
+//! * **An empty guard**, to be filled later: not offered, because `Option` of a guard is one; a range
+//!   `n..n` gives a guard of nothing, too.
+//! * **The lock in a guard**, `guard.lock()`: not offered, because a guard of data must not lend what
+//!   its lock lends; keep both.
+//! * **Keys or offsets with a type of their own**: not offered, because every caller would then name
+//!   the type of his points in the type of his locks; `u64` takes them all.
+//! * **A C interface**: not offered, because guards without destructors would be unlocked by range,
+//!   which this lock does not have.

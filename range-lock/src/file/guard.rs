@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::bytes::Wait;
 use super::{FileRangeLock, error};
+use crate::ids::RequestId;
 use crate::lock::{ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, RangeLock};
 use crate::mode::Mode;
 use crate::span::Span;
@@ -84,6 +85,14 @@ impl Local {
             Local::Read(_) => Mode::Read,
             Local::Upgradable(_) => Mode::Upgradable,
             Local::Write(_) => Mode::Write,
+        }
+    }
+
+    fn id(&self) -> Option<RequestId> {
+        match self {
+            Local::Read(guard) => guard.id(),
+            Local::Upgradable(guard) => guard.id(),
+            Local::Write(guard) => guard.id(),
         }
     }
 
@@ -321,6 +330,19 @@ macro_rules! guard {
             /// ```
             pub fn range(&self) -> RangeInclusive<u64> {
                 self.held.range()
+            }
+
+            /// Which of the lock's [`requests`](FileRangeLock::requests) the guard stands for; `None`
+            /// if its range is empty.
+            ///
+            /// ```
+            #[doc = $setup]
+            #[doc = concat!("let guard = lock.", $acquire, "(0..10)?;")]
+            /// assert_eq!(guard.id(), Some(lock.requests()[0].id()));
+            /// # Ok::<(), std::io::Error>(())
+            /// ```
+            pub fn id(&self) -> Option<RequestId> {
+                self.held.part.as_ref()?.local.id()
             }
 
             /// Releases the range, and says whether the file has been unlocked. Dropping the guard

@@ -15,13 +15,18 @@ pub(super) struct Move {
     /// Its place in the one, and in the other.
     pub(super) from: u32,
     to: u32,
-    span: Span,
+    pub(super) span: Span,
     id: u64,
     /// In the first leaf; [`NIL`] if it is registered nowhere.
     keeper: u32,
 }
 
 impl Move {
+    /// The entry's request and first point.
+    pub(super) fn entry(&self) -> (u64, u64) {
+        (self.id, self.span.first)
+    }
+
     /// Whether it has an entry on the left of `mid` too.
     fn stays(&self, mid: u64) -> bool {
         self.span.first < mid
@@ -101,6 +106,7 @@ impl Leaf {
                 queued.waiter.keep_out();
             }
         }
+        self.cut_watches(mid, &moves, right);
     }
 
     /// Takes over the part and the requests of `right`, the leaf to the right, which is not in use from
@@ -160,6 +166,7 @@ impl Leaf {
             }
             self.register(index, keeper);
         }
+        self.join_watches(right);
         self.bounds.last = right.bounds.last;
         self.next = right.next;
         (right.bounds, right.next) = (Bounds::NOTHING, LeafIndex::NONE);

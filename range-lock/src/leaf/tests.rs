@@ -56,6 +56,13 @@ fn check_leaves(leaves: &Locked<'_>) {
         }
     }
     assert_eq!(next, None, "tiles");
+    let mut shares = BTreeMap::new();
+    for (number, waiter) in leaves.iter().flat_map(Leaf::check_watches) {
+        shares.entry(number).or_insert((0, waiter)).0 += 1;
+    }
+    for (number, (shares, waiter)) in shares {
+        assert_eq!(waiter.blocking(), shares, "watches: {number} counts the leaves in which it waits");
+    }
     assert!(keeping.values().all(|keeping| *keeping == 1), "a record is kept, and once: {keeping:?}");
 }
 
@@ -91,7 +98,8 @@ impl Leaf {
                 assert_eq!(self.filed(first).1.before, before, "lists: the first knows the last");
             }
         }
-        assert_eq!(listed.len(), self.registered as usize, "lists: `registered`");
+        let watches = self.check_watches().len();
+        assert_eq!(listed.len() + watches, self.registered as usize, "lists: `registered`");
         for &place in &places {
             let entry = self.entry_at(place);
             let is_upgrade = entry.queued.is_some_and(|queued| queued.order == Order::UPGRADE);
@@ -157,19 +165,24 @@ fn check_requests(requests: &[RequestInfo]) {
 /// What the owner of a request has in hand.
 enum Owned<'a> {
     One(Hold, Mode, Option<Arc<Waiter>>),
-    Many(Box<Parts<'a, &'a RangeLock>>, Option<Arc<Waiter>>),
+    Many(Box<Parts<&'a RangeLock>>, Option<Arc<Waiter>>),
+    /// Waits until a range is free.
+    Watch(Option<request::Watch>),
 }
 
 impl Owned<'_> {
     fn waits(&self) -> bool {
-        let (Owned::One(.., waiter) | Owned::Many(_, waiter)) = self;
-        waiter.as_ref().is_some_and(|waiter| !waiter.is_granted())
+        match self {
+            Owned::One(.., waiter) | Owned::Many(_, waiter) => waiter.as_ref(),
+            Owned::Watch(watch) => watch.as_ref().map(|watch| &watch.waiter),
+        }
+        .is_some_and(|waiter| !waiter.is_granted())
     }
 
     /// Lets a future be polled, which sleeps afterwards if it still waits.
     #[cfg(feature = "async")]
     fn poll(&self) {
-        let (Owned::One(.., waiter) | Owned::Many(_, waiter)) = self;
+        let (Owned::One(.., waiter) | Owned::Many(_, waiter)) = self else { return };
         if let Some(waiter) = waiter.as_ref().filter(|waiter| !waiter.is_granted()) {
             _ = waiter.poll_granted(&std::task::Context::from_waker(std::task::Waker::noop()));
         }
@@ -184,9 +197,15 @@ impl Owned<'_> {
             (true, Owned::Many(mut parts, _)) => assert!(!parts.cancel()),
             (_, Owned::One(hold, ..)) => request::release(lock.partition(), &hold),
             (_, Owned::Many(mut parts, _)) => parts.release(),
+            (waits, Owned::Watch(watch)) => {
+                assert!(watch.is_none_or(|watch| request::unwatch(lock.partition(), &watch) != waits));
+            }
         }
     }
 }
+
+/// The verb that waits until a range is free.
+const WATCH: u8 = 22;
 
 /// Runs a history; if `cuts`, the leaves are cut and joined as it goes. So many as `bypass` may pass a sleeper.
 fn run(steps: &[(u8, usize, u64, u64)], cuts: bool, bypass: usize) {
@@ -221,13 +240,17 @@ fn run(steps: &[(u8, usize, u64, u64)], cuts: bool, bypass: usize) {
                 let waiter = parts.enter();
                 all.push(Owned::Many(Box::new(parts), waiter));
             }
+            WATCH => {
+                let claim = Claim { span, mode: [Mode::Read, Mode::Write, Mode::Upgradable][which % 3] };
+                all.push(Owned::Watch(request::watch(lock.partition(), claim)));
+            }
             _ if all.is_empty() => {}
             #[cfg(feature = "async")]
             16.. => all[which % all.len()].poll(),
             8..11 => all.swap_remove(which % all.len()).leave(&lock),
             _ => {
                 let at = which % all.len();
-                if all[at].waits() || matches!(all[at], Owned::Many(..)) {
+                if all[at].waits() || !matches!(all[at], Owned::One(..)) {
                     continue;
                 }
                 let Owned::One(hold, mode, waiter) = all.swap_remove(at) else { unreachable!() };
@@ -276,7 +299,7 @@ proptest! {
 
     #[test]
     fn every_entry_kept_out_is_registered(
-        steps in prop::collection::vec((0..16_u8, any::<usize>(), 0..20_u64, 0..20_u64), 1..60)
+        steps in prop::collection::vec((prop_oneof![12 => 0..16_u8, 1 => Just(WATCH)], any::<usize>(), 0..20_u64, 0..20_u64), 1..60)
     ) {
         run(&steps, false, 0);
         run(&steps, true, 0);
@@ -285,7 +308,7 @@ proptest! {
     #[cfg(feature = "async")]
     #[test]
     fn every_entry_kept_out_is_registered_while_sleepers_are_passed(
-        steps in prop::collection::vec((0..22_u8, any::<usize>(), 0..20_u64, 0..20_u64), 1..60),
+        steps in prop::collection::vec((0..=WATCH, any::<usize>(), 0..20_u64, 0..20_u64), 1..60),
         bypass in 1..5_usize,
     ) {
         run(&steps, false, bypass);

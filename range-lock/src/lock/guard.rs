@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::RangeLock;
 use crate::claim::{Claim, Hold};
+use crate::ids::RequestId;
 use crate::mode::Mode;
 use crate::request;
 use crate::span::Span;
@@ -74,6 +75,12 @@ impl<L: Deref<Target = RangeLock>> Held<L> {
         request::begin_upgrade(self.lock.partition(), self.hold.as_ref()?)
     }
 
+    /// Takes an upgrade back; `true` if it was granted before.
+    #[cfg(feature = "async")]
+    pub(crate) fn cancel_upgrade(&self) -> bool {
+        self.hold.as_ref().is_none_or(|hold| request::cancel_upgrade(self.lock.partition(), hold))
+    }
+
     /// An upgrade that waited with `waiter` has been granted or has given up.
     #[cfg(feature = "async")]
     pub(crate) fn note_upgrade_waited(&self, waiter: &Waiter, granted: bool) {
@@ -86,7 +93,7 @@ impl<L: Deref<Target = RangeLock>> Held<L> {
         &self.lock
     }
 
-    fn range(&self) -> RangeInclusive<u64> {
+    pub(crate) fn range(&self) -> RangeInclusive<u64> {
         match &self.hold {
             Some(hold) => hold.span.into(),
             #[expect(clippy::reversed_empty_ranges, reason = "an empty closed range has no other form")]
@@ -94,23 +101,28 @@ impl<L: Deref<Target = RangeLock>> Held<L> {
         }
     }
 
-    fn downgrade(self, to: Mode) -> Self {
+    /// `None` if the range is empty: then there is no request.
+    pub(crate) fn id(&self) -> Option<RequestId> {
+        self.hold.as_ref().map(|hold| hold.key.id)
+    }
+
+    pub(crate) fn downgrade(self, to: Mode) -> Self {
         if let Some(hold) = &self.hold {
             request::downgrade(self.lock.partition(), hold, to);
         }
         self
     }
 
-    fn try_upgrade(&self) -> bool {
+    pub(crate) fn try_upgrade(&self) -> bool {
         self.hold.as_ref().is_none_or(|hold| request::try_upgrade(self.lock.partition(), hold))
     }
 
-    fn upgrade_until(&self, deadline: Deadline) -> bool {
+    pub(crate) fn upgrade_until(&self, deadline: Deadline) -> bool {
         self.hold.as_ref().is_none_or(|hold| request::upgrade(self.lock.place(), hold, deadline))
     }
 
     #[track_caller]
-    fn shrink(&mut self, range: &impl RangeBounds<u64>) {
+    pub(crate) fn shrink(&mut self, range: &impl RangeBounds<u64>) {
         let Some(span) = Span::new(range) else {
             if let Some(hold) = self.hold.take() {
                 request::release(self.lock.partition(), &hold);
@@ -126,7 +138,7 @@ impl<L: Deref<Target = RangeLock>> Held<L> {
 
 impl<L: Deref<Target = RangeLock> + Clone> Held<L> {
     #[track_caller]
-    fn split_at(mut self, mid: u64) -> (Self, Self) {
+    pub(crate) fn split_at(mut self, mid: u64) -> (Self, Self) {
         let lock = self.lock.clone();
         let Some(hold) = &self.hold else { return (self, Held { lock, hold: None }) };
         let Span { first, last } = hold.span;
@@ -191,6 +203,22 @@ macro_rules! guard {
             /// ```
             pub fn range(&self) -> RangeInclusive<u64> {
                 self.held.range()
+            }
+
+            /// Which of the lock's [`requests`](RangeLock::requests) the guard stands for; `None` if
+            /// its range is empty, since then there is no request.
+            ///
+            /// It is the [`id`](crate::RequestInfo::id) that they list, and that others
+            /// [wait for](crate::RequestInfo::waits_for).
+            ///
+            /// ```
+            #[doc = $setup]
+            #[doc = concat!("let guard = lock.", $acquire, "(0..10);")]
+            /// assert_eq!(guard.id(), Some(lock.requests()[0].id()));
+            #[doc = concat!("assert_eq!(lock.", $acquire, "(3..3).id(), None);")]
+            /// ```
+            pub fn id(&self) -> Option<RequestId> {
+                self.held.id()
             }
 
             /// Releases all but `range`, at once, and lets in those who waited for the rest.

@@ -13,8 +13,9 @@ use std::{iter, mem};
 use super::note_waited;
 use crate::blocked::blocked;
 use crate::claim::{Claim, Hold, Key};
+use crate::ids::RequestId;
 use crate::inline_vec::InlineVec;
-use crate::leaf::{Entry, Queued};
+use crate::leaf::{Entry, Leaf, Queued};
 use crate::mode::Mode;
 use crate::partition::{Locked, Place};
 use crate::span::Span;
@@ -24,48 +25,72 @@ use crate::waiter::{self, Waited, Waiter, WakeList};
 /// How many ranges a request may have before it allocates.
 const INLINE: usize = 4;
 
+/// What a request names a lock by: a borrow of it, or a share.
+pub(crate) trait Lock: Clone {
+    fn place(&self) -> Place<'_>;
+}
+
 /// One range of a request: disjoint from the others of the same lock.
 #[derive(Debug)]
-pub(crate) struct Part<'a, L> {
-    place: Place<'a>,
-    /// What the caller calls the lock.
+pub(crate) struct Part<L> {
     pub(crate) lock: L,
     pub(crate) claim: Claim,
-    /// Set while the part has an entry in the lock.
-    hold: Option<Hold>,
+}
+
+impl<L: Lock> Part<L> {
+    fn place(&self) -> Place<'_> {
+        self.lock.place()
+    }
 }
 
 /// The ranges of a request, in the order in which their locks are locked: by address, then by first point.
+///
+/// An owned share of a lock is dropped after the request has left, so it outlasts the wake-ups.
 #[derive(Debug)]
-pub(crate) struct Parts<'a, L>(InlineVec<Part<'a, L>, INLINE>);
+pub(crate) struct Parts<L> {
+    parts: List<Part<L>>,
+    /// The entries of each part; `None` while it has none.
+    holds: List<Option<Hold>>,
+}
 
-impl<'a, L: Copy> Parts<'a, L> {
+type List<T> = InlineVec<T, INLINE>;
+
+impl<L: Lock> Parts<L> {
     /// Sorts the ranges, and makes those of one lock disjoint: where they overlap, the stronger mode
     /// wins.
-    pub(crate) fn new(claims: impl IntoIterator<Item = (Place<'a>, L, Claim)>) -> Self {
-        let mut asked = InlineVec::<_, INLINE>::new();
-        claims.into_iter().for_each(|claim| asked.push(claim));
-        asked.sort_unstable_by_key(|(place, _, claim)| (place.address(), claim.span.first));
+    pub(crate) fn new(claims: impl IntoIterator<Item = (L, Claim)>) -> Self {
+        let mut asked = List::new();
+        claims.into_iter().for_each(|(lock, claim)| asked.push(Part { lock, claim }));
+        asked.sort_unstable_by_key(|part| (part.place().address(), part.claim.span.first));
 
-        let mut sweep = Sweep { parts: InlineVec::new(), at: None };
-        for &(place, lock, claim) in asked.iter() {
-            sweep.begin(place, lock, claim);
+        let mut sweep = Sweep { parts: List::new(), at: None };
+        for part in asked.iter() {
+            sweep.begin(&part.lock, part.claim);
         }
         sweep.emit_before(None);
-        Parts(sweep.parts)
+        let mut holds = List::new();
+        sweep.parts.iter().for_each(|_| holds.push(None));
+        Parts { parts: sweep.parts, holds }
     }
 
     /// The parts, in their order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Part<'a, L>> {
-        self.0.iter()
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Part<L>> {
+        self.parts.iter()
+    }
+
+    /// What the request is called in the lock at this address, while it is in.
+    pub(crate) fn id_in(&self, address: usize) -> Option<RequestId> {
+        let mut holds = self.parts.iter().zip(self.holds.iter());
+        holds.find_map(|(part, hold)| (part.place().address() == address).then_some(hold.as_ref()?.key.id))
     }
 
     /// Grants all parts if nothing conflicts with any.
     pub(crate) fn try_enter(&mut self) -> bool {
-        let mut locks = self.lock_all();
-        let granted = self.is_free(&mut locks);
+        let Parts { parts, holds } = self;
+        let mut locks = lock_all(parts);
+        let granted = is_free(parts, &mut locks);
         if granted {
-            self.insert(&mut locks, None);
+            insert(parts, holds, &mut locks, None);
         }
         granted
     }
@@ -82,63 +107,35 @@ impl<'a, L: Copy> Parts<'a, L> {
 
     /// The same, without waking anybody.
     fn enter_quietly(&mut self, wakes: &mut WakeList) -> Option<Arc<Waiter>> {
-        let ranges = self.0.iter().count();
+        let Parts { parts, holds } = self;
+        let ranges = parts.iter().count();
         assert!(
             ranges <= waiter::MOST_RANGES,
             "a request has {ranges} ranges; it may have {}: make several of it",
             waiter::MOST_RANGES
         );
-        let mut locks = self.lock_all();
-        if self.is_free(&mut locks) {
-            self.insert(&mut locks, None);
+        let mut locks = lock_all(parts);
+        if is_free(parts, &mut locks) {
+            insert(parts, holds, &mut locks, None);
             return None;
         }
-        if self.pass(&mut locks, wakes) {
-            self.insert(&mut locks, None);
-            self.for_each(&mut locks, |leaves, part| {
-                let hold = part.hold.as_ref().expect("it has just been entered");
+        if pass(parts, &locks, wakes) {
+            insert(parts, holds, &mut locks, None);
+            for_each(parts, holds, &mut locks, |leaves, part, hold| {
+                let hold = hold.as_ref().expect("it has just been entered");
                 leaves.over(hold.span).for_each(|leaf| leaf.put_behind(hold.key.id, part.claim));
             });
-            let locks = &locks;
-            super::let_go_of_passed(self.in_the_way(locks));
+            super::let_go_of_passed(in_the_way(parts, &locks));
             return None;
         }
         // A request of several locks is passed only as often as each of them allows.
-        let passes = self.locks().map(|(place, ..)| place.partition().bypass()).min();
+        let passes = locks_of(parts).map(|(place, ..)| place.partition().bypass()).min();
         let first = locks.iter_mut().next().expect("what is blocked has a part");
         let spares = first.partition().spares();
         let queued = first.first().queue(passes.unwrap_or(0), spares);
         let waiter = queued.waiter.clone();
-        self.insert(&mut locks, Some(queued));
+        insert(parts, holds, &mut locks, Some(queued));
         Some(waiter)
-    }
-
-    /// Gives each part its entries; those of one lock have one id.
-    fn insert(&mut self, locks: &mut LockedLocks<'a>, mut queued: Option<Queued>) {
-        let mut drawn = None;
-        let again = queued.as_ref().map(Queued::again);
-        self.for_each(locks, |leaves, part| {
-            let (lock, claim) = (part.place.address(), part.claim);
-            let id = match drawn {
-                Some((of, id)) if of == lock => id,
-                _ => leaves.first().draw_id(part.place.partition().ids()),
-            };
-            drawn = Some((lock, id));
-            let mut slot = None;
-            for leaf in leaves.over(claim.span) {
-                let here = match queued.take().or_else(|| again.clone()) {
-                    None => leaf.insert_granted(id, claim.span, claim.mode),
-                    Some(queued) => leaf.insert_waiting(id, claim, queued),
-                };
-                slot.get_or_insert(here);
-            }
-            let key = Key::new(id, leaves.index(), slot.expect("a part lies in some leaf"));
-            part.hold = Some(Hold { span: claim.span, key });
-        });
-        if again.is_none() {
-            let modes = self.locks().map(|(.., mode)| mode);
-            locks.iter_mut().zip(modes).for_each(|(leaves, mode)| leaves.first().note_granted(mode));
-        }
     }
 
     /// Grants all parts when all that conflicts with any and came before has left; `false` if the
@@ -151,9 +148,7 @@ impl<'a, L: Copy> Parts<'a, L> {
             None => true,
             Some(waiter) => {
                 let owner = Owner(self);
-                let parts = owner.0.0.iter();
-                let entered = parts.filter_map(|part| Some((part.place, part.hold.as_ref()?.key.id)));
-                let waited = blocked(entered, || waiter.wait(deadline));
+                let waited = owner.0.wait(&waiter, deadline);
                 owner.hand_over();
                 let granted = match waited {
                     Waited::Granted => true,
@@ -165,22 +160,28 @@ impl<'a, L: Copy> Parts<'a, L> {
         }
     }
 
+    /// Waits for what has been entered, or for its upgrade.
+    fn wait(&self, waiter: &Waiter, deadline: Deadline) -> Waited {
+        let parts = self.parts.iter().zip(self.holds.iter());
+        let entered = parts.filter_map(|(part, hold)| Some((part.place(), hold.as_ref()?.key.id)));
+        blocked(entered, || waiter.wait(deadline))
+    }
+
     /// Withdraws a request that has been waiting; `true` if it was granted, at once or before it
     /// could be withdrawn.
     #[must_use]
     pub(crate) fn cancel(&mut self) -> bool {
         let mut wakes = WakeList::default();
-        let mut locks = self.lock_all();
+        let Parts { parts, holds } = self;
+        let mut locks = lock_all(parts);
         let mut waits = false;
-        self.for_each(&mut locks, |leaves, part| {
-            waits = part
-                .hold
-                .as_ref()
-                .is_some_and(|hold| leaves.over(hold.span).any(|leaf| leaf.entry(hold).waits()));
+        for_each(parts, holds, &mut locks, |leaves, _, hold| {
+            waits =
+                hold.as_ref().is_some_and(|hold| leaves.over(hold.span).any(|leaf| leaf.entry(hold).waits()));
         });
         if waits {
-            self.for_each(&mut locks, |leaves, part| {
-                if let Some(hold) = part.hold.take() {
+            for_each(parts, holds, &mut locks, |leaves, _, hold| {
+                if let Some(hold) = hold.take() {
                     leaves.over(hold.span).for_each(|leaf| leaf.take_out(&hold, &mut wakes));
                 }
             });
@@ -198,115 +199,295 @@ impl<'a, L: Copy> Parts<'a, L> {
     /// Releases what is held.
     pub(crate) fn release(&mut self) {
         let mut wakes = WakeList::default();
-        let mut locks = self.lock_all();
-        self.for_each(&mut locks, |leaves, part| {
-            if let Some(hold) = part.hold.take() {
+        let Parts { parts, holds } = self;
+        let mut locks = lock_all(parts);
+        for_each(parts, holds, &mut locks, |leaves, _, hold| {
+            if let Some(hold) = hold.take() {
                 leaves.over(hold.span).for_each(|leaf| leaf.take_out(&hold, &mut wakes));
             }
         });
     }
 
-    /// Locks the leaves of all parts, and those between them: the leaves of one lock together.
-    fn lock_all(&self) -> LockedLocks<'a> {
-        let mut locks = InlineVec::new();
-        self.locks().for_each(|(place, hull, _)| locks.push(place.partition().lock_over(hull)));
-        locks
+    /// Weakens what is held of `span` in the lock at this address to mode `to`, or releases it, in one
+    /// step and without a moment in which the rest is not held. What is held in a weaker mode stays as
+    /// it is.
+    pub(crate) fn weaken(&mut self, address: usize, span: Span, to: Option<Mode>) {
+        let is_meant = |part: &Part<L>| {
+            part.place().address() == address
+                && part.claim.span.overlaps(span)
+                && to.is_none_or(|to| to < part.claim.mode)
+        };
+        let mut meant = self.parts.iter().filter(|part| is_meant(part));
+        let Some(Part { lock, claim }) = meant.next() else { return };
+        let last = meant.last().map_or(claim.span.last, |part| part.claim.span.last);
+        let mut wakes = WakeList::default();
+        let (mut parts, mut holds) = (List::new(), List::new());
+        let mut leaves = lock.place().partition().lock_over(Span { first: claim.span.first, last });
+        for (part, hold) in self.parts.iter().zip(self.holds.iter_mut()) {
+            let mut keep = |mode, hold: Hold| {
+                parts.push(Part { lock: part.lock.clone(), claim: Claim { span: hold.span, mode } });
+                holds.push(Some(hold));
+            };
+            let (mode, Some(mut hold)) = (part.claim.mode, hold.take()) else { continue };
+            if !is_meant(part) {
+                keep(mode, hold);
+                continue;
+            }
+            let id = hold.key.id;
+            if hold.span.first < span.first {
+                let (before, rest) = super::split_in(&mut leaves, &hold, span.first, id);
+                keep(mode, before);
+                hold = rest;
+            }
+            let mut behind = None;
+            if span.last < hold.span.last {
+                let (meant, rest) = super::split_in(&mut leaves, &hold, span.last + 1, id);
+                (hold, behind) = (meant, Some(rest));
+            }
+            match to {
+                None => leaves.over(hold.span).for_each(|leaf| leaf.take_out(&hold, &mut wakes)),
+                Some(to) => {
+                    leaves.over(hold.span).for_each(|leaf| leaf.downgrade(&hold, to, &mut wakes));
+                    keep(to, hold);
+                }
+            }
+            if let Some(behind) = behind {
+                keep(mode, behind);
+            }
+        }
+        drop(leaves);
+        let parts = mem::replace(&mut self.parts, parts);
+        self.holds = holds;
+        drop(wakes); // A waker may panic: by now `self` is what is held.
+        drop(parts);
     }
 
-    /// The locks that are concerned, in order, with the span from the first part to the last, and the strongest mode asked for.
-    fn locks(&self) -> impl Iterator<Item = (Place<'a>, Span, Mode)> {
-        let mut parts = self.0.iter().peekable();
-        iter::from_fn(move || {
-            let &Part { place, claim, .. } = parts.next()?;
-            let (mut hull, mut strongest) = (claim.span, claim.mode);
-            while let Some(part) = parts.next_if(|part| part.place.address() == place.address()) {
-                hull.last = part.claim.span.last;
-                strongest = strongest.max(part.claim.mode);
+    /// Makes writers of the upgradable parts when the readers that are in have left; `false` if the
+    /// deadline comes first, and then they are upgradable as before.
+    pub(crate) fn upgrade(&mut self, deadline: Deadline) -> bool {
+        let at_once = deadline.has_passed();
+        let waiter = self.begin_upgrade(!at_once);
+        let upgraded = match waiter {
+            Ok(()) => true,
+            Err(None) => false,
+            Err(Some(waiter)) => {
+                let granted = match self.wait(&waiter, deadline) {
+                    Waited::Granted => true,
+                    Waited::TimedOut => self.cancel_upgrade(&waiter),
+                };
+                self.note_waited(&waiter, granted);
+                granted
             }
-            Some((place, hull, strongest))
-        })
+        };
+        if upgraded {
+            let upgradable = self.parts.iter_mut().filter(|part| part.claim.mode == Mode::Upgradable);
+            upgradable.for_each(|part| part.claim.mode = Mode::Write);
+        }
+        upgraded
+    }
+
+    /// Claims the upgrade. `Err` if there are readers in: the record to wait with, if it may wait.
+    fn begin_upgrade(&mut self, may_wait: bool) -> Result<(), Option<Arc<Waiter>>> {
+        let mut wakes = WakeList::default();
+        let Parts { parts, holds } = self;
+        let mut locks = lock_all(parts);
+        let mut is_read = false;
+        for_each_upgradable(parts, holds, &mut locks, |leaf, hold| is_read |= leaf.make_writer(hold));
+        if !is_read {
+            return Ok(());
+        }
+        if !may_wait {
+            for_each_upgradable(parts, holds, &mut locks, |leaf, hold| {
+                leaf.downgrade(hold, Mode::Upgradable, &mut wakes);
+            });
+            return Err(None);
+        }
+        let first = locks.iter_mut().next().expect("what is read has a part");
+        let spares = first.partition().spares();
+        let queued = first.first().queue_upgrade(spares);
+        let (waiter, again) = (queued.waiter.clone(), queued.again());
+        let mut queued = Some(queued);
+        for_each_upgradable(parts, holds, &mut locks, |leaf, hold| {
+            leaf.await_upgrade(hold, queued.take().unwrap_or_else(|| again.clone()));
+        });
+        Err(Some(waiter))
+    }
+
+    /// Takes an upgrade back; `true` if it was granted before.
+    fn cancel_upgrade(&mut self, waiter: &Waiter) -> bool {
+        let mut wakes = WakeList::default();
+        let Parts { parts, holds } = self;
+        let mut locks = lock_all(parts);
+        let granted = waiter.is_granted();
+        if !granted {
+            for_each_upgradable(parts, holds, &mut locks, |leaf, hold| leaf.cancel_upgrade(hold, &mut wakes));
+        }
+        granted
     }
 
     /// The request, which waited with `waiter`, has been granted or has given up.
     pub(crate) fn note_waited(&self, waiter: &Waiter, granted: bool) {
-        let locks = self.locks();
+        let locks = locks_of(&self.parts);
         locks.for_each(|(place, _, mode)| note_waited(place.partition(), mode, waiter, granted));
     }
+}
 
-    fn is_free(&mut self, locks: &mut LockedLocks<'a>) -> bool {
-        let mut is_free = true;
-        self.for_each(locks, |leaves, part| {
-            let Claim { span, mode } = part.claim;
-            is_free = is_free && leaves.over(span).all(|leaf| leaf.is_free(span, mode));
-        });
-        is_free
-    }
-
-    /// Passes all requests that are in the way of some part, or none, if all locks allow it.
-    fn pass(&self, locks: &mut LockedLocks<'a>, wakes: &mut WakeList) -> bool {
-        if self.locks().any(|(place, ..)| place.partition().bypass() == 0) {
-            return false;
-        }
-        super::pass(|| self.in_the_way(locks), wakes)
-    }
-
-    /// All that conflicts with some part.
-    fn in_the_way<'l>(&'l self, locks: &'l LockedLocks<'a>) -> impl Iterator<Item = Entry<'l>> {
-        let leaves = move |place: Place<'_>| {
-            let at = self.locks().position(|(other, ..)| other.address() == place.address());
-            locks.iter().nth(at.expect("each part's lock is among them")).expect("each lock is locked")
+/// Gives each part its entries; those of one lock have one id.
+fn insert<'p, L: Lock>(
+    parts: &'p List<Part<L>>,
+    holds: &mut List<Option<Hold>>,
+    locks: &mut LockedLocks<'p>,
+    mut queued: Option<Queued>,
+) {
+    let mut drawn = None;
+    let again = queued.as_ref().map(Queued::again);
+    for_each(parts, holds, locks, |leaves, part, hold| {
+        let (place, claim) = (part.place(), part.claim);
+        let lock = place.address();
+        let id = match drawn {
+            Some((of, id)) if of == lock => id,
+            _ => leaves.first().draw_id(place.partition().ids()),
         };
-        self.0.iter().flat_map(move |part| {
-            let Claim { span, mode } = part.claim;
-            leaves(part.place).iter().flat_map(move |leaf| leaf.in_the_way(span, mode))
-        })
-    }
-
-    /// Calls `f` for each part with the leaves of its lock.
-    fn for_each(
-        &mut self,
-        locks: &mut LockedLocks<'a>,
-        mut f: impl FnMut(&mut Locked<'a>, &mut Part<'a, L>),
-    ) {
-        let mut locks = locks.iter_mut();
-        let (mut leaves, mut locked) = (None, None);
-        for part in self.0.iter_mut() {
-            if locked != Some(part.place.address()) {
-                (leaves, locked) = (locks.next(), Some(part.place.address()));
-            }
-            f(leaves.as_mut().expect("each lock is locked"), part);
+        drawn = Some((lock, id));
+        let mut slot = None;
+        for leaf in leaves.over(claim.span) {
+            let here = match queued.take().or_else(|| again.clone()) {
+                None => leaf.insert_granted(id, claim.span, claim.mode),
+                Some(queued) => leaf.insert_waiting(id, claim, queued),
+            };
+            slot.get_or_insert(here);
         }
+        let key = Key::new(id, leaves.index(), slot.expect("a part lies in some leaf"));
+        *hold = Some(Hold { span: claim.span, key });
+    });
+    if again.is_none() {
+        let modes = locks_of(parts).map(|(.., mode)| mode);
+        locks.iter_mut().zip(modes).for_each(|(leaves, mode)| leaves.first().note_granted(mode));
     }
+}
+
+/// Locks the leaves of all parts, and those between them: the leaves of one lock together.
+fn lock_all<L: Lock>(parts: &List<Part<L>>) -> LockedLocks<'_> {
+    let mut locks = List::new();
+    locks_of(parts).for_each(|(place, hull, _)| locks.push(place.partition().lock_over(hull)));
+    locks
+}
+
+/// The locks that are concerned, in order, with the span from the first part to the last, and the strongest mode asked for.
+fn locks_of<L: Lock>(parts: &List<Part<L>>) -> impl Iterator<Item = (Place<'_>, Span, Mode)> {
+    let mut parts = parts.iter().peekable();
+    iter::from_fn(move || {
+        let part = parts.next()?;
+        let (place, mut hull, mut strongest) = (part.place(), part.claim.span, part.claim.mode);
+        while let Some(part) = parts.next_if(|part| part.place().address() == place.address()) {
+            hull.last = part.claim.span.last;
+            strongest = strongest.max(part.claim.mode);
+        }
+        Some((place, hull, strongest))
+    })
+}
+
+fn is_free<'p, L: Lock>(parts: &'p List<Part<L>>, locks: &mut LockedLocks<'p>) -> bool {
+    let mut is_free = true;
+    for_each_part(parts, locks, |leaves, part| {
+        let Claim { span, mode } = part.claim;
+        is_free = is_free && leaves.over(span).all(|leaf| leaf.is_free(span, mode));
+    });
+    is_free
+}
+
+/// Passes all requests that are in the way of some part, or none, if all locks allow it.
+fn pass<'p, L: Lock>(parts: &'p List<Part<L>>, locks: &LockedLocks<'p>, wakes: &mut WakeList) -> bool {
+    if locks_of(parts).any(|(place, ..)| place.partition().bypass() == 0) {
+        return false;
+    }
+    super::pass(|| in_the_way(parts, locks), wakes)
+}
+
+/// All that conflicts with some part.
+fn in_the_way<'l, L: Lock>(
+    parts: &'l List<Part<L>>,
+    locks: &'l LockedLocks<'_>,
+) -> impl Iterator<Item = Entry<'l>> {
+    let leaves = move |place: Place<'_>| {
+        let at = locks_of(parts).position(|(other, ..)| other.address() == place.address());
+        locks.iter().nth(at.expect("each part's lock is among them")).expect("each lock is locked")
+    };
+    parts.iter().flat_map(move |part| {
+        let Claim { span, mode } = part.claim;
+        leaves(part.place()).iter().flat_map(move |leaf| leaf.in_the_way(span, mode))
+    })
+}
+
+/// Calls `f` for each part with the leaves of its lock.
+fn for_each<'p, L: Lock>(
+    parts: &'p List<Part<L>>,
+    holds: &mut List<Option<Hold>>,
+    locks: &mut LockedLocks<'p>,
+    mut f: impl FnMut(&mut Locked<'p>, &'p Part<L>, &mut Option<Hold>),
+) {
+    let mut holds = holds.iter_mut();
+    for_each_part(parts, locks, |leaves, part| f(leaves, part, holds.next().expect("each part has one")));
+}
+
+/// The same without its entries.
+fn for_each_part<'p, L: Lock>(
+    parts: &'p List<Part<L>>,
+    locks: &mut LockedLocks<'p>,
+    mut f: impl FnMut(&mut Locked<'p>, &'p Part<L>),
+) {
+    let mut locks = locks.iter_mut();
+    let (mut leaves, mut locked) = (None, None);
+    for part in parts.iter() {
+        let address = part.place().address();
+        if locked != Some(address) {
+            (leaves, locked) = (locks.next(), Some(address));
+        }
+        f(leaves.as_mut().expect("each lock is locked"), part);
+    }
+}
+
+/// Calls `f` for each entry of each upgradable part, which is held.
+fn for_each_upgradable<'p, L: Lock>(
+    parts: &'p List<Part<L>>,
+    holds: &mut List<Option<Hold>>,
+    locks: &mut LockedLocks<'p>,
+    mut f: impl FnMut(&mut Leaf, &Hold),
+) {
+    for_each(parts, holds, locks, |leaves, part, hold| {
+        if let Some(hold) = hold.as_ref().filter(|_| part.claim.mode == Mode::Upgradable) {
+            leaves.over(hold.span).for_each(|leaf| f(leaf, hold));
+        }
+    });
 }
 
 /// Parts that have entered and have no guard or future yet. If the thread unwinds, they are taken
 /// out of their locks again.
-struct Owner<'p, 'a, L: Copy>(&'p mut Parts<'a, L>);
+struct Owner<'p, L: Lock>(&'p mut Parts<L>);
 
-impl<L: Copy> Owner<'_, '_, L> {
+impl<L: Lock> Owner<'_, L> {
     fn hand_over(self) {
         mem::forget(self);
     }
 }
 
-impl<L: Copy> Drop for Owner<'_, '_, L> {
+impl<L: Lock> Drop for Owner<'_, L> {
     fn drop(&mut self) {
         self.0.withdraw();
     }
 }
 
 /// The leaves that a request concerns, lock by lock.
-type LockedLocks<'a> = InlineVec<Locked<'a>, INLINE>;
+type LockedLocks<'a> = List<Locked<'a>>;
 
 /// Cuts overlapping claims into disjoint parts, from lock to lock and from left to right.
-struct Sweep<'a, L> {
-    parts: InlineVec<Part<'a, L>, INLINE>,
-    at: Option<At<'a, L>>,
+struct Sweep<L> {
+    parts: List<Part<L>>,
+    at: Option<At<L>>,
 }
 
 /// How far a [`Sweep`] has come.
-struct At<'a, L> {
-    place: Place<'a>,
+struct At<L> {
     lock: L,
     /// The first point for which no part has been emitted.
     next: u64,
@@ -314,14 +495,15 @@ struct At<'a, L> {
     lasts: [Option<u64>; 3],
 }
 
-impl<'a, L: Copy> Sweep<'a, L> {
+impl<L: Lock> Sweep<L> {
     /// Takes up a claim that begins behind, or at, where all before it do.
-    fn begin(&mut self, place: Place<'a>, lock: L, claim: Claim) {
-        if self.at.as_ref().is_some_and(|at| at.place.address() == place.address()) {
+    fn begin(&mut self, lock: &L, claim: Claim) {
+        let address = lock.place().address();
+        if self.at.as_ref().is_some_and(|at| at.lock.place().address() == address) {
             self.emit_before(Some(claim.span.first));
         } else {
             self.emit_before(None);
-            self.at = Some(At { place, lock, next: 0, lasts: [None; 3] });
+            self.at = Some(At { lock: lock.clone(), next: 0, lasts: [None; 3] });
         }
         if let Some(at) = &mut self.at {
             at.next = claim.span.first;
@@ -340,7 +522,7 @@ impl<'a, L: Copy> Sweep<'a, L> {
             let Some((mode, last)) = strongest else { return };
             let last = end.map_or(last, |end| last.min(end - 1));
             let claim = Claim { span: Span { first: at.next, last }, mode };
-            push_joined(&mut self.parts, Part { place: at.place, lock: at.lock, claim, hold: None });
+            push_joined(&mut self.parts, Part { lock: at.lock.clone(), claim });
             match last.checked_add(1) {
                 Some(next) => at.next = next,
                 None => at.lasts = [None; 3], // Nothing lies behind the last point of the domain.
@@ -350,10 +532,10 @@ impl<'a, L: Copy> Sweep<'a, L> {
 }
 
 /// Adds a part, as one with the part before where that ends just there and has the same mode.
-fn push_joined<'a, L>(parts: &mut InlineVec<Part<'a, L>, INLINE>, part: Part<'a, L>) {
+fn push_joined<L: Lock>(parts: &mut List<Part<L>>, part: Part<L>) {
     match parts.last_mut() {
         Some(before)
-            if before.place.address() == part.place.address()
+            if before.place().address() == part.place().address()
                 && before.claim.mode == part.claim.mode
                 && before.claim.span.last.checked_add(1) == Some(part.claim.span.first) =>
         {
@@ -377,20 +559,21 @@ mod tests {
         let point = |n: u64| if n < 20 { n } else { u64::MAX - (39 - n) };
         let parts = Parts::new(ranges.iter().map(|&(lock, first, last, mode)| {
             let span = Span { first: point(first), last: point(last) };
-            (locks[lock].place(), lock, Claim { span, mode })
+            (&locks[lock], Claim { span, mode })
         }));
         for which in 0..locks.len() {
             for n in 0..40 {
                 let asked =
                     ranges.iter().filter(|&&(l, first, last, _)| l == which && first <= n && n <= last);
-                let covering =
-                    |part: &&Part<'_, usize>| part.lock == which && part.claim.span.contains(point(n));
+                let covering = |part: &&Part<&RangeLock>| {
+                    std::ptr::eq(part.lock, &locks[which]) && part.claim.span.contains(point(n))
+                };
                 let got: Vec<_> = parts.iter().filter(covering).map(|part| part.claim.mode).collect();
                 assert_eq!(got, Vec::from_iter(asked.map(|a| a.3).max()), "at {n} of {which} in {parts:?}");
             }
         }
         let ordered: Vec<_> =
-            parts.iter().map(|part| (part.place.address(), part.claim.span.first)).collect();
+            parts.iter().map(|part| (part.place().address(), part.claim.span.first)).collect();
         assert!(ordered.is_sorted(), "{parts:?}");
     }
 

@@ -30,10 +30,19 @@ const HOUSE: House = House {
         (
             "many",
             "RangeLock",
-            &["acquire_many", "try_acquire_many", "try_acquire_many_for", "try_acquire_many_until"],
+            &[
+                "acquire_many",
+                "try_acquire_many",
+                "try_acquire_many_for",
+                "try_acquire_many_until",
+                "acquire_many_arc",
+                "try_acquire_many_arc",
+                "try_acquire_many_arc_for",
+                "try_acquire_many_arc_until",
+            ],
         ),
         ("stats", "RangeLock", &["stats"]),
-        ("futures", "RangeLock", &["acquire_many_async"]),
+        ("futures", "RangeLock", &["acquire_many_async", "acquire_many_arc_async", "wait_until_free_async"]),
     ],
     made_by_macros: &[(
         "futures",
@@ -45,6 +54,7 @@ const HOUSE: House = House {
             "write_async",
             "write_arc_async",
             "upgrade_async",
+            "try_upgrade_async",
         ],
     )],
 };

@@ -37,6 +37,7 @@ mod several;
 mod tasks;
 mod time_outs;
 mod upgrades;
+mod watches;
 
 use std::time::Duration;
 

@@ -43,6 +43,11 @@ enum Step {
     TimeOutUpgrade(usize),
     Shrink(usize, u64, u64),
     Split(usize, u64),
+    /// Waits until a range is free.
+    Watch(Part),
+    /// The same, and gives up at once.
+    TimeOutWatch(Part),
+    DropWatch(usize),
     /// Polls a future that waits, though nothing has woken it, with the same waker or another.
     Poll(usize, bool),
 }
@@ -90,6 +95,9 @@ fn steps() -> impl Strategy<Value = Step> {
         3 => (which(), 0..20_u64, 0..20_u64).prop_map(|(i, a, b)| Step::Shrink(i, point(a.min(b)), point(a.max(b)))),
         3 => (which(), 0..20_u64).prop_map(|(i, mid)| Step::Split(i, point(mid))),
         2 => (which(), any::<bool>()).prop_map(|(i, same)| Step::Poll(i, same)),
+        3 => parts().prop_map(Step::Watch),
+        1 => parts().prop_map(Step::TimeOutWatch),
+        1 => which().prop_map(Step::DropWatch),
     ]
 }
 
@@ -164,6 +172,7 @@ struct Users<'a> {
     model: Model,
     held: Vec<(usize, Guard<'a>)>,
     pending: Vec<(usize, Pending<'a>, Arc<Woken>)>,
+    watches: Vec<(usize, future::WaitUntilFree<'a>, Arc<Woken>)>,
 }
 
 impl<'a> Users<'a> {
@@ -231,6 +240,28 @@ impl<'a> Users<'a> {
                 }
             }
             Step::Poll(..) => {}
+            Step::Watch((lock, first, last, mode)) => {
+                let id = self.model.watch((lock, first, last, mode));
+                let mut watch = self.locks[lock].wait_until_free_async(first..=last, mode);
+                let woken = Arc::new(Woken::default());
+                let waker = Waker::from(Arc::clone(&woken));
+                let is_over = Pin::new(&mut watch).poll(&mut Context::from_waker(&waker)).is_ready();
+                assert_eq!(is_over, self.model.is_over(id), "free at once");
+                if !is_over {
+                    self.watches.push((id, watch, woken));
+                }
+            }
+            Step::TimeOutWatch((lock, first, last, mode)) => {
+                let id = self.model.watch((lock, first, last, mode));
+                let soon = Duration::from_micros(100);
+                let is_over = self.locks[lock].wait_until_free_for(first..=last, mode, soon);
+                assert_eq!(is_over, self.model.is_over(id), "free before it gives up");
+            }
+            Step::DropWatch(which) => {
+                if !self.watches.is_empty() {
+                    drop(self.watches.remove(which % self.watches.len()));
+                }
+            }
             Step::Downgrade(which, _)
             | Step::Upgrade(which)
             | Step::TryUpgrade(which)
@@ -313,6 +344,7 @@ impl<'a> Users<'a> {
             self.check();
         }
         assert!(self.pending.is_empty(), "asleep, though nothing is held: {:?}", self.model);
+        assert!(self.watches.is_empty(), "asleep, though all is free: {:?}", self.model);
     }
 
     /// Polls what has been granted, and holds everything against the model.
@@ -329,6 +361,16 @@ impl<'a> Users<'a> {
                 let id = *id;
                 self.pending.remove(at);
                 self.held.push((id, guard));
+            }
+        }
+        for at in (0..self.watches.len()).rev() {
+            let (id, watch, woken) = &mut self.watches[at];
+            let is_over = self.model.is_over(*id);
+            assert_eq!(woken.0.load(Ordering::SeqCst), usize::from(is_over), "wake-ups of watch {id}");
+            if is_over {
+                let waker = Waker::from(Arc::clone(woken));
+                assert!(Pin::new(watch).poll(&mut Context::from_waker(&waker)).is_ready());
+                drop(self.watches.remove(at));
             }
         }
         for (which, lock) in self.locks.iter().enumerate() {
@@ -404,7 +446,8 @@ fn split(guard: Guard<'_>, mid: u64) -> (Guard<'_>, Guard<'_>) {
 fn run(steps: Vec<Step>, shape: &[(usize, u64, bool)], bypass: [usize; LOCKS]) {
     let locks = bypass.map(|n| RangeLock::builder().max_leaves(8).bypass(n).build());
     let model = Model::with_bypass(bypass);
-    let mut users = Users { locks: &locks, model, held: Vec::new(), pending: Vec::new() };
+    let mut users =
+        Users { locks: &locks, model, held: Vec::new(), pending: Vec::new(), watches: Vec::new() };
     let mut shape = shape.iter().cycle();
     for step in steps {
         if let Some(&(lock, at, joins)) = shape.next() {

@@ -43,10 +43,20 @@ impl Request {
     }
 }
 
+/// Somebody who waits until a range is free, and is no request.
+#[derive(Clone, Debug)]
+struct Watch {
+    id: usize,
+    part: Part,
+    /// The requests that were in the way when it began, and have been ever since.
+    awaited: Vec<usize>,
+}
+
 /// All requests that are in, in the order of their arrival.
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     pub(crate) requests: Vec<Request>,
+    watches: Vec<Watch>,
     /// How many may pass a sleeper, for each lock.
     bypass: [usize; 2],
     last_id: usize,
@@ -138,7 +148,25 @@ impl Model {
         let at = self.requests.iter().position(|request| request.id == id).unwrap();
         self.requests[at].parts = left;
         self.requests.insert(at, Request::new(self.last_id, right, State::Held, 0));
+        for watch in self.watches.iter_mut().filter(|watch| watch.awaited.contains(&id)) {
+            watch.awaited.push(self.last_id);
+        }
+        self.settle();
         self.last_id
+    }
+
+    /// Somebody begins to wait until a range is free.
+    pub(crate) fn watch(&mut self, part: Part) -> usize {
+        self.last_id += 1;
+        let awaited = self.requests.iter().map(|request| request.id).collect();
+        self.watches.push(Watch { id: self.last_id, part, awaited });
+        self.settle();
+        self.last_id
+    }
+
+    /// Whether all that was in the way when the watch began has left.
+    pub(crate) fn is_over(&self, watch: usize) -> bool {
+        self.watches.iter().any(|other| other.id == watch && other.awaited.is_empty())
     }
 
     /// A held upgradable reader asks to be a writer.
@@ -164,6 +192,12 @@ impl Model {
             if request.state == State::Upgrading || !request.sleeps || request.passes == 0 {
                 request.state = State::Held;
             }
+        }
+        for watch in &mut self.watches {
+            let range = Request::new(0, vec![watch.part], State::Waiting, 0);
+            let in_the_way =
+                |request: &Request| watch.awaited.contains(&request.id) && request.conflicts(&range);
+            watch.awaited = self.requests.iter().filter(|r| in_the_way(r)).map(|r| r.id).collect();
         }
     }
 
