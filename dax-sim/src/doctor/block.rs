@@ -153,7 +153,7 @@ fn bad_blocks(device: &BlockDevice, file: Option<&File>) -> Row {
 /// The first byte of the file that is on a bad sector; `None` around it where that cannot be told.
 fn in_file(file: &File, bad: &[Range<u64>]) -> Option<Option<u64>> {
     let size = file.metadata().ok()?.len();
-    let extents = extents_of(file, size).ok()?;
+    let extents = extents_of(file, size)?;
     let hit = |bad: &Range<u64>| {
         let (first, end) = (bad.start * SECTOR, bad.end * SECTOR);
         extents.iter().find_map(|extent| {

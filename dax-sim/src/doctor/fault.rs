@@ -30,7 +30,8 @@ const MOST_WINDOWS: u64 = 4096;
 #[derive(Debug)]
 pub(super) struct Window {
     offset: Option<u64>,
-    extents: io::Result<Vec<Extent>>,
+    /// `None` where the file system does not tell.
+    extents: Option<Vec<Extent>>,
     /// The byte of the disk at which the device of the file system begins.
     start: u64,
 }
@@ -58,9 +59,9 @@ impl Window {
     /// The best one: such that can be mapped at once, if there is one. Of a file that is the user's
     /// only what is written, and shared with no other file.
     pub(super) fn choose(file: &File, is_users: bool, start: u64) -> Window {
-        let size = file.metadata().map_or(0, |found| found.len());
+        let size = file.metadata().map_or(0, |found| found.len()).min(MOST_WINDOWS * HUGE);
         let mut window = Window { offset: None, extents: extents_of(file, size), start };
-        let places = (0..size / HUGE).take(MOST_WINDOWS as usize).map(|n| n * HUGE);
+        let places = (0..size / HUGE).map(|n| n * HUGE);
         let usable: Vec<u64> = places.filter(|&at| !is_users || window.is_settled(file, at)).collect();
         window.offset = usable
             .iter()
@@ -72,27 +73,27 @@ impl Window {
 
     /// Whether a store to the 2 MiB needs no new block.
     fn is_settled(&self, file: &File, at: u64) -> bool {
-        let Ok(extents) = &self.extents else {
+        let Some(extents) = &self.extents else {
             // tmpfs has no FIEMAP. What a file shares, or has reserved, is not told then.
             return rustix::fs::seek(file, SeekFrom::Hole(at)).is_ok_and(|hole| hole >= at + HUGE);
         };
         let mut covered = at;
-        for extent in extents.iter().filter(|extent| extent.is_settled()) {
-            if extent.logical <= covered {
-                covered = covered.max(extent.logical + extent.length);
+        for extent in from(extents, at) {
+            if covered >= at + HUGE || extent.logical > covered || !extent.is_settled() {
+                break;
             }
+            covered = extent.logical + extent.length;
         }
         covered >= at + HUGE
     }
 
     /// `None` without extents.
     fn reason_at(&self, at: u64) -> Option<Reason> {
-        let extents = self.extents.as_ref().ok()?;
+        let extents = from(self.extents.as_ref()?, at);
         let end = at + HUGE;
-        let touched = |extent: &&Extent| extent.logical < end && at < extent.logical + extent.length;
         let around = |extent: &&Extent| extent.logical <= at && end <= extent.logical + extent.length;
-        Some(match extents.iter().find(around) {
-            None => Reason::Fragmented(extents.iter().filter(touched).count()),
+        Some(match extents.first().filter(around) {
+            None => Reason::Fragmented(extents.iter().take_while(|extent| extent.logical < end).count()),
             Some(extent) => {
                 let byte = self.start + extent.physical + (at - extent.logical);
                 if byte.is_multiple_of(HUGE) { Reason::Aligned } else { Reason::Unaligned(byte) }
@@ -134,13 +135,18 @@ impl Window {
 
     /// What the extents say of DAX.
     pub(super) fn predict(&self, is_dax: bool) -> Reason {
-        match (&self.extents, self.offset) {
+        let unknown = || Reason::Unknown("the file system does not tell its extents".to_owned());
+        match self.offset {
             _ if !is_dax => Reason::Unknown("extents decide on DAX only".to_owned()),
-            (Err(error), _) => Reason::Unknown(format!("extents cannot be had: {error}")),
-            (_, None) => Reason::Unknown(NO_WINDOW.to_owned()),
-            (_, Some(offset)) => self.reason_at(offset).expect("there are extents"),
+            None => Reason::Unknown(NO_WINDOW.to_owned()),
+            Some(offset) => self.reason_at(offset).unwrap_or_else(unknown),
         }
     }
+}
+
+/// Those that end behind `at`.
+fn from(extents: &[Extent], at: u64) -> &[Extent] {
+    &extents[extents.partition_point(|extent| extent.logical + extent.length <= at)..]
 }
 
 const NO_WINDOW: &str = "the file has no aligned 2 MiB that are written everywhere; name its folder instead";
@@ -244,8 +250,8 @@ mod tests {
     use super::*;
 
     fn window(extents: &[(u64, u64, u64)], start: u64) -> Window {
-        let extent = |&(logical, physical, length)| Extent { logical, physical, length, flags: 0 };
-        Window { offset: Some(0), extents: Ok(extents.iter().map(extent).collect()), start }
+        let extent = |&(logical, physical, length)| Extent::new(logical, physical, length, 0);
+        Window { offset: Some(0), extents: Some(extents.iter().map(extent).collect()), start }
     }
 
     #[test]
@@ -279,9 +285,9 @@ mod tests {
     #[test]
     fn settled_is_what_needs_no_block() {
         let file = tempfile::tempfile().unwrap();
-        let mut window = window(&[(0, 0, HUGE / 2), (HUGE / 2, HUGE / 2, 2 * HUGE)], 0);
+        let mut window = window(&[(0, 0, HUGE / 2), (HUGE / 2, HUGE / 2, HUGE)], 0);
         assert!(window.is_settled(&file, 0) && !window.is_settled(&file, HUGE));
-        window.extents.as_mut().unwrap()[1].flags = 0x800; // unwritten
+        window.extents.as_mut().unwrap()[1] = Extent::new(HUGE / 2, HUGE / 2, HUGE, 0x800); // unwritten
         assert!(!window.is_settled(&file, 0));
     }
 }

@@ -9,7 +9,6 @@
 //!   says so in `extent_count`. The kernel reads and writes no more than that.
 
 use std::fs::File;
-use std::io;
 use std::os::fd::AsRawFd;
 
 /// Extents that one call asks for.
@@ -23,8 +22,6 @@ const LAST: u32 = 0x1;
 /// No place, compressed, encrypted, not aligned, inline, in a shared tail; or shared with another
 /// file. A store to such an extent may need a new block.
 const NEEDS_MORE: u32 = 0x2 | 0x8 | 0x80 | 0x100 | 0x200 | 0x400 | 0x2000;
-/// Reserved, and not written yet: it reads as zeros.
-const UNWRITTEN: u32 = 0x800;
 
 /// `struct fiemap`.
 #[repr(C)]
@@ -35,98 +32,57 @@ struct Request {
     mapped: u32,
     extent_count: u32,
     reserved: u32,
-    extents: [Answer; ROOM],
-}
-
-impl Request {
-    fn found(&self) -> &[Answer] {
-        &self.extents[..ROOM.min(self.mapped as usize)]
-    }
+    extents: [Extent; ROOM],
 }
 
 /// `struct fiemap_extent`.
 #[repr(C)]
-#[derive(Clone, Copy, Default)]
-struct Answer {
-    logical: u64,
-    physical: u64,
-    length: u64,
-    reserved_64: [u64; 2],
-    flags: u32,
-    reserved: [u32; 3],
-}
-
-/// Bytes of a file that lie in one piece on its device.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Extent {
     /// In the file.
     pub(crate) logical: u64,
-    /// On the device.
+    /// On what the file system is on.
     pub(crate) physical: u64,
     pub(crate) length: u64,
-    /// `FIEMAP_EXTENT_…`.
-    pub(crate) flags: u32,
-}
-
-impl Extent {
-    /// Whether a store to it needs no new block.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.flags & (NEEDS_MORE | UNWRITTEN) == 0
-    }
-}
-
-/// The extents of `[0, size)` of the file, in order.
-///
-/// # Errors
-///
-/// EOPNOTSUPP, where the file system cannot tell.
-pub(crate) fn of(file: &File, size: u64) -> io::Result<Vec<Extent>> {
-    let mut extents: Vec<Extent> = Vec::new();
-    let mut asked = 0;
-    while asked < size {
-        let request = ask(file, asked, size)?;
-        let found = request.found();
-        for &Answer { logical, physical, length, flags, .. } in found {
-            extents.push(Extent { logical, physical, length, flags });
-            asked = asked.max(logical + length);
-        }
-        if found.last().is_none_or(|last| last.flags & LAST != 0) {
-            break;
-        }
-    }
-    Ok(extents)
-}
-
-/// The first extents of `[start, end)`.
-fn ask(file: &File, start: u64, end: u64) -> io::Result<Request> {
-    let mut request = Request {
-        start,
-        length: end - start,
-        flags: SYNC,
-        mapped: 0,
-        extent_count: ROOM as u32,
-        reserved: 0,
-        extents: [Answer::default(); ROOM],
-    };
-    // SAFETY: *Layout*; the descriptor is open as long as `file` is.
-    match unsafe { libc::ioctl(file.as_raw_fd(), FIEMAP as _, &raw mut request) } {
-        0 => Ok(request),
-        _ => Err(io::Error::last_os_error()),
-    }
+    reserved_64: [u64; 2],
+    flags: u32,
+    reserved: [u32; 3],
 }
 
 /// Whether `[0, size)` of the file has blocks everywhere, which it shares with no other file.
 /// `false` where the file system cannot tell.
 pub(super) fn are_its_own(file: &File, size: u64) -> bool {
     let mut covered = 0;
+    let told = each(file, size, |extent| {
+        let ours = extent.logical <= covered && extent.flags & NEEDS_MORE == 0;
+        covered = covered.max(extent.logical + extent.length);
+        ours
+    });
+    told && covered >= size
+}
+
+/// Calls `act` for the extents in `[0, size)` in their order, until it says `false`. Returns whether
+/// it never did, and the file system told.
+fn each(file: &File, size: u64, mut act: impl FnMut(&Extent) -> bool) -> bool {
+    let mut covered = 0;
     while covered < size {
-        let Ok(request) = ask(file, covered, size) else { return false };
-        let found = request.found();
-        if found.is_empty() {
+        let mut request = Request {
+            start: covered,
+            length: size - covered,
+            flags: SYNC,
+            mapped: 0,
+            extent_count: ROOM as u32,
+            reserved: 0,
+            extents: [Extent::default(); ROOM],
+        };
+        // SAFETY: *Layout*; the descriptor is open as long as `file` is.
+        let done = unsafe { libc::ioctl(file.as_raw_fd(), FIEMAP as _, &raw mut request) };
+        let found = &request.extents[..ROOM.min(request.mapped as usize)];
+        if done != 0 || found.is_empty() {
             return false;
         }
         for extent in found {
-            if extent.logical > covered || extent.flags & NEEDS_MORE != 0 {
+            if !act(extent) {
                 return false;
             }
             covered = covered.max(extent.logical + extent.length);
@@ -135,5 +91,30 @@ pub(super) fn are_its_own(file: &File, size: u64) -> bool {
             break;
         }
     }
-    covered >= size
+    true
+}
+
+/// The extents of `[0, size)` of the file, in order. `None` where the file system cannot tell, and
+/// of a file that has none.
+pub(crate) fn of(file: &File, size: u64) -> Option<Vec<Extent>> {
+    let mut extents = Vec::new();
+    let told = each(file, size, |extent| {
+        extents.push(*extent);
+        true
+    });
+    told.then_some(extents)
+}
+
+impl Extent {
+    /// Whether a store to it needs no new block.
+    pub(crate) fn is_settled(&self) -> bool {
+        /// Reserved, and not written yet: it reads as zeros.
+        const UNWRITTEN: u32 = 0x800;
+        self.flags & (NEEDS_MORE | UNWRITTEN) == 0
+    }
+
+    #[cfg(test)]
+    pub(crate) fn new(logical: u64, physical: u64, length: u64, flags: u32) -> Extent {
+        Extent { logical, physical, length, flags, ..Extent::default() }
+    }
 }
