@@ -31,7 +31,9 @@ impl BlockDevice {
     pub(super) fn of(file: &File, mount: Option<&Mount>) -> Option<BlockDevice> {
         let number = file.metadata().ok()?.dev();
         let number = if major(number) == 0 {
-            let found = std::fs::metadata(&mount?.what).ok()?;
+            // tmpfs may name a device, too, and has nothing to do with it.
+            let mount = mount.filter(|mount| matches!(mount.kind.as_str(), "btrfs" | "bcachefs"))?;
+            let found = std::fs::metadata(&mount.what).ok()?;
             found.file_type().is_block_device().then(|| found.rdev())?
         } else {
             number
