@@ -79,6 +79,11 @@ impl BlockDevice {
     }
 }
 
+/// The short name by which sysfs has the device, too.
+fn class_path(folder: &Path, file: &str) -> String {
+    format!("/sys/class/block/{}{file}", folder.file_name().unwrap_or_default().display())
+}
+
 fn read(file: &Path) -> Option<String> {
     std::fs::read_to_string(file).ok().map(|text| text.trim().to_owned())
 }
@@ -109,7 +114,7 @@ pub(super) fn rows(device: Option<&BlockDevice>, file: Option<&File>) -> [Row; 4
     let name = Row::new(
         "block_device",
         Value::text(&device.name),
-        &device.folder.display().to_string(),
+        &class_path(&device.folder, ""),
         if device.start() == 0 {
             "a whole device"
         } else {
@@ -120,7 +125,7 @@ pub(super) fn rows(device: Option<&BlockDevice>, file: Option<&File>) -> [Row; 4
 }
 
 fn dax(device: &BlockDevice) -> Row {
-    let source = device.disk.join("queue/dax").display().to_string();
+    let source = class_path(&device.disk, "/queue/dax");
     let (value, advice) = match device.dax() {
         Some(true) => (Value::Yes(true), "file systems on it can have DAX"),
         Some(false) => (
@@ -133,7 +138,7 @@ fn dax(device: &BlockDevice) -> Row {
 }
 
 fn bad_blocks(device: &BlockDevice, file: Option<&File>) -> Row {
-    let source = device.disk.join("badblocks").display().to_string();
+    let source = class_path(&device.disk, "/badblocks");
     let Some(bad) = device.bad() else {
         return Row::new("bad_blocks", Value::Unknown, &source, "this device has no list of them");
     };
@@ -175,7 +180,9 @@ fn persistence_domain(device: &BlockDevice) -> Row {
                 _ => "the platform promises nothing: what is written back may still be lost",
             };
             let value = if domain.is_empty() { Value::text("unknown") } else { Value::Text(domain) };
-            Row::new("persistence_domain", value, &file.display().to_string(), advice)
+            let region = file.parent().and_then(Path::file_name).unwrap_or_default().display();
+            let source = format!("/sys/bus/nd/devices/{region}/persistence_domain");
+            Row::new("persistence_domain", value, &source, advice)
         }
         None => Row::new(
             "persistence_domain",

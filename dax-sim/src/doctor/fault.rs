@@ -154,18 +154,18 @@ const NO_WINDOW: &str = "the file has no aligned 2 MiB that are written everywhe
 impl Fault {
     pub(super) fn row(&self, is_dax: bool, is_folder: bool) -> Row {
         let source = format!(
-            "minor faults over MADV_POPULATE_WRITE of 2 MiB of {}",
+            "faults over MADV_POPULATE_WRITE of 2 MiB of {}",
             if is_folder { "a temporary file" } else { "the file" }
         );
         let (value, advice) = match self {
             Fault::Unknown(why) => (Value::Unknown, format!("not measured: {why}")),
             Fault::Count(count) => {
                 let meaning = match (is_dax, count) {
-                    (true, 1) => "a whole entry of the upper page table each",
+                    (true, 1) => "one entry of the upper page table maps it all",
                     (true, _) => "fault_size_predicted has the reason",
                     (false, _) => "of the page cache or of memory, so nothing is said of DAX",
                 };
-                (Value::Bytes(HUGE / count), format!("measured: {count} for 2 MiB; {meaning}"))
+                (Value::Bytes(HUGE / count), format!("measured: {count} faults for 2 MiB; {meaning}"))
             }
         };
         Row::new("fault_size", value, &source, &advice)
@@ -185,10 +185,12 @@ impl Reason {
             }
             Reason::Unaligned(byte) => (
                 Value::Bytes(BLOCK_SIZE),
-                format!("predicted: it lies at byte {byte} of the device, no multiple of 2 MiB; {remedy}"),
+                format!(
+                    "predicted: the extent lies at byte {byte} of the device, no multiple of 2 MiB; {remedy}"
+                ),
             ),
             Reason::Fragmented(pieces) => {
-                (Value::Bytes(BLOCK_SIZE), format!("predicted: it lies in {pieces} pieces; {remedy}"))
+                (Value::Bytes(BLOCK_SIZE), format!("predicted: the 2 MiB lie in {pieces} extents; {remedy}"))
             }
             Reason::Unknown(why) => (Value::Unknown, format!("not predicted: {why}")),
         };
