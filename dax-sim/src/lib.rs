@@ -29,7 +29,8 @@
 //! answers of faults, [`fs`] what a file system keeps, `dax` the paths of Linux' `fs/dax.c`, `ext4`
 //! what the file system does in its calls, [`mod@file`] what a user calls, [`check`] what every
 //! read must see. Then come [`workload`], what is run at length, [`explore`], what comes of every
-//! order of a few threads, and `replay`, what a log of operations leaves behind. [`cli`] is the
+//! order of a few threads, and `replay`, what a log of operations leaves behind. `doctor` says what a path
+//! can do. [`cli`] is the
 //! program. Names without a link are private modules. `tests/floors.rs` keeps it so.
 //!
 //! [race]: https://lore.kernel.org/r/20170425111043.GH2793@quack2.suse.cz
@@ -55,6 +56,7 @@ pub mod variant;
 pub mod workload;
 
 mod dax;
+mod doctor;
 mod entries;
 mod ext4;
 mod finding;

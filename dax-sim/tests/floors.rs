@@ -24,7 +24,7 @@ const HOUSE: House = House {
         &["ext4"],
         &["file"],
         &["check"],
-        &["workload", "explore", "replay"],
+        &["workload", "explore", "replay", "doctor"],
         &["compare", "report", "cli"],
     ],
     free: &[],

@@ -1,6 +1,7 @@
 //! The command line: parsing, dispatch, and how failures are told; it uses all rooms.
 
 mod compare;
+mod doctor;
 mod interrupt;
 mod locks;
 mod output;
@@ -49,6 +50,8 @@ enum Command {
     /// Replay a log of operations on one file, as fsx records them, and print what becomes of the
     /// file
     Replay(replay::ReplayOptions),
+    /// Say what a folder or file can do: DAX, MAP_SYNC, the size of faults, bad blocks, and more
+    Doctor(doctor::DoctorOptions),
 }
 
 /// Why the program ends without a result.
@@ -104,6 +107,7 @@ pub fn run() -> ExitCode {
         Some(Command::Compare(options)) => compare::run(&options),
         Some(Command::Race(options)) => race::run(&options),
         Some(Command::Replay(options)) => replay::run(&options),
+        Some(Command::Doctor(options)) => doctor::run(&options),
         None => compare::run(&cli.compare),
     };
     result.unwrap_or_else(|failure| {

@@ -1,6 +1,7 @@
 //! What stands behind a device, and how it is found out.
 
 use std::fs::File;
+use std::io;
 use std::ptr;
 
 use rustix::fs::{AtFlags, StatxAttributes, StatxFlags};
@@ -24,6 +25,11 @@ pub enum Backing {
 }
 
 impl Backing {
+    /// What stands behind a named file.
+    pub(crate) fn of(file: &File) -> Backing {
+        detect(file, false)
+    }
+
     /// The word in tables and JSON.
     pub fn name(self) -> &'static str {
         match self {
@@ -36,7 +42,7 @@ impl Backing {
     }
 
     /// Whether stores reach the medium without the page cache.
-    pub(super) fn is_dax(self) -> bool {
+    pub(crate) fn is_dax(self) -> bool {
         matches!(self, Backing::PmemSync | Backing::Dax)
     }
 
@@ -58,9 +64,9 @@ pub(super) fn detect(file: &File, memfd: bool) -> Backing {
     const TMPFS_MAGIC: i128 = 0x0102_1994;
     if memfd {
         Backing::Memfd
-    } else if map_sync_works(file) {
+    } else if map_sync(file).is_ok() {
         Backing::PmemSync
-    } else if has_dax_attribute(file) {
+    } else if dax_attribute(file).unwrap_or(false) {
         Backing::Dax
     } else if rustix::fs::fstatfs(file).is_ok_and(|fs| i128::from(fs.f_type) == TMPFS_MAGIC) {
         Backing::Tmpfs
@@ -69,25 +75,29 @@ pub(super) fn detect(file: &File, memfd: bool) -> Backing {
     }
 }
 
-/// Must be asked with MAP_SHARED_VALIDATE: with plain MAP_SHARED some file systems ignore the flag
-/// and succeed.
-fn map_sync_works(file: &File) -> bool {
+/// Whether MAP_SYNC works, tried for real. It must be asked for with MAP_SHARED_VALIDATE: with plain
+/// MAP_SHARED some file systems ignore the flag and succeed.
+///
+/// # Errors
+///
+/// EOPNOTSUPP, where it does not.
+pub(crate) fn map_sync(file: &File) -> io::Result<()> {
     let flags = MapFlags::SHARED_VALIDATE | MapFlags::SYNC;
     let len = super::BLOCK_SIZE as usize;
     // SAFETY: a fresh mapping at an address that the kernel picks overlaps nothing.
-    match unsafe { rustix::mm::mmap(ptr::null_mut(), len, ProtFlags::READ, flags, file, 0) } {
-        Ok(probe) => {
-            // SAFETY: exactly the mapping just made, which nothing refers to. Failing to unmap it
-            // would cost a page of address space, and is no reason to fail.
-            let _ = unsafe { rustix::mm::munmap(probe, len) };
-            true
-        }
-        Err(_) => false,
-    }
+    let probe = unsafe { rustix::mm::mmap(ptr::null_mut(), len, ProtFlags::READ, flags, file, 0) }?;
+    // SAFETY: exactly the mapping just made, which nothing refers to. Failing to unmap it would
+    // cost a page of address space, and is no reason to fail.
+    let _ = unsafe { rustix::mm::munmap(probe, len) };
+    Ok(())
 }
 
 /// The attribute itself: its bit in the *mask* only says that this kernel knows of it.
-fn has_dax_attribute(file: &File) -> bool {
-    rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
-        .is_ok_and(|stat| stat.stx_attributes.contains(StatxAttributes::DAX))
+///
+/// # Errors
+///
+/// What statx says.
+pub(crate) fn dax_attribute(file: &File) -> io::Result<bool> {
+    let stat = rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?;
+    Ok(stat.stx_attributes.contains(StatxAttributes::DAX))
 }

@@ -1,4 +1,5 @@
-//! Which blocks of a file are there already, and belong to no other file: the ioctl FIEMAP.
+//! Where the blocks of a file are, and whether they are there already and belong to no other file:
+//! the ioctl FIEMAP.
 //!
 //! # Invariants
 //!
@@ -36,11 +37,13 @@ struct Request {
 
 /// `struct fiemap_extent`.
 #[repr(C)]
-#[derive(Clone, Copy, Default)]
-struct Extent {
-    logical: u64,
-    physical: u64,
-    length: u64,
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Extent {
+    /// In the file.
+    pub(crate) logical: u64,
+    /// On what the file system is on.
+    pub(crate) physical: u64,
+    pub(crate) length: u64,
     reserved_64: [u64; 2],
     flags: u32,
     reserved: [u32; 3],
@@ -49,6 +52,18 @@ struct Extent {
 /// Whether `[0, size)` of the file has blocks everywhere, which it shares with no other file.
 /// `false` where the file system cannot tell.
 pub(super) fn are_its_own(file: &File, size: u64) -> bool {
+    let mut covered = 0;
+    let told = each(file, size, |extent| {
+        let ours = extent.logical <= covered && extent.flags & NEEDS_MORE == 0;
+        covered = covered.max(extent.logical + extent.length);
+        ours
+    });
+    told && covered >= size
+}
+
+/// Calls `act` for the extents in `[0, size)` in their order, until it says `false`. Returns whether
+/// it never did, and the file system told.
+fn each(file: &File, size: u64, mut act: impl FnMut(&Extent) -> bool) -> bool {
     let mut covered = 0;
     while covered < size {
         let mut request = Request {
@@ -67,7 +82,7 @@ pub(super) fn are_its_own(file: &File, size: u64) -> bool {
             return false;
         }
         for extent in found {
-            if extent.logical > covered || extent.flags & NEEDS_MORE != 0 {
+            if !act(extent) {
                 return false;
             }
             covered = covered.max(extent.logical + extent.length);
@@ -76,5 +91,30 @@ pub(super) fn are_its_own(file: &File, size: u64) -> bool {
             break;
         }
     }
-    covered >= size
+    true
+}
+
+/// The extents of `[0, size)` of the file, in order. `None` where the file system cannot tell, and
+/// of a file that has none.
+pub(crate) fn of(file: &File, size: u64) -> Option<Vec<Extent>> {
+    let mut extents = Vec::new();
+    let told = each(file, size, |extent| {
+        extents.push(*extent);
+        true
+    });
+    told.then_some(extents)
+}
+
+impl Extent {
+    /// Whether a store to it needs no new block.
+    pub(crate) fn is_settled(&self) -> bool {
+        /// Reserved, and not written yet: it reads as zeros.
+        const UNWRITTEN: u32 = 0x800;
+        self.flags & (NEEDS_MORE | UNWRITTEN) == 0
+    }
+
+    #[cfg(test)]
+    pub(crate) fn new(logical: u64, physical: u64, length: u64, flags: u32) -> Extent {
+        Extent { logical, physical, length, flags, ..Extent::default() }
+    }
 }

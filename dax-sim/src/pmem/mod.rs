@@ -34,7 +34,9 @@ use std::path::{Path, PathBuf};
 use memmap2::{Advice, MmapRaw};
 
 pub use backing::Backing;
+pub(crate) use backing::{dax_attribute, map_sync};
 pub use error::DeviceError;
+pub(crate) use extents::{Extent, of as extents_of};
 pub(crate) use open::Undo;
 pub use word::word_at;
 

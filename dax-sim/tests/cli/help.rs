@@ -12,7 +12,7 @@ fn help_and_version_are_no_errors() {
     let folder = TempDir::new().unwrap();
     let help = run(folder.path(), &["--help"]);
     assert!(help.status.success());
-    for option in ["--file", "--media-us", "--quick", "--json", "compare", "exit code", "74"] {
+    for option in ["--file", "--media-us", "--quick", "--json", "compare", "doctor", "exit code", "74"] {
         assert!(text(&help.stdout).contains(option), "{option}");
     }
     assert!(run(folder.path(), &["--version"]).status.success());

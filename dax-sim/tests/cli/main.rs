@@ -1,6 +1,7 @@
 //! The program as a user meets it: what it refuses, and what a complete run leaves behind.
 
 mod blocks;
+mod doctor;
 mod folders;
 mod help;
 mod locks;

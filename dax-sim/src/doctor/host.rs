@@ -1,0 +1,96 @@
+//! What the machine is like: write-back, CPUs, huge pages.
+
+use super::mount::Mount;
+use super::{Row, Value};
+
+/// Those rows.
+pub(super) fn rows(mount: Option<&Mount>, is_dax: bool) -> [Row; 3] {
+    [write_back(is_dax), cores(), huge_pages(mount, is_dax)]
+}
+
+/// The best instruction that the CPU has.
+fn write_back(is_dax: bool) -> Row {
+    const SOURCE: &str = "/proc/cpuinfo, flags";
+    let flags = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let Some(instruction) = best_of(&flags) else {
+        return Row::new(
+            "write_back",
+            Value::Unknown,
+            SOURCE,
+            "the CPU does not say; msync makes data durable",
+        );
+    };
+    let advice = match (is_dax, instruction) {
+        (false, _) => "not needed here: msync makes data durable, if anything does",
+        (true, "clwb") => "keeps the line in the cache; sfence waits for it",
+        (true, "clflushopt") => "takes the line out of the cache, without an order; sfence waits for it",
+        (true, _) => "takes the line out of the cache, one after the other: the slowest of the three",
+    };
+    Row::new("write_back", Value::text(instruction), SOURCE, advice)
+}
+
+fn best_of(cpuinfo: &str) -> Option<&'static str> {
+    let line = cpuinfo.lines().find(|line| line.starts_with("flags"))?;
+    let has = |flag: &str| line.split_whitespace().any(|found| found == flag);
+    [("clwb", "clwb"), ("clflushopt", "clflushopt"), ("clflush", "clflush")]
+        .into_iter()
+        .find_map(|(flag, instruction)| has(flag).then_some(instruction))
+}
+
+fn cores() -> Row {
+    const SOURCE: &str = "sched_getaffinity(2)";
+    let advice = |count| match count {
+        1 => "no two threads run at once: neither scaling nor most races can be seen",
+        _ => "more threads than these are oversubscribed, and `compare` marks them",
+    };
+    match std::thread::available_parallelism() {
+        Ok(count) => Row::new("cores", Value::Count(count.get() as u64), SOURCE, advice(count.get())),
+        Err(error) => Row::new("cores", Value::Unknown, SOURCE, &error.to_string()),
+    }
+}
+
+/// On tmpfs the mount decides, elsewhere the machine.
+fn huge_pages(mount: Option<&Mount>, is_dax: bool) -> Row {
+    const SETTING: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
+    if let Some(mount) = mount.filter(|mount| mount.kind == "tmpfs") {
+        let huge = mount.option("huge").unwrap_or("never");
+        let advice = match huge {
+            "never" => "4 KiB pages; for 2 MiB mount with `-o huge=within_size`",
+            _ => "2 MiB pages where there is memory for them",
+        };
+        return Row::new("huge_pages", Value::text(huge), "mount option huge", advice);
+    }
+    let setting = std::fs::read_to_string(SETTING).ok().and_then(|text| chosen(&text));
+    let advice = match (&setting, is_dax) {
+        (None, _) => "a kernel without huge pages maps 4 KiB at a time, also on DAX",
+        (Some(_), true) => "DAX maps 2 MiB whatever this says, where extents allow it",
+        (Some(_), false) => "for anonymous memory; it changes nothing for files",
+    };
+    Row::new("huge_pages", setting.map_or(Value::Unknown, Value::Text), SETTING, advice)
+}
+
+/// `always [madvise] never`
+fn chosen(text: &str) -> Option<String> {
+    Some(text.split_once('[')?.1.split_once(']')?.0.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_instruction_is_named() {
+        let with = |flags: &str| best_of(&format!("processor : 0\nflags\t\t: fpu {flags} sse2\n"));
+        assert_eq!(with("clflush clflushopt clwb"), Some("clwb"));
+        assert_eq!(with("clflushopt clflush"), Some("clflushopt"));
+        assert_eq!(with("clflush clwbx"), Some("clflush"));
+        assert_eq!(with("sse"), None);
+        assert_eq!(best_of(""), None);
+    }
+
+    #[test]
+    fn the_setting_in_brackets_is_the_one() {
+        assert_eq!(chosen("always [madvise] never\n").as_deref(), Some("madvise"));
+        assert_eq!(chosen("always"), None);
+    }
+}
