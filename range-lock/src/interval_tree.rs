@@ -480,15 +480,22 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
             self.plant(tree);
         }
         let Slot { span: Span { first, last }, id, rank, .. } = self.slots[index as usize];
-        let item = Item { first, id, last, link: index, earliest: rank, latest: rank };
         let hint = self.trees[tree].hint.get();
         let hits = tree < RANKED
             && self.nodes.get(hint as usize).is_some_and(|node| node.takes(tree as u8, first, last));
         let mut at = if hits { hint } else { self.trees[tree].root };
         loop {
             let node = self.visit(at);
+            if !node.keeps_ids() && node.len() < N {
+                let slots = &mut self.slots;
+                let is_before = |other: u32| slots[other as usize].id <= id;
+                self.nodes[at as usize].insert_span(Span { first, last }, index, is_before);
+                slots[index as usize].node = at;
+                return;
+            }
             let position = self.behind(node, first, id);
             if node.is_bottom() {
+                let item = Item { first, id, last, link: index, earliest: rank, latest: rank };
                 return self.put(at, position, item);
             }
             let node = self.node_mut(at);
@@ -512,12 +519,12 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
     #[inline]
     fn behind(&self, node: &Node, first: u64, id: u64) -> usize {
         let mut position = node.len();
-        while let Some(before) = position.checked_sub(1) {
-            let other = node.firsts[before];
-            if other < first || other == first && self.id(node, before) <= id {
+        while position > 0 {
+            let other = node.firsts[position - 1];
+            if other < first || other == first && self.id(node, position - 1) <= id {
                 break;
             }
-            position = before;
+            position -= 1;
         }
         position
     }
@@ -546,7 +553,6 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
     }
 
     /// Puts an item into a node, at this position.
-    #[inline]
     fn put(&mut self, at: u32, position: usize, item: Item) {
         if self.node(at).len() < N {
             self.node_mut(at).insert(position, item);
@@ -677,13 +683,17 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
 
     /// Moves the items from position `from` on to the end of `to`, a node of the same height.
     fn move_items(&mut self, at: u32, from: usize, to: u32) {
-        for position in from..self.node(at).len() {
-            let item = self.node(at).item(position);
-            let end = self.node(to).len();
-            self.node_mut(to).insert(end, item);
-            self.adopt(to, item.link);
+        let begin = self.node(to).len();
+        let (one, other) = self.nodes.split_at_mut(at.max(to) as usize);
+        let (one, other) = (&mut one[at.min(to) as usize], &mut other[0]);
+        if at < to {
+            one.give(from, other)
+        } else {
+            other.give(from, one)
         }
-        self.node_mut(at).truncate(from);
+        for position in begin..self.node(to).len() {
+            self.adopt(to, self.node(to).links[position]);
+        }
     }
 
     /// Tells what an item of `at` names where it is.

@@ -544,13 +544,13 @@ impl Leaf {
 
     /// Takes out an entry with which nothing is registered, and which is not.
     fn remove(&mut self, place: u32) {
-        self.settle(place);
         match self.filed_index(place) {
             None => self.occupied &= !(1 << place),
             Some(index) => {
-                let forest = &mut self.rest().forest;
-                forest.remove(index);
-                if forest.len() == 0 {
+                let rest = self.rest();
+                rest.settle(index);
+                rest.forest.remove(index);
+                if rest.forest.len() == 0 {
                     self.occupied &= Self::IN_SLOTS;
                 }
             }
@@ -559,12 +559,8 @@ impl Leaf {
 
     /// Forgets that a request which does not wait any more had to, and keeps its record for the next.
     fn settle(&mut self, place: u32) {
-        let Some(index) = self.filed_index(place) else { return };
-        let rest = self.rest();
-        if let Some(queued) = rest.forest.value_mut(index).queued.take() {
-            if queued.keeps {
-                rest.spare.push(queued.waiter);
-            }
+        if let Some(index) = self.filed_index(place) {
+            self.rest().settle(index);
         }
     }
 
@@ -848,19 +844,34 @@ impl Leaf {
         self.rest.as_ref().map(|rest| &rest.forest)
     }
 
+    #[inline]
     fn rest(&mut self) -> &mut Rest {
-        self.rest.get_or_insert_with(|| {
-            Box::new(Rest {
-                forest: Forest::new(),
-                kept: [NIL; SLOTS],
-                spare: Vec::new(),
-                contention: Contention::NONE,
-            })
-        })
+        self.rest.get_or_insert_with(Rest::new)
     }
 }
 
 impl Rest {
+    #[cold]
+    #[inline(never)]
+    fn new() -> Box<Self> {
+        Box::new(Rest {
+            forest: Forest::new(),
+            kept: [NIL; SLOTS],
+            spare: Vec::new(),
+            contention: Contention::NONE,
+        })
+    }
+
+    /// See [`Leaf::settle`].
+    #[inline]
+    fn settle(&mut self, index: u32) {
+        if let Some(queued) = self.forest.value_mut(index).queued.take() {
+            if queued.keeps {
+                self.spare.push(queued.waiter);
+            }
+        }
+    }
+
     /// Whether it is more than an empty leaf keeps, once so many entries have left the trees.
     fn has_surplus(&self, leaving: u32) -> bool {
         self.forest.len() == leaving && (self.spare.len() > KEPT || self.forest.has_room_for_many())

@@ -7,6 +7,7 @@
 //! that depends on where, but in large trees.
 
 use super::NIL;
+use crate::span::Span;
 
 /// Items in a node.
 pub(super) const N: usize = 15;
@@ -76,7 +77,7 @@ impl Node {
 
     #[inline]
     pub(super) fn len(&self) -> usize {
-        self.len as usize
+        (self.len as usize).min(N) // So that places before it need no check.
     }
 
     /// Whether its items are spans.
@@ -139,29 +140,36 @@ impl Node {
         (self.earliest[position], self.latest[position]) = (summary.earliest, summary.latest);
     }
 
-    pub(super) fn item(&self, position: usize) -> Item {
-        Item {
-            first: self.firsts[position],
-            id: self.ids[position],
-            last: self.lasts[position],
-            link: self.links[position],
-            earliest: self.earliest[position],
-            latest: self.latest[position],
-        }
-    }
-
-    /// Puts `item` before the one at `position`. Asks for room.
+    /// Puts a span among others, in a node that has room and no ids. Of one that begins at the same
+    /// point `is_before` says whether it comes first.
+    ///
+    /// From the end, since most often keys ascend.
     #[inline]
-    pub(super) fn insert(&mut self, position: usize, item: Item) {
-        let mut at = self.len();
-        while at > position {
-            self.firsts[at] = self.firsts[at - 1];
+    pub(super) fn insert_span(&mut self, span: Span, link: u32, is_before: impl Fn(u32) -> bool) {
+        debug_assert!(self.len() < N && !self.keeps_ids());
+        let mut at = self.len().min(N - 1);
+        while at > 0 {
+            let first = self.firsts[at - 1];
+            if first < span.first || first == span.first && is_before(self.links[at - 1]) {
+                break;
+            }
+            self.firsts[at] = first;
             self.lasts[at] = self.lasts[at - 1];
             self.links[at] = self.links[at - 1];
             at -= 1;
         }
+        (self.firsts[at], self.lasts[at], self.links[at]) = (span.first, span.last, link);
+        self.len += 1;
+    }
+
+    /// Puts `item` before the one at `position`. Asks for room.
+    pub(super) fn insert(&mut self, position: usize, item: Item) {
+        debug_assert!(self.len() < N);
+        let len = self.len().min(N - 1);
+        self.firsts.copy_within(position..len, position + 1);
+        self.lasts.copy_within(position..len, position + 1);
+        self.links.copy_within(position..len, position + 1);
         if self.keeps_ids() {
-            let len = self.len();
             self.ids.copy_within(position..len, position + 1);
             self.earliest.copy_within(position..len, position + 1);
             self.latest.copy_within(position..len, position + 1);
@@ -190,11 +198,29 @@ impl Node {
         self.len -= 1;
     }
 
+    /// Moves the items from position `from` on to the end of `to`, a node of the same tree and height
+    /// that has room.
+    pub(super) fn give(&mut self, from: usize, to: &mut Node) {
+        let (here, there) = (from..self.len(), to.len());
+        let all = there..there + here.len();
+        to.firsts[all.clone()].copy_from_slice(&self.firsts[here.clone()]);
+        to.lasts[all.clone()].copy_from_slice(&self.lasts[here.clone()]);
+        to.links[all.clone()].copy_from_slice(&self.links[here.clone()]);
+        if self.keeps_ids() {
+            to.ids[all.clone()].copy_from_slice(&self.ids[here.clone()]);
+            to.earliest[all.clone()].copy_from_slice(&self.earliest[here.clone()]);
+            to.latest[all.clone()].copy_from_slice(&self.latest[here]);
+        }
+        to.len = all.end as u32;
+        self.truncate(from);
+    }
+
     /// Drops the items from position `len` on.
     pub(super) fn truncate(&mut self, len: usize) {
-        for position in len..self.len() {
-            self.set(position, Item::NONE);
-        }
+        let end = self.len();
+        self.firsts[len..end].fill(Item::NONE.first);
+        self.lasts[len..end].fill(Item::NONE.last);
+        self.links[len..end].fill(Item::NONE.link);
         self.len = len as u32;
     }
 
