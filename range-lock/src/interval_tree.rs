@@ -1,6 +1,5 @@
-//! Interval trees: B-trees ordered by where spans begin, in which every node also knows, for each of
-//! its children, the largest `last` below it.
-//! It uses spans.
+//! Interval trees: B-trees ordered by where spans begin, in which every node also knows, for each
+//! of its children, the largest `last` below it. It uses spans.
 //!
 //! That one extra number turns a search tree into an interval tree (Cormen et al., *Introduction to
 //! Algorithms*, "Interval trees"; Linux' `include/linux/interval_tree_generic.h`): a subtree whose
@@ -8,8 +7,8 @@
 //! entered. Finding the first overlap takes O(log n), each further one O(log n) at most.
 //!
 //! A B-tree rather than a binary one, since what a search costs in a large tree is the cache lines
-//! that it waits for: the [`node`]s keep the ends of their spans side by side, and a search visits a
-//! node where a binary tree has four levels.
+//! that it waits for: the [`node`]s keep the ends of their spans side by side, and a search visits
+//! a node where a binary tree has four levels.
 //!
 //! A [`Forest`] is several trees over one set of slots. Values lie in the slots, which never move;
 //! each slot knows the tree and the node that its span is in. So a value goes from one tree to
@@ -24,8 +23,8 @@
 //!
 //! Invariants between any two calls (checked by `check_invariants` in the tests):
 //!
-//! * **order**: from left to right (`first`, `id`) does not decrease; a node's keys lie between what
-//!   is left of each child and what is in it;
+//! * **order**: from left to right (`first`, `id`) does not decrease; a node's keys lie between
+//!   what is left of each child and what is in it;
 //! * **augmentation**: a node's `lasts` are the largest `last` in each of its children; in a ranked
 //!   tree `earliest` and `latest` are the smallest and the largest rank;
 //! * **fill**: all bottom nodes are equally far from the root; each node except the root has at
@@ -50,8 +49,8 @@ thread_local! {
 /// "Nothing": the parent of the root, the root of a tree without nodes, the end of a free list.
 pub(crate) const NIL: u32 = u32::MAX;
 
-/// From how many values on memory is taken in large steps, since the next value of a crowd seldom is
-/// the last, and given back when all are gone.
+/// From how many values on memory is taken in large steps, since the next value of a crowd seldom
+/// is the last, and given back when all are gone.
 pub(crate) const MANY: usize = 256;
 
 /// A value, its key, and where its span is.
@@ -109,7 +108,8 @@ pub(crate) struct Forest<T, const TREES: usize, const RANKED: usize> {
 }
 
 impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
-    /// After how many nodes [`latest_before`](Self::latest_before) is content with what it has found.
+    /// After how many nodes [`latest_before`](Self::latest_before) is content with what it has
+    /// found.
     const LOOKS: u32 = 64;
 
     /// Empty trees; allocates nothing.
@@ -280,7 +280,8 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         self.overlapping(tree, span).next()
     }
 
-    /// One that overlaps `span`: a random one, as far as that is to be had with one look at each level.
+    /// One that overlaps `span`: a random one, as far as that is to be had with one look at each
+    /// level.
     pub(crate) fn some_overlap(&self, tree: usize, span: Span) -> Option<u32> {
         if self.trees[tree].root != NIL {
             let mut node = self.visit(self.trees[tree].root);
@@ -307,8 +308,8 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         (0..node.len()).filter(overlaps).nth(random as usize % overlapping.max(1))
     }
 
-    /// One of the values before `rank` that overlap `span`: the one with the latest rank, unless that
-    /// is hard to find. `None` only if there is none. Of a ranked tree.
+    /// One of the values before `rank` that overlap `span`: the one with the latest rank, unless
+    /// that is hard to find. `None` only if there is none. Of a ranked tree.
     pub(crate) fn latest_before(&self, tree: usize, span: Span, rank: u64) -> Option<u32> {
         debug_assert!(tree >= RANKED);
         let Tree { alone, root, .. } = self.trees[tree];
@@ -394,8 +395,8 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         }
     }
 
-    /// The first span below `at` that overlaps `span`. At its end if none does, or if all that comes
-    /// after begins too late.
+    /// The first span below `at` that overlaps `span`. At its end if none does, or if all that
+    /// comes after begins too late.
     fn first_overlap_below(&self, tree: usize, mut at: u32, span: Span) -> Cursor {
         loop {
             let node = self.visit(at);
@@ -616,8 +617,9 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         }
     }
 
-    /// Moves everything from the child at `right` to the one before it and gives the node up, or, if that is too much, leaves
-    /// them with half of it each. Returns whether `right` is to be taken out.
+    /// Moves everything from the child at `right` to the one before it and gives the node up, or,
+    /// if that is too much, leaves them with half of it each. Returns whether `right` is to be
+    /// taken out.
     #[cold]
     #[inline(never)]
     fn join_or_share(&mut self, parent: u32, right: usize) -> bool {
@@ -739,8 +741,8 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         }
     }
 
-    /// Makes room for as many more slots, or for many more, and for all the nodes that these may need.
-    /// While there are few slots a vector does it better.
+    /// Makes room for as many more slots, or for many more, and for all the nodes that these may
+    /// need. While there are few slots a vector does it better.
     fn make_room(&mut self) {
         const VERY_MANY: usize = 64 * MANY;
         let more = match self.slots.len() {

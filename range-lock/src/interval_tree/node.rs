@@ -2,17 +2,17 @@
 //! names. These fill five cache lines. Ids and ranks lie behind them, and the bottom nodes of trees
 //! that are not ranked, which hold nearly all spans, have none: the slots know the ids.
 //!
-//! Searches and moves are plain loops that stop where they are done: calls of `memmove` for a few
-//! words each, three to an insertion, cost more, and so do loops over all places without a branch
-//! that depends on where, but in large trees.
+//! Searches, and what moves spans that are held in and out, are plain loops that stop where they are
+//! done: calls of `memmove` for a few words each, three to an insertion, cost more, and so do loops
+//! over all places without a branch that depends on where, but in large trees.
 
 use super::NIL;
 use crate::span::Span;
 
 /// Items in a node.
 pub(super) const N: usize = 15;
-/// Items that a node other than the root has at least. Less than half of [`N`], so that nodes which have just been cut are not
-/// joined at once.
+/// Items that a node other than the root has at least. Less than half of [`N`], so that nodes which
+/// have just been cut are not joined at once.
 pub(super) const MIN: usize = 5;
 
 /// A span, its key and its slot; or, above the bottom, what is known of a child, and the child.
@@ -36,7 +36,8 @@ impl Item {
 #[derive(Debug)]
 #[repr(C, align(64))] // The order of the fields is the order of their use.
 pub(crate) struct Node {
-    /// Where spans begin; above the bottom: no span in the child begins before. `u64::MAX` where there is no item.
+    /// Where spans begin; above the bottom: no span in the child begins before. `u64::MAX` where
+    /// there is no item.
     pub(super) firsts: [u64; N],
     /// Where spans end; above the bottom: the latest end in the child. 0 where there is no item.
     pub(super) lasts: [u64; N],
@@ -105,7 +106,8 @@ impl Node {
             && last <= self.lasts[end]
     }
 
-    /// The position of the first item, from `from` on, that ends at `first` or later; [`len`](Self::len) if none does.
+    /// The position of the first item, from `from` on, that ends at `first` or later;
+    /// [`len`](Self::len) if none does.
     #[inline]
     pub(super) fn that_reaches(&self, from: usize, first: u64) -> usize {
         (from..self.len()).find(|&position| self.lasts[position] >= first).unwrap_or(self.len())
@@ -166,13 +168,15 @@ impl Node {
     pub(super) fn insert(&mut self, position: usize, item: Item) {
         debug_assert!(self.len() < N);
         let len = self.len().min(N - 1);
-        self.firsts.copy_within(position..len, position + 1);
-        self.lasts.copy_within(position..len, position + 1);
-        self.links.copy_within(position..len, position + 1);
-        if self.keeps_ids() {
-            self.ids.copy_within(position..len, position + 1);
-            self.earliest.copy_within(position..len, position + 1);
-            self.latest.copy_within(position..len, position + 1);
+        if position < len {
+            self.firsts.copy_within(position..len, position + 1);
+            self.lasts.copy_within(position..len, position + 1);
+            self.links.copy_within(position..len, position + 1);
+            if self.keeps_ids() {
+                self.ids.copy_within(position..len, position + 1);
+                self.earliest.copy_within(position..len, position + 1);
+                self.latest.copy_within(position..len, position + 1);
+            }
         }
         self.set(position, item);
         self.len += 1;
@@ -198,8 +202,8 @@ impl Node {
         self.len -= 1;
     }
 
-    /// Moves the items from position `from` on to the end of `to`, a node of the same tree and height
-    /// that has room.
+    /// Moves the items from position `from` on to the end of `to`, a node of the same tree and
+    /// height that has room.
     pub(super) fn give(&mut self, from: usize, to: &mut Node) {
         let (here, there) = (from..self.len(), to.len());
         let all = there..there + here.len();
