@@ -1,5 +1,6 @@
 //! Interval trees: B-trees ordered by where spans begin, in which every node also knows, for each
-//! of its children, the largest `last` below it. It uses spans.
+//! of its children, the largest `last` below it.
+//! It uses spans.
 //!
 //! That one extra number turns a search tree into an interval tree (Cormen et al., *Introduction to
 //! Algorithms*, "Interval trees"; Linux' `include/linux/interval_tree_generic.h`): a subtree whose
