@@ -1,5 +1,5 @@
-//! Interval trees: B-trees ordered by where spans begin, in which every node also knows, for each of
-//! its children, the largest `last` below it.
+//! Interval trees: B-trees ordered by where spans begin, in which every node also knows, for each
+//! of its children, the largest `last` below it.
 //! It uses spans.
 //!
 //! That one extra number turns a search tree into an interval tree (Cormen et al., *Introduction to
@@ -8,8 +8,8 @@
 //! entered. Finding the first overlap takes O(log n), each further one O(log n) at most.
 //!
 //! A B-tree rather than a binary one, since what a search costs in a large tree is the cache lines
-//! that it waits for: the [`node`]s keep the ends of their spans side by side, and a search visits a
-//! node where a binary tree has four levels.
+//! that it waits for: the [`node`]s keep the ends of their spans side by side, and a search visits
+//! a node where a binary tree has four levels.
 //!
 //! A [`Forest`] is several trees over one set of slots. Values lie in the slots, which never move;
 //! each slot knows the tree and the node that its span is in. So a value goes from one tree to
@@ -24,8 +24,8 @@
 //!
 //! Invariants between any two calls (checked by `check_invariants` in the tests):
 //!
-//! * **order**: from left to right (`first`, `id`) does not decrease; a node's keys lie between what
-//!   is left of each child and what is in it;
+//! * **order**: from left to right (`first`, `id`) does not decrease; a node's keys lie between
+//!   what is left of each child and what is in it;
 //! * **augmentation**: a node's `lasts` are the largest `last` in each of its children; in a ranked
 //!   tree `earliest` and `latest` are the smallest and the largest rank;
 //! * **fill**: all bottom nodes are equally far from the root; each node except the root has at
@@ -50,8 +50,8 @@ thread_local! {
 /// "Nothing": the parent of the root, the root of a tree without nodes, the end of a free list.
 pub(crate) const NIL: u32 = u32::MAX;
 
-/// From how many values on memory is taken in large steps, since the next value of a crowd seldom is
-/// the last, and given back when all are gone.
+/// From how many values on memory is taken in large steps, since the next value of a crowd seldom
+/// is the last, and given back when all are gone.
 pub(crate) const MANY: usize = 256;
 
 /// A value, its key, and where its span is.
@@ -109,7 +109,8 @@ pub(crate) struct Forest<T, const TREES: usize, const RANKED: usize> {
 }
 
 impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
-    /// After how many nodes [`latest_before`](Self::latest_before) is content with what it has found.
+    /// After how many nodes [`latest_before`](Self::latest_before) is content with what it has
+    /// found.
     const LOOKS: u32 = 64;
 
     /// Empty trees; allocates nothing.
@@ -280,7 +281,8 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         self.overlapping(tree, span).next()
     }
 
-    /// One that overlaps `span`: a random one, as far as that is to be had with one look at each level.
+    /// One that overlaps `span`: a random one, as far as that is to be had with one look at each
+    /// level.
     pub(crate) fn some_overlap(&self, tree: usize, span: Span) -> Option<u32> {
         if self.trees[tree].root != NIL {
             let mut node = self.visit(self.trees[tree].root);
@@ -307,8 +309,8 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         (0..node.len()).filter(overlaps).nth(random as usize % overlapping.max(1))
     }
 
-    /// One of the values before `rank` that overlap `span`: the one with the latest rank, unless that
-    /// is hard to find. `None` only if there is none. Of a ranked tree.
+    /// One of the values before `rank` that overlap `span`: the one with the latest rank, unless
+    /// that is hard to find. `None` only if there is none. Of a ranked tree.
     pub(crate) fn latest_before(&self, tree: usize, span: Span, rank: u64) -> Option<u32> {
         debug_assert!(tree >= RANKED);
         let Tree { alone, root, .. } = self.trees[tree];
@@ -394,8 +396,8 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         }
     }
 
-    /// The first span below `at` that overlaps `span`. At its end if none does, or if all that comes
-    /// after begins too late.
+    /// The first span below `at` that overlaps `span`. At its end if none does, or if all that
+    /// comes after begins too late.
     fn first_overlap_below(&self, tree: usize, mut at: u32, span: Span) -> Cursor {
         loop {
             let node = self.visit(at);
@@ -480,15 +482,22 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
             self.plant(tree);
         }
         let Slot { span: Span { first, last }, id, rank, .. } = self.slots[index as usize];
-        let item = Item { first, id, last, link: index, earliest: rank, latest: rank };
         let hint = self.trees[tree].hint.get();
         let hits = tree < RANKED
             && self.nodes.get(hint as usize).is_some_and(|node| node.takes(tree as u8, first, last));
         let mut at = if hits { hint } else { self.trees[tree].root };
         loop {
             let node = self.visit(at);
+            if !node.keeps_ids() && node.len() < N {
+                let slots = &mut self.slots;
+                let is_before = |other: u32| slots[other as usize].id <= id;
+                self.nodes[at as usize].insert_span(Span { first, last }, index, is_before);
+                slots[index as usize].node = at;
+                return;
+            }
             let position = self.behind(node, first, id);
             if node.is_bottom() {
+                let item = Item { first, id, last, link: index, earliest: rank, latest: rank };
                 return self.put(at, position, item);
             }
             let node = self.node_mut(at);
@@ -512,12 +521,12 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
     #[inline]
     fn behind(&self, node: &Node, first: u64, id: u64) -> usize {
         let mut position = node.len();
-        while let Some(before) = position.checked_sub(1) {
-            let other = node.firsts[before];
-            if other < first || other == first && self.id(node, before) <= id {
+        while position > 0 {
+            let other = node.firsts[position - 1];
+            if other < first || other == first && self.id(node, position - 1) <= id {
                 break;
             }
-            position = before;
+            position -= 1;
         }
         position
     }
@@ -546,7 +555,6 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
     }
 
     /// Puts an item into a node, at this position.
-    #[inline]
     fn put(&mut self, at: u32, position: usize, item: Item) {
         if self.node(at).len() < N {
             self.node_mut(at).insert(position, item);
@@ -610,8 +618,9 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         }
     }
 
-    /// Moves everything from the child at `right` to the one before it and gives the node up, or, if that is too much, leaves
-    /// them with half of it each. Returns whether `right` is to be taken out.
+    /// Moves everything from the child at `right` to the one before it and gives the node up, or,
+    /// if that is too much, leaves them with half of it each. Returns whether `right` is to be
+    /// taken out.
     #[cold]
     #[inline(never)]
     fn join_or_share(&mut self, parent: u32, right: usize) -> bool {
@@ -677,13 +686,17 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
 
     /// Moves the items from position `from` on to the end of `to`, a node of the same height.
     fn move_items(&mut self, at: u32, from: usize, to: u32) {
-        for position in from..self.node(at).len() {
-            let item = self.node(at).item(position);
-            let end = self.node(to).len();
-            self.node_mut(to).insert(end, item);
-            self.adopt(to, item.link);
+        let begin = self.node(to).len();
+        let (one, other) = self.nodes.split_at_mut(at.max(to) as usize);
+        let (one, other) = (&mut one[at.min(to) as usize], &mut other[0]);
+        if at < to {
+            one.give(from, other)
+        } else {
+            other.give(from, one)
         }
-        self.node_mut(at).truncate(from);
+        for position in begin..self.node(to).len() {
+            self.adopt(to, self.node(to).links[position]);
+        }
     }
 
     /// Tells what an item of `at` names where it is.
@@ -729,8 +742,8 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         }
     }
 
-    /// Makes room for as many more slots, or for many more, and for all the nodes that these may need.
-    /// While there are few slots a vector does it better.
+    /// Makes room for as many more slots, or for many more, and for all the nodes that these may
+    /// need. While there are few slots a vector does it better.
     fn make_room(&mut self) {
         const VERY_MANY: usize = 64 * MANY;
         let more = match self.slots.len() {

@@ -2,9 +2,9 @@
 //! It uses the words below it, the trees and waiters, and knows no other leaf.
 //!
 //! This is Davidlohr Bueso's range lock ("Introduce range reader/writer lock", linux-mm, 20 May
-//! 2019) with his admission rule, which is Jan Kara's of 2013: a request waits for every conflicting
-//! one that entered before it. Their locks count all of these. Here each waiting entry is registered
-//! with one of them.
+//! 2019) with his admission rule, which is Jan Kara's of 2013: a request waits for every
+//! conflicting one that entered before it. Their locks count all of these. Here each waiting entry
+//! is registered with one of them.
 //!
 //! Leaves stand side by side and tile the domain (see [`partition`](crate::partition)). A request
 //! has an entry in each leaf that its span touches, with the exact span, also where that reaches
@@ -13,9 +13,10 @@
 //!
 //! # Which entries keep an entry out
 //!
-//! An entry *keeps* another one of the same leaf *out* if their spans overlap, their modes conflict,
-//! and it is before the other. What is held is before everything, and so is an upgrade. Among those
-//! that wait the [`Order`] decides. An upgrade that waits is kept out by the readers that are held.
+//! An entry *keeps* another one of the same leaf *out* if their spans overlap, their modes
+//! conflict, and it is before the other. What is held is before everything, and so is an upgrade.
+//! Among those that wait the [`Order`] decides. An upgrade that waits is kept out by the readers
+//! that are held.
 //!
 //! If two spans overlap and both have entries in a leaf, the overlap has a point in that leaf. So a
 //! request may be granted when none of its entries is kept out in its own leaf.
@@ -25,11 +26,12 @@
 //! 1. **held alone**: no two held entries conflict.
 //! 2. **registered**: an entry is registered with one entry that keeps it out, if there is one, and
 //!    else with none.
-//! 3. **exact**: a request's count is the number of its entries that are registered, over all leaves
-//!    and locks. A request that waits and is not merely offered its range has a count above zero.
-//! 4. **lanes**: an entry that is registered is in the queued lane of its mode. One that is not is in
-//!    a lane ahead. Upgrades are always ahead: nothing is before them but readers. Whatever is in the
-//!    lane of held readers is held.
+//! 3. **exact**: a request's count is the number of its entries that are registered, over all
+//!    leaves and locks. A request that waits and is not merely offered its range has a count above
+//!    zero.
+//! 4. **lanes**: an entry that is registered is in the queued lane of its mode. One that is not is
+//!    in a lane ahead. Upgrades are always ahead: nothing is before them but readers. Whatever is
+//!    in the lane of held readers is held.
 //! 5. **lists**: an entry is in its keeper's list, once. `registered` is the number of entries that
 //!    are registered.
 //!
@@ -54,17 +56,19 @@
 //!
 //! # What it costs
 //!
-//! Insertion, removal, and the search for an entry that keeps another out take O(log n). Among those
-//! that wait the latest is preferred, so writers of one range are a chain, in which each release
-//! looks at one. Among those that are held a random one is preferred: of k readers that leave in any
-//! order, those with whom a given writer is registered in turn are O(log k) on average.
+//! Insertion, removal, and the search for an entry that keeps another out take O(log n). Among
+//! those that wait the latest is preferred, so writers of one range are a chain, in which each
+//! release looks at one. Among those that are held a random one is preferred: of k readers that
+//! leave in any order, those with whom a given writer is registered in turn are O(log k) on
+//! average.
 //!
 //! # How it lies in memory
 //!
 //! Few ranges are held at a time in one leaf: most often none but one's own. So the first few
-//! entries lie in slots right behind the mutex, and those that find no free slot, or have to wait, in
-//! trees behind a pointer. The usual case (nobody else is in) touches the leaf's first cache line and
-//! no other. A *place* is the number of a slot, or `SLOTS` more than an index in the forest.
+//! entries lie in slots right behind the mutex, and those that find no free slot, or have to wait,
+//! in trees behind a pointer. The usual case (nobody else is in) touches the leaf's first cache
+//! line and no other. A *place* is the number of a slot, or `SLOTS` more than an index in the
+//! forest.
 
 mod contention;
 #[cfg(feature = "stats")]
@@ -112,8 +116,8 @@ pub(crate) struct Leaf {
     registered: u32,
     /// The leaf to the right.
     pub(crate) next: LeafIndex,
-    /// One bit for each slot: whether an entry is in it; [`IN_TREE`](Leaf::IN_TREE), whether one is in
-    /// the tree; and [`SURPLUS`](Leaf::SURPLUS).
+    /// One bit for each slot: whether an entry is in it; [`IN_TREE`](Leaf::IN_TREE), whether one is
+    /// in the tree; and [`SURPLUS`](Leaf::SURPLUS).
     occupied: u8,
     slots: [Slot; SLOTS],
     pub(crate) rest: Option<Box<Rest>>,
@@ -176,7 +180,8 @@ impl Leaf {
         self.bounds
     }
 
-    /// How many requests have entered, more or less: the last id, which also grows by splits and leaps to a new block at times.
+    /// How many requests have entered, more or less: the last id, which also grows by splits and
+    /// leaps to a new block at times.
     #[inline]
     pub(crate) fn last_id(&self) -> u64 {
         self.last_id
@@ -186,8 +191,8 @@ impl Leaf {
         self.occupied & Self::IN_TREE != 0
     }
 
-    /// Grants `span` if all of it lies here, and no other request does, in whatever mode: the usual case. The entry is in slot 0.
-    /// `None` also where a new block of ids is needed.
+    /// Grants `span` if all of it lies here, and no other request does, in whatever mode: the usual
+    /// case. The entry is in slot 0. `None` also where a new block of ids is needed.
     #[inline]
     pub(crate) fn grant_alone(&mut self, span: Span, mode: Mode) -> Option<RequestId> {
         if self.occupied != 0 || !self.bounds.cover(span) {
@@ -257,8 +262,8 @@ impl Leaf {
         }
     }
 
-    /// Enters one span of request `id`, which, if it has others here, has no point in common with them, and is granted. Returns
-    /// where.
+    /// Enters one span of request `id`, which, if it has others here, has no point in common with
+    /// them, and is granted. Returns where.
     #[inline]
     pub(crate) fn insert_granted(&mut self, id: RequestId, span: Span, mode: Mode) -> u32 {
         let slot = self.occupied.trailing_ones() as usize;
@@ -320,8 +325,8 @@ impl Leaf {
         self.rest().forest.insert(lane, key, filed) + SLOTS as u32
     }
 
-    /// Keeps a held entry of which there is another already, in another leaf or before a change: in a
-    /// slot if one is free.
+    /// Keeps a held entry of which there is another already, in another leaf or before a change: in
+    /// a slot if one is free.
     fn insert_held(&mut self, span: Span, id: u64, held: Held) -> u32 {
         let slot = self.occupied.trailing_ones() as usize;
         if slot >= SLOTS {
@@ -355,8 +360,8 @@ impl Leaf {
 
     /// A record that nobody else holds: a spare one if there is.
     fn waiter(&mut self, passes: usize, spares: &Spares) -> Arc<Waiter> {
-        /// A spare record may still be held by the thread that woke its last user. A few looks suffice
-        /// to find another.
+        /// A spare record may still be held by the thread that woke its last user. A few looks
+        /// suffice to find another.
         const LOOKS: usize = 8;
         let spare = &mut self.rest().spare;
         if spare.is_empty() {
@@ -388,9 +393,9 @@ impl Leaf {
         }
     }
 
-    /// Takes out the entry of a request that is held, if nothing is registered here, and the entry is
-    /// where it was put, and this is the only leaf that has one: [`take_out`](Self::take_out) in the
-    /// usual case. Says whether it did.
+    /// Takes out the entry of a request that is held, if nothing is registered here, and the entry
+    /// is where it was put, and this is the only leaf that has one: [`take_out`](Self::take_out) in
+    /// the usual case. Says whether it did.
     #[inline]
     pub(crate) fn release_quietly(&mut self, hold: &Hold) -> bool {
         if self.registered != 0 || !self.bounds.cover(hold.span) {
@@ -406,8 +411,9 @@ impl Leaf {
         is_here
     }
 
-    /// The same for an entry in the tree. By itself, since a function that calls nothing but what it ends with saves no
-    /// registers, whose stores the locked instruction of the mutex would wait for.
+    /// The same for an entry in the tree. By itself, since a function that calls nothing but what
+    /// it ends with saves no registers, whose stores the locked instruction of the mutex would wait
+    /// for.
     pub(crate) fn unfile_quietly(&mut self, hold: &Hold) -> bool {
         if self.registered != 0 || !self.bounds.cover(hold.span) {
             return false;
@@ -430,8 +436,8 @@ impl Leaf {
         self.note_change(hold, &[(hold.key.id, hold.span, to)], wakes);
     }
 
-    /// Leaves a held request only `span` of what it has. Returns where its entry is, if it still has
-    /// one here.
+    /// Leaves a held request only `span` of what it has. Returns where its entry is, if it still
+    /// has one here.
     pub(crate) fn shrink(&mut self, hold: &Hold, span: Span, wakes: &mut WakeList) -> Option<u32> {
         debug_assert!(hold.span.covers(span));
         if !self.bounds.meet(span) {
@@ -449,8 +455,8 @@ impl Leaf {
     /// Makes two held requests of one, the second, called `id`, from `mid` on. Returns where the
     /// entries of the two are, as far as they have one here.
     ///
-    /// What was registered with the request overlaps one of the halves, and is registered with that:
-    /// no count changes.
+    /// What was registered with the request overlaps one of the halves, and is registered with
+    /// that: no count changes.
     pub(crate) fn split(&mut self, hold: &Hold, mid: u64, id: RequestId) -> [Option<u32>; 2] {
         let Span { first, last } = hold.span;
         debug_assert!(first < mid && mid <= last);
@@ -542,8 +548,8 @@ impl Leaf {
         self.downgrade(hold, Mode::Upgradable, wakes);
     }
 
-    /// Puts behind request `id`, which has just been granted, those that it has passed: they wait, and
-    /// so far nothing here kept them out.
+    /// Puts behind request `id`, which has just been granted, those that it has passed: they wait,
+    /// and so far nothing here kept them out.
     pub(crate) fn put_behind(&mut self, id: RequestId, claim: Claim) {
         let Claim { span, mode } = claim;
         let place = self.find_place(span.first, id).expect("it has just been entered");
@@ -565,27 +571,24 @@ impl Leaf {
 
     /// Takes out an entry with which nothing is registered, and which is not.
     fn remove(&mut self, place: u32) {
-        self.settle(place);
         match self.filed_index(place) {
             None => self.occupied &= !(1 << place),
             Some(index) => {
-                let forest = &mut self.rest().forest;
-                forest.remove(index);
-                if forest.len() == 0 {
+                let rest = self.rest();
+                rest.settle(index);
+                rest.forest.remove(index);
+                if rest.forest.len() == 0 {
                     self.occupied &= Self::IN_SLOTS;
                 }
             }
         }
     }
 
-    /// Forgets that a request which does not wait any more had to, and keeps its record for the next.
+    /// Forgets that a request which does not wait any more had to, and keeps its record for the
+    /// next.
     fn settle(&mut self, place: u32) {
-        let Some(index) = self.filed_index(place) else { return };
-        let rest = self.rest();
-        if let Some(queued) = rest.forest.value_mut(index).queued.take() {
-            if queued.keeps {
-                rest.spare.push(queued.waiter);
-            }
+        if let Some(index) = self.filed_index(place) {
+            self.rest().settle(index);
         }
     }
 
@@ -831,8 +834,8 @@ impl Leaf {
         (self.occupied, self.registered, self.rest) = (0, 0, None);
     }
 
-    /// Makes a note that a request for `span`, which begins here, found the mutex taken. Says whether
-    /// the leaf is to be cut.
+    /// Makes a note that a request for `span`, which begins here, found the mutex taken. Says
+    /// whether the leaf is to be cut.
     pub(crate) fn note_meeting(&mut self, span: Span) -> bool {
         let id = self.last_id();
         if self.crossings.is_last(id) {
@@ -869,20 +872,35 @@ impl Leaf {
         self.rest.as_ref().map(|rest| &rest.forest)
     }
 
+    #[inline]
     fn rest(&mut self) -> &mut Rest {
-        self.rest.get_or_insert_with(|| {
-            Box::new(Rest {
-                forest: Forest::new(),
-                kept: [NIL; SLOTS],
-                spare: Vec::new(),
-                contention: Contention::NONE,
-                watches: None,
-            })
-        })
+        self.rest.get_or_insert_with(Rest::new)
     }
 }
 
 impl Rest {
+    #[cold]
+    #[inline(never)]
+    fn new() -> Box<Self> {
+        Box::new(Rest {
+            forest: Forest::new(),
+            kept: [NIL; SLOTS],
+            spare: Vec::new(),
+            contention: Contention::NONE,
+            watches: None,
+        })
+    }
+
+    /// See [`Leaf::settle`].
+    #[inline]
+    fn settle(&mut self, index: u32) {
+        if let Some(queued) = self.forest.value_mut(index).queued.take() {
+            if queued.keeps {
+                self.spare.push(queued.waiter);
+            }
+        }
+    }
+
     /// Whether it is more than an empty leaf keeps, once so many entries have left the trees.
     fn has_surplus(&self, leaving: u32) -> bool {
         self.forest.len() == leaving && (self.spare.len() > KEPT || self.forest.has_room_for_many())

@@ -9,20 +9,23 @@
 //! leaf's mutex, and joins neighbours that stay quiet. The idea is that of the contention-adapting
 //! search trees of Sagonas and Winblad (ISPDC 2015; JPDC 115, 2018).
 //!
-//! * **tiles**: the bounds of the leaves in use tile the domain, in the order of their links; the first leaf, the root, is always
-//!   in use and first.
-//! * **links**: bounds and link of a leaf change only under its mutex, and the bounds of two neighbours only under both mutexes. So
-//!   under a leaf's mutex its link names a leaf in use, the one whose part begins where the leaf's ends.
-//! * **all at once**: whoever enters, changes or takes out a request holds the mutexes of all the leaves under its span, from left
-//!   to right along the links, so that the request is in all of them, or gone from all, at one instant. To take them one after the
-//!   other would let a join pair what is left of a half-released request with requests that never counted it.
+//! * **tiles**: the bounds of the leaves in use tile the domain, in the order of their links; the
+//!   first leaf, the root, is always in use and first.
+//! * **links**: bounds and link of a leaf change only under its mutex, and the bounds of two
+//!   neighbours only under both mutexes. So under a leaf's mutex its link names a leaf in use, the
+//!   one whose part begins where the leaf's ends.
+//! * **all at once**: whoever enters, changes or takes out a request holds the mutexes of all the
+//!   leaves under its span, from left to right along the links, so that the request is in all of
+//!   them, or gone from all, at one instant. To take them one after the other would let a join pair
+//!   what is left of a half-released request with requests that never counted it.
 //! * **table last**: a thread that holds the table's mutex waits for no mutex but that of a leaf
 //!   that is not in use. A thread waits for the table's mutex only while it holds no leaf of this
 //!   lock.
-//! * **ascending**: a thread that holds a leaf's mutex waits for no mutex but that of a leaf to the right in the same lock, or of a
-//!   lock with a higher address; or of one that is not in use, whose holder came there by an old hint and waits for nothing. So
-//!   nobody waits in a circle. Where to the right is says the link: the table below may be out of
-//!   date, and name a leaf that the thread holds.
+//! * **ascending**: a thread that holds a leaf's mutex waits for no mutex but that of a leaf to the
+//!   right in the same lock, or of a lock with a higher address; or of one that is not in use,
+//!   whose holder came there by an old hint and waits for nothing. So nobody waits in a circle.
+//!   Where to the right is says the link: the table below may be out of date, and name a leaf that
+//!   the thread holds.
 //!
 //! # Finding a leaf
 //!
@@ -78,8 +81,9 @@
 //!
 //! # Invariant of the unsafe code
 //!
-//! **locked**: a [`Locked`] holds the mutexes of the leaves from `first` to `last` along the links, whose guards it has kept; it
-//! alone gives them up. Since it holds them, the links between them stay as they are.
+//! **locked**: a [`Locked`] holds the mutexes of the leaves from `first` to `last` along the links,
+//! whose guards it has kept; it alone gives them up. Since it holds them, the links between them
+//! stay as they are.
 
 mod place;
 mod table;
@@ -326,8 +330,8 @@ impl Partition {
         leaf.contention().considered(attempt);
     }
 
-    /// Whether so few requests came since a cut of `leaf` was considered that some of those of then may
-    /// still be under way. There are 16 leaves for each CPU.
+    /// Whether so few requests came since a cut of `leaf` was considered that some of those of then
+    /// may still be under way. There are 16 leaves for each CPU.
     fn is_too_soon(&self, leaf: &mut Leaf) -> bool {
         self.shared.settings.max_leaves != Some(NonZeroU16::MIN)
             && leaf.contention().is_young(self.table().max_leaves() / 4)
@@ -390,7 +394,8 @@ impl Partition {
         at != leaf.bounds().first && self.cut(&mut leaf, at) == Attempt::Cut
     }
 
-    /// Joins the leaf in which `at` lies and the one to the right. For tests; `false` if that cannot be done.
+    /// Joins the leaf in which `at` lies and the one to the right. For tests; `false` if that
+    /// cannot be done.
     pub(crate) fn join_at(&self, at: u64) -> bool {
         let mut left = self.lock_at(Span { first: at, last: at }).leaf;
         let index = left.next;
@@ -413,8 +418,8 @@ impl Partition {
         self.spares().clear();
     }
 
-    /// Keeps some of what crowds have left behind, and frees the rest. To be called with no leaf of this
-    /// lock held.
+    /// Keeps some of what crowds have left behind, and frees the rest. To be called with no leaf of
+    /// this lock held.
     #[cold]
     #[inline(never)]
     fn keep_or_free(&self, all: Vec<Surplus>) {
@@ -534,7 +539,8 @@ impl<'a> Locked<'a> {
         })
     }
 
-    /// Makes a note, in each leaf, that somebody came by who crossed it, and joins those that have long been quiet.
+    /// Makes a note, in each leaf, that somebody came by who crossed it, and joins those that have
+    /// long been quiet.
     fn note_crossing(&mut self) {
         let quiet = self.iter_mut().fold(0, |quiet, leaf| {
             let id = leaf.last_id();
@@ -567,7 +573,8 @@ impl<'a> Locked<'a> {
                 if ptr::eq(cell, self.last) {
                     self.last = at;
                 }
-                // SAFETY: its mutex is held ("locked"), and since it is linked no more `self` has given it up.
+                // SAFETY: its mutex is held ("locked"), and since it is linked no more `self` has
+                // given it up.
                 unsafe { sync::unlock_kept(cell) };
                 if ptr::eq(at, self.last) {
                     return;
@@ -591,7 +598,8 @@ impl Drop for Locked<'_> {
                 surplus.push(leaf.take_surplus());
             }
             next = (!ptr::eq(cell, self.last)).then(|| self.partition.cell(leaf.next));
-            // SAFETY: its mutex is held ("locked"), and not used any more: the one to the right is known.
+            // SAFETY: its mutex is held ("locked"), and not used any more: the one to the right is
+            // known.
             unsafe { sync::unlock_kept(cell) };
         }
         if !surplus.is_empty() {
@@ -619,7 +627,8 @@ impl<'l> Iterator for IterMut<'l> {
 
     fn next(&mut self) -> Option<&'l mut Leaf> {
         let cell = self.next?;
-        // SAFETY: its mutex is held ("locked") by what is borrowed exclusively for `'l`, and each leaf is given out once.
+        // SAFETY: its mutex is held ("locked") by what is borrowed exclusively for `'l`, and each
+        // leaf is given out once.
         let leaf = unsafe { &mut *sync::kept(cell) };
         self.next = (!ptr::eq(cell, self.last)).then(|| self.partition.cell(leaf.next));
         Some(leaf)

@@ -79,7 +79,7 @@ fn a_crowd_that_comes_back_allocates_little() {
 
 /// Of a number of parts that suits any machine.
 fn a_lock_that_was_cut_once_is_small() {
-    for (max_leaves, most) in [(64, 4 << 10), (512, 13 << 10)] {
+    for (max_leaves, most) in [(64, 3 << 10), (512, 9 << 10)] {
         let lock = RangeLock::builder().max_leaves(max_leaves).build();
         let before = LIVE.load(Ordering::Relaxed);
         assert!(__private::cut(&lock, 1000));

@@ -2,16 +2,17 @@
 //! names. These fill five cache lines. Ids and ranks lie behind them, and the bottom nodes of trees
 //! that are not ranked, which hold nearly all spans, have none: the slots know the ids.
 //!
-//! Searches and moves are plain loops that stop where they are done: calls of `memmove` for a few
-//! words each, three to an insertion, cost more, and so do loops over all places without a branch
-//! that depends on where, but in large trees.
+//! Searches, and what moves held spans in and out, are plain loops that stop where they are done:
+//! calls of `memmove` for a few words each, three to an insertion, cost more, and so do loops over
+//! all places without a branch that depends on where, but in large trees.
 
 use super::NIL;
+use crate::span::Span;
 
 /// Items in a node.
 pub(super) const N: usize = 15;
-/// Items that a node other than the root has at least. Less than half of [`N`], so that nodes which have just been cut are not
-/// joined at once.
+/// Items that a node other than the root has at least. Less than half of [`N`], so that nodes which
+/// have just been cut are not joined at once.
 pub(super) const MIN: usize = 5;
 
 /// A span, its key and its slot; or, above the bottom, what is known of a child, and the child.
@@ -35,7 +36,8 @@ impl Item {
 #[derive(Debug)]
 #[repr(C, align(64))] // The order of the fields is the order of their use.
 pub(crate) struct Node {
-    /// Where spans begin; above the bottom: no span in the child begins before. `u64::MAX` where there is no item.
+    /// Where spans begin; above the bottom: no span in the child begins before. `u64::MAX` where
+    /// there is no item.
     pub(super) firsts: [u64; N],
     /// Where spans end; above the bottom: the latest end in the child. 0 where there is no item.
     pub(super) lasts: [u64; N],
@@ -76,7 +78,7 @@ impl Node {
 
     #[inline]
     pub(super) fn len(&self) -> usize {
-        self.len as usize
+        (self.len as usize).min(N) // So that places before it need no check.
     }
 
     /// Whether its items are spans.
@@ -104,7 +106,8 @@ impl Node {
             && last <= self.lasts[end]
     }
 
-    /// The position of the first item, from `from` on, that ends at `first` or later; [`len`](Self::len) if none does.
+    /// The position of the first item, from `from` on, that ends at `first` or later;
+    /// [`len`](Self::len) if none does.
     #[inline]
     pub(super) fn that_reaches(&self, from: usize, first: u64) -> usize {
         (from..self.len()).find(|&position| self.lasts[position] >= first).unwrap_or(self.len())
@@ -139,32 +142,41 @@ impl Node {
         (self.earliest[position], self.latest[position]) = (summary.earliest, summary.latest);
     }
 
-    pub(super) fn item(&self, position: usize) -> Item {
-        Item {
-            first: self.firsts[position],
-            id: self.ids[position],
-            last: self.lasts[position],
-            link: self.links[position],
-            earliest: self.earliest[position],
-            latest: self.latest[position],
-        }
-    }
-
-    /// Puts `item` before the one at `position`. Asks for room.
+    /// Puts a span among others, in a node that has room and no ids. Of one that begins at the same
+    /// point `is_before` says whether it comes first.
+    ///
+    /// From the end, since most often keys ascend.
     #[inline]
-    pub(super) fn insert(&mut self, position: usize, item: Item) {
-        let mut at = self.len();
-        while at > position {
-            self.firsts[at] = self.firsts[at - 1];
+    pub(super) fn insert_span(&mut self, span: Span, link: u32, is_before: impl Fn(u32) -> bool) {
+        debug_assert!(self.len() < N && !self.keeps_ids());
+        let mut at = self.len().min(N - 1);
+        while at > 0 {
+            let first = self.firsts[at - 1];
+            if first < span.first || first == span.first && is_before(self.links[at - 1]) {
+                break;
+            }
+            self.firsts[at] = first;
             self.lasts[at] = self.lasts[at - 1];
             self.links[at] = self.links[at - 1];
             at -= 1;
         }
-        if self.keeps_ids() {
-            let len = self.len();
-            self.ids.copy_within(position..len, position + 1);
-            self.earliest.copy_within(position..len, position + 1);
-            self.latest.copy_within(position..len, position + 1);
+        (self.firsts[at], self.lasts[at], self.links[at]) = (span.first, span.last, link);
+        self.len += 1;
+    }
+
+    /// Puts `item` before the one at `position`. Asks for room.
+    pub(super) fn insert(&mut self, position: usize, item: Item) {
+        debug_assert!(self.len() < N);
+        let len = self.len().min(N - 1);
+        if position < len {
+            self.firsts.copy_within(position..len, position + 1);
+            self.lasts.copy_within(position..len, position + 1);
+            self.links.copy_within(position..len, position + 1);
+            if self.keeps_ids() {
+                self.ids.copy_within(position..len, position + 1);
+                self.earliest.copy_within(position..len, position + 1);
+                self.latest.copy_within(position..len, position + 1);
+            }
         }
         self.set(position, item);
         self.len += 1;
@@ -190,11 +202,29 @@ impl Node {
         self.len -= 1;
     }
 
+    /// Moves the items from position `from` on to the end of `to`, a node of the same tree and
+    /// height that has room.
+    pub(super) fn give(&mut self, from: usize, to: &mut Node) {
+        let (here, there) = (from..self.len(), to.len());
+        let all = there..there + here.len();
+        to.firsts[all.clone()].copy_from_slice(&self.firsts[here.clone()]);
+        to.lasts[all.clone()].copy_from_slice(&self.lasts[here.clone()]);
+        to.links[all.clone()].copy_from_slice(&self.links[here.clone()]);
+        if self.keeps_ids() {
+            to.ids[all.clone()].copy_from_slice(&self.ids[here.clone()]);
+            to.earliest[all.clone()].copy_from_slice(&self.earliest[here.clone()]);
+            to.latest[all.clone()].copy_from_slice(&self.latest[here]);
+        }
+        to.len = all.end as u32;
+        self.truncate(from);
+    }
+
     /// Drops the items from position `len` on.
     pub(super) fn truncate(&mut self, len: usize) {
-        for position in len..self.len() {
-            self.set(position, Item::NONE);
-        }
+        let end = self.len();
+        self.firsts[len..end].fill(Item::NONE.first);
+        self.lasts[len..end].fill(Item::NONE.last);
+        self.links[len..end].fill(Item::NONE.link);
         self.len = len as u32;
     }
 

@@ -1,4 +1,5 @@
-//! The forest against sorted vectors, with every invariant recomputed from scratch after every step.
+//! The forest against sorted vectors, with every invariant recomputed from scratch after every
+//! step.
 
 use proptest::prelude::*;
 
@@ -55,8 +56,8 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         assert!(self.nodes.capacity() >= room, "room: it is there before it is needed");
     }
 
-    /// Checks the subtree of `at`, whose keys lie from `from` to `to`, and returns its largest `last`,
-    /// and its smallest and largest rank.
+    /// Checks the subtree of `at`, whose keys lie from `from` to `to`, and returns its largest
+    /// `last`, and its smallest and largest rank.
     fn check_subtree(
         &self,
         tree: usize,
@@ -341,7 +342,8 @@ fn planted_faults_are_caught() {
     assert!(message.contains("room"), "{message}");
 }
 
-/// A run long enough for three levels, and back: nodes are cut, filled from their neighbours, joined and given up.
+/// A run long enough for three levels, and back: nodes are cut, filled from their neighbours,
+/// joined and given up.
 #[test]
 fn grows_and_shrinks_through_several_levels() {
     let n = if cfg!(miri) { 150 } else { 3000 };

@@ -1,5 +1,5 @@
-//! What a leaf remembers of how its users got on: whether it is worth a cut, or should be joined to its neighbour. See "When to cut
-//! and to join" in the [partition](crate::partition).
+//! What a leaf remembers of how its users got on: whether it is worth a cut, or should be joined to
+//! its neighbour. See "When to cut and to join" in the [partition](crate::partition).
 
 use super::models;
 use crate::bounds::Bounds;
@@ -14,15 +14,16 @@ pub(crate) struct Contention {
     highest: Option<u64>,
     /// The leaf's last id then, unless the leaf has been cut since.
     since: Option<u64>,
-    /// How many meetings there were, each soon after the one before, or followed by more such before long.
+    /// How many meetings there were, each soon after the one before, or followed by more such
+    /// before long.
     streak: u32,
     /// Where the next span goes.
     next: u32,
     last: u64,
     /// How often the leaf could not be cut: each time makes it wait for twice as many meetings.
     in_vain: u32,
-    /// How often requests that cross the leaf had it joined again after a cut: each time makes it wait
-    /// for twice as many meetings, until cuts last.
+    /// How often requests that cross the leaf had it joined again after a cut: each time makes it
+    /// wait for twice as many meetings, until cuts last.
     undone: u32,
     /// How many met here, halved each time the leaf is [asked](Contention::cool) whether it is
     /// quiet.
@@ -56,10 +57,12 @@ impl Contention {
     };
     /// From how many meetings a cut is decided.
     const SPANS: usize = 8;
-    /// How many requests may come between one meeting and the next for the second to make the streak longer.
+    /// How many requests may come between one meeting and the next for the second to make the
+    /// streak longer.
     pub(crate) const SOON: u64 = 1024;
-    /// And how many for it not to end the streak. As many as a time slice has: where there are more threads than CPUs, one that
-    /// met another and was not in luck at once runs again, and tells, much later.
+    /// And how many for it not to end the streak. As many as a time slice has: where there are more
+    /// threads than CPUs, one that met another and was not in luck at once runs again, and tells,
+    /// much later.
     pub(crate) const LATE: u64 = 1 << 20;
     const MOST_IN_VAIN: u32 = 8;
 
@@ -136,8 +139,8 @@ impl Contention {
         self.highest = self.highest_start();
     }
 
-    /// Makes a note that the leaf was cut in vain. It weighs as much as two cuts that last, so that a
-    /// leaf which is cut and joined in turn is cut less and less often.
+    /// Makes a note that the leaf was cut in vain. It weighs as much as two cuts that last, so that
+    /// a leaf which is cut and joined in turn is cut less and less often.
     pub(crate) fn undo(&mut self) {
         self.undone = (self.undone + 2).min(Self::MOST_IN_VAIN);
     }

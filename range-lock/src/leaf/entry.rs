@@ -1,4 +1,5 @@
-//! What lies in a leaf: the entries, in the forms in which they are kept and looked at, and what tells requests apart and apart in time.
+//! What lies in a leaf: the entries, in the forms in which they are kept and looked at, and what
+//! tells requests apart and apart in time.
 
 use std::num::NonZeroU64;
 
@@ -66,7 +67,8 @@ pub(crate) struct Filed {
     pub(super) mode: Mode,
     /// Set if the request had to wait. It still does while the waiter's count is not zero.
     pub(super) queued: Option<Queued>,
-    /// The place of the entry that this one is registered with; [`NIL`] if nothing here keeps it out.
+    /// The place of the entry that this one is registered with; [`NIL`] if nothing here keeps it
+    /// out.
     pub(super) keeper: u32,
     /// The next in the keeper's list; [`NIL`] at its end.
     pub(super) next: u32,
@@ -96,8 +98,8 @@ pub(crate) struct Entry<'a> {
 pub(crate) struct Queued {
     pub(crate) order: Order,
     pub(crate) waiter: Arc<Waiter>,
-    /// Whether this entry keeps the record for the next request: of a request's entries one does, since a record that is
-    /// spare twice is never seen to be held by nobody else.
+    /// Whether this entry keeps the record for the next request: of a request's entries one does,
+    /// since a record that is spare twice is never seen to be held by nobody else.
     pub(crate) keeps: bool,
 }
 
@@ -121,10 +123,11 @@ impl Order {
     /// Upgrades pass all requests that wait.
     pub(crate) const UPGRADE: Order = Order(0);
 
-    /// The place behind all that have been drawn. To be drawn under the mutexes of all the leaves that the request
-    /// enters, so that it is behind whatever waits there.
+    /// The place behind all that have been drawn. To be drawn under the mutexes of all the leaves
+    /// that the request enters, so that it is behind whatever waits there.
     pub(super) fn draw() -> Order {
-        /// One for the whole process, since a request may wait in several locks. Only those that wait come here.
+        /// One for the whole process, since a request may wait in several locks. Only those that
+        /// wait come here.
         static LAST: AtomicCell<u64> = AtomicCell::new(0);
         Order(LAST.fetch_add(1) + 1)
     }
@@ -187,7 +190,8 @@ impl Entry<'_> {
         self.queued.is_some_and(|queued| !queued.waiter.is_granted())
     }
 
-    /// Whether it has its range: in its own mode, or, if it waits for an upgrade, in the one before.
+    /// Whether it has its range: in its own mode, or, if it waits for an upgrade, in the one
+    /// before.
     pub(crate) fn is_held(&self) -> bool {
         self.queued.is_none_or(|queued| queued.order == Order::UPGRADE || queued.waiter.is_granted())
     }

@@ -113,8 +113,8 @@ impl Leaf {
         forest.value_mut(index).keeper = NIL;
     }
 
-    /// Calls `f` for each entry that is registered with the one at `place`, and may register it with
-    /// another.
+    /// Calls `f` for each entry that is registered with the one at `place`, and may register it
+    /// with another.
     pub(super) fn for_each_kept(&mut self, place: u32, mut f: impl FnMut(&mut Leaf, u32)) {
         let mut next = self.head(place).map_or(NIL, |first| *first);
         while next != NIL {
@@ -124,8 +124,8 @@ impl Leaf {
         }
     }
 
-    /// Looks again at those that are registered with the entry at `place`, and that it, as it is now,
-    /// does not keep out.
+    /// Looks again at those that are registered with the entry at `place`, and that it, as it is
+    /// now, does not keep out.
     pub(super) fn let_go(&mut self, place: u32, wakes: &mut WakeList) {
         if self.registered == 0 {
             return;

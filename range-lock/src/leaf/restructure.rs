@@ -36,8 +36,8 @@ impl Move {
 impl Leaf {
     /// Gives the part from `mid` on to `right`, a leaf that is not in use.
     ///
-    /// An entry that is cut, and kept out here, is kept out in one half at least. So its count, which
-    /// is raised if it is kept out in both, does not reach zero meanwhile.
+    /// An entry that is cut, and kept out here, is kept out in one half at least. So its count,
+    /// which is raised if it is kept out in both, does not reach zero meanwhile.
     pub(crate) fn cut(&mut self, mid: u64, right: &mut Leaf) {
         let Bounds { first, last } = self.bounds;
         debug_assert!(first < mid && mid <= last);
@@ -109,18 +109,19 @@ impl Leaf {
         self.cut_watches(mid, &moves, right);
     }
 
-    /// Takes over the part and the requests of `right`, the leaf to the right, which is not in use from
-    /// now on.
+    /// Takes over the part and the requests of `right`, the leaf to the right, which is not in use
+    /// from now on.
     ///
-    /// An entry that was kept out in both keeps one share of its count, so that does not reach zero.
+    /// An entry that was kept out in both keeps one share of its count, so that does not reach
+    /// zero.
     pub(crate) fn join(&mut self, right: &mut Leaf) {
         debug_assert_eq!(self.bounds.last.checked_add(1), Some(right.bounds.first));
         let border = right.bounds.first;
         let mut moves: Vec<Move> = right.places(Span::WHOLE);
         for moved in &mut moves {
             if moved.span.first < border {
-                // It is here already, and here keeps its record: of the leaves of a span the leftmost
-                // does.
+                // It is here already, and here keeps its record: of the leaves of a span the
+                // leftmost does.
                 let id = RequestId::new(moved.id);
                 moved.to = self.find_place(moved.span.first, id).expect("it is in both leaves");
                 if right.is_in_lane(moved.from, lane::HELD_READ)

@@ -17,8 +17,8 @@ thread_local! {
     pub(crate) static LOOKS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// Asserts what the head of the module says, of all leaves of a lock whose requests are in no other; and that those tile the domain,
-/// and each has what belongs there.
+/// Asserts what the head of the module says, of all leaves of a lock whose requests are in no
+/// other; and that those tile the domain, and each has what belongs there.
 fn check_leaves(leaves: &Locked<'_>) {
     let entries: Vec<_> = leaves.iter().flat_map(Leaf::beginning_here).collect();
     let upgrades = |entry: &Entry<'_>| entry.waits() && entry.queued.unwrap().order == Order::UPGRADE;
@@ -76,8 +76,8 @@ impl Leaf {
         self.entries().filter(|entry| self.bounds.contains(entry.span.first))
     }
 
-    /// Asserts "registered", "lanes" and "lists"; calls `note` with the request of each entry that is
-    /// registered.
+    /// Asserts "registered", "lanes" and "lists"; calls `note` with the request of each entry that
+    /// is registered.
     fn check_registrations(&self, mut note: impl FnMut(RequestId)) {
         let places: Vec<_> = self.places(Span::WHOLE).iter().map(|entry| entry.from).collect();
         let mut listed = BTreeMap::new();
@@ -144,7 +144,8 @@ impl Leaf {
     }
 }
 
-/// What `requests` says must fit together: who waits names those who are in its way, and they are there.
+/// What `requests` says must fit together: who waits names those who are in its way, and they are
+/// there.
 fn check_requests(requests: &[RequestInfo]) {
     for request in requests {
         let waits = request.state() != RequestState::Held;
@@ -207,7 +208,8 @@ impl Owned<'_> {
 /// The verb that waits until a range is free.
 const WATCH: u8 = 22;
 
-/// Runs a history; if `cuts`, the leaves are cut and joined as it goes. So many as `bypass` may pass a sleeper.
+/// Runs a history; if `cuts`, the leaves are cut and joined as it goes. So many as `bypass` may
+/// pass a sleeper.
 fn run(steps: &[(u8, usize, u64, u64)], cuts: bool, bypass: usize) {
     let lock = RangeLock::builder().bypass(bypass).build();
     let mut all: Vec<Owned<'_>> = Vec::new();

@@ -31,7 +31,8 @@ impl<'a> Place<'a> {
         self.0
     }
 
-    /// Orders locks: a thread that takes leaves of several locks takes them in ascending order of this.
+    /// Orders locks: a thread that takes leaves of several locks takes them in ascending order of
+    /// this.
     pub(crate) fn address(self) -> usize {
         std::ptr::from_ref(self.0).addr()
     }
@@ -53,7 +54,8 @@ impl<'a> Place<'a> {
         Arc::clone(self.partition)
     }
 
-    /// Orders locks: a thread that takes leaves of several locks takes them in ascending order of this.
+    /// Orders locks: a thread that takes leaves of several locks takes them in ascending order of
+    /// this.
     pub(crate) fn address(self) -> usize {
         self.address
     }

@@ -10,13 +10,14 @@
 //! domain there, and so lies behind every point.
 //!
 //! The leaves, except the root, are made in chunks when they are first needed, and stay where they
-//! are until the lock is dropped.
+//! are until the lock is dropped. So a lock that is cut once needs no pointer for each leaf that
+//! there may be.
 //!
 //! # Invariant of the unsafe code
 //!
-//! **made**: a pointer in `cells` is null, or names a leaf in a chunk of `Structure::chunks`, which
-//! are freed with the table. It is stored once, before any row, link or key has the leaf's index,
-//! and all of these are handed from thread to thread by a release and an acquire.
+//! **made**: a pointer in `chunks` is null, or names a chunk of `Structure::made`, which are freed
+//! with the table. It is stored once, before any row, link or key has the index of one of the
+//! chunk's leaves, and all of these are handed from thread to thread by a release and an acquire.
 
 use std::iter;
 use std::ptr;
@@ -41,12 +42,17 @@ pub(crate) struct Table {
     pub(crate) levels: Vec<Box<[Group]>>,
     /// Which leaves they are.
     pub(crate) indices: Box<[AtomicIndex]>,
+    /// How many leaves there may be.
+    max_leaves: usize,
     /// Where the leaves are, except the root.
-    cells: Box<[AtomicPtr<LeafCell>]>,
+    chunks: Box<[AtomicPtr<Chunk>]>,
     /// Odd while the table is changed.
     version: CachePadded<AtomicHint>,
     pub(super) structure: CachePadded<Mutex<Structure>>,
 }
+
+/// Leaves that are made at a time.
+type Chunk = [LeafCell; Table::CHUNK];
 
 /// The points of some rows.
 #[derive(Debug)]
@@ -77,7 +83,7 @@ pub(super) struct Structure {
     /// From this one on none has been in use.
     fresh: usize,
     /// Of std in a model too: what is done with it involves nothing that is modelled.
-    chunks: Vec<std::sync::Arc<[LeafCell]>>,
+    made: Vec<std::sync::Arc<Chunk>>,
     /// Which leaf is asked next whether it is quiet.
     pub(super) hand: usize,
     /// How many rows of each group are in use, for the groups in use.
@@ -93,7 +99,7 @@ struct Row {
 impl Table {
     const FAN_OUT: usize = 8;
     /// How many leaves are made at a time.
-    const CHUNK: usize = 7;
+    const CHUNK: usize = 4;
     /// How many groups away a free row may be before the rows are spread anew.
     const REACH: usize = 2;
 
@@ -113,13 +119,14 @@ impl Table {
             is_cut: AtomicHint::new(0),
             levels,
             indices: (0..rows).map(|_| AtomicIndex::new(LeafIndex::ROOT.0)).collect(),
-            cells: (1..max_leaves).map(|_| AtomicPtr::new(ptr::null_mut())).collect(),
+            max_leaves,
+            chunks: (1..max_leaves).step_by(Self::CHUNK).map(|_| AtomicPtr::new(ptr::null_mut())).collect(),
             version: CachePadded::new(AtomicHint::new(0)),
             structure: CachePadded::new(Mutex::new(Structure {
                 leaves: 1,
                 unused: Vec::new(),
                 fresh: 1,
-                chunks: Vec::new(),
+                made: Vec::new(),
                 hand: 0,
                 filled: vec![1],
             })),
@@ -145,7 +152,7 @@ impl Table {
 
     /// How many leaves there may be.
     pub(super) fn max_leaves(&self) -> usize {
-        self.cells.len() + 1
+        self.max_leaves
     }
 
     /// Changes with each change of the table, and is odd during one.
@@ -156,38 +163,40 @@ impl Table {
     /// A leaf that is not in use, if there may be one more.
     pub(super) fn draw_unused(&self, structure: &mut Structure) -> Option<LeafIndex> {
         structure.unused.pop().or_else(|| {
-            let n = structure.fresh - 1;
-            if self.cells.get(n)?.load(Ordering::Relaxed).is_null() {
-                self.make_chunk(structure, n);
+            let index = structure.fresh;
+            if index >= self.max_leaves {
+                return None;
+            }
+            let n = index - 1;
+            if n % Self::CHUNK == 0 {
+                self.make_chunk(structure, n / Self::CHUNK);
             }
             structure.fresh += 1;
-            Some(LeafIndex(n as u16 + 1))
+            Some(LeafIndex(index as u16))
         })
     }
 
-    /// Makes the leaves from the `n`th behind the root on.
+    /// Makes the leaves of a chunk. Of the last one some may be more than there may be.
     fn make_chunk(&self, structure: &mut Structure, n: usize) {
         let leaf = |_| CachePadded::new(Mutex::new(Leaf::new(Bounds::NOTHING)));
-        let cells = &self.cells[n..self.cells.len().min(n + Self::CHUNK)];
-        let chunk: std::sync::Arc<[LeafCell]> = cells.iter().map(leaf).collect();
-        for (cell, made) in cells.iter().zip(&*chunk) {
-            cell.store(ptr::from_ref(made).cast_mut(), Ordering::Release);
-        }
-        structure.chunks.push(chunk);
+        let chunk: std::sync::Arc<Chunk> = std::sync::Arc::new(std::array::from_fn(leaf));
+        self.chunks[n].store(std::sync::Arc::as_ptr(&chunk).cast_mut(), Ordering::Release);
+        structure.made.push(chunk);
     }
 
     /// The `n`th leaf behind the root, which has been made.
     #[inline]
     pub(super) fn cell(&self, n: usize) -> &LeafCell {
         // SAFETY: it is null or lives as long as the table ("made"), and is only shared.
-        unsafe { self.cells[n].load(Ordering::Acquire).as_ref() }.expect("an index is that of a leaf")
+        let chunk = unsafe { self.chunks[n / Self::CHUNK].load(Ordering::Acquire).as_ref() };
+        &chunk.expect("an index is that of a leaf")[n % Self::CHUNK]
     }
 
     /// The leaves that have been made, in use or not, in the order of their indices.
     pub(crate) fn leaves(&self) -> impl Iterator<Item = &LeafCell> {
-        let is_made = |cell: &&AtomicPtr<LeafCell>| !cell.load(Ordering::Acquire).is_null();
-        let made = self.cells.iter().take_while(is_made).count();
-        (0..made).map(move |n| self.cell(n))
+        let is_made = |chunk: &&AtomicPtr<Chunk>| !chunk.load(Ordering::Acquire).is_null();
+        let made = self.chunks.iter().take_while(is_made).count();
+        (0..made * Self::CHUNK).map(move |n| self.cell(n))
     }
 
     /// Which leaf `point` lies in: the last one that does not begin behind it.
