@@ -119,7 +119,11 @@ pub(crate) fn request(stream: &mut impl Read) -> io::Result<Option<Request>> {
 }
 
 /// Answers a request: with what was read, or the number of an error.
-pub(crate) fn reply(stream: &mut impl Write, request: &Request, result: Result<&[u8], u32>) -> io::Result<()> {
+pub(crate) fn reply(
+    stream: &mut impl Write,
+    request: &Request,
+    result: Result<&[u8], u32>,
+) -> io::Result<()> {
     let (data, error) = result.map_or_else(|error| (&[][..], error), |data| (data, 0));
     let head = [REPLY, error].map(u32::to_be_bytes).concat();
     stream.write_all(&[&head[..], &request.cookie.to_be_bytes(), data].concat())
