@@ -178,7 +178,9 @@ fn an_owned_guard_of_several_ranges_outlives_the_callers_shares() {
     assert!(RangeLock::try_acquire_many_arc_until(both(), Instant::now()).is_none());
     ArcManyGuard::release(&mut guard, &from, ..);
     assert_eq!(Arc::strong_count(&from), 1, "nothing of it is held");
-    let (from, to) = (from, Arc::downgrade(&to));
+    let weak = Arc::downgrade(&to);
+    drop(to);
+    let to = weak;
     assert!(to.upgrade().expect("the guard has a share").try_read(5..6).is_none());
     thread::spawn(move || drop(guard)).join().expect("it has not panicked");
     assert!(to.upgrade().is_none());

@@ -30,14 +30,11 @@ impl RangeLock {
     /// let lock = RangeLock::new();
     /// let write = lock.write(0..4096);
     /// std::thread::scope(|scope| {
-    ///     let flush = scope.spawn(|| lock.wait_until_free(.., Mode::Read));
-    ///     # while !format!("{lock:?}").contains("#1 write") { std::thread::yield_now() }
-    ///     let later = lock.write(4096..8192); // The flush keeps nobody out.
-    ///     drop(write);
-    ///     flush.join().unwrap(); // It does not wait for `later`,
-    ///     # drop(later);
+    ///     scope.spawn(|| lock.wait_until_free(.., Mode::Read)); // Waits for `write`,
+    ///     let later = lock.write(4096..8192); // and keeps nobody out.
+    ///     drop((write, later));
     /// });
-    /// lock.wait_until_free(.., Mode::Read); // and where nothing is in the way it waits for nothing.
+    /// lock.wait_until_free(.., Mode::Read); // Where nothing is in the way it waits for nothing.
     /// ```
     ///
     /// # Panics
