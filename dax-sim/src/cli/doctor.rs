@@ -24,8 +24,8 @@ const LEAST_ADVICE: usize = 20;
 /// Options of `dax-sim doctor`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-Nothing of yours is changed. A folder is examined by a temporary file of 4 MiB without a name. The \
-bytes of a file stay as they are; where faults are measured its time of change moves. Faults are \
+Nothing of yours is changed. A folder is examined by a temporary file of 64 MiB without a name, or of \
+4 MiB where there is no room. The bytes of a file stay as they are; where faults are measured its time of change moves. Faults are \
 measured in a mapping of an aligned 2 MiB of the file that are written everywhere, never in a hole.
 
 The exit code is 0 after a report, and 2 if there is no such file or folder, or if PATH is something \

@@ -70,12 +70,13 @@ impl BlockDevice {
         Some(all.into_iter().map(inside).filter(|bad| !bad.is_empty()).collect())
     }
 
-    /// Of the region of persistent memory that the disk is made of.
-    fn persistence_domain(&self) -> Option<(String, PathBuf)> {
-        self.disk
-            .ancestors()
-            .map(|folder| folder.join("persistence_domain"))
-            .find_map(|file| Some((read(&file)?, file)))
+    /// The region of persistent memory that the disk is made of, and its domain. Linux has no file
+    /// for a domain that the platform does not state.
+    fn persistence_domain(&self) -> Option<(String, &str)> {
+        let named = |folder: &Path| Some(folder.file_name()?.to_str()?.starts_with("region"));
+        let region = self.disk.ancestors().find(|folder| named(folder) == Some(true))?;
+        let domain = read(&region.join("persistence_domain")).unwrap_or_default();
+        Some((domain, region.file_name()?.to_str()?))
     }
 }
 
@@ -173,14 +174,13 @@ fn in_file(file: &File, bad: &[Range<u64>]) -> Option<Option<u64>> {
 
 fn persistence_domain(device: &BlockDevice) -> Row {
     match device.persistence_domain() {
-        Some((domain, file)) => {
+        Some((domain, region)) => {
             let advice = match domain.as_str() {
                 "cpu_cache" => "caches are flushed when power fails: a store is durable without write-back",
                 "memory_controller" => "a cache line is durable once it is written back and fenced",
-                _ => "the platform promises nothing: what is written back may still be lost",
+                _ => "the platform does not state it: what is written back may still be lost",
             };
             let value = if domain.is_empty() { Value::text("unknown") } else { Value::Text(domain) };
-            let region = file.parent().and_then(Path::file_name).unwrap_or_default().display();
             let source = format!("/sys/bus/nd/devices/{region}/persistence_domain");
             Row::new("persistence_domain", value, &source, advice)
         }
@@ -215,6 +215,7 @@ mod tests {
     fn a_disk_and_its_partition() {
         let sys = folder_of(&[
             ("region0/persistence_domain", "memory_controller\n"),
+            ("region1/pmem1/size", "8\n"),
             ("region0/pmem0/size", "1048576\n"),
             ("region0/pmem0/queue/dax", "1\n"),
             ("region0/pmem0/badblocks", "264272 8\n4096 1\n"),
@@ -228,6 +229,8 @@ mod tests {
             values(&rows(Some(&disk), None)),
             [Value::text("pmem0"), Value::Yes(true), Value::Count(9), domain.clone()]
         );
+        let silent = BlockDevice::at(&sys.path().join("region1/pmem1")).unwrap();
+        assert_eq!(silent.persistence_domain(), Some((String::new(), "region1")));
         let partition = BlockDevice::at(&sys.path().join("region0/pmem0/pmem0p1")).unwrap();
         assert_eq!(partition.start(), 4097 * SECTOR);
         // Only the first sector of the eight is inside, and the one of its own is before it.

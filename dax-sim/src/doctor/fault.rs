@@ -165,7 +165,8 @@ impl Fault {
                     (true, _) => "fault_size_predicted has the reason",
                     (false, _) => "of the page cache or of memory, so nothing is said of DAX",
                 };
-                (Value::Bytes(HUGE / count), format!("measured: {count} faults for 2 MiB; {meaning}"))
+                let faults = if *count == 1 { "fault" } else { "faults" };
+                (Value::Bytes(HUGE / count), format!("measured: {count} {faults} for 2 MiB; {meaning}"))
             }
         };
         Row::new("fault_size", value, &source, &advice)

@@ -10,6 +10,9 @@ use rustix::io::Errno;
 
 use super::{HUGE, Row, Value};
 
+/// The size of the device of `compare`: where a file system puts a file depends on its size.
+const AS_COMPARE: u64 = 64 << 20;
+
 /// Why a path is not examined. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refused {
@@ -54,14 +57,16 @@ impl Place {
         self.is_folder
     }
 
-    /// The file itself, or in a folder a temporary one of 4 MiB without a name. The error says why
-    /// there is none.
+    /// The file itself, or in a folder a temporary one without a name. The error says why there
+    /// is none.
     pub(super) fn probe(&self) -> Result<File, String> {
         if !self.is_folder {
             return self.handle.try_clone().map_err(|error| format!("not asked: {error}"));
         }
         let file = temporary(&self.path).map_err(|e| format!("no temporary file can be made here: {e}"))?;
-        reserve(&file, 2 * HUGE).map_err(|e| format!("no temporary file of 4 MiB fits here: {e}"))?;
+        reserve(&file, AS_COMPARE)
+            .or_else(|_| file.set_len(0).and_then(|()| reserve(&file, 2 * HUGE)))
+            .map_err(|e| format!("no temporary file of 4 MiB fits here: {e}"))?;
         Ok(file)
     }
 
