@@ -37,19 +37,26 @@
 //! [cures]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 //! [cure]: https://git.kernel.org/linus/13e451fdc1af05568ea379d71c02a126295d2244
 
+// The simulated machine of `benches/smp` runs the file system and not the program.
+#![cfg_attr(range_lock_smp, allow(dead_code, unused_imports, reason = "the program uses it"))]
+
 #[cfg(not(target_os = "linux"))]
 compile_error!(
     "dax-sim is for Linux: it maps files, reserves their blocks and asks for MAP_SYNC as Linux does"
 );
 
 pub mod check;
+#[cfg(not(range_lock_smp))]
 pub mod cli;
+#[cfg(not(range_lock_smp))]
 mod compare;
 pub mod error;
+#[cfg(not(range_lock_smp))]
 pub mod explore;
 pub mod file;
 pub mod fs;
 pub mod pmem;
+#[cfg(not(range_lock_smp))]
 mod report;
 pub mod schedule;
 pub mod variant;
@@ -63,5 +70,6 @@ mod finding;
 mod mm;
 mod per_thread;
 mod radix;
+#[cfg(not(range_lock_smp))]
 mod replay;
 mod text;

@@ -26,6 +26,11 @@ use string_instructions as with;
 /// this runs.
 pub(super) unsafe fn copy_out(target: &mut [u8], source: *const u8) {
     // SAFETY: the caller's promise, handed on.
+    #[cfg(range_lock_smp)]
+    if unsafe { super::simulated::copy(target.as_mut_ptr(), source, target.len()) } {
+        return;
+    }
+    // SAFETY: the caller's promise, handed on.
     unsafe { with::copy_out(target, source) }
 }
 
@@ -37,6 +42,11 @@ pub(super) unsafe fn copy_out(target: &mut [u8], source: *const u8) {
 /// this runs.
 pub(super) unsafe fn copy_in(target: *mut u8, source: &[u8]) {
     // SAFETY: the caller's promise, handed on.
+    #[cfg(range_lock_smp)]
+    if unsafe { super::simulated::copy(target, source.as_ptr(), source.len()) } {
+        return;
+    }
+    // SAFETY: the caller's promise, handed on.
     unsafe { with::copy_in(target, source) }
 }
 
@@ -46,6 +56,11 @@ pub(super) unsafe fn copy_in(target: *mut u8, source: &[u8]) {
 ///
 /// `target` is writable for `len` bytes, and touched by nothing but this module while this runs.
 pub(super) unsafe fn zero(target: *mut u8, len: usize) {
+    // SAFETY: the caller's promise, handed on.
+    #[cfg(range_lock_smp)]
+    if unsafe { super::simulated::zero(target, len) } {
+        return;
+    }
     // SAFETY: the caller's promise, handed on.
     unsafe { with::zero(target, len) }
 }

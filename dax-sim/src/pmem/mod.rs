@@ -26,6 +26,8 @@ mod copy;
 mod error;
 mod extents;
 mod open;
+#[cfg(range_lock_smp)]
+mod simulated;
 mod word;
 
 use std::io::ErrorKind;
@@ -83,6 +85,8 @@ impl Device {
         let backing = backing::detect(file.file(), file.is_memfd());
         let device = Device { map, backing, file };
         device.populate()?;
+        #[cfg(range_lock_smp)]
+        simulated::is_medium(device.addresses().start, device.addresses().len());
         if backing.is_dax() {
             // Every block has just been stored to: now that the file's metadata is durable it stays
             // so, and MAP_SYNC, which memmap2 does not offer, has nothing left to do.
@@ -233,6 +237,11 @@ impl Device {
     pub fn flush(&self, offset: u64, len: u64) {
         let len = usize::try_from(len).expect("a length inside a mapping fits usize");
         let start = self.span(offset, len);
+        // SAFETY: the bytes are of the device.
+        #[cfg(range_lock_smp)]
+        if unsafe { simulated::write_back(start, len) } {
+            return;
+        }
         if self.backing.is_dax() {
             // SAFETY: *Mapped* and *In bounds*.
             unsafe { copy::write_back(start, len) }
@@ -247,6 +256,10 @@ impl Device {
     ///
     /// What msync says.
     pub fn fence(&self) -> std::io::Result<()> {
+        #[cfg(range_lock_smp)]
+        if simulated::store_fence() {
+            return Ok(());
+        }
         copy::store_fence();
         if self.backing.needs_msync() { self.map.flush() } else { Ok(()) }
     }

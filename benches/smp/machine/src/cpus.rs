@@ -15,6 +15,7 @@
 //!   simulator. Other real threads see it set too, so it counts only on such a stack.
 //! * C5. A coroutine and its yielder live in boxes until the run is over.
 
+mod device;
 mod inside;
 mod kernel;
 mod run;
@@ -33,6 +34,7 @@ use corosensei::{Coroutine, Yielder};
 
 use crate::directory::{Lines, Map, Request};
 use crate::lender::Lender;
+use crate::medium;
 use crate::memory::{FixedStack, STACKS};
 use crate::overlap::{Outstanding, Window};
 use crate::run_queues::{Dispatch, RunQueues};
@@ -130,6 +132,8 @@ struct Sim {
     threads: Vec<Thread>,
     queues: RunQueues,
     lines: Lines,
+    /// The lines of the device, if there is one.
+    device: Option<medium::Lines>,
     futexes: Map<usize, VecDeque<usize>>,
     by_function: Map<(u64, u64), u64>,
     random: u64,
@@ -194,6 +198,7 @@ impl Sim {
             ahead: if window == 0 && machine.costs.lookahead { lines.safe() } else { 0 },
             window,
             lines,
+            device: device::lines(machine),
             overlapping: machine.overlap == Overlap::Overlapping,
             costs: machine.costs.clone(),
             cpus: machine.cpus,
@@ -210,6 +215,12 @@ impl Sim {
             random: machine.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x1234_5678_9ABC_DEF1 | 1,
             counts: Counts::default(),
         }
+    }
+
+    /// Whether a line is one of the device.
+    #[inline]
+    fn is_of_device(&self, line: u64) -> bool {
+        self.device.as_ref().is_some_and(|device| device.contains(line))
     }
 
     fn random(&mut self) -> u64 {
@@ -582,6 +593,10 @@ pub(crate) fn plain(address: usize, size: usize, write: bool, pc: usize) {
     }
     for line in address / 64..=(address + size - 1) / 64 {
         give_way();
+        if with(|s| s.touches_device(line as u64, write)) {
+            order();
+            continue;
+        }
         with(|s| s.access(line as u64, write, false, pc as u64));
         order();
         with(|s| s.made(write));
@@ -601,6 +616,10 @@ pub(crate) fn atomic(address: usize, write: bool, pc: usize) {
         return;
     }
     give_way();
+    if with(|s| s.touches_device(line, write)) {
+        order();
+        return;
+    }
     with(|s| {
         s.counts.accesses += 1;
         s.access(line, write, true, pc as u64);
@@ -625,6 +644,11 @@ pub(crate) fn locked(address: usize, pc: usize) {
     if with(|s| s.overlapping) {
         with(Sim::drain);
         order();
+    }
+    if with(|s| s.touches_device(line, true)) {
+        with(|s| s.charge(s.costs.locked));
+        order();
+        return;
     }
     with(|s| {
         s.counts.accesses += 1;

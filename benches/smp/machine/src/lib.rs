@@ -23,6 +23,7 @@ mod doors;
 mod instrumentation;
 mod lender;
 mod machine;
+mod medium;
 mod memory;
 mod names;
 mod overlap;
@@ -39,6 +40,7 @@ pub use crate::cpus::{
     thread, touch, work,
 };
 pub use crate::machine::{Directory, Limits, MOST_CPUS, MOST_THREADS, Machine, Overlap};
+pub use crate::medium::Medium;
 pub use crate::names::{Named, name, names_at};
 pub use crate::report::{Counts, Doing, LineReport, Report, Stuck, StuckThread, ThreadReport, Why};
 pub use crate::topology::{Distance, Topology};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::Ps;
 use crate::costs::{Costs, NS, US};
+use crate::medium::Medium;
 use crate::topology::Topology;
 
 /// The most CPUs of a machine.
@@ -68,6 +69,8 @@ pub struct Machine {
     pub topology: Topology,
     /// What each step costs.
     pub costs: Costs,
+    /// What lies behind a device, if there is one.
+    pub medium: Medium,
     /// How requests for one line meet.
     pub directory: Directory,
     /// Whether accesses of one CPU overlap.
@@ -122,6 +125,7 @@ impl Machine {
         Some(Machine {
             topology: topology.clone(),
             costs: Costs::SERVER.with_transfer(cluster * NS, socket * NS, machine * NS),
+            medium: Medium::dram(),
             directory: Directory::Blocking,
             overlap: Overlap::InOrder,
             cpus: *cpus,
@@ -167,6 +171,12 @@ impl Machine {
     /// The same with these limits.
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// The same with this medium.
+    pub fn with_medium(mut self, medium: Medium) -> Self {
+        self.medium = medium;
         self
     }
 

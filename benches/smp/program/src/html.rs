@@ -15,13 +15,16 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
+/// What the page of a sweep is of.
+pub(crate) const OF_LOCKS: &str =
+    "Virtual time. Each point is the real code of a lock, run on a simulated cache-coherent machine.";
+
 /// The page.
-pub(crate) fn page(lines: &[PointLine], plots: &[Plot]) -> String {
+pub(crate) fn page(title: &str, what: &str, lines: &[PointLine], plots: &[Plot]) -> String {
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><title>Locks on a simulated machine</title>\
-         <style>{STYLE}</style></head><body>\n<h1>Locks on a simulated machine</h1>\n\
-         <p>Virtual time. Each point is the real code of a lock, run on a simulated cache-coherent machine.</p>\n\
+         <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title>\
+         <style>{STYLE}</style></head><body>\n<h1>{title}</h1>\n<p>{what}</p>\n\
          <nav>"
     );
     let groups = groups(lines);

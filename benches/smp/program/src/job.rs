@@ -40,30 +40,18 @@ pub(crate) enum Ended {
 /// access does not notice the limit.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-impl Job {
+/// A point that is run in a process of its own.
+pub(crate) trait Task: Sync {
     /// The arguments of the program.
-    pub(crate) fn arguments(&self) -> Vec<String> {
-        let Job { lock, workload, cpus, threads, machine, effort, check } = self;
-        let MachineOptions { topology, directory, overlap, seed, set, limit } = machine;
-        let named = [
-            ("--lock", (*lock).to_owned()),
-            ("--workload", workload.name()),
-            ("--cpus", cpus.to_string()),
-            ("--threads", threads.unwrap_or(*cpus).to_string()),
-            ("--topology", topology.clone()),
-            ("--directory", directory.clone()),
-            ("--overlap", overlap.clone()),
-            ("--seed", seed.to_string()),
-            ("--limit", limit.to_string()),
-            ("--effort", effort.name().to_owned()),
-        ];
-        let set = set.iter().map(|set| ("--set", set.clone()));
-        let mut arguments = vec!["point".to_owned()];
-        arguments.extend(named.into_iter().chain(set).flat_map(|(name, value)| [name.to_owned(), value]));
-        arguments.extend(check.then(|| "--check".to_owned()));
-        arguments
-    }
+    fn arguments(&self) -> Vec<String>;
 
+    /// What it is, for messages.
+    fn name(&self) -> String;
+
+    /// Where it runs.
+    fn machine(&self) -> &MachineOptions;
+
+    #[doc(hidden)]
     fn start(&self) -> io::Result<Child> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(self.arguments());
@@ -76,17 +64,13 @@ impl Job {
     }
 
     fn failed(&self, why: &str) -> Ended {
-        let Job { lock, cpus, workload, machine, .. } = self;
-        let MachineOptions { topology, directory, overlap, seed, .. } = machine;
-        Ended::Failed(format!(
-            "{lock} {} {cpus} CPUs ({topology} {directory} {overlap} seed {seed}): {why}",
-            workload.name()
-        ))
+        let MachineOptions { topology, directory, overlap, seed, .. } = self.machine();
+        Ended::Failed(format!("{} ({topology} {directory} {overlap} seed {seed}): {why}", self.name()))
     }
 
     fn outcome(&self) -> io::Result<Ended> {
         let started = Instant::now();
-        let patience = Duration::from_secs(self.machine.limit) + PATIENCE;
+        let patience = Duration::from_secs(self.machine().limit) + PATIENCE;
         let mut child = self.start()?;
         // A point prints less than a pipe holds, so it can be read when the point is over.
         let status = loop {
@@ -122,13 +106,40 @@ impl Job {
     }
 }
 
+impl Task for Job {
+    fn arguments(&self) -> Vec<String> {
+        let Job { lock, workload, cpus, threads, machine, effort, check } = self;
+        let named = [
+            ("--lock", (*lock).to_owned()),
+            ("--workload", workload.name()),
+            ("--cpus", cpus.to_string()),
+            ("--threads", threads.unwrap_or(*cpus).to_string()),
+            ("--effort", effort.name().to_owned()),
+        ];
+        let named = named.into_iter().chain(machine.arguments());
+        let mut arguments = vec!["point".to_owned()];
+        arguments.extend(named.flat_map(|(name, value)| [name.to_owned(), value]));
+        arguments.extend(check.then(|| "--check".to_owned()));
+        arguments
+    }
+
+    fn name(&self) -> String {
+        let Job { lock, cpus, workload, .. } = self;
+        format!("{lock} {} {cpus} CPUs", workload.name())
+    }
+
+    fn machine(&self) -> &MachineOptions {
+        &self.machine
+    }
+}
+
 /// How many points run at a time unless a number is given: one for each CPU.
 pub(crate) fn one_for_each_cpu() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Runs all jobs, so many at a time; returns how they ended, in their order.
-pub(crate) fn run_all(jobs: &[Job], at_once: usize, progress: &Progress) -> Vec<Ended> {
+pub(crate) fn run_all<T: Task>(jobs: &[T], at_once: usize, progress: &Progress) -> Vec<Ended> {
     let queue: Mutex<VecDeque<usize>> = Mutex::new(mixed(jobs.len()).into());
     let mut ended: Vec<Option<Ended>> = jobs.iter().map(|_| None).collect();
     let (sender, receiver) = mpsc::channel();
@@ -187,8 +198,8 @@ impl Progress {
         Progress { bar: ProgressBar::hidden(), started: Instant::now(), total: 0, done: Cell::new(0) }
     }
 
-    fn done(&self, job: &Job) {
-        self.bar.set_message(format!("{}, {}, {} CPUs", job.workload.name(), job.lock, job.cpus));
+    fn done(&self, job: &impl Task) {
+        self.bar.set_message(job.name());
         self.bar.inc(1);
         let done = self.done.get() + 1;
         self.done.set(done);

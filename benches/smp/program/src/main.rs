@@ -2,6 +2,7 @@
 
 mod check;
 mod costs;
+mod dax;
 #[path = "../../../src/report/digits.rs"]
 #[expect(unreachable_pub, reason = "it is public in the benchmarks")]
 mod digits;
@@ -44,6 +45,12 @@ enum Command {
     Validate(validate::Options),
     /// Measures what steps cost on this machine, as costs of the simulated one
     Costs(costs::Options),
+    /// Runs dax-sim's variants through workloads at several numbers of CPUs: table, plots, page, JSON
+    Dax(dax::Options),
+    /// Runs one point of dax-sim in this process and prints it as a line of JSON
+    DaxPoint(dax::PointOptions),
+    /// Says why a variant of dax-sim is as fast as it is: lines, functions, waits
+    DaxWhy(dax::WhyOptions),
     /// Lists locks, workloads and topologies
     List,
 }
@@ -69,6 +76,9 @@ fn main() -> ExitCode {
         Command::Point(options) => point::run(options),
         Command::Validate(options) => validate::run(options),
         Command::Costs(options) => costs::run(options),
+        Command::Dax(options) => dax::run(options),
+        Command::DaxWhy(options) => dax::why(options),
+        Command::DaxPoint(options) => dax::run_point(options),
         Command::List => {
             names::list();
             Ok(())

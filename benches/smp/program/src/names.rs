@@ -6,7 +6,7 @@ use smp_workloads::{Workload, locks};
 use crate::Error;
 
 /// The error for a name that nothing has.
-fn unknown(what: &str, name: &str, all: &[String]) -> Error {
+pub(crate) fn unknown(what: &str, name: &str, all: &[String]) -> Error {
     let near = |a: &String| strsim::jaro_winkler(&a.to_lowercase(), &name.to_lowercase());
     let nearest = all.iter().max_by(|a, b| near(a).total_cmp(&near(b))).filter(|a| near(a) > 0.55);
     let guess = nearest.map_or(String::new(), |nearest| format!("did you mean '{nearest}'? "));
@@ -102,6 +102,18 @@ pub(crate) fn list() {
     println!("Workloads");
     for workload in Workload::ALL {
         println!("  {:16} {}", workload.name(), workload.what());
+    }
+    println!("Variants of dax-sim, with their own locks at these levels");
+    let variants = dax_sim::variant::Variant::COMPARED.map(dax_sim::variant::Variant::name);
+    println!("  {}", variants.join(", "));
+    println!("  {}", smp_workloads::dax::Level::ALL.map(smp_workloads::dax::Level::name).join(", "));
+    println!("Workloads of dax-sim");
+    for workload in smp_workloads::dax::Workload::ALL {
+        println!("  {:16} {}", workload.name(), workload.what());
+    }
+    println!("Media");
+    for medium in smp_machine::Medium::presets() {
+        println!("  {:16} {}", medium.name, medium.what);
     }
     println!("Topologies");
     for (name, what) in Machine::presets() {

@@ -64,6 +64,19 @@ pub(crate) struct MachineOptions {
 pub(crate) const LIMIT: u64 = 300;
 
 impl MachineOptions {
+    /// The same as arguments, by name.
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let MachineOptions { topology, directory, overlap, seed, set, limit } = self.clone();
+        let named = [
+            ("--topology", topology),
+            ("--directory", directory),
+            ("--overlap", overlap),
+            ("--seed", seed.to_string()),
+            ("--limit", limit.to_string()),
+        ];
+        named.into_iter().chain(set.into_iter().map(|set| ("--set", set)))
+    }
+
     /// The machine, with its preset's number of CPUs.
     pub(crate) fn machine(&self) -> Result<Machine, Error> {
         let real_time = Duration::from_secs(self.limit);
@@ -131,7 +144,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
 /// The exit code of a point that this lock or this number of threads cannot run.
 pub(crate) const CANNOT_RUN: i32 = BAD_INPUT as i32;
 
-fn us(ps: Ps) -> f64 {
+pub(crate) fn us(ps: Ps) -> f64 {
     (ps / NS) as f64 / (US / NS) as f64
 }
 
@@ -168,5 +181,6 @@ pub(crate) fn line(point: &Point, machine: &MachineOptions, ran: &Ran) -> PointL
         preemptions: counts.preemptions,
         checked: outcome.checked,
         violations: outcome.violations.clone(),
+        dax: None,
     }
 }

@@ -54,6 +54,22 @@ pub(crate) struct PointLine {
     /// Sections that were checked, and what the check found.
     pub(crate) checked: u64,
     pub(crate) violations: Vec<String>,
+    /// Of dax-sim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dax: Option<DaxPart>,
+}
+
+/// What a point of dax-sim has besides.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct DaxPart {
+    pub(crate) variant: String,
+    pub(crate) level: String,
+    pub(crate) workload: String,
+    pub(crate) medium: String,
+    /// Median, 99th percentile and longest wait for i_rwsem and i_mmap_sem.
+    pub(crate) waits_us: [f64; 3],
+    /// Loads that were judged, those that could have been stale, and those that were.
+    pub(crate) judged: [u64; 3],
 }
 
 impl Record {

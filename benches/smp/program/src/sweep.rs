@@ -8,7 +8,7 @@ use clap::Args;
 use smp_machine::{Directory, Machine, Overlap};
 use smp_workloads::{Workload, locks};
 
-use crate::job::{Ended, Job, Progress, one_for_each_cpu, run_all};
+use crate::job::{Ended, Job, Progress, Task, one_for_each_cpu, run_all};
 use crate::plan::Effort;
 use crate::point::{LIMIT, MachineOptions};
 use crate::record::Record;
@@ -118,7 +118,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
             }
         }
         if let Some(path) = &options.html {
-            write(path, &html::page(&lines, &plots))?;
+            write(path, &html::page("Locks on a simulated machine", html::OF_LOCKS, &lines, &plots))?;
         }
     }
     let violations = lines.iter().filter(|line| !line.violations.is_empty());

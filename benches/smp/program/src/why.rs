@@ -44,27 +44,26 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     let point = Point { lock: lock.to_owned(), workload, machine, plan };
     fix_addresses()?;
     let Ran { outcome, report } = ran(&point)?;
+    let notes = locks().into_iter().find(|info| info.name == lock).map_or(&[][..], |info| info.notes);
+    let title = format!("{lock}, {}, {cpus} CPUs, {threads} threads", workload.name());
+    print(&title, &outcome, &report, notes, options.rows);
+    Ok(())
+}
+
+/// Prints all tables.
+pub(crate) fn print(title: &str, outcome: &Outcome, report: &Report, notes: &[&'static str], rows: usize) {
     let mut symbols = Symbols::default();
-    println!(
-        "{lock}, {}, {cpus} CPUs, {threads} threads: {} M operations a second",
-        workload.name(),
-        digits(outcome.mops())
-    );
+    println!("{title}: {} M operations a second", digits(outcome.mops()));
     println!(
         "slowest thread to fastest {}, longest wait {} µs; figures below are of the whole run\n",
         digits(outcome.slowest_to_fastest()),
         digits(us(outcome.longest_wait))
     );
-    println!("Where the time of the threads went\n{}\n", times(&report));
-    println!("What was waited for\n{}\n", kinds(&report, &outcome, options.rows, &mut symbols));
-    println!(
-        "The lines that were waited for most\n{}\n",
-        lines(&report, &outcome, options.rows, &mut symbols)
-    );
-    println!("The functions that fetched lines\n{}\n", functions(&report, options.rows, &mut symbols));
-    let notes = locks().into_iter().find(|info| info.name == lock).map_or(&[][..], |info| info.notes);
-    println!("How often\n{}", counts(&report, &outcome, notes));
-    Ok(())
+    println!("Where the time of the threads went\n{}\n", times(report));
+    println!("What was waited for\n{}\n", kinds(report, outcome, rows, &mut symbols));
+    println!("The lines that were waited for most\n{}\n", lines(report, outcome, rows, &mut symbols));
+    println!("The functions that fetched lines\n{}\n", functions(report, rows, &mut symbols));
+    println!("How often\n{}", counts(report, outcome, notes));
 }
 
 fn us(ps: Ps) -> f64 {

@@ -24,6 +24,10 @@ fn unknown_names_end_with_2_and_one_line_with_the_remedy() {
         ("why range-lock W3 0", "1 to 256"),
         ("why tiket W3 4", "did you mean 'ticket'?"),
         ("check --locks msc", "did you mean 'mcs'?"),
+        ("dax --variants rwsm", "did you mean 'rwsem'?"),
+        ("dax --workloads new-page", "did you mean 'new-pages'?"),
+        ("dax --medium optan", "did you mean 'optane'?"),
+        ("dax --levels i_mmap", "did you mean 'i_mmap_sem'?"),
     ] {
         let output = smp(arguments);
         let errors = String::from_utf8(output.stderr).unwrap();
@@ -130,4 +134,65 @@ fn why_names_the_leaves_of_a_range_lock() {
         text.lines().skip_while(|line| !line.contains("What was waited for")).nth(2).unwrap_or_default();
     assert!(first.trim_start().starts_with("leaf"), "{text}");
     assert!(text.contains("cuts of a leaf"), "{text}");
+}
+
+fn dax(arguments: &str, name: &str) -> (String, serde_json::Value, Vec<u8>) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dax");
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join(name);
+    let output = smp(&format!("dax --quick --json {} {arguments}", path.display()));
+    assert!(output.status.success(), "{output:?}");
+    let bytes = std::fs::read(path).unwrap();
+    (stdout(&output), serde_json::from_slice(&bytes).unwrap(), bytes)
+}
+
+#[test]
+fn dax_sim_gives_the_same_bytes_in_the_form_of_compare() {
+    let arguments = "--variants linux-4.12,rwsem --workloads new-pages,overwrites --cpus 1,4";
+    let (table, json, bytes) = dax(arguments, "one.json");
+    assert_eq!(bytes, dax(arguments, "two.json").2);
+    assert_ne!(bytes, dax(&format!("{arguments} --seed 2"), "three.json").2);
+    assert!(table.contains("new-pages, dram, s64, blocking, in-order"), "{table}");
+
+    assert_eq!((&json["schema"], &json["simulated"]), (&1.into(), &true.into()));
+    let results = json["results"].as_array().unwrap();
+    assert_eq!(results.len(), 8);
+    for result in results {
+        // Those of `dax-sim --json`.
+        for key in [
+            "workload",
+            "variant",
+            "threads",
+            "media_us",
+            "ops_per_s",
+            "ratio_to_rwsem",
+            "ratios",
+            "wait_us",
+            "stale_reads",
+            "checked_reads",
+        ] {
+            assert!(!result[key].is_null(), "no {key} in {result}");
+        }
+        assert!(result["ops_per_s"]["median"].as_f64().unwrap() > 1e4, "{result}");
+    }
+}
+
+#[test]
+fn a_medium_that_is_slow_makes_faults_slow() {
+    let rate = |medium: &str| {
+        let arguments = format!("--variants linux-4.12 --cpus 8 --medium {medium}");
+        dax(&arguments, &format!("{medium}.json")).1["results"][0]["ops_per_s"]["median"].as_f64().unwrap()
+    };
+    let (dram, optane) = (rate("dram"), rate("optane"));
+    assert!(optane < dram, "optane {optane}, dram {dram}");
+    // 13.9 GB a second, 4 KiB a fault.
+    assert!(optane < 3.5e6, "{optane}");
+}
+
+#[test]
+fn stale_loads_are_found_in_linux_4_11_and_not_in_the_cure() {
+    let (_, json, _) = dax("--judge --variants linux-4.11,linux-4.12 --cpus 4 --seed 1,2,3", "judged.json");
+    let stale = |n: usize| json["results"][n]["stale_reads"].as_u64().unwrap();
+    assert!(stale(0) > 0, "{json}");
+    assert_eq!(stale(1), 0, "{json}");
 }

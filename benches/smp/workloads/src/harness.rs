@@ -31,6 +31,18 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The same; if operations use pages up, at most three quarters of these are used, a third of them
+    /// in the warm-up.
+    pub(crate) fn within(self, pages: Option<u64>) -> Plan {
+        let Some(pages) = pages else { return self };
+        let [warm_up_ops, window_ops] = [pages / 4, pages / 2];
+        Plan {
+            warm_up_ops: self.warm_up_ops.min(warm_up_ops),
+            window_ops: self.window_ops.min(window_ops),
+            ..self
+        }
+    }
+
     /// The virtual time after which a run is given up, with so many threads for each CPU. Threads end
     /// their last operation after the window, one after the other if they need the same range. Where
     /// they share CPUs, each hand-over may take a time slice.
@@ -92,17 +104,17 @@ impl Outcome {
 pub(crate) struct Phases {
     plan: Plan,
     /// When the window begins and ends. Both come earlier if there are enough operations before.
-    start: AtomicU64,
-    end: AtomicU64,
+    pub(crate) start: AtomicU64,
+    pub(crate) end: AtomicU64,
     warm_up_ops: AtomicU64,
     ops: AtomicU64,
-    all_ops: AtomicU64,
+    pub(crate) all_ops: AtomicU64,
     /// The cost before the first operation in the window; 0 before that.
     cost: AtomicU64,
 }
 
 impl Phases {
-    fn new(plan: Plan) -> Self {
+    pub(crate) fn new(plan: Plan) -> Self {
         Phases {
             plan,
             start: AtomicU64::new(plan.warm_up),
@@ -114,8 +126,13 @@ impl Phases {
         }
     }
 
+    /// The window ends now, if it has not ended before.
+    pub(crate) fn stop(&self, at: Ps) {
+        self.end.fetch_min(at, Relaxed);
+    }
+
     /// Notes `n` operations that ended at `at`.
-    fn note(&self, at: Ps, n: u64) {
+    pub(crate) fn note(&self, at: Ps, n: u64) {
         self.all_ops.fetch_add(n, Relaxed);
         let plan = &self.plan;
         if at < self.start.load(Relaxed) {

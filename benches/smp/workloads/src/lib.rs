@@ -7,6 +7,7 @@
 //! This crate is instrumented. What it does outside of [`smp_machine::aside`] is simulated.
 
 mod check;
+pub mod dax;
 mod harness;
 mod locks;
 mod many;

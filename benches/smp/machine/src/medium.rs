@@ -1,0 +1,282 @@
+//! The medium behind a device: persistent memory, DRAM or memory behind CXL.
+//!
+//! Lines of the device are not kept in the directory: there are too many, and copies go over them in
+//! streams. Of each line the medium knows the CPU that touched it last, and whether it is dirty. So
+//! two CPUs that read one page take its lines from each other, and requests for a line do not queue.
+//!
+//! All CPUs of a socket share its bandwidth, for reads and for writes apart. A request takes its
+//! share when the one before it has, and the CPU waits until then.
+
+use std::ops::Range;
+use std::str::FromStr;
+
+use crate::Ps;
+use crate::costs::NS;
+
+/// What the lines of a device cost, in picoseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Medium {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it stands for, and where its figures are from.
+    pub what: &'static str,
+    /// A line that the CPU touched last, in a copy.
+    pub held: Ps,
+    /// The first line of a copy that comes from the medium, and a single word.
+    pub latency: Ps,
+    /// Each further line of that copy.
+    pub read: Ps,
+    /// A line that a copy writes.
+    pub write: Ps,
+    /// How long a line occupies the medium of a socket, when it is read and when it is written.
+    pub shares: [Ps; 2],
+    /// Whether copies to it go past the caches, and what is in the caches must be written back: a
+    /// line, and the fence that waits for it.
+    pub durable: Option<[Ps; 2]>,
+}
+
+const MEDIA: [Medium; 3] = [
+    Medium {
+        name: "dram",
+        what: "DRAM, not durable. Held: 4 KiB copied in 115 ns as measured. Latency 100 ns, a stream of one CPU \
+               12 GB/s, of a socket 150 and 75 GB/s: guesses",
+        held: 1_700,
+        latency: 100 * NS,
+        read: 5_000,
+        write: 5_000,
+        shares: [430, 850],
+        durable: None,
+    },
+    Medium {
+        name: "optane",
+        what: "six Optane DIMMs a socket. Latency 305 ns, read 39.4 GB/s, full with 17 CPUs, write 13.9 GB/s, \
+               full with 4: Yang and others, FAST 2020, and Izraelevitz and others, 2019. Write-back and fence 62 ns",
+        held: 1_700,
+        latency: 305 * NS,
+        read: 27_600,
+        write: 18_400,
+        shares: [1_620, 4_600],
+        durable: Some([5 * NS, 57 * NS]),
+    },
+    Medium {
+        name: "cxl",
+        what: "durable memory behind one CXL link of 8 lanes a socket. Latency 250 ns (2 to 5 times DRAM, arXiv \
+               2405.14209), 30 GB/s each way, one CPU 5 GB/s: guesses",
+        held: 1_700,
+        latency: 250 * NS,
+        read: 12_500,
+        write: 12_500,
+        shares: [2_130, 2_130],
+        durable: Some([5 * NS, 140 * NS]),
+    },
+];
+
+impl Medium {
+    /// All presets.
+    pub fn presets() -> &'static [Medium] {
+        &MEDIA
+    }
+
+    /// The first preset.
+    pub fn dram() -> Medium {
+        MEDIA[0].clone()
+    }
+}
+
+impl FromStr for Medium {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = MEDIA.iter().find(|medium| medium.name == name).cloned();
+        let names = MEDIA.iter().map(|medium| medium.name).collect::<Vec<_>>();
+        found.ok_or_else(|| format!("no medium is called {name:?}: choose of {}", names.join(", ")))
+    }
+}
+
+/// In the word of a line: that it must be written back.
+const DIRTY: u16 = 1 << 15;
+
+/// The medium of a run.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    medium: Medium,
+    /// The number of the first line.
+    first: u64,
+    /// For each line: the number of the CPU that touched it last, from 1; 0 if it is in no cache.
+    holders: Vec<u16>,
+    /// For each CPU: its socket, and when all that it has written back is durable.
+    cpus: Vec<(usize, Ps)>,
+    /// For each socket: when its medium is free for the next read, and for the next write.
+    free: Vec<[Ps; 2]>,
+    /// Lines that were read from the medium, and written to it.
+    pub(crate) moved: [u64; 2],
+}
+
+/// How a line is touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Touch {
+    /// By a copy.
+    Stream { write: bool },
+    /// By a load or a store.
+    Word { write: bool },
+}
+
+impl Lines {
+    /// Of a device at these addresses, for CPUs in these sockets.
+    pub(crate) fn new(medium: Medium, addresses: Range<usize>, sockets: Vec<usize>) -> Self {
+        let most = sockets.iter().copied().max().unwrap_or(0);
+        Lines {
+            medium,
+            first: addresses.start as u64 / 64,
+            holders: vec![0; addresses.len().div_ceil(64)],
+            cpus: sockets.into_iter().map(|socket| (socket, 0)).collect(),
+            free: vec![[0; 2]; most + 1],
+            moved: [0; 2],
+        }
+    }
+
+    /// Whether the line is one of the device.
+    #[inline]
+    pub(crate) fn contains(&self, line: u64) -> bool {
+        line.wrapping_sub(self.first) < self.holders.len() as u64
+    }
+
+    /// The medium moves a line for a CPU, that takes this long by itself. Returns when it is done.
+    fn moves(&mut self, cpu: usize, write: bool, at: Ps, alone: Ps) -> Ps {
+        let way = usize::from(write);
+        self.moved[way] += 1;
+        let free = &mut self.free[self.cpus[cpu].0][way];
+        *free = at.max(*free) + self.medium.shares[way];
+        (at + alone).max(*free)
+    }
+
+    /// A CPU touches lines of the device, `transfer` away from other CPUs. Returns when it is done.
+    pub(crate) fn touch(
+        &mut self,
+        cpu: usize,
+        lines: Range<u64>,
+        touch: Touch,
+        now: Ps,
+        transfer: impl Fn(usize) -> Ps,
+    ) -> Ps {
+        /// So many transfers of a copy are under way at a time.
+        const AT_ONCE: u64 = 10;
+        let (mut at, me) = (now, cpu as u16 + 1);
+        let mut first = true;
+        for line in lines {
+            let line = (line - self.first) as usize;
+            let holder = self.holders[line] & !DIRTY;
+            let dirty = self.holders[line] & DIRTY;
+            match touch {
+                Touch::Stream { write: true } if self.medium.durable.is_some() => {
+                    at = self.moves(cpu, true, at, self.medium.write);
+                    self.holders[line] = 0;
+                }
+                Touch::Stream { write } => {
+                    at = match holder {
+                        0 if write => self.moves(cpu, true, at, self.medium.write),
+                        0 => {
+                            let alone = if first { self.medium.latency } else { self.medium.read };
+                            self.moves(cpu, false, at, alone)
+                        }
+                        holder if holder == me => at + self.medium.held,
+                        other => at + self.medium.held.max(transfer(usize::from(other) - 1) / AT_ONCE),
+                    };
+                    first &= holder != 0;
+                    self.holders[line] = me | if write { DIRTY } else { dirty };
+                }
+                Touch::Word { write } => {
+                    at = match holder {
+                        0 => self.moves(cpu, false, at, self.medium.latency),
+                        holder if holder == me => at,
+                        other => at + transfer(usize::from(other) - 1),
+                    };
+                    self.holders[line] = me | if write { DIRTY } else { dirty };
+                }
+            }
+        }
+        at
+    }
+
+    /// A CPU writes lines back. Returns when it goes on.
+    pub(crate) fn write_back(&mut self, cpu: usize, lines: Range<u64>, now: Ps) -> Ps {
+        let Some([line_cost, _]) = self.medium.durable else { return now };
+        let mut at = now;
+        for line in lines {
+            let line = (line - self.first) as usize;
+            at += self.medium.held;
+            if self.holders[line] & DIRTY != 0 {
+                self.holders[line] &= !DIRTY;
+                at += line_cost;
+                let durable = self.moves(cpu, true, at, 0);
+                self.cpus[cpu].1 = self.cpus[cpu].1.max(durable);
+            }
+        }
+        at
+    }
+
+    /// A CPU waits for what it has written back. Returns when that is durable.
+    pub(crate) fn fence(&mut self, cpu: usize, now: Ps) -> Ps {
+        let Some([_, fence]) = self.medium.durable else { return now };
+        match std::mem::take(&mut self.cpus[cpu].1) {
+            0 => now,
+            durable => durable.max(now + fence),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(name: &str, cpus: usize) -> Lines {
+        Lines::new(name.parse().unwrap(), 0..64 * 1024, vec![0; cpus])
+    }
+
+    fn touch(lines: &mut Lines, cpu: usize, write: bool, now: Ps) -> Ps {
+        lines.touch(cpu, 0..64, Touch::Stream { write }, now, |_| 40 * NS) - now
+    }
+
+    #[test]
+    fn a_page_costs_what_its_lines_do() {
+        let mut dram = lines("dram", 2);
+        assert_eq!(touch(&mut dram, 0, true, 0), 64 * 5_000, "it is in no cache");
+        assert_eq!(touch(&mut dram, 0, true, 1 << 40), 64 * 1_700, "it stays in the cache");
+        assert_eq!(touch(&mut dram, 1, false, 1 << 41), 64 * 4_000, "another CPU has it");
+        let mut optane = lines("optane", 2);
+        for _ in 0..2 {
+            assert_eq!(touch(&mut optane, 0, true, 1 << 40), 64 * 18_400, "it goes past the caches");
+        }
+        assert_eq!(touch(&mut optane, 0, false, 1 << 41), 305 * NS + 63 * 27_600);
+    }
+
+    #[test]
+    fn cpus_of_a_socket_share_its_bandwidth() {
+        let alone = touch(&mut lines("optane", 1), 0, true, 0);
+        for (cpus, slower) in [(4, 1.05), (16, 4.2)] {
+            let mut optane = lines("optane", cpus);
+            // Line by line, as the machine does it.
+            let mut ends = vec![0; cpus];
+            for line in 0..64 {
+                for (cpu, end) in ends.iter_mut().enumerate() {
+                    *end = optane.touch(cpu, line..line + 1, Touch::Stream { write: true }, *end, |_| 0);
+                }
+            }
+            let last = ends.into_iter().max().unwrap() as f64 / alone as f64;
+            assert!((slower * 0.94..slower * 1.06).contains(&last), "{cpus} CPUs: {last}");
+        }
+    }
+
+    #[test]
+    fn a_fence_waits_for_what_was_written_back_and_for_nothing_else() {
+        let mut optane = lines("optane", 1);
+        assert_eq!(optane.fence(0, 7), 7);
+        let stored = optane.touch(0, 3..4, Touch::Word { write: true }, 0, |_| 0);
+        let written = optane.write_back(0, 3..4, stored);
+        assert_eq!(optane.fence(0, written), written + 57 * NS);
+        assert_eq!(optane.fence(0, 1 << 40), 1 << 40);
+        let clean = optane.write_back(0, 3..4, 1 << 40);
+        assert_eq!(optane.fence(0, clean), clean, "it is clean");
+        assert_eq!(lines("dram", 1).write_back(0, 0..64, 5), 5);
+    }
+}
