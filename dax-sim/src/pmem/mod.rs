@@ -27,6 +27,7 @@ mod error;
 mod extents;
 mod open;
 mod word;
+mod write_back;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,7 @@ pub use backing::Backing;
 pub use error::DeviceError;
 pub(crate) use open::Undo;
 pub use word::word_at;
+pub use write_back::WriteBack;
 
 /// Bytes in a block of the device, a page of a mapping, and a page of memory.
 pub const BLOCK_SIZE: u64 = 4096;
@@ -63,6 +65,7 @@ pub struct DeviceOptions {
 pub struct Device {
     map: MmapRaw,
     backing: Backing,
+    write_back: WriteBack,
     // After `map`: fields are dropped in order, and the file may only shrink or go when it is no
     // longer mapped.
     file: open::Opened,
@@ -79,7 +82,7 @@ impl Device {
         let file = open::open(options)?;
         let map = file.map()?;
         let backing = backing::detect(file.file(), file.is_memfd());
-        let device = Device { map, backing, file };
+        let device = Device { map, backing, write_back: WriteBack::detect(), file };
         device.populate()?;
         if backing.is_dax() {
             // Every block has just been stored to: now that the file's metadata is durable it stays
@@ -137,6 +140,12 @@ impl Device {
         self.backing
     }
 
+    /// By which instruction the device's cache lines are written back, chosen when it was opened;
+    /// `None` where there is no medium that they could be lost from.
+    pub fn write_back(&self) -> Option<WriteBack> {
+        self.backing.is_dax().then_some(self.write_back)
+    }
+
     /// The path of the file; `None` for a memfd. A temporary file loses its name as soon as it is
     /// open, so that nothing is left behind even if the program is killed.
     pub fn path(&self) -> Option<&Path> {
@@ -187,6 +196,24 @@ impl Device {
         unsafe { copy::copy_in(target, bytes) }
     }
 
+    /// Copies bytes into the device so that no [`flush`](Self::flush) of them is needed: past the
+    /// CPU's caches, where there is a medium that they could be lost from.
+    ///
+    /// # Panics
+    ///
+    /// If the bytes do not lie inside the device.
+    pub fn write_through(&self, offset: u64, bytes: &[u8]) {
+        match self.write_back() {
+            None => self.write(offset, bytes),
+            Some(write_back) => {
+                let target = self.span(offset, bytes.len());
+                // SAFETY: *Mapped* and *In bounds* make `target` writable for the length of
+                // `bytes`; *One door* for the races.
+                unsafe { copy::copy_in_past_caches(target, bytes, write_back) }
+            }
+        }
+    }
+
     /// Writes zeros.
     ///
     /// # Panics
@@ -231,9 +258,9 @@ impl Device {
     pub fn flush(&self, offset: u64, len: u64) {
         let len = usize::try_from(len).expect("a length inside a mapping fits usize");
         let start = self.span(offset, len);
-        if self.backing.is_dax() {
+        if let Some(write_back) = self.write_back() {
             // SAFETY: *Mapped* and *In bounds*.
-            unsafe { copy::write_back(start, len) }
+            unsafe { write_back.write_back_raw(start, len) }
         }
     }
 
@@ -245,7 +272,7 @@ impl Device {
     ///
     /// What msync says.
     pub fn fence(&self) -> std::io::Result<()> {
-        copy::store_fence();
+        write_back::store_fence();
         if self.backing.needs_msync() { self.map.flush() } else { Ok(()) }
     }
 
@@ -279,7 +306,7 @@ mod tests {
             let file = open::open(&options).unwrap();
             file.file().set_len(1 << 20).unwrap();
             let map = file.map().unwrap();
-            let device = Device { map, backing: Backing::PageCache, file };
+            let device = Device { map, backing: Backing::PageCache, write_back: WriteBack::detect(), file };
             let error = device.populate().expect_err("half of it is missing");
             let message = error.to_string();
             assert!(matches!(error, DeviceError::BadPage { .. }), "{message}");
