@@ -58,6 +58,7 @@ mod dax;
 mod entries;
 mod ext4;
 mod finding;
+mod kernel;
 mod mm;
 mod per_thread;
 mod radix;

@@ -2,6 +2,7 @@
 
 mod compare;
 mod interrupt;
+mod kernel;
 mod locks;
 mod output;
 mod progress;
@@ -49,6 +50,8 @@ enum Command {
     /// Replay a log of operations on one file, as fsx records them, and print what becomes of the
     /// file
     Replay(replay::ReplayOptions),
+    /// Measure the kernel's own write(2) beside stores under locks, on a file of yours
+    Kernel(kernel::KernelOptions),
 }
 
 /// Why the program ends without a result.
@@ -104,6 +107,7 @@ pub fn run() -> ExitCode {
         Some(Command::Compare(options)) => compare::run(&options),
         Some(Command::Race(options)) => race::run(&options),
         Some(Command::Replay(options)) => replay::run(&options),
+        Some(Command::Kernel(options)) => kernel::run(&options),
         None => compare::run(&cli.compare),
     };
     result.unwrap_or_else(|failure| {

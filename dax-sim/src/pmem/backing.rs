@@ -36,7 +36,7 @@ impl Backing {
     }
 
     /// Whether stores reach the medium without the page cache.
-    pub(super) fn is_dax(self) -> bool {
+    pub(crate) fn is_dax(self) -> bool {
         matches!(self, Backing::PmemSync | Backing::Dax)
     }
 
@@ -54,7 +54,7 @@ impl std::fmt::Display for Backing {
 
 /// Asks the kernel. The order is libpmem's: MAP_SYNC is the real test, the DAX attribute comes
 /// second.
-pub(super) fn detect(file: &File, memfd: bool) -> Backing {
+pub(crate) fn detect(file: &File, memfd: bool) -> Backing {
     const TMPFS_MAGIC: i128 = 0x0102_1994;
     if memfd {
         Backing::Memfd

@@ -10,6 +10,8 @@
 use std::fs::File;
 use std::os::fd::AsRawFd;
 
+use super::small_pages::HUGE;
+
 /// Extents that one call asks for.
 const ROOM: usize = 64;
 /// `FS_IOC_FIEMAP`.
@@ -50,6 +52,31 @@ struct Extent {
 /// `false` where the file system cannot tell.
 pub(super) fn are_its_own(file: &File, size: u64) -> bool {
     let mut covered = 0;
+    let told = each(file, size, |extent| {
+        let ours = extent.logical <= covered && extent.flags & NEEDS_MORE == 0;
+        covered = covered.max(extent.logical + extent.length);
+        ours
+    });
+    told && covered >= size
+}
+
+/// Whether some 2 MiB of `[0, size)` of the file lie on 2 MiB of what the file system is on. `None`
+/// where the file system cannot tell.
+pub(super) fn have_a_huge_page(file: &File, size: u64) -> Option<bool> {
+    let mut found = false;
+    let told = each(file, size, |extent| {
+        let end = (extent.logical + extent.length).min(size);
+        let first = extent.logical.next_multiple_of(HUGE);
+        found |= extent.logical % HUGE == extent.physical % HUGE && first + HUGE <= end;
+        true
+    });
+    told.then_some(found)
+}
+
+/// Calls `act` for the extents in `[0, size)` in their order, until it says `false`. Returns whether
+/// it never did, and the file system told.
+fn each(file: &File, size: u64, mut act: impl FnMut(&Extent) -> bool) -> bool {
+    let mut covered = 0;
     while covered < size {
         let mut request = Request {
             start: covered,
@@ -67,7 +94,7 @@ pub(super) fn are_its_own(file: &File, size: u64) -> bool {
             return false;
         }
         for extent in found {
-            if extent.logical > covered || extent.flags & NEEDS_MORE != 0 {
+            if !act(extent) {
                 return false;
             }
             covered = covered.max(extent.logical + extent.length);
@@ -76,5 +103,5 @@ pub(super) fn are_its_own(file: &File, size: u64) -> bool {
             break;
         }
     }
-    covered >= size
+    true
 }

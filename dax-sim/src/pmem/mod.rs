@@ -26,6 +26,7 @@ mod copy;
 mod error;
 mod extents;
 mod open;
+mod small_pages;
 mod word;
 mod write_back;
 
@@ -35,8 +36,10 @@ use std::path::{Path, PathBuf};
 use memmap2::{Advice, MmapRaw};
 
 pub use backing::Backing;
+pub(crate) use backing::detect;
 pub use error::DeviceError;
-pub(crate) use open::Undo;
+pub(crate) use open::{Opened, Undo, with_room};
+pub use small_pages::SmallPages;
 pub use word::word_at;
 pub use write_back::WriteBack;
 
@@ -66,6 +69,7 @@ pub struct Device {
     map: MmapRaw,
     backing: Backing,
     write_back: WriteBack,
+    small_pages: Option<SmallPages>,
     // After `map`: fields are dropped in order, and the file may only shrink or go when it is no
     // longer mapped.
     file: open::Opened,
@@ -82,8 +86,12 @@ impl Device {
         let file = open::open(options)?;
         let map = file.map()?;
         let backing = backing::detect(file.file(), file.is_memfd());
-        let device = Device { map, backing, write_back: WriteBack::detect(), file };
+        let mut device = Device { map, backing, write_back: WriteBack::detect(), small_pages: None, file };
+        let before = minor_faults();
         device.populate()?;
+        device.small_pages = SmallPages::of(backing, device.size(), minor_faults() - before, || {
+            extents::have_a_huge_page(device.file.file(), device.size())
+        });
         if backing.is_dax() {
             // Every block has just been stored to: now that the file's metadata is durable it stays
             // so, and MAP_SYNC, which memmap2 does not offer, has nothing left to do.
@@ -144,6 +152,12 @@ impl Device {
     /// `None` where there is no medium that they could be lost from.
     pub fn write_back(&self) -> Option<WriteBack> {
         self.backing.is_dax().then_some(self.write_back)
+    }
+
+    /// That the file is mapped by 4 KiB pages where 2 MiB were possible; `None` if it is not, and
+    /// where there is no DAX.
+    pub fn small_pages(&self) -> Option<SmallPages> {
+        self.small_pages
     }
 
     /// The path of the file; `None` for a memfd. A temporary file loses its name as soon as it is
@@ -292,6 +306,17 @@ impl Device {
     }
 }
 
+/// Minor faults that this thread has taken so far, those that MADV_POPULATE_WRITE took included.
+fn minor_faults() -> u64 {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: `usage` has room for the answer, and zeros are one.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    u64::try_from(usage.ru_minflt).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,7 +331,13 @@ mod tests {
             let file = open::open(&options).unwrap();
             file.file().set_len(1 << 20).unwrap();
             let map = file.map().unwrap();
-            let device = Device { map, backing: Backing::PageCache, write_back: WriteBack::detect(), file };
+            let device = Device {
+                map,
+                backing: Backing::PageCache,
+                write_back: WriteBack::detect(),
+                small_pages: None,
+                file,
+            };
             let error = device.populate().expect_err("half of it is missing");
             let message = error.to_string();
             assert!(matches!(error, DeviceError::BadPage { .. }), "{message}");
@@ -314,5 +345,27 @@ mod tests {
             drop(device);
             assert!(!path.exists());
         }
+    }
+
+    /// As an open device takes them: a fault for each page of the page cache, or for more at once.
+    #[test]
+    fn faults_of_a_device_are_counted() {
+        let options = DeviceOptions { path: None, size: 8 << 20, overwrite: false };
+        let file = open::open(&options).unwrap();
+        let map = file.map().unwrap();
+        let device = Device {
+            map,
+            backing: Backing::PmemSync,
+            write_back: WriteBack::detect(),
+            small_pages: None,
+            file,
+        };
+        let before = minor_faults();
+        device.populate().unwrap();
+        let faults = minor_faults() - before;
+        assert!((4..=2 * 2048 + 64).contains(&faults), "{faults}");
+        // tmpfs has no extents to tell of.
+        let told = extents::have_a_huge_page(device.file.file(), device.size());
+        assert_eq!(told, None);
     }
 }

@@ -3,6 +3,7 @@
 mod blocks;
 mod folders;
 mod help;
+mod kernel;
 mod locks;
 mod other_processes;
 mod race;
