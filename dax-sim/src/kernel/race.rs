@@ -90,3 +90,23 @@ impl Bench {
         unsafe { AtomicU64::from_ptr(word) }.load(Ordering::Acquire)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loads_that_miss_what_was_written_are_counted() {
+        const SIZE: usize = 64 << 10;
+        let folder = tempfile::tempdir().unwrap();
+        let bench = Bench::open(&folder.path().join("file"), SIZE, 1, false).unwrap();
+        let found = bench.race().unwrap();
+        assert_eq!((found.writes, found.stale), (16, 0));
+        // As if pages of zeros had stayed mapped: a hole of another file is.
+        let other = tempfile::tempfile().unwrap();
+        other.set_len(SIZE as u64).unwrap();
+        bench.region.map(&other, 0, SIZE, false).unwrap();
+        let found = bench.race().unwrap();
+        assert!(found.stale >= 16, "{found:?}");
+    }
+}
