@@ -67,6 +67,7 @@ mod doctor;
 mod entries;
 mod ext4;
 mod finding;
+mod kernel;
 mod mm;
 mod per_thread;
 mod radix;

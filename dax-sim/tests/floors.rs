@@ -25,7 +25,7 @@ const HOUSE: House = House {
         &["file"],
         &["check"],
         &["workload", "explore", "replay", "doctor"],
-        &["compare", "report", "cli"],
+        &["compare", "kernel", "report", "cli"],
     ],
     free: &[],
     extensions: &[("file", "FileSystem", &["create"])],

@@ -113,7 +113,7 @@ pub(crate) struct CompareOptions {
     output: Option<PathBuf>,
 }
 
-fn threads(text: &str) -> Result<List<usize>, String> {
+pub(super) fn threads(text: &str) -> Result<List<usize>, String> {
     List::parse(text, |item| {
         let count = value::number(item, 1..=1024, "1,2,16")?;
         usize::try_from(count).map_err(|error| error.to_string())
@@ -125,11 +125,11 @@ fn media(text: &str) -> Result<List<u64>, String> {
     List::parse(text, |item| value::number(item, 0..=10_000, "0,50")).map(sorted)
 }
 
-fn duration(text: &str) -> Result<u64, String> {
+pub(super) fn duration(text: &str) -> Result<u64, String> {
     value::number(text, 1..=600_000, "100")
 }
 
-fn rounds(text: &str) -> Result<u64, String> {
+pub(super) fn rounds(text: &str) -> Result<u64, String> {
     value::number(text, 1..=1000, "3")
 }
 
@@ -297,6 +297,9 @@ pub(crate) fn run(options: &CompareOptions) -> Result<ExitCode, Failure> {
         overwrite: options.overwrite,
     })
     .map_err(Failure::refused)?;
+    if let Some(small) = device.small_pages() {
+        say(small);
+    }
     let watched = MappedFile::watch(&device).map_err(Failure::broken)?;
 
     if plan.rounds == 1 {

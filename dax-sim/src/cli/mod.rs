@@ -3,6 +3,7 @@
 mod compare;
 mod doctor;
 mod interrupt;
+mod kernel;
 mod locks;
 mod output;
 mod progress;
@@ -52,6 +53,8 @@ enum Command {
     Replay(replay::ReplayOptions),
     /// Say what a folder or file can do: DAX, MAP_SYNC, the size of faults, bad blocks, and more
     Doctor(doctor::DoctorOptions),
+    /// Measure the kernel's own write(2) beside stores under locks, on a file of yours
+    Kernel(kernel::KernelOptions),
 }
 
 /// Why the program ends without a result.
@@ -108,6 +111,7 @@ pub fn run() -> ExitCode {
         Some(Command::Race(options)) => race::run(&options),
         Some(Command::Replay(options)) => replay::run(&options),
         Some(Command::Doctor(options)) => doctor::run(&options),
+        Some(Command::Kernel(options)) => kernel::run(&options),
         None => compare::run(&cli.compare),
     };
     result.unwrap_or_else(|failure| {

@@ -8,8 +8,10 @@ use std::process::ExitCode;
 use clap::Args;
 use sha2::{Digest, Sha256};
 
+use super::interrupt::Interrupt;
 use super::locks::LockOptions;
 use super::output::{OutputFile, same_file};
+use super::signal::MappedFile;
 use super::{Failure, answer, complain, say, value};
 use crate::file::File as SimulatedFile;
 use crate::fs::MAX_FILE_SIZE;
@@ -40,6 +42,15 @@ pub(crate) struct ReplayOptions {
 
     #[command(flatten)]
     locks: LockOptions,
+
+    /// File to map as the device: on pmem, tmpfs or any other file system [default: a temporary
+    /// file]
+    #[arg(long, value_name = "PATH")]
+    file: Option<PathBuf>,
+
+    /// Use the file even if it holds something; what it holds is lost
+    #[arg(long, requires = "file")]
+    overwrite: bool,
 
     /// The largest size that the file may have: 16M, 1GiB, …
     #[arg(long, value_name = "N", value_parser = size_max, default_value = "16M", allow_hyphen_values = true)]
@@ -75,6 +86,16 @@ pub(super) fn run(options: &ReplayOptions) -> Result<ExitCode, Failure> {
         let path = dump.path().display();
         return Err(Failure::refused(format!("`{path}` is the log itself; name another file with `--dump`")));
     }
+    if let Some(file) = &options.file {
+        if same_file(file, &options.log) {
+            let path = file.display();
+            return Err(Failure::refused(format!("--file `{path}` is the log itself; name another file")));
+        }
+        if dump.as_ref().is_some_and(|dump| same_file(dump.path(), file)) {
+            let path = file.display();
+            return Err(Failure::refused(format!("--file `{path}` is where --dump goes; name another file")));
+        }
+    }
     let bad_line = |bad: BadLine| Failure::at_line(&options.log, bad.number, bad.expected);
     let text = log::text_of(&log).map_err(bad_line)?;
     let operations = log::parse(&text, options.size_max, options.trim).map_err(bad_line)?;
@@ -83,18 +104,23 @@ pub(super) fn run(options: &ReplayOptions) -> Result<ExitCode, Failure> {
         size_max: options.size_max,
         trims: options.trim,
     };
+    // Before the file is touched, so that a signal finds it put back.
+    let interrupt = options.file.as_ref().map(|_| Interrupt::watch()).transpose().map_err(Failure::broken)?;
+    let asked = || interrupt.as_ref().and_then(Interrupt::signal);
+    let device = run::device(&operations, options.size_max, options.file.as_deref(), options.overwrite)
+        .map_err(|error| no_device(options, error))?;
+    let watched =
+        options.file.as_ref().map(|_| MappedFile::watch(&device)).transpose().map_err(Failure::broken)?;
     let mut noticed = Noticed { options, said: false };
     let differs = |other| noticed.differs(other);
-    let outcome = run::run(&operations, how, differs, |file| Ok((file.size(), digest(file, dump.as_ref())?)));
+    let ended = || asked().is_some();
+    let look = |file: &SimulatedFile<'_>| Ok((file.size(), digest(file, dump.as_ref())?));
+    let outcome = run::run(&device, &operations, how, ended, differs, look);
+    device.check_unchanged().map_err(Failure::broken)?;
+    drop(watched);
     let (look, trimmed) = outcome.map_err(|error| match error {
         ReplayError::Line(bad) => bad_line(bad),
-        ReplayError::Device(DeviceError::NoSpace { place, size, free }) => Failure::refused(format!(
-            "the log may need {size} bytes for the blocks of its file, and `{}` has {free} free; keep the file \
-             smaller, for which `--size-max` sets a bound ({} now)",
-            place.display(),
-            options.size_max
-        )),
-        ReplayError::Device(error) => Failure::refused(error),
+        ReplayError::Ended => Failure::interrupted(asked().unwrap_or_default()),
         ReplayError::Failed { number, error } => Failure::broken(format!("{name}:{number}: {error}")),
     })?;
     let (size, digest) = look?;
@@ -115,6 +141,24 @@ pub(super) fn run(options: &ReplayOptions) -> Result<ExitCode, Failure> {
     }
     report.push('\n');
     answer(&report)
+}
+
+/// There is no device to replay on.
+fn no_device(options: &ReplayOptions, error: DeviceError) -> Failure {
+    let needs = |size: u64, place: String| {
+        Failure::refused(format!(
+            "the log may need {size} bytes for the blocks of its file, and {place}; keep the file smaller, for which \
+             `--size-max` sets a bound ({} now)",
+            options.size_max
+        ))
+    };
+    match error {
+        DeviceError::NoSpace { place, size, free } => {
+            needs(size, format!("`{}` has {free} free", place.display()))
+        }
+        DeviceError::TooSmall { path, len, size } => needs(size, format!("`{}` holds {len}", path.display())),
+        error => Failure::refused(error),
+    }
 }
 
 /// What is said of sizes that are not those of the log.

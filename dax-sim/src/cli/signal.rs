@@ -24,7 +24,9 @@
 //!   three arguments, and one without it a function of one.
 
 use std::ffi::{CString, c_int, c_void};
+use std::fs::File;
 use std::io::{self, IsTerminal};
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, RawFd};
@@ -66,47 +68,94 @@ struct Prepared {
     mapped: Range<usize>,
     /// The message, before and after the offset.
     text: [String; 2],
-    /// The device's file.
+    /// What is undone to the files that are mapped.
+    files: Vec<PreparedFile>,
+    /// What the process did at SIGBUS before.
+    before: libc::sigaction,
+}
+
+/// A file that is mapped.
+struct PreparedFile {
     file: RawFd,
     undo: Undo,
     /// The file's name as it was opened, with its device and inode.
     name: Option<(CString, u64, u64)>,
-    /// What the process did at SIGBUS before.
-    before: libc::sigaction,
+}
+
+impl PreparedFile {
+    fn new(file: &File, undo: Undo, path: Option<&Path>) -> io::Result<PreparedFile> {
+        let found = file.metadata()?;
+        let name = path.and_then(|path| CString::new(path.as_os_str().as_bytes()).ok());
+        let name = name.map(|name| (name, found.dev(), found.ino()));
+        Ok(PreparedFile { file: file.as_raw_fd(), undo, name })
+    }
+
+    /// From the handler.
+    fn put_back(&self) {
+        match (self.undo, &self.name) {
+            (Undo::Empty, _) => {
+                // SAFETY: *Async-signal-safe*.
+                unsafe { libc::ftruncate(self.file, 0) };
+            }
+            (Undo::Remove, Some((name, device, inode))) => {
+                let mut found = MaybeUninit::<libc::stat>::uninit();
+                // SAFETY: *Async-signal-safe*; `name` ends in NUL, and `found` has room. If `lstat`
+                // succeeds it has filled it.
+                unsafe {
+                    if libc::lstat(name.as_ptr(), found.as_mut_ptr()) == 0 {
+                        let found = found.assume_init_ref();
+                        // Another file may have taken its name.
+                        if (found.st_dev, found.st_ino) == (*device, *inode) {
+                            libc::unlink(name.as_ptr());
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 static PREPARED: AtomicPtr<Prepared> = AtomicPtr::new(ptr::null_mut());
 /// A thread is writing the message.
 static TOLD: AtomicBool = AtomicBool::new(false);
 
-/// While it lives, an access to the device's mapping that fails ends the program with a message. To
-/// be dropped before the device.
+/// While it lives, an access to the mapping that fails ends the program with a message. To be
+/// dropped before the mapping and its files.
 #[derive(Debug)]
-pub(super) struct MappedFile<'a>(#[allow(dead_code)] &'a Device);
+pub(super) struct MappedFile<'a>(PhantomData<&'a File>);
 
 impl MappedFile<'_> {
-    /// Installs the handler. One device at a time has it.
+    /// Installs the handler for the device's mapping. One mapping at a time has it.
     ///
     /// # Errors
     ///
     /// What the system says.
     pub(super) fn watch(device: &Device) -> io::Result<MappedFile<'_>> {
         let (file, undo) = device.undo();
-        let found = file.metadata()?;
-        let name = device.path().and_then(|path| CString::new(path.as_os_str().as_bytes()).ok());
+        MappedFile::watch_files(device.addresses(), &[(file, undo, device.path())])
+    }
+
+    /// The same for addresses at which these files are mapped. The message names the first of them.
+    pub(super) fn watch_files<'a>(
+        mapped: Range<usize>,
+        files: &[(&'a File, Undo, Option<&Path>)],
+    ) -> io::Result<MappedFile<'a>> {
         // What is on the line is an unfinished bar.
         let clear = if io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
-        let shown = one_line(device.path().unwrap_or(Path::new("memfd")).display());
+        let path = files.first().and_then(|(_, _, path)| *path).unwrap_or(Path::new("memfd"));
+        let shown = one_line(path.display());
         let prepared = Prepared {
-            mapped: device.addresses(),
+            mapped,
             text: [
                 format!("{clear}error: `{shown}` failed at offset "),
                 " (SIGBUS): another process made it shorter, or its medium failed; nothing was written\n"
                     .to_owned(),
             ],
-            file: file.as_raw_fd(),
-            undo,
-            name: name.map(|name| (name, found.dev(), found.ino())),
+            files: files
+                .iter()
+                .map(|(file, undo, path)| PreparedFile::new(file, *undo, *path))
+                .collect::<io::Result<_>>()?,
             before: action(libc::SIGBUS)?,
         };
         // Left behind on purpose: a handler may still be looking at it when the device goes
@@ -122,7 +171,7 @@ impl MappedFile<'_> {
         if unsafe { libc::sigaction(libc::SIGBUS, &action, ptr::null_mut()) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        Ok(MappedFile(device))
+        Ok(MappedFile(PhantomData))
     }
 }
 
@@ -197,27 +246,7 @@ impl Prepared {
             // no reason to stay.
             unsafe { libc::write(libc::STDERR_FILENO, part.as_ptr().cast(), part.len()) };
         }
-        match (self.undo, &self.name) {
-            (Undo::Empty, _) => {
-                // SAFETY: *Async-signal-safe*.
-                unsafe { libc::ftruncate(self.file, 0) };
-            }
-            (Undo::Remove, Some((name, device, inode))) => {
-                let mut found = MaybeUninit::<libc::stat>::uninit();
-                // SAFETY: *Async-signal-safe*; `name` ends in NUL, and `found` has room. If `lstat`
-                // succeeds it has filled it.
-                unsafe {
-                    if libc::lstat(name.as_ptr(), found.as_mut_ptr()) == 0 {
-                        let found = found.assume_init_ref();
-                        // Another file may have taken its name.
-                        if (found.st_dev, found.st_ino) == (*device, *inode) {
-                            libc::unlink(name.as_ptr());
-                        }
-                    }
-                }
-            }
-            _ => {}
-        }
+        self.files.iter().for_each(PreparedFile::put_back);
         // SAFETY: *Async-signal-safe*.
         unsafe { libc::_exit(IO_ERROR) }
     }

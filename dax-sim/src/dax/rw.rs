@@ -272,11 +272,10 @@ fn copy<S: UserSource + ?Sized>(
     let copied = iocb.source.copy_from(from, len, faults, |at, bytes| {
         fs.schedule.pass(SchedulePoint::Copy, iomap.first_page);
         fs.about_to_touch(offset + at as u64, bytes.len() as u64);
-        fs.device.write(offset + at as u64, bytes);
+        // Past the CPU's caches on persistent memory (memcpy_flushcache).
+        fs.device.write_through(offset + at as u64, bytes);
     });
-    // Linux copies past the CPU's caches (memcpy_flushcache). Here the copy goes through them, and
-    // what it wrote is written back: durable at the same moment, at another cost.
-    fs.flush(offset, copied as u64);
+    fs.flushed(offset, copied as u64);
     copied
 }
 

@@ -30,6 +30,12 @@ impl FileSystem<'_> {
     #[inline]
     pub(crate) fn flush(&self, offset: u64, len: u64) {
         self.device.flush(offset, len);
+        self.flushed(offset, len);
+    }
+
+    /// Takes note that the range of the device was written back.
+    #[inline]
+    pub(crate) fn flushed(&self, offset: u64, len: u64) {
         if !self.schedule.is_quiet() {
             self.note_flush(offset, len);
         }

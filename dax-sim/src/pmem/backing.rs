@@ -60,7 +60,7 @@ impl std::fmt::Display for Backing {
 
 /// Asks the kernel. The order is libpmem's: MAP_SYNC is the real test, the DAX attribute comes
 /// second.
-pub(super) fn detect(file: &File, memfd: bool) -> Backing {
+pub(crate) fn detect(file: &File, memfd: bool) -> Backing {
     const TMPFS_MAGIC: i128 = 0x0102_1994;
     if memfd {
         Backing::Memfd

@@ -13,6 +13,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::write_back::WriteBack;
+#[cfg(not(any(miri, dax_sim_atomic_copy, not(target_arch = "x86_64"))))]
+use super::write_back::store_fence;
+
 #[cfg(any(miri, dax_sim_atomic_copy, not(target_arch = "x86_64")))]
 use atomic as with;
 #[cfg(not(any(miri, dax_sim_atomic_copy, not(target_arch = "x86_64"))))]
@@ -50,6 +54,40 @@ pub(super) unsafe fn copy_in(target: *mut u8, source: &[u8]) {
     unsafe { with::copy_in(target, source) }
 }
 
+/// Copies to the device past the CPU's caches, as Linux' `memcpy_flushcache` does: nothing is left
+/// to be written back when it returns. Words that are aligned on the device are stored by `movnti`;
+/// the bytes before and behind them go through the caches and are written back. A store fence ends
+/// it.
+///
+/// Where there is no such instruction it copies and writes back.
+///
+/// # Safety
+///
+/// As that of [`copy_in`].
+pub(super) unsafe fn copy_in_past_caches(target: *mut u8, source: &[u8], write_back: WriteBack) {
+    // SAFETY: the caller's promise, handed on; it holds for each part.
+    unsafe {
+        #[cfg(not(any(miri, dax_sim_atomic_copy, not(target_arch = "x86_64"))))]
+        {
+            let head = target.align_offset(8).min(source.len());
+            let words = (source.len() - head) / 8;
+            let end = head + words * 8;
+            for part in [0..head, end..source.len()].into_iter().filter(|part| !part.is_empty()) {
+                let start = target.add(part.start);
+                with::copy_in(start, &source[part.clone()]);
+                write_back.write_back_raw(start, part.len());
+            }
+            with::copy_words_past_caches(target.add(head), source.as_ptr().add(head), words);
+            store_fence();
+        }
+        #[cfg(any(miri, dax_sim_atomic_copy, not(target_arch = "x86_64")))]
+        {
+            with::copy_in(target, source);
+            write_back.write_back_raw(target, source.len());
+        }
+    }
+}
+
 /// Writes zeros to the device.
 ///
 /// # Safety
@@ -83,42 +121,6 @@ pub(super) unsafe fn load_u64(word: *mut u64) -> u64 {
 pub(super) unsafe fn store_u64(word: *mut u64, value: u64) {
     // SAFETY: the caller's promise.
     unsafe { AtomicU64::from_ptr(word) }.store(value, Ordering::Release);
-}
-
-/// Writes cache lines back to memory. `clflush` also drops them, which CLWB would not, but every
-/// x86-64 has it.
-///
-/// # Safety
-///
-/// `start` is readable for `len` bytes.
-#[cfg(all(target_arch = "x86_64", not(miri)))]
-pub(super) unsafe fn write_back(start: *const u8, len: usize) {
-    const LINE: usize = 64;
-    let first = start.addr() & !(LINE - 1);
-    for line in (first..start.addr() + len).step_by(LINE) {
-        // SAFETY: the line holds at least one byte of the caller's range, and a line never spans
-        // two pages.
-        unsafe { std::arch::x86_64::_mm_clflush(start.with_addr(line)) }
-    }
-}
-
-/// Where the instruction is not known, `Device::fence` relies on msync alone.
-///
-/// # Safety
-///
-/// None is needed.
-#[cfg(not(all(target_arch = "x86_64", not(miri))))]
-pub(super) unsafe fn write_back(_start: *const u8, _len: usize) {}
-
-/// Orders the write-backs before whatever follows.
-pub(super) fn store_fence() {
-    #[cfg(all(target_arch = "x86_64", not(miri)))]
-    // SAFETY: SSE is part of x86-64.
-    unsafe {
-        std::arch::x86_64::_mm_sfence();
-    }
-    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
-    std::sync::atomic::fence(Ordering::SeqCst);
 }
 
 /// x86-64's own block copies. The direction flag is clear on entry, as the ABI and the `asm!`
@@ -155,6 +157,53 @@ mod string_instructions {
                 inout("rcx") words => _,
                 in("rax") 0_u64,
                 options(nostack, preserves_flags)
+            );
+        }
+    }
+
+    /// Stores words past the caches. `target` is aligned.
+    pub(super) unsafe fn copy_words_past_caches(target: *mut u8, source: *const u8, words: usize) {
+        let (fours, rest) = (words / 4, words % 4);
+        // SAFETY: the instructions read 32 * fours + 8 * rest bytes from `source` on and store them
+        // to `target`, which is `words` words; the caller promises both.
+        unsafe {
+            asm!(
+                "test {fours}, {fours}",
+                "jz 3f",
+                // Four words a turn, as in Linux.
+                "2:",
+                "mov {a}, [{source}]",
+                "mov {b}, [{source} + 8]",
+                "mov {c}, [{source} + 16]",
+                "mov {d}, [{source} + 24]",
+                "movnti [{target}], {a}",
+                "movnti [{target} + 8], {b}",
+                "movnti [{target} + 16], {c}",
+                "movnti [{target} + 24], {d}",
+                "add {source}, 32",
+                "add {target}, 32",
+                "sub {fours}, 1",
+                "jnz 2b",
+                "3:",
+                "test {rest}, {rest}",
+                "jz 5f",
+                "4:",
+                "mov {a}, [{source}]",
+                "movnti [{target}], {a}",
+                "add {source}, 8",
+                "add {target}, 8",
+                "sub {rest}, 1",
+                "jnz 4b",
+                "5:",
+                source = inout(reg) source => _,
+                target = inout(reg) target => _,
+                fours = inout(reg) fours => _,
+                rest = inout(reg) rest => _,
+                a = out(reg) _,
+                b = out(reg) _,
+                c = out(reg) _,
+                d = out(reg) _,
+                options(nostack)
             );
         }
     }
@@ -274,6 +323,85 @@ mod tests {
                 expected[offset..offset + len].fill(0);
                 assert_eq!(device, [expected; 2]);
             }
+        }
+    }
+
+    #[test]
+    fn a_copy_past_the_caches_moves_exactly_the_bytes_asked_for() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        for write_back in WriteBack::supported() {
+            for offset in 0..10 {
+                for len in 0..200 {
+                    let mut device = [0xee_u8; 256];
+                    let from = &bytes[offset % 3..][..len];
+                    // SAFETY: offset + len is less than 256.
+                    unsafe { copy_in_past_caches(device.as_mut_ptr().add(offset), from, write_back) };
+                    let mut expected = [0xee_u8; 256];
+                    expected[offset..offset + len].copy_from_slice(from);
+                    assert_eq!(device, expected, "{len} bytes at {offset}");
+                }
+            }
+        }
+    }
+
+    /// Prints what copies cost that leave nothing in the caches: times of one copy of 4 KiB, in
+    /// turns within each round, as a multiple of a copy by `movnti`. Measure with
+    /// `cargo test --release -p dax-sim --lib copies_of_a_page -- --ignored --nocapture`.
+    #[test]
+    #[ignore = "measures, and asserts nothing"]
+    fn copies_of_a_page() {
+        use crate::compare::stats::{Ratio, median};
+        use crate::pmem::{BLOCK_SIZE, Device, DeviceOptions};
+
+        const PAGES: u64 = 16_384;
+        let size = PAGES * BLOCK_SIZE;
+        let device = Device::open(&DeviceOptions { path: None, size, overwrite: false }).unwrap();
+        let bytes = vec![7; BLOCK_SIZE as usize];
+        let thread_time = || {
+            let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+            // SAFETY: `time` has room for the answer.
+            unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+            time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+        };
+        let copies = |way: Option<Option<WriteBack>>| {
+            let begin = thread_time();
+            for page in 0..PAGES {
+                // Scattered, so that a page is not prefetched as its neighbour.
+                let target = device.span(page * 7919 % PAGES * BLOCK_SIZE, bytes.len());
+                // SAFETY: *Mapped* and *In bounds*.
+                unsafe {
+                    match way {
+                        None => copy_in_past_caches(target, &bytes, WriteBack::detect()),
+                        Some(None) => copy_in(target, &bytes),
+                        Some(Some(write_back)) => {
+                            copy_in(target, &bytes);
+                            write_back.write_back_raw(target, bytes.len());
+                        }
+                    }
+                }
+            }
+            (thread_time() - begin) / PAGES as f64 * 1e9
+        };
+        let ways: Vec<_> = [None, Some(None)]
+            .into_iter()
+            .chain(WriteBack::supported().into_iter().map(|w| Some(Some(w))))
+            .collect();
+        let mut times = vec![Vec::new(); ways.len()];
+        for round in 0..21 {
+            for turn in 0..ways.len() {
+                let way = (round + turn) % ways.len();
+                times[way].push(copies(ways[way]));
+            }
+        }
+        for (way, times_of) in ways.iter().zip(&times) {
+            let name = match way {
+                None => "movnti, sfence".to_owned(),
+                Some(None) => "rep movsq, nothing written back".to_owned(),
+                Some(Some(write_back)) => format!("rep movsq, {write_back}, sfence"),
+            };
+            let Ratio { median: ratio, low, high, .. } = Ratio::of(times_of, &times[0]).unwrap();
+            let ns = median(times_of).unwrap();
+            println!("{name:32} {ns:6.0} ns, {ratio:.2} ({low:.2} to {high:.2})");
         }
     }
 }

@@ -11,6 +11,8 @@
 use std::fs::File;
 use std::os::fd::AsRawFd;
 
+use super::small_pages::HUGE;
+
 /// Extents that one call asks for.
 const ROOM: usize = 64;
 /// `FS_IOC_FIEMAP`.
@@ -59,6 +61,19 @@ pub(super) fn are_its_own(file: &File, size: u64) -> bool {
         ours
     });
     told && covered >= size
+}
+
+/// Whether some 2 MiB of `[0, size)` of the file lie on 2 MiB of what the file system is on. `None`
+/// where the file system cannot tell.
+pub(super) fn have_a_huge_page(file: &File, size: u64) -> Option<bool> {
+    let mut found = false;
+    let told = each(file, size, |extent| {
+        let end = (extent.logical + extent.length).min(size);
+        let first = extent.logical.next_multiple_of(HUGE);
+        found |= extent.logical % HUGE == extent.physical % HUGE && first + HUGE <= end;
+        true
+    });
+    told.then_some(found)
 }
 
 /// Calls `act` for the extents in `[0, size)` in their order, until it says `false`. Returns whether

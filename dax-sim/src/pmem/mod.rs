@@ -28,7 +28,9 @@ mod extents;
 mod open;
 #[cfg(range_lock_smp)]
 mod simulated;
+mod small_pages;
 mod word;
+mod write_back;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -36,11 +38,13 @@ use std::path::{Path, PathBuf};
 use memmap2::{Advice, MmapRaw};
 
 pub use backing::Backing;
-pub(crate) use backing::{dax_attribute, map_sync};
+pub(crate) use backing::{dax_attribute, detect, map_sync};
 pub use error::DeviceError;
 pub(crate) use extents::{Extent, of as extents_of};
-pub(crate) use open::Undo;
+pub(crate) use open::{Opened, Undo, with_room};
+pub use small_pages::SmallPages;
 pub use word::word_at;
+pub use write_back::WriteBack;
 
 /// Bytes in a block of the device, a page of a mapping, and a page of memory.
 pub const BLOCK_SIZE: u64 = 4096;
@@ -67,6 +71,8 @@ pub struct DeviceOptions {
 pub struct Device {
     map: MmapRaw,
     backing: Backing,
+    write_back: WriteBack,
+    small_pages: Option<SmallPages>,
     // After `map`: fields are dropped in order, and the file may only shrink or go when it is no
     // longer mapped.
     file: open::Opened,
@@ -83,10 +89,14 @@ impl Device {
         let file = open::open(options)?;
         let map = file.map()?;
         let backing = backing::detect(file.file(), file.is_memfd());
-        let device = Device { map, backing, file };
+        let mut device = Device { map, backing, write_back: WriteBack::detect(), small_pages: None, file };
+        let before = minor_faults();
         device.populate()?;
         #[cfg(range_lock_smp)]
         simulated::is_medium(device.addresses().start, device.addresses().len());
+        device.small_pages = SmallPages::of(backing, device.size(), minor_faults() - before, || {
+            extents::have_a_huge_page(device.file.file(), device.size())
+        });
         if backing.is_dax() {
             // Every block has just been stored to: now that the file's metadata is durable it stays
             // so, and MAP_SYNC, which memmap2 does not offer, has nothing left to do.
@@ -143,6 +153,18 @@ impl Device {
         self.backing
     }
 
+    /// By which instruction the device's cache lines are written back, chosen when it was opened;
+    /// `None` where there is no medium that they could be lost from.
+    pub fn write_back(&self) -> Option<WriteBack> {
+        self.backing.is_dax().then_some(self.write_back)
+    }
+
+    /// That the file is mapped by 4 KiB pages where 2 MiB were possible; `None` if it is not, and
+    /// where there is no DAX.
+    pub fn small_pages(&self) -> Option<SmallPages> {
+        self.small_pages
+    }
+
     /// The path of the file; `None` for a memfd. A temporary file loses its name as soon as it is
     /// open, so that nothing is left behind even if the program is killed.
     pub fn path(&self) -> Option<&Path> {
@@ -191,6 +213,24 @@ impl Device {
         // SAFETY: *Mapped* and *In bounds* make `target` writable for the length of `bytes`; *One
         // door* for the races.
         unsafe { copy::copy_in(target, bytes) }
+    }
+
+    /// Copies bytes into the device so that no [`flush`](Self::flush) of them is needed: past the
+    /// CPU's caches, where there is a medium that they could be lost from.
+    ///
+    /// # Panics
+    ///
+    /// If the bytes do not lie inside the device.
+    pub fn write_through(&self, offset: u64, bytes: &[u8]) {
+        match self.write_back() {
+            None => self.write(offset, bytes),
+            Some(write_back) => {
+                let target = self.span(offset, bytes.len());
+                // SAFETY: *Mapped* and *In bounds* make `target` writable for the length of
+                // `bytes`; *One door* for the races.
+                unsafe { copy::copy_in_past_caches(target, bytes, write_back) }
+            }
+        }
     }
 
     /// Writes zeros.
@@ -242,9 +282,9 @@ impl Device {
         if unsafe { simulated::write_back(start, len) } {
             return;
         }
-        if self.backing.is_dax() {
+        if let Some(write_back) = self.write_back() {
             // SAFETY: *Mapped* and *In bounds*.
-            unsafe { copy::write_back(start, len) }
+            unsafe { write_back.write_back_raw(start, len) }
         }
     }
 
@@ -260,7 +300,7 @@ impl Device {
         if simulated::store_fence() {
             return Ok(());
         }
-        copy::store_fence();
+        write_back::store_fence();
         if self.backing.needs_msync() { self.map.flush() } else { Ok(()) }
     }
 
@@ -280,6 +320,17 @@ impl Device {
     }
 }
 
+/// Minor faults that this thread has taken so far, those that MADV_POPULATE_WRITE took included.
+fn minor_faults() -> u64 {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: `usage` has room for the answer, and zeros are one.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    u64::try_from(usage.ru_minflt).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,7 +345,13 @@ mod tests {
             let file = open::open(&options).unwrap();
             file.file().set_len(1 << 20).unwrap();
             let map = file.map().unwrap();
-            let device = Device { map, backing: Backing::PageCache, file };
+            let device = Device {
+                map,
+                backing: Backing::PageCache,
+                write_back: WriteBack::detect(),
+                small_pages: None,
+                file,
+            };
             let error = device.populate().expect_err("half of it is missing");
             let message = error.to_string();
             assert!(matches!(error, DeviceError::BadPage { .. }), "{message}");
@@ -302,5 +359,27 @@ mod tests {
             drop(device);
             assert!(!path.exists());
         }
+    }
+
+    /// As an open device takes them: a fault for each page of the page cache, or for more at once.
+    #[test]
+    fn faults_of_a_device_are_counted() {
+        let options = DeviceOptions { path: None, size: 8 << 20, overwrite: false };
+        let file = open::open(&options).unwrap();
+        let map = file.map().unwrap();
+        let device = Device {
+            map,
+            backing: Backing::PmemSync,
+            write_back: WriteBack::detect(),
+            small_pages: None,
+            file,
+        };
+        let before = minor_faults();
+        device.populate().unwrap();
+        let faults = minor_faults() - before;
+        assert!((4..=2 * 2048 + 64).contains(&faults), "{faults}");
+        // tmpfs has no extents to tell of.
+        let told = extents::have_a_huge_page(device.file.file(), device.size());
+        assert_eq!(told, None);
     }
 }

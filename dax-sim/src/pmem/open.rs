@@ -18,7 +18,7 @@ const ANOTHER: &str = "name a file that may be created";
 
 /// A file that is checked, locked and reserved. Dropping it undoes what opening it did.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(crate) struct Opened {
     file: File,
     path: Option<PathBuf>,
     size: u64,
@@ -50,12 +50,36 @@ pub(super) fn open(options: &DeviceOptions) -> Result<Opened, DeviceError> {
     Ok(opened)
 }
 
+/// Opens a regular file of the user's, or makes it. In it and in files beside it there is room for
+/// `room` bytes, of which none are reserved.
+pub(crate) fn with_room(path: &Path, room: u64, overwrite: bool) -> Result<Opened, DeviceError> {
+    let opened = named(path, &DeviceOptions { path: None, size: 0, overwrite })?;
+    check_space(path, &opened.file, room)?;
+    Ok(opened)
+}
+
 impl Opened {
-    pub(super) fn file(&self) -> &File {
+    /// Makes the file empty. What it held is lost, and it is left empty in the end.
+    pub(crate) fn empty(&mut self) -> Result<(), DeviceError> {
+        self.file.set_len(0).map_err(|e| self.io("empty", e))?;
+        if self.undo == Undo::Nothing {
+            self.undo = Undo::Empty;
+        }
+        Ok(())
+    }
+
+    /// Another new file in the same folder, which is removed in the end.
+    pub(crate) fn beside(&self) -> Result<Opened, DeviceError> {
+        let folder = folder_of(self.path().unwrap_or(Path::new("memfd")));
+        let name = format!(".dax-sim-{}-{:08x}", std::process::id(), fastrand::u32(..));
+        named(&folder.join(name), &DeviceOptions { path: None, size: 0, overwrite: false })
+    }
+
+    pub(crate) fn file(&self) -> &File {
         &self.file
     }
 
-    pub(super) fn path(&self) -> Option<&Path> {
+    pub(crate) fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
 
@@ -63,7 +87,7 @@ impl Opened {
         self.path.is_none()
     }
 
-    pub(super) fn undo(&self) -> (&File, Undo) {
+    pub(crate) fn undo(&self) -> (&File, Undo) {
         (&self.file, self.undo)
     }
 

@@ -1,6 +1,7 @@
 //! Doing what a log says to a file of its own.
 
 use std::io;
+use std::path::Path;
 
 use super::BadLine;
 use super::log::{Operation, Verb, initial_size};
@@ -18,8 +19,8 @@ use crate::variant::Mix;
 pub(crate) enum ReplayError {
     /// The operation would have been refused by Linux as well, so fsx cannot have recorded it.
     Line(BadLine),
-    /// There is no device to replay on.
-    Device(DeviceError),
+    /// It was asked to end.
+    Ended,
     /// The simulator could not do it.
     Failed {
         /// The line.
@@ -54,22 +55,33 @@ pub(crate) struct Trimmed {
     pub(crate) passed_over: u64,
 }
 
-/// Does `operations` to a file on a device in memory, which begins as one hole of [`initial_size`]
+/// A device with room for whatever `operations` do: the user's file, or a temporary one.
+pub(crate) fn device(
+    operations: &[Operation],
+    size_max: u64,
+    file: Option<&Path>,
+    overwrite: bool,
+) -> Result<Device, DeviceError> {
+    let size = MIN_DEVICE_SIZE + BLOCK_SIZE * blocks_needed(operations, size_max);
+    Device::open(&DeviceOptions { path: file.map(Path::to_path_buf), size, overwrite })
+}
+
+/// Does `operations` to a file on the [`device`], which begins as one hole of [`initial_size`]
 /// bytes. Calls `differs` at each line before which the file has not the size that the log says,
-/// and goes on unless that fails. Returns what `look` sees in the file in the end.
+/// and goes on unless that fails, or `ended` is true. Returns what `look` sees in the file in the
+/// end.
 pub(crate) fn run<R>(
+    device: &Device,
     operations: &[Operation],
     options: Options,
+    ended: impl Fn() -> bool,
     mut differs: impl FnMut(OtherSize) -> Result<(), BadLine>,
     look: impl FnOnce(&File<'_>) -> R,
 ) -> Result<(R, Trimmed), ReplayError> {
     let Options { mix, size_max, trims } = options;
-    let size = MIN_DEVICE_SIZE + BLOCK_SIZE * blocks_needed(operations, size_max);
-    let device = Device::open(&DeviceOptions { path: None, size, overwrite: false });
-    let device = device.map_err(ReplayError::Device)?;
     // A wrong order of locks, as `entry-lock-outside` has it by design, does one thread no harm.
     let schedule = Schedule::none().with_checks(false);
-    let fs = FileSystem::format(&device, mix.variant).with_locks(mix.locks);
+    let fs = FileSystem::format(device, mix.variant).with_locks(mix.locks);
     let fs = fs.with_schedule(schedule).with_huge_pages();
     let file = fs.create();
     let begin = |error| ReplayError::Failed { number: operations.first().map_or(1, |o| o.number), error };
@@ -78,6 +90,9 @@ pub(crate) fn run<R>(
     let mut mapping = map();
     let mut trimmed = Trimmed::default();
     for operation in operations {
+        if ended() {
+            return Err(ReplayError::Ended);
+        }
         let has = file.size();
         if operation.size_before != has {
             let other = OtherSize { number: operation.number, says: operation.size_before, has };
@@ -309,17 +324,25 @@ mod tests {
             others.push(other);
             Ok(())
         };
-        let replayed = run(&operations, options, differs, |file| {
-            let mut contents = Vec::new();
-            let mut pieces = 0;
-            let read = each_piece(file, |piece| {
-                contents.extend_from_slice(piece);
-                pieces += 1;
-                Ok(())
-            });
-            assert!(read.is_ok() && pieces == contents.len().div_ceil(PIECE));
-            contents
-        });
+        let device = device(&operations, SIZE_MAX, None, false).expect("there is room in memory");
+        let replayed = run(
+            &device,
+            &operations,
+            options,
+            || false,
+            differs,
+            |file| {
+                let mut contents = Vec::new();
+                let mut pieces = 0;
+                let read = each_piece(file, |piece| {
+                    contents.extend_from_slice(piece);
+                    pieces += 1;
+                    Ok(())
+                });
+                assert!(read.is_ok() && pieces == contents.len().div_ceil(PIECE));
+                contents
+            },
+        );
         replayed.map(|(contents, trimmed)| (contents, trimmed, others))
     }
 

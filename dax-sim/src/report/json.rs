@@ -41,6 +41,10 @@ struct Host<'a> {
 struct File<'a> {
     path: Option<&'a str>,
     backing: &'a str,
+    /// The instruction, on a DAX file.
+    write_back: Option<&'static str>,
+    /// Whether a DAX file was mapped by 4 KiB pages where 2 MiB were possible.
+    small_pages: bool,
 }
 
 #[derive(Serialize)]
@@ -120,7 +124,12 @@ pub(crate) fn render(report: &Report) -> Vec<u8> {
             i_rwsem: report.setup.locks.i_rwsem.map(LockKind::name),
             i_mmap_sem: report.setup.locks.i_mmap_sem.map(LockKind::name),
         },
-        file: File { path: report.file.path.as_deref(), backing: &report.file.backing },
+        file: File {
+            path: report.file.path.as_deref(),
+            backing: &report.file.backing,
+            write_back: report.file.write_back,
+            small_pages: report.file.small_pages,
+        },
         results: report.outcomes.iter().map(|outcome| Entry::of(report, outcome)).collect(),
     };
     let mut bytes = serde_json::to_vec_pretty(&document).expect("plain data has a JSON form");
@@ -145,7 +154,15 @@ mod tests {
         let document = rendered(&report);
         assert_eq!(document["schema"], 1);
         assert_eq!(document["host"]["hardware_threads"], 2);
-        assert_eq!(document["file"], json!({ "path": "/dev/shm/dax-sim", "backing": "tmpfs" }));
+        assert_eq!(
+            document["file"],
+            json!({
+                "path": "/dev/shm/dax-sim",
+                "backing": "tmpfs",
+                "write_back": null,
+                "small_pages": false,
+            })
+        );
         assert_eq!(document["results"].as_array().unwrap().len(), report.outcomes.len());
         let mut first = document["results"][0].clone();
         let ratios = first.as_object_mut().unwrap().remove("ratios").unwrap();

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use crate::compare::Outcome;
 use crate::compare::stats::{Interval, Ratio, order_interval};
-use crate::pmem::Device;
+use crate::pmem::{Device, WriteBack};
 use crate::variant::Variant;
 use crate::workload::{Point, Setup, Workload};
 
@@ -70,6 +70,10 @@ pub(crate) struct BackingFile {
     /// `None` for a memfd, which has no path.
     pub(crate) path: Option<String>,
     pub(crate) backing: String,
+    /// How its cache lines are written back, where there is a medium.
+    pub(crate) write_back: Option<&'static str>,
+    /// Whether a DAX file was mapped by 4 KiB pages where 2 MiB were possible.
+    pub(crate) small_pages: bool,
 }
 
 impl BackingFile {
@@ -78,15 +82,17 @@ impl BackingFile {
         BackingFile {
             path: device.path().map(|path| path.display().to_string()),
             backing: device.backing().name().to_owned(),
+            write_back: device.write_back().map(WriteBack::name),
+            small_pages: device.small_pages().is_some(),
         }
     }
 
     /// The path if there is one, and what stands behind it.
     pub(crate) fn describe(&self) -> String {
-        match &self.path {
-            Some(path) => format!("{path} ({})", self.backing),
-            None => format!("anonymous memory ({})", self.backing),
-        }
+        let path = self.path.as_deref().unwrap_or("anonymous memory");
+        let write_back = self.write_back.map_or(String::new(), |name| format!(", {name}"));
+        let small = if self.small_pages { ", 4 KiB pages" } else { "" };
+        format!("{path} ({}{write_back}{small})", self.backing)
     }
 }
 
@@ -247,7 +253,12 @@ pub(crate) mod fixture {
                 cpu: Some("Test <CPU> & Co".to_owned()),
                 kernel: Some("6.1.0".to_owned()),
             },
-            file: BackingFile { path: Some("/dev/shm/dax-sim".to_owned()), backing: "tmpfs".to_owned() },
+            file: BackingFile {
+                path: Some("/dev/shm/dax-sim".to_owned()),
+                backing: "tmpfs".to_owned(),
+                write_back: None,
+                small_pages: false,
+            },
             duration: Duration::from_millis(105),
             shortest: Duration::from_millis(105),
             rounds: 3,

@@ -4,6 +4,7 @@ mod blocks;
 mod doctor;
 mod folders;
 mod help;
+mod kernel;
 mod locks;
 mod other_processes;
 mod race;

@@ -189,3 +189,45 @@ fn limited(folder: &Path, size_max: &str) -> Output {
     command.args(["replay", "ops", "--size-max", size_max]).current_dir(folder);
     command.output().expect("there is a shell")
 }
+
+/// The user's file is the device, and what is printed does not depend on it.
+#[test]
+fn a_replay_on_a_file_prints_the_same_and_leaves_the_file_as_it_was() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("ops"), "write 0x1 0x3002 0x0\nmapwrite 0x2000 0x1800 0x3003\n").unwrap();
+    let without = run(folder.path(), &["replay", "ops"]);
+    for own in [false, true] {
+        if own {
+            fs::write(path("device"), "").unwrap();
+        }
+        let output = run(folder.path(), &["replay", "ops", "--file", "device"]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_eq!(output.stdout, without.stdout);
+        assert_eq!(fs::metadata(path("device")).map_or(1, |found| found.len()), u64::from(!own));
+    }
+    // Too small, and then large enough.
+    fs::write(path("device"), "the only copy").unwrap();
+    let replay = ["replay", "ops", "--file", "device"];
+    refused_in(folder.path(), &replay, &["device", "not empty", "--overwrite"]);
+    let overwriting = [&replay[..], &["--overwrite"]].concat();
+    refused_in(folder.path(), &overwriting, &["device", "holds 13", "--size-max"]);
+    assert_eq!(fs::read(path("device")).unwrap(), b"the only copy");
+    fs::write(path("device"), vec![7; 2 << 20]).unwrap();
+    let output = run(folder.path(), &overwriting);
+    assert_eq!(output.stdout, without.stdout, "{}", text(&output.stderr));
+    assert_eq!(fs::metadata(path("device")).unwrap().len(), 2 << 20);
+}
+
+#[test]
+fn a_replay_takes_neither_its_log_nor_its_dump_as_the_device() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("ops"), "fsync 0x0 0x0 0x0\n").unwrap();
+    let with = |more: &[&'static str]| [&["replay", "ops"][..], more].concat();
+    refused_in(folder.path(), &with(&["--file", "./ops", "--overwrite"]), &["--file", "the log itself"]);
+    refused_in(folder.path(), &with(&["--file", "out", "--dump", "out"]), &["--file", "--dump"]);
+    refused_in(folder.path(), &with(&["--file", "/dev/null"]), &["/dev/null", "a character device"]);
+    refused_in(folder.path(), &with(&["--overwrite"]), &["--file"]);
+    assert_eq!(fs::read(folder.path().join("ops")).unwrap(), b"fsync 0x0 0x0 0x0\n");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}

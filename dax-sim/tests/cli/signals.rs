@@ -85,7 +85,7 @@ fn a_sigbus_that_is_sent_does_what_it_did() {
 
 /// The command heeds signals, also where the tests were started with some of them ignored (`nohup`,
 /// `&`).
-fn heeding_signals(mut command: Command) -> Command {
+pub(crate) fn heeding_signals(mut command: Command) -> Command {
     use std::os::unix::process::CommandExt;
 
     let by_default = || {

@@ -1,0 +1,112 @@
+//! The race of Kara's 2017 e-mail in the kernel that the program runs on: write(2) into a hole
+//! beside loads of the same page through a mapping.
+//!
+//! A load that finds a hole maps a page of zeros, or a page of the page cache. When write(2) has
+//! returned, a load must find what was written. From 4.12 on it does; in 4.10 and 4.11, on DAX, it
+//! could find zeros for good.
+
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use super::{Bench, PAGE};
+
+/// What loads found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Writes into holes.
+    pub(crate) writes: u64,
+    /// How many of their pages a load had found as a hole before.
+    pub(crate) seen_as_hole: u64,
+    /// Loads after the write had returned that did not find what was written.
+    pub(crate) stale: u64,
+}
+
+impl std::ops::AddAssign for Found {
+    fn add_assign(&mut self, other: Found) {
+        self.writes += other.writes;
+        self.seen_as_hole += other.seen_as_hole;
+        self.stale += other.stale;
+    }
+}
+
+impl Bench {
+    /// Makes the one file a hole, and fills it by write(2) while another thread loads.
+    ///
+    /// The loader keeps to the page that is being written and the two behind it, so that its loads
+    /// meet writes without either waiting for the other.
+    pub(crate) fn race(&self) -> io::Result<Found> {
+        let len = self.one.len;
+        self.one.empty(len)?;
+        let pages = len / PAGE;
+        let bytes = [0xda; PAGE];
+        let written_word = u64::from_ne_bytes([0xda; 8]);
+        // How many pages are written: they are all before it.
+        let written = AtomicUsize::new(0);
+        let barrier = Barrier::new(2);
+        let file = self.one.file();
+        let mut seen_as_hole = vec![false; pages];
+        let mut stale = std::thread::scope(|scope| {
+            let loader = scope.spawn(|| {
+                barrier.wait();
+                let mut stale = 0_u64;
+                loop {
+                    let done = written.load(Ordering::Acquire);
+                    if done >= pages {
+                        return stale;
+                    }
+                    let page = (done + fastrand::usize(..3)).min(pages - 1);
+                    if self.word(page) == 0 {
+                        seen_as_hole[page] = true;
+                    }
+                    // These are written for certain.
+                    if done > 0 && self.word(done - 1) != written_word {
+                        stale += 1;
+                    }
+                }
+            });
+            barrier.wait();
+            for page in 0..pages {
+                if let Err(e) = file.write_all_at(&bytes, (page * PAGE) as u64) {
+                    // So that the loader ends.
+                    written.store(pages, Ordering::Release);
+                    return Err(e);
+                }
+                written.store(page + 1, Ordering::Release);
+            }
+            Ok(loader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })?;
+        // A page of zeros that stays mapped is found whenever it is looked at.
+        stale += (0..pages).filter(|page| self.word(*page) != written_word).count() as u64;
+        let seen_as_hole = seen_as_hole.iter().filter(|seen| **seen).count() as u64;
+        Ok(Found { writes: pages as u64, seen_as_hole, stale })
+    }
+
+    /// The first word of a page of the one file, through the mapping.
+    fn word(&self, page: usize) -> u64 {
+        let word = self.region.at(page * PAGE, 8).cast::<u64>();
+        // SAFETY: *In bounds*, *Long enough*; the word is aligned, and nobody has a reference to it.
+        unsafe { AtomicU64::from_ptr(word) }.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loads_that_miss_what_was_written_are_counted() {
+        const SIZE: usize = 64 << 10;
+        let folder = tempfile::tempdir().unwrap();
+        let bench = Bench::open(&folder.path().join("file"), SIZE, 1, false).unwrap();
+        let found = bench.race().unwrap();
+        assert_eq!((found.writes, found.stale), (16, 0));
+        // As if pages of zeros had stayed mapped: a hole of another file is.
+        let other = tempfile::tempfile().unwrap();
+        other.set_len(SIZE as u64).unwrap();
+        bench.region.map(&other, 0, SIZE, false).unwrap();
+        let found = bench.race().unwrap();
+        assert!(found.stale >= 16, "{found:?}");
+    }
+}

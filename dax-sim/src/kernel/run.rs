@@ -1,0 +1,182 @@
+//! One pass of a point: the threads begin together, and work until the time is over or their part
+//! is full. The invariants are those of [`region`](super::region).
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use parking_lot::RwLock;
+use range_lock::RangeRwLock;
+use rustix::fs::fdatasync;
+use rustix::mm::{MsyncFlags, msync};
+
+use super::region::{Region, Window};
+use super::{Bench, Durability, Layout, PAGE, Point, Way};
+
+/// Operations between two looks at the clock.
+const UNWATCHED: u64 = 16;
+
+/// What excludes the threads that store into one file.
+enum Lock<'a> {
+    Range(RangeRwLock<Window<'a>>),
+    Whole(RwLock<()>),
+    Nothing,
+}
+
+/// A thread's file, and where its part begins: in the file and among the addresses.
+struct Part<'a, 'r> {
+    file: &'a File,
+    lock: &'a Lock<'r>,
+    offset: usize,
+    place: usize,
+}
+
+/// Runs the threads, and returns how many operations they did in how much time.
+pub(super) fn pass(bench: &Bench, point: Point, duration: Duration) -> io::Result<(u64, Duration)> {
+    let targets = bench.targets(point);
+    let locks: Vec<_> = targets
+        .iter()
+        .map(|target| match point.way {
+            // SAFETY: the file is mapped there, and in this way of writing each access goes through
+            // the lock.
+            Way::RangeLock => unsafe {
+                Lock::Range(RangeRwLock::new(bench.region.window(target.place, target.len)))
+            },
+            Way::RwLock => Lock::Whole(RwLock::new(())),
+            _ => Lock::Nothing,
+        })
+        .collect();
+    let part = |thread: usize| {
+        let (i, offset) = match point.layout {
+            Layout::OneFile => (0, thread * bench.span),
+            Layout::FileEach => (thread, 0),
+        };
+        Part { file: targets[i].file(), lock: &locks[i], offset, place: targets[i].place }
+    };
+    let barrier = Barrier::new(point.threads);
+    let each = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..point.threads)
+            .map(|thread| {
+                let (part, barrier) = (part(thread), &barrier);
+                scope.spawn(move || work(bench, point, &part, barrier, duration))
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect::<io::Result<Vec<_>>>()
+    })?;
+    let begin = each.iter().map(|(begin, ..)| *begin).min().unwrap_or_else(Instant::now);
+    let end = each.iter().map(|(_, end, _)| *end).max().unwrap_or(begin);
+    let operations = each.iter().map(|(.., done)| done).sum();
+    // A clock that stands still would divide by zero.
+    Ok((operations, (end - begin).max(Duration::from_nanos(1))))
+}
+
+fn work(
+    bench: &Bench,
+    point: Point,
+    part: &Part<'_, '_>,
+    barrier: &Barrier,
+    duration: Duration,
+) -> io::Result<(Instant, Instant, u64)> {
+    let bytes = [2; PAGE];
+    let pages = (bench.span / PAGE) as u64;
+    // A block can be allocated only once.
+    let most = if point.way.begins_empty() { pages } else { u64::MAX };
+    barrier.wait();
+    let begin = Instant::now();
+    let mut done = 0;
+    while done < most {
+        let offset = part.offset + (done % pages) as usize * PAGE;
+        match point.way {
+            Way::Overwrite | Way::Hole => part.file.write_all_at(&bytes, offset as u64)?,
+            Way::Append => append(part.file, &bytes)?,
+            Way::RangeLock | Way::RwLock | Way::NoLock => {
+                let durable = point.durable.then_some(bench.durability);
+                store(&bench.region, part, offset, &bytes, durable)?;
+            }
+        }
+        if point.durable && !point.way.is_store() {
+            fdatasync(part.file)?;
+        }
+        done += 1;
+        if (point.durable || done % UNWATCHED == 0) && begin.elapsed() >= duration {
+            break;
+        }
+    }
+    Ok((begin, Instant::now(), done))
+}
+
+/// write(2) at the end of the file, on a descriptor that others write to elsewhere.
+fn append(file: &File, bytes: &[u8]) -> io::Result<()> {
+    let vector = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    loop {
+        // SAFETY: one vector, which leads to bytes that are readable; the descriptor is open.
+        let written = unsafe { libc::pwritev2(file.as_raw_fd(), &raw const vector, 1, 0, libc::RWF_APPEND) };
+        match usize::try_from(written) {
+            Ok(written) if written == bytes.len() => return Ok(()),
+            // Nothing makes a write to a file come out short but a file system that is full.
+            Ok(_) => return Err(io::ErrorKind::StorageFull.into()),
+            Err(_) => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// Copies the bytes into the mapping, and makes them durable before the lock is given up.
+#[inline]
+fn store(
+    region: &Region,
+    part: &Part<'_, '_>,
+    offset: usize,
+    bytes: &[u8; PAGE],
+    durable: Option<Durability>,
+) -> io::Result<()> {
+    match part.lock {
+        Lock::Range(lock) => {
+            let mut guard = lock.write(offset..offset + PAGE);
+            guard.copy_from_slice(bytes);
+            durable.map_or(Ok(()), |how| make_durable(&guard, how))
+        }
+        Lock::Whole(lock) => {
+            let _guard = lock.write();
+            store_raw(region, part.place + offset, bytes, durable)
+        }
+        Lock::Nothing => store_raw(region, part.place + offset, bytes, durable),
+    }
+}
+
+#[inline]
+fn store_raw(
+    region: &Region,
+    place: usize,
+    bytes: &[u8; PAGE],
+    durable: Option<Durability>,
+) -> io::Result<()> {
+    // SAFETY: *In bounds*, *Long enough*; *Disjoint* makes it the only reference to these bytes.
+    let target = unsafe { std::slice::from_raw_parts_mut(region.at(place, PAGE), PAGE) };
+    target.copy_from_slice(bytes);
+    durable.map_or(Ok(()), |how| make_durable(target, how))
+}
+
+fn make_durable(bytes: &[u8], how: Durability) -> io::Result<()> {
+    match how {
+        Durability::Flush(write_back) => {
+            write_back.write_back(bytes);
+            Ok(())
+        }
+        Durability::Msync => {
+            // SAFETY: the bytes are those of a mapping, and msync changes none.
+            unsafe { msync(bytes.as_ptr().cast_mut().cast(), bytes.len(), MsyncFlags::SYNC)? };
+            Ok(())
+        }
+    }
+}

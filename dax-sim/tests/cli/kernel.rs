@@ -1,0 +1,120 @@
+//! `dax-sim kernel`: what it prints, what it refuses, and that no file is left or harmed.
+
+use std::fs;
+use std::os::unix::net::UnixListener;
+use std::process::Command;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::running::Running;
+use super::signals::heeding_signals;
+use super::{dax_sim, refused, refused_in, run, text, words};
+
+const TINY: &str =
+    "kernel --file device --threads 1,2 --size 64K --duration-ms 2 --rounds 2 --json results.json";
+const LONG: &str = "kernel --file device --threads 2 --size 64K --duration-ms 20 --rounds 1000";
+
+#[test]
+fn a_run_prints_quotients_and_leaves_nothing_but_its_results() {
+    let folder = TempDir::new().unwrap();
+    let output = run(folder.path(), &words(TINY));
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let report = text(&output.stdout);
+    for part in ["pwrite, overwrite", "pwrite, append", "pwrite, hole", "store, RangeRwLock", "Mapping:"] {
+        assert!(report.contains(part), "{part}: {report}");
+    }
+    assert!(report.contains(", 0 stale loads"), "{report}");
+    let json = fs::read(folder.path().join("results.json")).unwrap();
+    let json: Value = serde_json::from_slice(&json).unwrap();
+    // Ways, columns and layouts, at two numbers of threads.
+    assert_eq!(json["results"].as_array().unwrap().len(), 6 * 2 * 2 * 2);
+    for result in json["results"].as_array().unwrap() {
+        assert!(result["ops_per_s"]["median"].as_f64().unwrap() > 0.0, "{result}");
+    }
+    for quotient in json["quotients"].as_array().unwrap() {
+        assert!(quotient["one_file_to_file_each"]["low"].as_f64().unwrap() > 0.0, "{quotient}");
+    }
+    let race = &json["race"];
+    assert_eq!(
+        (&race["stale_loads"], race["writes_into_holes"].as_u64().unwrap()),
+        (&Value::from(0), 8 * 32)
+    );
+    assert_eq!(entries(&folder), ["results.json"]);
+}
+
+#[test]
+fn a_file_that_was_there_is_left_empty_and_only_if_told() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("device");
+    fs::write(&path, "the only copy").unwrap();
+    refused_in(folder.path(), &words(TINY), &["device", "13 bytes", "--overwrite"]);
+    assert_eq!(fs::read(&path).unwrap(), b"the only copy");
+    let output = run(folder.path(), &[&words(TINY)[..], &["--overwrite"]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(fs::metadata(&path).unwrap().len(), 0);
+    // An empty file needs no permission.
+    assert!(run(folder.path(), &words(TINY)).status.success());
+    assert_eq!((fs::metadata(&path).unwrap().len(), entries(&folder).len()), (0, 2));
+}
+
+#[test]
+fn what_cannot_be_measured_is_refused() {
+    refused(&["kernel"], &["--file"]);
+    refused(&["kernel", "--file", "/dev"], &["/dev", "a directory"]);
+    refused(&["kernel", "--file", "/dev/null"], &["/dev/null", "a character device"]);
+    refused(&["kernel", "--file", "no/such/folder/device"], &["no/such/folder"]);
+    refused(&["kernel", "--file", "device", "--size", "5000"], &["5000", "8192"]);
+    refused(&["kernel", "--file", "device", "--size", "4K"], &["4096", "65536"]);
+    refused(&["kernel", "--file", "device", "--threads", "0"], &["--threads", "from 1 to 1024"]);
+    refused(&["kernel", "--file", "device", "--threads", "1024", "--size", "1G"], &["2199023255552", "free"]);
+    refused(&["kernel", "--file", "device", "--json", "./device"], &["device", "--json"]);
+    refused(&["kernel", "--file", "device", "--json", "no/such"], &["no"]);
+    let folder = TempDir::new().unwrap();
+    let _listening = UnixListener::bind(folder.path().join("device")).unwrap();
+    refused_in(folder.path(), &words(TINY), &["device", "a socket"]);
+}
+
+/// Those that the run made are gone, and the user's own is empty.
+#[test]
+fn a_signal_ends_the_run_and_leaves_files_as_they_were() {
+    for (signal, code, own) in [(Signal::INT, 130, false), (Signal::TERM, 143, true)] {
+        let folder = TempDir::new().unwrap();
+        if own {
+            fs::write(folder.path().join("device"), "").unwrap();
+        }
+        let mut command = heeding_signals(Command::new(env!("CARGO_BIN_EXE_dax-sim")));
+        command.args(words(LONG)).current_dir(folder.path());
+        let mut run = Running::start(command);
+        run.until_it_runs();
+        assert_eq!(entries(&folder).len(), 3);
+        kill_process(Pid::from_child(&run.child), signal).unwrap();
+        let (said, ended) = run.end();
+        assert_eq!((said.as_str(), ended), ("interrupted; nothing was written", Some(code)));
+        assert_eq!(entries(&folder), if own { &["device"][..] } else { &[] });
+        assert!(!own || fs::metadata(folder.path().join("device")).unwrap().len() == 0);
+    }
+}
+
+/// The file is cut again and again under stores into its mapping.
+#[test]
+fn a_file_that_another_process_cuts_ends_the_run_with_a_message_and_leaves_none() {
+    let folder = TempDir::new().unwrap();
+    let mut run = Running::start(dax_sim(folder.path(), &words(LONG)));
+    run.until_it_runs();
+    let file = fs::File::options().write(true).open(folder.path().join("device")).unwrap();
+    while run.child.try_wait().unwrap().is_none() {
+        file.set_len(0).unwrap();
+    }
+    let (said, code) = run.end();
+    assert!(said.contains("`device` failed at offset") && said.lines().count() == 1, "{said}");
+    assert_eq!((code, entries(&folder).len()), (Some(74), 0));
+}
+
+fn entries(folder: &TempDir) -> Vec<String> {
+    let names = fs::read_dir(folder.path()).unwrap();
+    let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
