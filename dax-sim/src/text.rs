@@ -69,6 +69,41 @@ pub(crate) fn quoted(word: &str) -> String {
     text
 }
 
+/// What is said of a name that is not among the known ones: the nearest of them, if it is near, and
+/// all.
+pub(crate) fn unknown(what: &str, name: &str, known: &[&str]) -> String {
+    let nearest = nearest(name, known).map_or(String::new(), |known| format!("; did you mean `{known}`?"));
+    let end = if nearest.is_empty() { ";" } else { "" };
+    format!("unknown {what} {}{nearest}{end} known ones: {}", quoted(name), known.join(", "))
+}
+
+/// The known name that fewest changes of a letter lead to, if these are few.
+pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let length = name.chars().take(QUOTED + 1).count();
+    if length > QUOTED {
+        return None;
+    }
+    let (distance, nearest) =
+        known.iter().map(|&known| (distance(name, known), known)).min_by_key(|&(distance, _)| distance)?;
+    (distance <= length.max(3) / 3).then_some(nearest)
+}
+
+/// How many letters must be put in, left out or exchanged for others to make `b` of `a`
+/// (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, a) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, &b) in b.iter().enumerate() {
+            let exchanged = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = exchanged.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
 /// A line with its very long words cut, of which others have made a message.
 pub(crate) fn with_words_cut(line: &str) -> String {
     /// No name of a file is longer.
@@ -102,6 +137,27 @@ mod tests {
         let cut = format!("invalid '{}… (and 4962 characters more) for  it", "é".repeat(39));
         assert_eq!(with_words_cut(&line), cut);
         assert_eq!(with_words_cut("all  right "), "all  right ");
+    }
+
+    #[test]
+    fn a_name_with_few_wrong_letters_is_known() {
+        let known = ["linux-4.11", "linux-4.12", "rwsem", "range-lock"];
+        for (name, expected) in [
+            ("linux-4.13", Some("linux-4.11")),
+            ("rwsm", Some("rwsem")),
+            ("rangelock", Some("range-lock")),
+            ("ext4", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(name, &known), expected, "{name}");
+        }
+        assert_eq!(nearest(&"r".repeat(100_000), &known), None);
+        assert_eq!(
+            unknown("lock", "rwsam", &["rwsem", "none"]),
+            "unknown lock `rwsam`; did you mean `rwsem`? known ones: rwsem, none"
+        );
+        assert_eq!(unknown("lock", "x", &["rwsem"]), "unknown lock `x`; known ones: rwsem");
+        assert_eq!([distance("", "abc"), distance("kitten", "sitting")], [3, 3]);
     }
 
     #[test]

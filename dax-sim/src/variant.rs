@@ -10,7 +10,7 @@
 //! [race]: https://lore.kernel.org/r/20170425111043.GH2793@quack2.suse.cz
 //! [cures]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 
-use crate::text::quoted;
+use crate::text::unknown;
 use std::fmt;
 use std::str::FromStr;
 
@@ -182,13 +182,8 @@ impl fmt::Display for LockKind {
 impl FromStr for LockKind {
     type Err = String;
     fn from_str(name: &str) -> Result<Self, String> {
-        LockKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
-            format!(
-                "unknown lock {}; known ones: {}",
-                quoted(name),
-                LockKind::ALL.map(LockKind::name).join(", ")
-            )
-        })
+        let known = LockKind::ALL.into_iter().find(|kind| kind.name() == name);
+        known.ok_or_else(|| unknown("lock", name, &LockKind::ALL.map(LockKind::name)))
     }
 }
 
@@ -255,12 +250,7 @@ impl fmt::Display for Variant {
 impl FromStr for Variant {
     type Err = String;
     fn from_str(name: &str) -> Result<Self, String> {
-        Variant::ALL.into_iter().find(|v| v.name() == name).ok_or_else(|| {
-            format!(
-                "unknown variant {}; known ones: {}",
-                quoted(name),
-                Variant::ALL.map(Variant::name).join(", ")
-            )
-        })
+        let known = Variant::ALL.into_iter().find(|v| v.name() == name);
+        known.ok_or_else(|| unknown("variant", name, &Variant::ALL.map(Variant::name)))
     }
 }

@@ -129,6 +129,7 @@ macro_rules! many_guard {
         }
 
         impl$(<$lifetime>)? $Guard$(<$lifetime>)? {
+            #[cfg(feature = "async")] // For the futures.
             pub(crate) fn new(parts: Parts<$lock>) -> Self {
                 $Guard { parts }
             }

@@ -1,6 +1,7 @@
 //! `dax-sim compare`: its options, what they default to, and the way from them to a finished
 //! report.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -10,17 +11,20 @@ use clap::Args;
 
 use super::interrupt::Interrupt;
 use super::locks::LockOptions;
-use super::output::{OutputDir, OutputFile, same_file};
+use super::output::{self, OutputDir, OutputFile, same_file};
 use super::progress::Progress;
 use super::signal::MappedFile;
 use super::value::{self, List};
 use super::{Failure, answer, say};
 use crate::compare::pace::Pace;
 use crate::compare::plan::Plan;
-use crate::compare::{self, BASE};
+use crate::compare::{self, BASE, Order};
 use crate::pmem::{Device, DeviceOptions};
-use crate::report::{BackingFile, Host, Report, json, page, plot, table, verdict};
-use crate::text::quoted;
+use crate::report::earlier::Earlier;
+use crate::report::machine::{Host, Watch};
+use crate::report::provenance::Provenance;
+use crate::report::{BackingFile, Partial, Report, json, page, plot, table, verdict, words};
+use crate::text::push_folded;
 use crate::variant::Variant;
 use crate::workload::{self, Setup, Workload, WorkloadError};
 
@@ -28,89 +32,159 @@ const DEFAULT_SIZE: u64 = 64 << 20;
 const DEFAULT_THREADS: [usize; 5] = [1, 2, 4, 8, 16];
 const QUICK_THREADS: [usize; 3] = [1, 2, 16];
 const DEFAULT_MEDIA_US: [u64; 2] = [0, 50];
-const DEFAULT_OUTPUT: &str = "target/dax-sim";
 
 /// What a run may take without `--duration-ms`; it has to end within 90 s, also on a machine that
 /// is busy.
 const BUDGET: Duration = Duration::from_secs(75);
 /// The same for `--quick`, which has to end within 20 s.
 const QUICK_BUDGET: Duration = Duration::from_secs(15);
-/// As many rounds give a median and a spread.
-const ROUNDS: usize = 3;
+/// The fewest rounds that give an interval of 95 %.
+const ROUNDS: usize = 6;
 /// Where there is time for it, more rounds say more than longer samples do.
-const MORE_ROUNDS: usize = 5;
+const MORE_ROUNDS: usize = 12;
 const ENOUGH_FOR_MORE_ROUNDS: Duration = Duration::from_millis(150);
 
 const PAGE: &str = "compare.html";
 
 /// Options of `dax-sim compare`, which are also those of `dax-sim` alone.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = "\
-The exit code is 0 after a complete run; 1 if something failed, if figures are void because another \
-process changed the file, or if a variant had stale reads that must not have any; 2 if the arguments \
-were refused; 74 if the mapped file failed; 128 and the signal's number if a signal ended the run.")]
+#[command(after_long_help = after_help())]
 pub(crate) struct CompareOptions {
-    /// File to map as the device: on pmem, tmpfs or any other file system [default: a temporary
-    /// file]
-    #[arg(long, value_name = "PATH")]
-    file: Option<PathBuf>,
-
-    /// Use the file even if it holds something; what it holds is lost
-    #[arg(long, requires = "file")]
-    overwrite: bool,
-
-    /// Size of the device: 64M, 1GiB, … [default: 64M]
-    #[arg(long, value_name = "BYTES", value_parser = value::size, allow_hyphen_values = true)]
-    size: Option<u64>,
-
-    /// Numbers of threads, from 1 to 1024 [default: 1,2,4,8,16]
-    #[arg(long, value_name = "LIST", value_parser = threads, allow_hyphen_values = true)]
-    threads: Option<List<usize>>,
-
     #[arg(long, value_name = "LIST", value_parser = variants, help = variants_help())]
+    #[arg(help_heading = WHAT)]
     variants: Option<List<Variant>>,
 
-    /// Variant to which tables and plots quote ratios; the JSON has the ratios to all
-    ///
-    /// A ratio is the median over rounds of the ratios within each round. Its interval is of order
-    /// statistics: it holds that median with 95 %. Fewer than 6 rounds give their smallest and
-    /// largest ratio, with less confidence: 94 % for 5 rounds, 75 % for 3.
-    #[arg(long, value_name = "V", default_value_t = BASE)]
-    baseline: Variant,
-
     #[arg(long, value_name = "LIST", value_parser = workloads, help = workloads_help())]
+    #[arg(help_heading = WHAT)]
     workloads: Option<List<Workload>>,
-
-    /// Media times in microseconds, up to 10000; 0 is CPU-bound [default: 0,50]
-    #[arg(long, value_name = "LIST", value_parser = media, allow_hyphen_values = true)]
-    media_us: Option<List<u64>>,
 
     #[command(flatten)]
     locks: LockOptions,
 
-    /// Skip checking the data that is read, so that the timing does not include it
-    #[arg(long)]
-    no_checks: bool,
+    /// Variant to which tables and plots quote factors; the JSON has the ratios to all
+    ///
+    /// A factor is the median over rounds of the ratios within each round. Its interval is of order
+    /// statistics: it holds that median with 95 %. Fewer than 6 rounds give their smallest and
+    /// largest ratio, with less confidence, and then no difference is claimed.
+    #[arg(long, value_name = "V", default_value_t = BASE, value_parser = Variant::from_str)]
+    #[arg(help_heading = WHAT)]
+    ratio_to: Variant,
+
+    /// Mark what has changed since an earlier run, beyond its interval
+    ///
+    /// The file is what `--json` wrote then, or the compare.json beside its page.
+    #[arg(long, value_name = "FILE.json", help_heading = WHAT)]
+    baseline: Option<PathBuf>,
+
+    /// List the variants and the workloads with their meaning
+    #[arg(long, help_heading = WHAT)]
+    list: bool,
+
+    /// Numbers of threads, from 1 to 1024 [default: 1,2,4,8,16]
+    #[arg(long, value_name = "LIST", value_parser = threads, allow_hyphen_values = true)]
+    #[arg(help_heading = LOAD)]
+    threads: Option<List<usize>>,
+
+    /// Media times in microseconds, up to 10000; 0 is CPU-bound [default: 0,50]
+    ///
+    /// Each read(2) and write(2) sleeps that long, as it would for a device.
+    #[arg(long, value_name = "LIST", value_parser = media, allow_hyphen_values = true)]
+    #[arg(help_heading = LOAD)]
+    media_us: Option<List<u64>>,
 
     /// How long each sample runs [default: so that the whole run takes a little over a minute]
     #[arg(long, value_name = "N", value_parser = duration, allow_hyphen_values = true)]
+    #[arg(help_heading = LOAD)]
     duration_ms: Option<u64>,
 
-    /// How often each point is sampled [default: 3, or 5 where there is time]
+    /// How often each point is sampled [default: 6, or 12 where there is time]
+    ///
+    /// One more round gives the latencies, unless only one is asked for.
     #[arg(long, value_name = "N", value_parser = rounds, allow_hyphen_values = true)]
+    #[arg(help_heading = LOAD)]
     rounds: Option<u64>,
 
     /// End within about 20 seconds: threads 1,2,16 and shorter samples, unless told otherwise
-    #[arg(long)]
+    #[arg(long, help_heading = LOAD)]
     quick: bool,
 
-    /// Also write the results to a file, as JSON
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    /// Skip checking the data that is read, so that the timing does not include it
+    #[arg(long, help_heading = LOAD)]
+    no_checks: bool,
 
-    /// Folder for the page and its plots [default: target/dax-sim]
-    #[arg(long, value_name = "DIR")]
+    /// File to map as the device: on pmem, tmpfs or any other file system [default: a temporary
+    /// file]
+    #[arg(long, value_name = "PATH", help_heading = DEVICE)]
+    file: Option<PathBuf>,
+
+    /// Use the file even if it holds something; what it holds is lost
+    #[arg(long, requires = "file", help_heading = DEVICE)]
+    overwrite: bool,
+
+    /// Size of the device: 64M, 1GiB, … [default: 64M]
+    #[arg(long, value_name = "BYTES", value_parser = value::size, allow_hyphen_values = true)]
+    #[arg(help_heading = DEVICE)]
+    size: Option<u64>,
+
+    /// Folder for the page, its plots and compare.json [default: dax-sim in cargo's target folder
+    /// under `cargo run`, else dax-sim-report]
+    #[arg(long, value_name = "DIR", help_heading = OUTPUT)]
     output: Option<PathBuf>,
+
+    /// Also write the results to a file of this name, as JSON
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    json: Option<PathBuf>,
+}
+
+const WHAT: &str = "What is compared";
+const LOAD: &str = "Load";
+const DEVICE: &str = "Device";
+const OUTPUT: &str = "Output";
+
+fn after_help() -> String {
+    format!(
+        "Examples:\n\
+         \x20 dax-sim --quick\n\
+         \x20     a first look, in about 20 seconds\n\
+         \x20 dax-sim --workloads write-disjoint --threads 1,2 --media-us 0\n\
+         \x20     one workload that does not sleep\n\
+         \x20 dax-sim --i-rwsem rwsem --variants linux-4.12,rwsem,range-lock\n\
+         \x20     a range lock in place of i_mmap_sem alone, as it was proposed\n\
+         \x20 dax-sim --file /mnt/pmem/device --size 1G --json before.json\n\
+         \x20     on a file system of yours\n\
+         \x20 dax-sim --file /mnt/pmem/device --size 1G --baseline before.json\n\
+         \x20     and later: what has changed?\n\n\
+         {}\n\
+         A signal ends the run early: what was measured is written, marked PARTIAL.\n\n\
+         The exit code is 0 after a complete run; 1 if something failed, if figures are void because another process \
+         changed the file, or if a variant had stale reads that must not have any; 2 if the arguments were refused; 74 if \
+         the mapped file failed; 128 and the signal's number if a signal ended the run.",
+        // Or clap would fold the lines once more.
+        names(table::terminal_width().map_or(HELP_WIDTH, |width| width.min(HELP_WIDTH)).saturating_sub(2))
+    )
+}
+
+/// Help is at most so wide.
+const HELP_WIDTH: usize = 100;
+
+/// The variants and workloads with their meaning.
+fn names(width: usize) -> String {
+    let mut text = String::new();
+    let mut group = |title: &str, names: Vec<(&str, &str, bool)>| {
+        let longest = names.iter().map(|(name, ..)| name.len()).max().unwrap_or(0);
+        text.push_str(&format!("{title}:\n"));
+        for (name, meaning, is_default) in names {
+            let line = format!("  {name:longest$} {} {meaning}", if is_default { '*' } else { ' ' });
+            push_folded(&mut text, &line, Some(width), longest + 3);
+        }
+        text.push('\n');
+    };
+    let variants = Variant::ALL
+        .map(|variant| (variant.name(), words::variant(variant), Variant::COMPARED.contains(&variant)));
+    group("Variants (* compared by default)", variants.to_vec());
+    let workloads = Workload::ALL.map(|workload| (workload.name(), words::workload(workload), true));
+    group("Workloads (* run by default)", workloads.to_vec());
+    text
 }
 
 pub(super) fn threads(text: &str) -> Result<List<usize>, String> {
@@ -138,23 +212,15 @@ fn variants(text: &str) -> Result<List<Variant>, String> {
 }
 
 fn workloads(text: &str) -> Result<List<Workload>, String> {
-    let known = || Workload::ALL.map(Workload::name).join(", ");
-    List::parse(text, |item| {
-        Workload::ALL
-            .into_iter()
-            .find(|workload| workload.name() == item)
-            .ok_or_else(|| format!("unknown workload {}; known ones: {}", quoted(item), known()))
-    })
-    .map(in_order_of(&Workload::ALL))
+    List::parse(text, Workload::from_str).map(in_order_of(&Workload::ALL))
 }
 
 fn variants_help() -> String {
-    let (all, compared) = (Variant::ALL.map(Variant::name), Variant::COMPARED.map(Variant::name));
-    format!("Variants, of {} [default: {}]", all.join(", "), compared.join(","))
+    format!("Variants; `--list` lists all [default: {}]", Variant::COMPARED.map(Variant::name).join(","))
 }
 
 fn workloads_help() -> String {
-    format!("Workloads [default: all of {}]", Workload::ALL.map(Workload::name).join(","))
+    format!("Workloads [default: {}]", Workload::ALL.map(Workload::name).join(","))
 }
 
 /// Tables and plots read from few to many, however the list was written.
@@ -194,11 +260,11 @@ impl CompareOptions {
             pace: Pace::fixed(Duration::ZERO),
         };
         let budget = if self.quick { QUICK_BUDGET } else { BUDGET };
-        let points = plan.samples();
+        let lengths = |rounds| Plan { rounds, ..plan.clone() }.lengths();
         plan.rounds = match self.rounds {
             Some(rounds) => usize::try_from(rounds).unwrap_or(usize::MAX),
             None if self.duration_ms.is_none()
-                && Pace::planned_within(budget, points * MORE_ROUNDS) >= ENOUGH_FOR_MORE_ROUNDS =>
+                && Pace::planned_within(budget, lengths(MORE_ROUNDS)) >= ENOUGH_FOR_MORE_ROUNDS =>
             {
                 MORE_ROUNDS
             }
@@ -206,22 +272,40 @@ impl CompareOptions {
         };
         plan.pace = match self.duration_ms {
             Some(ms) => Pace::fixed(Duration::from_millis(ms)),
-            None => Pace::within(budget, plan.samples()),
+            None => Pace::within(budget, plan.lengths()),
         };
         plan
     }
 
     /// Without its figures there are no ratios, which were asked for by name.
-    fn check_baseline(&self, plan: &Plan) -> Result<(), Failure> {
-        let baseline = self.baseline;
-        if baseline == BASE || plan.variants.contains(&baseline) {
+    fn check_base(&self, plan: &Plan) -> Result<(), Failure> {
+        let base = self.ratio_to;
+        if base == BASE || plan.variants.contains(&base) {
             return Ok(());
         }
         let variants: Vec<_> = plan.variants.iter().map(|variant| variant.name()).collect();
         let variants = variants.join(",");
         Err(Failure::refused(format!(
-            "--baseline `{baseline}` is not among the variants; give `--variants {variants},{baseline}`"
+            "--ratio-to `{base}` is not among the variants; give `--variants {variants},{base}`"
         )))
+    }
+
+    /// The run to compare with, if one was named.
+    fn earlier(&self) -> Result<Option<Earlier>, Failure> {
+        let Some(path) = &self.baseline else { return Ok(None) };
+        let name = path.display().to_string();
+        if let Ok(variant) = name.parse::<Variant>()
+            && !path.exists()
+        {
+            return Err(Failure::refused(format!(
+                "--baseline takes the JSON of an earlier run; for factors to a variant give `--ratio-to {variant}`"
+            )));
+        }
+        let refuse = |why: String| Failure::refused(format!("cannot use --baseline `{name}`: {why}"));
+        let text = fs::read(path).map_err(|error| {
+            refuse(format!("{error}; name the JSON of an earlier run, such as compare.json beside its page"))
+        })?;
+        Earlier::parse(&name, &text).map(Some).map_err(refuse)
     }
 
     /// A device that is too small would only be found out in the middle of the run.
@@ -248,9 +332,9 @@ struct Destinations {
 
 impl Destinations {
     fn check(options: &CompareOptions, plan: &Plan) -> Result<Destinations, Failure> {
-        let folder = OutputDir::check(options.output.as_deref().unwrap_or(Path::new(DEFAULT_OUTPUT)))?;
+        let folder = OutputDir::check(&options.output.clone().unwrap_or_else(output::default_folder))?;
         let json = options.json.as_deref().map(OutputFile::check).transpose()?;
-        let mut written = vec![("the page", folder.path(PAGE))];
+        let mut written = vec![("the page", folder.path(PAGE)), ("the page's data", folder.path(page::DATA))];
         for &workload in &plan.workloads {
             for &media in &plan.media {
                 written.push(("a plot", folder.path(&plot::file_name(workload, media))));
@@ -286,9 +370,13 @@ impl Destinations {
 
 /// Runs the comparison and writes all its reports.
 pub(crate) fn run(options: &CompareOptions) -> Result<ExitCode, Failure> {
+    if options.list {
+        return answer(&names(table::terminal_width().unwrap_or(usize::MAX)));
+    }
     let plan = options.plan();
     options.check_size(&plan)?;
-    options.check_baseline(&plan)?;
+    options.check_base(&plan)?;
+    let earlier = options.earlier()?;
     let destinations = Destinations::check(options, &plan)?;
     let interrupt = Interrupt::watch().map_err(Failure::broken)?;
     let device = Device::open(&DeviceOptions {
@@ -302,52 +390,68 @@ pub(crate) fn run(options: &CompareOptions) -> Result<ExitCode, Failure> {
     }
     let watched = MappedFile::watch(&device).map_err(Failure::broken)?;
 
-    if plan.rounds == 1 {
-        say("one round shows no spread: the figures cannot tell a difference from chance");
+    if plan.rounds < ROUNDS {
+        say(format_args!(
+            "fewer than {ROUNDS} rounds give no interval of 95 %: no difference will be claimed"
+        ));
     }
-    let baseline = options.baseline;
-    if !plan.variants.contains(&baseline) {
-        say(format_args!("`{baseline}` is not among the variants: there are no ratios to it"));
+    if !plan.variants.contains(&options.ratio_to) {
+        say(format_args!("`{}` is not among the variants: there are no ratios to it", options.ratio_to));
     }
 
-    let setup = Setup { locks: options.locks.locks(), checks: !options.no_checks };
+    let (provenance, machine) = (Provenance::now(), Watch::begin());
+    let setup = Setup { locks: options.locks.locks(), checks: !options.no_checks, latency: false };
     let progress = Progress::new(&plan);
     let measured = compare::run(
         &plan,
-        |point, duration| match interrupt.signal() {
-            Some(signal) => Err(Failure::interrupted(signal)),
-            None => {
-                let sample = workload::run_with(point, setup, &device, duration);
-                // First: it says what has happened, where a sample can only say that something has.
-                device.check_unchanged().map_err(Failure::broken)?;
-                sample.map_err(|error| match error {
-                    WorkloadError::DataLost { .. } => {
-                        Failure::broken(format!("{}: {error}", name_of(&device)))
-                    }
-                    _ => Failure::broken(error),
-                })
+        |Order { point, duration, latency }| {
+            if interrupt.signal().is_some() {
+                return Ok(None);
             }
+            let sample = workload::run_with(&point, Setup { latency, ..setup }, &device, duration);
+            // First: it says what has happened, where a sample can only say that something has.
+            device.check_unchanged().map_err(Failure::broken)?;
+            sample.map(Some).map_err(|error| match error {
+                WorkloadError::DataLost { .. } => Failure::broken(format!("{}: {error}", name_of(&device))),
+                _ => Failure::broken(error),
+            })
         },
         |step| progress.show(&step),
     )?;
     progress.finish();
     drop(watched);
 
+    let stopped = (measured.done < measured.total).then(|| interrupt.signal()).flatten();
+    if let Some(signal) = stopped
+        && measured.outcomes.is_empty()
+    {
+        return Err(Failure::interrupted(signal, "nothing was written"));
+    }
     let report = Report {
+        run: provenance,
         host: Host::detect(),
+        state: machine.end(),
+        partial: stopped.map(|_| Partial { done: measured.done, total: measured.total }),
+        earlier,
         file: BackingFile::of(&device),
         duration: plan.pace.planned(),
         shortest: measured.shortest,
-        rounds: plan.rounds,
+        rounds: measured.outcomes.iter().map(|outcome| outcome.rates.len()).min().unwrap_or(plan.rounds),
         setup,
-        baseline,
+        baseline: options.ratio_to,
         outcomes: measured.outcomes,
     };
-    // Not before: a run that ends early leaves no folder behind.
+    // Not before: a run that ends without figures leaves no folder behind.
     destinations.folder.create()?;
     let page = write_files(&report, &destinations)?;
     print(&report, &page, destinations.json.as_ref())?;
-    check_verdict(&report)
+    match stopped {
+        Some(signal) => Err(Failure::interrupted(
+            signal,
+            format_args!("{} of {} samples were written, marked PARTIAL", measured.done, measured.total),
+        )),
+        None => check_verdict(&report),
+    }
 }
 
 /// The device's file, in a message.
@@ -357,33 +461,51 @@ fn name_of(device: &Device) -> String {
 
 /// A stale read where there must be none is told by the exit code too: scripts do not read tables.
 fn check_verdict(report: &Report) -> Result<ExitCode, Failure> {
-    match verdict::findings(report).into_iter().find(|finding| finding.kind == verdict::Kind::Fault) {
+    match verdict::fault(report) {
         None => Ok(ExitCode::SUCCESS),
-        Some(fault) => Err(Failure::broken(format!("{}: {}", fault.subject, fault.text))),
+        Some(fault) => Err(Failure::broken(fault)),
     }
 }
 
-/// Writes the page, its plots and the JSON, and returns where the page is.
+/// Writes the page, its data, its plots and the JSON, and returns where the page is.
 fn write_files(report: &Report, to: &Destinations) -> Result<PathBuf, Failure> {
+    let data = to.folder.path(page::DATA);
+    remove_plots_of(&data, &report.files());
     for (workload, media) in report.panels() {
         let svg = plot::standalone(&plot::draw(report, workload, media));
         OutputFile::at(to.folder.path(&plot::file_name(workload, media))).write(svg.as_bytes())?;
     }
+    let json = json::render(report);
+    OutputFile::at(data).write(&json)?;
     let page = to.folder.path(PAGE);
     OutputFile::at(page.clone()).write(page::render(report).as_bytes())?;
     if let Some(file) = &to.json {
-        file.write(&json::render(report))?;
+        file.write(&json)?;
     }
     Ok(page)
 }
 
-/// Prints the report, and the page's path last.
+/// Removes the plots that an earlier run wrote beside `data`, which lists them, except those that
+/// are about to be replaced. Whatever else is in the folder stays.
+fn remove_plots_of(data: &Path, kept: &[String]) {
+    let Ok(text) = fs::read(data) else { return };
+    for name in json::files(&text) {
+        if plot::is_file_name(&name) && !kept.contains(&name) {
+            // One that is gone already, or cannot be removed, is no reason to lose the run.
+            let _ = fs::remove_file(data.with_file_name(name));
+        }
+    }
+}
+
+/// Prints the report, and the page's path last, so that it can be opened from any folder.
 fn print(report: &Report, page: &Path, json: Option<&OutputFile>) -> Result<(), Failure> {
+    let absolute =
+        |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string();
     let mut text = table::render(report, table::terminal_width());
     if let Some(json) = json {
-        text.push_str(&format!("JSON: {}\n", json.path().display()));
+        text.push_str(&format!("JSON: {}\n", absolute(json.path())));
     }
-    text.push_str(&format!("Page: {}\n", page.display()));
+    text.push_str(&format!("Page: {}\n", absolute(page)));
     answer(&text).map(drop)
 }
 
@@ -450,7 +572,11 @@ mod tests {
         (outcome.stale_reads, outcome.checked_reads) = (1, 5);
         let failure = check_verdict(&report).unwrap_err();
         assert_eq!(failure.code, super::super::BROKEN);
-        assert!(failure.message.contains("range-lock: 1 stale read"), "{}", failure.message);
+        assert!(
+            failure.message.contains("range-lock returned old data in 1 of 6,005"),
+            "{}",
+            failure.message
+        );
     }
 
     #[test]

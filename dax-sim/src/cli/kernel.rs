@@ -120,7 +120,8 @@ pub(super) fn run(options: &KernelOptions) -> Result<ExitCode, Failure> {
     if rounds == 1 {
         say("one round shows no spread: the figures cannot tell a difference from chance");
     }
-    let check = || interrupt.signal().map_or(Ok(()), |signal| Err(Failure::interrupted(signal)));
+    let check =
+        || interrupt.signal().map_or(Ok(()), |signal| Err(Failure::interrupted(signal, "nothing to report")));
     for round in 0..rounds {
         for point in options.round(round) {
             check()?;

@@ -7,17 +7,19 @@ use clap::Args;
 
 use crate::variant::{LockKind, Locks};
 
+const LOCKS: &str = "Locks";
+
 /// What each level of locking is made of.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct LockOptions {
     /// The lock of read(2) and write(2) in every variant: rwsem, range-lock or none [default: the
     /// variant's]
-    #[arg(long, value_name = "LOCK", value_parser = LockKind::from_str)]
+    #[arg(long, value_name = "LOCK", value_parser = LockKind::from_str, help_heading = LOCKS)]
     i_rwsem: Option<LockKind>,
 
-    /// The lock of faults and of what takes blocks away in every variant: rwsem, range-lock or none
-    /// [default: the variant's]
-    #[arg(long, value_name = "LOCK", value_parser = LockKind::from_str)]
+    /// The lock that page faults share with truncate and punch, in every variant: rwsem, range-lock
+    /// or none [default: the variant's]
+    #[arg(long, value_name = "LOCK", value_parser = LockKind::from_str, help_heading = LOCKS)]
     i_mmap_sem: Option<LockKind>,
 }
 

@@ -1,6 +1,7 @@
 //! The command line: parsing, dispatch, and how failures are told; it uses all rooms.
 
 mod compare;
+mod completions;
 mod doctor;
 mod interrupt;
 mod kernel;
@@ -12,6 +13,7 @@ mod replay;
 mod signal;
 mod value;
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::Path;
@@ -20,7 +22,8 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::text::with_words_cut;
+use crate::report::provenance::VERSION;
+use crate::text::{nearest, with_words_cut};
 
 /// Refused before anything ran.
 const REFUSED: u8 = 2;
@@ -33,7 +36,7 @@ const SIGNALLED: u8 = 128;
 ///
 /// Without a subcommand this is `dax-sim compare`.
 #[derive(Parser, Debug)]
-#[command(name = "dax-sim", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+#[command(name = "dax-sim", version = VERSION, args_conflicts_with_subcommands = true, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -55,6 +58,8 @@ enum Command {
     Doctor(doctor::DoctorOptions),
     /// Measure the kernel's own write(2) beside stores under locks, on a file of yours
     Kernel(kernel::KernelOptions),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionOptions),
 }
 
 /// Why the program ends without a result.
@@ -72,8 +77,8 @@ impl Failure {
     }
 
     /// A signal asked the program to end.
-    fn interrupted(signal: u8) -> Failure {
-        Failure { code: SIGNALLED + signal, message: "interrupted; nothing was written".into() }
+    fn interrupted(signal: u8, outcome: impl Display) -> Failure {
+        Failure { code: SIGNALLED + signal, message: format!("interrupted; {outcome}") }
     }
 
     /// Something failed on the way.
@@ -102,7 +107,7 @@ fn one_line(message: impl Display) -> String {
 /// that a signal ended gives 128 and the signal's number: 129 for SIGHUP, 130 for SIGINT, 143 for
 /// SIGTERM. Where the mapped file fails the program ends with 74 (see `signal`).
 pub fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(arguments()) {
         Ok(cli) => cli,
         Err(error) => return answer_unparsed(&error),
     };
@@ -112,6 +117,7 @@ pub fn run() -> ExitCode {
         Some(Command::Replay(options)) => replay::run(&options),
         Some(Command::Doctor(options)) => doctor::run(&options),
         Some(Command::Kernel(options)) => kernel::run(&options),
+        Some(Command::Completions(options)) => completions::run(&options),
         None => compare::run(&cli.compare),
     };
     result.unwrap_or_else(|failure| {
@@ -143,17 +149,44 @@ fn answer_unparsed(error: &clap::Error) -> ExitCode {
     // A value may have any number of lines of its own.
     let reason = reason.join(if reason.len() <= 5 { "\n" } else { " " });
     let reason = reason.strip_prefix("error: ").unwrap_or(&reason);
-    complain(format_args!("error: {reason}\nsee `dax-sim {}--help`", named_command()));
+    let meant = match meant_command() {
+        Some(name) if !reason.contains("similar") => format!("\ndid you mean `dax-sim {name}`?"),
+        _ => String::new(),
+    };
+    complain(format_args!("error: {reason}{meant}\nsee `dax-sim {}--help`", named_command()));
     ExitCode::from(REFUSED)
 }
 
-/// The command that the arguments begin with, if they do, and a blank: the options of one are not
-/// in the help of another.
+/// The process's arguments; `help --help` is taken as `help`.
+fn arguments() -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    let is = |at: usize, names: &[&str]| {
+        arguments.get(at).is_some_and(|word| names.iter().any(|name| word == name))
+    };
+    if is(1, &["help"]) && is(2, &["--help", "-h"]) {
+        arguments.truncate(2);
+    }
+    arguments
+}
+
+/// The command that the arguments name, if they do, and a blank: the options of one are not in the
+/// help of another.
 fn named_command() -> String {
-    let first = std::env::args_os().nth(1);
-    let name = first.as_ref().and_then(|first| first.to_str()).unwrap_or_default();
-    let known = Cli::command().find_subcommand(name).is_some();
-    if known { format!("{name} ") } else { String::new() }
+    let command = Cli::command();
+    let named = std::env::args_os().skip(1).find_map(|word| {
+        let found = command.find_subcommand(word.to_str()?)?;
+        Some(found.get_name().to_owned())
+    });
+    named.map_or_else(String::new, |name| format!("{name} "))
+}
+
+/// The command that an unknown first word may have meant.
+fn meant_command() -> Option<String> {
+    let command = Cli::command();
+    let first = std::env::args_os().nth(1)?;
+    let first = first.to_str().filter(|first| !first.starts_with('-'))?;
+    let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+    nearest(first, &names).filter(|name| *name != first).map(str::to_owned)
 }
 
 /// Prints a report on standard output, when everything else is done.

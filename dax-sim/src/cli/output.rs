@@ -98,6 +98,22 @@ impl OutputFile {
     }
 }
 
+/// Where results go unless told otherwise: into the target folder of the workspace if `cargo run`
+/// has started this program, else into the current folder.
+pub(crate) fn default_folder() -> PathBuf {
+    let environment = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    if environment("CARGO_PKG_NAME").is_none_or(|name| name != env!("CARGO_PKG_NAME")) {
+        return PathBuf::from("dax-sim-report");
+    }
+    let target = environment("CARGO_TARGET_DIR").map(PathBuf::from);
+    // Cargo marks a target folder, wherever its settings have put it.
+    let marked = || {
+        let program = std::env::current_exe().ok()?;
+        program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists()).map(Path::to_owned)
+    };
+    target.or_else(marked).map_or_else(|| PathBuf::from("dax-sim-report"), |target| target.join("dax-sim"))
+}
+
 /// A folder that is made if it does not exist.
 #[derive(Clone, Debug)]
 pub(crate) struct OutputDir {

@@ -27,23 +27,15 @@ impl Progress {
     /// Begins to show the progress of `plan`.
     pub(crate) fn new(plan: &Plan) -> Progress {
         let total = plan.samples();
-        let target = ProgressDrawTarget::stderr();
-        // A terminal that cannot move its cursor (TERM=dumb) shows no bar.
-        if !io::stderr().is_terminal() || target.is_hidden() {
-            let expected = plan.pace.planned() * u32::try_from(total).unwrap_or(u32::MAX);
+        let Some(bar) = bar(total, "{bar:24.green} {percent:>3}%  {prefix} left  {wide_msg:.dim}") else {
+            let expected = plan.pace.planned() * u32::try_from(plan.lengths()).unwrap_or(u32::MAX);
             say(format_args!(
                 "{total} samples of {} ms, at least {} in all",
                 plan.pace.planned().as_millis(),
                 number::coarse(expected),
             ));
             return Progress::Plain { shown: Cell::new(0) };
-        }
-        let bar = ProgressBar::with_draw_target(Some(total as u64), target);
-        let style =
-            ProgressStyle::with_template("{bar:24.green} {percent:>3}%  {prefix} left  {wide_msg:.dim}")
-                .expect("the template is a constant")
-                .progress_chars("━╸─");
-        bar.set_style(style);
+        };
         Progress::Bar(bar)
     }
 
@@ -79,6 +71,18 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+/// A bar on standard error, if it is a terminal that can move its cursor (TERM=dumb cannot).
+pub(crate) fn bar(total: usize, template: &str) -> Option<ProgressBar> {
+    let target = ProgressDrawTarget::stderr();
+    if !io::stderr().is_terminal() || target.is_hidden() {
+        return None;
+    }
+    let bar = ProgressBar::with_draw_target(Some(total as u64), target);
+    let style = ProgressStyle::with_template(template).expect("the template is a constant");
+    bar.set_style(style.progress_chars("━╸─"));
+    Some(bar)
 }
 
 /// Samples cost about the same each, so what is left goes on at the mean of what was.

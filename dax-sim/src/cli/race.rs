@@ -15,39 +15,39 @@ use std::thread;
 
 use super::locks::LockOptions;
 use super::value::{self, List};
-use super::{BROKEN, Failure, answer, say};
+use super::{BROKEN, Failure, answer, progress, say};
 use crate::check::Invariant;
-use crate::explore::{self, Cell, Effort, Expected, SCENARIOS, Scenario, Seed, Timeline, scenario};
+use crate::explore::{self, Cell, Effort, Expected, Mark, SCENARIOS, Scenario, Seed, Timeline, scenario};
 use crate::fs::CopyRetries;
 use crate::pmem::DeviceError;
 use crate::report::number;
-use crate::report::table::terminal_width;
+use crate::report::table::{has_colours, terminal_width};
 use crate::text::push_folded;
 use crate::variant::{Locks, Mix, Variant};
 use clap::Args;
 
 /// Options of `dax-sim race`.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = after_help())]
+#[command(after_long_help = after_help())]
 pub(crate) struct RaceOptions {
     /// The scenario; `--list` lists them
     #[arg(value_parser = scenario)]
     scenario: Option<&'static Scenario>,
 
-    /// How faults and I/O are serialised
-    #[arg(long, value_name = "V", default_value_t = Variant::Linux411)]
-    variant: Variant,
+    /// How faults and I/O are serialised [default: linux-4.11]
+    #[arg(long, value_name = "V", value_parser = Variant::from_str)]
+    variant: Option<Variant>,
 
     #[command(flatten)]
     locks: LockOptions,
 
     /// Repeat one schedule, as it was printed
-    #[arg(long, value_name = "SEED", value_parser = Seed::from_str)]
+    #[arg(long, value_name = "SEED", value_parser = Seed::from_str, help_heading = SCHEDULES)]
     #[arg(conflicts_with_all = ["all", "preemptions", "schedules", "quick"])]
     seed: Option<Seed>,
 
     /// All scenarios in all variants: a table
-    #[arg(long, conflicts_with_all = ["scenario", "variant", "list"])]
+    #[arg(long, conflicts_with_all = ["scenario", "list"])]
     all: bool,
 
     /// With --all: only these variants
@@ -61,21 +61,34 @@ pub(crate) struct RaceOptions {
 
     /// All schedules with up to so many preemptions are run [default: 2]
     #[arg(long, value_name = "N", value_parser = preemptions, allow_hyphen_values = true)]
+    #[arg(help_heading = SCHEDULES)]
     preemptions: Option<u64>,
 
     /// And so many at random, half of them uniform, half by priorities (PCT) [default: 10000]
     #[arg(long, value_name = "N", value_parser = schedules, allow_hyphen_values = true)]
+    #[arg(help_heading = SCHEDULES)]
     schedules: Option<u64>,
 
     /// A first look: 400 random schedules, unless told otherwise
-    #[arg(long)]
+    #[arg(long, help_heading = SCHEDULES)]
     quick: bool,
 }
 
+const SCHEDULES: &str = "Schedules";
+
 fn after_help() -> &'static str {
-    "The exit code is 0 if everything is as the variant promises, races where it races included; 1 if not, \
-     or if the result cannot be written; 2 if the arguments are refused, and then nothing runs. On a terminal \
-     of 60 columns or more, tables and pictures keep within its width. In a pipe or a file they are as wide as \
+    "Examples:\n\
+     \x20 dax-sim race write-vs-read-fault\n\
+     \x20     the race of 2017, as Linux 4.11 had it\n\
+     \x20 dax-sim race write-vs-read-fault --variant range-lock\n\
+     \x20     the same with a cure: how many schedules are safe\n\
+     \x20 dax-sim race --list\n\
+     \x20     the scenarios; `dax-sim compare --list` tells what the variants are\n\
+     \x20 dax-sim race --all --quick --variants linux-4.11,range-lock\n\
+     \x20     a table of all scenarios\n\n\
+     The exit code is 0 if everything is as the variant promises, races where it races included; 1 if not, \
+     or if the result cannot be written; 2 if the arguments are refused, and then nothing runs. On a terminal, \
+     tables and pictures keep within its width, and what matters in a picture has a colour unless NO_COLOR is set. In a pipe or a file they are as wide as \
      they need to be, and all variants of a table stand side by side.\n\n\
      Kara's 2017 e-mail: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz"
 }
@@ -93,6 +106,10 @@ fn variants(text: &str) -> Result<List<Variant>, String> {
 }
 
 impl RaceOptions {
+    fn variant(&self) -> Variant {
+        self.variant.unwrap_or(Variant::Linux411)
+    }
+
     fn mix(&self, variant: Variant) -> Mix {
         Mix { variant, locks: self.locks.locks() }
     }
@@ -116,6 +133,10 @@ impl RaceOptions {
 pub(super) fn run(options: &RaceOptions) -> Result<ExitCode, Failure> {
     match options.scenario {
         _ if options.list => answer(&list()),
+        None if options.all && options.variant.is_some() => {
+            let variant = options.variant();
+            Err(Failure::refused(format!("--all takes a list of variants; give `--variants {variant}`")))
+        }
         None if options.all => run_all(options),
         None => Err(Failure::refused(
             "which scenario? Name one (`dax-sim race --list` lists them), or try `--all` of them",
@@ -163,7 +184,7 @@ fn list() -> String {
 
 /// One scenario in one variant: the shortest schedule that goes wrong, or how many went right.
 fn run_one(options: &RaceOptions, scenario: &'static Scenario) -> Result<ExitCode, Failure> {
-    let variant = options.variant;
+    let variant = options.variant();
     let mix = options.mix(variant);
     let mut said = Said::nothing();
     said.prose(format!("{}: {}", scenario.name, scenario.about));
@@ -226,15 +247,39 @@ fn copied_again(CopyRetries { retries, bounced, .. }: CopyRetries) -> String {
     format!("write(2) copied again after a short copy: {retries} times, through a bounce buffer: {bounced}\n")
 }
 
+/// Codes of colours (ECMA-48): yellow, bold red.
+const OVERTAKEN: &str = "33";
+const WRONG: &str = "1;31";
+
+fn painted(colour: &str, line: &str) -> String {
+    format!("\x1b[{colour}m{line}\x1b[0m")
+}
+
 /// The picture of a schedule, what is wrong in it, and how to see it again.
 fn tell(said: &mut Said, options: &RaceOptions, scenario: &Scenario, timeline: &Timeline) {
-    said.verbatim(format!("\n{}", timeline.draw(said.width)));
+    let colours = has_colours();
+    let paint = |mark: Mark, line: &str| match mark {
+        Mark::Overtaken if colours => painted(OVERTAKEN, line),
+        Mark::Wrong if colours => painted(WRONG, line),
+        _ => line.to_owned(),
+    };
+    said.verbatim(format!("\n{}", timeline.draw_marked(said.width, paint)));
+    if colours && !timeline.failure.findings.is_empty() {
+        said.prose("Yellow: after this step another thread comes in between. Red: this must not be seen.");
+    }
     said.prose(copied_again(timeline.copy_retries));
     for finding in &timeline.failure.findings {
-        said.prose(format!("{finding}\n  ({}: {})", finding.broken, finding.broken.meaning()));
+        let from = said.text.len();
+        said.prose(finding);
+        if colours {
+            let lines: Vec<String> =
+                said.text.split_off(from).lines().map(|line| painted(WRONG, line)).collect();
+            said.verbatim(lines.join("\n"));
+        }
+        said.prose(format!("  ({}: {})", finding.broken, finding.broken.meaning()));
     }
     said.prose(format!("{} steps; again with", timeline.failure.steps));
-    said.verbatim(options.again(scenario, options.variant, &timeline.failure.seed));
+    said.verbatim(options.again(scenario, options.variant(), &timeline.failure.seed));
 }
 
 /// The table.
@@ -298,11 +343,17 @@ fn explore_all(options: &RaceOptions, variants: &[Variant]) -> Result<Vec<Cell>,
         .collect();
     let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let cells = Mutex::new(Vec::new());
+    let bar = progress::bar(jobs.len(), "{bar:24.green} {pos} of {len} cells  {wide_msg:.dim}");
     let work = || -> Result<(), DeviceError> {
         while let Some(&(scenario, variant)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             let cell = explore::explore(scenario, options.mix(variant), options.effort())?;
             cells.lock().expect("nobody panics with it").push(cell);
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            if let Some(bar) = &bar {
+                bar.set_message(format!("{}, {variant}", scenario.name));
+                bar.inc(1);
+                continue;
+            }
             // Ten lines in all.
             let tenth = |done: usize| done * 10 / jobs.len();
             if tenth(done) != tenth(done - 1) {
@@ -316,6 +367,9 @@ fn explore_all(options: &RaceOptions, variants: &[Variant]) -> Result<Vec<Cell>,
         let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
         workers.into_iter().try_for_each(|worker| worker.join().expect("a worker does not panic"))
     })?;
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
     let mut cells = cells.into_inner().expect("nobody panics with it");
     let place = |cell: &Cell| {
         jobs.iter().position(|(scenario, variant)| {

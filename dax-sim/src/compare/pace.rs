@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// A sample shorter than this says more about the scheduler than about the lock.
-const SHORTEST: Duration = Duration::from_millis(20);
+const SHORTEST: Duration = Duration::from_millis(10);
 /// A longer sample adds little.
 const LONGEST: Duration = Duration::from_millis(500);
 /// What preparing one sample (formatting the device, starting threads) is taken to cost before any

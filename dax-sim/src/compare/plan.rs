@@ -13,9 +13,14 @@ pub(crate) struct Plan {
     pub(crate) variants: Vec<Variant>,
     pub(crate) threads: Vec<usize>,
     pub(crate) media: Vec<Duration>,
+    /// Rounds that measure throughput.
     pub(crate) rounds: usize,
     pub(crate) pace: Pace,
 }
+
+/// A sample of latencies is so many times as long as one of throughput: a percentile needs many
+/// operations.
+pub(crate) const LATENCY_LENGTH: u32 = 3;
 
 impl Plan {
     /// Every point, in the order in which reports list them.
@@ -26,7 +31,24 @@ impl Plan {
 
     /// How many samples are taken in all.
     pub(crate) fn samples(&self) -> usize {
-        self.workloads.len() * self.variants.len() * self.threads.len() * self.media.len() * self.rounds
+        self.points().count() * self.rounds + self.latency_samples()
+    }
+
+    /// The same, in lengths of a sample of throughput.
+    pub(crate) fn lengths(&self) -> usize {
+        self.points().count() * self.rounds + self.latency_samples() * LATENCY_LENGTH as usize
+    }
+
+    fn latency_samples(&self) -> usize {
+        self.latency_settings().count() * self.variants.len()
+    }
+
+    /// The settings in which latencies are taken: the fewest threads and the most. One round is but
+    /// a look at throughput, and takes none.
+    pub(crate) fn latency_settings(&self) -> impl Iterator<Item = Setting> + '_ {
+        let (fewest, most) = (self.threads.iter().min(), self.threads.iter().max());
+        self.settings()
+            .filter(move |setting| self.rounds > 1 && [fewest, most].contains(&Some(&setting.threads)))
     }
 
     /// Everything but the variant: within one setting the variants are compared.

@@ -32,7 +32,7 @@ pub use cell::{Cell, Effort, Expected, Failure, Tally, explore, explore_with_fau
 pub use scenario::Scenario;
 pub use scenarios::SCENARIOS;
 pub use seed::Seed;
-pub use timeline::Timeline;
+pub use timeline::{Mark, Timeline};
 
 /// The scenario of this name.
 ///
@@ -42,7 +42,7 @@ pub use timeline::Timeline;
 pub fn scenario(name: &str) -> Result<&'static Scenario, String> {
     SCENARIOS.iter().find(|scenario| scenario.name == name).ok_or_else(|| {
         let known: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
-        format!("unknown scenario {}; known ones: {}", crate::text::quoted(name), known.join(", "))
+        crate::text::unknown("scenario", name, &known)
     })
 }
 

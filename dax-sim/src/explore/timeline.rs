@@ -35,6 +35,19 @@ pub struct Timeline {
     lines: Vec<Line>,
     /// What the operations did that came when all threads had ended.
     afterwards: Vec<String>,
+    /// The steps after which another thread comes between.
+    overtaken: Vec<u32>,
+    /// What reads saw that they must not see, as the lines of the picture say it.
+    wrong: Vec<String>,
+}
+
+/// Why a line of a picture stands out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// After this step another thread comes between.
+    Overtaken,
+    /// What is seen here must not be seen.
+    Wrong,
 }
 
 #[derive(Clone, Debug)]
@@ -71,28 +84,83 @@ impl Timeline {
             }
         })?;
         let Replayed { failure, copy_retries, afterwards } = replayed;
-        Ok(Self { failure, copy_retries, threads: scenario.threads.len(), lines, afterwards })
+        let overtaken = failure.seed.0.iter().map(|&(step, _)| step).filter(|&step| step > 0).collect();
+        let wrong = failure.findings.iter().filter_map(|finding| seen(&finding.text)).collect();
+        let threads = scenario.threads.len();
+        Ok(Self { failure, copy_retries, threads, lines, afterwards, overtaken, wrong })
     }
 
     /// The picture, in lines of at most `width` characters where that can be: cells are folded
     /// within their columns, and if that is not enough, all threads share one. As wide as it needs
     /// to be if `width` is `None`.
     pub fn draw(&self, width: Option<usize>) -> String {
+        self.draw_marked(width, |_, line| line.to_owned())
+    }
+
+    /// The same, with each line that stands out as `paint` gives it back.
+    pub fn draw_marked(&self, width: Option<usize>, paint: impl Fn(Mark, &str) -> String) -> String {
         let mut picture = match (Drawing::of(self, false), width) {
-            (drawing, None) => drawing.draw(),
+            (drawing, None) => drawing.draw(&paint),
             (drawing, Some(width)) => {
-                let drawing = drawing.within(width);
-                if drawing.width() <= width { drawing } else { Drawing::of(self, true).within(width) }.draw()
+                let mut drawing = drawing.within(width);
+                if drawing.width() > width {
+                    drawing = Drawing::of(self, true).within(width);
+                }
+                if drawing.width() > width { self.stacked(width, &paint) } else { drawing.draw(&paint) }
             }
         };
-        let mut below = |text: &str| push_folded(&mut picture, &format!("      {text}"), width, 2);
         if !self.afterwards.is_empty() {
-            below(&format!("afterwards: {}", self.afterwards.join(", ")));
+            let mut after = String::new();
+            let text = format!("      afterwards: {}", self.afterwards.join(", "));
+            push_folded(&mut after, &text, width, 2);
+            let is_wrong = |line: &str| self.wrong.iter().any(|wrong| has(line, wrong));
+            push_painted(&mut picture, &after, |line| is_wrong(line).then_some(Mark::Wrong), &paint);
         }
+        let mut below = |text: &str| push_folded(&mut picture, &format!("      {text}"), width, 2);
         if self.lines.iter().any(|line| line.locks.contains(LockClass::Access.name())) {
             below(ACCESS);
         }
         picture
+    }
+
+    /// For the narrowest terminals: what a step does, and below it the locks and the page.
+    fn stacked(&self, width: usize, paint: &impl Fn(Mark, &str) -> String) -> String {
+        let mut picture = String::new();
+        let mut last: Option<&Line> = None;
+        for (index, line) in self.lines.iter().enumerate() {
+            let is_new = last.is_none_or(|last| last.step != line.step);
+            let step = if is_new { line.step.to_string() } else { String::new() };
+            let does = format!("{step:>4} {} {}", letter(line.thread), line.text);
+            let indent = does.len() - does.trim_start().len();
+            let mut text = String::new();
+            push_folded(&mut text, &does, Some(width), 9 - indent);
+            if is_new && !line.locks.is_empty() {
+                push_folded(&mut text, &format!("         {HOLDS}: {}", line.locks), Some(width), 2);
+            }
+            if last.is_none_or(|last| last.state != line.state) && !line.state.is_empty() {
+                push_folded(&mut text, &format!("         page: {}", line.state), Some(width), 2);
+            }
+            push_painted(&mut picture, &text, |_| self.mark(index), paint);
+            last = Some(line);
+        }
+        picture
+    }
+
+    /// Whether the line stands out.
+    fn mark(&self, index: usize) -> Option<Mark> {
+        let line = &self.lines[index];
+        let shows = |line: &Line, wrong: &String| has(&line.text, wrong);
+        // Of several that saw the same the last one: an earlier one may have seen it rightly.
+        let is_last = |wrong: &&String| {
+            shows(line, wrong) && !self.lines[index + 1..].iter().any(|later| shows(later, wrong))
+        };
+        if self.wrong.iter().any(|wrong| is_last(&wrong)) {
+            Some(Mark::Wrong)
+        } else if self.overtaken.contains(&line.step) {
+            Some(Mark::Overtaken)
+        } else {
+            None
+        }
     }
 
     /// The cells: the number of the step, what each thread does, locks, pages. If threads share a
@@ -137,6 +205,8 @@ const GAP: usize = 2;
 /// The cells of a picture, and how wide its columns are.
 struct Drawing {
     rows: Vec<Vec<String>>,
+    /// Row by row; the first is the head.
+    marks: Vec<Option<Mark>>,
     widths: Vec<usize>,
     /// By column, how far a cell's further lines are indented.
     hangs: Vec<usize>,
@@ -153,7 +223,8 @@ impl Drawing {
         let hangs = columns.clone().map(|column| if does.contains(&column) { 2 } else { 0 }).collect();
         let widths =
             columns.map(|column| if does.contains(&column) { doing } else { widest(column) }).collect();
-        Self { rows, widths, hangs }
+        let marks = (0..timeline.lines.len()).map(|index| timeline.mark(index));
+        Self { rows, marks: std::iter::once(None).chain(marks).collect(), widths, hangs }
     }
 
     fn width(&self) -> usize {
@@ -193,14 +264,51 @@ impl Drawing {
         self.rows.iter().filter_map(height).sum()
     }
 
-    fn draw(&self) -> String {
+    fn draw(&self, paint: &impl Fn(Mark, &str) -> String) -> String {
         let mut picture = String::new();
-        for row in &self.rows {
+        for (row, &mark) in self.rows.iter().zip(&self.marks) {
             let cells: Vec<Vec<String>> = (0..row.len()).map(|column| self.cell(row, column)).collect();
-            push_row(&mut picture, &cells, &self.widths, GAP);
+            let mut lines = String::new();
+            push_row(&mut lines, &cells, &self.widths, GAP);
+            push_painted(&mut picture, &lines, |_| mark, paint);
         }
         picture
     }
+}
+
+/// Appends lines, those with a mark as `paint` gives them back.
+fn push_painted(
+    to: &mut String,
+    lines: &str,
+    mark: impl Fn(&str) -> Option<Mark>,
+    paint: &impl Fn(Mark, &str) -> String,
+) {
+    for line in lines.lines() {
+        match mark(line) {
+            Some(mark) => to.push_str(&paint(mark, line)),
+            None => to.push_str(line),
+        }
+        to.push('\n');
+    }
+}
+
+/// What was seen wrongly, if a finding says so: `sees 0x0`.
+fn seen(finding: &str) -> Option<String> {
+    let (_, value) = finding.split_once(" sees ")?;
+    let value = value.split([' ', ',']).next()?;
+    value.starts_with("0x").then(|| format!("sees {value}"))
+}
+
+/// Whether the text has these words, and not only the beginning of longer ones.
+fn has(text: &str, words: &str) -> bool {
+    let mut rest = text;
+    while let Some(at) = rest.find(words) {
+        rest = &rest[at + words.len()..];
+        if !rest.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            return true;
+        }
+    }
+    false
 }
 
 /// What the thread held in the step: all that it held when the step began, or was granted in it; in
@@ -430,13 +538,43 @@ mod tests {
                 words
             };
             let whole = timeline.draw(None);
-            for width in [60, 80, 120, 250] {
+            for width in [30, 40, 60, 80, 120, 250] {
                 let drawn = timeline.draw(Some(width));
                 let widest = drawn.lines().map(|line| line.chars().count()).max().unwrap();
                 assert!(widest <= width, "{widest} of {width}\n{drawn}");
+                if width < 60 {
+                    // Each line brings its own heads.
+                    assert!(
+                        words(&whole).iter().filter(|word| *word != "step").all(|word| drawn.contains(word)),
+                        "{drawn}"
+                    );
+                    continue;
+                }
                 assert_eq!(words(&drawn), words(&whole), "{width}\n{drawn}");
             }
         }
+    }
+
+    /// The look-up that is overtaken, and the value that must not be seen.
+    #[test]
+    fn the_steps_that_matter_stand_out() {
+        let race = timeline("write-vs-read-fault", Variant::Linux411, "0B-5A");
+        for width in [None, Some(80), Some(40)] {
+            let painted = race.draw_marked(width, |mark, line| format!("{mark:?}{line}"));
+            let marked = |mark: &str| -> Vec<String> {
+                painted.lines().filter_map(|line| Some(line.strip_prefix(mark)?.to_owned())).collect()
+            };
+            let overtaken = marked("Overtaken").join(" ");
+            assert!(overtaken.trim_start().starts_with("5 "), "{overtaken}");
+            assert!(overtaken.contains("iomap_begin:"), "{overtaken}");
+            let wrong = marked("Wrong").join(" ");
+            assert!(wrong.contains("sees 0x0") && !wrong.contains("0xa1 written"), "{wrong}");
+            let plain = painted.replace("Overtaken", "").replace("Wrong", "");
+            assert_eq!(plain, race.draw(width), "{width:?}");
+        }
+        assert!(has("sees 0x0, and", "sees 0x0") && !has("sees 0x01", "sees 0x0"));
+        assert_eq!(seen("the last load sees 0x0 at byte 0").as_deref(), Some("sees 0x0"));
+        assert_eq!(seen("sees what the file has"), None);
     }
 
     #[test]

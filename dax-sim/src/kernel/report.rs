@@ -102,9 +102,9 @@ impl Report {
                         way.name(),
                         median(Layout::OneFile),
                         median(Layout::FileEach),
-                        number::ratio(quotient),
-                        number::interval(quotient),
-                        number::ratio(self.beside_pwrite(threads, way, durable)),
+                        or_dash(quotient, number::ratio),
+                        or_dash(quotient, number::interval),
+                        or_dash(self.beside_pwrite(threads, way, durable), number::ratio),
                     )?;
                 }
             }
@@ -118,10 +118,7 @@ impl Report {
             Way::Overwrite.name(),
         )?;
         if let Some(&most) = self.threads.iter().max().filter(|most| **most > 1) {
-            let of = |way| {
-                let quotient = self.quotient(most, way, false);
-                format!("{} ({})", number::ratio(quotient), number::interval(quotient))
-            };
+            let of = |way| or_dash(self.quotient(most, way, false), number::with_interval);
             writeln!(
                 out,
                 "\n{most} threads on one file do {} of what they do on a file each, by pwrite over written\n\
@@ -245,6 +242,11 @@ struct Quotient {
     confidence: f64,
 }
 
+/// As `written` writes it; a dash where there is none.
+fn or_dash(ratio: Option<Ratio>, written: impl FnOnce(Ratio) -> String) -> String {
+    ratio.map_or_else(|| "–".to_owned(), written)
+}
+
 impl From<Ratio> for Quotient {
     fn from(Ratio { median, low, high, confidence }: Ratio) -> Quotient {
         Quotient { median, low, high, confidence }
@@ -281,7 +283,7 @@ mod tests {
             }
         }
         Report {
-            host: Host { hardware_threads: 2, cpu: None, kernel: Some("6.1.0".to_owned()) },
+            host: Host { hardware_threads: 2, cpu: None, kernel: Some("6.1.0".to_owned()), governor: None },
             path: "/dev/shm/file".to_owned(),
             backing: "tmpfs",
             map_sync: false,

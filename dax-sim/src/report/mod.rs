@@ -4,28 +4,43 @@
 //! A [`Report`] holds what was measured and where; each of the modules below renders it in one
 //! form.
 
+pub(crate) mod earlier;
+mod html;
 pub(crate) mod json;
+pub(crate) mod machine;
 pub(crate) mod number;
 pub(crate) mod page;
 pub(crate) mod palette;
 pub(crate) mod plot;
+pub(crate) mod provenance;
 pub(crate) mod table;
+mod tables;
 pub(crate) mod verdict;
 pub(crate) mod words;
 
-use std::fs;
 use std::time::Duration;
 
 use crate::compare::Outcome;
-use crate::compare::stats::{Interval, Ratio, order_interval};
+use crate::compare::stats::{CERTAIN, Interval, Ratio, order_interval};
 use crate::pmem::{Device, WriteBack};
 use crate::variant::Variant;
 use crate::workload::{Point, Setup, Workload};
+use earlier::Earlier;
+pub(crate) use machine::Host;
+use machine::State;
+use provenance::Provenance;
 
 /// One comparison with its circumstances.
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
+    pub(crate) run: Provenance,
     pub(crate) host: Host,
+    /// What else the machine did meanwhile.
+    pub(crate) state: Option<State>,
+    /// What is missing, if the run was stopped.
+    pub(crate) partial: Option<Partial>,
+    /// The run that this one is compared with.
+    pub(crate) earlier: Option<Earlier>,
     pub(crate) file: BackingFile,
     /// How long each sample was planned to take.
     pub(crate) duration: Duration,
@@ -39,28 +54,21 @@ pub(crate) struct Report {
     pub(crate) outcomes: Vec<Outcome>,
 }
 
-/// The machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Host {
-    /// What this process may run on at once: a container or an affinity mask may allow less than
-    /// the machine has.
-    pub(crate) hardware_threads: usize,
-    pub(crate) cpu: Option<String>,
-    pub(crate) kernel: Option<String>,
+/// How far a run came that a signal stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Partial {
+    pub(crate) done: usize,
+    pub(crate) total: usize,
 }
 
-impl Host {
-    /// The machine that the program runs on.
-    pub(crate) fn detect() -> Host {
-        let cpu = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
-            let line = text.lines().find(|line| line.starts_with("model name"))?;
-            Some(line.split_once(':')?.1.trim().to_owned())
-        });
-        Host {
-            hardware_threads: std::thread::available_parallelism().map_or(1, usize::from),
-            cpu,
-            kernel: fs::read_to_string("/proc/sys/kernel/osrelease").ok().map(|text| text.trim().to_owned()),
-        }
+impl Partial {
+    /// In words.
+    pub(crate) fn describe(self) -> String {
+        format!(
+            "PARTIAL: the run was interrupted after {} of {} samples, so figures are missing or rest on fewer rounds.",
+            number::count(self.done as u64),
+            number::count(self.total as u64)
+        )
     }
 }
 
@@ -112,7 +120,7 @@ impl Report {
 
     /// What a reader must know who looks for stale reads, if nobody looked for any.
     pub(crate) fn unchecked(&self) -> Option<&'static str> {
-        (!self.setup.checks).then_some("no read was checked (`--no-checks`): nothing is said of stale reads")
+        (!self.setup.checks).then_some("No read was checked (`--no-checks`), so nothing is said of old data")
     }
 
     /// The outcome of one point, if it was run.
@@ -131,22 +139,41 @@ impl Report {
         Ratio::of(&outcome.rates, &base.rates)
     }
 
-    /// Why ratios and medians need not divide exactly, and what the interval of a ratio is.
+    /// What a row of figures prints, and what the interval is.
     pub(crate) fn ratios_explained(&self) -> String {
         let Interval { dropped, confidence } = order_interval(self.rounds);
+        let base = self.baseline;
+        let cell = format!(
+            "A factor is the throughput divided by that of {base}: the median over rounds of the ratio within each round."
+        );
         let bounds = match dropped {
-            _ if self.rounds == 1 => return "One round gives no interval of a ratio.".to_owned(),
+            _ if self.rounds == 1 => return format!("{cell} One round gives no interval."),
             0 => "from the smallest to the largest".to_owned(),
             _ => format!("without the {dropped} smallest and the {dropped} largest"),
         };
+        let warning = if confidence >= CERTAIN {
+            ""
+        } else {
+            " Fewer than 6 rounds give no interval of 95 %, so no difference is claimed."
+        };
         format!(
-            "Throughput is the median over rounds. The ratio to {} is the median of the ratios taken within each round, so \
-             the two need not divide exactly. Its interval (lo–hi) is that of the {} rounds' ratios, {bounds}: it holds the true \
-             median with {:.0} %, whatever the distribution.",
-            self.baseline,
+            "{cell} The interval in brackets is that of the {} rounds' ratios, {bounds}: it holds the true median with \
+             {:.0} %, whatever the distribution.{warning}",
             self.rounds,
-            confidence * 100.0
+            (confidence * 100.0).floor()
         )
+    }
+
+    /// Whether there are rounds enough for intervals of 95 %.
+    pub(crate) fn ratios_are_certain(&self) -> bool {
+        order_interval(self.rounds).confidence >= CERTAIN
+    }
+
+    /// What should make a reader doubt the figures.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let partial = self.partial.map(Partial::describe);
+        let busy = self.state.as_ref().and_then(State::warning);
+        partial.into_iter().chain(busy).collect()
     }
 
     /// The variants that were run, in the order of tables.
@@ -176,6 +203,11 @@ impl Report {
             .into_iter()
             .flat_map(|workload| media.iter().map(move |&media| (workload, media)))
             .collect()
+    }
+
+    /// The names of the plots, each in a file of its own.
+    pub(crate) fn files(&self) -> Vec<String> {
+        self.panels().into_iter().map(|(workload, media)| plot::file_name(workload, media)).collect()
     }
 
     /// The most threads that were run.
@@ -232,8 +264,8 @@ pub(crate) mod fixture {
     //! A small comparison with fixed figures, for the tests of every form.
 
     use super::*;
-    use crate::compare::Wait;
     use crate::compare::stats::Spread;
+    use crate::compare::{Latency, Wait};
 
     /// Two threads' worth of machine; `range-lock` scales where `rwsem` does not.
     pub(crate) fn report() -> Report {
@@ -248,10 +280,17 @@ pub(crate) mod fixture {
             }
         }
         Report {
+            run: Provenance {
+                date: "2026-11-28 22:00:00 UTC".to_owned(),
+                version: "0.1.0",
+                commit: "0123456789ab",
+                command: "dax-sim --rounds 6".to_owned(),
+            },
             host: Host {
                 hardware_threads: 2,
                 cpu: Some("Test <CPU> & Co".to_owned()),
                 kernel: Some("6.1.0".to_owned()),
+                governor: None,
             },
             file: BackingFile {
                 path: Some("/dev/shm/dax-sim".to_owned()),
@@ -259,9 +298,12 @@ pub(crate) mod fixture {
                 write_back: None,
                 small_pages: false,
             },
+            state: Some(State { load: 0.25, others: 0.01, stolen: 0.001 }),
+            partial: None,
+            earlier: None,
             duration: Duration::from_millis(105),
             shortest: Duration::from_millis(105),
-            rounds: 3,
+            rounds: 6,
             setup: Setup::default(),
             baseline: crate::compare::BASE,
             outcomes,
@@ -270,21 +312,30 @@ pub(crate) mod fixture {
 
     fn outcome(point: Point) -> Outcome {
         let scales = matches!(point.variant, Variant::RangeLock | Variant::Unserialised);
-        let ratio = match (scales, point.media.is_zero()) {
-            (true, false) => point.threads as f64,
-            (true, true) => 0.95,
-            (false, _) => 1.0,
+        let ratio = match (scales, point.media.is_zero(), point.workload) {
+            (true, false, Workload::FaultVsWrite) => point.threads as f64 * 0.9,
+            (true, false, _) => point.threads as f64,
+            (true, true, _) => 0.95,
+            (false, ..) => 1.0,
         };
         let median = 10_000.0 * ratio;
         // The base was slow where the others were fast.
+        let rounds = [0.95, 1.05, 1.0, 0.98, 1.02, 1.0];
         let rounds =
-            if point.variant == crate::compare::BASE { [1.05, 0.95, 1.0] } else { [0.95, 1.05, 1.0] };
+            if point.variant == crate::compare::BASE { rounds.map(|round| 2.0 - round) } else { rounds };
         let races = point.workload == Workload::FaultVsWrite && point.variant == Variant::Linux411;
         Outcome {
             point,
             ops_per_s: Spread { median, min: median * 0.95, max: median * 1.05 },
             rates: rounds.map(|round| median * round).to_vec(),
             wait_us: Wait { p50: 0.0, p99: 52.0, max: 1234.5 },
+            latency_us: (point.threads != 2).then_some(Latency {
+                p50: 1.25,
+                p99: 63.0,
+                p999: (!point.media.is_zero()).then_some(456.0),
+                max: 1300.0,
+            }),
+            fairness: (point.threads > 1).then_some(0.875),
             stale_reads: if races { 7 } else { 0 },
             checked_reads: if point.workload == Workload::FaultVsWrite { 1000 } else { 0 },
         }

@@ -25,18 +25,61 @@ pub(crate) fn tick(per_second: f64) -> String {
     format!("{digits}{unit}")
 }
 
-/// A ratio: `0.98×`, `15.8×`; a dash where there is none.
-pub(crate) fn ratio(ratio: Option<Ratio>) -> String {
-    ratio.map_or("–".to_owned(), |ratio| format!("{}×", three_digits(ratio.median)))
+/// A ratio: `0.98×`, `15.8×`.
+pub(crate) fn ratio(ratio: Ratio) -> String {
+    format!("{}×", three_digits(ratio.median))
 }
 
-/// The interval of a ratio: `0.91–1.04×`; a dash where there is none.
-pub(crate) fn interval(ratio: Option<Ratio>) -> String {
-    match ratio {
-        Some(Ratio { low, high, confidence, .. }) if confidence > 0.0 => {
-            format!("{}–{}×", three_digits(low), three_digits(high))
+/// The interval of a ratio: `0.91–1.04`; a dash where there is none.
+pub(crate) fn interval(Ratio { low, high, confidence, .. }: Ratio) -> String {
+    if confidence > 0.0 {
+        format!("{}–{}", three_digits(low), three_digits(high))
+    } else {
+        "–".to_owned()
+    }
+}
+
+/// A ratio with its interval: `0.98× (0.91–1.04)`.
+pub(crate) fn with_interval(of: Ratio) -> String {
+    format!("{} ({})", ratio(of), interval(of))
+}
+
+/// What may be said of a ratio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Faster,
+    Slower,
+    /// Its interval holds 1, or is none of 95 %.
+    Unclear,
+}
+
+impl Direction {
+    /// Judged by the interval as it is printed: a reader must be able to follow.
+    pub(crate) fn of(ratio: Ratio) -> Direction {
+        let printed = |bound: f64| three_digits(bound).parse::<f64>().unwrap_or(1.0);
+        if !ratio.is_certain() {
+            Direction::Unclear
+        } else if printed(ratio.low) > 1.0 {
+            Direction::Faster
+        } else if printed(ratio.high) < 1.0 {
+            Direction::Slower
+        } else {
+            Direction::Unclear
         }
-        _ => "–".to_owned(),
+    }
+}
+
+/// A share in percent: two significant digits, as few zeros as can be.
+pub(crate) fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    match percent {
+        0.0 => "0".to_owned(),
+        p if p >= 9.95 => format!("{p:.0}"),
+        p if p >= 0.995 => format!("{p:.1}"),
+        p => {
+            let decimals = (1.0 - p.log10().floor()).clamp(1.0, 9.0) as usize;
+            format!("{p:.decimals$}")
+        }
     }
 }
 
@@ -106,17 +149,61 @@ mod tests {
         assert_eq!([0.0, 500.0, 20_000.0, 2.5e6, 100_000.0].map(tick), ["0", "500", "20k", "2.5M", "100k"]);
     }
 
+    fn of(median: f64, low: f64, high: f64) -> Ratio {
+        Ratio { median, low, high, confidence: 0.96875 }
+    }
+
     #[test]
     fn ratios_and_waits() {
-        let of = |median| Some(Ratio { median, low: median * 0.9, high: median * 1.1, confidence: 0.75 });
-        assert_eq!([0.979, 1.0, 15.84, 120.3].map(|r| ratio(of(r))), ["0.98×", "1.00×", "15.8×", "120×"]);
-        assert_eq!([0.979, 15.84].map(|r| interval(of(r))), ["0.88–1.08×", "14.3–17.4×"]);
-        let single = Some(Ratio { confidence: 0.0, ..of(2.0).unwrap() });
-        assert_eq!([ratio(None), interval(None), interval(single)], ["–"; 3]);
+        let printed = [(0.979, 0.9, 1.1), (15.84, 14.26, 17.42), (120.3, 99.96, 1000.0)]
+            .map(|(median, low, high)| with_interval(of(median, low, high)));
+        assert_eq!(printed, ["0.98× (0.90–1.10)", "15.8× (14.3–17.4)", "120× (100–1000)"]);
+        assert_eq!(with_interval(Ratio { confidence: 0.0, ..of(2.0, 2.0, 2.0) }), "2.00× (–)");
         assert_eq!(
             [0.0, 0.42, 52.3, 999.6, 1234.0, 2.5e6].map(micros),
             ["0", "0.4µs", "52µs", "1.0ms", "1.2ms", "2.5s"]
         );
+    }
+
+    #[test]
+    fn a_direction_needs_an_interval_that_excludes_1_as_it_is_printed() {
+        let direction = |low, high| Direction::of(of(1.0, low, high));
+        assert_eq!(direction(1.01, 1.2), Direction::Faster);
+        assert_eq!(direction(0.8, 0.99), Direction::Slower);
+        assert_eq!(direction(0.9, 1.1), Direction::Unclear);
+        assert_eq!(direction(1.004, 1.2), Direction::Unclear, "printed as 1.00");
+        assert_eq!(direction(0.8, 0.996), Direction::Unclear);
+        let few = Ratio { confidence: 0.9375, ..of(2.0, 1.9, 2.1) };
+        assert_eq!(Direction::of(few), Direction::Unclear, "five rounds");
+    }
+
+    #[test]
+    fn shares_in_percent() {
+        let printed = [0.0, 0.5, 0.0123, 0.00071, 0.000_004_2, 1.0].map(percent);
+        assert_eq!(printed, ["0", "50", "1.2", "0.071", "0.00042", "100"]);
+    }
+
+    proptest::proptest! {
+        /// Of any rounds: what is printed agrees with itself.
+        #[test]
+        fn a_printed_ratio_lies_in_its_printed_interval(
+            rounds in proptest::collection::vec((0.001..1e7_f64, 0.001..1e7_f64), 2..40)
+        ) {
+            let (rates, base): (Vec<f64>, Vec<f64>) = rounds.into_iter().unzip();
+            let ratio = Ratio::of(&rates, &base).unwrap();
+            let printed = with_interval(ratio);
+            let (median, interval) = printed.trim_end_matches(')').split_once("× (").unwrap();
+            let (low, high) = interval.split_once('–').unwrap();
+            let [median, low, high] = [median, low, high].map(|number| number.parse::<f64>().unwrap());
+            proptest::prop_assert!(low <= median && median <= high, "{printed}");
+            match Direction::of(ratio) {
+                Direction::Faster => proptest::prop_assert!(low > 1.0 && ratio.is_certain(), "{printed}"),
+                Direction::Slower => proptest::prop_assert!(high < 1.0 && ratio.is_certain(), "{printed}"),
+                Direction::Unclear => {
+                    proptest::prop_assert!(!ratio.is_certain() || low <= 1.0 && high >= 1.0, "{printed}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -1,155 +1,146 @@
-//! The whole comparison as one HTML page that needs no other file: plots and style are set into it.
+//! The whole comparison as one HTML page that needs no other file: plots, style, data and a small
+//! script are set into it. The page works without the script.
 
 use std::fmt::Write;
 
-use super::{Report, number, palette, plot, verdict, words};
-use crate::compare::Outcome;
+use super::html::{escaped, linked, put};
+use super::{Report, json, number, palette, plot, tables, verdict, words};
 use crate::variant::Variant;
-use crate::workload::Point;
+use crate::workload::Workload;
 
 const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+/// The name of the file with the data, which the page links to.
+pub(crate) const DATA: &str = "compare.json";
 
 /// The page.
 pub(crate) fn render(report: &Report) -> String {
-    let sections =
-        [head(report), findings(report), glance(report), plots(report), table(report), method(report)]
-            .concat();
+    let sections = [
+        head(report),
+        findings(report),
+        glossary(report),
+        tables::glance(report),
+        plots(report),
+        tables::latency(report),
+        tables::all(report),
+        method(report),
+        origin(report),
+    ]
+    .concat();
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>dax-sim: rwsem and range lock compared</title>\n\
+         <title>dax-sim: rwsem and range lock compared{}</title>\n\
          <style>\n{STYLE}\n@media (prefers-color-scheme: dark) {{\n{}}}\n</style>\n</head>\n\
-         <body>\n<main>\n{sections}</main>\n</body>\n</html>\n",
+         <body>\n<main>\n{sections}</main>\n\
+         <script type=\"application/json\" id=\"data\">{}</script>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
+        if report.partial.is_some() { " (partial)" } else { "" },
         palette::dark_rules(".plot"),
+        // So that no text of the data ends the element.
+        json::compact(report).replace('<', "\\u003c"),
     )
 }
 
 fn head(report: &Report) -> String {
-    let unknown = || "unknown".to_owned();
-    let mut facts = vec![
-        (
-            "Machine",
-            format!("{}, {}", report.hardware_threads(), report.host.cpu.clone().unwrap_or_else(unknown)),
-        ),
-        ("Kernel", report.host.kernel.clone().unwrap_or_else(unknown)),
-        ("Device", report.file.describe()),
-        (
-            "Load",
-            format!("{}: each thread starts its next operation when the last has ended", Report::LOAD_MODEL),
-        ),
-        ("Samples", format!("{}, variants interleaved; medians", report.sampling())),
-    ];
-    facts.extend(report.imposed_locks().map(|locks| ("Locks", locks)));
-    facts.extend(report.unchecked().map(|unchecked| ("Checks", unchecked.to_owned())));
-    let mut html = String::from(
+    let cpu = report.host.cpu.clone().unwrap_or_else(|| "unknown CPU".to_owned());
+    format!(
         "<header>\n<h1>One lock for the whole file, or one for each range?</h1>\n\
-         <p class=\"lead\">Page faults, reads and writes on a memory-mapped file, serialised in several ways: \
-         what each lets through, and whether its readers see what was written.</p>\n<dl class=\"facts\">\n",
-    );
-    for (term, fact) in facts {
-        put(&mut html, format_args!("<div><dt>{term}</dt><dd>{}</dd></div>\n", escaped(&fact)));
+         <p class=\"lead\">Page faults, reads and writes of one memory-mapped file were run under different locks. A \
+         factor of 2.00× means twice as many calls per second. The numbers in brackets are its interval{}.</p>\n\
+         <p class=\"when\">{} · dax-sim {}, commit {} · {}, {} · <a href=\"#run\">the run and its data</a></p>\n</header>\n",
+        if report.ratios_are_certain() { " of 95\u{a0}%" } else { "" },
+        report.run.date,
+        report.run.version,
+        report.run.commit,
+        report.hardware_threads(),
+        escaped(&cpu),
+    )
+}
+
+/// The address of what a name means.
+fn address(report: &Report) -> impl Fn(&str) -> Option<String> {
+    let (variants, workloads) = (report.variants(), report.workloads());
+    move |name| {
+        let variant = variants.iter().any(|variant| variant.name() == name);
+        let workload = workloads.iter().any(|workload| workload.name() == name);
+        (variant || workload).then(|| format!("{}-{name}", if variant { "variant" } else { "workload" }))
     }
-    html.push_str("</dl>\n</header>\n");
-    html
 }
 
 fn findings(report: &Report) -> String {
-    let findings = verdict::findings(report);
-    if findings.is_empty() {
-        return String::new();
+    let mut html = String::from("<section>\n<h2>The verdict</h2>\n<ul class=\"findings\">\n");
+    for warning in report.warnings() {
+        put(&mut html, format_args!("<li class=\"warning\">{}</li>\n", escaped(&warning)));
     }
-    let mut html = String::from("<section>\n<h2>What it shows</h2>\n<ul class=\"findings\">\n");
-    for finding in findings {
-        let class = match finding.kind {
-            verdict::Kind::Figure => "figure",
-            verdict::Kind::Clean => "clean",
-            verdict::Kind::Race => "race",
+    for sentence in verdict::sentences(report) {
+        let class = match sentence.kind {
+            verdict::Kind::Gain | verdict::Kind::Clean => "clean",
+            verdict::Kind::Loss | verdict::Kind::Race => "race",
+            verdict::Kind::Neutral => "neutral",
             verdict::Kind::Fault => "fault",
         };
         put(
             &mut html,
-            format_args!(
-                "<li class=\"{class}\"><strong>{}:</strong> {}</li>\n",
-                escaped(&finding.subject),
-                escaped(&finding.text)
-            ),
+            format_args!("<li class=\"{class}\">{}</li>\n", linked(&sentence.text, address(report))),
         );
     }
-    html.push_str("</ul>\n</section>\n");
+    html.push_str("</ul>\n");
+    if let Some(earlier) = &report.earlier {
+        let summary: Vec<String> =
+            std::iter::once(earlier.summary(report)).chain(earlier.difference(report)).collect();
+        put(
+            &mut html,
+            format_args!("<h3>Against the earlier run</h3>\n<p>{}</p>\n", escaped(&summary.join(" "))),
+        );
+        let changes = earlier.changes(report);
+        if !changes.is_empty() {
+            html.push_str("<ul class=\"changes\">\n");
+            changes.iter().for_each(|line| put(&mut html, format_args!("<li>{}</li>\n", escaped(line))));
+            html.push_str("</ul>\n");
+        }
+    }
+    html.push_str("</section>\n");
     html
 }
 
-/// One number for each panel and variant: the ratio at the most threads.
-fn glance(report: &Report) -> String {
-    let threads = report.most_threads();
-    let variants = report.variants();
-    let mut html = format!(
-        "<section>\n<h2>At a glance: throughput at {} threads as a ratio to {}</h2>\n\
-         <div class=\"scroll\"><table class=\"glance\">\n<thead><tr><th scope=\"col\">Workload</th>",
-        report.marked_threads(threads),
-        report.baseline
-    );
-    for &variant in &variants {
-        put(&mut html, format_args!("<th scope=\"col\">{}</th>", words::marked_name(variant)));
-    }
-    html.push_str("</tr></thead>\n<tbody>\n");
-    for (workload, media) in report.panels() {
+/// What the names mean, with the colours of the plots.
+fn glossary(report: &Report) -> String {
+    let mut html = String::from("<section>\n<h2>What is compared</h2>\n<dl class=\"glossary\">\n");
+    for variant in report.variants() {
         put(
             &mut html,
             format_args!(
-                "<tr><th scope=\"row\">{} <span>{}</span></th>",
-                workload.name(),
-                number::media(media)
+                "<dt id=\"variant-{variant}\">{}{}</dt><dd>{}</dd>\n",
+                plot::key(variant),
+                words::marked_name(variant),
+                words::variant(variant)
             ),
         );
-        let at = |variant| report.outcome(Point { workload, variant, threads, media });
-        for &variant in &variants {
-            let cell = at(variant).map_or("<td>–</td>".to_owned(), |outcome| glance_cell(report, outcome));
-            html.push_str(&cell);
-        }
-        html.push_str("</tr>\n");
     }
-    html.push_str("</tbody>\n</table></div>\n");
-    let note = format!("{} {}", report.ratios_explained(), marks(report));
-    put(&mut html, format_args!("<p class=\"note\">{}</p>\n</section>\n", escaped(note.trim_end())));
-    html
-}
-
-/// Colour is for differences that matter and are larger than the ratio's own interval.
-fn glance_cell(report: &Report, outcome: &Outcome) -> String {
-    let ratio = report.ratio(outcome);
-    let class = match ratio {
-        _ if outcome.point.variant == Variant::Unserialised => "bound",
-        Some(ratio) if !ratio.differs() => "same",
-        Some(ratio) if ratio.median >= 2.0 => "much",
-        Some(ratio) if ratio.median >= 1.05 => "more",
-        Some(ratio) if ratio.median <= 0.95 => "less",
-        _ => "same",
-    };
-    let interval = match number::interval(ratio) {
-        _ if outcome.point.variant == report.baseline => String::new(),
-        interval => format!("<small>{interval}</small>"),
-    };
-    let stale = if outcome.stale_reads > 0 {
-        format!("<small class=\"stale\">{} stale</small>", number::count(outcome.stale_reads))
-    } else {
-        String::new()
-    };
-    format!("<td class=\"{class}\">{}{interval}{stale}</td>", number::ratio(ratio))
-}
-
-fn plots(report: &Report) -> String {
-    let mut html = String::from("<section>\n<h2>Throughput against threads</h2>\n");
+    html.push_str("</dl>\n<h3>The workloads</h3>\n<dl class=\"glossary\">\n");
     for workload in report.workloads() {
         put(
             &mut html,
             format_args!(
-                "<h3>{}</h3>\n<p>{}</p>\n<div class=\"plots\">\n",
-                workload.name(),
+                "<dt id=\"workload-{workload}\">{workload}</dt><dd>{}</dd>\n",
                 words::workload(workload)
             ),
         );
+    }
+    html.push_str("</dl>\n</section>\n");
+    html
+}
+
+fn plots(report: &Report) -> String {
+    let mut html = String::from(
+        "<section>\n<h2>Throughput against threads</h2>\n<p class=\"note\">Rest on a marker, or tap it, for its \
+         values.</p>\n",
+    );
+    for workload in report.workloads() {
+        put(&mut html, format_args!("<h3>{workload}</h3>\n<p>{}</p>\n", words::workload(workload)));
+        html.push_str("<div class=\"plots\">\n");
         for media in report.media() {
             put(&mut html, format_args!("<figure>{}</figure>\n", plot::draw(report, workload, media)));
         }
@@ -162,90 +153,22 @@ fn plots(report: &Report) -> String {
     html
 }
 
-fn table(report: &Report) -> String {
-    let mut html = format!(
-        "<section>\n<h2>All figures</h2>\n<p class=\"note\">Waits are those for i_rwsem and i_mmap_sem, over all \
-         operations of all rounds, also those that need neither; the median and 99th percentile are exact to one in a hundred.</p>\n\
-         <div class=\"scroll tall\" tabindex=\"0\"><table class=\"full\">\n<thead>\n\
-         <tr><th rowspan=\"2\" scope=\"col\">Variant</th><th rowspan=\"2\" scope=\"col\">Threads</th>\
-         <th colspan=\"3\" scope=\"colgroup\">Operations per second</th>\
-         <th colspan=\"3\" scope=\"colgroup\">Ratio to {}</th>\
-         <th colspan=\"3\" scope=\"colgroup\">Wait, µs</th><th colspan=\"2\" scope=\"colgroup\">Reads</th></tr>\n\
-         <tr><th scope=\"col\">median</th><th scope=\"col\">min</th><th scope=\"col\">max</th>\
-         <th scope=\"col\">median</th><th scope=\"col\">from</th><th scope=\"col\">to</th>\
-         <th scope=\"col\">p50</th><th scope=\"col\">p99</th><th scope=\"col\">max</th>\
-         <th scope=\"col\">stale</th><th scope=\"col\">checked</th></tr>\n</thead>\n",
-        report.baseline
-    );
-    for (workload, media) in report.panels() {
-        put(
-            &mut html,
-            format_args!(
-                "<tbody>\n<tr class=\"group\"><th colspan=\"13\" scope=\"rowgroup\"><span>{}, {}</span></th></tr>\n",
-                workload.name(),
-                number::media(media)
-            ),
-        );
-        for variant in report.variants() {
-            for (index, threads) in report.threads().into_iter().enumerate() {
-                if let Some(outcome) = report.outcome(Point { workload, variant, threads, media }) {
-                    html.push_str(&row(report, outcome, index == 0));
-                }
-            }
-        }
-        html.push_str("</tbody>\n");
-    }
-    html.push_str("</table></div>\n");
-    put(&mut html, format_args!("<p class=\"note\">{}</p>\n</section>\n", escaped(&marks(report))));
-    html
-}
-
-fn row(report: &Report, outcome: &Outcome, begins_variant: bool) -> String {
-    let Outcome { point, ops_per_s: rate, wait_us: wait, .. } = outcome;
-    let class = if begins_variant { " class=\"first\"" } else { "" };
-    let whole = |value: f64| number::count(value.round() as u64);
-    let micros = |us: f64| if us < 9.95 { format!("{us:.1}") } else { whole(us) };
-    let stale = if outcome.stale_reads > 0 { " class=\"stale\"" } else { "" };
-    let (stale_reads, checked) = match outcome.checked_reads {
-        0 => ("–".to_owned(), "–".to_owned()),
-        checked => (number::count(outcome.stale_reads), number::count(checked)),
-    };
-    let ratio = report.ratio(outcome);
-    let bounds = ratio.filter(|ratio| ratio.confidence > 0.0);
-    let (low, high) = (bounds.map(|ratio| ratio.low), bounds.map(|ratio| ratio.high));
-    let bound = |bound: Option<f64>| bound.map_or("–".to_owned(), number::three_digits);
-    format!(
-        "<tr{class}><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td class=\"end\">{}</td><td class=\"end\">{}</td>\
-         <td>{}</td><td class=\"end\">{}</td><td class=\"end\">{}</td><td>{}</td><td>{}</td><td>{}</td><td{stale}>{stale_reads}</td><td>{checked}</td></tr>\n",
-        words::marked_name(point.variant),
-        report.marked_threads(point.threads),
-        whole(rate.median),
-        whole(rate.min),
-        whole(rate.max),
-        number::ratio(ratio),
-        bound(low),
-        bound(high),
-        micros(wait.p50),
-        micros(wait.p99),
-        micros(wait.max),
-    )
-}
-
 fn method(report: &Report) -> String {
     let mut html = String::from("<section class=\"method\">\n<h2>How the numbers were taken</h2>\n<ul>\n");
-    for sentence in [
+    let mut sentences = vec![
         format!(
             "All variants ran in one process, on one device, interleaved: for each workload, media time and number of \
-             threads one directly after the other, in an order that rotates; the whole in {}.",
+             threads one directly after the other, in an order that rotates; the whole in {}. One more round, of longer \
+             samples at the fewest and the most threads, gave the latencies.",
             report.sampling()
         ),
         report.ratios_explained(),
-        "A ratio is taken within each round so that a drift of the machine cancels. Colours and \"within the spread\" go by \
-         the ratio's own interval: whether 1 lies in it."
+        "A ratio is taken within each round so that a drift of the machine cancels. \"Faster\", \"slower\" and colours go \
+         by the ratio's own interval, as it is printed: whether 1 lies in it."
             .to_owned(),
         format!(
-            "The load is a {}: so many threads, each starting its next operation when the last has ended. It says \
-             nothing of an open load, in which requests arrive by themselves.",
+            "The load is a {}: as many threads as stated, each starting its next operation when the last has ended. It \
+             says nothing of an open load, in which requests arrive by themselves.",
             Report::LOAD_MODEL
         ),
         "CPU-bound points do nothing but compute and copy. With media time, each read(2) and write(2) also sleeps that \
@@ -258,63 +181,77 @@ fn method(report: &Report) -> String {
             report.hardware_threads()
         ),
         if report.setup.checks {
-            "Every block that is written carries a pattern, and every load that must see it is checked; what it did not see \
-             is counted as a stale read. A variant without stale reads has shown none in this run. That is evidence, not \
-             proof."
+            "Every block that is written carries a pattern, and every load that must see it is checked; a load that saw \
+             older data is counted as a stale read. The interval of their share (Wilson's, of 95 %) takes reads as \
+             independent. A variant without stale reads has shown none in this run. That is evidence, not proof."
         } else {
             "Nothing that was read was checked, so that no time went into it."
         }
         .to_owned(),
-        "In fault-vs-write the same schedule points and delays in every variant widen the race window, which chance alone \
-         would rarely hit."
-            .to_owned(),
-    ] {
-        put(&mut html, format_args!("<li>{}</li>\n", escaped(&sentence)));
-    }
-    html.push_str("</ul>\n<h3>The variants</h3>\n<dl class=\"glossary\">\n");
-    for variant in report.variants() {
-        put(
-            &mut html,
-            format_args!("<dt>{}</dt><dd>{}</dd>\n", words::marked_name(variant), words::variant(variant)),
+    ];
+    if report.workloads().contains(&Workload::FaultVsWrite) {
+        sentences.push(
+            "In fault-vs-write the same schedule points and delays in every variant widen the race window, which chance \
+             alone would rarely hit."
+                .to_owned(),
         );
     }
-    html.push_str("</dl>\n<h3>The workloads</h3>\n<dl class=\"glossary\">\n");
-    for workload in report.workloads() {
-        put(&mut html, format_args!("<dt>{}</dt><dd>{}</dd>\n", workload.name(), words::workload(workload)));
+    if report.variants().contains(&Variant::RangeLock) {
+        sentences.push(
+            "rwsem is parking_lot's reader/writer lock, in place of the kernel's reader/writer semaphore. range-lock uses \
+             its own lock in place of both i_rwsem and i_mmap_sem, unless options say otherwise."
+                .to_owned(),
+        );
     }
-    html.push_str("</dl>\n</section>\n");
+    for sentence in sentences {
+        put(&mut html, format_args!("<li>{}</li>\n", escaped(&sentence)));
+    }
+    html.push_str("</ul>\n</section>\n");
     html
 }
 
-/// What the marks beside numbers and names mean, as far as they were used.
-fn marks(report: &Report) -> String {
-    let unserialised =
-        report.variants().contains(&Variant::Unserialised).then(|| words::UNSERIALISED_MARK.to_owned());
-    let marks: Vec<String> = report.oversubscription().into_iter().chain(unserialised).collect();
-    marks.join(" · ")
-}
-
-fn put(html: &mut String, text: std::fmt::Arguments<'_>) {
-    html.write_fmt(text).expect("writing into a string does not fail");
-}
-
-fn escaped(text: &str) -> String {
-    let mut html = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            other => html.push(other),
-        }
+/// The run: when, where and by what, and its data.
+fn origin(report: &Report) -> String {
+    let unknown = || "unknown".to_owned();
+    let (run, host) = (&report.run, &report.host);
+    let mut facts = vec![
+        ("Date", run.date.clone()),
+        ("Program", format!("dax-sim {}, commit {}", run.version, run.commit)),
+        ("Command", run.command.clone()),
+        ("Machine", format!("{}, {}", report.hardware_threads(), host.cpu.clone().unwrap_or_else(unknown))),
+        ("State of the machine", report.state.as_ref().map_or_else(unknown, |state| state.describe())),
+        ("Kernel", host.kernel.clone().unwrap_or_else(unknown)),
+    ];
+    facts.extend(host.governor.clone().map(|governor| ("Frequency governor", governor)));
+    facts.extend([
+        ("Device", report.file.describe()),
+        (
+            "Load",
+            format!("{}: each thread starts its next operation when the last has ended", Report::LOAD_MODEL),
+        ),
+        ("Samples", format!("{}, variants interleaved", report.sampling())),
+    ]);
+    facts.extend(report.imposed_locks().map(|locks| ("Locks", locks)));
+    facts.extend(report.unchecked().map(|unchecked| ("Checks", unchecked.to_owned())));
+    facts.extend(report.partial.map(|partial| ("Complete", partial.describe())));
+    let mut html = String::from("<section>\n<h2 id=\"run\">The run</h2>\n<dl class=\"facts\">\n");
+    for (term, fact) in facts {
+        put(&mut html, format_args!("<div><dt>{term}</dt><dd>{}</dd></div>\n", escaped(&fact)));
     }
+    write!(
+        html,
+        "</dl>\n<p><a id=\"download\" href=\"{DATA}\" download=\"dax-sim.json\">All data as JSON</a> \
+         ({} results; also in {DATA} beside this page). <code>dax-sim --baseline {DATA}</code> compares a later run \
+         with it.</p>\n</section>\n",
+        number::count(report.outcomes.len() as u64)
+    )
+    .expect("writing into a string does not fail");
     html
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture;
+    use super::super::{Partial, fixture};
     use super::*;
 
     #[test]
@@ -322,32 +259,75 @@ mod tests {
         let html = render(&fixture::report());
         let addresses = html.matches("http").count();
         assert_eq!(addresses, html.matches("http://www.w3.org/2000/svg").count());
-        for loader in ["src=", "href=", "@import", "url("] {
+        for loader in ["src=", "@import", "url("] {
             assert!(!html.contains(loader), "{loader}");
         }
-        assert_eq!(html.matches("<svg").count(), fixture::report().panels().len());
+        let links: Vec<&str> =
+            html.split(" href=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        for link in links.iter().filter(|link| **link != DATA) {
+            let target = link.strip_prefix('#').expect("the data, or a place on the page");
+            assert_eq!(html.matches(&format!(" id=\"{target}\"")).count(), 1, "{link}");
+        }
+        assert!(links.contains(&DATA));
+        assert_eq!(html.matches("<svg class=\"plot\"").count(), fixture::report().panels().len());
     }
 
     #[test]
     fn names_from_outside_are_escaped() {
-        let html = render(&fixture::report());
+        let mut report = fixture::report();
+        report.run.command = "dax-sim --output '</script><b>'".to_owned();
+        let html = render(&report);
         assert!(html.contains("Test &lt;CPU&gt; &amp; Co"));
-        assert!(!html.contains("<CPU>"));
+        assert!(!html.contains("<CPU>") && !html.contains("</script><b>"));
     }
 
     #[test]
-    fn rows_of_the_full_table() {
-        let report = fixture::report();
+    fn the_verdict_comes_first_and_says_nothing_that_is_explained_only_later() {
+        let html = render(&fixture::report());
+        let verdict = html.find("The verdict").unwrap();
+        assert!(verdict < html.find("<table").unwrap() && verdict < html.find("What is compared").unwrap());
+        let before = &html[html.find("<h1>").unwrap()..html.find("What is compared").unwrap()];
+        for name in [">range-lock</a>", ">rwsem</a>", ">linux-4.11</a>"] {
+            assert!(before.contains(name), "{name} is linked: {before}");
+        }
+        let text: String = before.to_lowercase();
+        for term in ["media", "cpu-bound", "oversubscribed", "stale", "entry", "i_rwsem", "i_mmap_sem"] {
+            assert!(!text.contains(term), "{term}: {before}");
+        }
+    }
+
+    #[test]
+    fn the_data_are_set_into_the_page() {
+        let mut report = fixture::report();
+        report.run.command = "dax-sim --output '</script>'".to_owned();
         let html = render(&report);
-        assert_eq!(
-            html.matches("<tr><th scope=\"row\">").count() + html.matches("<tr class=\"first\">").count(),
-            report.outcomes.len() + report.panels().len()
-        );
-        assert!(html.contains(
-            "<tr><th scope=\"row\">range-lock</th><td>16*</td><td>160,000</td><td class=\"end\">152,000</td>\
-             <td class=\"end\">168,000</td><td>16.0×</td><td class=\"end\">14.5</td><td class=\"end\">17.7</td><td>0.0</td><td>52</td><td>1,235</td><td>–</td><td>–</td></tr>"
-        ));
-        assert!(html.contains("<td class=\"stale\">7</td><td>1,000</td>"));
+        let (_, data) = html.split_once("id=\"data\">").unwrap();
+        let (data, _) = data.split_once("</script>").unwrap();
+        let data: serde_json::Value = serde_json::from_str(data).unwrap();
+        let file: serde_json::Value = serde_json::from_slice(&json::render(&report)).unwrap();
+        assert_eq!(data, file);
+    }
+
+    #[test]
+    fn where_it_comes_from_is_told() {
+        let mut report = fixture::report();
+        let html = render(&report);
+        for words in [
+            "2026-11-28 22:00:00 UTC",
+            "dax-sim 0.1.0, commit 0123456789ab",
+            "dax-sim --rounds 6",
+            "load 0.25 before the run",
+        ] {
+            assert!(html.contains(words), "{words}");
+        }
+        assert!(!html.contains("PARTIAL") && !html.contains("was busy"));
+        report.partial = Some(Partial { done: 5, total: 10 });
+        report.state.as_mut().unwrap().others = 0.4;
+        let html = render(&report);
+        assert!(html.contains("(partial)</title>"));
+        for words in ["<li class=\"warning\">PARTIAL: ", "<li class=\"warning\">The machine was busy"] {
+            assert!(html.contains(words), "{words}");
+        }
     }
 
     #[test]
@@ -357,8 +337,8 @@ mod tests {
             "same schedule points and delays in every variant widen the race window",
             "closed loop",
             "2 hardware threads",
-            "3 rounds of 105 ms samples",
-            "Incorrect: an upper bound only",
+            "6 rounds of 105 ms samples",
+            "Incorrect: an upper bound",
             "nothing is claimed",
         ] {
             assert!(html.contains(words), "{words}");

@@ -3,6 +3,7 @@
 //! Drawn by plotters into SVG text, in units twice as fine as the pixels that it is meant to be
 //! shown at, since plotters places everything on whole units.
 
+use std::cell::RefCell;
 use std::error::Error;
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ use crate::variant::Variant;
 use crate::workload::{Point, Workload};
 
 const WIDTH: u32 = 1120;
-const HEIGHT: u32 = 900;
+/// Without the legend.
+const HEIGHT: u32 = 700;
 /// Units to a pixel of the intended size.
 const FINENESS: u32 = 2;
 
@@ -30,6 +32,8 @@ const TICK: i32 = 8;
 const MARKER: i32 = 9;
 const RIM: i32 = 3;
 const WHISKER_END: i32 = 7;
+/// How near to the middle of a marker a pointer must come.
+const REACH: i32 = 18;
 /// Points with the same number of threads stand so far apart that their whiskers can be seen.
 const DODGE: i32 = 14;
 /// Free space above the highest point, as a share of it.
@@ -48,6 +52,17 @@ pub(crate) fn file_name(workload: Workload, media: Duration) -> String {
     format!("{}-{media}.svg", workload.name())
 }
 
+/// Whether a plot may have this name.
+pub(crate) fn is_file_name(name: &str) -> bool {
+    let media = |rest: &str| {
+        rest == "cpu-bound" || rest.strip_suffix("us").is_some_and(|us| us.parse::<u64>().is_ok())
+    };
+    Workload::ALL.into_iter().any(|workload| {
+        let rest = name.strip_prefix(workload.name()).and_then(|rest| rest.strip_prefix('-'));
+        rest.and_then(|rest| rest.strip_suffix(".svg")).is_some_and(media)
+    })
+}
+
 /// What the plot shows, for those who cannot see it.
 fn description(workload: Workload, media: Duration) -> String {
     format!(
@@ -57,19 +72,48 @@ fn description(workload: Workload, media: Duration) -> String {
     )
 }
 
+/// The head of the legend, a row for each variant, and a margin.
+fn legend_height(report: &Report) -> u32 {
+    LEGEND_ROW * (report.variants().len() as u32 + 1) + 16
+}
+
 /// Draws one plot, to be set into a page that styles `svg.plot`.
 pub(crate) fn draw(report: &Report, workload: Workload, media: Duration) -> String {
     let mut svg = String::new();
-    Panel { report, workload, media }
-        .draw(&SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area())
+    let height = HEIGHT + legend_height(report);
+    let panel = Panel { report, workload, media, markers: RefCell::default() };
+    panel
+        .draw(&SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area())
         .expect("drawing into a string does not fail");
+    let hits = panel.hits();
     let opening = format!(
         "<svg class=\"plot\" role=\"img\" aria-label=\"{}\" width=\"{}\" height=\"{}\" ",
         description(workload, media),
         WIDTH / FINENESS,
-        HEIGHT / FINENESS,
+        height / FINENESS,
     );
-    svg.replacen(&format!("<svg width=\"{WIDTH}\" height=\"{HEIGHT}\" "), &opening, 1)
+    let svg = svg.replacen(&format!("<svg width=\"{WIDTH}\" height=\"{height}\" "), &opening, 1);
+    svg.replacen("</svg>", &format!("{hits}</svg>"), 1)
+}
+
+/// The line and the marker of a variant, small enough to stand in a line of text.
+pub(crate) fn key(variant: Variant) -> String {
+    let (width, height) = (80, 40);
+    let mut svg = String::new();
+    let area = SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area();
+    let look = palette::look(variant);
+    let middle = (width as i32 / 2, height as i32 / 2);
+    draw_line(&area, &look, vec![(0, middle.1), (width as i32, middle.1)])
+        .and_then(|()| draw_marker(&area, &look, middle))
+        .and_then(|()| Ok(area.present()?))
+        .expect("drawing into a string does not fail");
+    drop(area);
+    let opening = format!(
+        "<svg class=\"plot key\" aria-hidden=\"true\" width=\"{}\" height=\"{}\" ",
+        width / FINENESS,
+        height / FINENESS
+    );
+    svg.replacen(&format!("<svg width=\"{width}\" height=\"{height}\" "), &opening, 1)
 }
 
 /// Makes of a drawn plot a file of its own, which follows the reader's preference for light or
@@ -90,15 +134,43 @@ struct Panel<'a> {
     report: &'a Report,
     workload: Workload,
     media: Duration,
+    /// Where the points are, in the order in which they are drawn.
+    markers: RefCell<Vec<(Point, (i32, i32))>>,
 }
 
 impl Panel<'_> {
+    /// What a pointer finds over each marker: its values, as a title.
+    fn hits(&self) -> String {
+        let mut hits = String::new();
+        for &(point, (x, y)) in self.markers.borrow().iter() {
+            let at = self.report.outcomes.iter().position(|outcome| outcome.point == point);
+            let Some((index, outcome)) = at.map(|index| (index, &self.report.outcomes[index])) else {
+                continue;
+            };
+            let whole = |rate: f64| number::count(rate.round() as u64);
+            let rate = outcome.ops_per_s;
+            let ratio = self.report.ratio(outcome).filter(|_| point.variant != self.report.baseline);
+            let ratio = ratio.map_or(String::new(), |ratio| {
+                format!("\n{} of {}", number::with_interval(ratio), self.report.baseline)
+            });
+            hits.push_str(&format!(
+                "<circle class=\"hit\" data-result=\"{index}\" cx=\"{x}\" cy=\"{y}\" r=\"{REACH}\" \
+                 fill=\"transparent\"><title>{}, {}\n{} operations/s, {} to {}{ratio}</title></circle>\n",
+                point.variant,
+                number::threads(point.threads),
+                whole(rate.median),
+                whole(rate.min),
+                whole(rate.max),
+            ));
+        }
+        hits
+    }
+
     fn draw(&self, root: &Area<'_>) -> Drawn {
         root.fill(&PAPER.light)?;
         let (head, rest) = root.split_vertically(HEAD);
         self.draw_head(&head)?;
-        let rows = self.report.variants().len().div_ceil(2) as u32;
-        let (plot, legend) = rest.split_vertically(HEIGHT - HEAD - LEGEND_ROW * (rows + 1) - 16);
+        let (plot, legend) = rest.split_vertically(HEIGHT - HEAD);
         self.draw_axes_and_lines(root, &plot)?;
         self.draw_legend(&legend)?;
         root.present()?;
@@ -226,7 +298,10 @@ impl Panel<'_> {
             for (x, y) in [low, high] {
                 root.draw(&PathElement::new([(x - WHISKER_END, y), (x + WHISKER_END, y)], whisker))?;
             }
-            draw_marker(root, &look, place(threads, rate.median))?;
+            let at = place(threads, rate.median);
+            draw_marker(root, &look, at)?;
+            let point = Point { workload: self.workload, variant, threads, media: self.media };
+            self.markers.borrow_mut().push((point, at));
         }
         Ok(())
     }
@@ -235,11 +310,11 @@ impl Panel<'_> {
         self.report.outcome(Point { workload: self.workload, variant, threads, media: self.media })
     }
 
-    /// Two columns below the plot, with the figures at the most threads, where the lines end.
+    /// Below the plot, with the figures at the most threads, where the lines end.
     fn draw_legend(&self, area: &Area<'_>) -> Drawn {
         let most = self.report.most_threads();
         let (threads, baseline) = (self.report.marked_threads(most), self.report.baseline);
-        let head = format!("at {threads} threads: operations/s, ratio to {baseline}");
+        let head = format!("at {threads} threads: factor to {baseline} (interval)");
         let middle = LEGEND_ROW as i32 / 2;
         area.draw_text(&head, &text(MUTED.light, HPos::Left, VPos::Center), (24, middle))?;
         let variants = self.report.variants();
@@ -247,11 +322,8 @@ impl Panel<'_> {
             let style = text(MUTED.light, HPos::Right, VPos::Center);
             area.draw_text(words::UNSERIALISED_MARK, &style, (WIDTH as i32 - 28, middle))?;
         }
-        let rows = variants.len().div_ceil(2);
         for (index, &variant) in variants.iter().enumerate() {
-            let x = 24 + (index / rows) as i32 * (WIDTH as i32 / 2);
-            let y = LEGEND_ROW as i32 * ((index % rows) as i32 + 1) + middle;
-            self.draw_legend_entry(area, variant, (x, y))?;
+            self.draw_legend_entry(area, variant, (24, LEGEND_ROW as i32 * (index as i32 + 1) + middle))?;
         }
         Ok(())
     }
@@ -267,8 +339,14 @@ impl Panel<'_> {
         )?;
         if let Some(outcome) = self.outcome(variant, self.report.most_threads()) {
             let figures = text(INK.light, HPos::Right, VPos::Center);
-            area.draw_text(&number::rate(outcome.ops_per_s.median), &figures, (x + 384, y))?;
-            area.draw_text(&number::ratio(self.report.ratio(outcome)), &figures, (x + 496, y))?;
+            let ratio = self.report.ratio(outcome).filter(|_| variant != self.report.baseline);
+            let (factor, interval) = match ratio {
+                Some(ratio) => (number::ratio(ratio), format!("({})", number::interval(ratio))),
+                None => (format!("{}/s", number::rate(outcome.ops_per_s.median)), String::new()),
+            };
+            area.draw_text(&factor, &figures, (x + 520, y))?;
+            let interval_style = text(INK.light, HPos::Left, VPos::Center);
+            area.draw_text(&interval, &interval_style, (x + 544, y))?;
         }
         Ok(())
     }
@@ -353,6 +431,12 @@ mod tests {
     fn file_names_say_what_is_in_them() {
         assert_eq!(file_name(Workload::WriteDisjoint, MEDIA), "write-disjoint-50us.svg");
         assert_eq!(file_name(Workload::ReadMostly, Duration::ZERO), "read-mostly-cpu-bound.svg");
+        for name in fixture::report().files() {
+            assert!(is_file_name(&name), "{name}");
+        }
+        for name in ["compare.html", "read-mostly.svg", "../read-mostly-50us.svg", "read-mostly-/us.svg"] {
+            assert!(!is_file_name(name), "{name}");
+        }
     }
 
     #[test]
@@ -361,7 +445,7 @@ mod tests {
         assert!(svg.starts_with(concat!(
             r#"<svg class="plot" role="img" "#,
             r#"aria-label="write-disjoint, 50 µs media: operations per second against threads, one line per variant" "#,
-            r#"width="560" height="450" viewBox="0 0 1120 900" xmlns="http://www.w3.org/2000/svg">"#,
+            r#"width="560" height="490" viewBox="0 0 1120 980" xmlns="http://www.w3.org/2000/svg">"#,
         )));
         assert!(svg.ends_with("</svg>\n"));
         assert_eq!(svg.matches("<svg").count(), 1);
@@ -378,6 +462,21 @@ mod tests {
         let circles =
             svg.lines().filter(|line| line.starts_with("<circle") && line.contains(&circle)).count();
         assert_eq!(circles, 4);
+    }
+
+    #[test]
+    fn every_marker_has_its_values() {
+        let report = fixture::report();
+        let svg = drawn(&report);
+        assert_eq!(svg.matches("class=\"hit\"").count(), 3 * Variant::COMPARED.len());
+        assert!(
+            svg.contains(
+                "<title>range-lock, 16 threads\n160,000 operations/s, 152,000 to 168,000\n16.0× (14.5–17.7) of rwsem</title>"
+            ),
+            "{svg}"
+        );
+        assert!(svg.contains("<title>rwsem, 1 thread\n10,000 operations/s, 9,500 to 10,500</title>"));
+        assert!(svg.contains("\n10.0k/s\n") && svg.contains("\n16.0×\n") && svg.contains("\n(14.5–17.7)\n"));
     }
 
     #[test]

@@ -1,17 +1,22 @@
 //! The report on a terminal: as much of it as fits the width, the rest being on the page.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table};
 
-use super::{Report, number, verdict, words};
+use super::number::{self, Direction};
+use super::{Report, verdict, words};
+use crate::compare::Outcome;
 use crate::text::push_folded;
 use crate::variant::Variant;
 use crate::workload::{Point, Workload};
 
 /// Blanks between columns.
 const GAP: usize = 2;
+/// Blanks before the name of a variant.
+const INDENT: usize = 1;
 /// Prose wider than this is tiring to read.
 const WIDEST_PROSE: usize = 100;
 
@@ -19,6 +24,11 @@ const WIDEST_PROSE: usize = 100;
 pub(crate) fn terminal_width() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
     Some(usize::from(size.ws_col)).filter(|&width| width > 0)
+}
+
+/// Whether colours are to be used on standard output.
+pub(crate) fn has_colours() -> bool {
+    std::io::stdout().is_terminal() && !is_plain()
 }
 
 /// Whether the terminal, if it is one, would show escape sequences as they are, or its user wants
@@ -29,7 +39,7 @@ fn is_plain() -> bool {
 }
 
 /// The whole report as text of at most `width` columns; as wide as it needs to be if that is
-/// `None`.
+/// `None`. The verdict comes last: on a terminal the last lines are those that are seen.
 pub(crate) fn render(report: &Report, width: Option<usize>) -> String {
     let prose = width.unwrap_or(WIDEST_PROSE).min(WIDEST_PROSE);
     let mut text = String::from("\n");
@@ -43,13 +53,21 @@ pub(crate) fn render(report: &Report, width: Option<usize>) -> String {
         push_folded(&mut text, &line, Some(prose), 0);
     }
     text.push('\n');
-    for finding in verdict::findings(report) {
-        let mark = match finding.kind {
-            verdict::Kind::Fault => "!",
-            _ => "•",
-        };
-        let line = format!("{mark} {}: {}", finding.subject, finding.text);
-        push_folded(&mut text, &line, Some(prose), 2);
+    if let Some(earlier) = &report.earlier {
+        for line in std::iter::once(earlier.summary(report)).chain(earlier.difference(report)) {
+            push_folded(&mut text, &line, Some(prose), 0);
+        }
+        for line in earlier.changes(report) {
+            push_folded(&mut text, &format!("  {line}"), Some(prose), 2);
+        }
+        text.push('\n');
+    }
+    for sentence in verdict::sentences(report) {
+        let mark = if sentence.kind == verdict::Kind::Fault { "!" } else { "•" };
+        push_folded(&mut text, &format!("{mark} {}", verdict::plain(&sentence.text)), Some(prose), 2);
+    }
+    for warning in report.warnings() {
+        push_folded(&mut text, &format!("! {warning}"), Some(prose), 2);
     }
     text.push('\n');
     text
@@ -57,28 +75,34 @@ pub(crate) fn render(report: &Report, width: Option<usize>) -> String {
 
 fn circumstances(report: &Report) -> Vec<String> {
     let cpu = report.host.cpu.as_ref().map_or(String::new(), |cpu| format!(" ({cpu})"));
+    let run = &report.run;
     let mut lines = vec![
+        format!("{}, dax-sim {} (commit {})", run.date, run.version, run.commit),
         format!("{}{cpu}; device {}", report.hardware_threads(), report.file.describe()),
-        format!(
-            "load: {} with so many threads; {}, variants interleaved, medians",
-            Report::LOAD_MODEL,
-            report.sampling()
-        ),
+        format!("load: {}; {}, variants interleaved", Report::LOAD_MODEL, report.sampling()),
     ];
+    lines.extend(report.state.as_ref().map(|state| format!("machine: {}", state.describe())));
     lines.extend(report.imposed_locks());
-    lines.extend(report.unchecked().map(str::to_owned));
     lines
 }
 
 fn legend(report: &Report) -> Vec<String> {
+    let most = number::threads(report.most_threads());
     let mut lines = vec![
         format!(
-            "Operations per second and their ratio to {}; spreads and waits at {}; stale reads at any.",
-            report.baseline,
-            number::threads(report.most_threads())
+            "{} beside its operations per second; the others by their factor to it, with its interval in brackets.",
+            report.baseline
         ),
         report.ratios_explained(),
+        format!(
+            "p50 to max: how long an operation took at {most}, from call to return, in a closed loop (the next starts \
+             when the last has ended). fair: operations of the slowest thread divided by those of the fastest. stale: \
+             reads of old data, at any number of threads."
+        ),
     ];
+    if report.earlier.is_some() {
+        lines.push("▲ ▼ beyond the interval of the earlier run.".to_owned());
+    }
     if let Some(oversubscribed) = report.oversubscription() {
         lines.push(format!(
             "{oversubscribed}. Nothing is claimed about more than {}.",
@@ -96,22 +120,25 @@ fn legend(report: &Report) -> Vec<String> {
 enum Column {
     Variant,
     Throughput { threads: usize },
-    Spread,
-    Interval,
-    WaitP50,
-    WaitP99,
-    WaitMax,
+    P50,
+    P99,
+    P999,
+    Longest,
+    Fairness,
     Stale,
 }
 
 impl Column {
-    fn width(self) -> usize {
+    fn width(self, report: &Report) -> usize {
         match self {
-            Column::Variant => 15,
-            Column::Throughput { .. } => 11,
-            Column::Spread | Column::Interval => 11,
-            Column::WaitP50 => 8,
-            Column::WaitP99 | Column::WaitMax => 6,
+            Column::Variant => {
+                let widths =
+                    report.variants().into_iter().map(|variant| words::marked_name(variant).chars().count());
+                widths.max().unwrap_or(0) + INDENT
+            }
+            Column::Throughput { .. } => 17 + usize::from(report.earlier.is_some()),
+            Column::P50 | Column::P99 | Column::P999 | Column::Longest => 6,
+            Column::Fairness => 4,
             Column::Stale => 5,
         }
     }
@@ -119,13 +146,14 @@ impl Column {
     fn title(self, report: &Report) -> String {
         match self {
             Column::Variant => String::new(),
-            Column::Throughput { threads: 1 } => "1 thread".to_owned(),
-            Column::Throughput { threads } => report.marked_threads(threads),
-            Column::Spread => "min–max".to_owned(),
-            Column::Interval => "ratio lo–hi".to_owned(),
-            Column::WaitP50 => "wait p50".to_owned(),
-            Column::WaitP99 => "p99".to_owned(),
-            Column::WaitMax => "max".to_owned(),
+            Column::Throughput { threads } => {
+                format!("{} thread{}", report.marked_threads(threads), if threads == 1 { "" } else { "s" })
+            }
+            Column::P50 => "p50".to_owned(),
+            Column::P99 => "p99".to_owned(),
+            Column::P999 => "p99.9".to_owned(),
+            Column::Longest => "max".to_owned(),
+            Column::Fairness => "fair".to_owned(),
             Column::Stale => "stale".to_owned(),
         }
     }
@@ -136,27 +164,47 @@ impl Column {
             Column::Variant => return name_cell(variant),
             Column::Stale => return stale_cell(report, workload, media, variant),
             Column::Throughput { threads } => threads,
-            Column::Spread | Column::Interval | Column::WaitP50 | Column::WaitP99 | Column::WaitMax => {
-                report.most_threads()
-            }
+            _ => report.most_threads(),
         };
         let Some(outcome) = report.outcome(Point { workload, variant, threads, media }) else {
             return Cell::new("");
         };
-        let (rate, wait) = (outcome.ops_per_s, outcome.wait_us);
+        let latency = outcome.latency_us;
+        let micros = |us: Option<f64>| us.map_or("–".to_owned(), number::micros);
         Cell::new(match self {
-            Column::Spread => format!("{}–{}", number::rate(rate.min), number::rate(rate.max)),
-            Column::Interval => number::interval(report.ratio(outcome)),
-            Column::WaitP50 => number::micros(wait.p50),
-            Column::WaitP99 => number::micros(wait.p99),
-            Column::WaitMax => number::micros(wait.max),
-            _ => format!("{:>5} {:>5}", number::rate(rate.median), number::ratio(report.ratio(outcome))),
+            Column::P50 => micros(latency.map(|latency| latency.p50)),
+            Column::P99 => micros(latency.map(|latency| latency.p99)),
+            Column::P999 => micros(latency.and_then(|latency| latency.p999)),
+            Column::Longest => micros(latency.map(|latency| latency.max)),
+            Column::Fairness => outcome.fairness.map_or("–".to_owned(), number::three_digits),
+            _ => return throughput_cell(report, outcome),
         })
     }
 }
 
+/// The baseline's rate, or another variant's factor to it: never both, which need not divide.
+fn throughput_cell(report: &Report, outcome: &Outcome) -> Cell {
+    let rate = || format!("{}/s", number::rate(outcome.ops_per_s.median));
+    if outcome.point.variant == report.baseline {
+        return Cell::new(rate());
+    }
+    let Some(ratio) = report.ratio(outcome) else { return Cell::new(rate()) };
+    let change = report.earlier.as_ref().and_then(|earlier| earlier.change(report, outcome));
+    let mark = match change {
+        Some((change, _)) => change.mark(),
+        None if report.earlier.is_some() => " ",
+        None => "",
+    };
+    let cell = Cell::new(format!("{}{mark}", number::with_interval(ratio)));
+    match Direction::of(ratio) {
+        Direction::Faster => cell.fg(Color::Green),
+        Direction::Slower => cell.fg(Color::Yellow),
+        Direction::Unclear => cell,
+    }
+}
+
 fn name_cell(variant: Variant) -> Cell {
-    let cell = Cell::new(format!("  {}", words::marked_name(variant)));
+    let cell = Cell::new(format!("{:INDENT$}{}", "", words::marked_name(variant)));
     if variant == Variant::RangeLock { cell.add_attribute(Attribute::Bold) } else { cell }
 }
 
@@ -184,12 +232,12 @@ fn columns(report: &Report, width: Option<usize>) -> Vec<Column> {
     let most = Throughput { threads: report.most_threads() };
     let mut all = vec![Variant];
     all.extend(&throughput);
-    all.extend([Spread, Interval, WaitP50, WaitP99, WaitMax, Stale]);
+    all.extend([P50, P99, P999, Longest, Fairness, Stale]);
 
     // What a reader would miss most comes first.
-    let mut wanted = vec![Variant, most, Stale, Interval, WaitP99];
+    let mut wanted = vec![Variant, most, Stale, P99];
     wanted.extend(throughput.first());
-    wanted.extend([WaitP50, WaitMax, Spread]);
+    wanted.extend([P50, Longest, P999, Fairness]);
     wanted.extend(
         threads
             .iter()
@@ -202,7 +250,7 @@ fn columns(report: &Report, width: Option<usize>) -> Vec<Column> {
     let mut chosen: Vec<Column> = Vec::new();
     let mut used = 0;
     for column in wanted {
-        let cost = column.width() + GAP;
+        let cost = column.width(report) + GAP;
         let needed = matches!(column, Variant) || column == most;
         let fits = width.is_none_or(|width| used + cost <= width + GAP);
         if !chosen.contains(&column) && (fits || needed) {
@@ -269,13 +317,13 @@ mod tests {
         assert_eq!(
             lines[..7],
             [
-                "                    1 thread            2          16*      min–max  ratio lo–hi  wait p50   p99    max  stale",
-                "── write-disjoint, CPU-bound ─────────────────────────────────────────────────────────────────────────────────",
-                "  linux-4.11     10.0k 1.00×  10.0k 1.00×  10.0k 1.00×  9.50k–10.5k   0.90–1.11×         0  52µs  1.2ms      –",
-                "  linux-4.12     10.0k 1.00×  10.0k 1.00×  10.0k 1.00×  9.50k–10.5k   0.90–1.11×         0  52µs  1.2ms      –",
-                "  rwsem          10.0k 1.00×  10.0k 1.00×  10.0k 1.00×  9.50k–10.5k   1.00–1.00×         0  52µs  1.2ms      –",
-                "  range-lock     9.50k 0.95×  9.50k 0.95×  9.50k 0.95×  9.03k–9.97k   0.86–1.05×         0  52µs  1.2ms      –",
-                "  unserialised†  9.50k 0.95×  9.50k 0.95×  9.50k 0.95×  9.03k–9.97k   0.86–1.05×         0  52µs  1.2ms      –",
+                "                         1 thread          2 threads        16* threads    p50   p99  p99.9    max  fair  stale",
+                "── write-disjoint, CPU-bound ──────────────────────────────────────────────────────────────────────────────────",
+                " linux-4.11     1.00× (0.90–1.11)  1.00× (0.90–1.11)  1.00× (0.90–1.11)  1.2µs  63µs      –  1.3ms  0.88      –",
+                " linux-4.12     1.00× (0.90–1.11)  1.00× (0.90–1.11)  1.00× (0.90–1.11)  1.2µs  63µs      –  1.3ms  0.88      –",
+                " rwsem                    10.0k/s            10.0k/s            10.0k/s  1.2µs  63µs      –  1.3ms  0.88      –",
+                " range-lock     0.95× (0.86–1.05)  0.95× (0.86–1.05)  0.95× (0.86–1.05)  1.2µs  63µs      –  1.3ms  0.88      –",
+                " unserialised†  0.95× (0.86–1.05)  0.95× (0.86–1.05)  0.95× (0.86–1.05)  1.2µs  63µs      –  1.3ms  0.88      –",
             ]
         );
     }
@@ -289,28 +337,64 @@ mod tests {
             assert!(text.contains("16*") && text.contains("stale"), "{width}:\n{text}");
         }
         let narrow = figures(&report, Some(80));
-        assert!(narrow.contains("1 thread") && narrow.contains("ratio lo–hi"), "{narrow}");
+        assert!(narrow.contains("1 thread") && narrow.contains("p99"), "{narrow}");
+        let narrowest = figures(&report, Some(40));
+        assert!(widest(&narrowest) <= 40 && narrowest.contains("range-lock"), "{narrowest}");
     }
 
     #[test]
-    fn why_medians_and_ratios_need_not_divide_is_said() {
+    fn a_row_has_a_rate_or_a_ratio_and_never_both() {
+        let mut report = fixture::report();
+        for baseline in [Variant::Rwsem, Variant::Linux412] {
+            report.baseline = baseline;
+            for line in figures(&report, None).lines().skip(1).filter(|line| !line.starts_with('─')) {
+                let is_base = line.trim_start().starts_with(baseline.name());
+                assert_eq!((line.contains("/s"), line.contains('×')), (is_base, !is_base), "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_row_prints_is_explained() {
         let mut report = fixture::report();
         report.baseline = Variant::Linux412;
         let legend = legend(&report);
-        assert!(legend[0].contains("their ratio to linux-4.12;"), "{}", legend[0]);
-        let said = &legend[1];
-        assert!(said.contains("need not divide exactly") && said.contains("with 75 %"), "{said}");
+        assert!(legend[0].starts_with("linux-4.12 beside its operations"), "{}", legend[0]);
+        assert!(
+            legend[1].contains("divided by that of linux-4.12") && legend[1].contains("with 96 %"),
+            "{}",
+            legend[1]
+        );
+        assert!(legend[2].contains("closed loop"), "{}", legend[2]);
         report.rounds = 20;
         let said = report.ratios_explained();
-        assert!(said.contains("without the 5 smallest and the 5 largest") && said.contains("96 %"), "{said}");
+        assert!(said.contains("without the 5 smallest and the 5 largest") && said.contains("95 %"), "{said}");
+        report.rounds = 5;
+        let said = report.ratios_explained();
+        assert!(said.contains("with 93 %") && said.contains("no difference is claimed"), "{said}");
         report.rounds = 1;
         assert!(report.ratios_explained().contains("no interval"));
     }
 
     #[test]
+    fn a_busy_machine_and_an_interrupted_run_are_warned_of_last() {
+        let mut report = fixture::report();
+        report.state.as_mut().unwrap().others = 0.5;
+        report.partial = Some(crate::report::Partial { done: 30, total: 1234 });
+        let text = render(&report, Some(80));
+        let said: Vec<&str> = text.lines().rev().filter(|line| line.starts_with(['!', '•'])).collect();
+        assert!(said[0].starts_with("! The machine was busy"), "{text}");
+        assert!(
+            said[1].starts_with("! PARTIAL: the run was interrupted after 30 of 1,234 samples"),
+            "{text}"
+        );
+        assert!(said[2].starts_with("• Where page faults"), "{text}");
+    }
+
+    #[test]
     fn marks_are_explained() {
         assert_eq!(
-            legend(&fixture::report())[2..],
+            legend(&fixture::report())[3..],
             [
                 "* more threads than the 2 hardware threads: oversubscribed. \
                  Nothing is claimed about more than 2 hardware threads.",

@@ -6,39 +6,59 @@ use crate::workload::Workload;
 /// What a workload does.
 pub(crate) fn workload(workload: Workload) -> &'static str {
     match workload {
-        Workload::WriteDisjoint => "Each thread writes its own pages.",
+        Workload::WriteDisjoint => "Each thread writes random pages of its own part of one file.",
         Workload::WriteShared => "All threads write random pages of one file, 4 KiB at a time.",
-        Workload::FaultVsWrite => "Each thread writes into holes, then loads and stores where others do.",
-        Workload::ReadMostly => "All threads use random pages of one file: 95 % reads, the rest writes.",
+        Workload::FaultVsWrite => {
+            "Each thread punches holes and writes into them, then loads and stores through a mapping where others do."
+        }
+        Workload::ReadMostly => "All threads use random pages of one file: 95 % reads, 5 % writes.",
     }
 }
 
-/// How a variant serialises faults and I/O.
+/// Where the workload of this name looks, at the beginning of a sentence.
+pub(crate) fn place(workload: &str) -> &'static str {
+    match workload {
+        "write-disjoint" => "Where threads write apart",
+        "write-shared" => "Where writes meet writes",
+        "fault-vs-write" => "Where page faults meet writes",
+        "read-mostly" => "Where reads meet writes",
+        _ => "In one workload",
+    }
+}
+
+/// How a variant serialises faults and I/O. Each can be understood without the others.
 pub(crate) fn variant(variant: Variant) -> &'static str {
     match variant {
         Variant::Linux411 => {
-            "A fault asks the file system first and takes the entry lock afterwards: it races."
+            "Linux 4.11: a page fault asks the file system first and locks the page's entry afterwards. It races with \
+             write(2)."
         }
         Variant::InvalidateTwice => {
-            "As 4.11, and write(2) invalidates what is mapped once more after the copy: it races less."
+            "Linux 4.11, and write(2) removes mappings once more after the copy. It races less often."
         }
         Variant::EntryLockOutside => {
-            "As 4.12, but the transaction begins under the entry lock, and write(2) copies inside of it: it deadlocks."
+            "A page fault locks the page's entry before its transaction, and write(2) copies inside its own. It \
+             deadlocks."
         }
         Variant::Linux412 => {
-            "A fault takes the entry lock first and asks the file system under it: how Linux cured the race."
+            "Linux 4.12: a page fault locks the page's entry first and asks the file system then. It cured the race."
         }
         Variant::Rwsem => {
-            "As 4.11, with faults and allocation kept apart by one reader-writer semaphore over the whole file."
+            "One reader/writer semaphore over the whole file keeps page faults and allocating writes apart."
         }
-        Variant::RangeLock => "The very same sections, locked over the pages concerned only.",
+        Variant::RangeLock => {
+            "A range lock over only the pages concerned keeps page faults and allocating writes apart."
+        }
         Variant::RwsemCopy => {
-            "As rwsem, with the copy of write(2) inside: it hangs where the copy must fault."
+            "One reader/writer semaphore over the whole file, held over the copy of write(2) too. It hangs where the \
+             copy must fault."
         }
         Variant::RangeLockCopy => {
-            "As range-lock, with the copy of write(2) inside, and faults off meanwhile."
+            "A range lock over only the pages concerned, held over the copy of write(2) too, with faults off meanwhile."
         }
-        Variant::Unserialised => "As 4.12, with neither of the two locks. Incorrect: an upper bound only.",
+        Variant::Unserialised => {
+            "No lock above the page's entry. Incorrect: an upper bound of what locking could gain."
+        }
     }
 }
 

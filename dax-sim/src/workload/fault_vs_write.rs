@@ -19,7 +19,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::judge::Judge;
-use super::runner::{self, Record};
+use super::runner::{self, Manner, Record};
 use super::{Point, Sample, Setup, WorkloadError};
 use crate::check::{Covers, Register, Write, pattern};
 use crate::error::FsError;
@@ -77,7 +77,8 @@ fn run_in(
         }
         Ok(())
     };
-    let (sample, lost) = runner::run(threads, duration, variant.is_coherent(), start, body)?;
+    let manner = Manner { strict: variant.is_coherent(), timed: setup.latency };
+    let (sample, lost) = runner::run(threads, duration, manner, start, body)?;
     super::blame(point, &sample, &shared.judge, &file, pages, lost)?;
     Ok(sample)
 }
@@ -110,6 +111,7 @@ impl Shared<'_> {
                 return Ok(());
             }
             let punch = self.judge.begin(page, Covers::PageWithZeros);
+            record.begin();
             let result = self.file.punch_hole(page * BLOCK_SIZE, BLOCK_SIZE);
             self.judge.end(punch);
             record.op();
@@ -124,6 +126,7 @@ impl Shared<'_> {
             if let Some(write) = &write {
                 pattern::fill(buffer, write.word());
             }
+            record.begin();
             let result = self.file.write_at(buffer, page * BLOCK_SIZE);
             self.judge.end(write);
             record.op();
@@ -134,6 +137,7 @@ impl Shared<'_> {
     }
 
     fn load_and_store(&self, page: u64, record: &mut Record) -> Result<(), FsError> {
+        record.begin();
         self.others.dont_need(page * BLOCK_SIZE..(page + 1) * BLOCK_SIZE);
         record.op();
         // The first load faults, perhaps beside a write, and may see either state; the next ones
@@ -145,6 +149,7 @@ impl Shared<'_> {
         if fastrand::u8(..4) == 0 {
             let store = self.judge.begin(page, Covers::StoredWord);
             let word = store.as_ref().map_or(1, Write::word);
+            record.begin();
             let result = self.others.store_u64(Register::Stored.offset(page), word);
             self.judge.end(store);
             record.op();
@@ -162,6 +167,7 @@ impl Shared<'_> {
         record: &mut Record,
     ) -> Result<(), FsError> {
         let floor = self.judge.floor(page, register);
+        record.begin();
         let seen = mapping.load_u64(register.offset(page))?;
         record.op();
         let verdict = floor.map(|(oracle, floor)| oracle.judge(page, floor, seen));

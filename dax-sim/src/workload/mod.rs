@@ -15,7 +15,7 @@ use hdrhistogram::Histogram;
 use crate::error::FsError;
 use crate::pmem::{BLOCK_SIZE, Device};
 use crate::schedule::Schedule;
-use crate::text::quoted;
+use crate::text::unknown;
 use crate::variant::{Locks, Variant};
 
 /// What the threads do.
@@ -59,13 +59,8 @@ impl fmt::Display for Workload {
 impl FromStr for Workload {
     type Err = String;
     fn from_str(name: &str) -> Result<Self, String> {
-        Workload::ALL.into_iter().find(|w| w.name() == name).ok_or_else(|| {
-            format!(
-                "unknown workload {}; known ones: {}",
-                quoted(name),
-                Workload::ALL.map(Workload::name).join(", ")
-            )
-        })
+        let known = Workload::ALL.into_iter().find(|w| w.name() == name);
+        known.ok_or_else(|| unknown("workload", name, &Workload::ALL.map(Workload::name)))
     }
 }
 
@@ -91,12 +86,15 @@ pub struct Setup {
     /// Whether reads are judged. Otherwise nothing is checked, the order of locks included, and no
     /// time goes into it.
     pub checks: bool,
+    /// Whether each operation is timed ([`Sample::latency`]). That costs two readings of the clock
+    /// for each, so throughput is measured without it.
+    pub latency: bool,
 }
 
 impl Default for Setup {
-    /// What the variant says, and checks.
+    /// What the variant says, with checks and without a clock for each operation.
     fn default() -> Self {
-        Self { locks: Locks::default(), checks: true }
+        Self { locks: Locks::default(), checks: true, latency: false }
     }
 }
 
@@ -118,6 +116,10 @@ pub struct Sample {
     /// Nanoseconds that operations waited for i_rwsem and i_mmap_sem; 0 for those that did not
     /// wait.
     pub wait: Histogram<u64>,
+    /// Nanoseconds that operations took from call to return; empty unless [`Setup::latency`].
+    pub latency: Histogram<u64>,
+    /// Operations of each thread, in no particular order.
+    pub ops_by_thread: Vec<u64>,
     /// Reads that saw what they may not see: overwritten before they began, torn, or of another
     /// page.
     pub stale_reads: u64,

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::judge::Judge;
-use super::runner::{self, Record};
+use super::runner::{self, Manner, Record};
 use super::{PAGES_PER_THREAD, Point, SHARED_PAGES, Sample, Setup, Workload, WorkloadError};
 use crate::check::{Covers, Oracle, Register, Verdict, pattern};
 use crate::error::FsError;
@@ -51,7 +51,8 @@ pub(super) fn run(
             write(&file, &judge, page, &mut thread.buffer, record)
         }
     };
-    let (mut sample, lost) = runner::run(threads, duration, variant.is_coherent(), start, body)?;
+    let manner = Manner { strict: variant.is_coherent(), timed: setup.latency };
+    let (mut sample, lost) = runner::run(threads, duration, manner, start, body)?;
     if let Some(oracle) = judge.oracle() {
         let (checked, stale) = read_back(&file, oracle, pages)?;
         sample.checked_reads += checked;
@@ -77,6 +78,7 @@ fn write(
     if let Some(write) = &write {
         pattern::fill(buffer, write.word());
     }
+    record.begin();
     let result = file.write_at(buffer, page * BLOCK_SIZE);
     judge.end(write);
     record.op();
@@ -91,6 +93,7 @@ fn read(
     record: &mut Record,
 ) -> Result<(), FsError> {
     let floor = judge.floor(page, Register::Io);
+    record.begin();
     file.read_at(buffer, page * BLOCK_SIZE)?;
     record.op();
     let verdict = floor.map(|(oracle, floor)| judge_page(oracle, page, floor, buffer));

@@ -14,18 +14,26 @@ use crate::check::Verdict;
 use crate::error::FsError;
 use crate::fs;
 
+/// How threads are run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
+    /// The first read that is not good stops all threads ([`Alarm`]).
+    pub(super) strict: bool,
+    /// Each operation is timed.
+    pub(super) timed: bool,
+}
+
 /// Runs `body` in so many threads at once, each with its index, until about `duration` has passed,
 /// once at least.
 ///
 /// The body is called again and again, and told to do a few operations each time; the threads look
 /// at one flag that nobody writes meanwhile, so no operation pays for a clock.
 ///
-/// Where `strict`, the first read that is not good stops all threads ([`Alarm`]). The alarm is
-/// handed back.
+/// The alarm is handed back ([`Manner::strict`]).
 pub(super) fn run<S>(
     threads: usize,
     duration: Duration,
-    strict: bool,
+    Manner { strict, timed }: Manner,
     start: impl Fn(usize) -> S + Sync,
     body: impl Fn(&mut S, &mut Record) -> Result<(), FsError> + Sync,
 ) -> Result<(Sample, Option<u64>), WorkloadError> {
@@ -37,7 +45,7 @@ pub(super) fn run<S>(
     let thread = |index| {
         sleep_precisely();
         let mut state = start(index);
-        let mut record = Record::new(Arc::clone(&alarm));
+        let mut record = Record::new(Arc::clone(&alarm), timed);
         // Nobody listens any more if another thread could not be started.
         let _ = ready.send(());
         drop(start_line.read());
@@ -137,6 +145,9 @@ pub(super) struct Record {
     /// Of these, those that did not wait: added to the histogram at the end, all at once.
     unhindered: u64,
     wait: Histogram<u64>,
+    /// Empty unless operations are timed.
+    latency: Option<Histogram<u64>>,
+    began: Option<Instant>,
     stale: u64,
     checked: u64,
     ran: Option<(Instant, Instant)>,
@@ -144,8 +155,10 @@ pub(super) struct Record {
 }
 
 impl Record {
-    fn new(alarm: Arc<Alarm>) -> Self {
-        Self { ops: 0, unhindered: 0, wait: histogram(), stale: 0, checked: 0, ran: None, alarm }
+    fn new(alarm: Arc<Alarm>, timed: bool) -> Self {
+        let latency = timed.then(histogram);
+        let (wait, began, ran) = (histogram(), None, None);
+        Self { ops: 0, unhindered: 0, wait, latency, began, stale: 0, checked: 0, ran, alarm }
     }
 
     /// Whether the thread is to end before its next operation.
@@ -153,14 +166,24 @@ impl Record {
         self.alarm.raised.load(Relaxed)
     }
 
-    /// An operation has returned.
+    /// An operation is about to be called.
+    pub(super) fn begin(&mut self) {
+        if self.latency.is_some() {
+            self.began = Some(Instant::now());
+        }
+    }
+
+    /// The operation that began last has returned.
     pub(super) fn op(&mut self) {
+        if let (Some(latency), Some(began)) = (&mut self.latency, self.began.take()) {
+            latency.saturating_record(nanos(began.elapsed()));
+        }
         self.ops += 1;
         let waited = fs::waited();
         if waited.is_zero() {
             self.unhindered += 1;
         } else {
-            self.wait.saturating_record(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX));
+            self.wait.saturating_record(nanos(waited));
         }
     }
 
@@ -191,13 +214,24 @@ impl Record {
             (Some(from), Some(to)) => to - from,
             _ => Duration::ZERO,
         };
-        let mut sample = Sample { ops: 0, elapsed, wait: histogram(), stale_reads: 0, checked_reads: 0 };
+        let mut sample = Sample {
+            ops: 0,
+            elapsed,
+            wait: histogram(),
+            latency: histogram(),
+            ops_by_thread: records.iter().map(|record| record.ops).collect(),
+            stale_reads: 0,
+            checked_reads: 0,
+        };
         for record in records {
             sample.ops += record.ops;
             sample.stale_reads += record.stale;
             sample.checked_reads += record.checked;
             sample.wait.add(&record.wait).expect("all histograms have the same bounds");
             sample.wait.record_n(0, record.unhindered).expect("0 is within the bounds");
+            if let Some(latency) = &record.latency {
+                sample.latency.add(latency).expect("all histograms have the same bounds");
+            }
         }
         sample
     }
@@ -206,4 +240,8 @@ impl Record {
 /// Up to a minute, to three digits.
 fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("these bounds are valid")
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -31,6 +31,15 @@ fn unknown_names_are_answered_with_the_known_ones() {
         &["--workloads", "fio"],
         &["fio", "write-disjoint", "write-shared", "fault-vs-write", "read-mostly"],
     );
+    refused(&["--variants", "rwsem,linux-4.13"], &["did you mean `linux-4.11`?"]);
+    refused(&["--workloads", "write-disjont"], &["did you mean `write-disjoint`?"]);
+    refused(&["race", "write-vs-readfault"], &["did you mean `write-vs-read-fault`?"]);
+    refused(
+        &["replay", "log", "--variant", "rwsm"],
+        &["did you mean `rwsem`?", "see `dax-sim replay --help`"],
+    );
+    refused(&["rase", "wake-up"], &["race"]);
+    refused(&["race", "--all", "--variant", "rwsem"], &["--variants rwsem"]);
     refused(&["--varients", "rwsem"], &["--varients", "--variants"]);
     refused(&["race-me"], &["race-me"]);
 }
@@ -78,7 +87,7 @@ fn destinations_that_cannot_be_written_are_refused() {
     refused(&["--json", "/proc/results.json"], &["/proc/results.json"]);
     refused(&["--json", "/dev/null"], &["/dev/null", "regular file"]);
     refused(&["--json", "/usr"], &["/usr", "folder"]);
-    refused(&["--json", "target/dax-sim/compare.html"], &["compare.html"]);
+    refused(&["--json", "dax-sim-report/compare.html"], &["compare.html"]);
     refused(&["--output", "/proc/dax-sim"], &["/proc/dax-sim", "--output"]);
     refused(&["--output", "/dev/null"], &["/dev/null", "--output"]);
     refused(&["--json", "same", "--file", "./same"], &["same", "--json"]);
@@ -119,6 +128,7 @@ fn an_error_names_the_help_of_its_command() {
         (&["--nonsense"][..], "see `dax-sim --help`"),
         (&["compare", "--nonsense"], "see `dax-sim compare --help`"),
         (&["race", "--nonsense"], "see `dax-sim race --help`"),
+        (&["--quick", "race"], "see `dax-sim race --help`"),
         (&["replay", "--size-max", "0"], "see `dax-sim replay --help`"),
     ] {
         assert_eq!(text(&run(Path::new("."), arguments).stderr).lines().last(), Some(help));

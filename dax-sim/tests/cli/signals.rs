@@ -1,5 +1,6 @@
 //! Signals: the run ends, files are as they were, and the exit code tells the signal.
 
+use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -19,6 +20,7 @@ fn a_signal_ends_the_run_and_leaves_files_as_they_were() {
         let mut run = heeding_signals(Command::new(env!("CARGO_BIN_EXE_dax-sim")))
             .args(["--duration-ms", "20", "--rounds", "1000", "--threads", "1", "--output"])
             .arg(folder.path().join("out"))
+            .stdout(Stdio::null())
             .arg("--file")
             .arg(file)
             .stderr(std::process::Stdio::null())
@@ -34,7 +36,6 @@ fn a_signal_ends_the_run_and_leaves_files_as_they_were() {
     }
     assert!(!new.exists());
     assert_eq!(std::fs::metadata(&own).unwrap().len(), 0);
-    assert!(!folder.path().join("out").exists());
 }
 
 /// The exit code is that of a command that the signal killed.
@@ -48,8 +49,31 @@ fn the_exit_code_tells_the_signal() {
         assert!(run.said.next().unwrap().unwrap().contains("samples of"));
         kill_process(Pid::from_child(&run.child), signal).unwrap();
         let (said, ended) = run.end();
-        assert_eq!((said.as_str(), ended), ("interrupted; nothing was written", Some(code)));
+        assert!(said.starts_with("interrupted; "), "{said}");
+        assert_eq!(ended, Some(code));
     }
+}
+
+/// What was measured until then, marked.
+#[test]
+fn an_interrupted_run_writes_what_it_has_and_marks_it() {
+    let arguments = "--duration-ms 1 --rounds 30 --threads 1 --media-us 0 --variants rwsem,range-lock";
+    let folder = TempDir::new().unwrap();
+    let mut run = Running::start(heeding_signals(dax_sim(folder.path(), &words(arguments))));
+    run.until_it_samples();
+    kill_process(Pid::from_child(&run.child), Signal::INT).unwrap();
+    let mut shown = String::new();
+    run.child.stdout.take().unwrap().read_to_string(&mut shown).unwrap();
+    let (said, code) = run.end();
+    assert_eq!(code, Some(130), "{said}");
+    assert!(said.contains("interrupted; ") && said.contains("marked PARTIAL"), "{said}");
+    assert!(shown.contains("! PARTIAL: the run was interrupted after "), "{shown}");
+    let page = std::fs::read_to_string(folder.path().join("dax-sim-report/compare.html")).unwrap();
+    assert!(page.contains("(partial)</title>") && page.contains("PARTIAL: the run was interrupted"));
+    let data = std::fs::read(folder.path().join("dax-sim-report/compare.json")).unwrap();
+    let data: serde_json::Value = serde_json::from_slice(&data).unwrap();
+    let (done, total) = (&data["run"]["partial"]["done"], &data["run"]["partial"]["total"]);
+    assert!(done.as_u64().unwrap() < total.as_u64().unwrap() && total == 248, "{done} of {total}");
 }
 
 /// What `nohup` does to SIGHUP, and a shell's `&` to SIGINT.
@@ -63,7 +87,7 @@ fn a_signal_that_was_ignored_stays_ignored() {
         kill_process(Pid::from_child(&run.child), signal).unwrap();
         let (said, code) = run.end();
         assert_eq!(code, Some(0), "{name}: {said}");
-        assert!(folder.path().join("target/dax-sim/compare.html").is_file());
+        assert!(folder.path().join("dax-sim-report/compare.html").is_file());
     }
 }
 
@@ -104,6 +128,6 @@ pub(crate) fn heeding_signals(mut command: Command) -> Command {
 fn ignoring(signal: &str, folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("trap '' {signal}; exec \"$@\""), "sh", env!("CARGO_BIN_EXE_dax-sim")]);
-    command.args(arguments).current_dir(folder).stdin(Stdio::null());
+    command.args(arguments).current_dir(folder).stdin(Stdio::null()).env_remove("CARGO_PKG_NAME");
     command
 }

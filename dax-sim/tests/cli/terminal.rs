@@ -22,10 +22,10 @@ fn tables_and_pictures_keep_within_the_terminal() {
         "race waiters-of-deleted --variant linux-4.11 --seed 0C-5A",
     ] {
         let piped = run(TempDir::new().unwrap().path(), &words(arguments)).stdout;
-        for columns in [60, 80, 120] {
+        for columns in [40, 60, 80, 120] {
             let shown = on_terminal(columns, &words(arguments));
             for line in shown.lines().filter(|line| !line.contains("dax-sim race ")) {
-                let width = line.chars().count();
+                let width = without_colours(line).chars().count();
                 assert!(width <= usize::from(columns), "{width} of {columns}: {line}\n{shown}");
             }
             // Nothing is left out: seeds, say.
@@ -41,8 +41,43 @@ fn tables_and_pictures_keep_within_the_terminal() {
     }
 }
 
+/// The look-up that is overtaken and the value that must not be seen have a colour, if the user and
+/// the terminal want any.
+#[test]
+fn what_matters_in_a_picture_has_a_colour_on_a_terminal_alone() {
+    let arguments = words("race write-vs-read-fault --seed 0B-5A");
+    let shown = on_terminal(250, &arguments);
+    let coloured =
+        |code: &str| -> Vec<&str> { shown.lines().filter(|line| line.starts_with(code)).collect() };
+    let (overtaken, wrong) = (coloured("\x1b[33m"), coloured("\x1b[1;31m"));
+    assert!(overtaken.len() == 1 && overtaken[0].contains("iomap_begin: looks page 0 up"), "{shown}");
+    assert!(wrong.iter().any(|line| line.contains("sees 0x0")), "{shown}");
+    assert!(shown.contains("Yellow: after this step"), "{shown}");
+    for (name, value) in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        assert!(!on_terminal_with(250, &arguments, &[(name, value)]).contains('\x1b'), "{name}");
+    }
+    let piped = run(TempDir::new().unwrap().path(), &arguments).stdout;
+    assert!(!text(&piped).contains('\x1b') && !text(&piped).contains("Yellow"));
+    assert_eq!(
+        without_colours(&shown).replace(
+            "Yellow: after this step another thread comes in between. Red: this must not be seen.\n",
+            ""
+        ),
+        text(&piped)
+    );
+}
+
+fn without_colours(text: &str) -> String {
+    ["\x1b[33m", "\x1b[1;31m", "\x1b[0m"].iter().fold(text.to_owned(), |text, code| text.replace(code, ""))
+}
+
 /// What it prints on a terminal of so many columns.
 fn on_terminal(columns: u16, arguments: &[&str]) -> String {
+    on_terminal_with(columns, arguments, &[])
+}
+
+/// The same with some variables set.
+fn on_terminal_with(columns: u16, arguments: &[&str], variables: &[(&str, &str)]) -> String {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("there are terminals");
     grantpt(&terminal).unwrap();
     unlockpt(&terminal).unwrap();
@@ -52,6 +87,9 @@ fn on_terminal(columns: u16, arguments: &[&str]) -> String {
     let side = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
     let folder = TempDir::new().unwrap();
     let mut child = dax_sim(folder.path(), arguments)
+        .env_remove("NO_COLOR")
+        .env("TERM", "xterm")
+        .envs(variables.iter().copied())
         .stdout(side)
         .stderr(Stdio::null())
         .spawn()

@@ -561,12 +561,12 @@ mod tests {
             let span = Span { first: point(first), last: point(last) };
             (&locks[lock], Claim { span, mode })
         }));
-        for which in 0..locks.len() {
+        for (which, lock) in locks.iter().enumerate() {
             for n in 0..40 {
                 let asked =
                     ranges.iter().filter(|&&(l, first, last, _)| l == which && first <= n && n <= last);
                 let covering = |part: &&Part<&RangeLock>| {
-                    std::ptr::eq(part.lock, &locks[which]) && part.claim.span.contains(point(n))
+                    std::ptr::eq(part.lock, lock) && part.claim.span.contains(point(n))
                 };
                 let got: Vec<_> = parts.iter().filter(covering).map(|part| part.claim.mode).collect();
                 assert_eq!(got, Vec::from_iter(asked.map(|a| a.3).max()), "at {n} of {which} in {parts:?}");

@@ -28,7 +28,7 @@ struct Column {
 pub(super) fn render(variants: &[Variant], cells: &[Cell], width: Option<usize>) -> String {
     let rows: Vec<&[Cell]> = cells.chunks(variants.len()).collect();
     let columns: Vec<Column> = (0..variants.len())
-        .map(|at| Column::new(variants[at], rows.iter().map(|row| show(&row[at])).collect()))
+        .map(|at| Column::new(variants[at], rows.iter().map(|row| show(&row[at])).collect(), width.is_some()))
         .collect();
     let widest = columns.iter().map(|column| column.width).max().unwrap_or(0);
     let names = |width: usize| -> Vec<Lines> {
@@ -61,10 +61,12 @@ pub(super) fn render(variants: &[Variant], cells: &[Cell], width: Option<usize>)
 }
 
 impl Column {
-    fn new(variant: Variant, cells: Vec<Lines>) -> Self {
+    /// Names are folded only for a terminal: elsewhere they are searched for.
+    fn new(variant: Variant, cells: Vec<Lines>, folded: bool) -> Self {
         let widest =
             |lines: &mut dyn Iterator<Item = &String>| lines.map(|line| line.len()).max().unwrap_or(0);
-        let head = fold_name(variant.name(), widest(&mut cells.iter().flatten()));
+        let room = if folded { widest(&mut cells.iter().flatten()) } else { usize::MAX };
+        let head = fold_name(variant.name(), room);
         let width = widest(&mut head.iter().chain(cells.iter().flatten()));
         Self { head, cells, width }
     }
