@@ -1,8 +1,9 @@
 //! Where the threads run, and how far apart that is.
 //!
-//! On a virtual machine two CPUs may be two of one core's neighbours now and far from each other a minute later: a cache line
-//! then changes hands in 40 ns or in 240, and what two threads achieve differs up to three times, in both directions. So
-//! that time is measured before and after each sample, and samples are never pooled across states.
+//! On a virtual machine two CPUs may be neighbours in one core now, and far from each other a
+//! minute later. A cache line then changes hands in 40 ns or in 240. What two threads achieve
+//! differs up to three times, in both directions. So that time is measured before and after each
+//! sample, and samples are never pooled across states.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};

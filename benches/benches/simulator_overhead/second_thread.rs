@@ -1,14 +1,15 @@
 //! What a second thread gains, which works on other pages than the first.
 //!
 //! `unserialised` has no lock above the entry, so nothing but lines that its operations write beside their pages' own
-//! can keep two threads from doing twice as much as one. Which lines those are is told in docs/fidelity.md, operation by
-//! operation. For those that change the block map it is i_data_sem, which is held while a block is zeroed, as in ext4:
-//! so each of them is measured on one file, and with a file for each thread, where not even that is shared. What two
-//! threads gain on the bare device, with the same bytes moved, is printed beside: that is as much as the machine has to
-//! give.
+//! can keep two threads from doing twice as much as one. docs/fidelity.md names these lines for
+//! each operation. An operation that changes the block map shares i_data_sem, which is held while a
+//! block is zeroed, as in ext4. So each of them is measured on one file, and with a file for each
+//! thread, where not even i_data_sem is shared. The gain of two threads on the bare device, with
+//! the same bytes moved, is printed beside it: the machine gives no more.
 //!
-//! Whatever takes translations away waits for the accesses that may use them, and so looks at a line of each other
-//! thread's. It does not write there; but where threads access mappings all the time, looking costs a miss.
+//! A call that takes translations away waits for the accesses that may use them. So it looks at a
+//! line of each other thread. It does not write there, but where threads access mappings all the
+//! time, looking costs a miss.
 
 use std::hint::black_box;
 use std::ops::Range;

@@ -29,8 +29,8 @@ pub(super) fn alone<R: Rival>(lock: &R, threads: usize, plan: Plan) -> Vec<Stint
     })
 }
 
-/// A lock that adapts itself to where its users meet has done so by the time the whole domain is taken, and has had no
-/// quiet time yet to undo it: hence no warm-up, and a short window.
+/// A lock that adapts to where its users meet has done so by the time the whole domain is taken. It
+/// has had no quiet time yet to undo it. So there is no warm-up, and the window is short.
 pub(super) fn after_meeting<R: Rival>(lock: &R, threads: usize, plan: Plan) -> Vec<Stint> {
     let meeting = Plan { warm_up: Duration::ZERO, duration: Duration::from_millis(100) };
     short::read_mostly(lock, 2, meeting);

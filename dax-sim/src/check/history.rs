@@ -2,10 +2,9 @@
 //!
 //! "Completely coherent with mmap(2)" is what [Kara's 2017 e-mail] asks of read(2) and write(2):
 //! each 8-byte word of a file behaves as one register, whichever way it is read or written. So the
-//! history of a word is held against that: there must be one order of all its reads and writes in
-//! which each read sees the write before it, and in which whatever ended before something else
-//! began comes first (linearizability). Then what a returned write made visible is not un-seen, and
-//! what one read has seen a later one does not lose.
+//! history of a word must be linearisable. There must be one order of all its reads and writes in
+//! which each read sees the write before it. In that order, a call that ended before another began
+//! comes first. Then no later read loses what a returned write or an earlier read has shown.
 //!
 //! Judged exactly, by the search of Wing and Gong (1993): histories of explored schedules are
 //! short.

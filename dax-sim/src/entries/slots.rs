@@ -3,12 +3,13 @@
 //! Follows `get_unlocked_mapping_entry`, `grab_mapping_entry`, `put_locked_mapping_entry` and
 //! `put_unlocked_mapping_entry` of Linux 4.12.
 //!
-//! Different: a word changes by atomic steps, so there is no tree_lock. What tree_lock sees to,
-//! that an entry of 2 MiB and one of a page below it are never both there, is done thus: whoever
-//! inserts an entry looks for one of the other size *afterwards*, and takes his own back if he
-//! finds one. All steps are sequentially consistent, so of two who insert at once at least one sees
-//! the other; and nobody else sees more than a locked placeholder that is gone again. Who wants a
-//! page then tries again, who wants 2 MiB falls back to a page: pages always win, as in Linux.
+//! Different: a word changes by atomic steps, so there is no tree_lock. In Linux, tree_lock ensures
+//! that an entry of 2 MiB and an entry of a page below it are never both there. Here a thread
+//! inserts its entry first, and then looks for an entry of the other size. If it finds one, it
+//! takes its own back. All steps are sequentially consistent, so of two threads that insert at once
+//! at least one sees the other. Other threads see at most a locked placeholder that goes away
+//! again. A thread that wants a page then tries again. A thread that wants 2 MiB falls back to a
+//! page: pages always win, as in Linux.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 

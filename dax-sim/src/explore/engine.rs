@@ -1,9 +1,9 @@
 //! Runs one schedule: simulated threads of which one goes on at a time, and a [`Chooser`] who says
 //! which.
 //!
-//! Threads are coroutines, and all of a schedule are run by one thread of the machine: to switch
-//! costs nanoseconds, where handing a token from thread to thread costs microseconds, and a table
-//! of cells needs millions of schedules.
+//! Threads are coroutines, and one thread of the machine runs all coroutines of a schedule. A
+//! switch costs nanoseconds. Handing a token from thread to thread would cost microseconds, and a
+//! table of cells needs millions of schedules.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};

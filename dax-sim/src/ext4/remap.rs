@@ -1,9 +1,9 @@
 //! Sharing blocks between two ranges of pages: clone and dedupe.
 //!
-//! Follows `generic_remap_file_range_prep` and `xfs_file_remap_range` of Linux 6.0, ext4 having no
-//! such thing: i_rwsem of both files, i_mmap_sem of both files, write back the source, which makes
-//! its mappings read-only, forget the target's pages, then journal handle and the extents. From
-//! then on nobody writes to the blocks: whoever wants to finds a shared extent, and makes a copy
+//! Follows `generic_remap_file_range_prep` and `xfs_file_remap_range` of Linux 6.0, because ext4
+//! cannot share blocks. The order: i_rwsem of both files; i_mmap_sem of both files; write back the
+//! source, which makes its mappings read-only; forget the target's pages; journal handle; extents.
+//! From then on no thread writes to the blocks. A writer finds a shared extent, and makes a copy
 //! first.
 
 use std::ops::Range;

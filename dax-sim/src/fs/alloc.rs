@@ -1,14 +1,14 @@
 //! Which blocks of the device are free.
 //!
 //! The device is cut into regions, each with a lock of its own, as ext4 has block groups. A thread
-//! takes blocks from its own region, and goes on to others only when that is empty; and it gives
-//! them back to its own, whose ever they were, so that threads write to one line only where they
-//! run out. A block that was freed is the next to be given out there, which shows a use after free
-//! soonest. It may have to wait for a commit before: then the region keeps it until somebody looks
-//! who finds that it has been made.
+//! takes blocks from its own region, and goes on to others only when its own is empty. It gives
+//! blocks back to its own region, wherever they came from. So threads share a line only where they
+//! run out. A freed block is the next that its region gives out, which shows a use after free
+//! soonest. A freed block may have to wait for a commit. The region keeps it until a thread looks
+//! and finds the commit made.
 //!
-//! A region keeps the 2 MiB of the device that are free as a whole apart, and breaks one up only
-//! when it has no single block left; so that 2 MiB pages find aligned blocks, as ext4 finds them in
+//! A region keeps the 2 MiB parts of the device that are free as a whole apart. It breaks one up
+//! only when it has no single block left. So 2 MiB pages find aligned blocks, as ext4 finds them in
 //! its buddy bitmaps.
 
 use crossbeam_utils::CachePadded;

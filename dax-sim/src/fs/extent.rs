@@ -1,7 +1,7 @@
 //! Where the pages of a file are on the device.
 //!
 //! A look-up is one load per page and takes no lock, as ext4 looks into its extent status tree
-//! before it takes i_data_sem; every change is made with i_data_sem held exclusively, and looks
+//! before it takes i_data_sem. Every change is made with i_data_sem held exclusively, and looks
 //! again under it.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};

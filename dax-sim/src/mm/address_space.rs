@@ -58,9 +58,9 @@ pub(crate) struct MmapWriteLock<'a> {
 }
 
 impl MmapWriteLock<'_> {
-    /// Finds room for the bytes `start..end` of a file: at `address`, if that is given and free
-    /// (MAP_FIXED_NOREPLACE), or else where address and file offset are the same modulo 2 MiB, so
-    /// that PMDs fit (`thp_get_unmapped_area`). Returns the address.
+    /// Finds room for the bytes `start..end` of a file. Takes `address`, if it is given and free
+    /// (MAP_FIXED_NOREPLACE). Otherwise it takes a place where address and file offset are the same
+    /// modulo 2 MiB, so that PMDs fit (`thp_get_unmapped_area`). Returns the address.
     pub(crate) fn map(&mut self, start: u64, end: u64, address: Option<u64>) -> Option<u64> {
         let mappings = &mut self.mappings;
         let len = end - start;

@@ -11,9 +11,9 @@
 //! reads the words. All four are sequentially consistent, so either the access sees the change, or
 //! the shootdown sees the access and waits for that word to change. Later accesses see the change.
 //!
-//! An access never waits for anything while it is announced, so the wait is short; and the words
-//! are those of all threads of the process, whichever file system they work on, so a shootdown may
-//! wait for an access that does not concern it.
+//! An access never waits for anything while it is announced, so the wait is short. All threads of
+//! the process have such a word, whichever file system they work on. So a shootdown may wait for an
+//! access that does not concern it.
 
 use std::cell::Cell;
 use std::marker::PhantomData;

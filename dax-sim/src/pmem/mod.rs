@@ -237,13 +237,13 @@ impl Device {
         }
     }
 
-    /// Waits until flushed bytes are durable, as far as the backing can promise it: a store fence
-    /// on persistent memory, msync of the whole mapping where the kernel's page cache or a DAX
-    /// file's metadata is in between, nothing on volatile memory.
+    /// Waits until flushed bytes are durable, as far as the backing can promise it. On persistent
+    /// memory that is a store fence. Where the kernel's page cache or a DAX file's metadata is in
+    /// between it is msync of the whole mapping. On volatile memory it does nothing.
     ///
     /// # Errors
     ///
-    /// What msync says.
+    /// The error of msync.
     pub fn fence(&self) -> std::io::Result<()> {
         copy::store_fence();
         if self.backing.needs_msync() { self.map.flush() } else { Ok(()) }

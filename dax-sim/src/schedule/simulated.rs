@@ -1,9 +1,9 @@
 //! Simulated threads, from the inside: what a thread says when it comes to a point or must wait.
 //!
-//! A simulated thread is a coroutine. [`explore`](crate::explore) resumes one of them at a time,
-//! all in one thread of the machine, so what the thread knows of itself (its number, the locks that
-//! it holds, whether it is in an access) is kept here and changed with it. In a thread of the
-//! machine that runs no simulated one all points are passed, and all waits must be over already.
+//! A simulated thread is a coroutine. [`explore`](crate::explore) resumes one coroutine at a time,
+//! all in one thread of the machine. So what a simulated thread knows of itself is kept here and
+//! changed with it: its number, the locks that it holds, whether it is in an access. A thread of
+//! the machine that runs no simulated thread passes all points, and all waits must be over already.
 //!
 //! *Running*: the yielder in [`GATE`] is that of the coroutine that is running. [`enter`] puts it
 //! there when the coroutine begins, `resume` sets it aside while the coroutine is suspended, and it
