@@ -48,7 +48,7 @@ struct Director {
 
 struct Scene {
     turn: Cpu,
-    /// The threads that have played their part: they keep nobody waiting.
+    /// The threads that have played their part: they keep no other thread waiting.
     ended: Vec<Cpu>,
     reader_looked_up: bool,
     /// What each CPU did, in the order in which it happened.

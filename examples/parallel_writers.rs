@@ -53,7 +53,7 @@ fn summarise(file: &RangeRwLock<MmapMut>, upto: usize) {
 fn main() -> Result<(), Box<dyn Error>> {
     let on_disk = tempfile::NamedTempFile::new()?;
     on_disk.as_file().set_len((TABLE + BLOCKS * BLOCK) as u64)?;
-    // SAFETY: a file of our own, which nobody else changes or truncates while it is mapped.
+    // SAFETY: a file of our own, which no other process changes or truncates while it is mapped.
     let file = RangeRwLock::new(unsafe { MmapMut::map_mut(on_disk.as_file())? });
 
     let filled = AtomicUsize::new(0);

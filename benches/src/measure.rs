@@ -78,7 +78,7 @@ impl Clock {
         self.lap_at(Instant::now(), ops)
     }
 
-    /// The same for callers who have just looked at the clock.
+    /// The same for callers that have just looked at the clock.
     #[inline]
     pub fn lap_at(&mut self, now: Instant, ops: u64) -> bool {
         if now < self.open {

@@ -8,12 +8,12 @@ use std::ops::Range;
 /// Which requests a lock can tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// None: it excludes nobody. The control.
+    /// None: it excludes nothing. The control.
     Nothing,
     /// One lock for everything.
     Whole,
-    /// A fixed number of locks for everything: two requests that do not overlap may still exclude each other, and who holds
-    /// one range may not wait for a second.
+    /// A fixed number of locks for everything: two requests that do not overlap may still exclude
+    /// each other, and a thread that holds one range may not wait for a second.
     Hashed,
     /// Ranges, exactly.
     Exact,

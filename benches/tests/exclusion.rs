@@ -9,7 +9,7 @@ use range_lock_benches::rivals::{self, NoLock, Visitor};
 
 const SLOTS: u64 = 64;
 
-/// Threads write their number into all slots of random ranges, and see it overwritten if nobody keeps the others out.
+/// Threads write their number into all slots of random ranges, and see it overwritten if nothing keeps the others out.
 /// Returns how often that happened.
 fn intrusions<R: Rival>(threads: u64) -> u64 {
     const ROUNDS: u64 = 300;

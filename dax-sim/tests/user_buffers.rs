@@ -123,8 +123,8 @@ fn several_mapped_buffers_go_to_a_place_that_overlaps_one_of_them() {
     }
 }
 
-/// Two writers, each of which writes to the page that the other one writes from. Whoever held a
-/// lock of his page over the copy would wait for the other.
+/// Two writers, each of which writes to the page that the other one writes from. A writer that held
+/// a lock of its page over the copy would wait for the other.
 #[test]
 fn writers_that_cross_come_to_an_end() {
     const ROUNDS: u64 = 200;

@@ -179,7 +179,7 @@ fn rivals(options: &Options) -> Result<Vec<Box<dyn Contender>>, String> {
     Ok(all.into_iter().filter(|rival| wanted(rival.name())).collect())
 }
 
-/// Every cell with every rival, in turn within each round; whoever begins changes from round to round.
+/// Every cell with every rival, in turn within each round; the first one changes from round to round.
 fn measure(options: &Options, cells: &[Cell], rivals: &[Box<dyn Contender>], record: &mut Record) {
     let (rounds, millis) = if options.quick { (1, 5) } else { (options.rounds, options.millis) };
     if rounds == 0 {

@@ -20,7 +20,7 @@ fn indices(range: Range<u64>) -> Range<usize> {
     range.start as usize..range.end as usize
 }
 
-/// `range-lock` 0.2.4, which can only try. So whoever waits tries again, a few times at once and then after a yield.
+/// `range-lock` 0.2.4, which can only try. So a thread that waits tries again, a few times at once and then after a yield.
 #[derive(Debug)]
 pub struct RangeLock02(VecRangeLock<()>);
 

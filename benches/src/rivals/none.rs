@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::rival::{Rival, Scope, User};
 
-/// Excludes nobody.
+/// Excludes nothing.
 #[derive(Debug)]
 pub struct NoLock;
 

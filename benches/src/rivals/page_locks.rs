@@ -177,7 +177,7 @@ impl<S: Stripe, const WRITE: bool> Drop for Guard<'_, S, WRITE> {
     fn drop(&mut self) {
         let leave = |lock: &RwLock<()>| {
             if WRITE {
-                // SAFETY: by the invariant of `Guard` this lock is held for writing, by nobody but this guard.
+                // SAFETY: by the invariant of `Guard` this lock is held for writing, by this guard only.
                 unsafe { lock.force_unlock_write() }
             } else {
                 // SAFETY: by the invariant of `Guard` this lock is held for reading, once by this guard.

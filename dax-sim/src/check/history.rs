@@ -59,7 +59,7 @@ pub(crate) enum Effect {
     Left(u64),
     /// It wrote this.
     Write(u64),
-    /// It wrote what it found at another word: anything that this ever held, since nobody knows
+    /// It wrote what it found at another word: anything that this ever held, since it is not known
     /// when it looked.
     Copy(Word),
 }
@@ -141,7 +141,7 @@ impl History {
 
 type Held = BTreeMap<Word, BTreeSet<u64>>;
 
-/// Zeros where nobody watches.
+/// Zeros where nothing is watched.
 fn values_of(held: &Held, word: Word) -> Vec<u64> {
     held.get(&word).map_or_else(|| vec![0], |values| values.iter().copied().collect())
 }
@@ -230,7 +230,7 @@ impl Search<'_> {
         }
         let events = self.events;
         let left = || events.iter().enumerate().filter(move |(at, _)| done & 1 << at == 0);
-        // Who began after somebody else had ended is not next.
+        // An event that began after another had ended is not next.
         let first_end = left().map(|(_, event)| event.end).min().expect("some are left");
         left().filter(|(_, event)| event.start <= first_end).any(|(at, event)| {
             let done = done | 1 << at;

@@ -122,7 +122,7 @@ impl DaxEntries {
                 continue;
             }
             let Some(entry) = DaxEntry::from_word(word) else {
-                // Who deletes an entry wakes all who wait for it. It may have come back in the
+                // A thread that deletes an entry wakes all that wait for it. It may have come back in the
                 // other size.
                 if self.slot_of(page).is_some_and(|(again, ..)| !std::ptr::eq(again, slot)) {
                     continue;
@@ -130,7 +130,7 @@ impl DaxEntries {
                 return None;
             };
             if !wanted(entry) {
-                // The wake-up was meant for somebody who locks, and so wakes the next in the end.
+                // The wake-up was meant for a thread that locks, and so wakes the next in the end.
                 let owes = woken.is_some_and(|woken| std::ptr::eq(woken, slot));
                 if owes && !schedule.has(PlantedFault::ForgetWake) {
                     wait_table::wake(slot, Wake::One);
@@ -297,7 +297,7 @@ impl LockedEntry<'_> {
 
 impl Drop for LockedEntry<'_> {
     fn drop(&mut self) {
-        // The next waiter is enough; but what is gone nobody will unlock.
+        // The next waiter is enough; but no thread will unlock what is gone.
         let whom = if self.entry.is_some() {
             self.slot.fetch_and(!LOCKED, SeqCst);
             Wake::One

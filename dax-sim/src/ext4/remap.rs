@@ -66,7 +66,7 @@ pub(crate) fn xfs_clone_range(fs: &FileSystem<'_>, remap: &Remap<'_>) -> Result<
 pub(crate) fn xfs_dedupe_range(fs: &FileSystem<'_>, remap: &Remap<'_>) -> Result<Deduped, FsError> {
     let same = Deduped::Same(remap.len.min(MOST_DEDUPED));
     let Some((plan, _guards)) = lock(fs, remap, dedupe_plan)? else { return Ok(same) };
-    // Nobody stores to either while they are compared.
+    // No thread stores to either while they are compared.
     for (inode, first) in [(remap.source, plan.first), (remap.target, plan.target_first)] {
         dax_writeback_mapping_range(fs, inode, first, first + plan.pages - 1)?;
     }
@@ -211,7 +211,7 @@ fn plan(remap: &Remap<'_>, len: u64, target_size: u64) -> Result<Plan, FsError> 
     })
 }
 
-/// Both ranges are locked, and nobody can store to the source's pages (`xfs_reflink_remap_blocks`).
+/// Both ranges are locked, and no thread can store to the source's pages (`xfs_reflink_remap_blocks`).
 fn share(fs: &FileSystem<'_>, remap: &Remap<'_>, plan: &Plan) {
     let (first, last) = (plan.target_first, plan.target_first + plan.pages - 1);
     truncate_inode_pages_range(fs, remap.target, first, last, EvenCows::No);

@@ -116,7 +116,7 @@ impl File<'_> {
 
     /// Lets `len` bytes of this file, from `to` on, share the blocks of those of `source` from
     /// `from` on (FICLONERANGE); `source` may be this file, and a `len` of 0 means up to its end.
-    /// The file grows if need be. Whoever writes to either afterwards gets a copy of the block
+    /// The file grows if need be. A later write to either file makes a copy of the block
     /// first. A `len` of 0 with `from` at the end of `source` does nothing, whatever `to` is.
     ///
     /// # Errors

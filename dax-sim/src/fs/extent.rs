@@ -22,7 +22,7 @@ pub enum Extent {
     /// The block that holds the page's bytes, of this page alone.
     Written(u64),
     /// As [`Extent::Written`], but other pages, of this file or another, may have the same block
-    /// (reflink). Nobody writes to it: who wants to gives the page a block of its own first.
+    /// (reflink). It is never written to: a writer gives the page a block of its own first.
     Shared(u64),
 }
 
@@ -70,7 +70,7 @@ pub(crate) struct ExtentMap {
     changes: CachePadded<Changes>,
 }
 
-/// What every change writes to: on one line, so that who has taken it from another thread for the
+/// What every change writes to: on one line, so that a thread that has taken it from another thread for the
 /// one has it for the other.
 #[derive(Debug, Default)]
 struct Changes {

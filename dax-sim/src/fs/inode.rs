@@ -1,4 +1,4 @@
-//! The inode: size, locks, block map, DAX entries, and who maps it.
+//! The inode: size, locks, block map, DAX entries, mappings.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 

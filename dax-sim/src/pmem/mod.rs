@@ -10,7 +10,7 @@
 //! The unsafe code of this module leans on these, and so on nothing outside this folder:
 //!
 //! * **Mapped**: the mapping covers `[0, size)` of the file, readable and writable, from `open`
-//!   until the device is dropped, and nobody else in the process holds a reference into it.
+//!   until the device is dropped, and nothing else in the process holds a reference into it.
 //! * **In bounds**: every access has passed `Device::span`, which panics unless it lies in
 //!   `[0, size)`.
 //! * **One door**: the bytes are only touched by the routines of `copy`, which several threads may

@@ -85,7 +85,7 @@ fn run_in(
 }
 
 struct Thread {
-    /// The pages that it punches and writes, and nobody else.
+    /// The pages that it punches and writes, and no other thread.
     own: Range<u64>,
     buffer: Vec<u8>,
 }

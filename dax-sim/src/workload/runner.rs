@@ -18,7 +18,7 @@ use crate::fs;
 /// once at least.
 ///
 /// The body is called again and again, and told to do a few operations each time; the threads look
-/// at one flag that nobody writes meanwhile, so no operation pays for a clock.
+/// at one flag that is not written meanwhile, so no operation pays for a clock.
 ///
 /// Where `strict`, the first read that is not good stops all threads ([`Alarm`]). The alarm is
 /// handed back.
@@ -38,7 +38,7 @@ pub(super) fn run<S>(
         sleep_precisely();
         let mut state = start(index);
         let mut record = Record::new(Arc::clone(&alarm));
-        // Nobody listens any more if another thread could not be started.
+        // The receiver is gone if another thread could not be started.
         let _ = ready.send(());
         drop(start_line.read());
         let from = Instant::now();

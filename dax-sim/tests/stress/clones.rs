@@ -145,7 +145,7 @@ fn crossing_clones_and_everything_else_neither_deadlock_nor_mix_pages_up() {
                         let (file, other) = (&files[side], &files[1 - side]);
                         let page = random.u64(..PAGES);
                         let (at, len) = (page * BLOCK_SIZE, random.u64(1..=BLOCK_SIZE));
-                        // Whoever finds a file too short has come when it was.
+                        // A call that finds a file too short has come when it was.
                         match random.u8(..12) {
                             0..3 => drop(file.clone_range(other, at, at, BLOCK_SIZE)),
                             3 => drop(file.clone_range(other, 0, 0, 0)),

@@ -33,7 +33,7 @@ pub(crate) fn dax_pfn_mkwrite(
     }
     let has_block = |entry| matches!(entry, DaxEntry::Block { .. });
     let Some(mut entry) = inode.entries.lock_if(page, has_block, &fs.schedule) else {
-        // Whoever took the entry away takes the translation away as well.
+        // The thread that took the entry away takes the translation away as well.
         return Ok(VmFault::Fallback);
     };
     if entry.block_of(page) != Some(block) || inode.extents.look_up(page) != Extent::Written(block) {
