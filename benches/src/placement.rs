@@ -22,7 +22,8 @@ pub enum Placement {
     Far,
 }
 
-/// What divides near from far, in nanoseconds: in the middle, on a scale of ratios, between the two states that were seen.
+/// What divides near from far, in nanoseconds: in the middle, on a scale of ratios, between the two
+/// states that were seen.
 pub const BORDER_NS: f64 = 100.0;
 
 impl Placement {
@@ -57,8 +58,8 @@ pub fn pin(cpu: usize) {
     let _ = sched_setaffinity(None, &only);
 }
 
-/// The time in which a cache line goes from one CPU to the other, in nanoseconds: half a round trip, the best of a few
-/// hundred microseconds' worth each. `None` if there is only one CPU.
+/// The time in which a cache line goes from one CPU to the other, in nanoseconds: half a round
+/// trip, the best of a few hundred microseconds' worth each. `None` if there is only one CPU.
 pub fn hand_over_ns() -> Option<f64> {
     const ROUND_TRIPS: u64 = 1000;
     const BATCHES: u64 = 5;

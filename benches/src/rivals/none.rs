@@ -1,4 +1,5 @@
-//! The control: no lock at all. What the loop itself costs, and what a test of exclusion has to find out.
+//! The control: no lock at all. What the loop itself costs, and what a test of exclusion has to
+//! find out.
 
 use std::hint::black_box;
 use std::ops::Range;

@@ -166,8 +166,8 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A name that no other process uses or can foresee, beside the final one so that a rename can replace
-/// it.
+/// A name that no other process uses or can foresee, beside the final one so that a rename can
+/// replace it.
 fn sibling(folder: &Path) -> PathBuf {
     folder.join(format!(".dax-sim-{}-{:08x}.tmp", std::process::id(), fastrand::u32(..)))
 }

@@ -10,8 +10,8 @@ use crate::schedule::{PlantedFault, SchedulePoint};
 /// written back as a whole.
 ///
 /// Follows Linux 4.12: what is dirty is tagged TOWRITE first, and only what has the tag is written
-/// back, so that a writer that is faster than the write-back does not keep it busy. Left out: errors
-/// of the medium.
+/// back, so that a writer that is faster than the write-back does not keep it busy. Left out:
+/// errors of the medium.
 ///
 /// # Errors
 ///

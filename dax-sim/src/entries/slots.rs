@@ -122,8 +122,8 @@ impl DaxEntries {
                 continue;
             }
             let Some(entry) = DaxEntry::from_word(word) else {
-                // A thread that deletes an entry wakes all that wait for it. It may have come back in the
-                // other size.
+                // A thread that deletes an entry wakes all that wait for it. It may have come back
+                // in the other size.
                 if self.slot_of(page).is_some_and(|(again, ..)| !std::ptr::eq(again, slot)) {
                     continue;
                 }

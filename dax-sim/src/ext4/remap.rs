@@ -211,7 +211,8 @@ fn plan(remap: &Remap<'_>, len: u64, target_size: u64) -> Result<Plan, FsError> 
     })
 }
 
-/// Both ranges are locked, and no thread can store to the source's pages (`xfs_reflink_remap_blocks`).
+/// Both ranges are locked, and no thread can store to the source's pages
+/// (`xfs_reflink_remap_blocks`).
 fn share(fs: &FileSystem<'_>, remap: &Remap<'_>, plan: &Plan) {
     let (first, last) = (plan.target_first, plan.target_first + plan.pages - 1);
     truncate_inode_pages_range(fs, remap.target, first, last, EvenCows::No);

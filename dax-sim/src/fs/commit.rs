@@ -9,8 +9,8 @@ pub enum DataMode {
     /// else.
     #[default]
     Writeback,
-    /// data=ordered: when the transaction that freed them has been committed. A thread that finds no block
-    /// commits, and tries again.
+    /// data=ordered: when the transaction that freed them has been committed. A thread that finds
+    /// no block commits, and tries again.
     Ordered,
 }
 

@@ -70,8 +70,8 @@ pub(crate) struct ExtentMap {
     changes: CachePadded<Changes>,
 }
 
-/// What every change writes to: on one line, so that a thread that has taken it from another thread for the
-/// one has it for the other.
+/// What every change writes to: on one line, so that a thread that has taken it from another thread
+/// for the one has it for the other.
 #[derive(Debug, Default)]
 struct Changes {
     i_data_sem: RwLock<()>,

@@ -19,8 +19,8 @@ const BASE: u64 = 1 << 32;
 ///
 /// mmap_lock is held shared by page faults, and exclusively while mappings come and go, as it was
 /// before there was a lock for each VMA (6.4). As with those, faults on different pages do not
-/// write to one line: a shared holder writes to a line of its own thread. Left out: finding the VMA of
-/// an address, since a mapping is asked for by name here, and page tables that mappings share.
+/// write to one line: a shared holder writes to a line of its own thread. Left out: finding the VMA
+/// of an address, since a mapping is asked for by name here, and page tables that mappings share.
 #[derive(Debug, Default)]
 pub(crate) struct Mm {
     /// Where mappings begin and end.

@@ -18,8 +18,8 @@ use crate::pmem::BLOCK_SIZE;
 const WORDS: usize = BLOCK_SIZE as usize / 8;
 const SHARDS: u64 = 8;
 
-/// The pages of one mapping, by the thread that copied them: a thread that keeps to its own pages writes to no line
-/// that others write to.
+/// The pages of one mapping, by the thread that copied them: a thread that keeps to its own pages
+/// writes to no line that others write to.
 #[derive(Debug, Default)]
 pub(crate) struct AnonymousPages([CachePadded<RwLock<Frames>>; SHARDS as usize]);
 

@@ -1,8 +1,8 @@
 //! TLB shootdown as a grace period.
 //!
 //! A CPU that has read a translation goes on using it until it is told not to: the kernel sends it
-//! an interrupt and waits. Here an access is bracketed by [`enter`], and a thread that has cleared or
-//! write-protected a translation calls [`synchronize`], which waits for the accesses that might
+//! an interrupt and waits. Here an access is bracketed by [`enter`], and a thread that has cleared
+//! or write-protected a translation calls [`synchronize`], which waits for the accesses that might
 //! have read the old one. After that the block may be freed, or taken to be clean.
 //!
 //! Each thread announces its accesses in a word of its own: odd while it is in one. So an access
