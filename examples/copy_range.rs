@@ -4,10 +4,10 @@
 //! cargo run --release -p range-lock-examples --bin copy_range
 //! ```
 //!
-//! A copy needs its source for reading and its target for writing. Taken one after the other, a copy
-//! from A to B and one from B to A can wait for each other. Taken as one request they cannot. The
-//! guard owns shares of both locks, so it goes with the copy to the thread that completes it, and that
-//! thread lets go of the source as soon as it is read.
+//! A copy needs its source for reading and its target for writing. Taken one after the other, a
+//! copy from A to B and one from B to A can wait for each other. Taken as one request they cannot.
+//! The guard owns shares of both locks, so it goes with the copy to the thread that completes it,
+//! and that thread lets go of the source as soon as it is read.
 //!
 //! A clone (reflink) shares the blocks of all of the source, where the file system can do that.
 
@@ -101,7 +101,8 @@ fn main() -> io::Result<()> {
     let a = Locked::create(&folder.path().join("a"), b'a')?;
     let b = Locked::create(&folder.path().join("b"), b'b')?;
 
-    // Four threads begin copies, in opposite directions and of ranges that overlap; one completes them.
+    // Four threads begin copies, in opposite directions and of ranges that overlap; one completes
+    // them.
     let (submit, submitted) = mpsc::sync_channel::<Copy>(8);
     let completing =
         thread::spawn(move || submitted.into_iter().try_fold(0, |n, copy| copy.complete().map(|()| n + 1)));

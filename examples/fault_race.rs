@@ -1,7 +1,7 @@
 //! The race of [Kara's 2017 e-mail], step by step: a read fault has looked up "hole", and write(2)
-//! allocates the block before the fault installs what it saw. Printed as the e-mail draws it, one
-//! column for each CPU: in Linux 4.11's order, where the reader goes on seeing zeros, and with the
-//! range lock, where the writer waits until the fault is done.
+//! allocates the block before the fault installs what it saw. It is printed as the e-mail draws it,
+//! with one column for each CPU. In Linux 4.11's order the reader goes on seeing zeros. With the
+//! range lock the writer waits until the fault is done.
 //!
 //! [Kara's 2017 e-mail]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 //!
@@ -48,7 +48,7 @@ struct Director {
 
 struct Scene {
     turn: Cpu,
-    /// The threads that have played their part: they keep nobody waiting.
+    /// The threads that have played their part: they keep no other thread waiting.
     ended: Vec<Cpu>,
     reader_looked_up: bool,
     /// What each CPU did, in the order in which it happened.

@@ -6,7 +6,7 @@
 //!
 //! memmap2 has no MAP_SYNC, so the mapping is a [`Storage`] of its own. Threads count in records of
 //! 64 bytes. Each change is durable before its guard is released, so no thread reads what a crash
-//! could take back: with MAP_SYNC the cache lines of the guard's range are written back and fenced,
+//! could take back. With MAP_SYNC the cache lines of the guard's range are written back and fenced,
 //! without a system call. Where MAP_SYNC does not work the program says so, and calls msync.
 //!
 //! PATH is a new file, which is removed in the end. Without it, the file is a temporary one.

@@ -9,9 +9,9 @@
 //! other, and two that do not run at the same time. A flush waits for the writes that are under way
 //! ([`RangeLock::wait_until_free`]), and holds up none that comes.
 //!
-//! Without arguments it serves a file of 256 MiB to clients of its own, which look for torn reads, and
-//! to `nbdinfo` and `nbdcopy` (Debian: `libnbd-bin`) and `qemu-io` (`qemu-utils`). What is not there is
-//! skipped, aloud.
+//! Without arguments it serves a file of 256 MiB to clients of its own, which look for torn reads,
+//! and to `nbdinfo` and `nbdcopy` (Debian: `libnbd-bin`) and `qemu-io` (`qemu-utils`). What is not
+//! there is skipped, aloud.
 
 #[path = "nbd_server/protocol.rs"]
 mod protocol;
@@ -54,7 +54,7 @@ struct Disk {
 impl Disk {
     fn open(path: &Path, locking: Locking) -> io::Result<Arc<Self>> {
         let file = File::options().read(true).write(true).open(path)?;
-        // SAFETY: nobody else changes the file while it is served: the caller's to see to.
+        // SAFETY: no other process changes the file while it is served: the caller ensures that.
         let map = unsafe { MmapMut::map_mut(&file)? };
         let (bytes, whole) = (RangeRwLock::new(map), RwLock::new(()));
         Ok(Arc::new(Disk { file, bytes, whole, locking }))
@@ -137,7 +137,7 @@ impl Disk {
     }
 }
 
-/// Serves whoever connects, each on a thread, for as long as the program runs.
+/// Serves each client that connects, on a thread of its own, for as long as the program runs.
 fn listen(disk: &Arc<Disk>, socket: &Path) -> io::Result<thread::JoinHandle<()>> {
     let listener = UnixListener::bind(socket)?;
     let disk = Arc::clone(disk);

@@ -2,10 +2,10 @@
 //! summary of all of them.
 //!
 //! The file starts with a table of one checksum for each block. The threads that fill blocks lock
-//! one block each: they never wait for each other. The one that keeps the summary locks everything
-//! from the table to the last block that it sums up, for writing, since the table lies in that
-//! range: it waits for the threads that are in there, and they for it, and nobody waits who is
-//! further on.
+//! one block each, so they never wait for each other. The thread that keeps the summary locks
+//! everything from the table to the last block that it sums up. It locks for writing, because the
+//! table lies in that range. It waits for the threads inside that range, and they wait for it.
+//! Threads further on do not wait.
 //!
 //! ```text
 //! cargo run --release -p range-lock-examples --bin parallel_writers
@@ -53,7 +53,7 @@ fn summarise(file: &RangeRwLock<MmapMut>, upto: usize) {
 fn main() -> Result<(), Box<dyn Error>> {
     let on_disk = tempfile::NamedTempFile::new()?;
     on_disk.as_file().set_len((TABLE + BLOCKS * BLOCK) as u64)?;
-    // SAFETY: a file of our own, which nobody else changes or truncates while it is mapped.
+    // SAFETY: a file of our own, which no other process changes or truncates while it is mapped.
     let file = RangeRwLock::new(unsafe { MmapMut::map_mut(on_disk.as_file())? });
 
     let filled = AtomicUsize::new(0);

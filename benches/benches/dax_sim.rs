@@ -1,10 +1,10 @@
 //! The simulator's variants in its workloads, CPU-bound, with nothing checked. One iteration is one
-//! operation of *each* thread. In `fault-vs-write` two threads or more also wait up to 20 µs in one of
-//! eight passages, in every variant alike, as in `dax-sim compare`.
+//! operation of *each* thread. In `fault-vs-write` two threads or more also wait up to 20 µs in one
+//! of eight passages, in every variant alike, as in `dax-sim compare`.
 //!
-//! The simulator runs for a time, not for a number of operations. So a sample is a run about as long
-//! as its iterations take, and its time is scaled from the operations that were done to those that
-//! were asked for.
+//! The simulator runs for a time, not for a number of operations. So a sample is a run about as
+//! long as its iterations take, and its time is scaled from the operations that were done to those
+//! that were asked for.
 
 use std::process;
 use std::time::Duration;

@@ -1,5 +1,6 @@
-//! Instructions of the short path, counted by callgrind: they repeat to the last one on the noisiest machine. Each figure is
-//! one acquisition and its release by one thread, in a lock that has been used before; `.ci/instructions` runs this.
+//! Instructions of the short path, counted by callgrind: they repeat to the last one on the
+//! noisiest machine. Each figure is one acquisition and its release by one thread, in a lock that
+//! has been used before; `.ci/instructions` runs this.
 
 #![allow(missing_docs, reason = "the macros make items that have none")]
 

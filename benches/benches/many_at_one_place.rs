@@ -1,8 +1,8 @@
 //! Many requests at one place: how the whole of it grows with their number m, and tokio's RwLock
 //! beside it.
 //!
-//! Each point is the time for all m requests. `MANY=100000` sets the largest m; 1000 if it is not set,
-//! as in `.ci/run`. Every power of ten from 1000 on is measured.
+//! Each point is the time for all m requests. `MANY=100000` sets the largest m; 1000 if it is not
+//! set, as in `.ci/run`. Every power of ten from 1000 on is measured.
 
 use std::future::Future;
 use std::hint::black_box;

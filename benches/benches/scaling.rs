@@ -1,5 +1,5 @@
-//! How the lock scales: six locks, five workloads, 1 to 16 threads. One iteration is one operation of
-//! *each* thread, so the throughput of a lock that scales grows with the threads.
+//! How the lock scales: six locks, five workloads, 1 to 16 threads. One iteration is one operation
+//! of *each* thread, so the throughput of a lock that scales grows with the threads.
 //!
 //! A thread that has done its operations waits for the others. So at the end of each sample fewer
 //! threads compete, most of all under a lock that prefers some threads.

@@ -89,8 +89,9 @@ impl<W: Fn(usize, Turns) + Send + Sync + 'static> Crew<W> {
     }
 
     /// Starts the threads and lets each do one operation, unless they have run before. To be called
-    /// outside criterion's routine: criterion counts all the time of the routine as warm-up, so what
-    /// `work` does before its turns could leave it one operation from which to plan the samples.
+    /// outside criterion's routine: criterion counts all the time of the routine as warm-up, so
+    /// what `work` does before its turns could leave it one operation from which to plan the
+    /// samples.
     pub fn prepare(&mut self) {
         if self.at_work.is_none() {
             self.run(1);

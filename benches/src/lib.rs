@@ -1,8 +1,8 @@
-//! `range-lock` beside its rivals: one [adapter](rival) for each, the [workloads](workload) that they all run, and what is
-//! needed to [measure] and [report] them fairly.
+//! `range-lock` beside its rivals: one [adapter](rival) for each, the [workloads](workload) that
+//! they all run, and what is needed to [measure] and [report] them fairly.
 //!
-//! The program `rivals` runs everything, in turn within each round. The criterion benchmarks use the
-//! same adapters and operations, on a [crew] of threads.
+//! The program `rivals` runs everything, in turn within each round. The criterion benchmarks use
+//! the same adapters and operations, on a [crew] of threads.
 
 pub mod before_after;
 pub mod crew;

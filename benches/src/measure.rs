@@ -72,13 +72,14 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// To be called after each batch, with the number of operations in it. Returns whether there is time for another.
+    /// To be called after each batch, with the number of operations in it. Returns whether there is
+    /// time for another.
     #[inline]
     pub fn lap(&mut self, ops: u64) -> bool {
         self.lap_at(Instant::now(), ops)
     }
 
-    /// The same for callers who have just looked at the clock.
+    /// The same for callers that have just looked at the clock.
     #[inline]
     pub fn lap_at(&mut self, now: Instant, ops: u64) -> bool {
         if now < self.open {
@@ -103,8 +104,8 @@ impl Clock {
     }
 }
 
-/// Runs `work(thread, start line)` on so many threads, each on a CPU of its own if there are enough, and returns what they
-/// return.
+/// Runs `work(thread, start line)` on so many threads, each on a CPU of its own if there are
+/// enough, and returns what they return.
 pub fn on_threads<T: Send>(
     threads: usize,
     plan: Plan,

@@ -1,8 +1,9 @@
 //! Where the threads run, and how far apart that is.
 //!
-//! On a virtual machine two CPUs may be two of one core's neighbours now and far from each other a minute later: a cache line
-//! then changes hands in 40 ns or in 240, and what two threads achieve differs up to three times, in both directions. So
-//! that time is measured before and after each sample, and samples are never pooled across states.
+//! On a virtual machine two CPUs may be neighbours in one core now, and far from each other a
+//! minute later. A cache line then changes hands in 40 ns or in 240. What two threads achieve
+//! differs up to three times, in both directions. So that time is measured before and after each
+//! sample, and samples are never pooled across states.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,7 +22,8 @@ pub enum Placement {
     Far,
 }
 
-/// What divides near from far, in nanoseconds: in the middle, on a scale of ratios, between the two states that were seen.
+/// What divides near from far, in nanoseconds: in the middle, on a scale of ratios, between the two
+/// states that were seen.
 pub const BORDER_NS: f64 = 100.0;
 
 impl Placement {
@@ -56,8 +58,8 @@ pub fn pin(cpu: usize) {
     let _ = sched_setaffinity(None, &only);
 }
 
-/// The time in which a cache line goes from one CPU to the other, in nanoseconds: half a round trip, the best of a few
-/// hundred microseconds' worth each. `None` if there is only one CPU.
+/// The time in which a cache line goes from one CPU to the other, in nanoseconds: half a round
+/// trip, the best of a few hundred microseconds' worth each. `None` if there is only one CPU.
 pub fn hand_over_ns() -> Option<f64> {
     const ROUND_TRIPS: u64 = 1000;
     const BATCHES: u64 = 5;

@@ -1,19 +1,20 @@
 //! What a lock has to offer to be measured.
 //!
-//! Everything in a measured loop is dispatched statically: a workload is compiled once for each rival. Only which cell is
-//! run next is chosen at run time, by [`Contender`](crate::workload::Contender).
+//! Everything in a measured loop is dispatched statically: a workload is compiled once for each
+//! rival. Only which cell is run next is chosen at run time, by
+//! [`Contender`](crate::workload::Contender).
 
 use std::ops::Range;
 
 /// Which requests a lock can tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// None: it excludes nobody. The control.
+    /// None: it excludes nothing. The control.
     Nothing,
     /// One lock for everything.
     Whole,
-    /// A fixed number of locks for everything: two requests that do not overlap may still exclude each other, and who holds
-    /// one range may not wait for a second.
+    /// A fixed number of locks for everything: two requests that do not overlap may still exclude
+    /// each other, and a thread that holds one range may not wait for a second.
     Hashed,
     /// Ranges, exactly.
     Exact,
@@ -29,8 +30,8 @@ pub trait Rival: Send + Sync + Sized {
     const SCOPE: Scope;
     /// Whether readers let each other in. Where not, a read is as exclusive as a write.
     const SHARED: bool;
-    /// How many ranges may be held while others are asked for: none where these could exclude each other, and as many as
-    /// can be taken in a few seconds.
+    /// How many ranges may be held while others are asked for: none where these could exclude each
+    /// other, and as many as can be taken in a few seconds.
     const MOST_HELD: usize = match Self::SCOPE {
         Scope::Whole | Scope::Hashed => 0,
         Scope::Nothing | Scope::Exact | Scope::Reference => usize::MAX,

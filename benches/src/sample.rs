@@ -20,9 +20,11 @@ pub struct Sample {
     pub rival: String,
     /// The round; samples of one round were taken one after the other.
     pub round: usize,
-    /// The time in which a cache line changed hands before and after; `None` if there is only one CPU.
+    /// The time in which a cache line changed hands before and after; `None` if there is only one
+    /// CPU.
     pub hand_over_ns: Option<[f64; 2]>,
-    /// All threads' operations per second, from the first one's start to the last one's end, each by its own clock.
+    /// All threads' operations per second, from the first one's start to the last one's end, each
+    /// by its own clock.
     pub ops_per_s: f64,
     /// The operations of the slowest thread divided by those of the fastest.
     pub fairness: f64,
@@ -42,7 +44,8 @@ pub struct Waits {
 }
 
 impl Sample {
-    /// How far the CPUs were from each other; `None` if that changed meanwhile. With one CPU everything is near.
+    /// How far the CPUs were from each other; `None` if that changed meanwhile. With one CPU
+    /// everything is near.
     pub fn placement(&self) -> Option<Placement> {
         let Some([before, after]) = self.hand_over_ns else { return Some(Placement::Near) };
         let (before, after) = (Placement::of(before), Placement::of(after));
@@ -97,7 +100,8 @@ impl Host {
 pub struct Record {
     /// The machine.
     pub host: Host,
-    /// How long a sample took, in milliseconds; where some workloads took a multiple, one time of it.
+    /// How long a sample took, in milliseconds; where some workloads took a multiple, one time of
+    /// it.
     pub millis: u64,
     /// Speeds.
     pub samples: Vec<Sample>,

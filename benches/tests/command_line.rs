@@ -1,5 +1,5 @@
-//! What `rivals` refuses, it refuses before it measures anything: with exit code 2, a line on standard
-//! error, and nothing on standard output.
+//! What `rivals` refuses, it refuses before it measures anything: with exit code 2, a line on
+//! standard error, and nothing on standard output.
 
 use std::fs;
 use std::process::{Command, Output, Stdio};

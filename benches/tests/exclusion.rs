@@ -1,4 +1,5 @@
-//! Every rival has to exclude, and to let in, as its adapter says it does; and the test has to notice one that does not.
+//! Every rival has to exclude, and to let in, as its adapter says it does; and the test has to
+//! notice one that does not.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,8 +10,8 @@ use range_lock_benches::rivals::{self, NoLock, Visitor};
 
 const SLOTS: u64 = 64;
 
-/// Threads write their number into all slots of random ranges, and see it overwritten if nobody keeps the others out.
-/// Returns how often that happened.
+/// Threads write their number into all slots of random ranges, and see it overwritten if nothing
+/// keeps the others out. Returns how often that happened.
 fn intrusions<R: Rival>(threads: u64) -> u64 {
     const ROUNDS: u64 = 300;
     let lock = R::new();
@@ -88,7 +89,8 @@ fn the_control_does_not() {
     assert_ne!(intrusions::<NoLock>(4), 0);
 }
 
-/// Another user gets `range` while this one holds `held`. With a lock that excludes where it should not this hangs.
+/// Another user gets `range` while this one holds `held`. With a lock that excludes where it should
+/// not this hangs.
 fn other_gets_in<R: Rival>(write: bool, held: Range<u64>, range: Range<u64>) {
     let lock = R::new();
     let user = lock.user();

@@ -173,9 +173,9 @@ impl<'a> File<'a> {
     ///
     /// # Panics
     ///
-    /// If the range is empty or inverted, or does not start at a multiple of [`BLOCK_SIZE`], or
-    /// ends past [`MAX_FILE_SIZE`]; if an address is asked for that is not a multiple of
-    /// [`BLOCK_SIZE`], or not free.
+    /// * If the range is empty or inverted, does not start at a multiple of [`BLOCK_SIZE`], or ends
+    ///   past [`MAX_FILE_SIZE`].
+    /// * If an address is asked for that is not a multiple of [`BLOCK_SIZE`], or is not free.
     pub fn mmap_in(&self, space: &AddressSpace, range: Range<u64>, options: MapOptions) -> Mapping<'_> {
         let Range { start, end } = range;
         assert!(

@@ -2,11 +2,11 @@
 //! allocation as they did in Linux.
 //!
 //! In April 2017 [Jan Kara showed][race] that a DAX page fault could be overtaken by write(2), and
-//! leave a page of zeros mapped over data. [He named two cures][cures]: look the block up under the
-//! lock of the page's entry, which [Linux 4.12 did][cure]; or hold a semaphore over faults and
-//! writes, which "would scale rather poorly but if we later replaced it with a range lock ... it
-//! won't be as bad". Here both are built, and some others ([`variant::Variant`]), so that they can
-//! be compared on real bytes in a real file.
+//! leave a page of zeros mapped over data. [He named two cures][cures]. One is to look the block up
+//! under the lock of the page's entry: [Linux 4.12 did][cure] that. The other is to hold a
+//! semaphore over faults and writes, which "would scale rather poorly but if we later replaced it
+//! with a range lock ... it won't be as bad". Here both are built, and some others
+//! ([`variant::Variant`]), so that they can be compared on real bytes in a real file.
 //!
 //! ```
 //! use dax_sim::fs::FileSystem;
@@ -24,14 +24,23 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! From the ground up, each using only what is before it: [`pmem`] is the device, [`schedule`] the
-//! steps at which threads can be ordered, `mm` page tables and shootdowns, `entries` the cached
-//! answers of faults, [`fs`] what a file system keeps, `dax` the paths of Linux' `fs/dax.c`, `ext4`
-//! what the file system does in its calls, [`mod@file`] what a user calls, [`check`] what every
-//! read must see. Then come [`workload`], what is run at length, [`explore`], what comes of every
-//! order of a few threads, and `replay`, what a log of operations leaves behind. `doctor` says what a path
-//! can do. [`cli`] is the
-//! program. Names without a link are private modules. `tests/floors.rs` keeps it so.
+//! From the ground up, each module using only modules before it:
+//!
+//! * [`pmem`] is the device.
+//! * [`schedule`] has the steps at which threads can be ordered.
+//! * `mm` has page tables and shootdowns.
+//! * `entries` has the cached answers of faults.
+//! * [`fs`] has what a file system keeps.
+//! * `dax` has the paths of Linux' `fs/dax.c`.
+//! * `ext4` has what the file system does in its calls.
+//! * [`mod@file`] has what a user calls.
+//! * [`check`] has what every read must see.
+//! * [`workload`] runs at length, [`explore`] tries every order of a few threads, and `replay`
+//!   repeats a log of operations.
+//! * `doctor` reports what a path can do, and `kernel` measures the kernel beside stores.
+//! * [`cli`] is the program.
+//!
+//! Names without a link are private modules. `tests/floors.rs` checks the order.
 //!
 //! [race]: https://lore.kernel.org/r/20170425111043.GH2793@quack2.suse.cz
 //! [cures]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz

@@ -84,8 +84,8 @@ fn every_change_of_blocks_or_size_is_committed_by_the_next_fsync_once() {
     }
 }
 
-/// The device is full, but for blocks that the running transaction has freed: whoever needs one
-/// commits, and finds it at the second try.
+/// The device is full, except for blocks that the running transaction has freed. A call that needs
+/// one commits, and finds it at the second try.
 #[test]
 fn who_finds_no_block_commits_and_tries_again() {
     for variant in Variant::ALL {
@@ -129,7 +129,7 @@ fn who_finds_no_block_commits_and_tries_again() {
     }
 }
 
-/// Some fill the device and some empty it, and nobody who holds a handle waits for a commit.
+/// Some fill the device and some empty it, and no thread that holds a handle waits for a commit.
 #[test]
 fn allocations_that_wait_for_commits_come_to_an_end() {
     for variant in Variant::COMPARED.into_iter().filter(|variant| variant.is_correct()) {

@@ -461,7 +461,7 @@ fn threads_with_slots_in_the_same_2_mib_find_what_they_left_there() {
                         }
                     });
                 }
-                // Somebody takes whole pages that nobody has, next to those that they have, and
+                // One takes whole pages that are free, next to those that they have, and
                 // gives them back, so that entries of 2 MiB come and go.
                 let file = &file;
                 s.spawn(move || {

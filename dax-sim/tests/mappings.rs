@@ -258,7 +258,7 @@ fn a_copied_page_is_not_freed_under_an_access() {
             move |point, _| {
                 if point == SchedulePoint::Translated && armed.swap(false, Ordering::SeqCst) {
                     translated.lock().unwrap().send(()).unwrap();
-                    // Time enough for somebody who does not wait.
+                    // Time enough for a thread that does not wait.
                     (0..2000).for_each(|_| thread::yield_now());
                 }
             }

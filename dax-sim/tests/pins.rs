@@ -1,4 +1,4 @@
-//! Pinned pages: whoever wants to take their blocks waits, and what a device writes to them
+//! Pinned pages: a call that wants to take their blocks waits, and what a device writes to them
 //! arrives.
 
 use std::sync::Mutex;
@@ -24,7 +24,7 @@ fn word(file: &File<'_>, at: u64) -> u64 {
     u64::from_le_bytes(word)
 }
 
-/// What whoever changes the file under a pin says first.
+/// What a thread that changes the file under a pin reports first.
 #[derive(Debug, PartialEq, Eq)]
 enum Change {
     Waits,
@@ -112,7 +112,7 @@ fn whatever_takes_blocks_or_moves_or_shares_them_waits_for_the_pin() {
     }
 }
 
-/// Other pages of the file are nobody's concern, where only they are changed.
+/// Changes to other pages of the file do not wait.
 #[test]
 fn who_changes_other_pages_does_not_wait() {
     let device = device(1 << 20);
@@ -176,8 +176,8 @@ fn what_a_private_mapping_copied_stays_with_the_pin() {
     assert_eq!((bytes[0], bytes[15]), (1, 7));
 }
 
-/// A copy-on-write gives a shared block up while it is pinned for reading: nobody else gets the
-/// block before the device is done with it.
+/// A copy-on-write gives a shared block up while it is pinned for reading: the block is not given
+/// out again before the device is done with it.
 #[test]
 fn a_shared_block_that_is_given_up_is_free_with_the_last_pin() {
     for variant in Variant::COMPARED {
@@ -244,7 +244,7 @@ fn a_device_never_writes_to_a_block_that_is_somebody_elses() {
                         1 => file.truncate(page * BLOCK_SIZE).unwrap(),
                         _ => file.truncate(PAGES * BLOCK_SIZE).unwrap(),
                     }
-                    // Whoever takes a free block fills it.
+                    // A thread that takes a free block fills it.
                     let at = random.u64(..blocks) * BLOCK_SIZE;
                     other.punch_hole(at, BLOCK_SIZE).unwrap();
                     if other.write_at(&[9; 4096], at).is_ok() {

@@ -209,7 +209,7 @@ fn a_block_is_not_freed_under_an_access() {
             Schedule::hook(move |point, _| {
                 if point == SchedulePoint::Translated && armed.swap(false, Ordering::SeqCst) {
                     translated.lock().unwrap().send(()).unwrap();
-                    // Time enough for somebody who does not wait.
+                    // Time enough for a thread that does not wait.
                     for _ in 0..2000 {
                         thread::yield_now();
                         assert!(!reused.load(Ordering::SeqCst), "{variant}: the block has a new owner");

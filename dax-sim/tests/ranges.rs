@@ -1,5 +1,5 @@
-//! Operations on ranges of files, one at a time: what they leave, what they refuse, and who has
-//! which block.
+//! Operations on ranges of files, one at a time: what they leave, what they refuse, and which
+//! file has which block.
 
 use dax_sim::error::FsError;
 use dax_sim::file::File;
@@ -125,7 +125,7 @@ fn whoever_writes_to_a_clone_gets_a_copy_first() {
         assert_eq!(bytes.iter().copied().step_by(PAGE).collect::<Vec<_>>(), [11, 22, 0, 0, 5, 6]);
         assert_eq!((bytes[2 * PAGE + 10], bytes[3 * PAGE + 10], bytes[6 * PAGE - 1]), (3, 4, 6));
         assert_eq!((fs.shared_blocks(), fs.free_blocks()), (0, 256 - 12));
-        // Who is alone with a block that was shared needs no copy.
+        // A file that is alone with a block that was shared needs no copy.
         clone.write_at(&[31], 0).unwrap();
         source.write_at(&[32], BLOCK_SIZE).unwrap();
         assert_eq!(fs.free_blocks(), 256 - 12);
@@ -188,7 +188,7 @@ fn unwritten_blocks_and_the_last_part_of_a_page_are_cloned_as_what_they_read() {
         let source = file_of(fs, &[1]);
         source.fallocate(BLOCK_SIZE, BLOCK_SIZE).unwrap();
         source.write_at(b"end", 2 * BLOCK_SIZE).unwrap();
-        // What is stored past the end is nobody's.
+        // What is stored past the end belongs to no file.
         source.mmap(0..3 * BLOCK_SIZE).store(2 * BLOCK_SIZE + 3, b"junk").unwrap();
         let target = file_of(fs, &[9]);
         target.truncate(100).unwrap();

@@ -141,7 +141,7 @@ fn an_inversion_is_told_with_both_stacks() {
     }
 }
 
-/// The deadlocks are named before anything hangs: who waits for what, and holds what.
+/// The deadlocks are named before anything hangs: what each thread waits for and holds.
 #[test]
 fn deadlocks_say_who_waits_for_what() {
     let text = |name, variant| {

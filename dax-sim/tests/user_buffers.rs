@@ -123,8 +123,8 @@ fn several_mapped_buffers_go_to_a_place_that_overlaps_one_of_them() {
     }
 }
 
-/// Two writers, each of which writes to the page that the other one writes from. Whoever held a
-/// lock of his page over the copy would wait for the other.
+/// Two writers, each of which writes to the page that the other one writes from. A writer that held
+/// a lock of its page over the copy would wait for the other.
 #[test]
 fn writers_that_cross_come_to_an_end() {
     const ROUNDS: u64 = 200;
@@ -155,10 +155,10 @@ fn writers_that_cross_come_to_an_end() {
     }
 }
 
-/// Somebody takes the buffer's translations away so many times, each time just after it has been
-/// faulted in: as often is the copy made again, and from a page that still cannot be copied after
-/// eight tries it is made through a bounce buffer. Every time is counted, and nothing where faults
-/// stay on.
+/// A hook takes the buffer's translations away several times, each time just after the buffer was
+/// faulted in. The copy is made again as often. From a page that cannot be copied in eight tries it
+/// is made through a bounce buffer. Every repetition is counted. Where faults stay on, nothing is
+/// repeated.
 #[test]
 fn copies_that_come_out_short_are_made_again_and_counted() {
     // What a hook uses lives as long as the program.

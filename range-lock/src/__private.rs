@@ -20,8 +20,8 @@ pub fn parts(lock: &RangeLock) -> usize {
 }
 
 /// Calls `f`, for which a part is cut after so many meetings and quiet after so many crossings;
-/// `None` leaves the number as it is. Returns how often parts were cut where requests met, joined by
-/// a request that crosses them, and joined because another was to be cut.
+/// `None` leaves the number as it is. Returns how often parts were cut where requests met, joined
+/// by a request that crosses them, and joined because another was to be cut.
 #[cfg(any(loom, shuttle))]
 pub fn with_thresholds(meetings: Option<u32>, crossings: Option<u16>, f: impl FnOnce()) -> [usize; 3] {
     crate::leaf::models::with_thresholds(meetings, crossings, f)

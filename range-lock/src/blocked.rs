@@ -51,8 +51,8 @@ mod registry {
         pub(crate) id: RequestId,
     }
 
-    /// All threads that are blocked, in the order in which they did. Of std even in a model: what is done under its mutex there
-    /// involves nothing that is modelled.
+    /// All threads that are blocked, in the order in which they did. Of std even in a model: what
+    /// is done under its mutex there involves nothing that is modelled.
     static REGISTRY: sync::Mutex<Vec<Arc<Blocked>>> = sync::Mutex::new(Vec::new());
 
     pub(crate) fn registry() -> sync::MutexGuard<'static, Vec<Arc<Blocked>>> {
@@ -60,8 +60,8 @@ mod registry {
         REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// While it lives the calling thread is known to be blocked. To be made and dropped with no leaf's mutex held, and around the
-    /// wait only.
+    /// While it lives the calling thread is known to be blocked. To be made and dropped with no
+    /// leaf's mutex held, and around the wait only.
     #[derive(Debug)]
     pub(super) struct Registration(Arc<Blocked>);
 

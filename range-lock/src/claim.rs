@@ -21,21 +21,22 @@ pub(crate) fn claim(range: &impl RangeBounds<u64>, mode: Mode) -> Option<Claim> 
     Span::new(range).map(|span| Claim { span, mode })
 }
 
-/// A request's entries in the lock: what its owner needs in order to change them or take them out. Not `Clone`, since each entry
-/// is taken out once.
+/// A request's entries in the lock: what its owner needs in order to change them or take them out.
+/// Not `Clone`, since each entry is taken out once.
 #[derive(Debug)]
 pub(crate) struct Hold {
     pub(crate) span: Span,
     pub(crate) key: Key,
 }
 
-/// Where an entry is, and whose it is. As it is returned in two registers, the way from the leaf to the guard leads past no
-/// memory.
+/// Where an entry is, and whose it is. As it is returned in two registers, the way from the leaf to
+/// the guard leads past no memory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Key {
     /// Tells the request from all others of the lock, also from later ones in the same place.
     pub(crate) id: RequestId,
-    /// Which was the first of its leaves when it entered (above), and where that kept it (the lower half).
+    /// Which was the first of its leaves when it entered (above), and where that kept it (the lower
+    /// half).
     place: u64,
 }
 

@@ -1,5 +1,6 @@
-//! What must not compile: misuse that the types and lifetimes rule out. Only `rustdoc` looks at it, and runs each as a test. The
-//! error that is expected is named, so that none passes for another reason; the nightly `rustdoc` checks that too.
+//! What must not compile: misuse that the types and lifetimes rule out. Only `rustdoc` looks at it,
+//! and runs each as a test. The error that is expected is named, so that none passes for another
+//! reason; the nightly `rustdoc` checks that too.
 //!
 //! A guard borrows the lock, and cannot outlive it.
 //!
@@ -52,7 +53,8 @@
 //! range_lock::RangeUpgradableReadGuard::upgrade(lock.read(..));
 //! ```
 //!
-//! A try that failed gives nothing to unlock (OpenZFS 0daa0320e9), and there is no unlock by range (PhotonLibOS issue 1626).
+//! A try that failed gives nothing to unlock (OpenZFS 0daa0320e9), and there is no unlock by range
+//! (PhotonLibOS issue 1626).
 //!
 //! ```compile_fail,E0308
 //! let lock = range_lock::RangeLock::new();

@@ -3,16 +3,19 @@
 //!
 //! # Invariants of the unsafe code
 //!
-//! * **own memory**: from [`Storage::into_raw`] until [`Storage::from_raw`] or the lock's last use the
-//!   elements belong to the lock alone, stay where they are while it does, and are reached by no other
-//!   way ([`Storage`]'s contract).
-//! * **shared only if `Sync`**: only verbs that ask for `Item: Sync` give a `&[T]` beside which another
-//!   thread may have one.
-//! * **in bounds**: a guard's slice is a part of the elements: `indices` has checked it as slices check theirs.
-//! * **range held**: a guard's slice is the part of the elements whose range its [`RangeLock`] guard holds, in the guard's
-//!   mode. So while a `&mut [T]` exists there is no other reference to these elements, and while a `&[T]` does, no `&mut`.
-//! * **pointer, not reference**: a guard keeps a pointer and makes a reference of it only when it is dereferenced. A reference
-//!   kept in it would have to be valid until a function that drops the guard returns, which is after the release.
+//! * **own memory**: from [`Storage::into_raw`] until [`Storage::from_raw`] or the lock's last use
+//!   the elements belong to the lock alone, stay where they are while it does, and are reached by
+//!   no other way ([`Storage`]'s contract).
+//! * **shared only if `Sync`**: only verbs that ask for `Item: Sync` give a `&[T]` beside which
+//!   another thread may have one.
+//! * **in bounds**: a guard's slice is a part of the elements: `indices` has checked it as slices
+//!   check theirs.
+//! * **range held**: a guard's slice is the part of the elements whose range its [`RangeLock`]
+//!   guard holds, in the guard's mode. So while a `&mut [T]` exists there is no other reference to
+//!   these elements, and while a `&[T]` does, no `&mut`.
+//! * **pointer, not reference**: a guard keeps a pointer and makes a reference of it only when it
+//!   is dereferenced. A reference kept in it would have to be valid until a function that drops the
+//!   guard returns, which is after the release.
 
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -46,9 +49,9 @@ pub use storage::Storage;
 
 /// A reader/writer lock that owns the elements of `S` and locks ranges of them.
 ///
-/// As [`RangeLock`], with indices in place of points, and guards that give the elements: `Deref` to `[T]`, and for writers
-/// `DerefMut`. Ranges are checked as those of slices are: one that is inverted or reaches past the end panics, before
-/// anything is locked.
+/// As [`RangeLock`], with indices in place of points, and guards that give the elements: `Deref` to
+/// `[T]`, and for writers `DerefMut`. Ranges are checked as those of slices are: one that is
+/// inverted or reaches past the end panics, before anything is locked.
 ///
 /// ```
 /// use range_lock::RangeRwLock;
@@ -64,8 +67,8 @@ pub use storage::Storage;
 /// assert_eq!(table.into_inner().len(), 100);
 /// ```
 ///
-/// Elements that may be sent and not shared, such as `Cell`s, can be locked for writing, and the lock
-/// be shared by threads all the same. The verbs that read ask for `Item: Sync`.
+/// Elements that may be sent and not shared, such as `Cell`s, can be locked for writing, and the
+/// lock be shared by threads all the same. The verbs that read ask for `Item: Sync`.
 ///
 /// ```
 /// use range_lock::RangeRwLock;
@@ -82,8 +85,8 @@ pub use storage::Storage;
 ///
 /// What the storage borrows can be used again after the last use of the lock and its guards.
 ///
-/// Fairness, deadlocks, leaked guards, `let _ =` and cost are those of [`RangeLock`]. To wait until a
-/// range is free without locking it, call [`RangeLock::wait_until_free`] of
+/// Fairness, deadlocks, leaked guards, `let _ =` and cost are those of [`RangeLock`]. To wait until
+/// a range is free without locking it, call [`RangeLock::wait_until_free`] of
 /// [`range_lock`](Self::range_lock).
 pub struct RangeRwLock<S: Storage> {
     lock: RangeLock,
@@ -93,8 +96,9 @@ pub struct RangeRwLock<S: Storage> {
 
 // SAFETY: the lock owns the storage ("own memory"); sending the lock sends the storage.
 unsafe impl<S: Storage + Send> Send for RangeRwLock<S> {}
-// SAFETY: what a shared lock gives is `&mut [Item]` to one thread at a time ("range held"), or, if `Item` is `Sync`, `&[Item]`
-// to several ("shared only if `Sync`"); the storage itself it does not give. `slice` may be called from several threads.
+// SAFETY: what a shared lock gives is `&mut [Item]` to one thread at a time ("range held"), or, if
+// `Item` is `Sync`, `&[Item]` to several ("shared only if `Sync`"); the storage itself it does not
+// give. `slice` may be called from several threads.
 unsafe impl<S: Storage> Sync for RangeRwLock<S> where S::Item: Send {}
 
 impl<S: Storage> RangeRwLock<S> {
@@ -145,8 +149,8 @@ impl<S: Storage> RangeRwLock<S> {
         self.len() == 0
     }
 
-    /// All elements, without locking: the exclusive borrow proves that no guard is alive. What leaked guards hold
-    /// stays locked, until [`undo_leak`](Self::undo_leak).
+    /// All elements, without locking: the exclusive borrow proves that no guard is alive. What
+    /// leaked guards hold stays locked, until [`undo_leak`](Self::undo_leak).
     ///
     /// ```
     /// let mut lock = range_lock::RangeRwLock::new(vec![3, 1, 2]);
@@ -154,7 +158,8 @@ impl<S: Storage> RangeRwLock<S> {
     /// assert_eq!(lock.read(..)[..], [1, 2, 3]);
     /// ```
     pub fn get_mut(&mut self) -> &mut [S::Item] {
-        // SAFETY: "own memory", and no guard is alive, since a guard borrows the lock or owns a share of it.
+        // SAFETY: "own memory", and no guard is alive, since a guard borrows the lock or owns a
+        // share of it.
         unsafe { self.slice().as_mut() }
     }
 
@@ -170,8 +175,8 @@ impl<S: Storage> RangeRwLock<S> {
         self.lock.undo_leak();
     }
 
-    /// Gives the storage back, as it was given in: a `Vec` with its spare capacity. That it takes the lock proves that no
-    /// guard is alive.
+    /// Gives the storage back, as it was given in: a `Vec` with its spare capacity. That it takes
+    /// the lock proves that no guard is alive.
     ///
     /// ```
     /// let lock = range_lock::RangeRwLock::new(vec![1, 2, 3]);
@@ -179,13 +184,14 @@ impl<S: Storage> RangeRwLock<S> {
     /// assert_eq!(lock.into_inner(), [7, 7, 3]);
     /// ```
     pub fn into_inner(self) -> S {
-        // SAFETY: `raw` comes from `into_raw`, and no guard is alive, since a guard borrows the lock or
-        // owns a share of it.
+        // SAFETY: `raw` comes from `into_raw`, and no guard is alive, since a guard borrows the
+        // lock or owns a share of it.
         unsafe { S::from_raw(self.raw.into_inner()) }
     }
 
-    /// The lock itself: to look at its [requests](RangeLock::requests), say. What it locks are indices; a guard taken from it
-    /// directly gives no access to the elements, but keeps others out.
+    /// The lock itself: to look at its [requests](RangeLock::requests), say. What it locks are
+    /// indices; a guard taken from it directly gives no access to the elements, but keeps others
+    /// out.
     ///
     /// ```
     /// let lock = range_lock::RangeRwLock::new([1, 2, 3]);
@@ -197,7 +203,8 @@ impl<S: Storage> RangeRwLock<S> {
     }
 
     fn slice(&self) -> NonNull<[S::Item]> {
-        // SAFETY: the field comes from `into_raw`, and nobody changes it until `self` is taken apart.
+        // SAFETY: the field comes from `into_raw`, and it does not change until `self` is taken
+        // apart.
         unsafe { S::slice(self.raw.get()) }
     }
 

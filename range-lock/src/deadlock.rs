@@ -1,8 +1,10 @@
-//! Who waits for whom, over all range locks of the process (feature `deadlock_detection`).
+//! Which threads wait for which, over all range locks of the process (feature
+//! `deadlock_detection`).
 //!
-//! [`check`] looks at every thread that is blocked in a [`RangeLock`] at this moment, and returns the circles in which they wait
-//! for each other. It changes nothing, panics for nothing, and is never called by the crate itself: call it from a watchdog
-//! thread, a signal's handler thread, a test.
+//! [`check`] looks at every thread that is blocked in a [`RangeLock`] at this moment, and returns
+//! the circles in which they wait for each other. It changes nothing, panics for nothing, and is
+//! never called by the crate itself: call it from a watchdog thread, a signal's handler thread, a
+//! test.
 //!
 //! ```
 //! use range_lock::{RangeLock, deadlock};
@@ -30,28 +32,33 @@
 //!
 //! # What is found
 //!
-//! A request waits for every request that it [counts](crate::RequestInfo::waits_for): those that hold, and those that wait before
-//! it. So each circle is a deadlock, not only a danger of one; it is looked for while nothing can change, see below. It ends
-//! when one of its members gives up, so a circle of timed waits is reported too, until then.
+//! A request waits for every request that it [counts](crate::RequestInfo::waits_for): those that
+//! hold, and those that wait before it. So each circle is a deadlock, not only a danger of one; it
+//! is looked for while nothing can change, see below. It ends when one of its members gives up, so
+//! a circle of timed waits is reported too, until then.
 //!
-//! One reservation: what is held is booked to **the thread that took it**. Guards may be sent to other threads, and what was
-//! sent away may be released by somebody who is not blocked. A program that never sends guards has no such case; one that does
-//! must read every report as "unless one of these guards is elsewhere". The plainest case is listed as a kind of its own,
+//! One reservation: what is held is booked to **the thread that took it**. Guards may be sent to
+//! other threads, and what was sent away may be released by a thread that is not blocked. A program
+//! that never sends guards has no such case; one that does must read every report as "unless one of
+//! these guards is elsewhere". The plainest case is listed as a kind of its own,
 //! [`Kind::PossibleSelf`]: a thread that waits for what it took itself.
 //!
 //! # What is not found
 //!
-//! * **Tasks.** A future has no thread; what it has acquired is booked to "a task", whichever thread polled it, and so is what it
-//!   waits for. A circle that leads through a task is not reported.
+//! * **Tasks.** A future has no thread; what it has acquired is booked to "a task", whichever
+//!   thread polled it, and so is what it waits for. A circle that leads through a task is not
+//!   reported.
 //! * Circles that lead through other kinds of locks, channels or joins.
-//! * A thread that has only just begun to wait: its request is in the lock a moment before the thread is known to be blocked.
+//! * A thread that has only just begun to wait: its request is in the lock a moment before the
+//!   thread is known to be blocked.
 //!
 //! # Cost
 //!
-//! With the feature on, each thread that blocks captures a [`Backtrace`] (some microseconds up to milliseconds; it is resolved
-//! only when printed) and takes a process-wide mutex before and after; each acquisition looks up its thread's id; a lock
-//! allocates once, when first used. `check` holds up all locks in which a thread is blocked while it looks. Without the feature
-//! nothing of this is there.
+//! With the feature on, each thread that blocks captures a [`Backtrace`] (some microseconds up to
+//! milliseconds; it is resolved only when printed). It takes a process-wide mutex before and after.
+//! Each acquisition looks up its thread's id. A lock allocates once, when first used. `check` holds
+//! up all locks in which a thread is blocked while it copies. Without the feature nothing of this
+//! is there.
 //!
 //! # Origin
 //!
@@ -62,14 +69,16 @@
 //!
 //! # Lock order
 //!
-//! The registry of blocked threads comes first, then the leaves in ascending order of their locks' addresses, the order in which
-//! [`acquire_many`](RangeLock::acquire_many) takes them. A thread enters and leaves the registry with no leaf's mutex held.
+//! The registry of blocked threads comes first, then the leaves in ascending order of their locks'
+//! addresses, the order in which [`acquire_many`](RangeLock::acquire_many) takes them. A thread
+//! enters and leaves the registry with no leaf's mutex held.
 //!
-//! `check` holds *all* of these mutexes while it copies what it looks at: the registry's, and that of each leaf of a lock in which
-//! a registered thread waits. A thread that is registered is inside the wait, so its lock is where it was, its request is in the
-//! lock, and neither can it be granted nor can anything that it waits for leave: for that one of these leaves would have to be
-//! changed. So nothing has to be looked at again, as parking_lot does: all edges of a circle exist at one moment. The search itself
-//! looks at the copy, and holds nothing.
+//! `check` holds *all* of these mutexes while it copies what it looks at: the registry's, and that
+//! of each leaf of a lock in which a registered thread waits. A thread that is registered is inside
+//! the wait, so its lock is where it was, and its request is in the lock. The request cannot be
+//! granted meanwhile, and nothing that it waits for can leave: one of these leaves would have to be
+//! changed. So all edges of a circle exist at one moment, and nothing has to be looked at again, as
+//! parking_lot does. The search itself looks at the copy, and holds nothing.
 
 // It uses the registry of blocked threads and the leaves.
 
@@ -90,7 +99,7 @@ use crate::span::Span;
 
 /// Threads that wait for each other, or for themselves, as [`check`] found them.
 ///
-/// `Display` gives a line to each; with `{:#}` also the backtraces. Who wants it otherwise puts it together from the parts:
+/// `Display` gives a line to each; with `{:#}` also the backtraces. For another form use the parts:
 ///
 /// ```
 /// use range_lock::deadlock::{self, Deadlock, Kind};
@@ -129,7 +138,8 @@ pub struct Deadlock {
 pub enum Kind {
     /// Two threads or more, each of which waits for the next, and the last for the first.
     Cycle,
-    /// One thread that waits for what it took itself. Unless it has sent the guard to another thread, it waits for ever.
+    /// One thread that waits for what it took itself. Unless it has sent the guard to another
+    /// thread, it waits for ever.
     PossibleSelf,
 }
 
@@ -160,7 +170,7 @@ impl Deadlock {
         self.kind
     }
 
-    /// Who: each waits for the next, the last for the first.
+    /// The threads: each waits for the next, the last for the first.
     pub fn participants(&self) -> &[Participant] {
         &self.participants
     }
@@ -172,12 +182,14 @@ impl Participant {
         &self.thread
     }
 
-    /// What it waits for: one range, or, in [`acquire_many`](RangeLock::acquire_many), all ranges of the request.
+    /// What it waits for: one range, or, in [`acquire_many`](RangeLock::acquire_many), all ranges
+    /// of the request.
     pub fn waits_for(&self) -> &[Stake] {
         &self.waits_for
     }
 
-    /// What it has that the participant before it waits for: what it holds, or a place in the queue ahead of that participant.
+    /// What it has that the participant before it waits for: what it holds, or a place in the queue
+    /// ahead of that participant.
     pub fn in_the_way(&self) -> &[Stake] {
         &self.in_the_way
     }
@@ -202,12 +214,14 @@ impl Stake {
 
 /// Finds the threads that are deadlocked in range locks at this moment, anywhere in the process.
 ///
-/// Threads wait for each other if each of them waits, directly or through others, for each other one. Of each such group one circle
-/// is returned: a shortest one through the thread that blocked first. When it has been broken, what is left of the group is found by
-/// the next call. Threads that wait for a deadlocked one without being waited for are in none. Groups whose threads blocked first
-/// come first.
+/// Threads wait for each other if each of them waits, directly or through others, for each other
+/// one. Of each such group one circle is returned: a shortest one through the thread that blocked
+/// first. When it has been broken, what is left of the group is found by the next call. Threads
+/// that wait for a deadlocked one without being waited for are in none. Groups whose threads
+/// blocked first come first.
 ///
-/// A watchdog thread looks once in a while, and twice before it believes what it sees: a circle of timed waits dissolves.
+/// A watchdog thread looks once in a while, and twice before it believes what it sees: a circle of
+/// timed waits dissolves.
 ///
 /// ```
 /// use range_lock::deadlock;
@@ -221,8 +235,9 @@ impl Stake {
 /// });
 /// ```
 ///
-/// See the [module](self) for what is found and what is not. With n requests in the locks in which a thread is blocked it holds these
-/// locks up while it copies O(n), and then takes O(n log n) steps, unless many threads wait for what they hold themselves.
+/// See the [module](self) for what is found and what is not. It holds up the locks in which a
+/// thread is blocked while it copies their n requests. Then it takes O(n log n) steps, unless many
+/// threads wait for what they hold themselves.
 pub fn check() -> Vec<Deadlock> {
     let copied = Copied::new();
     let graph = Graph::new(copied.threads.iter().map(|blocked| &**blocked), &copied.locks);
@@ -345,7 +360,7 @@ mod tests {
         let (a, b) = (RangeLock::new(), RangeLock::new());
         let holders = (a.write(0..10), b.read(0..10));
         thread::scope(|scope| {
-            // A chain over both locks, and who holds something that nobody wants.
+            // A chain over both locks, and a holder of something that no other wants.
             scope.spawn(|| drop((a.write(20..30), a.write(40..50), a.read(0..5))));
             until_blocked(&a, 1);
             scope.spawn(|| drop((b.write(20..30), a.write(0..25))));
@@ -370,8 +385,8 @@ mod tests {
         until_blocked(&b, 0);
     }
 
-    /// With n threads that wait for one range there are n²/2 edges. The search visits O(n log n) nodes
-    /// of trees.
+    /// With n threads that wait for one range there are n²/2 edges. The search visits O(n log n)
+    /// nodes of trees.
     #[test]
     #[cfg(not(any(shuttle, miri)))]
     fn a_crowd_is_searched_with_few_looks() {

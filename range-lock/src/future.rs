@@ -1,8 +1,8 @@
 //! Futures that acquire (feature `async`).
 //!
-//! They belong to no runtime: any executor will do, and so will a mixture of tasks and blocked threads on the same lock.
-//! A future enters the lock when it is first polled, not when it is made, and from then on has its place among those who
-//! wait.
+//! They belong to no runtime: any executor will do, and so will a mixture of tasks and blocked
+//! threads on the same lock. A future enters the lock when it is first polled, not when it is made.
+//! From then on it has its place among those that wait.
 //!
 //! ```
 //! use range_lock::RangeLock;
@@ -18,14 +18,15 @@
 //! # assert!(future.as_mut().poll(&mut cx).is_ready());
 //! ```
 //!
-//! There are no timed futures: let the executor's own timer drop the future, `tokio::time::timeout(soon, lock.write_async(..))`
-//! say.
+//! There are no timed futures: let the executor's own timer drop the future,
+//! `tokio::time::timeout(soon, lock.write_async(..))` say.
 //!
 //! # Cancel safety
 //!
-//! A future may be dropped at any time. If it waits, its request is withdrawn, and those who waited for it, and for nothing
-//! else, are let in; if it has been granted and not yet polled, the range is handed on. The place in the queue is lost:
-//! a future made anew enters behind all who wait.
+//! A future may be dropped at any time. If it waits, its request is withdrawn, and those that
+//! waited for it, and for nothing else, are let in; if it has been granted and not yet polled, the
+//! range is handed on. The place in the queue is lost: a future made anew enters behind all that
+//! wait.
 //!
 //! # A granted future that is not polled
 //!
@@ -48,9 +49,9 @@
 //!
 //! # Wakers
 //!
-//! Wakers are woken, cloned and dropped with none of the lock's own locks held, so they may call back into the lock. They should
-//! not *wait* for a range: those whom the same release has let in are woken one after the other, and a waker that waits for one
-//! of them keeps it asleep.
+//! Wakers are woken, cloned and dropped with none of the lock's own locks held, so they may call
+//! back into the lock. They should not *wait* for a range: those whom the same release has let in
+//! are woken one after the other, and a waker that waits for one of them keeps it asleep.
 //!
 //! A waker may panic when it is woken, cloned or dropped. Every request keeps its owner then: no
 //! range is left locked, and every other task that the same call lets in is woken. Afterwards the

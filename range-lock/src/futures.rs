@@ -74,7 +74,8 @@ impl<L: Deref<Target = RangeLock>> Drop for Acquire<L> {
 
 /// What all upgrading futures are: a hold on its way from upgradable to write.
 pub(crate) struct Upgrade<L: Deref<Target = RangeLock>> {
-    /// `None` once the guard has been given out. Dropped while the upgrade waits, it is released, and the upgrade with it.
+    /// `None` once the guard has been given out. Dropped while the upgrade waits, it is released,
+    /// and the upgrade with it.
     held: Option<Held<L>>,
     begun: bool,
     /// Set while the upgrade waits. Dropped after the release.
@@ -154,8 +155,8 @@ impl<L: Lock> AcquireParts<L> {
         AcquireParts { parts: Some(parts), begun: false, waiting: None }
     }
 
-    /// Gives out the parts, and what is to be dropped last: should the waker's drop panic, the ranges
-    /// are released.
+    /// Gives out the parts, and what is to be dropped last: should the waker's drop panic, the
+    /// ranges are released.
     fn poll(&mut self, cx: &Context<'_>) -> Poll<(Parts<L>, Option<Registered>)> {
         let parts = self.parts.as_mut().expect("a future must not be polled after it has completed");
         if !self.begun {
@@ -239,13 +240,14 @@ impl RangeLock {
     ///
     /// # Fairness and cancel safety
     ///
-    /// It enters when first polled, and may be dropped at any time: see the [module](crate::future).
+    /// It enters when first polled, and may be dropped at any time: see the
+    /// [module](crate::future).
     pub fn acquire_many_async<'a>(requests: impl IntoIterator<Item = Request<'a>>) -> AcquireMany<'a> {
         AcquireMany { inner: AcquireParts::new(parts(requests)) }
     }
 
-    /// As [`acquire_many_async`](Self::acquire_many_async), with a guard, and a future, that own a share
-    /// of each lock and so have no lifetime.
+    /// As [`acquire_many_async`](Self::acquire_many_async), with a guard, and a future, that own a
+    /// share of each lock and so have no lifetime.
     ///
     /// ```
     /// use range_lock::{ArcRequest, RangeLock};
@@ -267,8 +269,8 @@ impl RangeLock {
     }
 }
 
-/// Made by [`RangeLock::wait_until_free_async`]. It may be sent and polled on any thread, and dropped
-/// at any time.
+/// Made by [`RangeLock::wait_until_free_async`]. It may be sent and polled on any thread, and
+/// dropped at any time.
 #[must_use = "futures do nothing unless polled"]
 pub struct WaitUntilFree<'a> {
     /// `None` once it has completed.
@@ -318,11 +320,11 @@ impl fmt::Debug for WaitUntilFree<'_> {
 }
 
 impl RangeLock {
-    /// Waits until every request in `range` that conflicts with `mode`, and that entered before, has
-    /// left. As [`wait_until_free`](Self::wait_until_free), for tasks.
+    /// Waits until every request in `range` that conflicts with `mode`, and that entered before,
+    /// has left. As [`wait_until_free`](Self::wait_until_free), for tasks.
     ///
-    /// *Before* is before it is first polled. There is no form that owns a share of the lock: nothing
-    /// is held afterwards, so a task that has one can lend it for as long as it waits.
+    /// *Before* is before it is first polled. There is no form that owns a share of the lock:
+    /// nothing is held afterwards, so a task that has one can lend it for as long as it waits.
     ///
     /// ```
     /// use range_lock::{Mode, RangeLock};
@@ -347,7 +349,7 @@ impl RangeLock {
     ///
     /// # Fairness and cancel safety
     ///
-    /// It delays nobody, and may be dropped at any time: nothing is left of it.
+    /// It delays no request, and may be dropped at any time: nothing is left of it.
     #[track_caller]
     pub fn wait_until_free_async(&self, range: impl RangeBounds<u64>, mode: Mode) -> WaitUntilFree<'_> {
         WaitUntilFree { lock: Some(self), claim: claim(&range, mode), waiting: None }
@@ -441,7 +443,8 @@ macro_rules! acquire_async {
             }
 
             #[doc = concat!("As [`", stringify!($verb), "`](Self::", stringify!($verb), "), with a guard, and a future,")]
-            /// that own a share of the lock and so have no lifetime: both may be sent into a task that outlives the caller.
+            /// that own a share of the lock and so have no lifetime: both may be sent into a task
+            /// that outlives the caller.
             ///
             /// ```
             #[doc = concat!("use range_lock::{", stringify!($ArcGuard), ", RangeLock};")]

@@ -6,11 +6,13 @@ use std::num::NonZeroU64;
 
 use crossbeam_utils::atomic::AtomicCell;
 
-/// Names a request within its lock, for as long as the lock exists: none is given twice. The first ones of a lock are given in order;
-/// once it has been cut into parts, each part has its own blocks of them.
+/// Names a request within its lock, for as long as the lock exists: none is given twice. The first
+/// ones of a lock are given in order; once it has been cut into parts, each part has its own blocks
+/// of them.
 ///
-/// A request for several ranges has one in each lock that it concerns. A guard that is shrunk, downgraded or upgraded keeps
-/// the one of its request; of the two that a split makes, the left one does, and the right one has a new one. Printed as `#7`.
+/// A request for several ranges has one in each lock that it concerns. A guard that is shrunk,
+/// downgraded or upgraded keeps the one of its request; of the two that a split makes, the left one
+/// does, and the right one has a new one. Printed as `#7`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(NonZeroU64);
 
@@ -45,7 +47,8 @@ impl fmt::Debug for RequestId {
     }
 }
 
-/// Where the ids of a lock's requests come from: each leaf takes a block of them at a time, so that leaves do not meet here.
+/// Where the ids of a lock's requests come from: each leaf takes a block of them at a time, so that
+/// leaves do not meet here.
 #[derive(Debug)]
 pub(crate) struct Ids(AtomicCell<u64>);
 
@@ -56,7 +59,8 @@ impl Ids {
         Ids(AtomicCell::new(1))
     }
 
-    /// The first id of a block that nobody else has. (The first block is the first leaf's from the beginning.)
+    /// The first id of a block that no other leaf has. (The first block is the first leaf's from
+    /// the beginning.)
     #[cold]
     pub(crate) fn draw_block(&self) -> u64 {
         self.0.fetch_add(1) * Self::BLOCK

@@ -17,7 +17,8 @@ use crate::span::Span;
 /// One request, or one range of a request for several, as it stood when
 /// [`RangeLock::requests`](crate::RangeLock::requests) looked.
 ///
-/// `Display` says what and whether, `Debug` also whom it waits for and how long it has done so by the time of printing:
+/// `Display` says what and whether, `Debug` also whom it waits for and how long it has done so by
+/// the time of printing:
 ///
 /// ```
 /// # let lock = range_lock::RangeLock::new();
@@ -61,7 +62,8 @@ pub enum RequestState {
     Held,
     /// It waits for its range.
     Waiting,
-    /// It holds its range in mode [`Upgradable`](Mode::Upgradable) and waits for [`Write`](Mode::Write).
+    /// It holds its range in mode [`Upgradable`](Mode::Upgradable) and waits for
+    /// [`Write`](Mode::Write).
     Upgrading,
 }
 
@@ -158,7 +160,7 @@ impl fmt::Display for Seen {
     }
 }
 
-/// What was in a lock at one moment: a copy, so that whoever looks at it holds nothing up.
+/// What was in a lock at one moment: a copy, so that looking at it holds nothing up.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     /// In the order of their first points, then of their ids.
@@ -166,8 +168,8 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Of all requests that overlap `span`, all of whose leaves are locked. They are unlocked as soon
-    /// as all is copied.
+    /// Of all requests that overlap `span`, all of whose leaves are locked. They are unlocked as
+    /// soon as all is copied.
     pub(crate) fn new(leaves: Locked<'_>, span: Span) -> Arc<Self> {
         let all = Self::copy(&leaves, span);
         drop(leaves);
@@ -281,16 +283,19 @@ impl RequestInfo {
         self.seen().state
     }
 
-    /// Whom it waits for, in ascending order: the requests of the same lock that must leave, or give up this range, before
-    /// it can be granted. They conflict with it, and are held, or are upgrades that wait, or wait themselves and came before.
+    /// Whom it waits for, in ascending order: the requests of the same lock that must leave, or
+    /// give up this range, before it can be granted. They conflict with it, and are held, or are
+    /// upgrades that wait, or wait themselves and came before.
     ///
-    /// Derived when it is first asked for, from what was in the lock when the lock was looked at; the
-    /// lock itself is not held up. In a list of [`requests_over`](crate::RangeLock::requests_over) a
-    /// range these are only requests that overlap the range too.
+    /// Derived when it is first asked for, from what was in the lock when the lock was looked at;
+    /// the lock itself is not held up. In a list of
+    /// [`requests_over`](crate::RangeLock::requests_over) a range these are only requests that
+    /// overlap the range too.
     ///
-    /// Empty if it is held. It may also be empty while it waits: a request for several ranges is granted as a whole, and those
-    /// that are in its way may be in the way of another range of it, or in another lock; and where requests may be
-    /// [passed](crate::Builder::bypass), one that sleeps has its range only when it wakes.
+    /// Empty if it is held. It may also be empty while it waits. A request for several ranges is
+    /// granted as a whole, and those in its way may be in the way of another range of it, or in
+    /// another lock. And where requests may be [passed](crate::Builder::bypass), one that sleeps
+    /// has its range only when it wakes.
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();
@@ -301,7 +306,8 @@ impl RequestInfo {
         self.waits_for.get_or_init(|| self.snapshot.waits_for(self.at))
     }
 
-    /// When it began to wait; `None` if it does not, or where std has no clock (`wasm32-unknown-unknown`).
+    /// When it began to wait; `None` if it does not, or where std has no clock
+    /// (`wasm32-unknown-unknown`).
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();
@@ -385,8 +391,8 @@ impl fmt::Debug for Shown {
 }
 
 impl fmt::Debug for RequestInfo {
-    /// Prints what it is, whom it waits for, and for how long. Of those it waits for it names 8, and
-    /// counts the rest.
+    /// Prints what it is, whom it waits for, and for how long. Of those it waits for it names 8,
+    /// and counts the rest.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.seen().print(f, self.waits_for(), true)
     }

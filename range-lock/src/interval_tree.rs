@@ -3,13 +3,13 @@
 //! It uses spans.
 //!
 //! That one extra number turns a search tree into an interval tree (Cormen et al., *Introduction to
-//! Algorithms*, "Interval trees"; Linux' `include/linux/interval_tree_generic.h`): a subtree whose
-//! largest `last` lies before the span asked for holds nothing that overlaps it and is never
+//! Algorithms*, "Interval trees"; Linux' `include/linux/interval_tree_generic.h`). A subtree whose
+//! largest `last` lies before the span asked for holds nothing that overlaps it, and is never
 //! entered. Finding the first overlap takes O(log n), each further one O(log n) at most.
 //!
-//! A B-tree rather than a binary one, since what a search costs in a large tree is the cache lines
-//! that it waits for: the [`node`]s keep the ends of their spans side by side, and a search visits
-//! a node where a binary tree has four levels.
+//! It is a B-tree and not a binary one, because a search in a large tree costs the cache lines that
+//! it waits for. The [`node`]s keep the ends of their spans side by side, and a search visits one
+//! node where a binary tree has four levels.
 //!
 //! A [`Forest`] is several trees over one set of slots. Values lie in the slots, which never move;
 //! each slot knows the tree and the node that its span is in. So a value goes from one tree to
@@ -809,9 +809,9 @@ struct Latest {
     looks: u32,
 }
 
-/// The most nodes that so many trees of so many spans can have: each tree has none, one, or a root
-/// and, on each level below it, at most as many as have [`MIN`] items each. What is counted is the
-/// most spans that there ever were, since nodes are only joined when they run low.
+/// The most nodes that so many trees of so many spans can have. Each tree has none, or one, or a
+/// root and further levels. On each of these it has at most as many nodes as have [`MIN`] items
+/// each. `spans` is the most that there ever were, because nodes are only joined when they run low.
 fn nodes_for(spans: usize, trees: usize) -> usize {
     match spans {
         0..=1 => 0,

@@ -35,10 +35,10 @@
 //! 5. **lists**: an entry is in its keeper's list, once. `registered` is the number of entries that
 //!    are registered.
 //!
-//! When an entry leaves, cancels, or becomes less, those that are registered with it and no longer
-//! kept out by it are looked at again: another entry that keeps them out is found in this leaf, or
-//! their count is lowered. Nobody else need be looked at. The count that is lowered to zero has
-//! granted the request.
+//! When an entry leaves, cancels, or becomes less, the entries that are registered with it and no
+//! longer kept out by it are looked at again. Either another entry that keeps them out is found in
+//! this leaf, or their count is lowered. No other entry need be looked at. The count that is
+//! lowered to zero has granted the request.
 //!
 //! An upgrade puts a later request before an earlier one: readers that wait for something else, in
 //! another leaf perhaps, wait for the upgrade too from then on. Only those that are not kept out in
@@ -46,13 +46,13 @@
 //!
 //! # Watches
 //!
-//! A *watch* waits until a range is free, and is no entry. When it begins it is paired with each entry
-//! that conflicts with it and overlaps it in this leaf, and with no later one. A pair ends when its
-//! entry leaves or does not conflict or overlap any more. Watches count as registered, so that no
-//! entry leaves quietly.
+//! A *watch* waits until a range is free, and is no entry. When it begins it is paired with each
+//! entry that conflicts with it and overlaps it in this leaf, and with no later one. A pair ends
+//! when its entry leaves or does not conflict or overlap any more. Watches count as registered, so
+//! that no entry leaves quietly.
 //!
-//! 6. **watches**: a watch is in each leaf in which it is paired, and in no other, and its count is the
-//!    number of these leaves.
+//! 6. **watches**: a watch is in each leaf in which it is paired, and in no other, and its count is
+//!    the number of these leaves.
 //!
 //! # What it costs
 //!
@@ -66,8 +66,8 @@
 //!
 //! Few ranges are held at a time in one leaf: most often none but one's own. So the first few
 //! entries lie in slots right behind the mutex, and those that find no free slot, or have to wait,
-//! in trees behind a pointer. The usual case (nobody else is in) touches the leaf's first cache
-//! line and no other. A *place* is the number of a slot, or `SLOTS` more than an index in the
+//! in trees behind a pointer. The usual case (no other request is in) touches the leaf's first
+//! cache line and no other. A *place* is the number of a slot, or `SLOTS` more than an index in the
 //! forest.
 
 mod contention;
@@ -353,12 +353,12 @@ impl Leaf {
         Queued { order: Order::draw(), waiter: self.waiter(passes, spares), keeps: true }
     }
 
-    /// The record for an upgrade. Nobody passes it, since it holds its range.
+    /// The record for an upgrade. It is never passed, since it holds its range.
     pub(crate) fn queue_upgrade(&mut self, spares: &Spares) -> Queued {
         Queued { order: Order::UPGRADE, waiter: self.waiter(0, spares), keeps: true }
     }
 
-    /// A record that nobody else holds: a spare one if there is.
+    /// A record that no other thread holds: a spare one if there is.
     fn waiter(&mut self, passes: usize, spares: &Spares) -> Arc<Waiter> {
         /// A spare record may still be held by the thread that woke its last user. A few looks
         /// suffice to find another.
@@ -393,9 +393,9 @@ impl Leaf {
         }
     }
 
-    /// Takes out the entry of a request that is held, if nothing is registered here, and the entry
-    /// is where it was put, and this is the only leaf that has one: [`take_out`](Self::take_out) in
-    /// the usual case. Says whether it did.
+    /// [`take_out`](Self::take_out) in the usual case: takes out the entry of a held request. It
+    /// does so if nothing is registered here, the entry is where it was put, and no other leaf has
+    /// one. Says whether it did.
     #[inline]
     pub(crate) fn release_quietly(&mut self, hold: &Hold) -> bool {
         if self.registered != 0 || !self.bounds.cover(hold.span) {
@@ -464,7 +464,8 @@ impl Leaf {
         let place = self.find(hold);
         self.forget_wait(place);
         let mode = self.entry_at(place).mode;
-        // Nobody is woken: what overlapped the request in this leaf overlaps one of the halves here.
+        // No waiter is woken: what overlapped the request in this leaf overlaps one of the halves
+        // here.
         self.note_change(hold, &[(hold.key.id, left, mode), (id, right, mode)], &mut WakeList::default());
         if !self.bounds.meet(left) {
             self.set_span(place, right, id);
@@ -853,7 +854,7 @@ impl Leaf {
         self.counters.granted(mode);
     }
 
-    /// What is known of those who met here on the mutex.
+    /// What is known of the threads that met here on the mutex.
     pub(crate) fn contention(&mut self) -> &mut Contention {
         &mut self.rest().contention
     }

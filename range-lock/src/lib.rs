@@ -9,10 +9,11 @@
 //! assert!(lock.try_write(0..1).is_none()); // Overlapping ones do, if one of them writes.
 //! ```
 //!
-//! [`RangeLock`] is blocking, fair (first come, first served among those that conflict), and exact: two ranges conflict if
-//! they overlap, and never for another reason. It takes any `RangeBounds<u64>`, has readers, upgradable readers and
-//! writers, `try_` and timed forms, guards that may be sent to other threads, and owned guards; a held range can be
-//! downgraded, shrunk and split.
+//! [`RangeLock`] is blocking, fair (first come, first served among those that conflict), and exact:
+//! two ranges conflict if they overlap, and never for another reason. It takes any
+//! `RangeBounds<u64>`, has readers, upgradable readers and writers, `try_` and timed forms, guards
+//! that may be sent to other threads, and owned guards; a held range can be downgraded, shrunk and
+//! split.
 //!
 //! # When to use it
 //!
@@ -35,7 +36,8 @@
 //!
 //! Feature `file` is for 64-bit Linux.
 //!
-//! Read on: [what exactly is promised](docs::semantics), [patterns](docs::patterns), [what it costs](docs::performance).
+//! Read on: [what exactly is promised](docs::semantics), [patterns](docs::patterns), [what it
+//! costs](docs::performance).
 //!
 //! # Features
 //!
@@ -57,8 +59,8 @@
 )]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-// The rooms, floor by floor from the ground up: each uses rooms of the floors above it in this list,
-// and of its own floor without a circle. tests/floors checks.
+// The rooms, floor by floor from the ground up: each uses rooms of the floors above it in this
+// list, and of its own floor without a circle. tests/floors checks.
 mod bounds;
 mod claim;
 #[cfg(feature = "stats")]

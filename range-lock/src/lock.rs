@@ -30,9 +30,9 @@ use crate::sync::Deadline;
 
 /// A reader/writer lock whose users lock ranges of a domain instead of the whole of it.
 ///
-/// The domain is `u64`, whatever its points stand for: bytes of a file, pages, keys. A request names a range, as any
-/// [`RangeBounds<u64>`], and a mode; two requests *conflict* when their ranges overlap and their [modes](Mode) do not go
-/// together. The lock guards no data of its own.
+/// The domain is `u64`, whatever its points stand for: bytes of a file, pages, keys. A request
+/// names a range, as any [`RangeBounds<u64>`], and a mode; two requests *conflict* when their
+/// ranges overlap and their [modes](Mode) do not go together. The lock guards no data of its own.
 ///
 /// ```
 /// use range_lock::RangeLock;
@@ -95,8 +95,8 @@ use crate::sync::Deadline;
 /// [`write_arc`]: Self::write_arc
 /// [`write`]: Self::write
 ///
-/// An offset is a `u64`, so a `usize` must be cast. One point is [`point(p)`](crate::point), or `p..=p`, which is right
-/// for `u64::MAX` too.
+/// An offset is a `u64`, so a `usize` must be cast. One point is [`point(p)`](crate::point), or
+/// `p..=p`, which is right for `u64::MAX` too.
 ///
 /// The range is locked as long as the guard lives. `let _guard = lock.write(0..10)` keeps the
 /// guard. `let _ = lock.write(0..10)` keeps nothing and unlocks at once, without a warning of the
@@ -113,12 +113,12 @@ use crate::sync::Deadline;
 /// # Fairness
 ///
 /// First come, first served *per conflict*: a request is granted when no earlier conflicting
-/// request is held or waits. Nobody bypasses a request that has entered, so none starves; requests
-/// that conflict with nothing wait for no other request, only for a short internal mutex, whose
-/// bound is in [`fairness`](crate::docs::fairness). A reader that comes after a waiting writer
-/// waits for it, even where only readers hold. ([`Builder::bypass`] relaxes this by a bound.) The
-/// `try_` verbs keep to the same rule: they fail only if something that really conflicts is held or
-/// waits.
+/// request is held or waits. No later request bypasses one that has entered, so none starves;
+/// requests that conflict with nothing wait for no other request, only for a short internal mutex,
+/// whose bound is in [`fairness`](crate::docs::fairness). A reader that comes after a waiting
+/// writer waits for it, even where only readers hold. ([`Builder::bypass`] relaxes this by a
+/// bound.) The `try_` verbs keep to the same rule: they fail only if something that really
+/// conflicts is held or waits.
 ///
 /// # Deadlocks
 ///
@@ -159,7 +159,7 @@ use crate::sync::Deadline;
 /// # fork and signal handlers
 ///
 /// After `fork` in a process of several threads, the child must not use a lock that another thread
-/// may have been using: the internal mutex may have been copied locked, and then every verb waits
+/// may have been using. The internal mutex may have been copied locked, and then every verb waits
 /// for ever, `try_` verbs included. The child may only call `exec`.
 ///
 /// No verb is async-signal-safe, and neither is dropping a guard. In a signal handler even a `try_`
@@ -172,25 +172,27 @@ use crate::sync::Deadline;
 ///
 /// # Guards
 ///
-/// Every verb gives a guard that releases the range when dropped, on any thread. There is no unlock by range, and no
-/// poisoning: a guard dropped by a panic releases as usual. A guard that is leaked (`mem::forget`) leaves its range
-/// locked, and the rest of the lock as it was; see [`undo_leak`](Self::undo_leak).
+/// Every verb gives a guard that releases the range when dropped, on any thread. There is no unlock
+/// by range, and no poisoning: a guard dropped by a panic releases as usual. A guard that is leaked
+/// (`mem::forget`) leaves its range locked, and the rest of the lock as it was; see
+/// [`undo_leak`](Self::undo_leak).
 ///
 /// # Empty ranges
 ///
-/// `n..n` holds no point. It conflicts with nothing, is granted at once, and its guard releases nothing. An inverted
-/// range, such as `7..3`, is a mistake, and panics as it does for slices.
+/// `n..n` holds no point. It conflicts with nothing, is granted at once, and its guard releases
+/// nothing. An inverted range, such as `7..3`, is a mistake, and panics as it does for slices.
 ///
 /// # Cost
 ///
-/// A new lock allocates nothing. After warm-up (the partition is stable, and as many requests as
-/// ever at a time have been in each of its parts, at most 256), acquiring and releasing do not
-/// allocate, except what a thread needs when it first sleeps, and with feature `deadlock_detection`
-/// a backtrace whenever a thread blocks. With n requests in the lock, acquiring takes O(log n) steps
+/// A new lock allocates nothing. After warm-up acquiring and releasing do not allocate: the
+/// partition is stable, and each part has had its peak number of concurrent requests, at most 256.
+/// Exceptions are what a thread needs when it first sleeps, and with feature `deadlock_detection` a
+/// backtrace whenever a thread blocks. With n requests in the lock, acquiring takes O(log n) steps
 /// under a short internal mutex. Releasing takes O(log n) steps, and as many for each request that
 /// is looked at again: those that are registered with the one that leaves, all of which it kept
-/// out. Where threads meet on that mutex, the lock cuts its domain into parts. Each part has a mutex
-/// of its own, and a request takes those of the parts that it touches; see [`Builder::max_leaves`].
+/// out. Where threads meet on that mutex, the lock cuts its domain into parts. Each part has a
+/// mutex of its own, and a request takes those of the parts that it touches; see
+/// [`Builder::max_leaves`].
 ///
 /// # Origin
 ///
@@ -215,7 +217,8 @@ impl RangeLock {
         Self::with_settings(Settings::DEFAULT)
     }
 
-    /// A lock in which nothing is locked. Not `const`: the mutexes of a model cannot be made in one.
+    /// A lock in which nothing is locked. Not `const`: the mutexes of a model cannot be made in
+    /// one.
     #[cfg(any(loom, shuttle))]
     pub fn new() -> Self {
         Self::with_settings(Settings::DEFAULT)
@@ -248,11 +251,11 @@ impl RangeLock {
         self.home.place()
     }
 
-    /// Whether some request *holds* a part of `range`, in whatever mode. Requests that wait do not count, and an empty
-    /// range is never locked.
+    /// Whether some request *holds* a part of `range`, in whatever mode. Requests that wait do not
+    /// count, and an empty range is never locked.
     ///
-    /// Only a report: unless the caller knows better, it may be out of date at once. To act on the answer, take the range
-    /// with a `try_` verb.
+    /// Only a report: unless the caller knows better, it may be out of date at once. To act on the
+    /// answer, take the range with a `try_` verb.
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();
@@ -270,13 +273,14 @@ impl RangeLock {
             .is_some_and(|span| self.partition().look_over(span).iter().any(|leaf| leaf.is_locked(span)))
     }
 
-    /// Who holds and who waits for what, at one moment, in the order in which the ranges begin.
+    /// What is held and what is waited for, at one moment, in the order in which the ranges begin.
     ///
-    /// A request for several ranges is listed once for each of them, with one [id](RequestInfo::id).
+    /// A request for several ranges is listed once for each of them, with one
+    /// [id](RequestInfo::id).
     ///
     /// For people: to be printed or logged. The `Debug` form of the lock prints the first of them.
-    /// Allocates, and holds up the lock while it copies what is in it: with n requests O(n). Of whom a
-    /// request waits for nothing is kept until it is [asked](RequestInfo::waits_for).
+    /// Allocates, and holds up the lock while it copies what is in it: with n requests O(n). Of
+    /// whom a request waits for nothing is kept until it is [asked](RequestInfo::waits_for).
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();
@@ -317,8 +321,9 @@ impl RangeLock {
         Snapshot::new(self.partition().look_over(span), span)
     }
 
-    /// Forgets all requests, which can only be those whose guards were leaked: the exclusive borrow proves that no
-    /// borrowed guard is alive, and that no owned guard is (an owned guard keeps the `Arc` shared).
+    /// Forgets all requests, which can only be those whose guards were leaked: the exclusive borrow
+    /// proves that no borrowed guard is alive, and that no owned guard is (an owned guard keeps the
+    /// `Arc` shared).
     ///
     /// ```
     /// let mut lock = range_lock::RangeLock::new();
@@ -333,9 +338,9 @@ impl RangeLock {
 
     /// Gives back the memory that the lock keeps for requests to come.
     ///
-    /// A part of the lock in which no request is any more keeps memory for 256 requests at most, and the
-    /// lock keeps 1 MiB of records of more. This frees both. The parts themselves stay, and so does the
-    /// memory of parts with requests.
+    /// A part of the lock in which no request is any more keeps memory for 256 requests at most,
+    /// and the lock keeps 1 MiB of records of more. This frees both. The parts themselves stay, and
+    /// so does the memory of parts with requests.
     ///
     /// ```
     /// let mut lock = range_lock::RangeLock::new();
@@ -389,7 +394,7 @@ macro_rules! acquire {
             #[doc = concat!("Locks `range` ", $what, " if that can be granted at once.")]
             ///
             /// `None` means that a conflicting request is held, or waits: a `try_` verb does not
-            /// pass those who wait. A caller that holds another range of this lock may use it.
+            /// pass those that wait. A caller that holds another range of this lock may use it.
             /// `let _ =` unlocks at once.
             ///
             /// ```
@@ -623,9 +628,9 @@ impl Default for RangeLock {
 }
 
 impl fmt::Debug for RangeLock {
-    /// Prints what [`requests`](RangeLock::requests) lists: the first 64, and how many more there are.
-    /// Of those that one waits for it names 8, and counts up to 256. It copies no more than that.
-    /// With `{:#?}`, one a line.
+    /// Prints what [`requests`](RangeLock::requests) lists: the first 64, and how many more there
+    /// are. Of those that one waits for it names 8, and counts up to 256. It copies no more than
+    /// that. With `{:#?}`, one a line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let requests = Printed::new(&self.partition().look_over(Span::WHOLE));
         f.debug_struct("RangeLock").field("requests", &requests).finish()

@@ -1,5 +1,5 @@
-//! Several ranges at once, of one lock or of several, queued as one request: the verbs and the guards.
-//! It uses `RangeLock` and the transitions.
+//! Several ranges at once, of one lock or of several, queued as one request: the verbs and the
+//! guards. It uses `RangeLock` and the transitions.
 
 use std::fmt;
 use std::ops::{RangeBounds, RangeInclusive};
@@ -121,8 +121,8 @@ macro_rules! many_guard {
         $setup:literal, $verb:literal
     ) => {
         $(#[$doc])*
-        /// Releases all of them when dropped, in one step, on any thread. Bind it to a name: `let _ =`
-        /// drops it, and so unlocks, at once.
+        /// Releases all of them when dropped, in one step, on any thread. Bind it to a name: `let _
+        /// =` drops it, and so unlocks, at once.
         #[must_use = "if unused the ranges are unlocked at once"]
         pub struct $Guard$(<$lifetime>)? {
             parts: Parts<$lock>,
@@ -134,9 +134,10 @@ macro_rules! many_guard {
                 $Guard { parts }
             }
 
-            /// The ranges that are held, with their locks and modes: disjoint, ordered by the locks' addresses and then by where they
-            /// begin. Where ranges of one lock that were asked for overlapped, or touched in the same mode, they may be others than
-            /// those, but make up the same.
+            /// The ranges that are held, with their locks and modes: disjoint, ordered by the
+            /// locks' addresses and then by where they begin. Where ranges of one lock that were
+            /// asked for overlapped, or touched in the same mode, they may be others than those,
+            /// but make up the same.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{Mode, RangeLock, ", stringify!($Request), "};")]
@@ -150,8 +151,8 @@ macro_rules! many_guard {
                 self.parts.iter().map(|part| ($share(&part.lock), part.claim.span.into(), part.claim.mode))
             }
 
-            /// Which of `lock`'s [`requests`](RangeLock::requests) the guard stands for; `None` if it
-            /// holds nothing there.
+            /// Which of `lock`'s [`requests`](RangeLock::requests) the guard stands for; `None` if
+            /// it holds nothing there.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Request), "};")]
@@ -164,8 +165,8 @@ macro_rules! many_guard {
                 self.parts.id_in(lock.place().address())
             }
 
-            /// Releases what is held of `range` in `lock`, in one step, and lets in those who waited
-            /// for it. The rest stays held.
+            /// Releases what is held of `range` in `lock`, in one step, and lets in requests that
+            /// waited for it. The rest stays held.
             ///
             /// An associated function, as are all that change a guard.
             ///
@@ -189,8 +190,8 @@ macro_rules! many_guard {
                 }
             }
 
-            /// Releases all that is held in `lock` beside `range`, and lets in those who waited for it.
-            /// What is held in other locks stays held.
+            /// Releases all that is held in `lock` beside `range`, and lets in requests that waited
+            /// for it. What is held in other locks stays held.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]
@@ -218,9 +219,9 @@ macro_rules! many_guard {
                 }
             }
 
-            /// Goes on as a reader of `range` in `lock`, without a moment in which it is not held, and
-            /// lets in the readers that no waiting writer precedes. What is held beside it, or for
-            /// reading already, stays as it is.
+            /// Goes on as a reader of `range` in `lock`, without a moment in which it is not held,
+            /// and lets in the readers that no waiting writer precedes. What is held beside it, or
+            /// for reading already, stays as it is.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]
@@ -241,8 +242,8 @@ macro_rules! many_guard {
                 }
             }
 
-            /// Becomes a writer of all its upgradable ranges, together, if no reader is in any of them.
-            /// Says whether it has; if not, all is held as before.
+            /// Becomes a writer of all its upgradable ranges, together, if no reader is in any of
+            /// them. Says whether it has; if not, all is held as before.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]
@@ -301,21 +302,23 @@ macro_rules! many_guard {
 }
 
 many_guard! {
-    /// Several ranges that are held at once; made by [`RangeLock::acquire_many`], which has an example.
+    /// Several ranges that are held at once; made by [`RangeLock::acquire_many`], which has an
+    /// example.
     ManyGuard ['a] &'a RangeLock, of Request, gives &'a RangeLock, by |lock: &&'a RangeLock| *lock,
     "# let lock = RangeLock::new();", "acquire_many"
 }
 
 many_guard! {
-    /// Several ranges that are held at once, by a guard that owns a share of each lock and so has no
-    /// lifetime; made by [`RangeLock::acquire_many_arc`], which has an example.
+    /// Several ranges that are held at once, by a guard that owns a share of each lock and so has
+    /// no lifetime; made by [`RangeLock::acquire_many_arc`], which has an example.
     ArcManyGuard [] Arc<RangeLock>, of ArcRequest, gives &Arc<RangeLock>, by std::convert::identity,
     "# let lock = std::sync::Arc::new(RangeLock::new());", "acquire_many_arc"
 }
 
 /// Verbs that acquire several ranges at once.
 impl RangeLock {
-    /// Locks several ranges, of one lock or of several, as one request; waits until all of them are granted.
+    /// Locks several ranges, of one lock or of several, as one request; waits until all of them are
+    /// granted.
     ///
     /// If every thread that uses the locks takes all it needs in one such request, and holds
     /// nothing when it asks, no deadlock is possible, in whatever order the ranges are named. One
@@ -338,18 +341,20 @@ impl RangeLock {
     ///
     /// # Fairness
     ///
-    /// As for one range: it waits for the conflicting requests that came before, for any of its ranges, and those that come
-    /// later wait for it, for any of them, also while it waits for another.
+    /// As for one range: it waits for the conflicting requests that came before, for any of its
+    /// ranges. Those that come later wait for it, for any of its ranges, also while it waits for
+    /// another.
     ///
     /// # Cost
     ///
-    /// The locks' internal mutexes are taken together. Up to four ranges allocate nothing, if they are no more than four too
-    /// as [`ManyGuard::ranges`] lists them: where some overlap in different modes, they are cut into more.
+    /// The locks' internal mutexes are taken together. Up to four ranges allocate nothing, if they
+    /// are no more than four too as [`ManyGuard::ranges`] lists them: where some overlap in
+    /// different modes, they are cut into more.
     ///
     /// # Panics
     ///
-    /// If it has more than 65535 ranges on a 32-bit machine, after ranges that overlap or touch have
-    /// been joined. Nothing is locked then. On a 64-bit machine the bound is out of reach.
+    /// If it has more than 65535 ranges on a 32-bit machine, after ranges that overlap or touch
+    /// have been joined. Nothing is locked then. On a 64-bit machine the bound is out of reach.
     pub fn acquire_many<'a>(requests: impl IntoIterator<Item = Request<'a>>) -> ManyGuard<'a> {
         let mut parts = parts(requests);
         let granted = parts.acquire(Deadline::Never);
@@ -374,7 +379,8 @@ impl RangeLock {
         parts.try_enter().then(|| ManyGuard { parts })
     }
 
-    /// Locks several ranges as one request; gives up after `timeout`. As [`acquire_many`](Self::acquire_many).
+    /// Locks several ranges as one request; gives up after `timeout`. As
+    /// [`acquire_many`](Self::acquire_many).
     ///
     /// ```
     /// # use range_lock::{RangeLock, Request};
@@ -389,13 +395,14 @@ impl RangeLock {
     ///
     /// # Fairness and cancel safety
     ///
-    /// As for one range: while it waits it has its place in all the queues, and giving up leaves no trace in any.
-    /// With a timeout of zero it does not wait, as [`try_acquire_many`](Self::try_acquire_many).
+    /// As for one range: while it waits it has its place in all the queues, and giving up leaves no
+    /// trace in any. With a timeout of zero it does not wait, as
+    /// [`try_acquire_many`](Self::try_acquire_many).
     ///
     /// # Panics
     ///
-    /// If it has more than 65535 ranges on a 32-bit machine, after ranges that overlap or touch have
-    /// been joined. Nothing is locked then. On a 64-bit machine the bound is out of reach.
+    /// If it has more than 65535 ranges on a 32-bit machine, after ranges that overlap or touch
+    /// have been joined. Nothing is locked then. On a 64-bit machine the bound is out of reach.
     pub fn try_acquire_many_for<'a>(
         requests: impl IntoIterator<Item = Request<'a>>,
         timeout: Duration,
@@ -417,8 +424,8 @@ impl RangeLock {
     ///
     /// # Panics
     ///
-    /// If it has more than 65535 ranges on a 32-bit machine, after ranges that overlap or touch have
-    /// been joined. Nothing is locked then. On a 64-bit machine the bound is out of reach.
+    /// If it has more than 65535 ranges on a 32-bit machine, after ranges that overlap or touch
+    /// have been joined. Nothing is locked then. On a 64-bit machine the bound is out of reach.
     pub fn try_acquire_many_until<'a>(
         requests: impl IntoIterator<Item = Request<'a>>,
         deadline: Instant,
@@ -427,8 +434,8 @@ impl RangeLock {
         parts.acquire(Deadline::At(deadline)).then(|| ManyGuard { parts })
     }
 
-    /// As [`acquire_many`](Self::acquire_many), with a guard that owns a share of each lock and so has
-    /// no lifetime: a completion or a task can hold it.
+    /// As [`acquire_many`](Self::acquire_many), with a guard that owns a share of each lock and so
+    /// has no lifetime: a completion or a task can hold it.
     ///
     /// ```
     /// use range_lock::{ArcRequest, RangeLock};
@@ -455,7 +462,8 @@ impl RangeLock {
         ArcManyGuard { parts }
     }
 
-    /// As [`try_acquire_many`](Self::try_acquire_many), with a guard that owns a share of each lock.
+    /// As [`try_acquire_many`](Self::try_acquire_many), with a guard that owns a share of each
+    /// lock.
     ///
     /// ```
     /// # use range_lock::{ArcRequest, RangeLock};
@@ -469,8 +477,8 @@ impl RangeLock {
         parts.try_enter().then(|| ArcManyGuard { parts })
     }
 
-    /// As [`try_acquire_many_for`](Self::try_acquire_many_for), with a guard that owns a share of each
-    /// lock.
+    /// As [`try_acquire_many_for`](Self::try_acquire_many_for), with a guard that owns a share of
+    /// each lock.
     ///
     /// ```
     /// # use range_lock::{ArcRequest, RangeLock};
@@ -491,8 +499,8 @@ impl RangeLock {
         parts.acquire(Deadline::after(timeout)).then(|| ArcManyGuard { parts })
     }
 
-    /// As [`try_acquire_many_until`](Self::try_acquire_many_until), with a guard that owns a share of
-    /// each lock.
+    /// As [`try_acquire_many_until`](Self::try_acquire_many_until), with a guard that owns a share
+    /// of each lock.
     ///
     /// # Panics
     ///

@@ -16,9 +16,10 @@
 pub enum Mode {
     /// Shared with all but writers.
     Read,
-    /// Shared with readers; one at a time, so that it can become a writer without meeting another on the way.
+    /// Shared with readers; one at a time, so that it can become a writer without meeting another
+    /// on the way.
     Upgradable,
-    /// Shared with nobody.
+    /// Shared with no other.
     Write,
 }
 

@@ -39,7 +39,7 @@
 //!
 //! The thread that has the mutex when the head asks may have loaded `NOBODY` before. It frees the
 //! mutex then, and does not tell the head. So a head sleeps for a bounded time, and looks again. A
-//! thread that takes the mutex in between loads the seat: its look at `locked` comes after the
+//! thread that takes the mutex in between loads the seat. Its look at `locked` comes after the
 //! head's, and the head's after the store of its seat, in the one order of all sequentially
 //! consistent operations. That thread may leave it for now; the one after it hands it over. So two
 //! threads take the mutex at most between a look in vain of a head that has asked, and the head.
@@ -73,7 +73,8 @@ use line::{NOBODY, Seat, State};
 /// lock several times with its lines in the cache. Where two threads look again at once they take
 /// the lines from each other at every step, and together do half of what one does alone.
 const TURNS: u32 = 64;
-/// The same where two threads seldom meet on one mutex, and so nothing is won by leaving it to the other.
+/// The same where two threads seldom meet on one mutex, and so nothing is won by leaving it to the
+/// other.
 const FEW_TURNS: u32 = 4;
 /// For how many turns the head leaves the mutex to others before it asks for it, if it is alone in
 /// line.
@@ -107,7 +108,8 @@ pub(crate) struct Mutex<T> {
     value: UnsafeCell<T>,
 }
 
-// SAFETY: the value is reached through a guard only, by one thread at a time ("exclusive"); so it is as if it were sent.
+// SAFETY: the value is reached through a guard only, by one thread at a time ("exclusive"); so it
+// is as if it were sent.
 unsafe impl<T: Send> Sync for Mutex<T> {}
 
 // No user code runs under it, and what could panic is checked before the first change.
@@ -117,7 +119,8 @@ impl<T> RefUnwindSafe for Mutex<T> {}
 /// Access to the value of a [`Mutex`] until dropped.
 pub(crate) struct MutexGuard<'a, T> {
     mutex: &'a Mutex<T>,
-    /// It may be shared, or sent, where a `&mut T` may: the mutex alone would let a guard be shared whose `T` may not.
+    /// It may be shared, or sent, where a `&mut T` may: the mutex alone would let a guard be shared
+    /// whose `T` may not.
     _value: PhantomData<&'a mut T>,
 }
 

@@ -1,4 +1,4 @@
-//! Who makes a request: a thread, or a task. The search for deadlocks asks (feature
+//! What makes a request: a thread, or a task. The search for deadlocks asks (feature
 //! `deadlock_detection`); without that feature nothing is kept.
 //! It uses nothing of this crate.
 
@@ -24,7 +24,7 @@ thread_local! {
 
 #[cfg(feature = "deadlock_detection")]
 impl Owner {
-    /// Who is making one now.
+    /// The thread or task that makes one now.
     pub(crate) fn current() -> Owner {
         if IN_TASK.get() { Owner::Task } else { Owner::Thread(thread::current().id()) }
     }

@@ -14,18 +14,18 @@
 //! * **links**: bounds and link of a leaf change only under its mutex, and the bounds of two
 //!   neighbours only under both mutexes. So under a leaf's mutex its link names a leaf in use, the
 //!   one whose part begins where the leaf's ends.
-//! * **all at once**: whoever enters, changes or takes out a request holds the mutexes of all the
-//!   leaves under its span, from left to right along the links, so that the request is in all of
+//! * **all at once**: a thread that enters, changes or takes out a request holds the mutexes of all
+//!   the leaves under its span, from left to right along the links. So the request is in all of
 //!   them, or gone from all, at one instant. To take them one after the other would let a join pair
-//!   what is left of a half-released request with requests that never counted it.
+//!   what is left of a half-released request with requests that never met it.
 //! * **table last**: a thread that holds the table's mutex waits for no mutex but that of a leaf
 //!   that is not in use. A thread waits for the table's mutex only while it holds no leaf of this
 //!   lock.
-//! * **ascending**: a thread that holds a leaf's mutex waits for no mutex but that of a leaf to the
-//!   right in the same lock, or of a lock with a higher address; or of one that is not in use,
-//!   whose holder came there by an old hint and waits for nothing. So nobody waits in a circle.
-//!   Where to the right is says the link: the table below may be out of date, and name a leaf that
-//!   the thread holds.
+//! * **ascending**: a thread that holds a leaf's mutex waits only for the mutex of a leaf to the
+//!   right in the same lock, or of a lock with a higher address. Or for that of a leaf which is not
+//!   in use: its holder came there by an old hint and waits for nothing. So no thread waits in a
+//!   circle. The link tells where to the right is: the table below may be out of date, and name a
+//!   leaf that the thread holds.
 //!
 //! # Finding a leaf
 //!
@@ -69,8 +69,8 @@
 //!
 //! Requests that do not meet anybody pay nothing for all this.
 //!
-//! Leaves cost those who cross them. So it is they who join neighbours, when they have come by
-//! several times and nobody has met in either since.
+//! Leaves cost the requests that cross them. So these join neighbours, when they have come by
+//! several times and no threads have met in either since.
 //!
 //! If all leaves that there may be are in use, two neighbours are joined for one that would be cut,
 //! on one condition: far fewer met in the two of late than in the one. Under an even load no two
@@ -200,7 +200,7 @@ impl Partition {
         self.lock_right(self.try_lock(self.route(span.first)), span)
     }
 
-    /// Locks a leaf if nobody has it.
+    /// Locks a leaf if no thread has it.
     #[inline]
     pub(crate) fn try_lock(&self, index: LeafIndex) -> Option<LeafGuard<'_>> {
         Some(LeafGuard { leaf: sync::try_lock(self.cell(index))?, index })
@@ -270,7 +270,7 @@ impl Partition {
         locked
     }
 
-    /// The same for who only looks: it is not for him to join what he crosses.
+    /// The same for a look: a look does not join what it crosses.
     pub(crate) fn look_over(&self, span: Span) -> Locked<'_> {
         let mut locked = self.lock_at(span).into_locked(self);
         locked.reach(span.last);
@@ -343,14 +343,14 @@ impl Partition {
             return Attempt::InVain;
         }
         let table = self.table();
-        // Whoever changes the partition at the moment may be waiting for this leaf.
+        // The thread that changes the partition at the moment may be waiting for this leaf.
         let Some(mut structure) = sync::try_lock(&table.structure) else { return Attempt::NotNow };
         let mut unused = table.draw_unused(&mut structure);
         if unused.is_none() && self.reclaim(table, &mut structure, leaf.heat()) {
             unused = table.draw_unused(&mut structure);
         }
         let Some(index) = unused else { return Attempt::InVain };
-        // Nobody keeps it long: who comes here by an old hint finds that it holds no point.
+        // No thread keeps it long: one that comes here by an old hint finds that it holds no point.
         let mut right = sync::lock(self.cell(index));
         right.begin_ids(self.ids());
         leaf.cut(mid, &mut right);
@@ -441,7 +441,7 @@ impl fmt::Debug for Partition {
     }
 }
 
-/// How many leaves a lock may have if nobody says: so many that two threads in random places seldom
+/// How many leaves a lock may have by default: so many that two threads in random places seldom
 /// meet.
 fn default_max_leaves() -> usize {
     const FOR_EACH_CPU: usize = 16;
@@ -539,8 +539,8 @@ impl<'a> Locked<'a> {
         })
     }
 
-    /// Makes a note, in each leaf, that somebody came by who crossed it, and joins those that have
-    /// long been quiet.
+    /// Makes a note, in each leaf, that a request came by that crossed it, and joins those that
+    /// have long been quiet.
     fn note_crossing(&mut self) {
         let quiet = self.iter_mut().fold(0, |quiet, leaf| {
             let id = leaf.last_id();

@@ -1,9 +1,10 @@
 //! A request: what it asks for, how it is granted, waits, gives up and leaves.
 //! It uses the partition and all below, and knows no [`RangeLock`](crate::RangeLock).
 //!
-//! Each function here is one transition of the lock: it takes the mutexes of all leaves concerned, changes them, and, when the
-//! mutexes have been dropped, wakes those whom the change has let in. The usual case, an uncontended request in one leaf, comes
-//! first in each and is inlined; the rest is the same for one leaf and for several.
+//! Each function here is one transition of the lock: it takes the mutexes of all leaves concerned,
+//! changes them, and, when the mutexes have been dropped, wakes those whom the change has let in.
+//! The usual case, an uncontended request in one leaf, comes first in each and is inlined; the rest
+//! is the same for one leaf and for several.
 
 mod parts;
 mod watch;
@@ -33,9 +34,9 @@ pub(crate) enum Entered {
 
 /// Grants a request for `span` if nothing conflicts with it, held or waiting.
 ///
-/// All that comes and goes is in registers, and the guard is made where it is to lie. One that is returned is stored in
-/// parts, loaded whole, and stored again, and the load waits until the parts have left the CPU: for longer than all the rest
-/// takes.
+/// All that comes and goes is in registers, and the guard is made where it is to lie. One that is
+/// returned is stored in parts, loaded whole, and stored again, and the load waits until the parts
+/// have left the CPU: for longer than all the rest takes.
 #[inline]
 pub(crate) fn try_acquire(partition: &Partition, span: Span, mode: Mode) -> Option<Key> {
     if partition.was_cut() {
@@ -47,8 +48,8 @@ pub(crate) fn try_acquire(partition: &Partition, span: Span, mode: Mode) -> Opti
     }
 }
 
-/// Grants a request for `span` when all that conflicts with it and came before has left; `None` if the deadline comes
-/// first. In registers, as [`try_acquire`].
+/// Grants a request for `span` when all that conflicts with it and came before has left; `None` if
+/// the deadline comes first. In registers, as [`try_acquire`].
 #[inline]
 pub(crate) fn acquire(place: Place<'_>, span: Span, mode: Mode, deadline: Deadline) -> Option<Key> {
     let partition = place.partition();
@@ -61,8 +62,8 @@ pub(crate) fn acquire(place: Place<'_>, span: Span, mode: Mode, deadline: Deadli
     }
 }
 
-/// The same in a lock that has been cut. By itself, since the search for the leaf needs many registers: what a function saves
-/// of them on the stack the next locked instruction waits for.
+/// The same in a lock that has been cut. By itself, since the search for the leaf needs many
+/// registers: what a function saves of them on the stack the next locked instruction waits for.
 #[inline(never)]
 fn acquire_routed(place: Place<'_>, span: Span, mode: Mode, deadline: Deadline) -> Option<Key> {
     let partition = place.partition();
@@ -72,7 +73,8 @@ fn acquire_routed(place: Place<'_>, span: Span, mode: Mode, deadline: Deadline) 
     }
 }
 
-/// The same where others are in the leaf, or another leaf is the right one, or this is not the only one.
+/// The same where others are in the leaf, or another leaf is the right one, or this is not the only
+/// one.
 #[inline(never)]
 fn acquire_among(
     place: Place<'_>,
@@ -127,13 +129,14 @@ pub(crate) fn enter(partition: &Partition, claim: Claim) -> Entered {
     enter_over(partition, partition.lock_at(claim.span), claim).hand_over()
 }
 
-/// Withdraws a request that has been waiting. Returns it if it was granted before it could be withdrawn: then it is
-/// held, and whoever cancelled decides whether to keep it or to hand it back.
+/// Withdraws a request that has been waiting. Returns it if it was granted before it could be
+/// withdrawn: then it is held, and the thread that cancelled decides whether to keep it or to hand
+/// it back.
 #[must_use]
 pub(crate) fn cancel(partition: &Partition, hold: Hold) -> Option<Hold> {
     let mut wakes = WakeList::default();
     let mut leaves = partition.lock_over(hold.span);
-    // Under the mutexes nobody lowers the count: the request is granted by now, or will not be.
+    // Under the mutexes the count is not lowered: the request is granted by now, or will not be.
     if !leaves.first().entry(&hold).waits() {
         return Some(hold);
     }
@@ -150,7 +153,8 @@ pub(crate) fn withdraw(partition: &Partition, hold: Hold) {
 
 /// Releases what is held; `hold` is of no use any more.
 ///
-/// Takes it by reference since it comes from a guard that has just been written, and to copy it would stall.
+/// Takes it by reference since it comes from a guard that has just been written, and to copy it
+/// would stall.
 #[inline]
 pub(crate) fn release(partition: &Partition, hold: &Hold) {
     let Some(mut at) = partition.try_lock(hold.key.leaf()) else {
@@ -168,7 +172,8 @@ pub(crate) fn downgrade(partition: &Partition, hold: &Hold, to: Mode) {
     leaves.iter_mut().for_each(|leaf| leaf.downgrade(hold, to, &mut wakes));
 }
 
-/// Leaves a held request only `span` of what it has. `hold` is the new one when others are woken: a waker may panic.
+/// Leaves a held request only `span` of what it has. `hold` is the new one when others are woken: a
+/// waker may panic.
 pub(crate) fn shrink(partition: &Partition, hold: &mut Hold, span: Span) {
     let mut wakes = WakeList::default();
     let mut leaves = partition.lock_over(hold.span);
@@ -218,8 +223,8 @@ pub(crate) fn try_upgrade(partition: &Partition, hold: &Hold) -> bool {
     upgraded
 }
 
-/// Makes a writer of an upgradable request when the readers that are in have left; `false` if the deadline comes first,
-/// and then it is upgradable as before.
+/// Makes a writer of an upgradable request when the readers that are in have left; `false` if the
+/// deadline comes first, and then it is upgradable as before.
 #[must_use]
 pub(crate) fn upgrade(place: Place<'_>, hold: &Hold, deadline: Deadline) -> bool {
     if deadline.has_passed() {
@@ -307,7 +312,8 @@ impl Drop for Owner<'_> {
     }
 }
 
-/// Enters a request into a leaf if all of it lies there, and nobody else is in; else gives back the leaf, if it is locked.
+/// Enters a request into a leaf if all of it lies there, and no other request is in; otherwise
+/// gives back the leaf, if it is locked.
 #[inline(always)]
 fn grant_alone(
     partition: &Partition,
@@ -414,8 +420,8 @@ fn in_the_way<'l>(leaves: &'l Locked<'_>, claim: Claim) -> impl Iterator<Item = 
 }
 
 /// Passes all of the requests that are in the way, or none: says which. Those that are passed must
-/// all sleep. Each is held back, by a share of its count for each pair, until the passer has entered
-/// and [let it go](let_go_of_passed).
+/// all sleep. Each is held back, by a share of its count for each pair, until the passer has
+/// entered and [let it go](let_go_of_passed).
 ///
 /// All their leaves are locked, so the same requests stay in the way. But a request may be granted
 /// meanwhile by a thread that holds other leaves of it. If so those passed before it are let go
@@ -458,7 +464,8 @@ fn make_writer(leaves: &mut Locked<'_>, hold: &Hold) -> bool {
     !is_read
 }
 
-/// Calls `f` for each leaf with a share of the request's record, of which the first one is to be kept.
+/// Calls `f` for each leaf with a share of the request's record, of which the first one is to be
+/// kept.
 fn for_each_its_own(leaves: &mut Locked<'_>, queued: Queued, mut f: impl FnMut(&mut Leaf, Queued)) {
     let again = queued.again();
     let mut first = Some(queued);

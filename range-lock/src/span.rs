@@ -1,9 +1,10 @@
 //! Spans: the closed intervals that everything inside the lock is about.
 //! It uses nothing of this crate.
 //!
-//! A caller may hand in any [`RangeBounds<u64>`]. Inside, a range is a *closed* interval `first..=last`, because only a
-//! closed interval can name the whole domain, `u64::MAX` included, without a wider type. A closed interval cannot be
-//! empty, so the conversion yields an `Option`: an empty range has no span, and never enters the lock.
+//! A caller may hand in any [`RangeBounds<u64>`]. Inside, a range is a *closed* interval
+//! `first..=last`, because only a closed interval can name the whole domain, `u64::MAX` included,
+//! without a wider type. A closed interval cannot be empty, so the conversion yields an `Option`:
+//! an empty range has no span, and never enters the lock.
 
 use std::fmt;
 use std::ops::{Bound, RangeBounds, RangeInclusive};
@@ -38,7 +39,8 @@ impl Span {
     ///
     /// # Panics
     ///
-    /// If the range is inverted. As for slices, `n..n` and `n..=n - 1` are empty, anything further back is inverted.
+    /// If the range is inverted. As for slices, `n..n` and `n..=n - 1` are empty, anything further
+    /// back is inverted.
     #[inline]
     #[track_caller]
     pub(crate) fn new(range: &impl RangeBounds<u64>) -> Option<Span> {

@@ -2,7 +2,7 @@
 //! It uses waiters and `sync`.
 //!
 //! A leaf keeps the records of a few requests by itself. The release that empties a leaf after a
-//! crowd brings the rest here, once the mutexes of the leaves are free, and a leaf that has none left
+//! crowd brings the rest here, once the mutexes of the leaves are free. A leaf that has none left
 //! comes for all that one crowd has left. So a crowd that comes back allocates hardly anything,
 //! wherever in the lock that is.
 
@@ -15,7 +15,8 @@ const MOST: usize = (1 << 20) / (size_of::<Waiter>() + 3 * size_of::<usize>());
 /// See the [module](self).
 #[derive(Debug)]
 pub(crate) struct Spares {
-    /// How many records there are, for a thread that does not need to know exactly: most often none.
+    /// How many records there are, for a thread that does not need to know exactly: most often
+    /// none.
     count: AtomicHint,
     crowds: Mutex<Vec<Vec<Arc<Waiter>>>>,
 }
@@ -32,8 +33,8 @@ impl Spares {
         Spares { count: AtomicHint::new(0), crowds: Mutex::new(Vec::new()) }
     }
 
-    /// Keeps the records of a crowd, as far as there is room. To be called with no mutex of the leaf
-    /// held: the others are freed, which takes its time.
+    /// Keeps the records of a crowd, as far as there is room. To be called with no mutex of the
+    /// leaf held: the others are freed, which takes its time.
     pub(crate) fn give(&self, mut crowd: Vec<Arc<Waiter>>) {
         if crowd.is_empty() {
             return;

@@ -43,8 +43,8 @@ pub(crate) fn yield_now() {
 /// Lets other threads run on this CPU. Says whether another thread did, as far as the time that
 /// this took can tell. Where std has no clock, always.
 pub(crate) fn yield_to_others() -> bool {
-    /// A yield to nobody is a system call. One to a thread that yields at once is two switches
-    /// more.
+    /// A yield to no other thread is a system call. One to a thread that yields at once is two
+    /// switches more.
     const TO_NOBODY: Duration = Duration::from_micros(1);
     let before = now();
     yield_now();

@@ -1,9 +1,10 @@
 //! What was waited for, and how long (feature `stats`).
 //! It uses `RangeLock` and what the leaves count.
 //!
-//! The counters are plain numbers in the leaf, changed under its mutex. What is granted at once is counted by the transition
-//! that grants it, which holds the mutex anyway. Who had to wait counts when it goes on, and takes the mutex once more for that:
-//! so a wait includes the way from the grant back to running.
+//! The counters are plain numbers in the leaf, changed under its mutex. What is granted at once is
+//! counted by the transition that grants it, which holds the mutex anyway. A request that had to
+//! wait counts when it goes on, and takes the mutex once more for that: so a wait includes the way
+//! from the grant back to running.
 
 use std::fmt;
 use std::ops::{Add, RangeInclusive, Sub};
@@ -33,17 +34,19 @@ use crate::span::Span;
 ///
 /// # What counts
 ///
-/// Whatever enters the lock, by any verb: blocking, timed, `try_`, async, with borrowed guards or owned ones.
+/// Whatever enters the lock, by any verb: blocking, timed, `try_`, async, with borrowed guards or
+/// owned ones.
 ///
-/// * A request counts in the mode that it asks for; one for several ranges counts once in each lock that it concerns, in the
-///   strongest mode that it asks for there.
-/// * An upgrade is a request for [`Write`](Mode::Write). Downgrading, shrinking and splitting count as nothing.
+/// * A request counts in the mode that it asks for; one for several ranges counts once in each lock
+///   that it concerns, in the strongest mode that it asks for there.
+/// * An upgrade is a request for [`Write`](Mode::Write). Downgrading, shrinking and splitting count
+///   as nothing.
 /// * A `try_` verb that fails, and an empty range, do not enter, and so count as nothing.
 ///
 /// # Cost
 ///
-/// One increment for a request that is granted at once; for one that waits, a look at the clock and one more turn with the
-/// lock's internal mutex. A lock is about 1.1 KiB larger.
+/// One increment for a request that is granted at once; for one that waits, a look at the clock and
+/// one more turn with the lock's internal mutex. A lock is about 1.1 KiB larger.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Stats {
     /// By mode.
@@ -134,8 +137,9 @@ impl ModeStats {
 
 /// How long requests waited until they were granted, as a histogram: part of [`ModeStats`].
 ///
-/// A wait begins when the request enters and ends when its thread runs again, or its task is polled. The buckets are powers
-/// of two: `n` holds waits from 2^n up to, not including, 2^(n+1) nanoseconds.
+/// A wait begins when the request enters and ends when its thread runs again, or its task is
+/// polled. The buckets are powers of two: `n` holds waits from 2^n up to, not including, 2^(n+1)
+/// nanoseconds.
 ///
 /// ```
 /// # let lock = range_lock::RangeLock::new();
@@ -170,17 +174,17 @@ impl Waits {
 
     /// The longest wait; zero if there was none.
     ///
-    /// Of the difference of two [`Stats`] it is exact if the longest wait of all lies in between; else it is the upper end of
-    /// its bucket, less than twice too long.
+    /// Of the difference of two [`Stats`] it is exact if the longest wait of all lies in between;
+    /// else it is the upper end of its bucket, less than twice too long.
     pub fn longest(&self) -> Duration {
         self.0.longest
     }
 
-    /// A wait that at least the fraction `q` of all waits did not exceed: 0.5 for the median, 0.99 for the 99th percentile.
-    /// `None` if there was none.
+    /// A wait that at least the fraction `q` of all waits did not exceed: 0.5 for the median, 0.99
+    /// for the 99th percentile. `None` if there was none.
     ///
-    /// It is an upper bound, the upper end of the bucket in which the quantile lies (or [`longest`](Self::longest), if that
-    /// is less): less than twice too long.
+    /// It is an upper bound, the upper end of the bucket in which the quantile lies (or
+    /// [`longest`](Self::longest), if that is less): less than twice too long.
     ///
     /// # Panics
     ///
@@ -198,8 +202,8 @@ impl Waits {
         Some(*range.end())
     }
 
-    /// The buckets that are not empty, from short waits to long ones: the range of waits, and how many there were. The upper
-    /// end of the last one is no more than [`longest`](Self::longest).
+    /// The buckets that are not empty, from short waits to long ones: the range of waits, and how
+    /// many there were. The upper end of the last one is no more than [`longest`](Self::longest).
     pub fn buckets(&self) -> impl Iterator<Item = (RangeInclusive<Duration>, u64)> {
         let bounded = |n| bucket_first(n)..=bucket_last(n).min(self.0.longest);
         self.0
@@ -229,7 +233,8 @@ impl Add<&ModeStats> for ModeStats {
     }
 }
 
-/// What was counted between the two looks: `later - earlier`. Of the same lock; where `earlier` is larger the result is zero.
+/// What was counted between the two looks: `later - earlier`. Of the same lock; where `earlier` is
+/// larger the result is zero.
 impl Sub for Stats {
     type Output = Stats;
 

@@ -3,21 +3,21 @@
 //! shuttle (`--cfg shuttle`) in a model.
 //! It uses `mutex`, `parking` and `spin`.
 //!
-//! loom tries every schedule of a few steps under the C11 memory model; shuttle tries random schedules of many steps,
-//! sequentially consistent.
+//! loom tries every schedule of a few steps under the C11 memory model; shuttle tries random
+//! schedules of many steps, sequentially consistent.
 //!
 //! # Invariants of the unsafe code
 //!
-//! **kept**: between [`keep`] and [`unlock_kept`] the mutex is locked, and the guard was given up: whoever kept it is the only one
-//! who reaches the value, by [`kept`].
+//! **kept**: between [`keep`] and [`unlock_kept`] the mutex is locked, and the guard was given up:
+//! the thread that kept it is the only one that reaches the value, by [`kept`].
 
 pub(crate) use imp::*;
 
 use std::time::{Duration, Instant};
 
-/// A number that is read and written by anybody at any time, and orders nothing. In a model of loom too it is one of the standard
-/// library's, since each step makes its search longer: a thread sees all of a change to several of them or nothing. shuttle
-/// switches in between.
+/// A number that is read and written by anybody at any time, and orders nothing. In a model of loom
+/// too it is one of the standard library's, since each step makes its search longer: a thread sees
+/// all of a change to several of them or nothing. shuttle switches in between.
 #[derive(Debug)]
 pub(crate) struct AtomicHint(
     #[cfg(shuttle)] shuttle::sync::atomic::AtomicU64,
@@ -62,8 +62,8 @@ impl AtomicHint {
     }
 }
 
-/// An index that is read by anybody at any time. Whoever reads it sees what was done before it was
-/// written. In a model of loom it is one of the standard library's, as an [`AtomicHint`] is.
+/// An index that any thread may read at any time. A thread that reads it sees what was done before
+/// it was written. In a model of loom it is one of the standard library's, as an [`AtomicHint`] is.
 #[derive(Debug)]
 pub(crate) struct AtomicIndex(
     #[cfg(shuttle)] shuttle::sync::atomic::AtomicU16,
@@ -90,7 +90,8 @@ impl AtomicIndex {
 pub(crate) enum Deadline {
     /// It does not.
     Never,
-    /// At this instant. In a model, where time does not pass, it is when the model says: see its `Parker`.
+    /// At this instant. In a model, where time does not pass, it is when the model says: see its
+    /// `Parker`.
     At(Instant),
 }
 
@@ -149,7 +150,7 @@ mod imp {
         mutex.lock_eagerly()
     }
 
-    /// The same, if nobody has it.
+    /// The same, if no thread has it.
     #[inline]
     pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
         mutex.try_lock()
@@ -193,8 +194,9 @@ mod imp {
             Parker(Place::new())
         }
 
-        /// Sleeps until unparked, unless `asleep` says, under the lock that [`unpark`](Self::unpark) takes too, that
-        /// there is nothing to sleep for. `asleep` must neither unwind nor park.
+        /// Sleeps until unparked, unless `asleep` says, under the lock that
+        /// [`unpark`](Self::unpark) takes too, that there is nothing to sleep for. `asleep` must
+        /// neither unwind nor park.
         pub(crate) fn park(&self, asleep: impl Fn() -> bool, deadline: Deadline) -> Parked {
             let deadline = match deadline {
                 Deadline::Never => None,
@@ -228,8 +230,9 @@ mod primitives {
     pub(crate) use loom::sync::atomic::{AtomicUsize, Ordering};
     pub(super) use loom::sync::{Condvar, Mutex as Inner, MutexGuard as InnerGuard};
 
-    /// For how many turns of the other threads a timed park lasts. With none, the deadline is now: every schedule in which it
-    /// comes at another moment is one in which the thread was slow to come here.
+    /// For how many turns of the other threads a timed park lasts. With none, the deadline is now:
+    /// every schedule in which it comes at another moment is one in which the thread was slow to
+    /// come here.
     pub(super) fn turns_until_the_deadline() -> usize {
         0
     }
@@ -262,11 +265,12 @@ mod model {
     #[derive(Debug)]
     pub(crate) struct Mutex<T: 'static> {
         inner: Inner<T>,
-        /// Touched only by who has locked the mutex.
+        /// Touched only by the thread that has locked the mutex.
         kept: UnsafeCell<Option<InnerGuard<'static, T>>>,
     }
 
-    // SAFETY: as for the inner one; a kept guard is reached by who has locked the mutex only ("kept").
+    // SAFETY: as for the inner one; only the thread that has locked the mutex reaches a kept guard
+    // ("kept").
     unsafe impl<T: Send> Sync for Mutex<T> {}
     // SAFETY: as above.
     unsafe impl<T: Send> Send for Mutex<T> {}
@@ -302,7 +306,7 @@ mod model {
         MutexGuard { inner: mutex.inner.lock().unwrap(), mutex }
     }
 
-    /// The same, if nobody has it.
+    /// The same, if no thread has it.
     pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
         Some(MutexGuard { inner: mutex.inner.try_lock().ok()?, mutex })
     }
@@ -339,7 +343,8 @@ mod model {
         drop(guard);
     }
 
-    /// Spinning in a model: not at all, since a schedule in which the thread is slow to sleep sees the same.
+    /// Spinning in a model: not at all, since a schedule in which the thread is slow to sleep sees
+    /// the same.
     pub(crate) const SPIN_TURNS: u32 = 0;
     pub(crate) const YIELDS: u32 = 0;
     pub(crate) const SPARE_YIELDS: u32 = 0;
@@ -357,7 +362,8 @@ mod model {
             Parker { lock: Inner::new(()), woken: Condvar::new() }
         }
 
-        /// Sleeps until unparked; with a deadline, for so many turns of the others as the model says.
+        /// Sleeps until unparked; with a deadline, for so many turns of the others as the model
+        /// says.
         pub(crate) fn park(&self, asleep: impl Fn() -> bool, deadline: Deadline) -> Parked {
             if let Deadline::At(_instant) = deadline {
                 for _ in 0..turns_until_the_deadline() {

@@ -1,16 +1,16 @@
-//! Who waits: the record of a request that could not be granted at once.
+//! Waiting: the record of a request that could not be granted at once.
 //! It uses `sync` and `spin`, and knows neither leaves nor locks.
 //!
 //! A [`Waiter`] holds the request's *count*, the number of its entries that are kept out (see
-//! [`leaf`](crate::leaf)), and the place where its thread sleeps or the waker of its task. The thread
-//! that lowers the count to zero has granted the request and wakes the waiter.
+//! [`leaf`](crate::leaf)), and the place where its thread sleeps or the waker of its task. The
+//! thread that lowers the count to zero has granted the request and wakes the waiter.
 //!
 //! # One word
 //!
 //! The count and the state of the sleeper are one atomic word, so that each event below is one
 //! instruction, whichever mutexes the threads hold. `count` is the count; `A`, `W`, `O` stand for
-//! [`ASLEEP`], [`WOKEN`], [`OFFERED`], `p` for how many requests may still pass this one. What a row
-//! does not name stays as it is.
+//! [`ASLEEP`], [`WOKEN`], [`OFFERED`], `p` for how many requests may still pass this one. What a
+//! row does not name stays as it is.
 //!
 //! | event | from | to | result |
 //! |---|---|---|---|
@@ -30,33 +30,34 @@
 //!
 //! # Invariants
 //!
-//! 1. **granted**: a request is granted when its count is zero and O is not set. That is final: nothing
-//!    changes the count of a granted request.
-//! 2. **offered**: O implies count = 0, A, and p > 0. The sleeper has the range when it rises, unless it
-//!    has been passed, or an upgrade has been put before it, by then.
-//! 3. **awake**: a waiter is passed only while A is set. A is set from before its last look at the count
-//!    until it runs again, or its task is polled.
-//! 4. **one list**: a waiter is in one [`WakeList`] at most. Where p was never > 0, a grant is final and
-//!    is made once. Else W is set from when the waiter is noted in a list to when it is taken out.
-//! 5. **kept**: whoever is about to wake holds the record, and so does the sleeper or the future, and
-//!    each entry. A record is taken into use only when nobody else holds it ([`Arc::get_mut`]), so a
-//!    late wake-up cannot reach its next user.
-//! 6. **hands off**: the thread that lowers the count to zero touches nothing of the request afterwards
-//!    but the record, and that only to wake.
+//! 1. **granted**: a request is granted when its count is zero and O is not set. That is final:
+//!    nothing changes the count of a granted request.
+//! 2. **offered**: O implies count = 0, A, and p > 0. The sleeper has the range when it rises,
+//!    unless it has been passed, or an upgrade has been put before it, by then.
+//! 3. **awake**: a waiter is passed only while A is set. A is set from before its last look at the
+//!    count until it runs again, or its task is polled.
+//! 4. **one list**: a waiter is in one [`WakeList`] at most. Where p was never > 0, a grant is
+//!    final and is made once. Else W is set from when the waiter is noted in a list to when it is
+//!    taken out.
+//! 5. **kept**: a thread that is about to wake holds the record, and so does the sleeper or the
+//!    future, and each entry. A record is taken into use only when no other thread holds it
+//!    ([`Arc::get_mut`]), so a late wake-up cannot reach its next user.
+//! 6. **hands off**: the thread that lowers the count to zero touches nothing of the request
+//!    afterwards but the record, and that only to wake.
 //! 7. **no lock held**: wakers are woken, cloned and dropped with no lock held.
 //!
 //! # Memory ordering
 //!
-//! A granted waiter goes on without passing the leaf's mutex again, so the count must hand over what
-//! the previous holders wrote. Every event that lowers the count releases, and every look that can find
-//! it zero acquires (**handed over**). The events in between are read-modify-writes, which keep the
-//! release sequences going, so the waiter synchronises with all that lowered the count, not only with
-//! the last. The other events order nothing, and are relaxed.
+//! A granted waiter goes on without passing the leaf's mutex again, so the count must hand over
+//! what the previous holders wrote. Every event that lowers the count releases, and every look that
+//! can find it zero acquires (**handed over**). The events in between are read-modify-writes, which
+//! keep the release sequences going, so the waiter synchronises with all that lowered the count,
+//! not only with the last. The other events order nothing, and are relaxed.
 //!
 //! # Unwinding
 //!
-//! Only code of the user's can unwind here: a waker. It is called when the word has been changed and the
-//! waiter is in no list. See [`WakeList`].
+//! Only code of the user's can unwind here: a waker. It is called when the word has been changed
+//! and the waiter is in no list. See [`WakeList`].
 
 use std::any::Any;
 use std::mem;
@@ -91,8 +92,8 @@ pub(crate) struct Waiter {
     word: AtomicUsize,
     /// Whether any may pass it, or might have passed it.
     may_be_passed: bool,
-    /// How many turns away its own is, more or less: one more than that of the request with which one
-    /// of its entries was last registered.
+    /// How many turns away its own is, more or less: one more than that of the request with which
+    /// one of its entries was last registered.
     distance: AtomicHint,
     parker: Parker,
     since: Option<Instant>,
@@ -108,15 +109,16 @@ pub(crate) struct Waiter {
 #[must_use]
 pub(crate) enum Waited {
     Granted,
-    /// Not granted when last looked at. It may be by now: only under the leaves' mutexes is that certain.
+    /// Not granted when last looked at. It may be by now: only under the leaves' mutexes is that
+    /// certain.
     TimedOut,
 }
 
-/// What the caller has to do who took one pair away.
+/// What the caller that took one share away has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Lowered {
-    /// Nothing: the request waits for others, or whoever waits will see for himself.
+    /// Nothing: the request waits for others, or the waiter will see for itself.
     Done,
     /// Wake the waiter: it sleeps, and has the range, or can have it.
     ToBeWoken,
@@ -144,12 +146,13 @@ impl Waiter {
         waiter
     }
 
-    /// Makes a record that nobody else holds ready for another request; likewise.
+    /// Makes a record that no other thread holds ready for another request; likewise.
     pub(crate) fn reset(&mut self, blocking: usize, passes: usize) {
         debug_assert!(blocking <= COUNT);
         debug_assert!(passes <= PASSES / PASS);
         self.may_be_passed = passes != 0;
-        // Relaxed: nobody else looks ("kept"). The record gets to others through a leaf's mutex.
+        // Relaxed: no other thread looks ("kept"). The record gets to others through a leaf's
+        // mutex.
         self.word.store(blocking + passes * PASS, Ordering::Relaxed);
         self.distance.set(1);
         self.since = now();
@@ -181,7 +184,8 @@ impl Waiter {
         self.since
     }
 
-    /// Whether the request has been granted. If so, all that was done under the ranges waited for is visible.
+    /// Whether the request has been granted. If so, all that was done under the ranges waited for
+    /// is visible.
     pub(crate) fn is_granted(&self) -> bool {
         // Acquire: "handed over", and "granted" is final.
         self.word.load(Ordering::Acquire) & (COUNT | OFFERED) == 0
@@ -203,9 +207,11 @@ impl Waiter {
         }
     }
 
-    /// The same, but a sleeper that may still be passed is offered what it would else be granted. Returns the word as it was.
+    /// The same, but a sleeper that may still be passed is offered what it would else be granted.
+    /// Returns the word as it was.
     fn lower_to_offer(&self) -> usize {
-        // Release: "handed over". Both marks are set in the instruction that lowers: "offered", "one list".
+        // Release: "handed over". Both marks are set in the instruction that lowers: "offered",
+        // "one list".
         let lowered = self.word.fetch_update(Ordering::Release, Ordering::Relaxed, |word| {
             let offered = word & COUNT == 1 && word & ASLEEP != 0 && word & PASSES != 0;
             let marks = if offered { OFFERED | WOKEN } else { 0 };
@@ -215,19 +221,20 @@ impl Waiter {
         word
     }
 
-    /// One entry more is kept out. To be called under a mutex under which the request certainly waits:
-    /// it is being entered, another share of the count belongs to an entry in the same leaf, or a
-    /// passer holds it back.
+    /// One entry more is kept out. To be called under a mutex under which the request certainly
+    /// waits: it is being entered, another share of the count belongs to an entry in the same leaf,
+    /// or a passer holds it back.
     pub(crate) fn keep_out(&self) {
-        // Relaxed: it lowers nothing ("handed over"), and the request waits, so it stays so ("granted").
+        // Relaxed: it lowers nothing ("handed over"), and the request waits, so it stays so
+        // ("granted").
         self.word.fetch_add(1, Ordering::Relaxed);
     }
 
     /// One entry more is kept out, if the request still waits; `false` if it has been granted
     /// meanwhile, and counts as held.
     ///
-    /// A request that spans several leaves may be granted by a thread that holds another leaf's mutex
-    /// than the caller; hence the compare-exchange from a word that is not granted.
+    /// A request that spans several leaves may be granted by a thread that holds another leaf's
+    /// mutex than the caller; hence the compare-exchange from a word that is not granted.
     pub(crate) fn raise(&self) -> bool {
         self.raise_if(|word| word & (COUNT | OFFERED) != 0, 1)
     }
@@ -246,14 +253,16 @@ impl Waiter {
 
     /// Takes [`pass`](Self::pass) back.
     pub(crate) fn take_pass_back(&self) -> Lowered {
-        // Relaxed: the share that `lower` takes keeps the count above zero until then ("handed over").
+        // Relaxed: the share that `lower` takes keeps the count above zero until then ("handed
+        // over").
         self.word.fetch_add(PASS, Ordering::Relaxed);
         self.lower()
     }
 
     /// Adds `difference`, which has one share more, if the word allows it.
     fn raise_if(&self, may: impl Fn(usize) -> bool, difference: usize) -> bool {
-        // Relaxed: it lowers nothing ("handed over"). `may` keeps what is "granted" and "awake" as it is.
+        // Relaxed: it lowers nothing ("handed over"). `may` keeps what is "granted" and "awake" as
+        // it is.
         self.word
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
                 let raised = (word & !OFFERED).wrapping_add(difference);
@@ -262,8 +271,8 @@ impl Waiter {
             .is_ok()
     }
 
-    /// Wakes who waits. The request may have been granted, and be gone by now; that the caller holds the record keeps it from
-    /// being used for another.
+    /// Wakes the waiter. The request may have been granted, and be gone by now; that the caller
+    /// holds the record keeps it from being used for another.
     fn wake(&self) {
         if self.may_be_passed {
             // It is out of the list; from here on it can be put into another ("one list").
@@ -279,7 +288,8 @@ impl Waiter {
         self.parker.unpark();
     }
 
-    /// Waits until the request is granted or the deadline comes: spins a little, the longer the nearer its turn is, then sleeps.
+    /// Waits until the request is granted or the deadline comes: spins a little, the longer the
+    /// nearer its turn is, then sleeps.
     pub(crate) fn wait(&self, deadline: Deadline) -> Waited {
         let mut is_woken = false;
         loop {
@@ -289,13 +299,14 @@ impl Waiter {
             if deadline.has_passed() {
                 return Waited::TimedOut;
             }
-            // From here on the thread that grants the request sees that it must unpark ("awake"). If the
-            // request has been granted, this acquires what `is_granted` would have ("handed over").
+            // From here on the thread that grants the request sees that it must unpark ("awake").
+            // If the request has been granted, this acquires what `is_granted` would have ("handed
+            // over").
             if self.word.fetch_or(ASLEEP, Ordering::Acquire) & COUNT == 0 {
                 return Waited::Granted;
             }
-            // The thread that wakes this one changes the word before it unparks. So it does not slip in
-            // between the look and the sleep, and the look orders nothing: `rise` does.
+            // The thread that wakes this one changes the word before it unparks. So it does not
+            // slip in between the look and the sleep, and the look orders nothing: `rise` does.
             let sleeps = || self.word.load(Ordering::Relaxed) & COUNT != 0;
             let parked = self.parker.park(sleeps, deadline);
             if self.rise() {
@@ -309,7 +320,7 @@ impl Waiter {
     }
 
     /// Looks for a while whether the request is granted: spins, the longer the nearer its turn is,
-    /// and then lets others run, among whom those before it may be. While nobody else wants the CPU
+    /// and then lets others run, possibly those before it. While no other thread wants the CPU
     /// it spins on.
     ///
     /// One that may be passed goes to sleep instead, so that it can be, unless it has just been
@@ -364,8 +375,8 @@ impl Waiter {
             let old = sync::lock(&self.waker).replace(new);
             drop(old); // With the mutex released: a waker's drop is code of the user's.
         }
-        // As in `wait`: a granter either sees that there is a task to wake ("awake"), or has lowered the
-        // count by now ("handed over").
+        // As in `wait`: a granter either sees that there is a task to wake ("awake"), or has
+        // lowered the count by now ("handed over").
         match self.word.fetch_or(ASLEEP, Ordering::Acquire) & COUNT {
             0 => Poll::Ready(()),
             _ => Poll::Pending,
@@ -373,8 +384,9 @@ impl Waiter {
     }
 }
 
-/// A task's share of the record of its request. Dropped when the request has been granted or has left, be it by a panic: a
-/// waker that stayed behind would be woken in place of the record's next user.
+/// A task's share of the record of its request. Dropped when the request has been granted or has
+/// left, be it by a panic: a waker that stayed behind would be woken in place of the record's next
+/// user.
 #[cfg(feature = "async")]
 #[derive(Debug)]
 pub(crate) struct Registered(pub(crate) Arc<Waiter>);
@@ -425,10 +437,12 @@ fn discard(panic: Box<dyn Any + Send>) {
     }
 }
 
-/// Those whom a transition has granted their requests, to be woken when the leaves' mutexes have been dropped.
+/// Those whom a transition has granted their requests, to be woken when the leaves' mutexes have
+/// been dropped.
 ///
-/// A list of records, each of which names the next, so that it allocates nothing however many there are. Waking happens on
-/// drop, in the order of the grants: declare the list before the mutexes are locked, since locals are dropped in reverse.
+/// A list of records, each of which names the next, so that it allocates nothing however many there
+/// are. Waking happens on drop, in the order of the grants: declare the list before the mutexes are
+/// locked, since locals are dropped in reverse.
 ///
 /// If wakers panic, the rest is woken nevertheless. Then the first panic goes on, unless the thread
 /// is unwinding already. So the drop of a list can unwind: a request that was entered or changed
@@ -440,7 +454,8 @@ pub(crate) struct WakeList {
 }
 
 impl WakeList {
-    /// Notes a waiter that is to be woken: only who has marked it so does, and only once.
+    /// Notes a waiter that is to be woken. Only the thread that has marked it does so, and only
+    /// once.
     pub(crate) fn push(&mut self, waiter: &Arc<Waiter>) {
         match self.last.replace(Arc::clone(waiter)) {
             Some(before) => *sync::lock(&before.next) = Some(Arc::clone(waiter)),

@@ -164,7 +164,7 @@ fn a_tokio_time_out_leaves_the_queue() {
         let soon = std::time::Duration::from_millis(1);
         assert!(tokio::time::timeout(soon, lock.write_async(..)).await.is_err());
         assert_eq!(requests(&lock), [format!("read 0..={} held", u64::MAX)]);
-        // Who would have waited behind it does not.
+        // A request that would have waited behind it does not.
         drop(lock.read_async(..).await);
         let writer = tokio::spawn(lock.write_arc_async(..));
         drop(holder);
@@ -393,7 +393,7 @@ fn a_thousand_dropped_futures_leave_nothing() {
 }
 
 /// The upgrade counts in a reader that waits, and is taken back: the reader waits for the writer
-/// before it, and for nobody else.
+/// before it, and for no other.
 #[test]
 fn a_timed_upgrade_that_gives_up_keeps_no_waiting_reader_out() {
     let lock = RangeLock::new();

@@ -1,4 +1,4 @@
-//! Bounded bypass: who may pass whom, how often, and that nobody is lost over it.
+//! Bounded bypass: which requests may pass which, how often, and that none is lost over it.
 
 use std::future::Future;
 use std::ops::RangeInclusive;
@@ -187,9 +187,9 @@ impl Wake for ThenDo {
 
 type Owned = Pin<Box<dyn Future<Output = range_lock::ArcRangeWriteGuard> + Send>>;
 
-/// One that is in the list of those whom somebody is about to wake is passed, sleeps again and is
-/// let in by somebody else, before the first has come to it: it must not get into a second list, in
-/// which the first would lose those behind it.
+/// A waiter is in the list of a thread that is about to wake it. It is passed, sleeps again and is
+/// let in by another thread, before the first has come to it. It must not get into a second list,
+/// in which the first would lose those behind it.
 #[test]
 fn who_is_about_to_be_woken_is_not_noted_again() {
     let lock = Arc::new(RangeLock::builder().bypass(8).build());
@@ -293,8 +293,8 @@ fn steps() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Runs a history against the rule: who is granted conflicts with nobody who holds, and has passed
-/// nobody more than `bound` times; and in the end everybody has been granted.
+/// Runs a history against the rule. A granted request conflicts with none that is held, and has
+/// passed none more than `bound` times. In the end all have been granted.
 fn run(bound: usize, steps: &[Step], cuts: bool) {
     let lock = RangeLock::builder().bypass(bound).max_leaves(8).build();
     let mut held: Vec<((u64, u64), Mode, Guard<'_>)> = Vec::new();
@@ -355,7 +355,7 @@ fn run(bound: usize, steps: &[Step], cuts: bool) {
             _ => {}
         }
     }
-    // Only those who are woken run on.
+    // Only those that are woken run on.
     drop(held);
     while !waiting.is_empty() {
         let at = waiting.iter().position(|w| w.woken.0.load(Ordering::SeqCst) != 0);

@@ -317,8 +317,8 @@ fn tasks_take_no_part() {
     check_free(&lock);
 }
 
-/// The last asker waits for the two before it. The nearer one waits for a thread that sleeps, so only
-/// the other one is in the circle.
+/// The last asker waits for the two before it. The nearer one waits for a thread that sleeps, so
+/// only the other one is in the circle.
 #[test]
 fn a_circle_does_not_lead_through_the_nearest_before() {
     with_time_outs(|timeout| {

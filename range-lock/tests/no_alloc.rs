@@ -1,10 +1,9 @@
 //! In the steady state acquiring and releasing allocate nothing: a counting allocator, and a
 //! million pairs of all verbs.
 //!
-//! Warm-up is having had as many requests in the lock at a time as there ever will be, up to 256: an
-//! empty part of the lock keeps memory for no more. What is
-//! counted are the allocations of the threads that say so, while they say so: those of the test
-//! harness are none of ours.
+//! Warm-up is having had as many requests in the lock at a time as there ever will be, up to 256:
+//! an empty part of the lock keeps memory for no more. What is counted are the allocations of the
+//! threads that say so, while they say so: those of the test harness are none of ours.
 //!
 //! Not for Miri, which would take minutes to count what it counts no better.
 #![cfg(not(miri))]

@@ -4,24 +4,26 @@
 //! RUSTFLAGS="--cfg shuttle" cargo test --release -p range-lock --features async --test shuttle
 //! ```
 //!
-//! `SHUTTLE_ITERATIONS` is the number of schedules for the first test of each of the two ways below,
-//! together. Each further test adds half as many. Half of the schedules are random, half are by PCT
-//! (Burckhardt et al., "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs", ASPLOS
-//! 2010), which looks for bugs that need few preemptions in the right places. A schedule that fails is
-//! printed, together with the command that replays it.
+//! `SHUTTLE_ITERATIONS` is the number of schedules for the first test of each of the two ways
+//! below, together. Each further test adds half as many. Half of the schedules are random, half are
+//! by PCT (Burckhardt et al., "A Randomized Scheduler with Probabilistic Guarantees of Finding
+//! Bugs", ASPLOS 2010). PCT looks for bugs that need few preemptions in the right places. A
+//! schedule that fails is printed, together with the command that replays it.
 //!
 //! The locks are cut into parts and joined again all the time. Two ways, since one cannot have
 //! both:
 //!
-//! * [`in_step_with_the_reference_model`]: every transition is made under a mutex, together with the same transition of the
-//!   reference model, and after each of them lock and model have to agree on every request. Requests enter as futures that
-//!   are polled once; the waiting is done without the mutex, and each further poll under it.
-//!   [`in_step_while_sleepers_are_passed`] is the same with locks that allow bypass.
-//! * [`free_running`]: the blocking and timed verbs, whenever they come. An oracle counts the users of each unit, and a
-//!   request may not be granted while one is waiting that conflicts with it and was seen in the queue before it came.
-//!   [`free_running_while_sleepers_are_passed`] is the same with locks that allow bypass, without that last rule.
-//!   [`free_running_while_locks_restructure_themselves`] has lower thresholds, so that the locks cut
-//!   and join their parts also without being told to.
+//! * [`in_step_with_the_reference_model`]: every transition is made under a mutex, together with
+//!   the same transition of the reference model, and after each of them lock and model have to
+//!   agree on every request. Requests enter as futures that are polled once; the waiting is done
+//!   without the mutex, and each further poll under it. [`in_step_while_sleepers_are_passed`] is
+//!   the same with locks that allow bypass.
+//! * [`free_running`]: the blocking and timed verbs, whenever they come. An oracle counts the users
+//!   of each unit, and a request may not be granted while one is waiting that conflicts with it and
+//!   was seen in the queue before it came. [`free_running_while_sleepers_are_passed`] is the same
+//!   with locks that allow bypass, without that last rule.
+//!   [`free_running_while_locks_restructure_themselves`] has lower thresholds, so that the locks
+//!   cut and join their parts also without being told to.
 #![cfg(all(shuttle, feature = "async"))]
 
 #[path = "model/reference.rs"]
@@ -92,7 +94,8 @@ fn explore(name: &str, f: impl Fn() + Send + Sync + 'static) {
     println!("{name}: {share} random schedules and {share} by PCT in {:.1?}", start.elapsed());
 }
 
-/// What all threads share in the test against the model: whoever has it makes the next transition.
+/// What all threads share in the test against the model: the thread that has it makes the next
+/// transition.
 struct World<'a> {
     locks: &'a Locks,
     model: Model,
@@ -101,7 +104,7 @@ struct World<'a> {
     held: Vec<(usize, Guard<'a>)>,
     /// Requests that have entered: awaited or dropped by anybody.
     pending: Vec<(usize, Pending<'a>)>,
-    /// Those who wait until a range is free.
+    /// The waits until a range is free.
     watches: Vec<(usize, WaitUntilFree<'a>)>,
 }
 
@@ -155,7 +158,7 @@ impl<'a> World<'a> {
                 (id, Guard::try_one(self.locks, part))
             }
             2 => {
-                // Sleeps, if it does, with the world in its hands: nobody can let it in.
+                // Sleeps, if it does, with the world in its hands: no thread can let it in.
                 let id = self.model.enter_and_time_out(vec![part]);
                 (id, Guard::try_one_for(self.locks, part))
             }
@@ -235,8 +238,8 @@ impl<'a> World<'a> {
         self.check();
     }
 
-    /// Drops everything that anybody has in his hands, so that whoever waits waits for threads that
-    /// run.
+    /// Drops everything that any thread has in its hands, so that waiting threads wait for threads
+    /// that run.
     fn drain(&mut self) {
         while let Some((id, guard)) = self.held.pop() {
             self.leave(id, guard);

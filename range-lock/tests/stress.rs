@@ -1,5 +1,6 @@
-//! Real threads and all verbs, against an oracle of who uses what; see `verbs`. For ThreadSanitizer
-//! and Miri too, which see whether those who use a unit one after the other do so in an order.
+//! Real threads and all verbs, against an oracle of what is in use; see `verbs`. For
+//! ThreadSanitizer and Miri too, which see whether threads that use a unit one after the other do
+//! so in an order.
 //!
 //! `STRESS_ROUNDS` says how many acquisitions each thread makes.
 

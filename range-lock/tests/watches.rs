@@ -1,4 +1,4 @@
-//! Waiting until a range is free: what is waited for, and that nobody is held up.
+//! Waiting until a range is free: what is waited for, and that no request is held up.
 
 mod common;
 

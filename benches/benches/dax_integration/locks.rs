@@ -2,10 +2,11 @@
 //!
 //! # Invariants
 //!
-//! * **One user**: of the mappings of the file one is used at a time, because each benchmark makes its
-//!   own and drops it. The device, which maps the file as well, is only used by [`Unlocked`].
-//! * **Page held**: [`PageLocked`] touches the bytes of a page only while it holds that page's lock, for
-//!   writing if it writes. It touches the whole file only while it holds all locks for writing.
+//! * **One user**: of the mappings of the file one is used at a time, because each benchmark makes
+//!   its own and drops it. The device, which maps the file as well, is only used by [`Unlocked`].
+//! * **Page held**: [`PageLocked`] touches the bytes of a page only while it holds that page's
+//!   lock, for writing if it writes. It touches the whole file only while it holds all locks for
+//!   writing.
 
 use std::ops::Range;
 use std::slice;
@@ -58,8 +59,8 @@ fn map(ground: &Ground) -> MmapMut {
     options.len(SIZE as usize);
     // SAFETY: "one user": nothing else in this process touches the file while the mapping is used.
     let mut map = unsafe { options.map_mut(&ground.file) }.expect("a file can be mapped twice");
-    // The first write fault of each page, which no sample should pay for. Linux before 5.14 does not
-    // know the advice; there stores do the same.
+    // The first write fault of each page, which no sample should pay for. Linux before 5.14 does
+    // not know the advice; there stores do the same.
     if map.advise(Advice::PopulateWrite).is_err() {
         map.chunks_mut(PAGE as usize).for_each(|page| page[0] = 1);
     }
@@ -183,8 +184,8 @@ impl PageLocked {
     }
 }
 
-/// The control: nothing is excluded, so reads may be torn. The simulator's device copies, because plain
-/// copies would be data races; its copies take another time than those of the locks.
+/// The control: nothing is excluded, so reads may be torn. The simulator's device copies, because
+/// plain copies would be data races; its copies take another time than those of the locks.
 pub(crate) struct Unlocked(Arc<Ground>);
 
 impl MappedFile for Unlocked {

@@ -1,8 +1,8 @@
 //! Locks over a real file that is mapped into memory, as a program with data on DAX would use them.
 //!
-//! `DAX_FILE` names the file; otherwise it lies in /dev/shm and has no name. The names of the groups
-//! say what stands behind the file. Each group is one kind of operation, done by threads of their own
-//! or by the threads of a rayon pool; one iteration is one operation of *each* thread.
+//! `DAX_FILE` names the file; otherwise it lies in /dev/shm and has no name. The names of the
+//! groups say what stands behind the file. Each group is one kind of operation, done by threads of
+//! their own or by the threads of a rayon pool; one iteration is one operation of *each* thread.
 
 mod locks;
 
@@ -40,8 +40,8 @@ const PAGES: u32 = (SIZE / PAGE).ilog2();
 const PARTS: u32 = 6;
 const PART: u32 = PAGES - PARTS;
 
-/// The file, and what stands behind it. The simulator's device makes it, reserves its blocks and finds
-/// out.
+/// The file, and what stands behind it. The simulator's device makes it, reserves its blocks and
+/// finds out.
 pub(crate) struct Ground {
     pub(crate) device: Device,
     pub(crate) file: File,
@@ -74,8 +74,8 @@ fn device(path: PathBuf, place: &Path) -> Result<Device, String> {
     Device::open(&options).map_err(|error| refused(&error, place))
 }
 
-/// Why there is no device at this place. The remedies of the simulator are options that this program
-/// does not have.
+/// Why there is no device at this place. The remedies of the simulator are options that this
+/// program does not have.
 fn refused(error: &DeviceError, place: &Path) -> String {
     let place = place.display();
     match error {
@@ -90,8 +90,8 @@ fn refused(error: &DeviceError, place: &Path) -> String {
     }
 }
 
-/// A page in memory. It begins in the middle of a page frame, because a copy between equal offsets of
-/// two frames looks to processors as if it overlapped.
+/// A page in memory. It begins in the middle of a page frame, because a copy between equal offsets
+/// of two frames looks to processors as if it overlapped.
 #[repr(align(4096))]
 struct Buffer([u8; 2 * PAGE as usize]);
 
@@ -124,8 +124,8 @@ impl Operation {
         }
     }
 
-    /// Does it once, somewhere in the `1 << bits` pages from `first` on. Inlined, so that the choice
-    /// leaves the loop.
+    /// Does it once, somewhere in the `1 << bits` pages from `first` on. Inlined, so that the
+    /// choice leaves the loop.
     #[inline(always)]
     fn run<L: MappedFile>(self, lock: &L, first: u64, bits: u32, random: &mut Random, buffer: &mut Buffer) {
         let page = buffer.page();
@@ -161,8 +161,8 @@ fn lazy<L: MappedFile>(ground: &Arc<Ground>) -> Lazy<L> {
 
 type Group<'a> = BenchmarkGroup<'a, WallTime>;
 
-/// Threads of their own. Those that copy have a part of the file each; the others read and write all
-/// over it.
+/// Threads of their own. Those that copy have a part of the file each; the others read and write
+/// all over it.
 fn by_threads<L: MappedFile>(group: &mut Group<'_>, ground: &Arc<Ground>, operation: Operation) {
     for threads in sizes() {
         let lock = lazy::<L>(ground);
@@ -183,7 +183,8 @@ fn by_threads<L: MappedFile>(group: &mut Group<'_>, ground: &Arc<Ground>, operat
     }
 }
 
-/// The threads of a rayon pool, which take pieces of the work: 64 operations in one part of the file.
+/// The threads of a rayon pool, which take pieces of the work: 64 operations in one part of the
+/// file.
 fn by_pool<L: MappedFile>(group: &mut Group<'_>, ground: &Arc<Ground>, operation: Operation) {
     const PIECE: u64 = 64;
     for threads in sizes() {

@@ -1,13 +1,16 @@
-//! How thin the simulator is: its calls beside the same bytes moved through a plain shared mapping of the same file.
+//! How thin the simulator is: its calls beside the same bytes moved through a plain shared mapping
+//! of the same file.
 //!
-//! Two questions, over random pages of a mapped file all of whose blocks are there. The simulator's checkers are off.
+//! Two questions, over random pages of a mapped file all of whose blocks are there. The simulator's
+//! checkers are off.
 //!
-//! * What does one call cost, on one thread and 1 MiB? A write(2) of 4 KiB beside a copy of 4 KiB under one uncontended
-//!   rwsem; a mapped load of 8 bytes beside one volatile load.
+//! * What does one call cost, on one thread and 1 MiB? A write(2) of 4 KiB beside a copy of 4 KiB
+//!   under one uncontended rwsem; a mapped load of 8 bytes beside one volatile load.
 //! * Do threads that work on different pages leave each other alone? That is [`second_thread`].
 //!
-//! The two sides of a figure take turns, a batch each, and the figure is the median over the turns of their ratio: a machine
-//! that drifts drifts for both. These are printed last, after criterion's own times of the calls.
+//! The two sides of a figure take turns, a batch each, and the figure is the median over the turns
+//! of their ratio: a machine that drifts drifts for both. These are printed last, after criterion's
+//! own times of the calls.
 
 #[path = "../budget/mod.rs"]
 mod budget;
@@ -61,7 +64,8 @@ impl Both {
     fn copy(&self, offset: u64, page: &[u8; PAGE]) {
         assert!(offset <= DEVICE - BLOCK_SIZE);
         let _exclusive = self.rwsem.write();
-        // SAFETY: the page lies inside the mapping, which holds no other reference, and only one thread comes here.
+        // SAFETY: the page lies inside the mapping, which holds no other reference, and only one
+        // thread comes here.
         unsafe { ptr::copy_nonoverlapping(page.as_ptr(), self.plain.as_mut_ptr().add(offset as usize), PAGE) }
     }
 
@@ -91,7 +95,8 @@ struct Places {
 impl Places {
     /// Multiples of `unit`.
     fn of(unit: u64) -> Self {
-        // The high bits of a linear congruence: which places does not matter, only that no prefetcher knows them.
+        // The high bits of a linear congruence: which places does not matter, only that no
+        // prefetcher knows them.
         let mut state = 1_u64;
         let mut draw = || {
             state = state.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(1);

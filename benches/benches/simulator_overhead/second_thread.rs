@@ -1,14 +1,15 @@
 //! What a second thread gains, which works on other pages than the first.
 //!
-//! `unserialised` has no lock above the entry, so nothing but lines that its operations write beside their pages' own
-//! can keep two threads from doing twice as much as one. Which lines those are is told in docs/fidelity.md, operation by
-//! operation. For those that change the block map it is i_data_sem, which is held while a block is zeroed, as in ext4:
-//! so each of them is measured on one file, and with a file for each thread, where not even that is shared. What two
-//! threads gain on the bare device, with the same bytes moved, is printed beside: that is as much as the machine has to
-//! give.
+//! `unserialised` has no lock above the entry, so nothing but lines that its operations write
+//! beside their pages' own can keep two threads from doing twice as much as one. docs/fidelity.md
+//! names these lines for each operation. An operation that changes the block map shares i_data_sem,
+//! which is held while a block is zeroed, as in ext4. So each of them is measured on one file, and
+//! with a file for each thread, where not even i_data_sem is shared. The gain of two threads on the
+//! bare device, with the same bytes moved, is printed beside it: the machine gives no more.
 //!
-//! Whatever takes translations away waits for the accesses that may use them, and so looks at a line of each other
-//! thread's. It does not write there; but where threads access mappings all the time, looking costs a miss.
+//! A call that takes translations away waits for the accesses that may use them. So it looks at a
+//! line of each other thread. It does not write there, but where threads access mappings all the
+//! time, looking costs a miss.
 
 use std::hint::black_box;
 use std::ops::Range;
@@ -63,7 +64,8 @@ pub(super) fn print_gains(turns: usize) {
     }
 }
 
-/// Where a thread's so-manieth operation is, in units of so many bytes. A step that is prime to the sizes visits all.
+/// Where a thread's so-manieth operation is, in units of so many bytes. A step that is prime to the
+/// sizes visits all.
 fn own(thread: usize, i: u64, unit: u64) -> u64 {
     first(thread) + i.wrapping_mul(40_503) * unit % PART
 }
@@ -92,8 +94,8 @@ struct Files<'f> {
 }
 
 impl Gains<'_> {
-    /// A line of the table. What two threads gain on one file, on a file each where that is something else, and on the
-    /// bare device.
+    /// A line of the table. What two threads gain on one file, on a file each where that is
+    /// something else, and on the bare device.
     fn print(&self, name: &str, one: Option<&Op<'_>>, own: Option<&Op<'_>>, bare: &Op<'_>) {
         let gain = |op: &Op<'_>| rate(2, op) / rate(1, op);
         let text = |simulated: Option<&Op<'_>>| {
@@ -114,7 +116,8 @@ impl Gains<'_> {
         self.of(name, simulated, &|t, i, _| self.device.store_u64(own_page(t, i), i));
     }
 
-    /// Of an operation that changes the block map of a file, at the page at an offset, beside a bare write of the page.
+    /// Of an operation that changes the block map of a file, at the page at an offset, beside a
+    /// bare write of the page.
     fn of_change(&self, name: &str, files: &Files<'_>, op: impl Fn(&File<'_>, u64) + Sync) {
         self.print(
             name,
@@ -152,8 +155,8 @@ impl Gains<'_> {
         self.of("store", &|t, i, _| done(mapping.store_u64(own(t, i, 8), i)), &|t, i, _| {
             self.device.store_u64(own(t, i, 8), i);
         });
-        // All pages of a thread lose their translations at once, so that it is faults that are counted, and not the
-        // shootdowns.
+        // All pages of a thread lose their translations at once, so that it is faults that are
+        // counted, and not the shootdowns.
         let forget = |mapping: &Mapping<'_>, t, i: u64| {
             if i.is_multiple_of(PAGES) {
                 mapping.dont_need(part(t));
@@ -218,7 +221,8 @@ impl Gains<'_> {
         });
     }
 
-    /// Where freed blocks wait for a commit, which comes often enough that none is wanting. Everybody waits for it.
+    /// Where freed blocks wait for a commit, which comes often enough that none is wanting.
+    /// Everybody waits for it.
     fn of_holes_until_commits(&self, files: &Files<'_>) {
         let op = |file: &File<'_>, t, i: u64| {
             let at = own_page(t, i);

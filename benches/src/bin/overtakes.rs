@@ -11,8 +11,9 @@
 //! completes meanwhile.
 //!
 //! The control takes a `std::sync::Mutex` twice in each operation, with sections of the same
-//! length: the range lock takes its mutex once to acquire a request and once to release it. Sections
-//! are short, or made long: a request has 64 ranges, all of which are entered in one section.
+//! length: the range lock takes its mutex once to acquire a request and once to release it.
+//! Sections are short, or made long: a request has 64 ranges, all of which are entered in one
+//! section.
 //!
 //! Operations in which the victim lost its CPU are left out: during these others go first by the
 //! scheduler's choice. The machine should have nothing else to do, since a busy one takes longer to

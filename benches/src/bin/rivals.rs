@@ -15,13 +15,15 @@ use range_lock_benches::report::{glance, markdown, plot};
 use range_lock_benches::sample::{Host, Record, Sample};
 use range_lock_benches::workload::{Cell, Contender, Workload, contenders};
 
-/// Compares range-lock with its rivals in all workloads of docs/benchmarks.md. The rivals take turns within each round.
+/// Compares range-lock with its rivals in all workloads of docs/benchmarks.md. The rivals take
+/// turns within each round.
 ///
 /// Prints tables in Markdown.
 #[derive(Debug, Parser)]
 #[command(max_term_width = 100)]
 struct Options {
-    /// A look in half a minute: one short sample each, in a table that fits the terminal; judges nothing
+    /// A look in half a minute: one short sample each, in a table that fits the terminal; judges
+    /// nothing
     #[arg(long, conflicts_with_all = ["rounds", "millis", "add", "markdown"])]
     quick: bool,
     /// Rounds; 0 only reports what --add names
@@ -179,7 +181,8 @@ fn rivals(options: &Options) -> Result<Vec<Box<dyn Contender>>, String> {
     Ok(all.into_iter().filter(|rival| wanted(rival.name())).collect())
 }
 
-/// Every cell with every rival, in turn within each round; whoever begins changes from round to round.
+/// Every cell with every rival, in turn within each round; the first one changes from round to
+/// round.
 fn measure(options: &Options, cells: &[Cell], rivals: &[Box<dyn Contender>], record: &mut Record) {
     let (rounds, millis) = if options.quick { (1, 5) } else { (options.rounds, options.millis) };
     if rounds == 0 {
@@ -224,7 +227,8 @@ fn terminal_width() -> usize {
     size.map(|size| usize::from(size.ws_col)).filter(|&width| width > 0).unwrap_or(glance::WIDTH)
 }
 
-/// A bar on a terminal, drawn only as samples come in: a thread that redraws it would run beside the threads under test.
+/// A bar on a terminal, drawn only as samples come in: a thread that redraws it would run beside
+/// the threads under test.
 fn progress(total: usize) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();

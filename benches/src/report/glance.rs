@@ -1,4 +1,5 @@
-//! A first look, from one sample of each cell: rates in a table that fits a terminal, and no verdict.
+//! A first look, from one sample of each cell: rates in a table that fits a terminal, and no
+//! verdict.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -170,7 +170,8 @@ impl State<'_> {
         })
     }
 
-    /// One row for each rival, in each column the median with its extremes, and the ratio to the rwsem's rate.
+    /// One row for each rival, in each column the median with its extremes, and the ratio to the
+    /// rwsem's rate.
     fn table(
         &self,
         text: &mut String,

@@ -1,4 +1,5 @@
-//! Plots: throughput against threads, and the cost of a free range against how many others are held.
+//! Plots: throughput against threads, and the cost of a free range against how many others are
+//! held.
 
 use std::error::Error;
 use std::ops::Range;
@@ -101,7 +102,8 @@ fn lines(points: impl Fn(&'static str) -> Vec<(f64, Spread)>) -> Vec<Line> {
     DRAWN.into_iter().map(|(name, _)| (name, points(name))).filter(|(_, points)| !points.is_empty()).collect()
 }
 
-/// Draws a plot. `floor` is the least that the y axis shows; where it is not 0 that axis is logarithmic.
+/// Draws a plot. `floor` is the least that the y axis shows; where it is not 0 that axis is
+/// logarithmic.
 fn draw<X>(
     title: &str,
     x_name: &str,

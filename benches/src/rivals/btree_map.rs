@@ -1,6 +1,8 @@
-//! What people write first: a map of what is held under a mutex, and a condition variable for those who wait.
+//! What people write first: a map of what is held under a mutex, and a condition variable for the
+//! threads that wait.
 //!
-//! Exact, with shared readers, and without any order among those who wait: each release wakes them all.
+//! Exact, with shared readers, and without any order among the threads that wait: each release
+//! wakes them all.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

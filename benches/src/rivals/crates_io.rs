@@ -1,4 +1,5 @@
-//! The range locks on crates.io. Both are exclusive, and want a vector to guard: here one whose elements have no size.
+//! The range locks on crates.io. Both are exclusive, and want a vector to guard: here one whose
+//! elements have no size.
 
 use std::hint;
 use std::ops::Range;
@@ -20,7 +21,8 @@ fn indices(range: Range<u64>) -> Range<usize> {
     range.start as usize..range.end as usize
 }
 
-/// `range-lock` 0.2.4, which can only try. So whoever waits tries again, a few times at once and then after a yield.
+/// `range-lock` 0.2.4, which can only try. So a thread that waits tries again, a few times at once
+/// and then after a yield.
 #[derive(Debug)]
 pub struct RangeLock02(VecRangeLock<()>);
 

@@ -24,7 +24,8 @@ pub trait Visitor {
     fn visit<R: Rival + 'static>(&mut self);
 }
 
-/// Calls the visitor for each rival, in the order of the tables: the control, ours, then the others.
+/// Calls the visitor for each rival, in the order of the tables: the control, ours, then the
+/// others.
 pub fn each(visitor: &mut impl Visitor) {
     visitor.visit::<NoLock>();
     visitor.visit::<Ours<AsItComes>>();

@@ -1,11 +1,12 @@
-//! The control: no lock at all. What the loop itself costs, and what a test of exclusion has to find out.
+//! The control: no lock at all. What the loop itself costs, and what a test of exclusion has to
+//! find out.
 
 use std::hint::black_box;
 use std::ops::Range;
 
 use crate::rival::{Rival, Scope, User};
 
-/// Excludes nobody.
+/// Excludes nothing.
 #[derive(Debug)]
 pub struct NoLock;
 

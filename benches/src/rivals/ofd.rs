@@ -38,13 +38,15 @@ pub struct Description(File);
 impl Description {
     /// Locks or unlocks so many bytes; none means all up to the end of the domain.
     fn set(&self, kind: libc::c_int, start: u64, length: u64) {
-        // SAFETY: `flock` is plain data, for which zeros are valid (and what OFD locks ask of `l_pid`).
+        // SAFETY: `flock` is plain data, for which zeros are valid (and what OFD locks ask of
+        // `l_pid`).
         let mut lock: libc::flock = unsafe { std::mem::zeroed() };
         lock.l_type = kind as libc::c_short;
         lock.l_whence = libc::SEEK_SET as libc::c_short;
         lock.l_start = start as libc::off_t;
         lock.l_len = length as libc::off_t;
-        // SAFETY: the descriptor is open, and `lock` is a `flock` that lives longer than the call, which only reads it.
+        // SAFETY: the descriptor is open, and `lock` is a `flock` that lives longer than the call,
+        // which only reads it.
         while unsafe { libc::fcntl(self.0.as_raw_fd(), libc::F_OFD_SETLKW, &raw const lock) } != 0 {
             let error = io::Error::last_os_error();
             assert!(error.kind() == io::ErrorKind::Interrupted, "fcntl(F_OFD_SETLKW): {error}");

@@ -1,6 +1,7 @@
 //! 1024 reader/writer locks, of which a page has one by its hash: what people do today.
 //!
-//! A range of several pages takes the locks of all of them, in ascending order; from 1024 pages on, all there are.
+//! A range of several pages takes the locks of all of them, in ascending order; from 1024 pages on,
+//! all there are.
 
 use std::fmt::Debug;
 use std::mem;
@@ -143,8 +144,8 @@ impl<'l, S: Stripe> User for &'l PageLocks<S> {
     }
 }
 
-/// Holds the locks of some pages, all of them in one mode. Which locks these are is computed once more when it is dropped,
-/// rather than kept.
+/// Holds the locks of some pages, all of them in one mode. Which locks these are is computed once
+/// more when it is dropped, rather than kept.
 ///
 /// Invariant: it holds, in its mode, each lock that `each` names for its pages.
 #[derive(Debug)]
@@ -177,10 +178,12 @@ impl<S: Stripe, const WRITE: bool> Drop for Guard<'_, S, WRITE> {
     fn drop(&mut self) {
         let leave = |lock: &RwLock<()>| {
             if WRITE {
-                // SAFETY: by the invariant of `Guard` this lock is held for writing, by nobody but this guard.
+                // SAFETY: by the invariant of `Guard` this lock is held for writing, by this guard
+                // only.
                 unsafe { lock.force_unlock_write() }
             } else {
-                // SAFETY: by the invariant of `Guard` this lock is held for reading, once by this guard.
+                // SAFETY: by the invariant of `Guard` this lock is held for reading, once by this
+                // guard.
                 unsafe { lock.force_unlock_read() }
             }
         };

@@ -5,7 +5,8 @@ use std::hint::black_box;
 use crate::rival::{Rival, User, page};
 use crate::sample::Footprint;
 
-/// What `R` takes up: by its types, and by what the allocator has given out. Asks that nothing else is running.
+/// What `R` takes up: by its types, and by what the allocator has given out. Asks that nothing else
+/// is running.
 pub fn footprint<R: Rival>() -> Footprint {
     const RANGES: u64 = 20_000;
     let before = in_use();

@@ -5,7 +5,8 @@ use crate::rival::{Rival, User, page};
 use crate::workload::pattern::Random;
 use crate::workload::short::BATCH;
 
-/// A free page at a random place among `held` others, which are every second page of as many pages as that takes.
+/// A free page at a random place among `held` others, which are every second page of as many pages
+/// as that takes.
 pub(super) fn among<R: Rival>(lock: &R, held: usize, threads: usize, plan: Plan) -> Vec<Stint> {
     let holder = lock.user();
     // They come in no order, and so lie in none.

@@ -1,7 +1,8 @@
 //! What the locks are put to.
 //!
-//! A [`Workload`] with a number of threads is a *cell*; a [`Contender`] runs it on a new lock and says how many operations a
-//! second that made. An operation is an acquisition and its release, unless the workload says otherwise.
+//! A [`Workload`] with a number of threads is a *cell*; a [`Contender`] runs it on a new lock and
+//! says how many operations a second that made. An operation is an acquisition and its release,
+//! unless the workload says otherwise.
 
 mod array;
 pub mod bytes;
@@ -47,14 +48,15 @@ pub enum Workload {
     Whole,
     /// W6: the same after two threads have met all over the domain.
     WholeAfterMeeting,
-    /// W6: one thread's small writes, while another takes the whole domain once per 1000 of them. Only the small writes
-    /// are counted.
+    /// W6: one thread's small writes, while another takes the whole domain once per 1000 of them.
+    /// Only the small writes are counted.
     WholePerThousand,
     /// W7: one block, 200 ns inside, taken again at once.
     HandOver,
     /// W8: random 4 KiB writes in 1 GiB, 50 µs of sleep inside.
     Sleep,
-    /// W10: each thread locks a hundred ranges, then unlocks them; an operation is one of the hundred.
+    /// W10: each thread locks a hundred ranges, then unlocks them; an operation is one of the
+    /// hundred.
     Hundred {
         /// Whether the threads' ranges alternate, or each thread has its own part of the domain.
         interleaved: bool,
@@ -64,8 +66,8 @@ pub enum Workload {
         /// Reads in a hundred operations.
         reads: u32,
     },
-    /// W12: a writer of the whole domain among threads that hold random blocks for reading and sleep 50 µs. The reads are
-    /// counted, and how long the writer waits.
+    /// W12: a writer of the whole domain among threads that hold random blocks for reading and
+    /// sleep 50 µs. The reads are counted, and how long the writer waits.
     WriterAmongReaders,
 }
 
@@ -156,7 +158,8 @@ impl Workload {
         )
     }
 
-    /// How much longer than others it has to be run to say something: where threads sleep, or outnumber the CPUs.
+    /// How much longer than others it has to be run to say something: where threads sleep, or
+    /// outnumber the CPUs.
     fn patience(self, threads: usize) -> u32 {
         match self {
             Workload::HandOver | Workload::WriterAmongReaders => 6,

@@ -37,7 +37,8 @@ impl Random {
         (self.bits(24) * n) >> 24
     }
 
-    /// A number of so many bits, 24 at most, and whether to do what is done `percent` times in a hundred.
+    /// A number of so many bits, 24 at most, and whether to do what is done `percent` times in a
+    /// hundred.
     #[inline]
     pub fn bits_and_chance(&mut self, bits: u32, percent: u32) -> (u64, bool) {
         let next = self.next();

@@ -29,8 +29,8 @@ pub(super) fn alone<R: Rival>(lock: &R, threads: usize, plan: Plan) -> Vec<Stint
     })
 }
 
-/// A lock that adapts itself to where its users meet has done so by the time the whole domain is taken, and has had no
-/// quiet time yet to undo it: hence no warm-up, and a short window.
+/// A lock that adapts to where its users meet has done so by the time the whole domain is taken. It
+/// has had no quiet time yet to undo it. So there is no warm-up, and the window is short.
 pub(super) fn after_meeting<R: Rival>(lock: &R, threads: usize, plan: Plan) -> Vec<Stint> {
     let meeting = Plan { warm_up: Duration::ZERO, duration: Duration::from_millis(100) };
     short::read_mostly(lock, 2, meeting);
@@ -41,7 +41,8 @@ pub(super) fn after_meeting<R: Rival>(lock: &R, threads: usize, plan: Plan) -> V
     )
 }
 
-/// One thread's small writes in batches of 1000; after each of them the other takes the whole domain once.
+/// One thread's small writes in batches of 1000; after each of them the other takes the whole
+/// domain once.
 pub(super) fn per_thousand<R: Rival>(lock: &R, plan: Plan) -> Outcome {
     const SMALL: u64 = 1000;
     let batches = CachePadded::new(AtomicU64::new(0));
@@ -82,8 +83,8 @@ pub(super) fn per_thousand<R: Rival>(lock: &R, plan: Plan) -> Outcome {
     Outcome { stints: results.into_iter().filter_map(|(stint, _)| stint).collect(), waits }
 }
 
-/// `readers` threads hold random blocks of 1 GiB for reading and sleep; one more asks for the whole domain, again and again
-/// with pauses of 200 µs.
+/// `readers` threads hold random blocks of 1 GiB for reading and sleep; one more asks for the whole
+/// domain, again and again with pauses of 200 µs.
 pub(super) fn among_readers<R: Rival>(lock: &R, readers: usize, plan: Plan) -> Outcome {
     let mut results = on_threads(readers + 1, plan, |thread, start_line| {
         sleeping::punctually();

@@ -2,10 +2,9 @@
 //!
 //! "Completely coherent with mmap(2)" is what [Kara's 2017 e-mail] asks of read(2) and write(2):
 //! each 8-byte word of a file behaves as one register, whichever way it is read or written. So the
-//! history of a word is held against that: there must be one order of all its reads and writes in
-//! which each read sees the write before it, and in which whatever ended before something else
-//! began comes first (linearizability). Then what a returned write made visible is not un-seen, and
-//! what one read has seen a later one does not lose.
+//! history of a word must be linearisable. There must be one order of all its reads and writes in
+//! which each read sees the write before it. In that order, a call that ended before another began
+//! comes first. Then no later read loses what a returned write or an earlier read has shown.
 //!
 //! Judged exactly, by the search of Wing and Gong (1993): histories of explored schedules are
 //! short.
@@ -60,7 +59,7 @@ pub(crate) enum Effect {
     Left(u64),
     /// It wrote this.
     Write(u64),
-    /// It wrote what it found at another word: anything that this ever held, since nobody knows
+    /// It wrote what it found at another word: anything that this ever held, since it is not known
     /// when it looked.
     Copy(Word),
 }
@@ -142,7 +141,7 @@ impl History {
 
 type Held = BTreeMap<Word, BTreeSet<u64>>;
 
-/// Zeros where nobody watches.
+/// Zeros where nothing is watched.
 fn values_of(held: &Held, word: Word) -> Vec<u64> {
     held.get(&word).map_or_else(|| vec![0], |values| values.iter().copied().collect())
 }
@@ -231,7 +230,7 @@ impl Search<'_> {
         }
         let events = self.events;
         let left = || events.iter().enumerate().filter(move |(at, _)| done & 1 << at == 0);
-        // Who began after somebody else had ended is not next.
+        // An event that began after another had ended is not next.
         let first_end = left().map(|(_, event)| event.end).min().expect("some are left");
         left().filter(|(_, event)| event.start <= first_end).any(|(at, event)| {
             let done = done | 1 << at;

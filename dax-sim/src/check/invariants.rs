@@ -1,5 +1,5 @@
 //! I2 to I5: what entries, translations, the block map and the allocator say of each other when
-//! nobody is at work.
+//! no call is under way.
 
 use super::{Finding, Invariant};
 use crate::entries::{DaxEntry, Present};

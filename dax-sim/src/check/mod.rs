@@ -1,11 +1,11 @@
 //! What every read must see, and what must hold of everything else ([`Invariant`]); it uses `file`
 //! and the rooms below.
 //!
-//! Two judge reads. An [`Oracle`] is for threads of the machine that run for long: of one word at a
-//! time it knows which versions may still be seen, and so tells a stale read from one that merely
-//! came early; [`pattern`] says what is written, so that each word tells where it belongs and how
-//! new it is. `history` is for a few calls of simulated threads: it searches for an order of all of
-//! them that explains what each has seen.
+//! Two checks judge reads. An [`Oracle`] is for threads of the machine that run for long. For one
+//! word at a time it knows which versions may still be seen, so it can tell a stale read from an
+//! early one. [`pattern`] chooses what is written: each word names its place and its version.
+//! `history` is for a few calls of simulated threads. It searches for an order of all calls that
+//! explains what each of them saw.
 //!
 //! The others look at the simulator itself: [`check_invariants`] holds translations, entries and
 //! block map against each other while no call is under way, `metadata` what fsync promised against

@@ -53,7 +53,7 @@ pub enum Verdict {
     Good,
     /// Something that had been overwritten before the read began.
     Stale,
-    /// Something that nobody wrote there.
+    /// Something that no thread wrote there.
     Foreign,
 }
 

@@ -65,8 +65,8 @@ impl OutputFile {
         &self.path
     }
 
-    /// Replaces the file by `contents` at once: a reader finds the old one or the new one. Who may
-    /// read it stays as it was.
+    /// Replaces the file by `contents` at once: a reader finds the old one or the new one.
+    /// Permissions stay as they were.
     pub(crate) fn write(&self, contents: &[u8]) -> Result<(), Failure> {
         self.write_with(|file| file.write_all(contents))
     }
@@ -182,8 +182,8 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A name that nobody else uses or can foresee, beside the final one so that a rename can replace
-/// it.
+/// A name that no other process uses or can foresee, beside the final one so that a rename can
+/// replace it.
 fn sibling(folder: &Path) -> PathBuf {
     folder.join(format!(".dax-sim-{}-{:08x}.tmp", std::process::id(), fastrand::u32(..)))
 }

@@ -2,9 +2,9 @@
 //! `workload` and the rooms below.
 //!
 //! A machine drifts while it is measured (its clock, its neighbours). So the variants of one
-//! setting run one directly after the other, in an order that rotates, and the whole is repeated in
-//! rounds; a variant is then set against another within the same round, and only the quotients are
-//! gathered over rounds ([`stats::Ratio`]).
+//! setting run directly one after the other, in an order that rotates. The whole is repeated in
+//! rounds. Two variants are compared within the same round, and only the quotients are gathered
+//! over rounds ([`stats::Ratio`]).
 //!
 //! These rounds read no clock for each operation. One more round does, in longer samples, and gives
 //! the latencies.

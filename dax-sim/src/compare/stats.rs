@@ -36,9 +36,9 @@ pub(crate) fn median(values: &[f64]) -> Option<f64> {
 /// How one variant's throughput compares with another's: the median over rounds of the quotient,
 /// and an interval of that median.
 ///
-/// Each quotient is taken within one round, where both sides met the same state of the machine: a
-/// drift from round to round (frequency, neighbours) cancels, which it would not in a quotient of
-/// two medians.
+/// Each quotient is taken within one round, where both sides met the same state of the machine. So
+/// a drift from round to round (frequency, neighbours) cancels. In a quotient of two medians it
+/// would not.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Ratio {
     pub(crate) median: f64,

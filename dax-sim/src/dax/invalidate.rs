@@ -32,11 +32,11 @@ fn settle_new(fs: &FileSystem<'_>, inode: &Inode, iomap: &Iomap) {
 /// A page without an entry is not mapped.
 ///
 /// Linux 4.12 deletes the entries, *then* unmaps the whole range once; unmapping first would not
-/// do, because a page could be mapped again before its entry is deleted, and nobody would notice
+/// do, because a page could be mapped again before its entry is deleted, and no thread would notice
 /// (cd656375f946). Between the two a store in one address space can fault and be done while another
 /// still maps the zero page. Here the entries stay locked until the range is unmapped, which closes
-/// both gaps; nobody who holds one entry's lock waits for another's, but those who invalidate, and
-/// they go upwards.
+/// both gaps. Only an invalidation waits for an entry's lock while it holds another, and it goes
+/// upwards.
 pub(super) fn invalidate_inode_pages2_range(fs: &FileSystem<'_>, inode: &Inode, first: u64, last: u64) {
     if fs.schedule.has(PlantedFault::SkipInvalidation) {
         return;
@@ -82,9 +82,10 @@ pub(crate) fn truncate_inode_pages_range(
     inode.i_mmap.unmap(first, last, even_cows, &fs.schedule);
 }
 
-/// A block of the pages `first..=last` that is pinned. They are unmapped first, so that whoever
-/// pins one at the same time has either done so before, and is seen, or finds no translation, and
-/// his fault waits for i_mmap_sem (`dax_layout_busy_page_range`). The caller holds it exclusively.
+/// A block of the pages `first..=last` that is pinned. They are unmapped first. So a thread that
+/// pins one at the same time has either done so before, and is seen, or it finds no translation.
+/// Then its fault waits for i_mmap_sem (`dax_layout_busy_page_range`), which the caller holds
+/// exclusively.
 pub(crate) fn dax_layout_busy_page(fs: &FileSystem<'_>, inode: &Inode, first: u64, last: u64) -> Option<u64> {
     inode.i_mmap.unmap(first, last, EvenCows::No, &fs.schedule);
     let blocks = inode.entries.present(first, last).filter_map(|seen| match seen.entry {

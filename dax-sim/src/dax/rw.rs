@@ -53,7 +53,7 @@ pub(crate) fn dax_iomap_read<T: UserTarget + ?Sized>(
 /// Reads bytes whose blocks were shared a moment ago.
 ///
 /// A write fault, which does not hold i_rwsem, may give the page a block of its own meanwhile, and
-/// then the shared one may go. Who announces the access before looking up is waited for.
+/// then the shared one may go. An access that is announced before looking up is waited for.
 #[cold]
 fn read_shared(
     fs: &FileSystem<'_>,
@@ -164,8 +164,8 @@ pub(super) fn write_held<S: UserSource + ?Sized>(
 }
 
 /// Faults the buffer in, and then copies under i_mmap_sem what can be copied without a fault, until
-/// all is done. Whoever takes the buffer's translations away again and again does not keep it from
-/// coming to an end: after [`TRIES`] copies of nothing the next goes through a bounce buffer. Every
+/// all is done. A thread that takes the buffer's translations away again and again does not keep it
+/// from ending: after [`TRIES`] copies of nothing the next goes through a bounce buffer. Every
 /// copy after a short one is counted.
 #[cold]
 pub(super) fn write_without_faults<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>) -> Result<usize, FsError> {

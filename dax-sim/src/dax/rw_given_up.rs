@@ -32,7 +32,7 @@ pub(super) fn write_in_transaction<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>) 
         loop {
             let handle = fs.start_handle();
             match iomap_begin(fs, inode, iocb.at(done) / BLOCK_SIZE, last, IomapFor::Write, Some(&handle)) {
-                // Nobody waits for a commit with a handle open.
+                // No thread waits for a commit with a handle open.
                 Err(FsError::NoSpace) => {
                     drop(handle);
                     if !ext4_should_retry_alloc(fs, &mut retries) {

@@ -10,8 +10,8 @@ use crate::schedule::{PlantedFault, SchedulePoint};
 /// written back as a whole.
 ///
 /// Follows Linux 4.12: what is dirty is tagged TOWRITE first, and only what has the tag is written
-/// back, so that a writer who is faster than the write-back does not keep it busy. Left out: errors
-/// of the medium.
+/// back, so that a writer that is faster than the write-back does not keep it busy. Left out:
+/// errors of the medium.
 ///
 /// # Errors
 ///
@@ -32,8 +32,8 @@ pub(crate) fn dax_writeback_mapping_range(
 
 /// Under the entry lock: take the TOWRITE tag, write-protect every mapping, then flush, then clear
 /// the dirty tag. No store can slip in after the flush, since the next one faults, and its fault
-/// waits for the entry. Who waited for the lock and finds nothing to write back any more hands the
-/// wake-up on.
+/// waits for the entry. A thread that waited for the lock and finds nothing to write back any more
+/// hands the wake-up on.
 fn dax_writeback_one(fs: &FileSystem<'_>, inode: &Inode, page: u64) {
     let Some(mut entry) = inode.entries.lock_if(page, DaxEntry::is_dirty, &fs.schedule) else { return };
     if let (DaxEntry::Block { block, .. }, true) = (entry.get(), entry.take_to_write()) {

@@ -5,8 +5,8 @@
 //! The unsafe code of this module leans on these:
 //!
 //! * **Reserved**: a `Reserved` has its addresses for itself, from when it is made until it is
-//!   dropped: 4 MiB that nobody may touch, of which 2 MiB become a mapping of the file. No reference
-//!   into them is ever made.
+//!   dropped: 4 MiB that no access may touch, of which 2 MiB become a mapping of the file. No
+//!   reference into them is ever made.
 //! * **Untouched**: nothing here loads or stores there. The kernel is asked to take the faults
 //!   (`MADV_POPULATE_WRITE`), so a page that fails is an error and not SIGBUS, and no byte changes.
 //! * **Filled**: `getrusage` fills the structure that it is given when it succeeds.

@@ -2,7 +2,7 @@
 //!
 //! A file keeps one entry for each page, or each 2 MiB, that is or was mapped: what the block map
 //! answered when it was mapped. The entry has a lock of its own, a bit in it: everything that
-//! installs, replaces or removes an answer holds it. Who finds it locked sleeps in the
+//! installs, replaces or removes an answer holds it. A thread that finds it locked sleeps in the
 //! [`wait_table`](super::wait_table).
 //!
 //! Follows the exceptional entries of Linux 4.12 (`RADIX_DAX_*`), with the zero page of 4.14 for 4

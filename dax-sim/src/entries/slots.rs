@@ -3,12 +3,13 @@
 //! Follows `get_unlocked_mapping_entry`, `grab_mapping_entry`, `put_locked_mapping_entry` and
 //! `put_unlocked_mapping_entry` of Linux 4.12.
 //!
-//! Different: a word changes by atomic steps, so there is no tree_lock. What tree_lock sees to,
-//! that an entry of 2 MiB and one of a page below it are never both there, is done thus: whoever
-//! inserts an entry looks for one of the other size *afterwards*, and takes his own back if he
-//! finds one. All steps are sequentially consistent, so of two who insert at once at least one sees
-//! the other; and nobody else sees more than a locked placeholder that is gone again. Who wants a
-//! page then tries again, who wants 2 MiB falls back to a page: pages always win, as in Linux.
+//! Different: a word changes by atomic steps, so there is no tree_lock. In Linux, tree_lock ensures
+//! that an entry of 2 MiB and an entry of a page below it are never both there. Here a thread
+//! inserts its entry first, and then looks for an entry of the other size. If it finds one, it
+//! takes its own back. All steps are sequentially consistent, so of two threads that insert at once
+//! at least one sees the other. Other threads see at most a locked placeholder that goes away
+//! again. A thread that wants a page then tries again. A thread that wants 2 MiB falls back to a
+//! page: pages always win, as in Linux.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
@@ -121,15 +122,15 @@ impl DaxEntries {
                 continue;
             }
             let Some(entry) = DaxEntry::from_word(word) else {
-                // Who deletes an entry wakes all who wait for it. It may have come back in the
-                // other size.
+                // A thread that deletes an entry wakes all that wait for it. It may have come back
+                // in the other size.
                 if self.slot_of(page).is_some_and(|(again, ..)| !std::ptr::eq(again, slot)) {
                     continue;
                 }
                 return None;
             };
             if !wanted(entry) {
-                // The wake-up was meant for somebody who locks, and so wakes the next in the end.
+                // The wake-up was meant for a thread that locks, and so wakes the next in the end.
                 let owes = woken.is_some_and(|woken| std::ptr::eq(woken, slot));
                 if owes && !schedule.has(PlantedFault::ForgetWake) {
                     wait_table::wake(slot, Wake::One);
@@ -296,7 +297,7 @@ impl LockedEntry<'_> {
 
 impl Drop for LockedEntry<'_> {
     fn drop(&mut self) {
-        // The next waiter is enough; but what is gone nobody will unlock.
+        // The next waiter is enough; but no thread will unlock what is gone.
         let whom = if self.entry.is_some() {
             self.slot.fetch_and(!LOCKED, SeqCst);
             Wake::One

@@ -2,7 +2,7 @@
 //!
 //! After the wait queues of Linux' `fs/dax.c`: a small table of them for all files, hashed by
 //! entry, with the entry as the key that tells waiters of one queue apart. Waiters are *exclusive*:
-//! who unlocks an entry wakes the first that waits for it, and who deletes it wakes all, since what
+//! unlocking an entry wakes the first that waits for it, and deleting it wakes all, since what
 //! they wait for is gone. So a thread that was woken and does not lock the entry owes the wake-up
 //! to the next ([`wake`]): forgetting that is the lost wake-up that `put_unlocked_mapping_entry` is
 //! there for.
@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 
 use crate::schedule::{Schedule, SchedulePoint, Wait};
 
-/// Who is woken.
+/// Which waiters are woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wake {
     /// The first in the queue: the entry is unlocked.
@@ -75,7 +75,7 @@ pub(super) fn sleep(slot: &AtomicU64, page: u64, is_locked: impl Fn() -> bool, s
     waiter.woken.load(SeqCst)
 }
 
-/// Wakes those who sleep for this slot, after it has changed.
+/// Wakes the threads that sleep for this slot, after it has changed.
 #[inline]
 pub(super) fn wake(slot: &AtomicU64, whom: Wake) {
     let queue = queue(slot);
@@ -100,7 +100,7 @@ impl WaitQueue {
     }
 }
 
-/// Takes a waiter out of its queue, if nobody who woke it has.
+/// Takes a waiter out of its queue, unless the thread that woke it has.
 struct Leave<'a> {
     queue: &'a WaitQueue,
     waiter: &'a Arc<Waiter>,

@@ -39,7 +39,7 @@ fn audit(world: &World<'_>, threads: &Threads) {
         assert_eq!(said, taken, "{class:?}: {:?}", shown(&held));
         assert!(held.len() == 1 || said != Some(true), "{class:?}: {:?}", shown(&held));
     };
-    // Of one whose ranges are handed on to whoever waits, before that one knows of it.
+    // Of one whose ranges are handed on to a waiter, before that one knows of it.
     let ranges = |class, object, taken: Vec<(_, bool)>| {
         let key = |lock: &HeldLock| (lock.request.range.clone(), lock.request.exclusive);
         for lock in held(threads, class, object) {

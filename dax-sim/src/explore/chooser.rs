@@ -1,4 +1,4 @@
-//! Who goes on: at random, by priorities (PCT), all ways in turn, or as told.
+//! Which thread goes on: at random, by priorities (PCT), all ways in turn, or as told.
 
 use fastrand::Rng;
 
@@ -74,7 +74,7 @@ pub(super) struct Exhaustive {
 struct Branch {
     /// What is still to be tried here; the last is under way.
     untried: Vec<u8>,
-    /// Who runs, if the choice of another is a preemption.
+    /// The running thread, if the choice of another is a preemption.
     running: Option<u8>,
     /// Preemptions before this choice.
     spent: u32,

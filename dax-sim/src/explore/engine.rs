@@ -1,9 +1,9 @@
-//! Runs one schedule: simulated threads of which one goes on at a time, and a [`Chooser`] who says
+//! Runs one schedule: simulated threads of which one goes on at a time, and a [`Chooser`] that says
 //! which.
 //!
-//! Threads are coroutines, and all of a schedule are run by one thread of the machine: to switch
-//! costs nanoseconds, where handing a token from thread to thread costs microseconds, and a table
-//! of cells needs millions of schedules.
+//! Threads are coroutines, and one thread of the machine runs all coroutines of a schedule. A
+//! switch costs nanoseconds. Handing a token from thread to thread would cost microseconds, and a
+//! table of cells needs millions of schedules.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,7 +35,7 @@ pub(super) struct Choice<'a> {
 }
 
 impl Choice<'_> {
-    /// Who goes on where nobody interferes: the running thread, or else the first that can.
+    /// What goes on where nothing interferes: the running thread, or else the first that can.
     pub(super) fn usual(&self) -> usize {
         self.running.unwrap_or(self.enabled[0])
     }
@@ -77,7 +77,7 @@ pub(super) enum Place {
 pub(super) enum End {
     /// All threads did.
     Complete,
-    /// Nobody can go on: who waits for what.
+    /// No thread can go on. What each one waits for.
     Deadlock(String),
     /// Too many steps.
     Endless,
@@ -106,7 +106,7 @@ struct Thread<'c, 's> {
     place: Place,
 }
 
-/// Runs the threads to their end, or until nobody can go on; then those that are left are unwound.
+/// Runs the threads to their end, or until none can go on; then those that are left are unwound.
 pub(super) fn run(
     bodies: Vec<Body<'_>>,
     stacks: &mut Stacks,
@@ -185,7 +185,7 @@ fn drive(
         let (locks, given_up) = (thread.aside.locks(), &ranks::given_up());
         observe(Step { thread: chosen, from, to: thread.place, locks, given_up });
     }
-    // Guards are released, and nobody waits for anything any more.
+    // Guards are released, and no thread waits for anything any more.
     for (index, thread) in threads.iter_mut().enumerate() {
         let Thread { coroutine, aside, .. } = thread;
         simulated::with(index, aside, || coroutine.as_mut().force_unwind());
@@ -235,7 +235,7 @@ fn message(payload: &(dyn Any + Send)) -> String {
     text.unwrap_or_else(|| "a panic without a message".into())
 }
 
-/// Who waits for what, and holds what.
+/// What each thread waits for and holds.
 fn deadlock(threads: &[Thread<'_, '_>]) -> String {
     let mut text = String::from("deadlock: nobody can go on");
     for (index, thread) in threads.iter().enumerate() {

@@ -12,8 +12,8 @@ use crate::pmem::BLOCK_SIZE;
 use crate::schedule::{PlantedFault, SchedulePoint};
 
 /// Takes i_mmap_sem exclusively over `bytes` when none of their pages is pinned, and unmaps them,
-/// so that nobody can pin one as long as it is held. While it waits for a pin it holds i_rwsem, but
-/// not i_mmap_sem.
+/// so that no thread can pin one as long as it is held. While it waits for a pin it holds i_rwsem,
+/// but not i_mmap_sem.
 pub(crate) fn lock_unpinned<'a>(fs: &FileSystem<'_>, inode: &'a Inode, bytes: Range<u64>) -> SemGuard<'a> {
     loop {
         let i_mmap_sem = inode.i_mmap_sem.write(bytes.clone(), &fs.schedule);

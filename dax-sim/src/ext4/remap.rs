@@ -1,9 +1,9 @@
 //! Sharing blocks between two ranges of pages: clone and dedupe.
 //!
-//! Follows `generic_remap_file_range_prep` and `xfs_file_remap_range` of Linux 6.0, ext4 having no
-//! such thing: i_rwsem of both files, i_mmap_sem of both files, write back the source, which makes
-//! its mappings read-only, forget the target's pages, then journal handle and the extents. From
-//! then on nobody writes to the blocks: whoever wants to finds a shared extent, and makes a copy
+//! Follows `generic_remap_file_range_prep` and `xfs_file_remap_range` of Linux 6.0, because ext4
+//! cannot share blocks. The order: i_rwsem of both files; i_mmap_sem of both files; write back the
+//! source, which makes its mappings read-only; forget the target's pages; journal handle; extents.
+//! From then on no thread writes to the blocks. A writer finds a shared extent, and makes a copy
 //! first.
 
 use std::ops::Range;
@@ -66,7 +66,7 @@ pub(crate) fn xfs_clone_range(fs: &FileSystem<'_>, remap: &Remap<'_>) -> Result<
 pub(crate) fn xfs_dedupe_range(fs: &FileSystem<'_>, remap: &Remap<'_>) -> Result<Deduped, FsError> {
     let same = Deduped::Same(remap.len.min(MOST_DEDUPED));
     let Some((plan, _guards)) = lock(fs, remap, dedupe_plan)? else { return Ok(same) };
-    // Nobody stores to either while they are compared.
+    // No thread stores to either while they are compared.
     for (inode, first) in [(remap.source, plan.first), (remap.target, plan.target_first)] {
         dax_writeback_mapping_range(fs, inode, first, first + plan.pages - 1)?;
     }
@@ -211,7 +211,8 @@ fn plan(remap: &Remap<'_>, len: u64, target_size: u64) -> Result<Plan, FsError> 
     })
 }
 
-/// Both ranges are locked, and nobody can store to the source's pages (`xfs_reflink_remap_blocks`).
+/// Both ranges are locked, and no thread can store to the source's pages
+/// (`xfs_reflink_remap_blocks`).
 fn share(fs: &FileSystem<'_>, remap: &Remap<'_>, plan: &Plan) {
     let (first, last) = (plan.target_first, plan.target_first + plan.pages - 1);
     truncate_inode_pages_range(fs, remap.target, first, last, EvenCows::No);

@@ -1,9 +1,15 @@
 //! truncate: a new size.
 //!
-//! Follows `ext4_setattr`/`ext4_truncate` of Linux 4.12: i_rwsem exclusive, i_mmap_sem exclusive,
-//! wait for pinned pages (4.19), a journal handle around the size; unmap, delete the entries, unmap
-//! again, then a handle and i_data_sem around the extents; the blocks are freed last, when nothing
-//! maps or pins them. Left out: waiting for direct I/O on the file itself, which there is none of.
+//! Follows `ext4_setattr`/`ext4_truncate` of Linux 4.12, in this order:
+//!
+//! 1. i_rwsem exclusive, i_mmap_sem exclusive;
+//! 2. wait for pinned pages (4.19);
+//! 3. a journal handle around the size;
+//! 4. unmap, delete the entries, unmap again;
+//! 5. a journal handle and i_data_sem around the extents;
+//! 6. free the blocks, when nothing maps or pins them.
+//!
+//! Left out: waiting for direct I/O on the file itself. The simulator has none.
 
 use super::{lock_unpinned, remove_pages, unshare_cut};
 use crate::error::FsError;

@@ -30,9 +30,9 @@ pub(crate) fn unshare_cut(fs: &FileSystem<'_>, inode: &Inode, offset: u64) -> Re
 }
 
 /// Zeroes what may lie past the old end of the file, `size`, before the file grows to reach past
-/// `to`. The caller holds i_rwsem exclusively from the old end on, and not i_mmap_sem: as in
-/// write(2) that is taken here, where a block must be allocated and option 2 of [Kara's 2017
-/// e-mail] asks for it.
+/// `to`. The caller holds i_rwsem exclusively from the old end on, and does not hold i_mmap_sem.
+/// As in write(2), this function takes i_mmap_sem where a block must be allocated and option 2 of
+/// [Kara's 2017 e-mail] asks for it.
 ///
 /// [Kara's 2017 e-mail]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 pub(crate) fn zero_past_end(fs: &FileSystem<'_>, inode: &Inode, size: u64, to: u64) -> Result<(), FsError> {

@@ -41,8 +41,8 @@ impl MapOptions {
         self
     }
 
-    /// MAP_SYNC: a store comes to a page only when the metadata are durable by which it is found
-    /// again, so that flushing the CPU's caches is all that a program has to do for its data.
+    /// MAP_SYNC: a store reaches a page only after the metadata that lead to the page are durable.
+    /// So a program only has to flush the CPU's caches to make its data durable.
     #[must_use]
     pub fn sync(mut self) -> Self {
         self.sync = true;

@@ -10,13 +10,13 @@ use crate::mm::{AnonymousPage, Target};
 use crate::pmem::BLOCK_SIZE;
 
 /// A part of a mapping whose pages stay where they are until this is dropped, as the buffer of
-/// direct I/O or RDMA does: a device reads and writes them without translating again, and does not
-/// fault. Whoever wants to take the blocks from the file waits
-/// ([`File::truncate`](super::File::truncate) and the like); a thread that does so while it holds a
-/// pin waits for itself.
+/// direct I/O or RDMA does. A device reads and writes the pages without translating again, and
+/// does not fault. A call that takes blocks from the file, such as
+/// [`File::truncate`](super::File::truncate), waits for the pin. A thread that makes such a call
+/// while it holds a pin waits for itself.
 ///
-/// What is written is the file's at once, but fsync does not see to it if it has cleaned the page
-/// since it was pinned, which is so in Linux as well.
+/// Written bytes belong to the file at once. As in Linux, fsync does not make them durable if it
+/// has cleaned the page after the page was pinned.
 #[derive(Debug)]
 pub struct Pin<'a> {
     fs: &'a FileSystem<'a>,

@@ -116,17 +116,19 @@ impl File<'_> {
 
     /// Lets `len` bytes of this file, from `to` on, share the blocks of those of `source` from
     /// `from` on (FICLONERANGE); `source` may be this file, and a `len` of 0 means up to its end.
-    /// The file grows if need be. Whoever writes to either afterwards gets a copy of the block
+    /// The file grows if need be. A later write to either file makes a copy of the block
     /// first. A `len` of 0 with `from` at the end of `source` does nothing, whatever `to` is.
     ///
     /// # Errors
     ///
-    /// [`FsError::Invalid`] if the ranges do not begin at multiples of
-    /// [`BLOCK_SIZE`](crate::pmem::BLOCK_SIZE), or end elsewhere than at such a multiple or at the
-    /// end of both files, or reach past the end of `source`, or overlap; [`FsError::CrossDevice`]
-    /// if the files are not of one file system; [`FsError::TooBig`] past the largest file;
-    /// [`FsError::NoSpace`] if a part of a shared block must be zeroed and there is no room for a
-    /// copy; [`FsError::Device`] if the source could not be written back.
+    /// * [`FsError::Invalid`] if the ranges do not begin at multiples of
+    ///   [`BLOCK_SIZE`](crate::pmem::BLOCK_SIZE), end neither at such a multiple nor at the end of
+    ///   both files, reach past the end of `source`, or overlap.
+    /// * [`FsError::CrossDevice`] if the files are not of one file system.
+    /// * [`FsError::TooBig`] past the largest file.
+    /// * [`FsError::NoSpace`] if a part of a shared block must be zeroed and there is no room for a
+    ///   copy.
+    /// * [`FsError::Device`] if the source could not be written back.
     pub fn clone_range(&self, source: &File<'_>, from: u64, to: u64, len: u64) -> Result<(), FsError> {
         xfs_clone_range(self.fs, &self.remap(source, from, to, len)?)
     }

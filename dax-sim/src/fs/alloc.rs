@@ -1,14 +1,14 @@
 //! Which blocks of the device are free.
 //!
 //! The device is cut into regions, each with a lock of its own, as ext4 has block groups. A thread
-//! takes blocks from its own region, and goes on to others only when that is empty; and it gives
-//! them back to its own, whose ever they were, so that threads write to one line only where they
-//! run out. A block that was freed is the next to be given out there, which shows a use after free
-//! soonest. It may have to wait for a commit before: then the region keeps it until somebody looks
-//! who finds that it has been made.
+//! takes blocks from its own region, and goes on to others only when its own is empty. It gives
+//! blocks back to its own region, wherever they came from. So threads share a line only where they
+//! run out. A freed block is the next that its region gives out, which shows a use after free
+//! soonest. A freed block may have to wait for a commit. The region keeps it until a thread looks
+//! and finds the commit made.
 //!
-//! A region keeps the 2 MiB of the device that are free as a whole apart, and breaks one up only
-//! when it has no single block left; so that 2 MiB pages find aligned blocks, as ext4 finds them in
+//! A region keeps the 2 MiB parts of the device that are free as a whole apart. It breaks one up
+//! only when it has no single block left. So 2 MiB pages find aligned blocks, as ext4 finds them in
 //! its buddy bitmaps.
 
 use crossbeam_utils::CachePadded;
@@ -98,7 +98,7 @@ impl BlockAllocator {
     }
 
     /// Gives strays to their own regions, where they may make 2 MiB whole; whether there were any.
-    /// All regions are locked meanwhile, so that nobody finds them in neither.
+    /// All regions are locked meanwhile, so that no thread finds them in neither.
     fn bring_home(&self) -> bool {
         let mut regions: Vec<_> = self.regions.iter().map(|region| region.lock()).collect();
         let strays: Vec<_> =
@@ -109,12 +109,12 @@ impl BlockAllocator {
         !strays.is_empty()
     }
 
-    /// Whether a block is free; exact when nobody else is at work.
+    /// Whether a block is free; exact when no other call is under way.
     pub(crate) fn is_free(&self, block: u64, committed: u64) -> bool {
         self.regions.iter().any(|region| region.lock().is_free(block, committed))
     }
 
-    /// How many blocks are free, or will be with a commit; exact when nobody else is at work.
+    /// How many blocks are free, or will be with a commit; exact when no other call is under way.
     pub(crate) fn free_blocks(&self) -> u64 {
         self.regions.iter().map(|region| region.lock().free_blocks()).sum()
     }
@@ -274,7 +274,7 @@ mod tests {
         });
         let before = allocator.regions[1].lock().free_blocks();
         assert_eq!(before, HUGE - 1);
-        // Only who needs 2 MiB brings it home.
+        // Only a thread that needs 2 MiB brings it home.
         let huge: Vec<_> = std::iter::from_fn(|| as_thread(1, || allocator.allocate_huge(0))).collect();
         assert_eq!((huge.len(), allocator.free_blocks()), (2, 0));
         allocator.free(huge.iter().flat_map(|&first| first..first + HUGE).collect());

@@ -1,8 +1,8 @@
 //! A word for each block of the device, as Linux has a `struct page` for each page frame.
 //!
-//! Who changes a block's word writes to no line that others write to for their blocks, but for its
-//! seven neighbours. The words lie in pieces of 512, each made when one of its words is first
-//! changed.
+//! A thread that changes a block's word writes to no line that others write to for their blocks,
+//! but for its seven neighbours. The words lie in pieces of 512, each made when one of its words is
+//! first changed.
 
 use std::fmt;
 use std::sync::OnceLock;

@@ -9,8 +9,8 @@ pub enum DataMode {
     /// else.
     #[default]
     Writeback,
-    /// data=ordered: when the transaction that freed them has been committed. Who finds no block
-    /// commits, and tries again.
+    /// data=ordered: when the transaction that freed them has been committed. A thread that finds
+    /// no block commits, and tries again.
     Ordered,
 }
 
@@ -43,7 +43,7 @@ impl FileSystem<'_> {
         self.blocks.allocate(self.journal.committed())
     }
 
-    /// Whether a block is free; exact when nobody else is at work.
+    /// Whether a block is free; exact when no other call is under way.
     pub(crate) fn is_free(&self, block: u64) -> bool {
         self.blocks.is_free(block, self.journal.committed())
     }

@@ -22,8 +22,8 @@ pub struct CopyRetries {
     pub bounced: u64,
 }
 
-/// Counted by thread, so that nobody writes to a line that another thread's count is on; and made
-/// only when there is something to count.
+/// Counted by thread, so that no thread writes to a line that another thread's count is on; and
+/// made only when there is something to count.
 #[derive(Debug, Default)]
 pub(crate) struct CopyRetriesByThread(OnceLock<Box<[CachePadded<Shard>]>>);
 

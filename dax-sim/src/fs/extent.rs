@@ -1,7 +1,7 @@
 //! Where the pages of a file are on the device.
 //!
 //! A look-up is one load per page and takes no lock, as ext4 looks into its extent status tree
-//! before it takes i_data_sem; every change is made with i_data_sem held exclusively, and looks
+//! before it takes i_data_sem. Every change is made with i_data_sem held exclusively, and looks
 //! again under it.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -22,7 +22,7 @@ pub enum Extent {
     /// The block that holds the page's bytes, of this page alone.
     Written(u64),
     /// As [`Extent::Written`], but other pages, of this file or another, may have the same block
-    /// (reflink). Nobody writes to it: who wants to gives the page a block of its own first.
+    /// (reflink). It is never written to: a writer gives the page a block of its own first.
     Shared(u64),
 }
 
@@ -70,8 +70,8 @@ pub(crate) struct ExtentMap {
     changes: CachePadded<Changes>,
 }
 
-/// What every change writes to: on one line, so that who has taken it from another thread for the
-/// one has it for the other.
+/// What every change writes to: on one line, so that a thread that has taken it from another thread
+/// for the one has it for the other.
 #[derive(Debug, Default)]
 struct Changes {
     i_data_sem: RwLock<()>,

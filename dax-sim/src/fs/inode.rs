@@ -1,4 +1,4 @@
-//! The inode: size, locks, block map, DAX entries, and who maps it.
+//! The inode: size, locks, block map, DAX entries, mappings.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
@@ -92,9 +92,9 @@ impl Inode {
         self.extents.datasync_tid().load(SeqCst) > journal.committed()
     }
 
-    /// Does `act` with i_rwsem held exclusively for a write of the bytes `start..end`: over these
-    /// alone inside the file, and from the old end of the file on, if that comes first, to the end
-    /// of the domain where the write makes the file larger.
+    /// Does `act` with i_rwsem held exclusively for a write of the bytes `start..end`. A write
+    /// inside the file holds these bytes alone. A write that makes the file larger holds everything
+    /// from `start`, or from the old end of the file if that comes first, to the end of the domain.
     ///
     /// The guard stays where it was made. Were it returned, it would be stored in parts and loaded
     /// whole, which waits until the parts have left the CPU: for longer than the lock takes.

@@ -142,7 +142,7 @@ pub(crate) fn iomap_allocate(
     let mut retries = 0;
     loop {
         match ext4_map_blocks(fs, inode, first, last, purpose, handle) {
-            // Whoever has a handle open must not wait for a commit, and tries again himself.
+            // A caller that has a handle open must not wait for a commit, and tries again itself.
             Err(FsError::NoSpace) if handle.is_none() && ext4_should_retry_alloc(fs, &mut retries) => {}
             result => return result,
         }
@@ -217,8 +217,9 @@ fn raise_size(fs: &FileSystem<'_>, inode: &Inode, end: u64) {
     inode.raise_size(end, &handle, &fs.schedule);
 }
 
-/// Gives `page`, which has a shared block, one of its own: a copy, or the block itself if nobody
-/// shares it any more. The copy is durable before it is published, as if it had always been there.
+/// Gives `page`, which has a shared block, one of its own: a copy, or the block itself if no other
+/// page shares it any more. The copy is durable before it is published, as if it had always been
+/// there.
 #[cold]
 fn copy_on_write(
     fs: &FileSystem<'_>,

@@ -84,7 +84,7 @@ impl Journal {
     /// (`jbd2_journal_commit_transaction`). The caller must not have a handle open.
     #[track_caller]
     pub(crate) fn commit(&self, schedule: &Schedule) {
-        // It waits for handles, so whoever may keep one from stopping must not commit.
+        // It waits for handles, so a thread that may keep one from stopping must not commit.
         let asked = schedule.locking(|| LockRequest::whole(LockClass::Handle, self, true));
         let Commits { committing, committed, changing, changed } = &*self.commits;
         let mut changing = changing.lock();
@@ -99,7 +99,7 @@ impl Journal {
         }
         let _held = asked.granted();
         if !schedule.is_quiet() {
-            // Nobody may have to wait for the mutex of a thread that gives way.
+            // No thread may have to wait for the mutex of a thread that gives way.
             MutexGuard::unlocked(&mut changing, || schedule.pass(SchedulePoint::Commit, 0));
         }
         committed.fetch_add(1, SeqCst);

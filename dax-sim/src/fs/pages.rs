@@ -17,9 +17,9 @@ pub(crate) fn page_start(offset: u64) -> u64 {
 }
 
 /// Zeroes the bytes from `from` to the end of its page, or to `to` if that comes first, where the
-/// page has a written block of its own (`ext4_block_zero_page_range`): the caller has seen to that
-/// with [`unshare_cut`](crate::ext4::unshare_cut). A store through a mapping may have left bytes
-/// there, past the end of the file.
+/// page has a written block (`ext4_block_zero_page_range`). The block is the page's own: the caller
+/// ensures that with [`unshare_cut`](crate::ext4::unshare_cut). A store through a mapping may have
+/// left bytes there, past the end of the file.
 pub(crate) fn zero_partial_page(fs: &FileSystem<'_>, inode: &Inode, from: u64, to: u64) {
     let end = to.min((from / BLOCK_SIZE + 1) * BLOCK_SIZE);
     if fs.schedule.has(PlantedFault::KeepWhatIsCut) {

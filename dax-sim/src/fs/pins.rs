@@ -1,9 +1,9 @@
 //! Pinned pages: blocks that somebody reads or writes by their place on the device, as direct I/O
 //! and RDMA do, without a translation that could be taken away (`get_user_pages`).
 //!
-//! They are counted block by block, as in Linux, where the page's reference count does it. So who
-//! pins writes to the word of his block alone, and who frees or wants to know reads that of his.
-//! All else a block's word says is what its last unpin has to do.
+//! They are counted block by block, as in Linux, where the page's reference count does it. So a pin
+//! writes to the word of its block alone. A call that frees blocks, or asks about them, reads the
+//! words of these blocks. A block's word also has what its last unpin has to do.
 
 use parking_lot::{Condvar, Mutex};
 
@@ -44,7 +44,7 @@ impl Pins {
         assert!(word >= PIN, "block {block} is not pinned");
         let is_last = word < 2 * PIN;
         if is_last && word & WAITED_FOR != 0 {
-            // Under the mutex, so that who waits is either before his look at the block or asleep.
+            // Under the mutex, so that a waiter is either before its look at the block or asleep.
             let _waiting = self.waiting.lock();
             self.unpinned.notify_all();
         }

@@ -163,8 +163,8 @@ impl Sem {
         SemGuard::Watched(Box::new((guard, asked.granted())))
     }
 
-    /// Exclusive over `bytes` of this lock and `other_bytes` of another, or of the same. Those who
-    /// take two locks so cannot deadlock each other: rwsems are taken in the order of their
+    /// Exclusive over `bytes` of this lock and `other_bytes` of another, or of the same. Threads
+    /// that take two locks so cannot deadlock each other: rwsems are taken in the order of their
     /// addresses, as Linux does with two i_rwsems and two invalidate locks, and ranges as one
     /// request.
     #[track_caller]

@@ -23,8 +23,8 @@ impl FileSystem<'_> {
         }
     }
 
-    /// Blocks are about to be freed, which whoever took them from their file has seen not to be
-    /// pinned.
+    /// Blocks are about to be freed. The thread that took them from their file has seen that they
+    /// are not pinned.
     pub(crate) fn about_to_free(&self, blocks: &[u64]) {
         if self.schedule.is_quiet() || thread::current().is_none() {
             return;

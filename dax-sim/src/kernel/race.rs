@@ -86,7 +86,7 @@ impl Bench {
     /// The first word of a page of the one file, through the mapping.
     fn word(&self, page: usize) -> u64 {
         let word = self.region.at(page * PAGE, 8).cast::<u64>();
-        // SAFETY: *In bounds*, *Long enough*; the word is aligned, and nobody has a reference to it.
+        // SAFETY: *In bounds*, *Long enough*; the word is aligned, and no reference to it exists.
         unsafe { AtomicU64::from_ptr(word) }.load(Ordering::Acquire)
     }
 }

@@ -19,8 +19,8 @@ use super::{Bench, Durability, Layout, PAGE, Point, Way};
 /// Operations between two looks at the clock.
 const UNWATCHED: u64 = 16;
 
-/// What excludes the threads that store into one file. In place: a pointer would be one more line to
-/// fetch for the range lock alone.
+/// What excludes the threads that store into one file. In place: a pointer would be one more line
+/// to fetch for the range lock alone.
 #[allow(clippy::large_enum_variant, reason = "how large depends on features of the lock")]
 enum Lock<'a> {
     Range(RangeRwLock<Window<'a>>),

@@ -11,7 +11,7 @@ use crate::schedule::{Held, LockClass, LockRequest, Schedule};
 /// Bytes of a PMD.
 pub(crate) const PMD_SIZE: u64 = HUGE * BLOCK_SIZE;
 
-/// Where the first mapping goes: far from 0, which is nobody's.
+/// Where the first mapping goes: far from 0, which is never mapped.
 const BASE: u64 = 1 << 32;
 
 /// An address space (`mm_struct`), as one process has it. Several mappings, of several files, may
@@ -19,8 +19,8 @@ const BASE: u64 = 1 << 32;
 ///
 /// mmap_lock is held shared by page faults, and exclusively while mappings come and go, as it was
 /// before there was a lock for each VMA (6.4). As with those, faults on different pages do not
-/// write to one line: who holds it shared writes to one of his thread. Left out: finding the VMA of
-/// an address, since a mapping is asked for by name here, and page tables that mappings share.
+/// write to one line: a shared holder writes to a line of its own thread. Left out: finding the VMA
+/// of an address, since a mapping is asked for by name here, and page tables that mappings share.
 #[derive(Debug, Default)]
 pub(crate) struct Mm {
     /// Where mappings begin and end.
@@ -58,9 +58,9 @@ pub(crate) struct MmapWriteLock<'a> {
 }
 
 impl MmapWriteLock<'_> {
-    /// Finds room for the bytes `start..end` of a file: at `address`, if that is given and free
-    /// (MAP_FIXED_NOREPLACE), or else where address and file offset are the same modulo 2 MiB, so
-    /// that PMDs fit (`thp_get_unmapped_area`). Returns the address.
+    /// Finds room for the bytes `start..end` of a file. Takes `address`, if it is given and free
+    /// (MAP_FIXED_NOREPLACE). Otherwise it takes a place where address and file offset are the same
+    /// modulo 2 MiB, so that PMDs fit (`thp_get_unmapped_area`). Returns the address.
     pub(crate) fn map(&mut self, start: u64, end: u64, address: Option<u64>) -> Option<u64> {
         let mappings = &mut self.mappings;
         let len = end - start;

@@ -2,7 +2,7 @@
 //!
 //! They are memory of this process, not blocks of the device. Threads may load from and store to
 //! one at once; words move in one piece, as on the device. A translation names its page by a
-//! *frame*, which is somebody else's only when whoever removed the translation has waited for the
+//! *frame*, which is reused only when the thread that removed the translation has waited for the
 //! accesses that may still use it.
 
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use crate::pmem::BLOCK_SIZE;
 const WORDS: usize = BLOCK_SIZE as usize / 8;
 const SHARDS: u64 = 8;
 
-/// The pages of one mapping, by the thread that copied them: who keeps to his own writes to no line
-/// that others write to.
+/// The pages of one mapping, by the thread that copied them: a thread that keeps to its own pages
+/// writes to no line that others write to.
 #[derive(Debug, Default)]
 pub(crate) struct AnonymousPages([CachePadded<RwLock<Frames>>; SHARDS as usize]);
 

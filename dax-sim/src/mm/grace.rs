@@ -1,8 +1,8 @@
 //! TLB shootdown as a grace period.
 //!
 //! A CPU that has read a translation goes on using it until it is told not to: the kernel sends it
-//! an interrupt and waits. Here an access is bracketed by [`enter`], and whoever has cleared or
-//! write-protected a translation calls [`synchronize`], which waits for the accesses that might
+//! an interrupt and waits. Here an access is bracketed by [`enter`], and a thread that has cleared
+//! or write-protected a translation calls [`synchronize`], which waits for the accesses that might
 //! have read the old one. After that the block may be freed, or taken to be clean.
 //!
 //! Each thread announces its accesses in a word of its own: odd while it is in one. So an access
@@ -11,9 +11,9 @@
 //! reads the words. All four are sequentially consistent, so either the access sees the change, or
 //! the shootdown sees the access and waits for that word to change. Later accesses see the change.
 //!
-//! An access never waits for anything while it is announced, so the wait is short; and the words
-//! are those of all threads of the process, whichever file system they work on, so a shootdown may
-//! wait for an access that does not concern it.
+//! An access never waits for anything while it is announced, so the wait is short. All threads of
+//! the process have such a word, whichever file system they work on. So a shootdown may wait for an
+//! access that does not concern it.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -72,7 +72,7 @@ pub(crate) fn synchronize(schedule: &Schedule) {
         return simulated::wait_for_accesses();
     }
     debug_assert_eq!(THREAD.with(|thread| thread.depth.get()), 0, "an access cannot wait for itself");
-    // Who is given a number only now reads what has changed before.
+    // A thread that is given a number only now reads what has changed before.
     for word in words().take(per_thread::given()) {
         let seen = word.load(SeqCst);
         if seen % 2 == 1 {
@@ -136,8 +136,8 @@ impl Drop for Thread {
     }
 }
 
-/// A word for each number of [`per_thread`], so that whoever looks at all of them writes to
-/// nothing. A number that is free has an even word.
+/// A word for each number of [`per_thread`], so that a look at all of them writes to nothing. A
+/// number that is free has an even word.
 static WORDS: Words = Words::new();
 
 struct Words {

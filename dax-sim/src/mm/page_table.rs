@@ -10,8 +10,8 @@ use crate::radix::{Found, HUGE, Radix};
 /// Each 2 MiB has a PMD, which is either nothing, or a translation of all of it, or stands for a
 /// table of 512 PTEs. As in Linux a table, once there, stays until the mapping goes; so a mapping
 /// that has faulted on a single page of some 2 MiB gets no PMD there any more. No PTE is present
-/// below a PMD that translates (I5): both are installed under the lock of the DAX entry that covers
-/// the page, which is one for all 512 pages or one for each, and never both.
+/// below a PMD that translates (I5). Both are installed under the lock of the DAX entry that covers
+/// the page. There is one entry for all 512 pages or one for each, and never both.
 ///
 /// Changes are made by single atomic steps, so there is no lock of the page table (ptl).
 #[derive(Debug)]

@@ -75,8 +75,8 @@ pub(crate) fn detect(file: &File, memfd: bool) -> Backing {
     }
 }
 
-/// Whether MAP_SYNC works, tried for real. It must be asked for with MAP_SHARED_VALIDATE: with plain
-/// MAP_SHARED some file systems ignore the flag and succeed.
+/// Whether MAP_SYNC works, tried for real. It must be asked for with MAP_SHARED_VALIDATE: with
+/// plain MAP_SHARED some file systems ignore the flag and succeed.
 ///
 /// # Errors
 ///

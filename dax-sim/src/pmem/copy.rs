@@ -3,9 +3,9 @@
 //! User threads store to pages that others read, so a plain Rust copy would be a data race, and
 //! with it undefined behaviour. On x86-64 the copy is inline assembly, which the language's memory
 //! model does not look into: the hardware's model holds, as it does for the kernel's own copy
-//! routines. Elsewhere, under Miri, and wherever `--cfg dax_sim_atomic_copy` is given (for
-//! ThreadSanitizer, which cannot see into assembly either and would report what is ordered around
-//! it), it is relaxed atomics: by words where the device's side is aligned, by bytes at the ends.
+//! routines. Elsewhere, under Miri, and with `--cfg dax_sim_atomic_copy`, it is relaxed atomics: by
+//! words where the device's side is aligned, by bytes at the ends. That option is for
+//! ThreadSanitizer, which cannot see into assembly and would report what is ordered around it.
 //!
 //! Either way a copy that starts at an aligned word of the device moves whole words: a load of a
 //! word, beside a copy over it, sees it before or after, never half. The string instructions move 4

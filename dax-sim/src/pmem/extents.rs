@@ -76,8 +76,8 @@ pub(super) fn have_a_huge_page(file: &File, size: u64) -> Option<bool> {
     told.then_some(found)
 }
 
-/// Calls `act` for the extents in `[0, size)` in their order, until it says `false`. Returns whether
-/// it never did, and the file system told.
+/// Calls `act` for the extents in `[0, size)` in their order, until it says `false`. Returns
+/// whether it never did, and the file system told.
 fn each(file: &File, size: u64, mut act: impl FnMut(&Extent) -> bool) -> bool {
     let mut covered = 0;
     while covered < size {

@@ -10,7 +10,7 @@
 //! The unsafe code of this module leans on these, and so on nothing outside this folder:
 //!
 //! * **Mapped**: the mapping covers `[0, size)` of the file, readable and writable, from `open`
-//!   until the device is dropped, and nobody else in the process holds a reference into it.
+//!   until the device is dropped, and nothing else in the process holds a reference into it.
 //! * **In bounds**: every access has passed `Device::span`, which panics unless it lies in
 //!   `[0, size)`.
 //! * **One door**: the bytes are only touched by the routines of `copy`, which several threads may
@@ -288,13 +288,13 @@ impl Device {
         }
     }
 
-    /// Waits until flushed bytes are durable, as far as the backing can promise it: a store fence
-    /// on persistent memory, msync of the whole mapping where the kernel's page cache or a DAX
-    /// file's metadata is in between, nothing on volatile memory.
+    /// Waits until flushed bytes are durable, as far as the backing can promise it. On persistent
+    /// memory that is a store fence. Where the kernel's page cache or a DAX file's metadata is in
+    /// between it is msync of the whole mapping. On volatile memory it does nothing.
     ///
     /// # Errors
     ///
-    /// What msync says.
+    /// The error of msync.
     pub fn fence(&self) -> std::io::Result<()> {
         #[cfg(range_lock_smp)]
         if simulated::store_fence() {

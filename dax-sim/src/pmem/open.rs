@@ -178,7 +178,7 @@ impl Opened {
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        // Nobody is left to tell: what cannot be undone stays, and the user sees it.
+        // No caller is left to tell: what cannot be undone stays, and the user sees it.
         match (self.undo, &self.path) {
             (Undo::Empty, _) => drop(self.file.set_len(0)),
             (Undo::Remove, Some(path)) if same_file(path, &self.file) => drop(std::fs::remove_file(path)),

@@ -5,12 +5,12 @@
 //! ```
 //!
 //! DEST stands in the operations with two ranges only. For truncate LENGTH is the new size.
-//! SIZE_BEFORE is the size that the file had when fsx wrote the line. That of the first line is the
-//! size with which a replay begins: fsx keeps its last 10,000 operations, so the log of a longer
-//! run is a tail, which begins with a file that is not empty. `*` marks the lines that touched the
-//! byte which fsx found to be wrong. Numbers are hexadecimal with `0x`: fsx writes no others. (It
-//! reads others as well, those of a log by hand, where a forgotten `0x` is not noticed.) Lines that
-//! begin with `skip` or `#` and empty ones are passed over, and count as lines.
+//! SIZE_BEFORE is the size that the file had when fsx wrote the line. A replay begins with the size
+//! that the first line names. fsx keeps its last 10,000 operations, so the log of a longer run is a
+//! tail, which begins with a file that is not empty. `*` marks the lines that touched the byte
+//! which fsx found to be wrong. Numbers are hexadecimal with `0x`: fsx writes no others. (fsx also
+//! reads decimal numbers from logs written by hand, and does not notice a forgotten `0x`.) Empty
+//! lines and lines that begin with `skip` or `#` are passed over, and count as lines.
 
 use std::borrow::Cow;
 

@@ -1,10 +1,10 @@
 //! Replaying a log of operations on one file, in the format of fsx' `--record-ops`; it uses `file`
 //! and the rooms below.
 //!
-//! fsx, of xfstests, applies random operations to a file and compares it with a model in memory. A
-//! log that it wrote, or one that was written by hand, gives the same bytes on every file system
-//! that is right, so a replay here can be held against the same log on a real one. [`log`] reads
-//! it, [`run`](mod@run) does it, and `trim` fits it to the file where that is asked for.
+//! fsx, of xfstests, applies random operations to a file and compares it with a model in memory.
+//! The same log gives the same bytes on every correct file system, whether fsx or a person wrote
+//! it. So a replay here can be compared with the same log on a real file system. [`log`] reads the
+//! log, [`run`](mod@run) does it, and `trim` fits it to the file if asked to.
 
 pub(crate) mod log;
 pub(crate) mod run;

@@ -122,13 +122,13 @@ pub(crate) fn run<R>(
 ///
 /// * Pages that have a block lie below 2 M. No operation names a byte past M, so one that reserves
 ///   past the end of the file reaches M. From there insertions move a page on, by D in all since it
-///   was reserved. D is never more than the size of the file, and so than M: an insertion adds to
-///   both, a collapse takes from both, a truncate that makes the file smaller leaves no page behind
-///   its new size, and whatever else changes the size makes it larger.
+///   was reserved. D is never more than the size of the file, and so never more than M. An
+///   insertion adds to both. A collapse takes from both. A truncate that makes the file smaller
+///   leaves no page behind its new size. Every other change of the size makes it larger.
 /// * A page has one block, and a block that pages share is one: 2 M.
 /// * Before zero_range gives shared blocks up it has another for each page of its range that has
 ///   one: M.
-/// * Nothing else holds more than one block that no page has, be it a copy that takes the place of
+/// * Nothing else holds more than one block that no page has. Such a block is a copy that replaces
 ///   a shared block, or one that was asked for and does not follow the one before.
 ///
 /// A log may be too short to come so far, so that the file is sparse: what is in use was allocated,
@@ -146,9 +146,9 @@ fn blocks_needed(operations: &[Operation], size_max: u64) -> u64 {
     allocated.min(3 * largest.div_ceil(BLOCK_SIZE))
 }
 
-/// How many blocks an operation allocates at most: one for each page that it fills, be that a hole
-/// or the page of a shared block; and one for each shared block that its ends or that of the file
-/// cut in two.
+/// How many blocks an operation allocates at most. It allocates one for each page that it fills,
+/// which is a hole or has a shared block. And it allocates one for each shared block that its ends,
+/// or the end of the file, cut in two.
 fn most_allocated(operation: &Operation) -> u64 {
     const CUT: u64 = 4;
     let pages = operation.len.div_ceil(BLOCK_SIZE) + 1;

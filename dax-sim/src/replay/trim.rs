@@ -1,10 +1,10 @@
 //! Trimming ranges to the file, as fsx does when it replays a log.
 //!
-//! fsx has one function for what it draws at random and what it reads from a log. So a range of a
-//! log is trimmed as one that was drawn: the offset is taken modulo the size of the file (or of the
-//! largest file, for what may make the file larger), the length is cut where the file ends, and
-//! what has nothing left is passed over. Clone, dedupe and copy are not trimmed, only passed over
-//! where they begin behind the end.
+//! fsx has one function for what it draws at random and what it reads from a log. So it trims a
+//! range of a log like a drawn one. It takes the offset modulo the size of the file, or of the
+//! largest file for operations that may make the file larger. It cuts the length where the file
+//! ends, and passes over an operation with nothing left. Clone, dedupe and copy are not trimmed,
+//! only passed over where they begin behind the end.
 
 use super::log::{Operation, Verb};
 use crate::pmem::BLOCK_SIZE;

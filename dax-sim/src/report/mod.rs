@@ -118,7 +118,7 @@ impl Report {
         (!said.is_empty()).then(|| format!("in every variant {}", said.join(" and ")))
     }
 
-    /// What a reader must know who looks for stale reads, if nobody looked for any.
+    /// What a reader of the stale reads must know, if the run did not look for any.
     pub(crate) fn unchecked(&self) -> Option<&'static str> {
         (!self.setup.checks).then_some("No read was checked (`--no-checks`), so nothing is said of old data")
     }

@@ -1,8 +1,8 @@
 //! Colours and markers, told apart also by colour-blind readers, on paper, and in the dark.
 //!
 //! Plots are drawn in the light colours. Where a reader prefers the dark, a style sheet replaces
-//! each of them: its rules select elements by the very colour that was drawn, so that a program
-//! which knows no style sheets shows the light ones.
+//! each of them. Its rules select elements by the colour that was drawn. So a program without style
+//! sheets shows the light colours.
 
 use plotters::style::RGBColor;
 

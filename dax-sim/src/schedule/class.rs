@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-/// A kind of lock. The numbers are ranks: who holds one takes only those of larger rank.
+/// A kind of lock. The numbers are ranks: a thread that holds one takes only those of larger rank.
 ///
 /// The order is that of `fs/ext4/super.c` and `fs/xfs/xfs_inode.c`: i_rwsem outside of mmap_lock,
 /// since the copy of read(2) and write(2) may fault; i_mmap_sem inside of it. Then the transaction

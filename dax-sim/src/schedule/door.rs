@@ -152,7 +152,7 @@ impl Schedule {
     }
 
     /// Locks a lock shared that is nearly always taken so: readers write to lines of their own (a
-    /// `percpu_rw_semaphore`). Nothing is torn by a panic of who holds it.
+    /// `percpu_rw_semaphore`). Nothing is torn by a panic of its holder.
     #[inline]
     pub(crate) fn read_sharded<'a, T>(&self, lock: &'a ShardedLock<T>) -> ShardedLockReadGuard<'a, T> {
         if self.is_controlled() {

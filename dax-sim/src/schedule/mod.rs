@@ -109,11 +109,11 @@ pub enum PlantedFault {
     CleanBeforeFlush,
     /// Punch and truncate free blocks before they are unmapped.
     FreeBeforeUnmap,
-    /// Who was woken for an entry and does not lock it wakes nobody else.
+    /// A thread that was woken for an entry and does not lock it wakes no other.
     ForgetWake,
     /// A read fault maps its block writable.
     MapWritableWhenClean,
-    /// Nobody waits for accesses that use an old translation.
+    /// No thread waits for accesses that use an old translation.
     SkipTlbFlush,
     /// fsync writes back and does not commit.
     FsyncWithoutCommit,
@@ -127,14 +127,14 @@ pub enum PlantedFault {
     PmdOverTable,
     /// A fault of 2 MiB does not mind at which address they are mapped.
     IgnoreColour,
-    /// Who deletes an entry wakes the first of those who wait for it.
+    /// Deleting an entry wakes only the first thread that waits for it.
     WakeOneOfDeleted,
     /// The second fault of a private page copies it once more.
     CopyTwice,
     /// A shared block that a copy has taken the place of is given up under read(2)s that look at
     /// it.
     ReleaseUnderRead,
-    /// Nobody waits for pins.
+    /// No thread waits for pins.
     FreePinned,
     /// A write fault allocates before it unmaps the zero page.
     AllocateUnderZeroPage,
@@ -191,7 +191,7 @@ impl Schedule {
         Self::new(Kind::Hook(Arc::new(hook)))
     }
 
-    /// Threads are simulated, and whoever drives them chooses at every point. A thread that is not
+    /// Threads are simulated, and their driver chooses at every point. A thread that is not
     /// one of the simulated passes all points, and must not have to wait.
     pub(crate) fn controlled() -> Self {
         Self::new(Kind::Controlled).with_checks(true)

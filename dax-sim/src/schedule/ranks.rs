@@ -1,15 +1,15 @@
 //! The order of locks, checked at every acquisition.
 //!
-//! Each thread keeps a list of what it holds, and of what it has asked for. Whoever asks for a lock
-//! whose rank is not larger than that of one that it holds is reported at once, on the first
-//! occurrence, whether or not a deadlock comes of it this time: as lockdep does, but with ranks
-//! that are known beforehand. Two locks of one rank are taken in the order of their objects'
-//! addresses, and then of their ranges.
+//! Each thread keeps a list of what it holds, and of what it has asked for. A thread must not ask
+//! for a lock whose rank is at most that of a lock it holds. If it does, it is reported at once,
+//! whether or not a deadlock comes of it this time. lockdep does the same, but learns the order
+//! while it runs. Here ranks are known beforehand. Two locks of one rank are taken in the order of
+//! their objects' addresses, and then of their ranges.
 //!
-//! A report has the stacks of both acquisitions. To walk a stack takes microseconds, so a thread of
-//! the machine does it once for each place where it asks for a lock with the same others held, and
-//! lets that stand for the later times, as lockdep does. A simulated thread does it every time,
-//! where somebody observes ([`observed`]), or never.
+//! A report has the stacks of both acquisitions. To walk a stack takes microseconds. So a thread of
+//! the machine does it once for each place and each set of locks held there, and uses that stack
+//! for the later times, as lockdep does. A simulated thread does it every time if an observer is
+//! there ([`observed`]), and never otherwise.
 
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};

@@ -1,9 +1,9 @@
 //! Simulated threads, from the inside: what a thread says when it comes to a point or must wait.
 //!
-//! A simulated thread is a coroutine. [`explore`](crate::explore) resumes one of them at a time,
-//! all in one thread of the machine, so what the thread knows of itself (its number, the locks that
-//! it holds, whether it is in an access) is kept here and changed with it. In a thread of the
-//! machine that runs no simulated one all points are passed, and all waits must be over already.
+//! A simulated thread is a coroutine. [`explore`](crate::explore) resumes one coroutine at a time,
+//! all in one thread of the machine. So what a simulated thread knows of itself is kept here and
+//! changed with it: its number, the locks that it holds, whether it is in an access. A thread of
+//! the machine that runs no simulated thread passes all points, and all waits must be over already.
 //!
 //! *Running*: the yielder in [`GATE`] is that of the coroutine that is running. [`enter`] puts it
 //! there when the coroutine begins, `resume` sets it aside while the coroutine is suspended, and it
@@ -32,7 +32,7 @@ pub(crate) enum Order {
 pub(crate) enum Wait {
     /// The lock.
     Lock,
-    /// To be woken by whoever unlocks the entry that it asked for last.
+    /// To be woken by the thread that unlocks the entry that it asked for last.
     WakeUp,
     /// The end of a commit, which bars new handles.
     CommitToEnd,
@@ -116,8 +116,8 @@ pub(super) fn pass(point: SchedulePoint, page: u64, mapping: Option<usize>) {
     }
 }
 
-/// The thread waits until `ready` is true. In a thread that unwinds it does not wait, for nobody
-/// will choose it.
+/// The thread waits until `ready` is true. In a thread that unwinds it does not wait, because it is
+/// not chosen any more.
 pub(super) fn block_until(wait: Wait, mut ready: impl FnMut() -> bool) {
     if ready() {
         return;
@@ -143,8 +143,8 @@ fn pause(gate: NonNull<Gate>, pause: Pause) -> Order {
     unsafe { gate.as_ref() }.suspend(pause)
 }
 
-/// An access of the running thread begins or ends. Accesses of nobody in particular are not waited
-/// for.
+/// An access of the running thread begins or ends. Accesses outside of simulated threads are not
+/// waited for.
 pub(crate) fn toggle_access() {
     if let Some(index) = thread::current() {
         ACCESSES.with_borrow_mut(|accesses| accesses[index] += 1);

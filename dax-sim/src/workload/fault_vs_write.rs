@@ -1,19 +1,21 @@
 //! Loads and stores through a mapping, beside write(2) into holes.
 //!
-//! Every thread does both, in turn and always in the same proportion, so that operations per second
-//! can be compared between variants: were some threads writers and others not, a variant that holds
-//! up its writers would look fast by what the others do meanwhile. As a writer a thread punches its
-//! few pages, writes into the holes, and loads what it wrote. Then it takes pages at random,
-//! anybody's, drops their translations (MADV_DONTNEED), so that there are faults to be overtaken,
-//! and loads and stores. It writes and loads through a mapping each, as two processes would, so
-//! that a writer's own faults do not mend what a stale one spoiled.
+//! Every thread does both, in turn and always in the same proportion. So operations per second can
+//! be compared between variants. If only some threads wrote, a variant that holds up its writers
+//! would look fast by what the others do meanwhile.
+//!
+//! As a writer a thread punches its few pages, writes into the holes, and loads what it wrote. Then
+//! it takes pages of any thread at random. It drops their translations (MADV_DONTNEED), so that
+//! there are faults to be overtaken, and loads and stores. It writes through one mapping and loads
+//! through another, as two processes would. So a writer's own faults do not mend what a stale one
+//! spoiled.
 //!
 //! # Where the schedule points linger
 //!
-//! With two threads or more, one in eight passages lingers for up to 20 µs, drawn at random: in a
-//! fault between look-up and installation, and in write(2) between the publication of a block and
-//! its invalidation. The points and the delays are the same in every variant. They decide how often
-//! the windows are hit, not whether there are any.
+//! With two threads or more, one in eight passages lingers for up to 20 µs, drawn at random. A
+//! fault lingers between look-up and installation. write(2) lingers between the publication of a
+//! block and its invalidation. The points and the delays are the same in every variant. They decide
+//! how often the windows are hit, not whether there are any.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -84,7 +86,7 @@ fn run_in(
 }
 
 struct Thread {
-    /// The pages that it punches and writes, and nobody else.
+    /// The pages that it punches and writes, and no other thread.
     own: Range<u64>,
     buffer: Vec<u8>,
 }

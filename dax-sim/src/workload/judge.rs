@@ -29,7 +29,7 @@ impl Judge {
         Self(checks.then(|| Oracle::new(pages)))
     }
 
-    /// A write is about to begin. `None` if nobody will ask what it wrote.
+    /// A write is about to begin. `None` if it will not be asked what it wrote.
     pub(super) fn begin(&self, page: u64, covers: Covers) -> Option<Write> {
         self.0.as_ref().map(|oracle| oracle.begin(page, covers))
     }
@@ -41,7 +41,7 @@ impl Judge {
         }
     }
 
-    /// A read is about to begin: who judges it, and what it must at least see.
+    /// A read is about to begin: its judge, and what it must at least see.
     pub(super) fn floor(&self, page: u64, register: Register) -> Option<(&Oracle, u32)> {
         self.0.as_ref().map(|oracle| (oracle, oracle.floor(page, register)))
     }

@@ -131,7 +131,7 @@ pub struct Sample {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkloadError {
-    /// There is nobody to do it.
+    /// There is no thread to do it.
     #[error("0 threads cannot run anything; ask for at least 1")]
     NoThreads,
     /// The device does not hold the files of so many threads.

@@ -27,7 +27,7 @@ pub(super) struct Manner {
 /// once at least.
 ///
 /// The body is called again and again, and told to do a few operations each time; the threads look
-/// at one flag that nobody writes meanwhile, so no operation pays for a clock.
+/// at one flag that is not written meanwhile, so no operation pays for a clock.
 ///
 /// The alarm is handed back ([`Manner::strict`]).
 pub(super) fn run<S>(
@@ -46,7 +46,7 @@ pub(super) fn run<S>(
         sleep_precisely();
         let mut state = start(index);
         let mut record = Record::new(Arc::clone(&alarm), timed);
-        // Nobody listens any more if another thread could not be started.
+        // The receiver is gone if another thread could not be started.
         let _ = ready.send(());
         drop(start_line.read());
         let from = Instant::now();

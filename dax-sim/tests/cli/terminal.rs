@@ -96,7 +96,7 @@ fn on_terminal_with(columns: u16, arguments: &[&str], variables: &[(&str, &str)]
         .expect("the program starts");
     let mut shown = Vec::new();
     let mut part = [0; 4096];
-    // Reading fails once nobody has the other side any more.
+    // Reading fails once no process has the other side any more.
     while let Ok(length @ 1..) = rustix::io::read(&terminal, &mut part) {
         shown.extend(&part[..length]);
     }

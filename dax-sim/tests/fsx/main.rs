@@ -43,10 +43,10 @@ fn device(sizes: Sizes) -> Device {
     Device::open(&DeviceOptions { path: None, size: 4 * sizes.max, overwrite: false }).unwrap()
 }
 
-/// Two variants take locks in a wrong order by design, which is theirs to show where there are
-/// threads to deadlock (`dax-sim race`): a fault in `entry-lock-outside` whenever it allocates, and
-/// the copy in `rwsem-copy` whenever it faults. One thread comes through, with buffers that are
-/// mappings of another file, and must find the right bytes.
+/// Two variants take locks in a wrong order by design, so their threads can deadlock (`dax-sim
+/// race` shows it). In `entry-lock-outside` a fault does so whenever it allocates. In `rwsem-copy`
+/// the copy does so whenever it faults. A single thread cannot deadlock. Its buffers are mappings
+/// of another file, and it must find the right bytes.
 fn format(device: &Device, variant: Variant) -> FileSystem<'_> {
     FileSystem::format(device, variant).with_schedule(Schedule::none().with_checks(variant.is_in_order()))
 }

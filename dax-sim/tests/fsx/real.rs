@@ -38,8 +38,8 @@ impl Real {
     }
 
     fn map(&self) -> Mmap {
-        // SAFETY: nobody else has this file, which has no name, and it is not made smaller while it
-        // is mapped.
+        // SAFETY: no other process has this file, which has no name, and it is not made smaller
+        // while it is mapped.
         unsafe { MmapOptions::new().len(self.size() as usize).map(&self.0) }.unwrap()
     }
 

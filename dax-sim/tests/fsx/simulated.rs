@@ -150,7 +150,7 @@ impl Subject for Simulated<'_> {
                 }
                 self.mapping.store(offset, &bytes(number, offset, len)).unwrap();
                 self.count_huge(offset);
-                // Past the end of the file, where nobody may find it later.
+                // Past the end of the file, where no read may find it later.
                 if !file.size().is_multiple_of(BLOCK_SIZE) && number.is_multiple_of(2) {
                     self.mapping.store(file.size(), &[0xee]).unwrap();
                 }

@@ -18,9 +18,9 @@ fn device() -> dax_sim::pmem::Device {
     super::device(2 << 20)
 }
 
-/// Writes, stores, loads and reads of the pages of one file, all judged, while others take
-/// snapshots of them: clones that share every block, which must hold what some write left in each
-/// page, whole, and must not change any more.
+/// Threads write, store, load and read the pages of one file, and all reads are judged. Others take
+/// snapshots meanwhile: clones that share every block. Each page of a clone must hold what one
+/// write left, whole, and must not change any more.
 #[test]
 fn snapshots_of_a_file_that_is_written_hold_still_and_the_file_is_coherent() {
     const OPS: u32 = 400;
@@ -145,7 +145,7 @@ fn crossing_clones_and_everything_else_neither_deadlock_nor_mix_pages_up() {
                         let (file, other) = (&files[side], &files[1 - side]);
                         let page = random.u64(..PAGES);
                         let (at, len) = (page * BLOCK_SIZE, random.u64(1..=BLOCK_SIZE));
-                        // Whoever finds a file too short has come when it was.
+                        // A call that finds a file too short has come when it was.
                         match random.u8(..12) {
                             0..3 => drop(file.clone_range(other, at, at, BLOCK_SIZE)),
                             3 => drop(file.clone_range(other, 0, 0, 0)),

@@ -100,8 +100,8 @@ fn holetest(variant: Variant, fill: Fill, flags: Flags) -> u64 {
                         mapping.store_u64(place(page, thread), number(thread)).unwrap();
                     }
                 }
-                // Nobody writes here any more, and what a mapping translates to has to be right for
-                // good.
+                // No thread writes here any more, and what a mapping translates to has to be right
+                // for good.
                 (0..PAGES).for_each(|page| expect(mapping, page, number(thread)));
             });
         }

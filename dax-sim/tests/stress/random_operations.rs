@@ -9,9 +9,9 @@
 //! Every now and then all of them stop, and the invariants are checked: what entries, translations,
 //! the block map and the allocator say of each other.
 //!
-//! In one kind of file the pages are the first ones of it; in the other they lie on both sides of a
-//! border between two 2 MiB, which are filled, punched and mapped in one piece now and then, and
-//! freed blocks wait for a commit.
+//! In one kind of file the pages are its first ones. In the other they lie on both sides of a
+//! border between two parts of 2 MiB. These parts are filled, punched and mapped in one piece now
+//! and then, and freed blocks wait for a commit.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

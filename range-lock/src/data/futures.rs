@@ -1,6 +1,8 @@
-//! The futures of [`RangeRwLock`] (feature `async`): those of its [`RangeLock`](crate::RangeLock), with the elements that they lock.
+//! The futures of [`RangeRwLock`] (feature `async`): those of its [`RangeLock`](crate::RangeLock),
+//! with the elements that they lock.
 //!
-//! Nothing is unsafe here but `Send` and `Sync`: a future has the pointer of the guard that it will give, and does not look at it.
+//! Nothing is unsafe here but `Send` and `Sync`: a future has the pointer of the guard that it will
+//! give, and does not look at it.
 
 use std::fmt;
 use std::future::Future;
@@ -31,7 +33,8 @@ macro_rules! elements {
     ) => {
         $(#[$doc])*
         ///
-        /// It may be sent and polled on any thread, if the guard may be sent, and dropped at any time.
+        /// It may be sent and polled on any thread, if the guard may be sent, and dropped at any
+        /// time.
         #[must_use = "futures do nothing unless polled"]
         pub struct $Future<$($generics)*> {
             /// The elements whose range `inner` will hold.

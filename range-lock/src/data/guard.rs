@@ -1,5 +1,5 @@
-//! The guards of [`RangeRwLock`](super::RangeRwLock), borrowed from the lock or owning a share of it.
-//! It uses the lock, and the invariants of the module above.
+//! The guards of [`RangeRwLock`](super::RangeRwLock), borrowed from the lock or owning a share of
+//! it. It uses the lock, and the invariants of the module above.
 //!
 //! All are shells around [`Elements`]; their type says the mode.
 
@@ -63,7 +63,8 @@ impl<T, L: Deref<Target = RangeLock>> Elements<T, L> {
         let first = *self.held.range().start();
         // SAFETY: `keep` lies within the slice.
         let start = unsafe { self.slice.cast::<T>().add(keep.start) };
-        // Before the release, since that may unwind (a waker's panic): never more than what is held.
+        // Before the release, since that may unwind (a waker's panic): never more than what is
+        // held.
         self.slice = NonNull::slice_from_raw_parts(start, keep.len());
         let points = points(&keep);
         self.held.shrink(&(first + points.start..first + points.end));
@@ -107,8 +108,9 @@ macro_rules! guard {
             _borrows: PhantomData<$borrows>,
         }
 
-        // SAFETY: a guard stands for the references that it gives ("range held"), also after it has been upgraded or downgraded;
-        // the range may be released on any thread, and so may a share of the lock.
+        // SAFETY: a guard stands for the references that it gives ("range held"), also after it has
+        // been upgraded or downgraded. The range may be released on any thread, and so may a share
+        // of the lock.
         unsafe impl<$($generics)*> Send for $Guard<$($arguments)*> where $($send)* {}
         // SAFETY: through `&self` it gives `&[T]`.
         unsafe impl<$($generics)*> Sync for $Guard<$($arguments)*> where $($sync)* {}
@@ -127,8 +129,8 @@ macro_rules! guard {
                 $Guard { elements, _borrows: PhantomData }
             }
 
-            /// The indices that are held; `0..0` if there are none. An associated function, as are all of a guard's: `Deref`
-            /// gives the methods of slices.
+            /// The indices that are held; `0..0` if there are none. An associated function, as are
+            /// all of a guard's: `Deref` gives the methods of slices.
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Guard), "};")]
@@ -140,8 +142,8 @@ macro_rules! guard {
                 guard.elements.range()
             }
 
-            /// Which request of the [lock](RangeRwLock::range_lock) the guard stands for; `None` if it
-            /// has no elements, since then there is no request.
+            /// Which request of the [lock](RangeRwLock::range_lock) the guard stands for; `None` if
+            /// it has no elements, since then there is no request.
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Guard), "};")]
@@ -155,7 +157,8 @@ macro_rules! guard {
                 guard.elements.held.id()
             }
 
-            /// Makes two guards of one: the first holds the first `mid` elements, the second the rest. Nothing is released.
+            /// Makes two guards of one: the first holds the first `mid` elements, the second the
+            /// rest. Nothing is released.
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Guard), "};")]
@@ -177,8 +180,8 @@ macro_rules! guard {
                 (Self::new(left), Self::new(right))
             }
 
-            /// Releases all but the elements of `range`, counted from the guard's first, at once, and
-            /// lets in those who waited for the rest. As the other guards'
+            /// Releases all but the elements of `range`, counted from the guard's first, at once,
+            /// and lets in requests that waited for the rest. As the other guards'
             /// [`shrink`](crate::RangeWriteGuard::shrink), but with indices of the guard's slice.
             ///
             /// ```
@@ -232,7 +235,8 @@ macro_rules! guards {
                 "Elements of a [`RangeRwLock`] that are locked for reading and can be upgraded, by a guard that ",
                 $kind, "."
             )]
-            // `Send` asks for both: it gives `&[T]` beside that of readers, and `&mut [T]` once upgraded.
+            // `Send` asks for both: it gives `&[T]` beside that of readers, and `&mut [T]` once
+            // upgraded.
             $Upgradable [$($generics)*] [$($arguments)*] of $T, by $lock, borrows $borrows,
             Send where [$T: Send + Sync, $($owns)*], Sync where [$T: Sync],
             $setup, $end, $upgradable
@@ -240,7 +244,8 @@ macro_rules! guards {
 
         guard! {
             #[doc = concat!("Elements of a [`RangeRwLock`] that are locked for writing, by a guard that ", $kind, ".")]
-            // `Send` asks for `Send` alone: it gives `&mut [T]`, and can be downgraded only if `T` is `Sync`.
+            // `Send` asks for `Send` alone: it gives `&mut [T]`, and can be downgraded only if `T`
+            // is `Sync`.
             $Write [$($generics)*] [$($arguments)*] of $T, by $lock, borrows $borrows,
             Send where [$T: Send, $($owns)*], Sync where [$T: Sync],
             $setup, $end, $write
@@ -274,7 +279,8 @@ macro_rules! guards {
                 $Read::new(guard.elements.downgrade(Mode::Read))
             }
 
-            /// Goes on as an upgradable reader, without a moment in which the elements are not held: as
+            /// Goes on as an upgradable reader, without a moment in which the elements are not
+            /// held: as
             /// [`RangeWriteGuard::downgrade_to_upgradable`](crate::RangeWriteGuard::downgrade_to_upgradable).
             ///
             /// ```
@@ -283,7 +289,7 @@ macro_rules! guards {
             #[doc = concat!($setup, "[0; 4]", $end)]
             #[doc = concat!("let looking = ", stringify!($Write), "::downgrade_to_upgradable(lock.", $write, "(..2));")]
             /// drop(lock.read(..)); // Readers come in,
-            /// assert!(lock.try_upgradable_read(..).is_none()); // and nobody who could write.
+            /// assert!(lock.try_upgradable_read(..).is_none()); // and no other that could write.
             #[doc = concat!(stringify!($Upgradable), "::upgrade(looking).fill(7);")]
             /// ```
             pub fn downgrade_to_upgradable(guard: Self) -> $Upgradable<$($arguments)*>
@@ -295,8 +301,8 @@ macro_rules! guards {
         }
 
         impl<$($generics)*> $Upgradable<$($arguments)*> {
-            /// Becomes a writer, when the readers that are in have left; what was read stays true. As
-            /// [`RangeUpgradableReadGuard::upgrade`](crate::RangeUpgradableReadGuard::upgrade).
+            /// Becomes a writer, when the readers that are in have left; what was read stays true.
+            /// As [`RangeUpgradableReadGuard::upgrade`](crate::RangeUpgradableReadGuard::upgrade).
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Upgradable), "};")]
@@ -365,7 +371,8 @@ macro_rules! guards {
                 guard.upgrade_until(Deadline::after(timeout))
             }
 
-            /// Becomes a writer; gives the guard back if that takes until `deadline`. As [`try_upgrade_for`](Self::try_upgrade_for).
+            /// Becomes a writer; gives the guard back if that takes until `deadline`. As
+            /// [`try_upgrade_for`](Self::try_upgrade_for).
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Upgradable), "};")]
@@ -439,8 +446,8 @@ macro_rules! mapped {
     ) => {
         $(#[$doc])*
         ///
-        /// Dereferences to the part. Releases the whole range that the guard held when dropped, on any
-        /// thread.
+        /// Dereferences to the part. Releases the whole range that the guard held when dropped, on
+        /// any thread.
         #[must_use = "if unused the range is unlocked at once"]
         pub struct $Mapped<'a, U: ?Sized> {
             part: NonNull<U>,
@@ -448,7 +455,8 @@ macro_rules! mapped {
             _borrows: PhantomData<$borrows>,
         }
 
-        // SAFETY: it stands for the reference that it gives ("range held"); the range may be released on any thread.
+        // SAFETY: it stands for the reference that it gives ("range held"); the range may be
+        // released on any thread.
         unsafe impl<U: ?Sized $(+ $send)+> Send for $Mapped<'_, U> {}
         // SAFETY: through `&self` it gives `&U`.
         unsafe impl<U: ?Sized + Sync> Sync for $Mapped<'_, U> {}
@@ -505,8 +513,8 @@ macro_rules! mapped {
                 $Mapped { part, held: guard.held, _borrows: PhantomData }
             }
 
-            /// Which request of the [lock](RangeRwLock::range_lock) the guard stands for; `None` if its
-            /// range is empty.
+            /// Which request of the [lock](RangeRwLock::range_lock) the guard stands for; `None` if
+            /// its range is empty.
             pub fn id(guard: &Self) -> Option<RequestId> {
                 guard.held.id()
             }
@@ -534,8 +542,8 @@ mapped! {
 
 impl<U: ?Sized> DerefMut for MappedRangeRwLockWriteGuard<'_, U> {
     fn deref_mut(&mut self) -> &mut U {
-        // SAFETY: `part` lies in elements whose range is held for writing ("range held"), or is this
-        // guard's alone for another reason: `f` had it by `&mut`.
+        // SAFETY: `part` lies in elements whose range is held for writing ("range held"), or is
+        // this guard's alone for another reason: `f` had it by `&mut`.
         unsafe { self.part.as_mut() }
     }
 }

@@ -4,7 +4,8 @@
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
-/// What a [`RangeRwLock`](crate::RangeRwLock) can own: something that gives a slice which stays where it is.
+/// What a [`RangeRwLock`](crate::RangeRwLock) can own: something that gives a slice which stays
+/// where it is.
 ///
 /// Implemented for arrays, `Box<[T]>`, `Vec<T>`, `&mut [T]`, `&mut [T; N]`, and, with feature
 /// `memmap2`, for `memmap2::MmapMut`. Memory of another kind can be made one too:
@@ -48,17 +49,17 @@ use std::ptr::NonNull;
 /// * Until then the elements are reached by no other way.
 /// * `slice` may be called from several threads at a time, and makes no reference to the elements.
 /// * If `Self` may be sent to another thread, so may `Raw`, to be put together, or dropped, there.
-/// * A `Raw` may be dropped instead of being given to `from_raw`, once nothing refers to the elements
-///   any more. That does what dropping the storage would do.
+/// * A `Raw` may be dropped instead of being given to `from_raw`, once nothing refers to the
+///   elements any more. That does what dropping the storage would do.
 pub unsafe trait Storage: Sized {
     /// An element of the slice.
     type Item;
 
-    /// The storage taken apart, so that no reference claims the elements: `Vec` and `Box` assert that they alone reach theirs
-    /// whenever they are moved or borrowed.
+    /// The storage taken apart, so that no reference claims the elements: `Vec` and `Box` assert
+    /// that they alone reach theirs whenever they are moved or borrowed.
     ///
-    /// Dropping it drops the storage. One without a destructor, such as that of `&mut [T]`, lets what
-    /// was borrowed be used again after the lock's last use, before the lock is dropped.
+    /// Dropping it drops the storage. One without a destructor, such as that of `&mut [T]`, lets
+    /// what was borrowed be used again after the lock's last use, before the lock is dropped.
     type Raw;
 
     /// Takes the storage apart.
@@ -68,14 +69,15 @@ pub unsafe trait Storage: Sized {
     ///
     /// # Safety
     ///
-    /// `raw` points to what [`into_raw`](Self::into_raw) gave, which nobody changes meanwhile.
+    /// `raw` points to what [`into_raw`](Self::into_raw) gave, which does not change meanwhile.
     unsafe fn slice(raw: *mut Self::Raw) -> NonNull<[Self::Item]>;
 
     /// Puts the storage together again.
     ///
     /// # Safety
     ///
-    /// `raw` comes from [`into_raw`](Self::into_raw), once, and nothing refers to the elements any more.
+    /// `raw` comes from [`into_raw`](Self::into_raw), once, and nothing refers to the elements any
+    /// more.
     unsafe fn from_raw(raw: Self::Raw) -> Self;
 }
 
@@ -121,7 +123,7 @@ impl<T> Drop for RawVec<T> {
     }
 }
 
-// SAFETY: the allocation belongs to nobody else until `from_raw`, and does not move.
+// SAFETY: no other value owns the allocation until `from_raw`, and it does not move.
 unsafe impl<T> Storage for Vec<T> {
     type Item = T;
     type Raw = RawVec<T>;
@@ -164,7 +166,7 @@ impl<T> Drop for RawBox<T> {
     }
 }
 
-// SAFETY: the allocation belongs to nobody else until `from_raw`, and does not move.
+// SAFETY: no other value owns the allocation until `from_raw`, and it does not move.
 unsafe impl<T> Storage for Box<[T]> {
     type Item = T;
     type Raw = RawBox<T>;
@@ -239,9 +241,9 @@ mod mmap {
         mapping: MmapMut,
     }
 
-    // SAFETY: the mapping stays where it is until it is dropped, and its pointer is a plain one: moving an `MmapMut` claims
-    // nothing about what it points to. That no other process changes the file meanwhile is what the caller of `map_mut` has
-    // vouched for.
+    // SAFETY: the mapping stays where it is until it is dropped, and its pointer is a plain one:
+    // moving an `MmapMut` claims nothing about what it points to. That no other process changes the
+    // file meanwhile is what the caller of `map_mut` has vouched for.
     unsafe impl Storage for MmapMut {
         type Item = u8;
         type Raw = RawMmap;

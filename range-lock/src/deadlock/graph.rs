@@ -1,13 +1,13 @@
-//! The graph of who waits for whom: its nodes are the blocked threads, known by their places in the
+//! The graph of waits: its nodes are the blocked threads, known by their places in the
 //! registry.
 //! It uses copies of what is in the locks.
 //!
-//! An edge leads from a thread that waits to the thread that made a request which it waits for. With
-//! n threads that wait for one range there are n²/2 of them, so they are not stored. A search keeps
-//! the requests of the threads that it has not visited in [interval trees](Forest), which say
-//! whether one of them is in the way of a given request. The requests of a thread are taken out when
-//! it is visited. So each question either leads to another thread or is the last one of a request,
-//! and a search asks no more questions than there are requests.
+//! An edge leads from a thread that waits to the thread that made a request which it waits for.
+//! With n threads that wait for one range there are n²/2 of them, so they are not stored. A search
+//! keeps the requests of the threads that it has not visited in [interval trees](Forest), which say
+//! whether one of them is in the way of a given request. The requests of a thread are taken out
+//! when it is visited. So each question either leads to another thread or is the last one of a
+//! request, and a search asks no more questions than there are requests.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -105,11 +105,11 @@ impl<'a> Graph<'a> {
         circles
     }
 
-    /// The groups of at least two threads that wait for each other, directly or through others. Each
-    /// is in ascending order.
+    /// The groups of at least two threads that wait for each other, directly or through others.
+    /// Each is in ascending order.
     ///
-    /// S. R. Kosaraju's algorithm: depth first along the edges, then back along them, from those that
-    /// the first search left last.
+    /// S. R. Kosaraju's algorithm: depth first along the edges, then back along them, from those
+    /// that the first search left last.
     fn groups(&self) -> Vec<Vec<usize>> {
         let all = || 0..self.threads.len();
         let mut left = Vec::new();
@@ -128,7 +128,8 @@ impl<'a> Graph<'a> {
         groups
     }
 
-    /// A shortest way from the first of a group back to it through others of the group: breadth first.
+    /// A shortest way from the first of a group back to it through others of the group: breadth
+    /// first.
     fn shortest_circle(&self, group: &[usize]) -> Vec<usize> {
         let start = group[0];
         let mut came_from = HashMap::new();
@@ -192,8 +193,8 @@ impl<'g, 'a> Unvisited<'g, 'a> {
         unvisited
     }
 
-    /// A thread that has not been visited, and one of whose requests is in the way of the one at `at`;
-    /// or, on the way back, for one of whose requests that one is in the way.
+    /// A thread that has not been visited, one of whose requests is in the way of the request at
+    /// `at`. On the way back: one of whose requests has the request at `at` in its way.
     fn beside(&self, at: At) -> Option<usize> {
         let seen = self.graph.seen(at);
         let trees = self.trees.get(&at.lock)?;
@@ -217,8 +218,8 @@ impl<'g, 'a> Unvisited<'g, 'a> {
         }
     }
 
-    /// Depth first from `n`, if it has not been visited. Calls `leave` with each thread when all that
-    /// can be reached from it have been visited.
+    /// Depth first from `n`, if it has not been visited. Calls `leave` with each thread when all
+    /// that can be reached from it have been visited.
     fn visit_from(&mut self, n: usize, mut leave: impl FnMut(usize)) {
         if !self.entries.contains_key(&n) {
             return;

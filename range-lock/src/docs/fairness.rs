@@ -1,12 +1,12 @@
-//! In which order requests are granted, who may pass whom, and what that costs.
+//! In which order requests are granted, which may pass others, and what that costs.
 //!
 //! # The guarantee
 //!
-//! First come, first served among those that conflict. Once a request has entered, no later request
-//! that conflicts with it is granted before it, with one exception that is asked for by name: an
-//! [upgrade](crate::RangeUpgradableReadGuard::upgrade), whose owner is in already, passes those who
-//! wait. A request therefore waits at most as long as the sections of those that came before it,
-//! and those that they wait for; none starves.
+//! First come, first served among requests that conflict. Once a request has entered, no later
+//! request that conflicts with it is granted before it. There is one exception, which is asked for
+//! by name: an [upgrade](crate::RangeUpgradableReadGuard::upgrade), whose owner is in already,
+//! passes those that wait. A request therefore waits at most as long as the sections of those that
+//! came before it, and those that they wait for. None starves.
 //!
 //! "Came before" is decided under a short internal mutex, one for each part of the lock. The order
 //! holds from the moment at which a request has entered. Before that, while its thread waits for
@@ -27,7 +27,7 @@
 //! # What it costs
 //!
 //! Strict order is not free. Where many threads want the same range all the time, each release
-//! hands the range to a sleeper, which must be woken first; a lock that lets a running thread barge
+//! hands the range to a sleeper, which must be woken first. A lock that lets a running thread barge
 //! in ahead of the sleeper does more operations per second, and makes some threads wait much
 //! longer. Bueso measured up to 40 % less for writers than with the kernel's rwsem, at a far
 //! smaller spread. Waiters here spin a little before they sleep, which helps where sections are
@@ -37,11 +37,11 @@
 //!
 //! [`Builder::bypass`](crate::Builder::bypass) sets how many requests may pass one that is asleep:
 //! a middle way, with the bound as part of the contract. A new request is granted immediately if
-//! every request in its way is asleep and has been passed fewer than `n` times. A sleeper whose turn
-//! has come has the range when it runs, unless it has been passed once more. A thread that is awake is
-//! never passed, nor is a holder, or an upgrade. So each request waits for those before it, and for
-//! up to `n` others that pass it or any of these; and the range stays with threads that run while
-//! the next one wakes up.
+//! every request in its way is asleep and has been passed fewer than `n` times. A sleeper whose
+//! turn has come has the range when it runs, unless it has been passed once more. A thread that is
+//! awake is never passed, nor is a holder, or an upgrade. So each request waits for those before
+//! it, and for up to `n` others that pass it or any of these; and the range stays with threads that
+//! run while the next one wakes up.
 //!
 //! # Neighbours that share a point
 //!

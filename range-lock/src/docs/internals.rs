@@ -1,74 +1,87 @@
-//! How it works, for those who read the code.
+//! How the lock works, for readers of the code.
 //!
-//! # Counting
+//! # The rule
 //!
 //! The lock is Jan Kara's range lock of 2013 with Davidlohr Bueso's readers (2017; the links are at
-//! [`RangeLock`](crate::RangeLock#origin)). All requests, held and waiting, are entries in interval
-//! trees. A request that enters counts the entries that it conflicts with: that is its *blocking
-//! count*. At zero it is granted. Else it waits, and each of those that it counted takes itself out
-//! of the count when it leaves; who takes the last one out wakes it. Nobody searches a queue, and
-//! nobody is woken who cannot run.
+//! [`RangeLock`](crate::RangeLock#origin)). A request is granted when no earlier conflicting
+//! request is held or waits. Both of these locks count the requests in the way. This lock
+//! *registers*.
+//!
+//! # Registrations
+//!
+//! All requests, held and waiting, are entries in interval trees. An entry that an earlier
+//! conflicting one keeps out is registered with **one** such entry. The request's *count* is the
+//! number of its entries that are registered. At zero it is granted.
+//!
+//! When an entry leaves, only the entries registered with it are looked at again. Each of them is
+//! registered with another entry that keeps it out, or its request's count is lowered. The thread
+//! that lowers the count to zero wakes the waiter. No queue is searched, and no thread is woken
+//! that cannot run.
 //!
 //! ```text
-//! A holds [0, 20)  count 0          A leaves: B's count 1 -> 0, B runs; C's 2 -> 1
-//! B wants [10, 30) count 1 (A)      B leaves: C's count 1 -> 0, C runs
-//! C wants [5, 15)  count 2 (A, B)
+//! A holds [0, 20)                          A leaves: B is free of all, and runs
+//! B wants [10, 30), registered with A      B leaves: C is free of all, and runs
+//! C wants [5, 15), registered with B
 //! ```
 //!
-//! The count of a waiting request is always the number of earlier conflicting entries that are
-//! still in the tree. So everything that changes what conflicts changes counts, and nothing else
-//! does:
+//! C conflicts with A too. One registration suffices: as long as B is there C must wait anyway, and
+//! when B leaves the look finds whatever else is in the way. A waiting entry is registered with the
+//! latest earlier one, so m writers of one range form a chain. Releasing one of them looks at one
+//! entry.
 //!
-//! | change | whose counts | how |
-//! |---|---|---|
-//! | release | those that conflict and wait | one less |
-//! | giving up | those that conflict, wait, and came later | one less |
-//! | downgrade | those that no longer conflict | one less |
-//! | shrink | those that no longer overlap | one less |
-//! | split | those that overlap both halves | one more |
-//! | upgrade | waiting readers, which now conflict | one more |
+//! So everything that changes what conflicts looks at registrations, and nothing else does:
+//!
+//! | change | which entries are looked at again |
+//! |---|---|
+//! | release, giving up | those registered with the entry |
+//! | downgrade | those of them that no longer conflict |
+//! | shrink | those of them that no longer overlap |
+//! | split | all of them: each is registered with the half that it overlaps |
+//! | upgrade | waiting readers that nothing kept out: they are registered with the upgrade |
 //!
 //! # Waiting
 //!
-//! A request that is granted at once exists only as an entry. One that waits has a record besides,
+//! A request that is granted at once exists only as an entry. One that waits also has a record,
 //! with its count and the place where its thread sleeps (or its task's waker). The count is atomic:
-//! the waiter looks at it without any mutex, and a granted one goes on without taking one.
+//! the waiter looks at it without any mutex, and a granted waiter goes on without taking one.
 //! Decrements release and the final look acquires, so what the previous holders wrote is visible.
 //!
-//! A waiter spins for a moment, lets others run, then sets a bit next to the count, which tells
-//! whoever grants it to wake it, and parks. Wake-ups are collected under the mutex and done after
-//! it has been dropped, so that a woken thread does not run into it, and a waker may call back into
-//! the lock.
+//! A waiter spins for a moment, and lets others run. Then it sets a bit next to the count, which
+//! tells the thread that grants it to wake it, and parks. Wake-ups are collected under the mutex
+//! and done after it has been dropped. So a woken thread does not run into the mutex, and a waker
+//! may call back into the lock.
 //!
-//! Records are reference-counted and used again only when nobody else holds them: a wake-up that
-//! comes late finds either the right sleeper or nobody.
+//! Records are reference-counted, and are used again only when no other thread holds them. A
+//! wake-up that comes late finds the right sleeper or none.
 //!
 //! # Leaves
 //!
-//! All of this happens in *leaves*, which tile the domain: one at first; one is cut in two where
-//! threads keep meeting on its mutex, and neighbours in which nobody has met for long are joined by
-//! those who have to cross them. A request has an entry, with its whole span, in each leaf that it
-//! touches, and enters, changes and leaves under the mutexes of all of them. Each pair of
-//! conflicting spans is counted in one leaf, the one in which their overlap begins. So the
-//! partition is nobody's business but the lock's: which requests are granted, and in which order,
-//! is the same with one leaf and with many.
+//! All of this happens in *leaves*, which tile the domain. A new lock has one. A leaf is cut in two
+//! where threads keep meeting on its mutex. Neighbours that requests cross, and in which no threads
+//! have met for long, are joined. A request has an entry, with its whole span, in each leaf that it
+//! touches. It enters, changes and leaves under the mutexes of all of them. Registrations stay
+//! within a leaf. So the partition is the lock's business alone: which requests are granted, and in
+//! which order, is the same with one leaf and with many.
 //!
-//! Which leaf a point lies in is looked up in a table without a lock, and checked under the leaf's
-//! mutex. An uncontended request of one leaf takes one mutex to enter and one to leave, and writes
-//! one cache line.
+//! A table tells in which leaf a point lies. It is read without a lock, and checked under the
+//! leaf's mutex. An uncontended request of one leaf takes one mutex to enter and one to leave, and
+//! writes one cache line.
 //!
-//! # The tree
+//! The mutex of a leaf hands itself over to threads that wait in line for it, each at a seat with a
+//! cache line of its own. So many CPUs can wait for it without slowing down the one that has it.
 //!
-//! A leaf keeps its first three granted entries in place, and the rest, and those that wait, in an
-//! interval tree.
+//! # The trees
 //!
-//! A B-tree ordered by where spans begin, whose nodes know the largest end below each of their
-//! children: a subtree that ends before the span asked for is never entered. Nodes and values name
-//! each other by `u32` index. No unsafe code.
+//! A leaf keeps its first three granted entries in place. The rest, and the entries that wait, are
+//! in interval trees: one for each mode, so that a reader never meets readers.
+//!
+//! These are B-trees ordered by where spans begin. Their nodes know the largest end below each of
+//! their children, so a subtree that ends before the span asked for is never entered. Nodes and
+//! values name each other by `u32` index. No unsafe code.
 //!
 //! # How it is known to be right
 //!
-//! The same verbs are driven by random histories and held against a reference model of a hundred
-//! lines after every step, explored in every order by loom, stressed on real threads against an
-//! oracle, and tested against every bug that range locks are known to have had. `docs/testing.md`
+//! The same verbs are driven by random histories and compared with a reference model of a hundred
+//! lines after every step. loom explores them in every order. Real threads run them against an
+//! oracle. And each bug that other range locks are known to have had has a test. `docs/testing.md`
 //! in the repository says what each of these proves.

@@ -50,8 +50,8 @@
 //!
 //! # I/O that completes elsewhere
 //!
-//! An owned guard has no lifetime: it can be put into the request and dropped by whoever completes
-//! it.
+//! An owned guard has no lifetime: it can be put into the request and dropped by the thread that
+//! completes it.
 //!
 //! ```
 //! use std::sync::{Arc, mpsc};
@@ -70,9 +70,10 @@
 //!
 //! Copying or cloning between files needs a range of each. Taken one after the other, two copies
 //! that cross deadlock; taken as one request, they do not:
-//! [`RangeLock::acquire_many`](crate::RangeLock::acquire_many). Where the copy completes in a task or
-//! on another thread, [`acquire_many_arc`](crate::RangeLock::acquire_many_arc) gives a guard that can
-//! go there, and [`ArcManyGuard::release`](crate::ArcManyGuard::release) lets go of what is done.
+//! [`RangeLock::acquire_many`](crate::RangeLock::acquire_many). Where the copy completes in a task
+//! or on another thread, [`acquire_many_arc`](crate::RangeLock::acquire_many_arc) gives a guard
+//! that can go there, and [`ArcManyGuard::release`](crate::ArcManyGuard::release) lets go of what
+//! is done.
 //!
 //! # A flush
 //!
@@ -152,7 +153,8 @@
 //! # Checking that something is locked
 //!
 //! [`is_locked`](crate::RangeLock::is_locked) is for assertions:
-//! `debug_assert!(lock.is_locked(page..page + 1))`. It says that somebody holds the range, not who.
+//! `debug_assert!(lock.is_locked(page..page + 1))`. It says that the range is held, and not by
+//! which thread.
 //!
 //! # Splitting work
 //!

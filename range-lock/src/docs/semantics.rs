@@ -23,8 +23,8 @@
 //! A request asks for a span in a [`Mode`](crate::Mode). Two requests *conflict* when their spans
 //! share a point and their modes do not go together: readers go together with readers and with an
 //! upgradable reader, everything else conflicts. There are no false conflicts: it does not matter
-//! how the spans lie in memory, in which block, or who asks. A thread that holds a range must not
-//! block on another one of the same lock: see [Deadlocks](crate::RangeLock#deadlocks).
+//! how the spans lie in memory, in which block, or which thread asks. A thread that holds a range
+//! must not block on another one of the same lock: see [Deadlocks](crate::RangeLock#deadlocks).
 //!
 //! # Admission
 //!
@@ -35,7 +35,7 @@
 //!   (Entering takes a short internal mutex; what bounds the wait for that says
 //!   [`fairness`](super::fairness).)
 //! * Among those that conflict the order is first come, first served.
-//! * A waiting writer keeps later readers out of its whole range, also where nobody holds anything
+//! * A waiting writer keeps later readers out of its whole range, also where nothing is held
 //!   yet.
 //! * Disjoint requests never wait for each other directly. They can do so through a third that
 //!   overlaps both and waits. So a thread that holds one range and blocks on a disjoint one can
@@ -75,8 +75,8 @@
 //! Each verb takes a short internal mutex, and dropping a guard does too. A thread may sleep there,
 //! whatever the verb: [`fairness`](super::fairness#the-guarantee) says for how long.
 //!
-//! Widening a held range is not offered: it can deadlock with a neighbour who does the same. Let go
-//! and ask anew, or ask for the larger range first.
+//! Widening a held range is not offered: it can deadlock with a neighbour that does the same. Let
+//! go and ask anew, or ask for the larger range first.
 //!
 //! # Giving up
 //!
@@ -112,30 +112,30 @@
 //!
 //! What users of other range locks have asked for, and this one does not have:
 //!
-//! * **Owners**, whose requests do not conflict with each other (POSIX and SMB locks, a transaction):
-//!   not offered, because every entry would have to be told from those of its own owner at each look;
-//!   a table of what an owner holds, kept beside the lock, decides before it asks.
-//! * **Group modes**, such as writers that share with writers: not offered, because the lock looks for
-//!   conflicts by three fixed modes; let `read` stand for the one group and `write` for the other if
-//!   one of the two is exclusive.
+//! * **Owners**, whose requests do not conflict with each other (POSIX and SMB locks, a
+//!   transaction): not offered, because every entry would have to be told from those of its own
+//!   owner at each look. A table of what an owner holds, kept beside the lock, decides before it
+//!   asks.
+//! * **Group modes**, such as writers that share with writers: not offered, because the lock looks
+//!   for conflicts by three fixed modes. Let `read` stand for the one group and `write` for the
+//!   other if one of the two is exclusive.
 //! * **Keys that are byte strings**, or no numbers: not offered, because a leaf compares two words
-//!   where it would compare two allocations; number the keys in order, or lock by a hash of each with
-//!   [`point`](crate::point), and accept that keys with one hash conflict.
+//!   where it would compare two allocations. Number the keys in order, or lock by a hash of each
+//!   with [`point`](crate::point), and accept that keys with one hash conflict.
 //! * **Bounded memory, or escalation** to larger ranges: not offered, because only the caller knows
 //!   which ranges may be made one; count the guards, and ask for the larger range anew.
 //! * **To fail if a reader is in and wait if a writer is**: not offered, because a request has one
-//!   place in one queue; `try_write`, with
-//!   [`wait_until_free`](crate::RangeLock::wait_until_free) in mode `Read` before the next try, comes
-//!   near.
+//!   place in one queue. `try_write`, with [`wait_until_free`](crate::RangeLock::wait_until_free)
+//!   in mode `Read` before the next try, comes near.
 //! * **An empty range that conflicts** with what surrounds it, as in SMB: not offered, because an
 //!   empty range has no point in common with anything; lock one point for it.
-//! * **Circles that lead through tasks**: not found by `deadlock`, because nobody knows which task
-//!   holds a guard that was moved; use timers.
-//! * **An empty guard**, to be filled later: not offered, because `Option` of a guard is one; a range
-//!   `n..n` gives a guard of nothing, too.
-//! * **The lock in a guard**, `guard.lock()`: not offered, because a guard of data must not lend what
-//!   its lock lends; keep both.
-//! * **Keys or offsets with a type of their own**: not offered, because every caller would then name
-//!   the type of his points in the type of his locks; `u64` takes them all.
+//! * **Circles that lead through tasks**: not found by `deadlock`, because the lock does not know
+//!   which task holds a guard that was moved; use timers.
+//! * **An empty guard**, to be filled later: not offered, because `Option` of a guard is one; a
+//!   range `n..n` gives a guard of nothing, too.
+//! * **The lock in a guard**, `guard.lock()`: not offered, because a guard of data must not lend
+//!   what its lock lends; keep both.
+//! * **Keys or offsets with a type of their own**: not offered, because every caller would then
+//!   name the type of his points in the type of his locks; `u64` takes them all.
 //! * **A C interface**: not offered, because guards without destructors would be unlocked by range,
 //!   which this lock does not have.

@@ -17,9 +17,10 @@
 //! whose sections overlap take turns, others do not. No call in a section waits for another
 //! description.
 //!
-//! **table**: outside of sections, and of calls that wait, the file has a read lock on a byte
-//! exactly if the table counts a reader of it, and a write lock exactly if a writer of this process
-//! holds it. A call that waits may have locked more, and an unlock that failed has (`owed`).
+//! **table**: this holds outside of sections, and of calls that wait. The file has a read lock on a
+//! byte exactly if the table counts a reader of it. It has a write lock exactly if a writer of this
+//! process holds the byte. A call that waits may have locked more, and an unlock that failed has
+//! (`owed`).
 //!
 //! So a reader that leaves unlocks the bytes of which it is the last one, each once, and touches no
 //! other. And what a call that waits has been given is not relied on: a reader that leaves between
@@ -191,7 +192,7 @@ impl Bytes {
         result
     }
 
-    /// Unlocks what the caller holds of `span`, and nobody else does. The caller releases it in
+    /// Unlocks what the caller holds of `span`, and no other thread does. The caller releases it in
     /// this process afterwards, also if it fails: what could not be unlocked is owed.
     pub(super) fn leave(&self, span: Span, mode: Mode) -> io::Result<()> {
         if mode == Mode::Write {

@@ -332,8 +332,8 @@ macro_rules! guard {
                 self.held.range()
             }
 
-            /// Which of the lock's [`requests`](FileRangeLock::requests) the guard stands for; `None`
-            /// if its range is empty.
+            /// Which of the lock's [`requests`](FileRangeLock::requests) the guard stands for;
+            /// `None` if its range is empty.
             ///
             /// ```
             #[doc = $setup]

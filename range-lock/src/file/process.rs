@@ -52,7 +52,7 @@ fn wiped_in_a_child() -> Option<&'static AtomicU64> {
     }
     // SAFETY: the page was mapped above, and nothing is in it yet.
     if unsafe { libc::madvise(page, SIZE, libc::MADV_WIPEONFORK) } != 0 {
-        // SAFETY: as above; nobody knows of the page.
+        // SAFETY: as above; no reference to the page exists.
         unsafe { libc::munmap(page, SIZE) };
         return None;
     }

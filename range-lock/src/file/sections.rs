@@ -25,7 +25,7 @@ pub(super) struct Sections {
 #[derive(Debug)]
 struct State {
     table: Table,
-    /// Who is in, and who waits to be, in the order in which they came.
+    /// Which threads are in, or wait to be, in the order in which they came.
     entered: Vec<(u64, Span)>,
     next: u64,
     asleep: usize,

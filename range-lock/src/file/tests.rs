@@ -168,7 +168,7 @@ fn what_the_kernel_refuses_to_unlock_is_owed_and_paid() {
     assert_eq!(other.seen(0..5), "wwww-");
     lock.settle().unwrap();
     assert_eq!(other.seen(0..5), "-----");
-    // By the next verb that acquires, after a drop that nobody was told of.
+    // By the next verb that acquires, after a drop that was not reported.
     lock.fail_unlocks([libc::ENOLCK]);
     drop(lock.write(0..4).unwrap());
     assert_eq!(other.seen(0..5), "wwww-");

@@ -2,9 +2,9 @@
 //! names. These fill five cache lines. Ids and ranks lie behind them, and the bottom nodes of trees
 //! that are not ranked, which hold nearly all spans, have none: the slots know the ids.
 //!
-//! Searches, and what moves held spans in and out, are plain loops that stop where they are done:
-//! calls of `memmove` for a few words each, three to an insertion, cost more, and so do loops over
-//! all places without a branch that depends on where, but in large trees.
+//! Searches, and what moves held spans in and out, are plain loops that stop where they are done.
+//! Calls of `memmove` for a few words each, three to an insertion, cost more. Loops over all places
+//! without a branch that depends on where also cost more, except in large trees.
 
 use super::NIL;
 use crate::span::Span;

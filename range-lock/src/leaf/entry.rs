@@ -88,7 +88,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) mode: Mode,
     /// Set if the request had to wait. It still does while the waiter's count is not zero.
     pub(crate) queued: Option<&'a Queued>,
-    /// Who made the request; whoever has its guard by now is not known.
+    /// What made the request. Which thread has its guard by now is not known.
     #[cfg(feature = "deadlock_detection")]
     pub(crate) owner: Owner,
 }
@@ -99,7 +99,7 @@ pub(crate) struct Queued {
     pub(crate) order: Order,
     pub(crate) waiter: Arc<Waiter>,
     /// Whether this entry keeps the record for the next request: of a request's entries one does,
-    /// since a record that is spare twice is never seen to be held by nobody else.
+    /// since a record that is spare twice is never seen to be held once only.
     pub(crate) keeps: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Who is registered with whom: finding an entry that keeps another out, the lists, and the second
+//! Registrations: finding an entry that keeps another out, the lists, and the second
 //! look. See "Which entries keep an entry out" in the [parent](super).
 
 use super::entry::{Entry, Filed, Slot, lane};

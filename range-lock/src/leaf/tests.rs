@@ -144,8 +144,8 @@ impl Leaf {
     }
 }
 
-/// What `requests` says must fit together: who waits names those who are in its way, and they are
-/// there.
+/// What `requests` says must fit together: a request that waits names those in its way, and they
+/// are there.
 fn check_requests(requests: &[RequestInfo]) {
     for request in requests {
         let waits = request.state() != RequestState::Held;

@@ -1,4 +1,4 @@
-//! Who waits until a range is free, and for which entries of a leaf: a *watch* keeps nobody out.
+//! Waiting until a range is free, and for which entries of a leaf: a *watch* keeps no request out.
 //! See "Watches" in the [parent](super).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,8 +62,8 @@ impl Watches {
 }
 
 impl Leaf {
-    /// Begins a watch: notes all entries here that conflict with `claim`, and gives the watch a share
-    /// of its count if there are any.
+    /// Begins a watch: notes all entries here that conflict with `claim`, and gives the watch a
+    /// share of its count if there are any.
     pub(crate) fn begin_watch(&mut self, number: u64, claim: Claim, waiter: &Arc<Waiter>) {
         let in_the_way = self.entries_over(claim.span).filter(|entry| entry.mode.conflicts(claim.mode));
         let pairs: Vec<_> = in_the_way.map(|entry| (entry.id.get(), entry.span.first)).collect();
@@ -90,8 +90,8 @@ impl Leaf {
         }
     }
 
-    /// An entry has become `now`, some of which may lie beside this leaf: lets go of the watches that
-    /// waited for it and need not any more. To be called when the entry has been changed.
+    /// An entry has become `now`, some of which may lie beside this leaf: lets go of the watches
+    /// that waited for it and need not any more. To be called when the entry has been changed.
     pub(super) fn note_change(&mut self, was: &Hold, now: &[(RequestId, Span, Mode)], wakes: &mut WakeList) {
         let bounds = self.bounds;
         let Some(watches) = self.watches() else { return };
@@ -116,8 +116,8 @@ impl Leaf {
         self.forget_no_watches();
     }
 
-    /// The watches of entries that `right`, which begins at `mid`, has from now on as far as they lie
-    /// there.
+    /// The watches of entries that `right`, which begins at `mid`, has from now on as far as they
+    /// lie there.
     pub(super) fn cut_watches(&mut self, mid: u64, moves: &[Move], right: &mut Leaf) {
         let Some(watches) = self.watches() else { return };
         let mut touched = BTreeSet::new();

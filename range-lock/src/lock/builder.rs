@@ -5,7 +5,8 @@ use std::num::NonZeroU16;
 use super::RangeLock;
 use crate::partition::Settings;
 
-/// Makes a [`RangeLock`] that differs from what [`RangeLock::new`] makes; by [`RangeLock::builder`].
+/// Makes a [`RangeLock`] that differs from what [`RangeLock::new`] makes; by
+/// [`RangeLock::builder`].
 ///
 /// ```
 /// use range_lock::RangeLock;
@@ -24,14 +25,14 @@ impl Builder {
         Builder { settings: Settings::DEFAULT }
     }
 
-    /// How many parts the lock may cut its domain into, each with a mutex of its own, where its
-    /// users get in each other's way: from 1, which is a lock that is never cut, to 32768. The
+    /// How many parts the lock may cut its domain into where its users get in each other's way,
+    /// each with a mutex of its own. From 1, which is a lock that is never cut, to 32768. The
     /// default is 16 for each CPU, at least 64 and at most 4096.
     ///
     /// Each part beyond the first takes 128 bytes (with feature `stats` more than a kilobyte). They
-    /// are allocated a few at a time, as they are needed. More parts are better for many threads with
-    /// small ranges in random places, and worse for those who lock much of the domain at once: they
-    /// take the mutex of each part that they touch.
+    /// are allocated a few at a time, as they are needed. More parts are better for many threads
+    /// with small ranges in random places, and worse for threads that lock much of the domain at
+    /// once: they take the mutex of each part that they touch.
     ///
     /// # Panics
     ///
@@ -45,13 +46,13 @@ impl Builder {
 
     /// How many requests may pass one that sleeps: from 0 (strict order, the default) to 1024.
     ///
-    /// Under strict order a range that is wanted all the time changes hands by waking a sleeper each
-    /// time. With a bound of `n`, a new request is granted immediately if every request in its way
-    /// is asleep and has been passed fewer than `n` times. A sleeper whose turn comes is woken, and
-    /// has the range when it runs, unless it has been passed again by then. A request that is awake
-    /// or held is not passed, and neither is an upgrade. A request of several ranges passes all that
-    /// are in its way or none, and only if all of its locks allow it. The `try_` verbs without a
-    /// timeout pass no request.
+    /// Under strict order a range that is wanted all the time changes hands by waking a sleeper
+    /// each time. With a bound of `n`, a new request is granted immediately if every request in its
+    /// way is asleep and has been passed fewer than `n` times. A sleeper whose turn comes is woken,
+    /// and has the range when it runs, unless it has been passed again by then. A request that is
+    /// awake or held is not passed, and neither is an upgrade. A request of several ranges passes
+    /// all that are in its way or none, and only if all of its locks allow it. The `try_` verbs
+    /// without a timeout pass no request.
     ///
     /// A bound of 1 also cures chains of neighbours that share one point and would run one after
     /// the other under strict order: see

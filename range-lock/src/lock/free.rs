@@ -1,4 +1,5 @@
-//! [`RangeLock::wait_until_free`] and its timed forms: waiting for what is there, and locking nothing.
+//! [`RangeLock::wait_until_free`] and its timed forms: waiting for what is there, and locking
+//! nothing.
 
 use std::ops::RangeBounds;
 use std::time::{Duration, Instant};
@@ -14,12 +15,13 @@ impl RangeLock {
     /// Waits until every request in `range` that conflicts with `mode`, and that entered before the
     /// call, has left.
     ///
-    /// This is what a flush needs: "all writes that were under way are done", without holding up those
-    /// that come. `mode` says for whom: a call with [`Mode::Read`] waits for writers, one with
-    /// [`Mode::Write`] for all. A request that held *or waited* at the time of the call is waited for
-    /// until it is released, gives up, or is [shrunk](crate::RangeWriteGuard::shrink) or
-    /// [downgraded](crate::RangeWriteGuard::downgrade) so that it does not conflict any more. Requests
-    /// that enter later are not waited for, and neither is an upgrade that is claimed later.
+    /// This is what a flush needs: "all writes that were under way are done", without holding up
+    /// those that come. `mode` says for whom: a call with [`Mode::Read`] waits for writers, one
+    /// with [`Mode::Write`] for all. A request that held *or waited* at the time of the call is
+    /// waited for until it is released, gives up, or is [shrunk](crate::RangeWriteGuard::shrink) or
+    /// [downgraded](crate::RangeWriteGuard::downgrade) so that it does not conflict any more.
+    /// Requests that enter later are not waited for, and neither is an upgrade that is claimed
+    /// later.
     ///
     /// When it returns, the caller sees all that was done under the ranges that it has waited for.
     /// They may be locked again by then: to keep others out, lock the range.
@@ -44,8 +46,8 @@ impl RangeLock {
     /// # Fairness
     ///
     /// It delays no request, not even one that waits, and `try_` verbs do not see it. So it is not
-    /// among the [`requests`](Self::requests), and [`is_locked`](Self::is_locked) does not count it.
-    /// It ends when those have left that it found, however many come later.
+    /// among the [`requests`](Self::requests), and [`is_locked`](Self::is_locked) does not count
+    /// it. It ends when those have left that it found, however many come later.
     ///
     /// # Deadlocks
     ///
@@ -60,8 +62,8 @@ impl RangeLock {
     ///
     /// # Origin
     ///
-    /// CockroachDB's latch manager has it as `WaitFor`, and lays no latch for it; block layers drain
-    /// writes before a flush.
+    /// CockroachDB's latch manager has it as `WaitFor`, and lays no latch for it; block layers
+    /// drain writes before a flush.
     #[track_caller]
     pub fn wait_until_free(&self, range: impl RangeBounds<u64>, mode: Mode) {
         let free = self.free_by(&range, mode, Deadline::Never);
@@ -89,8 +91,8 @@ impl RangeLock {
     ///
     /// # Fairness and cancel safety
     ///
-    /// As [`wait_until_free`](Self::wait_until_free). Giving up leaves no trace. If the last request
-    /// leaves in the moment in which it would have given up, the answer is `true`.
+    /// As [`wait_until_free`](Self::wait_until_free). Giving up leaves no trace. If the last
+    /// request leaves in the moment in which it would have given up, the answer is `true`.
     #[track_caller]
     pub fn wait_until_free_for(&self, range: impl RangeBounds<u64>, mode: Mode, timeout: Duration) -> bool {
         self.free_by(&range, mode, Deadline::after(timeout))

@@ -1,7 +1,7 @@
 //! The guards: what is held, borrowed from the lock or owning a share of it.
 //!
-//! A guard is an entry in the lock and the way back to it. All six types are shells around [`Held`]; their type says the
-//! mode, so that what a mode cannot do does not compile.
+//! A guard is an entry in the lock and the way back to it. All six types are shells around
+//! [`Held`]; their type says the mode, so that what a mode cannot do does not compile.
 
 use std::fmt;
 use std::ops::{Deref, RangeBounds, RangeInclusive};
@@ -20,14 +20,16 @@ use crate::{sync, waiter::Waiter};
 
 /// A granted request and the lock that it is in, which `L` borrows or owns a share of.
 ///
-/// Released when dropped. An owned share of the lock is dropped after that, so it outlasts the wake-ups.
+/// Released when dropped. An owned share of the lock is dropped after that, so it outlasts the
+/// wake-ups.
 pub(crate) struct Held<L: Deref<Target = RangeLock>> {
     lock: L,
     /// `None` if the range is empty.
     hold: Option<Hold>,
 }
 
-// Always inline where it acquires, so that a guard is made where it is to lie; see [`request::try_acquire`].
+// Always inline where it acquires, so that a guard is made where it is to lie; see
+// [`request::try_acquire`].
 impl<L: Deref<Target = RangeLock>> Held<L> {
     #[inline(always)]
     pub(crate) fn acquire(lock: L, claim: Option<Claim>) -> Self {
@@ -205,8 +207,8 @@ macro_rules! guard {
                 self.held.range()
             }
 
-            /// Which of the lock's [`requests`](RangeLock::requests) the guard stands for; `None` if
-            /// its range is empty, since then there is no request.
+            /// Which of the lock's [`requests`](RangeLock::requests) the guard stands for; `None`
+            /// if its range is empty, since then there is no request.
             ///
             /// It is the [`id`](crate::RequestInfo::id) that they list, and that others
             /// [wait for](crate::RequestInfo::waits_for).
@@ -221,9 +223,10 @@ macro_rules! guard {
                 self.held.id()
             }
 
-            /// Releases all but `range`, at once, and lets in those who waited for the rest.
+            /// Releases all but `range`, at once, and lets in requests that waited for the rest.
             ///
-            /// This is an associated function, as are all that change a guard: `Guard::shrink(&mut guard, range)`.
+            /// This is an associated function, as are all that change a guard: `Guard::shrink(&mut
+            /// guard, range)`.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Guard), ";")]
@@ -243,8 +246,8 @@ macro_rules! guard {
                 guard.held.shrink(&range);
             }
 
-            /// Makes two guards of one: the first holds what lies before `mid`, a point of the domain, the second the
-            /// rest. Nothing is released, and nobody is let in.
+            /// Makes two guards of one: the first holds what lies before `mid`, a point of the
+            /// domain, the second the rest. Nothing is released, and no request is let in.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Guard), ";")]
@@ -309,8 +312,8 @@ macro_rules! guards {
         }
 
         impl$(<$lifetime>)? $Write$(<$lifetime>)? {
-            /// Goes on as a reader, without a moment in which the range is not held: the waiting readers that no waiting
-            /// writer precedes are let in, and no writer.
+            /// Goes on as a reader, without a moment in which the range is not held: the waiting
+            /// readers that no waiting writer precedes are let in, and no writer.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Write), ";")]
@@ -324,8 +327,8 @@ macro_rules! guards {
                 $Read { held: guard.held.downgrade(Mode::Read) }
             }
 
-            /// Goes on as an upgradable reader, without a moment in which the range is not held, and lets in the readers
-            /// that [`downgrade`](Self::downgrade) would.
+            /// Goes on as an upgradable reader, without a moment in which the range is not held,
+            /// and lets in the readers that [`downgrade`](Self::downgrade) would.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Write), ";")]
@@ -444,8 +447,8 @@ macro_rules! guards {
                 if self.held.upgrade_until(deadline) { Ok($Write { held: self.held }) } else { Err(self) }
             }
 
-            /// Goes on as a plain reader, without a moment in which the range is not held: a waiting upgradable reader
-            /// may come in.
+            /// Goes on as a plain reader, without a moment in which the range is not held: a
+            /// waiting upgradable reader may come in.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Upgradable), ";")]

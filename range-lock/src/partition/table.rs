@@ -73,7 +73,7 @@ impl Group {
     }
 }
 
-/// What whoever cuts or joins must hold.
+/// What a thread that cuts or joins must hold.
 #[derive(Debug)]
 pub(super) struct Structure {
     /// How many leaves are in use.

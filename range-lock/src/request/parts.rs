@@ -1,12 +1,14 @@
 //! A request for several ranges, of one lock or of several.
 //!
-//! Whoever takes two ranges one after the other can meet somebody who takes them the other way round. Here the mutexes of all
-//! the leaves concerned are held, in the order of the locks' addresses and in each from left to right, while the request enters: it
-//! is in all queues from one moment on, and so is before or behind any other such request everywhere. It has one blocking count for
+//! A thread that takes two ranges one after the other can meet one that takes them the other way
+//! round. Here the mutexes of all the leaves concerned are held while the request enters, in the
+//! order of the locks' addresses and in each from left to right. So the request is in all queues
+//! from one moment on, and before or behind any other such request everywhere. It has one count for
 //! all of its ranges, and one record in all of them.
 //!
-//! In each lock the leaves between the first range and the last are locked too. To skip them would ask for care in finding the next
-//! one ("ascending" in [`partition`](crate::partition)), and they are few.
+//! In each lock the leaves between the first range and the last are locked too. To skip them would
+//! ask for care in finding the next one ("ascending" in [`partition`](crate::partition)), and they
+//! are few.
 
 use std::{iter, mem};
 
@@ -43,7 +45,8 @@ impl<L: Lock> Part<L> {
     }
 }
 
-/// The ranges of a request, in the order in which their locks are locked: by address, then by first point.
+/// The ranges of a request, in the order in which their locks are locked: by address, then by first
+/// point.
 ///
 /// An owned share of a lock is dropped after the request has left, so it outlasts the wake-ups.
 #[derive(Debug)]
@@ -56,8 +59,8 @@ pub(crate) struct Parts<L> {
 type List<T> = InlineVec<T, INLINE>;
 
 impl<L: Lock> Parts<L> {
-    /// Sorts the ranges, and makes those of one lock disjoint: where they overlap, the stronger mode
-    /// wins.
+    /// Sorts the ranges, and makes those of one lock disjoint: where they overlap, the stronger
+    /// mode wins.
     pub(crate) fn new(claims: impl IntoIterator<Item = (L, Claim)>) -> Self {
         let mut asked = List::new();
         claims.into_iter().for_each(|(lock, claim)| asked.push(Part { lock, claim }));
@@ -95,7 +98,8 @@ impl<L: Lock> Parts<L> {
         granted
     }
 
-    /// Enters all parts: granted at once (`None`), or counted by all that conflict with any of them and come later.
+    /// Enters all parts: granted at once (`None`), or counted by all that conflict with any of them
+    /// and come later.
     pub(crate) fn enter(&mut self) -> Option<Arc<Waiter>> {
         let mut wakes = WakeList::default();
         let waiter = self.enter_quietly(&mut wakes);
@@ -208,9 +212,9 @@ impl<L: Lock> Parts<L> {
         });
     }
 
-    /// Weakens what is held of `span` in the lock at this address to mode `to`, or releases it, in one
-    /// step and without a moment in which the rest is not held. What is held in a weaker mode stays as
-    /// it is.
+    /// Weakens what is held of `span` in the lock at this address to mode `to`, or releases it, in
+    /// one step and without a moment in which the rest is not held. What is held in a weaker mode
+    /// stays as it is.
     pub(crate) fn weaken(&mut self, address: usize, span: Span, to: Option<Mode>) {
         let is_meant = |part: &Part<L>| {
             part.place().address() == address
@@ -373,7 +377,8 @@ fn lock_all<L: Lock>(parts: &List<Part<L>>) -> LockedLocks<'_> {
     locks
 }
 
-/// The locks that are concerned, in order, with the span from the first part to the last, and the strongest mode asked for.
+/// The locks that are concerned, in order, with the span from the first part to the last, and the
+/// strongest mode asked for.
 fn locks_of<L: Lock>(parts: &List<Part<L>>) -> impl Iterator<Item = (Place<'_>, Span, Mode)> {
     let mut parts = parts.iter().peekable();
     iter::from_fn(move || {

@@ -1,9 +1,10 @@
-//! Waiting until a range is free, without asking for it: for the conflicting requests that are in the
-//! lock at one moment.
+//! Waiting until a range is free, without asking for it: for the conflicting requests that are in
+//! the lock at one moment.
 //!
 //! All leaves of the range are locked while the watch begins, so that the moment is one. Afterwards
-//! each change of one of the requests, which is made under the mutexes of all its leaves, says whether
-//! it is still in the way. Later requests are in no watch, and a watch is in nobody's way.
+//! each change of one of the requests, which is made under the mutexes of all its leaves, says
+//! whether it is still in the way. Later requests are in no watch, and a watch is in no request's
+//! way.
 
 use crate::claim::Claim;
 use crate::partition::Partition;
@@ -26,7 +27,7 @@ pub(crate) fn watch(partition: &Partition, claim: Claim) -> Option<Watch> {
         return None;
     }
     let number = leaves.first().draw_id(partition.ids()).get();
-    // Not from the spare records: it is nobody's turn, and they are for requests.
+    // Not from the spare records: they are for requests.
     let waiter = Arc::new(Waiter::new(0, 0));
     leaves.iter_mut().for_each(|leaf| leaf.begin_watch(number, claim, &waiter));
     Some(Watch { claim, number, waiter })
@@ -35,7 +36,7 @@ pub(crate) fn watch(partition: &Partition, claim: Claim) -> Option<Watch> {
 /// Gives up waiting; `true` if the range was free before.
 pub(crate) fn unwatch(partition: &Partition, Watch { claim, number, waiter }: &Watch) -> bool {
     let mut leaves = partition.look_over(claim.span);
-    // Under the mutexes nobody lowers the count.
+    // Under the mutexes the count is not lowered.
     if waiter.is_granted() {
         return true;
     }

@@ -1,5 +1,5 @@
 //! Eight processes of four threads on one file, some of which are killed while they hold ranges. An
-//! oracle in shared memory knows who uses which byte.
+//! oracle in shared memory knows which thread uses which byte.
 //!
 //! `FILE_STRESS_SECONDS` says how long: 1 unless told.
 //!

@@ -274,7 +274,8 @@ impl Checker<'_> {
         breaches
     }
 
-    /// Where a room names something that is no part of a longer path, as the argument of a macro is.
+    /// Where a room names something that is no part of a longer path, as the argument of a macro
+    /// is.
     fn named_in(&self, room: &str, name: &str) -> Option<String> {
         let modules = self.source.modules.iter().enumerate();
         modules.filter(|(module, _)| self.room(*module) == Some(room)).find_map(|(module, source)| {

@@ -39,7 +39,7 @@ fn rocksdb_own_read_does_not_block_the_upgrade() {
 }
 
 /// Lustre f785bca0a9: a split that is wrong after the data structure changed. The parts are
-/// disjoint and make up the whole, and who waited for both halves waits for both.
+/// disjoint and make up the whole, and a request that waited for both halves waits for both.
 #[test]
 fn lustre_split_keeps_waiters_out() {
     let lock = RangeLock::new();

@@ -69,7 +69,7 @@ fn linux_reader_cancel_by_a_dropped_future() {
     }
 }
 
-/// The same, with the other one in front: it never counted who is dropped.
+/// The same, with the other one in front: it never counted the dropped one.
 #[test]
 fn linux_cancel_keeps_earlier_requests() {
     for cancelled in MODES {
@@ -91,8 +91,8 @@ fn linux_cancel_keeps_earlier_requests() {
 }
 
 /// OCF #556: the callback of a request that is resumed is called with the lock of the list of those
-/// who wait held, and takes it again. Here the callback takes and releases ranges of the same lock,
-/// the one that it was woken for among them.
+/// that wait held, and takes it again. Here the callback takes and releases ranges of the same
+/// lock, the one that it was woken for among them.
 #[test]
 fn ocf_a_wake_up_may_lock_again() {
     let lock = Arc::new(RangeLock::new());

@@ -4,9 +4,9 @@
 use super::*;
 
 /// Linux, all versions of Bueso's lock that were posted ("Introduce range reader/writer lock",
-/// linux-mm, 20 May 2019, and the copy in parallelNOVA): the cancel path clears the request's own
-/// reader mark before it asks whether both are readers, and so takes itself out of the count of
-/// younger readers, who never counted it. They are then let in beside the writer.
+/// linux-mm, 20 May 2019, and the copy in parallelNOVA). The cancel path clears the request's own
+/// reader mark before it asks whether both are readers. So it takes itself out of the count of
+/// younger readers, which never counted it. They are then let in beside the writer.
 #[test]
 fn linux_reader_cancel_keeps_other_readers() {
     for cancelled in [Mode::Read, Mode::Write] {

@@ -17,14 +17,14 @@
 //! # What cannot be had here
 //!
 //! * Requests are read and changed under mutexes only, and what they lie in is freed only under
-//!   them. So nobody meets the node of a failed try that is being freed (FreeBSD,
+//!   them. So no thread meets the node of a failed try that is being freed (FreeBSD,
 //!   `RL_TRYLOCK_FAILED_MARKED`), a list that is reclaimed during a walk (Odinfs), or an iterator
-//!   that has been erased (flstar/RangeLock); and the tree is in safe code.
+//!   that has been erased (flstar/RangeLock). And the tree is in safe code.
 //! * There are no reader slots that a writer must revoke (Odinfs, `BRAVO_NO_REVOCATION`).
-//! * What users of range locks did wrong is not the lock's to prevent: locks taken in two orders
-//!   (OpenZFS a140dc5469), ranges narrower than what is touched (OpenZFS f763c3d1df), endless
-//!   retries under a range (OpenZFS 54828b3aa2), a copy that faults on the range held (Jan Kara,
-//!   linux-fsdevel, 27 September 2013). The second of two orders is found by feature
+//! * A lock cannot prevent what its users do wrong. They took locks in two orders (OpenZFS
+//!   a140dc5469), or ranges narrower than what they touched (OpenZFS f763c3d1df). They retried
+//!   endlessly under a range (OpenZFS 54828b3aa2), or copied with a fault on the range held (Jan
+//!   Kara, linux-fsdevel, 27 September 2013). The second of two orders is found by feature
 //!   `deadlock_detection`; the others concern `dax-sim`.
 
 mod changes;

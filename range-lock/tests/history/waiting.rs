@@ -2,9 +2,8 @@
 
 use super::*;
 
-/// Linux, versions 1 and 2 of Bueso's lock: the task pointer is stored after the reader mark was
-/// set in its lowest bit, and erases it, so that readers who wait look like writers to later
-/// readers.
+/// Linux, versions 1 and 2 of Bueso's lock. The task pointer is stored after the reader mark was
+/// set in its lowest bit, and erases it. So readers that wait look like writers to later readers.
 #[test]
 fn linux_waiting_reader_stays_a_reader() {
     let lock = RangeLock::new();
@@ -108,8 +107,8 @@ fn tikv_nobody_jumps_the_queue() {
 }
 
 /// Zijlstra's question to Bueso (linux-kernel, 15 May 2017): does a request wait for ever behind a
-/// stream of others? A writer that waits keeps later readers out, also where only it, and nobody
-/// who holds, overlaps them.
+/// stream of others? A writer that waits keeps later readers out, also where only it, and no
+/// holder, overlaps them.
 #[test]
 fn zijlstra_a_waiting_writer_is_not_starved() {
     let lock = RangeLock::new();

@@ -12,14 +12,14 @@
 //! lock lets in is not found. A switch to another thread where one blocks or ends is no preemption.
 //! `LOOM_MAX_PREEMPTIONS` sets another bound, for all of them.
 //!
-//! Each model is run twice: with locks that are whole, and with locks that are cut in the middle of the points it uses, so that spans
-//! lie in two leaves. What is special about cutting and joining is in [`partition`], and where the lock does it by itself,
-//! in [`restructuring`].
+//! Each model is run twice: with locks that are whole, and with locks that are cut in the middle of
+//! the points it uses, so that spans lie in two leaves. What is special about cutting and joining
+//! is in [`partition`], and where the lock does it by itself, in [`restructuring`].
 //!
-//! The data that a range guards is a loom `UnsafeCell`. So loom itself reports two users who are in
-//! at once, and a user who does not see what the one before wrote. A timed wait in a model gives up
-//! as soon as it would sleep: in some schedules that is before the grant, in some at the same time,
-//! in some after it.
+//! The data that a range guards is a loom `UnsafeCell`. So loom itself reports two users that are
+//! in at once, and a user that does not see what the one before wrote. A timed wait in a model
+//! gives up as soon as it would sleep: in some schedules that is before the grant, in some at the
+//! same time, in some after it.
 #![cfg(loom)]
 
 mod bypass;

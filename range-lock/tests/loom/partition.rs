@@ -114,7 +114,7 @@ fn a_join_keeps_those_who_wait() {
     });
 }
 
-/// Who crosses the border waits for one pair, however many leaves it lies in.
+/// A request that crosses the border waits for one pair, however many leaves it lies in.
 #[test]
 fn a_join_changes_no_count() {
     once(|| {
@@ -159,7 +159,8 @@ fn two_requests_that_cross_exclude_and_do_not_deadlock() {
     });
 }
 
-/// A point is looked up, and by the time that its leaf is locked this has been joined, and is used for another part.
+/// A point is looked up, and by the time that its leaf is locked this has been joined, and is used
+/// for another part.
 #[test]
 fn a_stale_route_leads_nowhere_wrong() {
     once(|| {

@@ -1,11 +1,11 @@
-//! Models of requests that are registered with one of several that keep them out, and looked at again
-//! when that one goes.
+//! Models of requests that are registered with one of several that keep them out, and looked at
+//! again when that one goes.
 
 use super::partition::write_and_add;
 use super::*;
 
-/// The request in the middle is registered with one of the others, and when that goes with the other,
-/// while the leaf is cut under all of them.
+/// The request in the middle is registered with one of the others, and when that goes with the
+/// other, while the leaf is cut under all of them.
 #[test]
 fn a_second_look_races_a_cut() {
     model(|| {
@@ -44,8 +44,8 @@ fn a_second_look_races_a_join() {
     });
 }
 
-/// The reader waits in the right leaf only. The upgrade, in the left one, finds it waiting, and it has
-/// to wait for the writer; or it finds that it has been let in, and waits for it.
+/// The reader waits in the right leaf only. The upgrade, in the left one, finds it waiting, and it
+/// has to wait for the writer; or it finds that it has been let in, and waits for it.
 #[test]
 fn an_upgrade_in_one_leaf_races_a_grant_through_the_other() {
     model(|| {

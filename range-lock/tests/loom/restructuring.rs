@@ -50,7 +50,7 @@ fn in_the_last_leaf(g: &Guarded) {
     drop(g.lock.try_read(30..31));
 }
 
-/// Nothing is left behind, also not in a leaf where nobody would see it. Crosses no leaves.
+/// Nothing is left behind, also not in a leaf where no check would see it. Crosses no leaves.
 fn check_free(g: &Guarded) {
     assert!(g.lock.requests().is_empty(), "{:?}", g.lock);
     while __private::join(&g.lock, 0) {}

@@ -3,9 +3,9 @@
 //!
 //! Every acquisition is a future that is polled once, with a waker of its own; an upgrade is one
 //! too. After every step the requests that are held and those that wait must be the model's, to the
-//! last span, and the tasks that have been woken must be just those whose requests the step has
-//! granted: nobody is left asleep, and nobody is woken in vain. Where sleepers may be passed, the
-//! woken tasks are those whose ranges were granted or offered since their last poll.
+//! last span. The tasks that have been woken must be just those whose requests the step has
+//! granted: none is left asleep, and none is woken in vain. Where sleepers may be passed, the woken
+//! tasks are those whose ranges were granted or offered since their last poll.
 
 mod reference;
 
@@ -441,8 +441,8 @@ fn split(guard: Guard<'_>, mid: u64) -> (Guard<'_>, Guard<'_>) {
 }
 
 /// Runs a history. Before each step a part of a lock is cut, or joined to the next one, as `shape`
-/// says: nobody may notice. So many may pass a sleeper of each lock as `bypass` says; a sleeper
-/// that is only offered its range is polled by a later step.
+/// says, which no request may notice. So many may pass a sleeper of each lock as `bypass` says; a
+/// sleeper that is only offered its range is polled by a later step.
 fn run(steps: Vec<Step>, shape: &[(usize, u64, bool)], bypass: [usize; LOCKS]) {
     let locks = bypass.map(|n| RangeLock::builder().max_leaves(8).bypass(n).build());
     let model = Model::with_bypass(bypass);

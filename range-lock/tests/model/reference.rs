@@ -43,7 +43,7 @@ impl Request {
     }
 }
 
-/// Somebody who waits until a range is free, and is no request.
+/// A wait until a range is free, which is no request.
 #[derive(Clone, Debug)]
 struct Watch {
     id: usize,
@@ -73,7 +73,7 @@ impl Model {
         self.arrive(parts, true)
     }
 
-    /// A request that passes nobody, and leaves no trace unless it is granted at once.
+    /// A request that passes no other, and leaves no trace unless it is granted at once.
     pub(crate) fn try_enter(&mut self, parts: Vec<Part>) -> Option<usize> {
         let id = self.arrive(parts, false);
         self.keep_if_held(id)

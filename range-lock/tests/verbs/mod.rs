@@ -1,5 +1,5 @@
 //! All verbs, at random, from several threads: guards that are changed and handed on, an oracle of
-//! who uses what, and the order in which those who wait were seen.
+//! what is in use, and the order in which waiting requests were seen.
 //!
 //! A test that includes this says in its module `imp` what it runs on, shuttle or real threads:
 //! `Mutex`, `THREADS`, `below` (a random number), `block_on` and `yield_now`.
@@ -69,8 +69,8 @@ pub(crate) fn requests<'a>(locks: &'a Locks, parts: &[Part]) -> impl Iterator<It
 
 pub(crate) type Locks = [Arc<RangeLock>; LOCKS];
 
-/// Cuts one of the locks somewhere, or joins two of its parts, or leaves it as it is: nobody may
-/// notice.
+/// Cuts one of the locks somewhere, or joins two of its parts, or leaves it as it is: no request
+/// may notice.
 pub(crate) fn restructure(locks: &Locks) {
     let lock = &locks[below(LOCKS as u64) as usize];
     let at = 100 * below(UNITS) + below(2) * THREADS as u64 / 2;
@@ -273,7 +273,8 @@ struct Unit {
 #[derive(Default)]
 struct Oracle([[Unit; UNITS as usize]; LOCKS]);
 
-// SAFETY: `data` is touched only by who holds the unit; that this suffices is what the tests show.
+// SAFETY: `data` is touched only by the holder of the unit; that this suffices is what the tests
+// show.
 unsafe impl Sync for Oracle {}
 
 impl Oracle {
@@ -320,7 +321,7 @@ pub(crate) struct Shared<'a> {
     is_in_order: bool,
     /// Which acquisition each thread is at.
     tickets: [AtomicUsize; THREADS],
-    /// Guards to be dropped by whoever comes along.
+    /// Guards to be dropped by the next thread that comes along.
     bag: Mutex<Vec<Holding<'a>>>,
 }
 

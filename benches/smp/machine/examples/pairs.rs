@@ -1,6 +1,6 @@
 //! Locks and unlocks one page on each CPU and prints the time of a pair: `pairs LOCK CPUS...` with
-//! `range-lock`, `one-leaf`, `parking_lot` or `pages`. The preset is `s64`, or PRESET; the seed is 1, or
-//! SEED.
+//! `range-lock`, `one-leaf`, `parking_lot` or `pages`. The preset is `s64`, or PRESET; the seed is
+//! 1, or SEED.
 
 use std::env;
 use std::process::ExitCode;

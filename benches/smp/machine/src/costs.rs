@@ -65,8 +65,8 @@ pub struct Costs {
     pub malloc: Ps,
     /// Latencies vary by up to this many percent, up and down.
     pub jitter: u32,
-    /// Whether accesses that hit run ahead of events of other CPUs that cannot yet affect them. That
-    /// makes simulations several times as fast.
+    /// Whether accesses that hit run ahead of events of other CPUs that cannot yet affect them.
+    /// That makes simulations several times as fast.
     pub lookahead: bool,
 }
 
@@ -105,8 +105,8 @@ impl Costs {
         self
     }
 
-    /// The same with one cost changed, by its name: nanoseconds, or the unit of the field. `transfer`
-    /// sets all distances.
+    /// The same with one cost changed, by its name: nanoseconds, or the unit of the field.
+    /// `transfer` sets all distances.
     ///
     /// # Errors
     ///

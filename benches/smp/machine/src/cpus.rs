@@ -9,8 +9,8 @@
 //!   [`Machine::setup`].
 //! * C2. From [`run`]'s beginning to its end `SIM` points to its `Sim`. Only the thread that holds
 //!   the right dereferences it.
-//! * C3. A reference to the `Sim` lives only in a closure of [`with`], and no such closure suspends,
-//!   resumes, or calls `with`.
+//! * C3. A reference to the `Sim` lives only in a closure of [`with`], and no such closure
+//!   suspends, resumes, or calls `with`.
 //! * C4. `ACTIVE` is set only while simulated code runs on the stack of a coroutine, outside of the
 //!   simulator. Other real threads see it set too, so it counts only on such a stack.
 //! * C5. A coroutine and its yielder live in boxes until the run is over.
@@ -105,8 +105,8 @@ struct Current {
 /// Time, number, thread, epoch.
 type Event = (Ps, u64, u32, u32);
 
-/// How long a thread runs ahead of all others, so that a run can be stopped in which no other thread
-/// goes on.
+/// How long a thread runs ahead of all others, so that a run can be stopped in which no other
+/// thread goes on.
 const STRETCH: Ps = 100 * crate::US;
 
 /// A run.
@@ -124,8 +124,8 @@ struct Sim {
     /// The time of the next event, or [`STRETCH`] from now on if that is earlier.
     horizon: Ps,
     /// How far behind the next event an access that hits needs not wait for it. A request of that
-    /// event or a later one cannot take the line away so soon, and what it writes comes later still.
-    /// The order of effects is the same as without.
+    /// event or a later one cannot take the line away so soon, and what it writes comes later
+    /// still. The order of effects is the same as without.
     ahead: Ps,
     events: BinaryHeap<Reverse<Event>>,
     events_pushed: u64,

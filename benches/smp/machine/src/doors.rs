@@ -309,8 +309,8 @@ doors! {
         unsafe { real::join(thread, result) }
     }
 
-    // std asks for it at the start of a thread, and expects one. The stack of a lender was passed to
-    // the C library, which knows nothing of the guard page below it.
+    // std asks for it at the start of a thread, and expects one. The stack of a lender was passed
+    // to the C library, which knows nothing of the guard page below it.
     fn pthread_attr_getguardsize(attributes: *const pthread_attr_t, bytes: *mut usize) -> c_int {
         if simulated() {
             // SAFETY: D1.

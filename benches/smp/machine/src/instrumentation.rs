@@ -1,5 +1,5 @@
-//! The functions that ThreadSanitizer's instrumentation calls: for each load, store and atomic of an
-//! instrumented crate, with its real address. The names and the arguments are those of LLVM's
+//! The functions that ThreadSanitizer's instrumentation calls: for each load, store and atomic of
+//! an instrumented crate, with its real address. The names and the arguments are those of LLVM's
 //! `tsan_interface.h` and `tsan_interface_atomic.h`.
 //!
 //! Plain accesses announce themselves, and the code makes them afterwards. Atomics are made here.

@@ -44,8 +44,8 @@ impl Lender {
         // SAFETY: all zero is a valid `pthread_attr_t` for `pthread_attr_init` to overwrite.
         let mut attributes: libc::pthread_attr_t = unsafe { std::mem::zeroed() };
         let mut pthread = 0;
-        // SAFETY: the stack is mapped and is used by no other thread; `meeting` outlives the thread,
-        // since a `Lender` is dropped in `release` alone, and otherwise leaked.
+        // SAFETY: the stack is mapped and is used by no other thread; `meeting` outlives the
+        // thread, since a `Lender` is dropped in `release` alone, and otherwise leaked.
         let error = unsafe {
             libc::pthread_attr_init(&mut attributes);
             let e =

@@ -11,8 +11,8 @@ use crate::topology::Topology;
 /// The most CPUs of a machine.
 pub const MOST_CPUS: usize = 256;
 
-/// The most simulated threads of a process at a time. Threads that are left asleep by a deadlock or a
-/// panic count, too.
+/// The most simulated threads of a process at a time. Threads that are left asleep by a deadlock or
+/// a panic count, too.
 pub const MOST_THREADS: usize = 4096;
 
 /// How the home of a line deals with requests that meet there.

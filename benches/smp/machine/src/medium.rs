@@ -1,8 +1,9 @@
 //! The medium behind a device: persistent memory, DRAM or memory behind CXL.
 //!
-//! Lines of the device are not kept in the directory: there are too many, and copies go over them in
-//! streams. Of each line the medium knows the CPU that touched it last, and whether it is dirty. So
-//! two CPUs that read one page take its lines from each other, and requests for a line do not queue.
+//! Lines of the device are not kept in the directory: there are too many, and copies go over them
+//! in streams. Of each line the medium knows the CPU that touched it last, and whether it is dirty.
+//! So two CPUs that read one page take its lines from each other, and requests for a line do not
+//! queue.
 //!
 //! All CPUs of a socket share its bandwidth, for reads and for writes apart. A request takes its
 //! share when the one before it has, and the CPU waits until then.

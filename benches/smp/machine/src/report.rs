@@ -141,8 +141,8 @@ impl Display for Doing {
 }
 
 impl Stuck {
-    /// What each thread waits for, with the names of its functions: a line for all that wait for the
-    /// same.
+    /// What each thread waits for, with the names of its functions: a line for all that wait for
+    /// the same.
     pub fn describe(&self, mut function: impl FnMut(u64) -> String) -> String {
         let mut alike: BTreeMap<(Doing, String, String), Vec<&StuckThread>> = BTreeMap::new();
         for thread in &self.threads {

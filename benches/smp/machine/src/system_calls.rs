@@ -1,5 +1,5 @@
-//! System calls of simulated code that no door has taken: the kernel sends SIGSYS instead of running
-//! them (Syscall User Dispatch, Linux 5.11), as long as `ACTIVE` is set.
+//! System calls of simulated code that no door has taken: the kernel sends SIGSYS instead of
+//! running them (Syscall User Dispatch, Linux 5.11), as long as `ACTIVE` is set.
 //!
 //! Calls that manage the process's own memory and signal mask are run, since the C library makes
 //! them by itself. Any other stops the program with its number.
@@ -83,8 +83,8 @@ impl Drop for Caught {
 
 /// Whether simulated code may make this call: it concerns memory, the signal mask or the signal
 /// stack of the process, or the name of a thread. The C library asks for the affinity when it looks
-/// for the bounds of a stack. Its own locks, as that of `malloc`, wait for a real thread that is not
-/// simulated: simulated threads do not lose their CPU inside of the C library.
+/// for the bounds of a stack. Its own locks, as that of `malloc`, wait for a real thread that is
+/// not simulated: simulated threads do not lose their CPU inside of the C library.
 fn is_own_business(number: i64, arguments: [usize; 6]) -> bool {
     /// The value of a lock of the C library that other threads wait for.
     const CONTENDED: usize = 2;
@@ -111,8 +111,8 @@ fn is_own_business(number: i64, arguments: [usize; 6]) -> bool {
 
 extern "C" fn on_sigsys(_: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     ACTIVE.store(0, Ordering::Relaxed);
-    // SAFETY: the kernel passes a valid context. For SIGSYS the number is the int behind the address
-    // of the call, at byte 24 of the information.
+    // SAFETY: the kernel passes a valid context. For SIGSYS the number is the int behind the
+    // address of the call, at byte 24 of the information.
     let (registers, number) = unsafe {
         let registers = &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs;
         (registers, i64::from(info.cast::<u8>().add(24).cast::<i32>().read()))

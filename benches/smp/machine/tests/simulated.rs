@@ -180,8 +180,8 @@ fn accesses_overlap_until_a_locked_instruction() {
         });
         times.load(Ordering::Relaxed)
     });
-    // Nine fetches, and those of what the closure owns, one after the other; or one after those that
-    // overlap.
+    // Nine fetches, and those of what the closure owns, one after the other; or one after those
+    // that overlap.
     let memory = machine(1).costs.memory;
     assert!((9 * memory..12 * memory).contains(&times[0]), "{times:?}");
     assert!((2 * memory..3 * memory).contains(&times[1]), "{times:?}");

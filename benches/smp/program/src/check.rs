@@ -80,8 +80,8 @@ fn exclusion(lock: &str, cpus: &[usize]) -> Result<(u64, Vec<String>), Error> {
     // More threads than CPUs, too.
     let sizes = cpus.iter().map(|&cpus| (cpus, cpus)).chain([(2, 8)]);
     for (cpus, threads) in sizes {
-        // A queue lock whose threads share CPUs hands over once in a time slice: a hundred pages take
-        // seconds.
+        // A queue lock whose threads share CPUs hands over once in a time slice: a hundred pages
+        // take seconds.
         let is_long = |workload: &Workload| matches!(workload, Workload::Hundred { .. });
         for workload in WORKLOADS.into_iter().filter(|w| threads == cpus || !is_long(w)) {
             for machine in models(&machine().with_cpus(cpus).with_threads(threads)) {

@@ -1,7 +1,7 @@
 //! What steps cost on the machine that this runs on, as costs of the simulated one.
 //!
-//! Nothing here is simulated. A figure is the median of many, or the lower quartile where two CPUs are
-//! needed at a time, with real clocks. The machine should have nothing else to do.
+//! Nothing here is simulated. A figure is the median of many, or the lower quartile where two CPUs
+//! are needed at a time, with real clocks. The machine should have nothing else to do.
 
 use std::collections::BTreeMap;
 use std::fs;

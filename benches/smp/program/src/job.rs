@@ -36,8 +36,8 @@ pub(crate) enum Ended {
     Failed(String),
 }
 
-/// So much longer than its limit of real time a process gets before it is killed: code that makes no
-/// access does not notice the limit.
+/// So much longer than its limit of real time a process gets before it is killed: code that makes
+/// no access does not notice the limit.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A point that is run in a process of its own.

@@ -45,7 +45,8 @@ enum Command {
     Validate(validate::Options),
     /// Measures what steps cost on this machine, as costs of the simulated one
     Costs(costs::Options),
-    /// Runs dax-sim's variants through workloads at several numbers of CPUs: table, plots, page, JSON
+    /// Runs dax-sim's variants through workloads at several numbers of CPUs: table, plots, page,
+    /// JSON
     Dax(dax::Options),
     /// Runs one point of dax-sim in this process and prints it as a line of JSON
     DaxPoint(dax::PointOptions),

@@ -25,8 +25,8 @@ impl Effort {
         }
     }
 
-    /// The plan of a point. A lock that adapts itself needs some milliseconds of warm-up. The fastest
-    /// locks do enough in less, and those that spin cost too much to simulate for as long.
+    /// The plan of a point. A lock that adapts itself needs some milliseconds of warm-up. The
+    /// fastest locks do enough in less, and those that spin cost too much to simulate for as long.
     pub(crate) fn plan(self, workload: Workload, check: bool) -> Plan {
         let (warm_up, window, ops, cost): (Ps, Ps, u64, u64) = match self {
             Effort::Quick => (4_000 * US, 1_000 * US, 100_000, 8_000_000),

@@ -62,8 +62,8 @@ pub(crate) struct Options {
     /// A look in less than a minute
     #[arg(long, conflicts_with = "all")]
     quick: bool,
-    /// All locks and workloads. The usual ones have three seeds, and at 16, 64 and 256 CPUs the four
-    /// models of the memory; the others have short windows. And the other topologies
+    /// All locks and workloads. The usual ones have three seeds, and at 16, 64 and 256 CPUs the
+    /// four models of the memory; the others have short windows. And the other topologies
     #[arg(long)]
     all: bool,
     /// Checks the exclusion of each section

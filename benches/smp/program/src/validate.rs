@@ -1,5 +1,5 @@
-//! Simulated beside measured on two CPUs, near and far: fits a few constants, predicts the rest, and
-//! judges.
+//! Simulated beside measured on two CPUs, near and far: fits a few constants, predicts the rest,
+//! and judges.
 
 mod fit;
 mod measured;
@@ -32,7 +32,8 @@ pub(crate) struct Options {
     /// Where to keep what it measures, with 0.json and 1.json at the end
     #[arg(long, default_value = "target/validate", value_name = "FILE")]
     keep: PathBuf,
-    /// Costs: the file of `smp costs --json` of the same machine. Measured first if no FILE is given
+    /// Costs: the file of `smp costs --json` of the same machine. Measured first if no FILE is
+    /// given
     #[arg(long, value_name = "FILE")]
     costs: Option<PathBuf>,
     /// How long to run

@@ -1,4 +1,4 @@
-//! Why a lock is as fast as it is: which lines were fetched, by which functions, and who waited.
+//! Why a lock is as fast as it is: which lines were fetched, by which functions, and what waited.
 
 use std::collections::HashMap;
 

@@ -1,6 +1,6 @@
 //! The fair reader/writer queue lock of Mellor-Crummey and Scott, "Scalable Reader-Writer
-//! Synchronization for Shared-Memory Multiprocessors" (PPoPP 1991): requests are served in the order
-//! in which they come, neighbouring readers together.
+//! Synchronization for Shared-Memory Multiprocessors" (PPoPP 1991): requests are served in the
+//! order in which they come, neighbouring readers together.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};

@@ -2,14 +2,14 @@
 //! Spaces and Beyond" (EuroSys 2020, <https://doi.org/10.1145/3342195.3387533>), with readers.
 //!
 //! Requests lie in one list, ordered by their starts, without a lock. A request enters by one
-//! compare-exchange behind the last node that lies before it, and waits there for nodes that overlap
-//! it. It leaves by a mark in its link; later requests unlink it as they pass. A reader that has
-//! entered waits for writers behind it; a writer that has entered looks for readers before it, and
-//! if it finds one it leaves and begins again. An empty list is a fast path: the node enters with
-//! a mark in the head, and leaves by one compare-exchange.
+//! compare-exchange behind the last node that lies before it, and waits there for nodes that
+//! overlap it. It leaves by a mark in its link; later requests unlink it as they pass. A reader
+//! that has entered waits for writers behind it; a writer that has entered looks for readers before
+//! it, and if it finds one it leaves and begins again. An empty list is a fast path: the node
+//! enters with a mark in the head, and leaves by one compare-exchange.
 //!
-//! Nodes are reclaimed by epochs. A thread that waits for long gives up its epoch, yields and begins
-//! again at the head.
+//! Nodes are reclaimed by epochs. A thread that waits for long gives up its epoch, yields and
+//! begins again at the head.
 
 use std::ops::Range;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};

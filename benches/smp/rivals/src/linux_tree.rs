@@ -2,8 +2,9 @@
 //! range locks for Linux: <https://lore.kernel.org/r/1359668994-13433-1-git-send-email-jack@suse.cz>
 //! (2013), <https://lore.kernel.org/r/20190521045242.24378-3-dave@stgolabs.net> (2019).
 //!
-//! A request counts the conflicting requests that it finds, and waits until all have left. A request
-//! that leaves lowers the count of each request that conflicts with it: all of these came later.
+//! A request counts the conflicting requests that it finds, and waits until all have left. A
+//! request that leaves lowers the count of each request that conflicts with it: all of these came
+//! later.
 //!
 //! Invariants:
 //! * T1. `Shared` and the fields of requests behind [`UnsafeCell`] are used under the spinlock.

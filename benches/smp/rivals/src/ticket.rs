@@ -1,5 +1,5 @@
-//! A ticket lock (Mellor-Crummey and Scott, TOCS 9(1), 1991): threads draw numbers and are served in
-//! their order. All that wait look at one word; each pauses in proportion to those before it.
+//! A ticket lock (Mellor-Crummey and Scott, TOCS 9(1), 1991): threads draw numbers and are served
+//! in their order. All that wait look at one word; each pauses in proportion to those before it.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -46,7 +46,8 @@ fn update(nodes: &mut impl Nodes, index: u32) {
     nodes.links(index).largest_end = end.max(below);
 }
 
-/// Splits into what lies before `key` and the rest. Nodes of one start are ordered by their indices.
+/// Splits into what lies before `key` and the rest. Nodes of one start are ordered by their
+/// indices.
 fn split(nodes: &mut impl Nodes, root: u32, key: (u64, u32)) -> (u32, u32) {
     if root == NONE {
         return (NONE, NONE);

@@ -11,9 +11,9 @@ use crate::check::{Held, Oracle};
 use crate::pattern::Random;
 
 /// How long a point is run. Warm-up and window each end after a time, after a number of operations
-/// of all threads, or when their simulation has cost enough, whichever comes first. The cost is that
-/// of accesses, in units of one; a change of the simulated thread costs [`SWITCH`]. So a run is the
-/// same on each machine that it is simulated on.
+/// of all threads, or when their simulation has cost enough, whichever comes first. The cost is
+/// that of accesses, in units of one; a change of the simulated thread costs [`SWITCH`]. So a run
+/// is the same on each machine that it is simulated on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// The longest warm-up.
@@ -31,8 +31,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The same; if operations use pages up, at most three quarters of these are used, a third of them
-    /// in the warm-up.
+    /// The same; if operations use pages up, at most three quarters of these are used, a third of
+    /// them in the warm-up.
     pub(crate) fn within(self, pages: Option<u64>) -> Plan {
         let Some(pages) = pages else { return self };
         let [warm_up_ops, window_ops] = [pages / 4, pages / 2];
@@ -43,9 +43,9 @@ impl Plan {
         }
     }
 
-    /// The virtual time after which a run is given up, with so many threads for each CPU. Threads end
-    /// their last operation after the window, one after the other if they need the same range. Where
-    /// they share CPUs, each hand-over may take a time slice.
+    /// The virtual time after which a run is given up, with so many threads for each CPU. Threads
+    /// end their last operation after the window, one after the other if they need the same range.
+    /// Where they share CPUs, each hand-over may take a time slice.
     pub(crate) fn time_limit(&self, threads_per_cpu: usize) -> Ps {
         const FOR_EACH: Ps = 1_000_000 * US;
         2 * (self.warm_up + self.window) + threads_per_cpu as u64 * FOR_EACH

@@ -63,8 +63,9 @@ impl Error for Failed {}
 ///
 /// # Errors
 ///
-/// If there is no such lock, if it cannot run the workload, or if the run does not end: all threads
-/// sleep, or it takes longer than the machine's limits, or much longer than the plan in virtual time.
+/// If there is no such lock, or it cannot run the workload. If the run does not end: all threads
+/// sleep, or the run takes longer than the machine's limits, or much longer than the plan in
+/// virtual time.
 pub fn run(point: &Point) -> Result<Ran, Failed> {
     struct Run<'a>(&'a Point, Result<Ran, Failed>);
     impl Visitor for Run<'_> {

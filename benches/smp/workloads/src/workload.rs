@@ -48,8 +48,8 @@ pub enum Workload {
         /// Reads in a hundred operations.
         reads: u32,
     },
-    /// A writer of the whole domain, with pauses of 200 µs, among readers of random pages that sleep
-    /// 50 µs inside. Only reads count.
+    /// A writer of the whole domain, with pauses of 200 µs, among readers of random pages that
+    /// sleep 50 µs inside. Only reads count.
     WriterAmongReaders,
     /// Random page writes in 1 GiB, 100 ns inside: DWOM of FxMark.
     Dwom,

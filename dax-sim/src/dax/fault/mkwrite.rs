@@ -33,7 +33,7 @@ pub(crate) fn dax_pfn_mkwrite(
     }
     let has_block = |entry| matches!(entry, DaxEntry::Block { .. });
     let Some(mut entry) = inode.entries.lock_if(page, has_block, &fs.schedule) else {
-        // Whoever took the entry away takes the translation away as well.
+        // The thread that took the entry away takes the translation away as well.
         return Ok(VmFault::Fallback);
     };
     if entry.block_of(page) != Some(block) || inode.extents.look_up(page) != Extent::Written(block) {
@@ -47,9 +47,10 @@ pub(crate) fn dax_pfn_mkwrite(
     Ok(VmFault::NoPage)
 }
 
-/// The second half of a fault that needs the metadata to be durable before stores come to the page:
-/// `sync_file` syncs its first to its last page, and then map it for stores, if the entry is still
-/// the one that the first half left (`dax_finish_sync_fault` and `dax_insert_pfn_mkwrite` of 4.15).
+/// The second half of a fault that needs durable metadata before stores reach the page. It calls
+/// `sync_file` with the first and the last page. Then it maps the page for stores, if the entry is
+/// still the one that the first half left. Follows `dax_finish_sync_fault` and
+/// `dax_insert_pfn_mkwrite` of Linux 4.15.
 ///
 /// The caller holds i_mmap_sem, and no handle any more, for the sync may commit.
 ///

@@ -15,10 +15,14 @@ use crate::variant::FaultOrder;
 
 /// Maps the 2 MiB around `page` in one piece, if that can be done.
 ///
-/// It cannot ([`VmFault::Fallback`]: the caller tries the page) for a store to a private mapping;
-/// where the 2 MiB do not lie wholly inside the mapping and the file; where the mapping puts them
-/// at an address that is not a multiple of 2 MiB (the *colour*: fffa281b48a9); where a page of them
-/// has an entry already, or a table of PTEs; and where their blocks are not one aligned extent.
+/// It returns [`VmFault::Fallback`], and the caller tries the page,
+///
+/// * for a store to a private mapping;
+/// * where the 2 MiB do not lie wholly inside the mapping and the file;
+/// * where the mapping puts them at an address that is not a multiple of 2 MiB (the *colour*:
+///   fffa281b48a9);
+/// * where one of their pages has an entry already, or a table of PTEs;
+/// * where their blocks are not one aligned extent.
 ///
 /// The order of steps is the variant's, as in [`dax_iomap_pte_fault`](super::dax_iomap_pte_fault):
 /// Linux changed it for 2 MiB in the same release (876f29460cbd). A load from holes, or from

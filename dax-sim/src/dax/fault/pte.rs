@@ -18,8 +18,8 @@ use crate::variant::FaultOrder;
 ///
 /// The first two orders of [`FaultOrder`] are all that Linux changed between 4.11 and 4.12 to
 /// answer [Kara's 2017 e-mail]. In the first the answer of `iomap_begin` may be out of date by the
-/// time the entry is locked; in the second the entry lock keeps out the invalidation that follows every
-/// allocation. MAP_SYNC is as in 4.15. Left out: poisoned pages, and counts of mapped folios
+/// time the entry is locked; in the second the entry lock keeps out the invalidation that follows
+/// every allocation. MAP_SYNC is as in 4.15. Left out: poisoned pages, and counts of mapped folios
 /// (6.15).
 ///
 /// One step is taken earlier than in Linux 4.12: a write fault that finds a zero page, or a shared

@@ -1,4 +1,4 @@
-//! Blocks that go, come or move under accesses; and who waits for an entry that goes.
+//! Blocks that go, come or move under accesses; and threads that wait for an entry that goes.
 
 use super::super::scenario::{Op, Scenario, word};
 use super::{INVERSION, ONE_PAGE};

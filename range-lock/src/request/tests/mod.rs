@@ -15,7 +15,8 @@ use std::time::Duration;
 const SOON: Duration = Duration::from_micros(100);
 
 thread_local! {
-    /// What another thread does while a request takes its passes back, or is about to become a writer.
+    /// What another thread does while a request takes its passes back, or is about to become a
+    /// writer.
     static MEANWHILE: RefCell<Option<Box<dyn Any>>> = const { RefCell::new(None) };
 }
 

@@ -1,5 +1,5 @@
 //! What is registered with whom: how many entries a release looks at again, and that an upgrade is
-//! before whoever came first.
+//! before the requests that came first.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,5 +1,5 @@
-//! What simulated code calls. Never inlined: inlined into an instrumented crate these functions would
-//! be simulated themselves.
+//! What simulated code calls. Never inlined: inlined into an instrumented crate these functions
+//! would be simulated themselves.
 
 use std::sync::atomic::Ordering;
 
@@ -116,8 +116,8 @@ pub extern "C" fn range_lock_smp_note(what: u32) {
     }
 }
 
-/// Sleeps while the `u32` at `address` is `expected`, until [`futex_wake`] or for `timeout`. Returns
-/// `false` if the time is over. Outside of a run it returns `true` at once.
+/// Sleeps while the `u32` at `address` is `expected`, until [`futex_wake`] or for `timeout`.
+/// Returns `false` if the time is over. Outside of a run it returns `true` at once.
 ///
 /// # Panics
 ///

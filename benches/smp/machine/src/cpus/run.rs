@@ -175,8 +175,8 @@ fn resume(fiber: *mut Fiber, fs: usize, home: usize) -> CoroutineResult<(), Resu
 
 /// Runs `body(thread)` on each thread of the machine.
 ///
-/// The accesses of crates that `rustc-wrapper` instruments take virtual time; other code takes none.
-/// `body` begins with all threads ready, at slightly different times.
+/// The accesses of crates that `rustc-wrapper` instruments take virtual time; other code takes
+/// none. `body` begins with all threads ready, at slightly different times.
 ///
 /// # Errors
 ///
@@ -185,8 +185,8 @@ fn resume(fiber: *mut Fiber, fs: usize, home: usize) -> CoroutineResult<(), Resu
 ///
 /// # Panics
 ///
-/// If `body` panics on a thread; if the machine has no CPU or more than [`MOST_CPUS`], or no thread;
-/// if simulated code calls it.
+/// If `body` panics on a thread; if the machine has no CPU or more than [`MOST_CPUS`], or no
+/// thread; if simulated code calls it.
 pub fn run<F: Fn(usize) + Send + Sync + 'static>(machine: &Machine, body: F) -> Result<Report, Stuck> {
     run_boxed(machine, Arc::new(body))
 }

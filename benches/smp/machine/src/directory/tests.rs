@@ -110,7 +110,8 @@ fn a_request_sent_ahead_arrives_earlier_but_not_from_before_the_line_was_lost() 
     let late = 1_000 * NS;
     let ahead = |cpu, at, lead| Request { lead, ..request(cpu, true, at) };
     assert_eq!(lines.fetch(ahead(1, late, transfer / 4)), late + transfer - transfer / 4);
-    // The line was lost at `late`, and its home was busy until the other CPU had had it for a while.
+    // The line was lost at `late`, and its home was busy until the other CPU had had it for a
+    // while.
     let free = late + transfer - transfer / 4 + lines.costs.hold;
     let again = late + transfer + lines.costs.hold;
     assert_eq!(lines.fetch(ahead(0, again, 10 * transfer)), free + transfer);

@@ -30,7 +30,8 @@ const QUICK_VARIANTS: [Variant; 4] =
 /// The arguments of `smp dax`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Variants, as dax-sim names them [default: linux-4.11,linux-4.12,rwsem,range-lock,unserialised]
+    /// Variants, as dax-sim names them [default:
+    /// linux-4.11,linux-4.12,rwsem,range-lock,unserialised]
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     variants: Vec<String>,
     /// Workloads, by their names in `smp list` [default: those of the question]
@@ -63,8 +64,8 @@ pub(crate) struct Options {
     /// A look in less than a minute
     #[arg(long)]
     quick: bool,
-    /// Judges the loads of `read-faults`, while threads linger at schedule points by times drawn from
-    /// the seed
+    /// Judges the loads of `read-faults`, while threads linger at schedule points by times drawn
+    /// from the seed
     #[arg(long)]
     judge: bool,
     /// Points that run at a time [default: one for each CPU]

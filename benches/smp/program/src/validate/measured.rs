@@ -124,8 +124,8 @@ impl Sample {
     }
 }
 
-/// The usual time of a hand-over far and near: two means of its logarithm. The slowest tenth is left
-/// out, in which the CPUs did something else.
+/// The usual time of a hand-over far and near: two means of its logarithm. The slowest tenth is
+/// left out, in which the CPUs did something else.
 fn states(mut times: Vec<f64>) -> [Option<f64>; 2] {
     /// Centres less far apart are one state.
     const APART: f64 = 1.7;
@@ -153,7 +153,8 @@ fn states(mut times: Vec<f64>) -> [Option<f64>; 2] {
 const RUNS: [[&str; 4]; 2] =
     [["--only", "W1,W2,W2r,W3,W4", "--threads", "1,2"], ["--only", "W4,W7,W8", "--with-threads", "4,8,16"]];
 
-/// Measures by the program `rivals` of benches, which is built first. Writes two files beside `json`.
+/// Measures by the program `rivals` of benches, which is built first. Writes two files beside
+/// `json`.
 pub(super) fn measure(rounds: usize, json: &Path) -> Result<Vec<PathBuf>, Error> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
     let mut files = Vec::new();

@@ -17,11 +17,11 @@ pub struct Judged {
     /// Of these, those that could have been stale: the fault that mapped their page was under way
     /// while a write of the page was, and the write had returned before they began.
     pub exposed: u64,
-    /// Loads that saw what had been overwritten before they began, or what nobody wrote there.
+    /// Loads that saw what had been overwritten before they began, or what no thread wrote there.
     pub stale: u64,
 }
 
-/// Who judges.
+/// Judges what loads see.
 pub(super) struct Judge {
     oracle: Oracle,
     /// For each page: writes that have begun, and that have ended.

@@ -30,8 +30,8 @@ pub enum Workload {
     /// writes. All threads are of one process, with one mapping. A part is punched whole when it is
     /// full.
     ReadFaults,
-    /// Overwrites random pages of one file by write(2), and loads four words of random pages through
-    /// a mapping beside each: FxMark's DWOM with loads.
+    /// Overwrites random pages of one file by write(2), and loads four words of random pages
+    /// through a mapping beside each: FxMark's DWOM with loads.
     Overwrites,
     /// Stores to random pages of the thread's own part that are mapped: no lock at all.
     Stores,
@@ -265,8 +265,8 @@ impl Thread<'_> {
         true
     }
 
-    /// The same with a judge. After the load that faults the thread waits for as long as a write may
-    /// linger, and loads again.
+    /// The same with a judge. After the load that faults the thread waits for as long as a write
+    /// may linger, and loads again.
     fn act_judged(&mut self, judge: &Judge, n: u64, page: u64) -> bool {
         let own = self.first + n % FILLED;
         let write = judge.begin(own, Covers::Page, Some(&mut self.buffer));
