@@ -121,7 +121,7 @@ pub(super) fn run(options: &KernelOptions) -> Result<ExitCode, Failure> {
         say("one round shows no spread: the figures cannot tell a difference from chance");
     }
     let check =
-        || interrupt.signal().map_or(Ok(()), |signal| Err(Failure::interrupted(signal, "nothing to report")));
+        || interrupt.signal().map_or(Ok(()), |signal| Err(Failure::interrupted(signal, "nothing was written")));
     for round in 0..rounds {
         for point in options.round(round) {
             check()?;

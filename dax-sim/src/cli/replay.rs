@@ -120,7 +120,7 @@ pub(super) fn run(options: &ReplayOptions) -> Result<ExitCode, Failure> {
     drop(watched);
     let (look, trimmed) = outcome.map_err(|error| match error {
         ReplayError::Line(bad) => bad_line(bad),
-        ReplayError::Ended => Failure::interrupted(asked().unwrap_or_default(), "nothing to report"),
+        ReplayError::Ended => Failure::interrupted(asked().unwrap_or_default(), "nothing was written"),
         ReplayError::Failed { number, error } => Failure::broken(format!("{name}:{number}: {error}")),
     })?;
     let (size, digest) = look?;

@@ -2,6 +2,7 @@
 
 use super::mount::Mount;
 use super::{Row, Value};
+use crate::pmem::WriteBack;
 
 /// Those rows.
 pub(super) fn rows(mount: Option<&Mount>, is_dax: bool) -> [Row; 3] {
@@ -10,16 +11,8 @@ pub(super) fn rows(mount: Option<&Mount>, is_dax: bool) -> [Row; 3] {
 
 /// The best instruction that the CPU has.
 fn write_back(is_dax: bool) -> Row {
-    const SOURCE: &str = "/proc/cpuinfo, flags";
-    let flags = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let Some(instruction) = best_of(&flags) else {
-        return Row::new(
-            "write_back",
-            Value::Unknown,
-            SOURCE,
-            "the CPU does not say; msync makes data durable",
-        );
-    };
+    const SOURCE: &str = "CPUID, leaf 7";
+    let instruction = WriteBack::detect().name();
     let advice = match (is_dax, instruction) {
         (false, _) => "not needed here: msync makes data durable, if anything does",
         (true, "clwb") => "keeps the line in the cache; sfence waits for it",
@@ -27,14 +20,6 @@ fn write_back(is_dax: bool) -> Row {
         (true, _) => "takes the line out of the cache, one after the other: the slowest of the three",
     };
     Row::new("write_back", Value::text(instruction), SOURCE, advice)
-}
-
-fn best_of(cpuinfo: &str) -> Option<&'static str> {
-    let line = cpuinfo.lines().find(|line| line.starts_with("flags"))?;
-    let has = |flag: &str| line.split_whitespace().any(|found| found == flag);
-    [("clwb", "clwb"), ("clflushopt", "clflushopt"), ("clflush", "clflush")]
-        .into_iter()
-        .find_map(|(flag, instruction)| has(flag).then_some(instruction))
 }
 
 fn cores() -> Row {
@@ -77,16 +62,6 @@ fn chosen(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_best_instruction_is_named() {
-        let with = |flags: &str| best_of(&format!("processor : 0\nflags\t\t: fpu {flags} sse2\n"));
-        assert_eq!(with("clflush clflushopt clwb"), Some("clwb"));
-        assert_eq!(with("clflushopt clflush"), Some("clflushopt"));
-        assert_eq!(with("clflush clwbx"), Some("clflush"));
-        assert_eq!(with("sse"), None);
-        assert_eq!(best_of(""), None);
-    }
 
     #[test]
     fn the_setting_in_brackets_is_the_one() {

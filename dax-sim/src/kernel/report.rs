@@ -113,7 +113,8 @@ impl Report {
             out,
             "\nThe quotient is the median over rounds of the quotients within a round. Its interval holds that\n\
              median with {:.0} %. Below 1 the threads lose by sharing one file: to the inode's lock in pwrite,\n\
-             to the lock of the row in stores. × pwrite: on one file, beside `{}` in the same column.",
+             to the lock of the row in stores. × pwrite: on one file, beside `{}` in the\n\
+             same column.",
             crate::compare::stats::order_interval(self.rounds).confidence * 100.0,
             Way::Overwrite.name(),
         )?;

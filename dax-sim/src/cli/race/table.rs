@@ -148,6 +148,8 @@ mod tests {
         let words = |text: &str| {
             let mut words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
             words.retain(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+            // Of names that are folded.
+            words.retain(|word| !["4.11", "4.12"].contains(&word.as_str()));
             words.sort();
             words
         };
