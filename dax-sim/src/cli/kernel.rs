@@ -120,8 +120,9 @@ pub(super) fn run(options: &KernelOptions) -> Result<ExitCode, Failure> {
     if rounds == 1 {
         say("one round shows no spread: the figures cannot tell a difference from chance");
     }
-    let check =
-        || interrupt.signal().map_or(Ok(()), |signal| Err(Failure::interrupted(signal, "nothing was written")));
+    let check = || {
+        interrupt.signal().map_or(Ok(()), |signal| Err(Failure::interrupted(signal, "nothing was written")))
+    };
     for round in 0..rounds {
         for point in options.round(round) {
             check()?;
