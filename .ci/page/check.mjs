@@ -57,7 +57,11 @@ async function tooltips(page) {
   if (count === 0) fail("the page has no plot");
   for (let index = 0; index < count; index += 1) {
     const plot = plots.nth(index);
+    // The tooltip opens when the pointer comes to a marker, and closes when the page scrolls: so the
+    // pointer is elsewhere first, and the page has come to rest.
+    await page.mouse.move(0, 0);
     await plot.scrollIntoViewIfNeeded();
+    await page.evaluate(() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done))));
     // One that no other marker covers.
     const at = await plot.evaluate(svg => {
       for (const hit of svg.querySelectorAll(".hit")) {

@@ -72,10 +72,12 @@ pub mod variant;
 pub mod workload;
 
 mod dax;
+#[cfg(not(range_lock_smp))]
 mod doctor;
 mod entries;
 mod ext4;
 mod finding;
+#[cfg(not(range_lock_smp))]
 mod kernel;
 mod mm;
 mod per_thread;
