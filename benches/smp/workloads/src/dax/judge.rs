@@ -122,7 +122,7 @@ pub(super) fn lingering(seed: u64, threads: usize) -> Schedule {
         let delay = aside(|| {
             let mut all = delays.0.lock().expect("nobody panics");
             let random = &mut all[me];
-            if random.below(8) == 0 { random.bits(24) * LINGER >> 24 } else { 0 }
+            if random.below(8) == 0 { (random.bits(24) * LINGER) >> 24 } else { 0 }
         });
         if delay != 0 {
             work(delay);
