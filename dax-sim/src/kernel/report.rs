@@ -9,6 +9,7 @@ use super::race::Found;
 use super::{Layout, Point, Way};
 use crate::compare::stats::{Ratio, Spread};
 use crate::report::Host;
+use crate::report::json::{Rate, Ratio as Quotient};
 use crate::report::number::{self, count};
 
 /// Raised when a reader of the previous form would misunderstand the new one.
@@ -143,13 +144,12 @@ impl Report {
     /// The report as one JSON object, with a newline at its end.
     pub(crate) fn json(&self) -> Vec<u8> {
         let results = self.rates.iter().filter_map(|(point, rates)| {
-            let Spread { median, min, max } = Spread::of(rates)?;
             Some(Entry {
                 way: point.way.name(),
                 files: if point.layout == Layout::OneFile { "one" } else { "each" },
                 threads: point.threads,
                 durable: point.durable,
-                ops_per_s: Rate { median, min, max },
+                ops_per_s: Spread::of(rates)?.into(),
             })
         });
         let quotients = self.threads.iter().flat_map(|&threads| {
@@ -219,13 +219,6 @@ struct Entry {
 }
 
 #[derive(Serialize)]
-struct Rate {
-    median: f64,
-    min: f64,
-    max: f64,
-}
-
-#[derive(Serialize)]
 struct Quotients {
     way: &'static str,
     threads: usize,
@@ -235,23 +228,9 @@ struct Quotients {
     to_pwrite_overwrite: Option<Quotient>,
 }
 
-#[derive(Serialize)]
-struct Quotient {
-    median: f64,
-    low: f64,
-    high: f64,
-    confidence: f64,
-}
-
 /// As `written` writes it; a dash where there is none.
 fn or_dash(ratio: Option<Ratio>, written: impl FnOnce(Ratio) -> String) -> String {
     ratio.map_or_else(|| "–".to_owned(), written)
-}
-
-impl From<Ratio> for Quotient {
-    fn from(Ratio { median, low, high, confidence }: Ratio) -> Quotient {
-        Quotient { median, low, high, confidence }
-    }
 }
 
 #[derive(Serialize)]

@@ -98,19 +98,33 @@ struct Entry {
     checked_reads: u64,
 }
 
+/// A rate, as all commands write it.
 #[derive(Serialize)]
-struct Rate {
+pub(crate) struct Rate {
     median: f64,
     min: f64,
     max: f64,
 }
 
+impl From<stats::Spread> for Rate {
+    fn from(stats::Spread { median, min, max }: stats::Spread) -> Rate {
+        Rate { median, min, max }
+    }
+}
+
+/// A ratio, as all commands write it.
 #[derive(Serialize)]
-struct Ratio {
+pub(crate) struct Ratio {
     median: f64,
     low: f64,
     high: f64,
     confidence: f64,
+}
+
+impl From<stats::Ratio> for Ratio {
+    fn from(stats::Ratio { median, low, high, confidence }: stats::Ratio) -> Ratio {
+        Ratio { median, low, high, confidence }
+    }
 }
 
 #[derive(Serialize)]
@@ -133,15 +147,14 @@ impl Entry {
         let (rate, wait) = (outcome.ops_per_s, outcome.wait_us);
         let ratios = report.variants().into_iter().filter_map(|variant| {
             let ratio = report.ratio_to(outcome, variant)?;
-            let stats::Ratio { median, low, high, confidence } = ratio;
-            Some((variant.name(), Ratio { median, low, high, confidence }))
+            Some((variant.name(), ratio.into()))
         });
         Entry {
             workload: outcome.point.workload.name(),
             variant: outcome.point.variant.name(),
             threads: outcome.point.threads,
             media_us: outcome.point.media.as_micros(),
-            ops_per_s: Rate { median: rate.median, min: rate.min, max: rate.max },
+            ops_per_s: rate.into(),
             ratio_to_rwsem: report.ratio_to(outcome, BASE).map(|ratio| ratio.median),
             ratios: ratios.collect(),
             wait_us: Wait { p50: wait.p50, p99: wait.p99, max: wait.max },

@@ -60,6 +60,42 @@ pub(crate) struct MachineOptions {
     pub(crate) limit: u64,
 }
 
+/// Machines with every combination of these names.
+#[derive(Clone, Copy)]
+pub(crate) struct Models<'a> {
+    pub(crate) topologies: &'a [String],
+    pub(crate) directories: &'a [String],
+    pub(crate) overlaps: &'a [String],
+    /// Of all of them: as in [`MachineOptions`].
+    pub(crate) set: &'a [String],
+    pub(crate) limit: u64,
+}
+
+impl Models<'_> {
+    /// The machines, each with each seed. Fails if there is no such machine.
+    pub(crate) fn machines(&self, seeds: &[u64]) -> Result<Vec<MachineOptions>, Error> {
+        let mut machines = Vec::new();
+        for topology in self.topologies {
+            for directory in self.directories {
+                for overlap in self.overlaps {
+                    for &seed in seeds {
+                        machines.push(MachineOptions {
+                            topology: topology.clone(),
+                            directory: directory.clone(),
+                            overlap: overlap.clone(),
+                            seed,
+                            set: self.set.to_vec(),
+                            limit: self.limit,
+                        });
+                    }
+                }
+            }
+        }
+        machines.iter().try_for_each(|machine| machine.machine().map(drop))?;
+        Ok(machines)
+    }
+}
+
 /// The limit of real time that a point has unless another one is given.
 pub(crate) const LIMIT: u64 = 300;
 

@@ -10,7 +10,7 @@ use smp_workloads::{Workload, locks};
 
 use crate::job::{Ended, Job, Progress, Task, one_for_each_cpu, run_all};
 use crate::plan::Effort;
-use crate::point::{LIMIT, MachineOptions};
+use crate::point::{LIMIT, MachineOptions, Models};
 use crate::record::Record;
 use crate::{Error, html, names, plot, table};
 
@@ -152,14 +152,19 @@ impl Options {
         };
         cpus.iter().try_for_each(|&cpus| names::cpus(cpus).map(drop))?;
         self.threads.map_or(Ok(0), names::threads)?;
-        let given =
-            Models { topologies: &self.topology, directories: &self.directory, overlaps: &self.overlap };
+        let given = Models {
+            topologies: &self.topology,
+            directories: &self.directory,
+            overlaps: &self.overlap,
+            set: &self.set,
+            limit: self.limit,
+        };
         let seeds = |default: &[u64]| if self.seed.is_empty() { default.to_vec() } else { self.seed.clone() };
 
         if !self.all {
             let workloads =
                 if self.quick { self.named_workloads(&QUICK_WORKLOADS)? } else { standard_workloads };
-            let machines = self.machines(&given, &seeds(&[1]))?;
+            let machines = given.machines(&seeds(&[1]))?;
             let effort = if self.quick { Effort::Quick } else { Effort::Standard };
             let only = Part { locks: &standard_locks, workloads: &workloads, cpus, machines, effort };
             return Ok(self.jobs_of(&[only]));
@@ -181,14 +186,14 @@ impl Options {
                 locks: &standard_locks,
                 workloads: &standard_workloads,
                 cpus,
-                machines: self.machines(&given, &seeds(&SEEDS))?,
+                machines: given.machines(&seeds(&SEEDS))?,
                 effort: Effort::Standard,
             },
             Part {
                 locks: &standard_locks,
                 workloads: &standard_workloads,
                 cpus: &quoted_cpus,
-                machines: self.machines(&bounds, &seeds(&[1]))?,
+                machines: bounds.machines(&seeds(&[1]))?,
                 effort: Effort::Standard,
             },
             // All the others, in short windows.
@@ -196,7 +201,7 @@ impl Options {
                 locks: &all_locks,
                 workloads: &all_workloads,
                 cpus,
-                machines: self.machines(&given, &seeds(&[1]))?,
+                machines: given.machines(&seeds(&[1]))?,
                 effort: Effort::Quick,
             },
         ];
@@ -207,7 +212,7 @@ impl Options {
         let presets = presets.collect::<Result<Vec<_>, Error>>()?;
         for (name, cpus) in &presets {
             let topologies = std::slice::from_ref(name);
-            let machines = self.machines(&Models { topologies, ..given }, &seeds(&[1]))?;
+            let machines = Models { topologies, ..given }.machines(&seeds(&[1]))?;
             let (locks, workloads) = (&standard_locks[..], &topology_workloads[..]);
             parts.push(Part { locks, workloads, cpus, machines, effort: Effort::Standard });
         }
@@ -253,34 +258,4 @@ impl Options {
         }
         jobs
     }
-
-    fn machines(&self, models: &Models<'_>, seeds: &[u64]) -> Result<Vec<MachineOptions>, Error> {
-        let mut machines = Vec::new();
-        for topology in models.topologies {
-            for directory in models.directories {
-                for overlap in models.overlaps {
-                    for &seed in seeds {
-                        machines.push(MachineOptions {
-                            topology: topology.clone(),
-                            directory: directory.clone(),
-                            overlap: overlap.clone(),
-                            seed,
-                            set: self.set.clone(),
-                            limit: self.limit,
-                        });
-                    }
-                }
-            }
-        }
-        machines.iter().try_for_each(|machine| machine.machine().map(drop))?;
-        Ok(machines)
-    }
-}
-
-/// Every combination of these names.
-#[derive(Clone, Copy)]
-struct Models<'a> {
-    topologies: &'a [String],
-    directories: &'a [String],
-    overlaps: &'a [String],
 }

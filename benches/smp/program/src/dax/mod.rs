@@ -14,7 +14,7 @@ use smp_workloads::dax::{Level, Workload};
 
 use crate::job::{Ended, Progress, one_for_each_cpu, run_all};
 use crate::plan::Effort;
-use crate::point::{LIMIT, MachineOptions};
+use crate::point::{LIMIT, MachineOptions, Models};
 use crate::record::PointLine;
 use crate::{Error, html, names, plot, table};
 
@@ -188,25 +188,10 @@ impl Options {
     }
 
     fn machines(&self) -> Result<Vec<MachineOptions>, Error> {
-        let mut machines = Vec::new();
-        for topology in &self.topology {
-            for directory in &self.directory {
-                for overlap in &self.overlap {
-                    for &seed in &self.seed {
-                        machines.push(MachineOptions {
-                            topology: topology.clone(),
-                            directory: directory.clone(),
-                            overlap: overlap.clone(),
-                            seed,
-                            set: self.set.clone(),
-                            limit: self.limit,
-                        });
-                    }
-                }
-            }
-        }
-        machines.iter().try_for_each(|machine| machine.machine().map(drop))?;
-        Ok(machines)
+        let Options { topology, directory, overlap, seed, set, limit, .. } = self;
+        let models =
+            Models { topologies: topology, directories: directory, overlaps: overlap, set, limit: *limit };
+        models.machines(seed)
     }
 }
 
