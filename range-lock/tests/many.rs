@@ -128,6 +128,7 @@ fn a_part_that_is_released_lets_in_who_waits_for_it_alone() {
     let mut guard = RangeLock::acquire_many([Request::write(&lock, 0..100), Request::write(&other, 0..10)]);
     thread::scope(|scope| {
         let middle = ask(scope, || lock.write(40..60));
+        until_waiting(&lock, 1); // Or the reader may be first, and keep it out to the end.
         let both = ask(scope, || lock.read(50..70));
         until_waiting(&lock, 2);
         ManyGuard::release(&mut guard, &lock, 45..65);
