@@ -1,0 +1,174 @@
+//! Looks into a leaf that change nothing: where the entry of a request is, and the entries that
+//! overlap a span, or keep it out.
+
+use super::entry::{Entry, Filed, Order, Slot, lane};
+use super::{Leaf, SLOTS};
+use crate::claim::Hold;
+use crate::ids::RequestId;
+use crate::interval_tree::{Forest, Key};
+use crate::mode::Mode;
+use crate::span::Span;
+
+impl Leaf {
+    /// Whether a reader that overlaps `hold` certainly is held.
+    pub(crate) fn is_read(&self, hold: &Hold) -> bool {
+        let loose =
+            || self.overlapping(1 << lane::LOOSE_READ, hold.span).filter(|entry| entry.mode == Mode::Read);
+        self.held_reader(hold.span).is_some() || loose().any(|entry| entry.is_held())
+    }
+
+    /// A reader that overlaps `span` and is held, as far as lanes tell.
+    pub(super) fn held_reader(&self, span: Span) -> Option<u32> {
+        let in_tree = self.forest().and_then(|forest| forest.some_overlap(lane::HELD_READ, span));
+        in_tree.map(|index| index + SLOTS as u32).or_else(|| self.in_slot(span, |mode| mode == Mode::Read))
+    }
+
+    /// The entry of `hold`.
+    pub(crate) fn entry(&self, hold: &Hold) -> Entry<'_> {
+        self.entry_at(self.find(hold))
+    }
+
+    /// Where the entry of `hold` is: where it was put, unless it has been moved since.
+    pub(super) fn find(&self, hold: &Hold) -> u32 {
+        let place = hold.key.slot();
+        let is_there = match place.checked_sub(SLOTS as u32) {
+            None => self.is_in_slot(place as usize, hold.span.first, hold.key.id),
+            Some(index) => self.is_filed_at(index, hold),
+        };
+        if is_there {
+            return place;
+        }
+        self.find_place(hold.span.first, hold.key.id).expect("a request has an entry until it is released")
+    }
+
+    pub(super) fn is_in_slot(&self, slot: usize, first: u64, id: RequestId) -> bool {
+        let Slot { span, tag, .. } = &self.slots[slot];
+        self.occupied & (1 << slot) != 0 && tag.is_some_and(|tag| tag.id() == id.get()) && span.first == first
+    }
+
+    pub(super) fn is_filed_at(&self, index: u32, hold: &Hold) -> bool {
+        let entry = self.forest().and_then(|forest| forest.get(index));
+        entry.is_some_and(|(key, _)| key.id == hold.key.id.get() && key.span == hold.span)
+    }
+
+    /// Where the entry of request `id` is that begins at `first`.
+    pub(super) fn find_place(&self, first: u64, id: RequestId) -> Option<u32> {
+        if let Some(slot) = (0..SLOTS).find(|slot| self.is_in_slot(*slot, first, id)) {
+            return Some(slot as u32);
+        }
+        let forest = self.forest()?;
+        let index = lane::each(forest.occupied()).find_map(|lane| forest.find(lane, first, id.get()));
+        Some(index? + SLOTS as u32)
+    }
+
+    /// The index in the forest of the entry at `place`; `None` if it is in a slot.
+    pub(super) fn filed_index(&self, place: u32) -> Option<u32> {
+        place.checked_sub(SLOTS as u32)
+    }
+
+    pub(super) fn filed(&self, index: u32) -> (Key, &Filed) {
+        self.forest().and_then(|forest| forest.get(index)).expect("places are those of entries")
+    }
+
+    pub(super) fn entry_at(&self, place: u32) -> Entry<'_> {
+        match self.filed_index(place) {
+            None => self.slot_entry(place as usize),
+            Some(index) => {
+                let (key, filed) = self.filed(index);
+                filed.entry(key)
+            }
+        }
+    }
+
+    pub(super) fn slot_entry(&self, slot: usize) -> Entry<'_> {
+        let slot = &self.slots[slot];
+        let tag = slot.tag.expect("an occupied slot has a tag");
+        Entry {
+            span: slot.span,
+            id: RequestId::new(tag.id()),
+            mode: tag.mode(),
+            queued: None,
+            #[cfg(feature = "deadlock_detection")]
+            owner: slot.owner,
+        }
+    }
+
+    /// The entries in the slots and in these lanes that overlap `span`.
+    pub(super) fn overlapping(&self, lanes: u8, span: Span) -> impl Iterator<Item = Entry<'_>> {
+        self.in_slots(span).chain(lane::each(lanes).flat_map(move |lane| self.filed_over(lane, span)))
+    }
+
+    /// The entries in the slots that overlap `span`.
+    pub(super) fn in_slots(&self, span: Span) -> impl Iterator<Item = Entry<'_>> {
+        let slots = (0..SLOTS).filter(|slot| self.occupied & (1 << slot) != 0);
+        slots.map(|slot| self.slot_entry(slot)).filter(move |entry| entry.span.overlaps(span))
+    }
+
+    /// The entries in one lane that overlap `span`, in the order in which they begin.
+    pub(super) fn filed_over(&self, lane: usize, span: Span) -> impl Iterator<Item = Entry<'_>> {
+        self.forest().into_iter().flat_map(move |forest| {
+            let filed = forest.overlapping(lane, span).filter_map(|index| forest.get(index));
+            filed.map(|(key, filed)| filed.entry(key))
+        })
+    }
+
+    /// All that conflicts with a new request for `span`: each pair in the one leaf in which the
+    /// overlap begins. First those that are ahead.
+    pub(crate) fn in_the_way(&self, span: Span, mode: Mode) -> impl Iterator<Item = Entry<'_>> {
+        let lanes = lane::ahead_of(mode) | lane::queued_before(mode);
+        self.overlapping(lanes, span).filter(move |entry| {
+            entry.mode.conflicts(mode) && self.bounds.contains(entry.span.first.max(span.first))
+        })
+    }
+
+    /// The entries that overlap `span`.
+    pub(crate) fn entries_over(&self, span: Span) -> impl Iterator<Item = Entry<'_>> {
+        self.overlapping(u8::MAX, span)
+    }
+
+    /// Of each lane the first `n` entries that begin here, and all that do in the slots.
+    pub(crate) fn first_entries(&self, n: usize) -> impl Iterator<Item = Entry<'_>> {
+        let begins_here = |entry: &Entry<'_>| self.bounds.contains(entry.span.first);
+        let lanes = (0..lane::COUNT)
+            .flat_map(move |lane| self.filed_over(lane, Span::WHOLE).filter(begins_here).take(n));
+        self.in_slots(Span::WHOLE).filter(begins_here).chain(lanes)
+    }
+
+    /// How many entries begin here.
+    pub(crate) fn entries_begun(&self) -> usize {
+        let first = self.bounds.first;
+        let from_the_left =
+            self.entries_over(Span { first, last: first }).filter(|entry| entry.span.first < first);
+        let in_slots = (self.occupied & Self::IN_SLOTS).count_ones();
+        (in_slots + self.forest().map_or(0, Forest::len)) as usize - from_the_left.count()
+    }
+
+    /// The entries that keep out one with this span, mode and order: each pair in the one leaf in
+    /// which the overlap begins.
+    pub(crate) fn before(&self, span: Span, mode: Mode, order: Order) -> impl Iterator<Item = Entry<'_>> {
+        let queued = self.forest().into_iter().flat_map(move |forest| {
+            lane::each(lane::queued_before(mode) & forest.occupied())
+                .flat_map(move |lane| forest.overlapping_before(lane, span, order.rank()))
+                .filter_map(|index| forest.get(index))
+        });
+        self.overlapping(lane::ahead_of(mode), span)
+            .chain(queued.map(|(key, filed)| filed.entry(key)))
+            .filter(move |entry| {
+                entry.mode.conflicts(mode) && self.bounds.contains(entry.span.first.max(span.first))
+            })
+    }
+
+    /// Whether a request that is held overlaps `span`.
+    pub(crate) fn is_locked(&self, span: Span) -> bool {
+        // What is queued is not held.
+        let lanes = (1 << lane::QUEUED) - 1;
+        self.overlapping(lanes, span).any(|entry| entry.is_held())
+    }
+
+    /// Whether more than a few entries lie on both sides of `mid`: a cut there would copy them all.
+    pub(crate) fn is_crossed(&self, mid: u64) -> bool {
+        const MOST: usize = 64;
+        let at = Span { first: mid, last: mid };
+        self.entries_over(at).filter(|entry| entry.span.first < mid).nth(MOST).is_some()
+    }
+}
