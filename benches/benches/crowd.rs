@@ -13,52 +13,22 @@
 //! The search for deadlocks is measured by itself: with the feature `deadlock_detection` a thread
 //! captures a backtrace whenever it blocks, and so all other figures would be others.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[path = "../../range-lock/tests/common/counting_allocator.rs"]
+mod counting_allocator;
+
 use std::fmt;
 use std::future::Future;
 use std::hint::black_box;
 use std::pin::Pin;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier, OnceLock};
 use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use counting_allocator::{live_bytes, most_bytes};
 use range_lock::{__private, RangeLock};
-
-/// Counts the bytes that are allocated, and the most that ever were.
-struct Counting;
-
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: everything is handed to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let live = LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        MOST.fetch_max(live, Ordering::Relaxed);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// The most bytes that are allocated at a time while `f` runs, beyond those before.
-fn most_bytes<T>(f: impl FnOnce() -> T) -> (T, usize) {
-    let before = LIVE.load(Ordering::Relaxed);
-    MOST.store(before, Ordering::Relaxed);
-    let value = f();
-    (value, MOST.load(Ordering::Relaxed).saturating_sub(before))
-}
 
 fn timed<T>(f: impl FnOnce() -> T) -> (T, Duration) {
     let start = Instant::now();
@@ -173,20 +143,20 @@ fn letting_in(report: &mut Report, m: usize) {
 fn memory(report: &mut Report) {
     let lock = RangeLock::builder().max_leaves(32).build();
     (1..32).for_each(|part| assert!(__private::cut(&lock, part * 1000)));
-    let before = LIVE.load(Ordering::Relaxed);
+    let before = live_bytes();
     for part in 0..32 {
         let at = part * 1000;
         let held = lock.write(at..at + 10);
         let writers = waiting((0..10_000).map(|_| lock.write_async(at..at + 10)), Waker::noop());
         drop((held, writers));
     }
-    let kept = LIVE.load(Ordering::Relaxed).saturating_sub(before);
+    let kept = live_bytes().saturating_sub(before);
     report.bytes("kept after 10,000 requests at a time in each of 32 parts", kept, 4 * MIB);
 
-    let before = LIVE.load(Ordering::Relaxed);
+    let before = live_bytes();
     let locks: Vec<_> = (0..10_000).map(|_| RangeLock::new()).collect();
     locks.iter().for_each(|lock| assert!(__private::cut(lock, 1000)));
-    let kept = LIVE.load(Ordering::Relaxed).saturating_sub(before);
+    let kept = live_bytes().saturating_sub(before);
     report.bytes("10,000 locks, each cut once", kept, 80 * MIB);
     black_box(&locks);
 }

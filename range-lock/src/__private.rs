@@ -1,6 +1,6 @@
 //! For the tests of this crate: whether and where a lock is cut into parts changes nothing that a
 //! user could see. Not part of the public interface.
-//! It uses `RangeLock`, its partition and what lies below.
+//! It uses `RangeLock`, its partition, its mutex and what lies below.
 
 use crate::lock::RangeLock;
 
@@ -17,6 +17,12 @@ pub fn join(lock: &RangeLock, at: u64) -> bool {
 /// How many parts there are.
 pub fn parts(lock: &RangeLock) -> usize {
     lock.partition().len()
+}
+
+/// Allocates now what this thread may allocate when it first waits for the mutex of a part.
+#[cfg(not(any(loom, shuttle)))]
+pub fn prepare_to_wait() {
+    crate::mutex::prepare_to_wait();
 }
 
 /// Calls `f`, for which a part is cut after so many meetings and quiet after so many crossings;

@@ -186,13 +186,13 @@ use crate::sync::Deadline;
 ///
 /// A new lock allocates nothing. After warm-up acquiring and releasing do not allocate: the
 /// partition is stable, and each part has had its peak number of concurrent requests, at most 256.
-/// Exceptions are what a thread needs when it first sleeps, and with feature `deadlock_detection` a
-/// backtrace whenever a thread blocks. With n requests in the lock, acquiring takes O(log n) steps
-/// under a short internal mutex. Releasing takes O(log n) steps, and as many for each request that
-/// is looked at again: those that are registered with the one that leaves, all of which it kept
-/// out. Where threads meet on that mutex, the lock cuts its domain into parts. Each part has a
-/// mutex of its own, and a request takes those of the parts that it touches; see
-/// [`Builder::max_leaves`].
+/// Exceptions are what a thread needs when it first sleeps or first waits for the internal mutex,
+/// and with feature `deadlock_detection` a backtrace whenever a thread blocks. With n requests in
+/// the lock, acquiring takes O(log n) steps under a short internal mutex. Releasing takes O(log n)
+/// steps, and as many for each request that is looked at again: those that are registered with the
+/// one that leaves, all of which it kept out. Where threads meet on that mutex, the lock cuts its
+/// domain into parts. Each part has a mutex of its own, and a request takes those of the parts that
+/// it touches; see [`Builder::max_leaves`].
 ///
 /// # Origin
 ///

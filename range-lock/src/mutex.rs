@@ -96,6 +96,12 @@ const TELL: u16 = 1 << 15;
 const KEPT: u16 = 1 << 14;
 const _: () = assert!(line::MOST <= KEPT);
 
+/// Allocates now what this thread allocates when it first waits for a mutex, if it does at all.
+#[cfg(not(any(loom, shuttle)))]
+pub(crate) fn prepare_to_wait() {
+    line::prepare();
+}
+
 /// See the [module](self).
 #[repr(C)] // What is used first lies next to the word.
 pub(crate) struct Mutex<T> {

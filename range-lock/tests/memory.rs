@@ -3,50 +3,26 @@
 //! Not for Miri, which would take minutes.
 #![cfg(all(feature = "async", not(miri), not(feature = "deadlock_detection")))]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[path = "common/counting_allocator.rs"]
+mod counting_allocator;
+
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Waker};
 
+use counting_allocator::{counted, live_bytes};
 use range_lock::{__private, RangeLock};
-
-struct Counting;
-
-/// How many bytes are allocated.
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-/// How often something was.
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: everything is handed to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LIVE.fetch_add(layout.size(), Ordering::Relaxed);
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// So many writers wait for one range, and then give up. Returns how often the lock allocated.
 fn crowd(lock: &RangeLock, at: u64, n: usize) -> usize {
     let mut writers: Vec<_> = (0..n).map(|_| Box::pin(lock.write_async(at..at + 10))).collect();
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
-    let holder = lock.write(at..at + 10);
-    for writer in &mut writers {
-        assert!(Pin::new(writer).poll(&mut Context::from_waker(Waker::noop())).is_pending());
-    }
-    drop((holder, writers));
-    ALLOCATIONS.load(Ordering::Relaxed) - before
+    counted(|| {
+        let holder = lock.write(at..at + 10);
+        for writer in &mut writers {
+            assert!(Pin::new(writer).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        drop((holder, writers));
+    })
 }
 
 /// One after the other, so that no other allocates meanwhile.
@@ -63,8 +39,8 @@ fn what_crowds_leave_behind() {
 fn a_crowd_that_comes_back_allocates_little() {
     let mut lock = RangeLock::builder().max_leaves(2).build();
     assert!(__private::cut(&lock, 1000));
-    let before = LIVE.load(Ordering::Relaxed);
-    let kept = || LIVE.load(Ordering::Relaxed).saturating_sub(before);
+    let before = live_bytes();
+    let kept = || live_bytes().saturating_sub(before);
     // In two parts by turns: what one has left the other uses.
     (0..2).for_each(|part| _ = crowd(&lock, part * 1000, 10_000));
     for part in [0, 1, 1, 0] {
@@ -81,9 +57,9 @@ fn a_crowd_that_comes_back_allocates_little() {
 fn a_lock_that_was_cut_once_is_small() {
     for (max_leaves, most) in [(64, 3 << 10), (512, 9 << 10)] {
         let lock = RangeLock::builder().max_leaves(max_leaves).build();
-        let before = LIVE.load(Ordering::Relaxed);
+        let before = live_bytes();
         assert!(__private::cut(&lock, 1000));
-        let kept = LIVE.load(Ordering::Relaxed).saturating_sub(before);
+        let kept = live_bytes().saturating_sub(before);
         println!("{kept} bytes for two parts of {max_leaves} that may be");
         assert!(kept <= most, "{kept} bytes for two parts of {max_leaves} that may be");
     }
@@ -92,8 +68,8 @@ fn a_lock_that_was_cut_once_is_small() {
 fn a_crowd_that_moves_on_leaves_little_behind() {
     let mut lock = RangeLock::builder().max_leaves(32).build();
     (1..32).for_each(|part| assert!(__private::cut(&lock, part * 1000)));
-    let before = LIVE.load(Ordering::Relaxed);
-    let kept = || LIVE.load(Ordering::Relaxed).saturating_sub(before);
+    let before = live_bytes();
+    let kept = || live_bytes().saturating_sub(before);
     (0..32).for_each(|part| _ = crowd(&lock, part * 1000, 10_000));
     assert!(kept() <= 4 << 20, "{} bytes are kept after crowds of 10,000", kept());
     (0..32).for_each(|part| _ = crowd(&lock, part * 1000, 100));

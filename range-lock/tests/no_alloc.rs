@@ -9,67 +9,19 @@
 #![cfg(not(miri))]
 
 mod common;
+#[path = "common/counting_allocator.rs"]
+mod counting_allocator;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{check_free, until_waiting};
+use counting_allocator::{allocations, count_mine, counted};
 use range_lock::{
-    ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, RangeLock, RangeReadGuard,
+    __private, ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, RangeLock, RangeReadGuard,
     RangeUpgradableReadGuard, RangeWriteGuard, Request,
 };
-
-struct Counting;
-
-thread_local! {
-    /// Whether this thread's allocations count.
-    static COUNTS: Cell<bool> = const { Cell::new(false) };
-}
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-fn count() {
-    // A thread that ends has no thread-locals any more.
-    if COUNTS.try_with(Cell::get).unwrap_or(false) {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-// SAFETY: everything is handed to the system's allocator; `count` does not allocate.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(at, layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.realloc(at, layout, new_size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// The number of allocations that this thread makes in `f`.
-fn counted(f: impl FnOnce()) -> usize {
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
-    COUNTS.set(true);
-    f();
-    COUNTS.set(false);
-    ALLOCATIONS.load(Ordering::Relaxed) - before
-}
 
 /// One test, so that no other allocates meanwhile.
 #[test]
@@ -175,7 +127,7 @@ fn hand_over() {
     warm_up(&locks, 8 * THREADS);
     let rounds = 500;
     let (ready, done) = (Barrier::new(THREADS), Barrier::new(THREADS));
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = allocations();
     thread::scope(|scope| {
         for thread in 0..THREADS {
             let (locks, ready, done) = (&locks, &ready, &done);
@@ -206,24 +158,26 @@ fn hand_over() {
                 (0..100).for_each(round);
                 sleep_once();
                 ready.wait();
-                COUNTS.set(true);
+                count_mine(true);
                 (0..rounds).for_each(round);
-                COUNTS.set(false);
+                count_mine(false);
                 done.wait();
             });
         }
     });
-    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0, "by handing over");
+    assert_eq!(allocations() - before, 0, "by handing over");
     locks.iter().for_each(check_free);
 }
 
 /// Makes a thread sleep in a lock of its own: what that takes the first time belongs to the thread.
+/// So does what it needs to wait for a mutex, which may be seldom.
 /// Where requests may be passed a thread sleeps at once, and does not yield until its time is over.
 fn sleep_once() {
     let lock = RangeLock::builder().bypass(1).build();
     let holder = lock.write(..);
     assert!(lock.try_write_for(.., LONG).is_none());
     drop(holder);
+    __private::prepare_to_wait();
 }
 
 /// Has `n` requests wait in each lock, and be granted.
@@ -246,7 +200,7 @@ fn wake_many() {
     let lock = RangeLock::new();
     let rounds = 4;
     let start = Barrier::new(readers + 1);
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = allocations();
     thread::scope(|scope| {
         for _ in 0..readers {
             let (lock, start) = (&lock, &start);
@@ -254,9 +208,9 @@ fn wake_many() {
                 sleep_once(); // It may be granted before it sleeps, as long as it is not counted.
                 for round in 0..rounds {
                     start.wait();
-                    COUNTS.set(round > 0);
+                    count_mine(round > 0);
                     drop(lock.read(..));
-                    COUNTS.set(false);
+                    count_mine(false);
                     start.wait();
                 }
             });
@@ -265,13 +219,13 @@ fn wake_many() {
             let holder = lock.write(..);
             start.wait();
             until_waiting(&lock, readers);
-            COUNTS.set(round > 0);
+            count_mine(round > 0);
             drop(holder);
-            COUNTS.set(false);
+            count_mine(false);
             start.wait();
         }
     });
-    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0, "by waking many");
+    assert_eq!(allocations() - before, 0, "by waking many");
     check_free(&lock);
 }
 

@@ -166,6 +166,14 @@ pub(super) fn take() -> Option<Taken> {
     seats::take()
 }
 
+/// Gives this thread the seat that it would take when it first waits.
+#[cfg(not(any(loom, shuttle)))]
+pub(super) fn prepare() {
+    if let Some(taken) = take() {
+        seat(taken.number());
+    }
+}
+
 /// A seat that a thread has taken.
 #[derive(Debug)]
 pub(super) struct Taken {
