@@ -194,7 +194,7 @@ fn a_hot_spot_that_moves_up_is_not_cut_in_vain() {
         assert!(leaves <= 3, "{under_way} under way: {leaves} leaves");
         // When it rests it is cut.
         let here = if cfg!(miri) { 2000 } else { 100_000 };
-        for _ in 0..if cfg!(miri) { 2000 } else { 100_000 } {
+        for _ in 0..if cfg!(miri) { 3000 } else { 100_000 } {
             meet(&partition, page(here + random(seed, 64)));
         }
         assert!(partition.len() > leaves + 3, "{partition:?}");
