@@ -130,7 +130,17 @@
 //! ```
 //!
 //! A descent that restarts has lost its place in the queue. Under steady writers take parent and
-//! child with `acquire_many` after a few restarts.
+//! child with `acquire_many` after a few restarts. Or let each node keep the largest key that
+//! belongs there. Then the descent can give up the parent, wait for the child with nothing held,
+//! and look whether the key still belongs there. The example `page_cache` is a whole tree that does
+//! so, over a cache of pages.
+//!
+//! # Tasks: time-outs and shutdown
+//!
+//! With feature `async` each verb has a future. It may be dropped at any time, so the timer of the
+//! runtime is the time-out, and a task that is aborted leaves nothing behind. An owned guard goes
+//! along to a thread that may block. For an orderly shutdown refuse new requests, and then wait
+//! until `..` is free for writing. The example `async_service` does all of this under tokio.
 //!
 //! # Looking first, changing if need be
 //!
