@@ -167,8 +167,8 @@ use crate::sync::Deadline;
 ///
 /// # Platforms
 ///
-/// The lock is tested on Linux on x86-64. The [crate's page](crate#platforms) says what is known of
-/// others.
+/// The lock is tested on Linux on x86-64. The [crate's page](crate#platforms) lists what is known
+/// of others.
 ///
 /// # Guards
 ///
@@ -306,9 +306,9 @@ impl RangeLock {
 
     /// Gives back the memory that the lock keeps for requests to come.
     ///
-    /// A part of the lock in which no request is any more keeps memory for 256 requests at most,
-    /// and the lock keeps 1 MiB of records of more. This frees both. The parts themselves stay, and
-    /// so does the memory of parts with requests.
+    /// A part of the lock without requests keeps memory for at most 256 requests. The lock keeps up
+    /// to 1 MiB of records for more. This method frees both. The parts themselves stay, and so does
+    /// the memory of parts with requests.
     ///
     /// ```
     /// let mut lock = range_lock::RangeLock::new();

@@ -243,7 +243,7 @@ macro_rules! many_guard {
             }
 
             /// Becomes a writer of all its upgradable ranges, together, if no reader is in any of
-            /// them. Says whether it has; if not, all is held as before.
+            /// them. Returns whether it has; if not, all is held as before.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]

@@ -3,8 +3,7 @@
 //! # Data and lock in one
 //!
 //! Where the ranges are those of a slice, let the lock own it: [`RangeRwLock`](crate::RangeRwLock)
-//! gives `&[T]` and `&mut [T]`, and the compiler sees to it that nothing is touched without its
-//! range.
+//! gives `&[T]` and `&mut [T]`, and the compiler ensures that nothing is touched without its range.
 //!
 //! ```
 //! use range_lock::RangeRwLock;
@@ -68,8 +67,8 @@
 //!
 //! # Two files at once
 //!
-//! Copying or cloning between files needs a range of each. Taken one after the other, two copies
-//! that cross deadlock; taken as one request, they do not:
+//! Copying or cloning between files needs a range of each. Two copies that cross deadlock if each
+//! takes one range after the other. They do not if each takes both as one request, by
 //! [`RangeLock::acquire_many`](crate::RangeLock::acquire_many). Where the copy completes in a task
 //! or on another thread, [`acquire_many_arc`](crate::RangeLock::acquire_many_arc) gives a guard
 //! that can go there, and [`ArcManyGuard::release`](crate::ArcManyGuard::release) lets go of what
@@ -144,8 +143,8 @@
 //!
 //! # Looking first, changing if need be
 //!
-//! An upgradable reader lets readers go on while it looks, and can become a writer without anybody
-//! getting in between.
+//! An upgradable reader lets readers go on while it looks, and can become a writer without another
+//! writer in between.
 //!
 //! ```
 //! use range_lock::{RangeLock, RangeUpgradableReadGuard};
@@ -163,7 +162,7 @@
 //! # Checking that something is locked
 //!
 //! [`is_locked`](crate::RangeLock::is_locked) is for assertions:
-//! `debug_assert!(lock.is_locked(page..page + 1))`. It says that the range is held, and not by
+//! `debug_assert!(lock.is_locked(page..page + 1))`. It reports that the range is held, and not by
 //! which thread.
 //!
 //! # Splitting work
