@@ -1,7 +1,7 @@
 //! What an operation on a file can fail with; it uses no other room.
 
 /// Why an operation on a file failed. A failing operation is an answer, not a bug. It leaves
-/// nothing behind, but for those that work page by page and say so:
+/// nothing behind. Exceptions are operations that work page by page:
 /// [`Mapping::store`](crate::file::Mapping::store) has stored,
 /// [`File::unshare_range`](crate::file::File::unshare_range) unshared, what came before the page
 /// that failed.

@@ -29,6 +29,9 @@ use crate::lock::{Held, RangeLock};
 use crate::mode::Mode;
 use crate::sync::Deadline;
 
+// The first, because rustdoc lists methods in the order of the modules.
+mod make;
+
 #[cfg(feature = "async")]
 mod futures;
 mod guard;
@@ -102,35 +105,6 @@ unsafe impl<S: Storage + Send> Send for RangeRwLock<S> {}
 unsafe impl<S: Storage> Sync for RangeRwLock<S> where S::Item: Send {}
 
 impl<S: Storage> RangeRwLock<S> {
-    /// A lock around `storage` in which nothing is locked. Allocates nothing.
-    ///
-    /// ```
-    /// use range_lock::RangeRwLock;
-    ///
-    /// let array = RangeRwLock::new([0; 16]);
-    /// let mut elsewhere = vec![0; 16];
-    /// let borrowed = RangeRwLock::new(&mut elsewhere[..]);
-    /// borrowed.write(0..8).copy_from_slice(&array.read(8..));
-    /// ```
-    pub fn new(storage: S) -> Self {
-        Self::with_lock(storage, RangeLock::new())
-    }
-
-    /// A lock around `storage` that locks by means of `lock`: one with
-    /// [settings](RangeLock::builder) of its own.
-    ///
-    /// What leaked guards hold in `lock` stays locked, until [`undo_leak`](Self::undo_leak).
-    ///
-    /// ```
-    /// use range_lock::{RangeLock, RangeRwLock};
-    ///
-    /// let table = RangeRwLock::with_lock(vec![0; 100], RangeLock::builder().bypass(1).build());
-    /// table.write(..10).fill(1);
-    /// ```
-    pub fn with_lock(storage: S, lock: RangeLock) -> Self {
-        RangeRwLock { lock, raw: UnsafeCell::new(storage.into_raw()) }
-    }
-
     /// The number of elements. It does not change, so no lock is needed to ask for it.
     ///
     /// ```
@@ -189,9 +163,9 @@ impl<S: Storage> RangeRwLock<S> {
         unsafe { S::from_raw(self.raw.into_inner()) }
     }
 
-    /// The lock itself: to look at its [requests](RangeLock::requests), say. What it locks are
-    /// indices; a guard taken from it directly gives no access to the elements, but keeps others
-    /// out.
+    /// The lock itself, for example to look at its [requests](RangeLock::requests). It locks
+    /// indices. A guard that is taken from it directly gives no access to the elements, but keeps
+    /// others out.
     ///
     /// ```
     /// let lock = range_lock::RangeRwLock::new([1, 2, 3]);

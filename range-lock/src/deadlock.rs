@@ -63,9 +63,8 @@
 //! # Origin
 //!
 //! parking_lot's module [`deadlock`](https://docs.rs/parking_lot/latest/parking_lot/deadlock/)
-//! (feature `deadlock_detection`), which does the same for its mutexes and rwlocks: there, too, the
-//! graph is made when somebody asks. Here the reported circle shows what is in whose way, since
-//! ranges do not say that by themselves.
+//! (feature `deadlock_detection`) does the same for its mutexes and rwlocks. There, too, the graph
+//! is made on request. Here the reported circle shows which range keeps which thread out.
 //!
 //! # Lock order
 //!

@@ -1,7 +1,6 @@
-//! [`FileRangeLock`]: bytes of a file, locked among threads, processes and
-//! machines (feature `file`, Linux on 64-bit machines). It uses `RangeLock` and all below; in this
-//! folder `guard`, `many` and `probe` know the lock, which stands on `bytes`, that on `table` and
-//! `sys`.
+//! [`FileRangeLock`]: bytes of a file, locked among threads, processes and machines (feature `file`,
+//! Linux on 64-bit machines). It uses `RangeLock` and all below. In this folder `open`, `guard`,
+//! `many` and `probe` know the lock. The lock stands on `bytes`, and that on `table` and `sys`.
 //!
 //! The verbs are those of [`RangeLock`], and return `io::Result`. Threads of this process are
 //! settled first, by a `RangeLock`: fair, and exact. Then the kernel is asked, by a lock of the
@@ -52,6 +51,7 @@
 //! * **death**: the kernel closes what a process had open, so what it had locked is free at once.
 //!
 //! [`from_description`]: FileRangeLock::from_description
+//! [`File::try_clone`]: std::fs::File::try_clone
 //!
 //! # Fairness
 //!
@@ -86,13 +86,14 @@
 //! | `EINVAL`, `ENOSYS`, `EOPNOTSUPP` | there are no locks of open file descriptions here: reported when the lock is made |
 
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::ops::{Bound, RangeBounds};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+
+// The first, because rustdoc lists methods in the order of the modules.
+mod open;
 
 mod bytes;
 mod error;
@@ -150,94 +151,6 @@ pub struct FileRangeLock {
 }
 
 impl FileRangeLock {
-    /// Opens the file at `path`, which must exist, and makes a lock of its bytes.
-    ///
-    /// The descriptor is closed on exec.
-    ///
-    /// ```
-    /// use range_lock::file::{Access, FileRangeLock};
-    ///
-    /// # let folder = tempfile::tempdir()?;
-    /// # let path = folder.path().join("file");
-    /// # std::fs::write(&path, [])?;
-    /// let lock = FileRangeLock::open(&path, Access::Read)?;
-    /// assert!(lock.read(..).is_ok());
-    /// assert_eq!(lock.write(..).unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// If the file cannot be opened, or is not a regular file or block device, or if there are no
-    /// locks of open file descriptions for it.
-    pub fn open(path: impl AsRef<Path>, access: Access) -> io::Result<Self> {
-        let file = File::options().read(true).write(access == Access::ReadWrite).open(path)?;
-        Ok(Self::new(Description::new(file.into())?))
-    }
-
-    /// Makes a lock of the bytes of `file`, by opening it once more through `/proc/self/fd`, with
-    /// the same access. So the lock has a description of its own, whatever becomes of `file`
-    /// and its clones.
-    ///
-    /// ```
-    /// use range_lock::file::FileRangeLock;
-    ///
-    /// let file = tempfile::tempfile()?;
-    /// let lock = FileRangeLock::from_file(&file)?;
-    /// let guard = lock.write(..)?;
-    /// drop(file.try_clone()?); // Nothing to do with the lock.
-    /// assert!(FileRangeLock::from_file(&file)?.try_read(..)?.is_none());
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// If `/proc` is not mounted, or if this process may not open the file any more, as when its
-    /// permissions have changed; then [`open`](Self::open) it by its path before, or use
-    /// [`from_description`](Self::from_description). And as for `open`.
-    pub fn from_file(file: impl AsFd) -> io::Result<Self> {
-        Ok(Self::new(Description::reopen(file.as_fd())?))
-    }
-
-    /// Makes a lock of the bytes of the file that `fd` is a descriptor of, and uses its
-    /// description.
-    ///
-    /// The flag `FD_CLOEXEC` stays as it is. Without it the locks go on over exec.
-    ///
-    /// ```
-    /// use range_lock::file::FileRangeLock;
-    ///
-    /// let file = tempfile::tempfile()?;
-    /// // SAFETY: the file was opened just now, and has no other descriptor.
-    /// let lock = unsafe { FileRangeLock::from_description(file.into())? };
-    /// assert!(lock.try_write(..)?.is_some());
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    ///
-    /// # Safety
-    ///
-    /// As long as the lock is used, no other descriptor of the same description may be used to lock
-    /// or unlock bytes: that would replace, or release, what guards of this lock hold. Descriptors
-    /// of the same description come from `dup`, [`File::try_clone`], `fork`, and from being passed
-    /// on. On a file system where flock(2) shares its namespace with these locks, that goes for
-    /// flock(2) too.
-    ///
-    /// # Errors
-    ///
-    /// As for [`open`](Self::open).
-    pub unsafe fn from_description(fd: OwnedFd) -> io::Result<Self> {
-        Ok(Self::new(Description::new(fd)?))
-    }
-
-    fn new(description: Description) -> Self {
-        FileRangeLock {
-            bytes: Bytes::new(description),
-            local: Arc::new(RangeLock::new()),
-            process: Process::current(),
-            outside: OnceLock::new(),
-        }
-    }
-
     /// What the threads of this process hold and wait for, as [`RangeLock::requests`] lists it. A
     /// request that this process has granted, and that waits for the file, is listed as held.
     ///
@@ -330,9 +243,9 @@ macro_rules! acquire {
             ///
             /// # Fairness
             ///
-            /// Among threads of this process, first come, first served per conflict. A thread keeps its
-            /// place while it waits for another process, so threads that conflict with it wait behind it.
-            /// Among processes the kernel promises no order.
+            /// Among threads of this process, first come, first served per conflict. A thread keeps
+            /// its place while it waits for another process, so threads that conflict with it wait
+            /// behind it. Among processes the kernel promises no order.
             ///
             /// # Deadlocks
             ///
@@ -401,10 +314,11 @@ macro_rules! acquire {
             ///
             /// # Fairness and cancel safety
             ///
-            /// While it waits it has its place among those of this process. It has no place among other
-            /// processes: it looks again after pauses from 1 ms, doubling to 50 ms, and a last time at
-            /// the end. So it has the range at most one pause late, and may miss one that is free for a
-            /// shorter time. Giving up leaves nothing locked, and lets in those that waited for it.
+            /// While it waits it has its place among those of this process. It has no place among
+            /// other processes: it looks again after pauses from 1 ms, doubling to 50 ms, and a
+            /// last time at the end. So it has the range at most one pause late, and may miss one
+            /// that is free for a shorter time. Giving up leaves nothing locked, and lets in those
+            /// that waited for it.
             #[track_caller]
             pub fn $try_for(
                 &self,

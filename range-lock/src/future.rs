@@ -50,8 +50,8 @@
 //! # Wakers
 //!
 //! Wakers are woken, cloned and dropped with none of the lock's own locks held, so they may call
-//! back into the lock. They should not *wait* for a range: those whom the same release has let in
-//! are woken one after the other, and a waker that waits for one of them keeps it asleep.
+//! back into the lock. They should not *wait* for a range. One release wakes the requests that it
+//! lets in one after the other. A waker that waits for one of them keeps it asleep.
 //!
 //! A waker may panic when it is woken, cloned or dropped. Every request keeps its owner then: no
 //! range is left locked, and every other task that the same call lets in is woken. Afterwards the

@@ -323,8 +323,8 @@ impl RangeLock {
     /// Waits until every request in `range` that conflicts with `mode`, and that entered before,
     /// has left. As [`wait_until_free`](Self::wait_until_free), for tasks.
     ///
-    /// *Before* is before it is first polled. There is no form that owns a share of the lock:
-    /// nothing is held afterwards, so a task that has one can lend it for as long as it waits.
+    /// "Before" means before the first poll. No form of this verb owns a share of the lock. Nothing
+    /// is held afterwards, so a task that owns a share can lend it for the duration of the wait.
     ///
     /// ```
     /// use range_lock::{Mode, RangeLock};
@@ -430,7 +430,8 @@ macro_rules! acquire_async {
             ///
             /// # Fairness and cancel safety
             ///
-            /// It enters when first polled, and may be dropped at any time: see the [module](crate::future).
+            /// It enters when first polled, and may be dropped at any time: see the
+            /// [module](crate::future).
             ///
             /// # Deadlocks
             ///
@@ -521,12 +522,13 @@ macro_rules! upgrade_async {
             ///
             /// # Fairness
             ///
-            /// It claims the upgrade when first polled: from then on waiting requests are passed, and nobody passes it.
+            /// It claims the upgrade when first polled: from then on it passes waiting requests,
+            /// and no request passes it.
             ///
             /// # Cancel safety
             ///
-            /// The future owns the guard: to drop it is to release the range. Nothing else is left of it.
-            /// [`try_upgrade_async`](Self::try_upgrade_async) gives the guard back.
+            /// The future owns the guard: to drop it is to release the range. Nothing else is left
+            /// of it. [`try_upgrade_async`](Self::try_upgrade_async) gives the guard back.
             pub fn upgrade_async(guard: Self) -> $Future$(<$lifetime>)? {
                 $Future { inner: Upgrade::new(guard.held) }
             }
@@ -561,8 +563,8 @@ macro_rules! upgrade_async {
             ///
             /// # Cancel safety
             ///
-            /// Giving up leaves no trace: readers that came meanwhile, and waited for nothing else, are
-            /// let in. If the future itself is dropped, it releases the range.
+            /// Giving up leaves no trace: readers that came meanwhile, and waited for nothing else,
+            /// are let in. If the future itself is dropped, it releases the range.
             pub async fn try_upgrade_async(
                 guard: Self,
                 give_up: impl Future<Output = ()>,

@@ -17,8 +17,8 @@ use crate::span::Span;
 /// One request, or one range of a request for several, as it stood when
 /// [`RangeLock::requests`](crate::RangeLock::requests) looked.
 ///
-/// `Display` says what and whether, `Debug` also whom it waits for and how long it has done so by
-/// the time of printing:
+/// `Display` prints range, mode and state, and `Debug` also the requests that it waits for and how
+/// long it has done so by the time of printing:
 ///
 /// ```
 /// # let lock = range_lock::RangeLock::new();
@@ -283,19 +283,19 @@ impl RequestInfo {
         self.seen().state
     }
 
-    /// Whom it waits for, in ascending order: the requests of the same lock that must leave, or
-    /// give up this range, before it can be granted. They conflict with it, and are held, or are
-    /// upgrades that wait, or wait themselves and came before.
+    /// The requests that it waits for, in ascending order: the requests of the same lock that must
+    /// leave, or give up this range, before it can be granted. They conflict with it, and are held,
+    /// or are upgrades that wait, or wait themselves and came before.
     ///
     /// Derived when it is first asked for, from what was in the lock when the lock was looked at;
     /// the lock itself is not held up. In a list of
     /// [`requests_over`](crate::RangeLock::requests_over) a range these are only requests that
     /// overlap the range too.
     ///
-    /// Empty if it is held. It may also be empty while it waits. A request for several ranges is
-    /// granted as a whole, and those in its way may be in the way of another range of it, or in
-    /// another lock. And where requests may be [passed](crate::Builder::bypass), one that sleeps
-    /// has its range only when it wakes.
+    /// Empty if the request is held. It may also be empty while the request waits. A request for
+    /// several ranges is granted as a whole, so another of its ranges may be kept out, perhaps in
+    /// another lock. And where requests may be [passed](crate::Builder::bypass), a request that
+    /// sleeps has its range only when it wakes.
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();

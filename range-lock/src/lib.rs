@@ -10,10 +10,12 @@
 //! ```
 //!
 //! [`RangeLock`] is blocking, fair (first come, first served among those that conflict), and exact:
-//! two ranges conflict if they overlap, and never for another reason. It takes any
-//! `RangeBounds<u64>`, has readers, upgradable readers and writers, `try_` and timed forms, guards
-//! that may be sent to other threads, and owned guards; a held range can be downgraded, shrunk and
-//! split.
+//! two ranges conflict if they overlap, and never for another reason.
+//!
+//! * It takes any `RangeBounds<u64>`.
+//! * It has readers, upgradable readers and writers, each with `try_` and timed forms.
+//! * Its guards may be sent to other threads, and may own a share of the lock.
+//! * A held range can be downgraded, shrunk and split.
 //!
 //! # When to use it
 //!

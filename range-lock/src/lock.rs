@@ -23,7 +23,7 @@ use crate::claim::claim;
 use crate::inspect::{Printed, RequestInfo, Snapshot};
 use crate::leaf::Leaf;
 use crate::mode::Mode;
-use crate::partition::{Partition, Place, Settings};
+use crate::partition::{Partition, Place};
 use crate::request::Lock;
 use crate::span::Span;
 use crate::sync::Deadline;
@@ -167,8 +167,8 @@ use crate::sync::Deadline;
 ///
 /// # Platforms
 ///
-/// The lock is tested on Linux on x86-64. The [crate's page](crate#platforms) says what is known of
-/// others.
+/// The lock is tested on Linux on x86-64. The [crate's page](crate#platforms) lists what is known
+/// of others.
 ///
 /// # Guards
 ///
@@ -207,38 +207,6 @@ pub struct RangeLock {
 }
 
 impl RangeLock {
-    /// A lock in which nothing is locked. Allocates nothing.
-    ///
-    /// ```
-    /// static LOCK: range_lock::RangeLock = range_lock::RangeLock::new();
-    /// ```
-    #[cfg(not(any(loom, shuttle)))]
-    pub const fn new() -> Self {
-        Self::with_settings(Settings::DEFAULT)
-    }
-
-    /// A lock in which nothing is locked. Not `const`: the mutexes of a model cannot be made in
-    /// one.
-    #[cfg(any(loom, shuttle))]
-    pub fn new() -> Self {
-        Self::with_settings(Settings::DEFAULT)
-    }
-
-    /// Builds a lock with non-default settings.
-    pub const fn builder() -> Builder {
-        Builder::new()
-    }
-
-    #[cfg(not(any(loom, shuttle)))]
-    pub(crate) const fn with_settings(settings: Settings) -> Self {
-        RangeLock { home: Home::new(settings) }
-    }
-
-    #[cfg(any(loom, shuttle))]
-    pub(crate) fn with_settings(settings: Settings) -> Self {
-        RangeLock { home: Home::new(settings) }
-    }
-
     /// Where the requests are.
     #[inline]
     pub(crate) fn partition(&self) -> &Partition {
@@ -279,8 +247,8 @@ impl RangeLock {
     /// [id](RequestInfo::id).
     ///
     /// For people: to be printed or logged. The `Debug` form of the lock prints the first of them.
-    /// Allocates, and holds up the lock while it copies what is in it: with n requests O(n). Of
-    /// whom a request waits for nothing is kept until it is [asked](RequestInfo::waits_for).
+    /// Allocates, and holds up the lock while it copies what is in it: with n requests O(n). What a
+    /// request waits for is derived when the caller [asks](RequestInfo::waits_for).
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();
@@ -338,9 +306,9 @@ impl RangeLock {
 
     /// Gives back the memory that the lock keeps for requests to come.
     ///
-    /// A part of the lock in which no request is any more keeps memory for 256 requests at most,
-    /// and the lock keeps 1 MiB of records of more. This frees both. The parts themselves stay, and
-    /// so does the memory of parts with requests.
+    /// A part of the lock without requests keeps memory for at most 256 requests. The lock keeps up
+    /// to 1 MiB of records for more. This method frees both. The parts themselves stay, and so does
+    /// the memory of parts with requests.
     ///
     /// ```
     /// let mut lock = range_lock::RangeLock::new();
@@ -378,8 +346,8 @@ macro_rules! acquire {
             ///
             /// # Fairness
             ///
-            /// Waits for the conflicting requests that came before, and for no others; conflicting requests that come later
-            /// wait for this one.
+            /// Waits for the conflicting requests that came before, and for no others; conflicting
+            /// requests that come later wait for this one.
             ///
             /// # Deadlocks
             ///
@@ -437,9 +405,9 @@ macro_rules! acquire {
             ///
             /// # Fairness and cancel safety
             ///
-            /// While it waits it has its place among those who wait. Giving up leaves no trace: those who waited for this
-            /// request, and for nothing else, are let in. A request granted in the moment in which it would have given up is
-            /// kept.
+            /// While the request waits it has its place among those that wait. Giving up leaves no
+            /// trace: requests that waited for this one, and for nothing else, are let in. A
+            /// request that is granted in the moment in which it would have given up is kept.
             #[track_caller]
             pub fn $try_for(
                 &self,

@@ -243,7 +243,7 @@ macro_rules! many_guard {
             }
 
             /// Becomes a writer of all its upgradable ranges, together, if no reader is in any of
-            /// them. Says whether it has; if not, all is held as before.
+            /// them. Returns whether it has; if not, all is held as before.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]
@@ -284,6 +284,25 @@ macro_rules! many_guard {
             #[must_use = "it may have failed"]
             pub fn try_upgrade_for(guard: &mut Self, timeout: Duration) -> bool {
                 guard.parts.upgrade(Deadline::after(timeout))
+            }
+
+            /// The same, but gives up at `deadline`. As
+            /// [`try_upgrade_for`](Self::try_upgrade_for).
+            ///
+            /// ```
+            /// # use std::time::{Duration, Instant};
+            #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]
+            #[doc = $setup]
+            #[doc = concat!("let asked = [", stringify!($Request), "::upgradable_read(&lock, 0..10)];")]
+            #[doc = concat!("let mut guard = RangeLock::", $verb, "(asked);")]
+            /// let reader = lock.read(5..6);
+            /// let soon = Instant::now() + Duration::from_millis(1);
+            #[doc = concat!("assert!(!", stringify!($Guard), "::try_upgrade_until(&mut guard, soon));")]
+            /// # drop(reader);
+            /// ```
+            #[must_use = "it may have failed"]
+            pub fn try_upgrade_until(guard: &mut Self, deadline: Instant) -> bool {
+                guard.parts.upgrade(Deadline::At(deadline))
             }
         }
 

@@ -155,6 +155,7 @@ fn an_upgrade_of_several_ranges_waits_for_all_readers_or_leaves_no_trace() {
     let reader = locks[1].read(9..12);
     assert!(!ManyGuard::try_upgrade(&mut guard));
     assert!(!ManyGuard::try_upgrade_for(&mut guard, SOON));
+    assert!(!ManyGuard::try_upgrade_until(&mut guard, Instant::now() + SOON));
     assert!(locks.iter().all(|lock| lock.try_read(0..10).is_some()), "upgradable as before");
     thread::scope(|scope| {
         let (guard, locks) = (&mut guard, &locks);

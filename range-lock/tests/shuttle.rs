@@ -5,10 +5,11 @@
 //! ```
 //!
 //! `SHUTTLE_ITERATIONS` is the number of schedules for the first test of each of the two ways
-//! below, together. Each further test adds half as many. Half of the schedules are random, half are
-//! by PCT (Burckhardt et al., "A Randomized Scheduler with Probabilistic Guarantees of Finding
-//! Bugs", ASPLOS 2010). PCT looks for bugs that need few preemptions in the right places. A
-//! schedule that fails is printed, together with the command that replays it.
+//! below, together. Each further test adds half as many, the last one a tenth. Half of the
+//! schedules are random, half are by PCT (Burckhardt et al., "A Randomized Scheduler with
+//! Probabilistic Guarantees of Finding Bugs", ASPLOS 2010). PCT looks for bugs that need few
+//! preemptions in the right places. A schedule that fails is printed, together with the command
+//! that replays it.
 //!
 //! The locks are cut into parts and joined again all the time. Two ways, since one cannot have
 //! both:
@@ -24,13 +25,20 @@
 //!   with locks that allow bypass, without that last rule.
 //!   [`free_running_while_locks_restructure_themselves`] has lower thresholds, so that the locks
 //!   cut and join their parts also without being told to.
+//!
+//! [`the_tree_of_the_example`] is the B-tree of `examples/page_cache`: its threads insert, look up,
+//! scan and flush, and must not wait for each other in a circle.
 #![cfg(all(shuttle, feature = "async"))]
 
 #[path = "model/reference.rs"]
 mod reference;
+#[path = "../../examples/page_cache/tree.rs"]
+mod tree;
 mod verbs;
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
@@ -43,6 +51,7 @@ use reference::{Model, State};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::sync::MutexGuard;
 use shuttle::{Config, Runner};
+use tree::{Page, Store, Tree};
 
 use imp::{Mutex, THREADS, below, block_on};
 use verbs::{
@@ -66,6 +75,11 @@ mod imp {
 
 /// Tries this test's share of the schedules, or replays one.
 fn explore(name: &str, f: impl Fn() + Send + Sync + 'static) {
+    explore_part(name, 1, f);
+}
+
+/// Tries a part of that share, for a test whose schedules are long.
+fn explore_part(name: &str, part: usize, f: impl Fn() + Send + Sync + 'static) {
     if let Ok(schedule) = std::env::var("SHUTTLE_REPLAY") {
         return shuttle::replay(f, &schedule.replace(char::is_whitespace, ""));
     }
@@ -73,7 +87,7 @@ fn explore(name: &str, f: impl Fn() + Send + Sync + 'static) {
         Ok(total) => total.parse().expect("SHUTTLE_ITERATIONS is a number"),
         Err(_) => 1000,
     };
-    let share = usize::div_ceil(total, 4); // Two ways, two schedulers.
+    let share = usize::div_ceil(total, 4 * part); // Two ways, two schedulers.
     let f = Arc::new(f);
     let start = Instant::now();
     let run = |scheduler: Box<dyn Scheduler + Send>| {
@@ -384,4 +398,53 @@ fn free_running_while_locks_restructure_themselves() {
     println!("{name}: {cut} cuts where requests met, {joined} joins by crossings, {reclaimed} reclaimed");
     let is_replay = std::env::var_os("SHUTTLE_REPLAY").is_some();
     assert!(is_replay || [cut, joined, reclaimed].iter().all(|n| *n != 0), "some path was not taken");
+}
+
+/// The pages of the tree that are not cached.
+struct Stored(Mutex<BTreeMap<u64, Page>>);
+
+impl Store for &Stored {
+    const MOST: usize = 3;
+
+    fn read(&self, number: u64) -> io::Result<Page> {
+        let page = self.0.lock().unwrap().get(&number).cloned();
+        page.ok_or_else(|| io::Error::other(format!("page {number} is not stored")))
+    }
+
+    fn write(&self, number: u64, page: &Page) -> io::Result<()> {
+        self.0.lock().unwrap().insert(number, page.clone());
+        Ok(())
+    }
+}
+
+#[test]
+fn the_tree_of_the_example() {
+    const WRITERS: u64 = 3;
+    const KEYS: u64 = 9;
+    explore_part("the_tree_of_the_example", 5, || {
+        let stored = Stored(Mutex::new(BTreeMap::new()));
+        let tree = Tree::create(&stored, 2);
+        shuttle::thread::scope(|scope| {
+            let tree = &tree;
+            for writer in 0..WRITERS {
+                scope.spawn(move || {
+                    for key in (writer..KEYS).step_by(WRITERS as usize).map(|n| 5 * n % KEYS) {
+                        assert_eq!(tree.insert(key, 2 * key).unwrap(), None, "put in once");
+                        assert_eq!(tree.get(key).unwrap(), Some(2 * key), "found");
+                    }
+                });
+            }
+            scope.spawn(move || {
+                let before = tree.scan().unwrap();
+                tree.flush().unwrap();
+                let after = tree.scan().unwrap();
+                assert!(before.iter().all(|entry| after.contains(entry)), "nothing is lost");
+            });
+        });
+        tree.flush().unwrap();
+        let (end, _) = tree.pages();
+        let all: Vec<_> = (0..KEYS).map(|key| (key, 2 * key)).collect();
+        assert_eq!(tree.scan().unwrap(), all);
+        assert_eq!(Tree::open(&stored, 2, end).scan().unwrap(), all, "what is stored");
+    });
 }

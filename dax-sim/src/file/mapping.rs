@@ -65,8 +65,8 @@ impl<'a> Mapping<'a> {
         })
     }
 
-    /// Loads bytes, page by page. Bytes past the end of the file, but in its last page, read as
-    /// whatever is there.
+    /// Loads bytes, page by page. Bytes past the end of the file in its last page read as what is
+    /// there.
     ///
     /// # Errors
     ///
@@ -84,8 +84,8 @@ impl<'a> Mapping<'a> {
         Ok(())
     }
 
-    /// Stores bytes, page by page. What is stored past the end of the file, but in its last page,
-    /// is zeros again when the file grows over it.
+    /// Stores bytes, page by page. Bytes that are stored past the end of the file in its last page
+    /// are zeros again when the file grows over them.
     ///
     /// # Errors
     ///

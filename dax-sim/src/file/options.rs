@@ -26,8 +26,8 @@ impl MapOptions {
         Self { shared: true, write: true, sync: false, huge: None, address: None }
     }
 
-    /// MAP_PRIVATE: a store copies the page first, and neither the file nor anybody else sees it.
-    /// What the file holds is seen of pages that were not copied.
+    /// MAP_PRIVATE: a store copies the page first, and is visible through this mapping only. Pages
+    /// that were not copied show what the file holds.
     #[must_use]
     pub fn private(mut self) -> Self {
         self.shared = false;

@@ -113,7 +113,8 @@ macro_rules! elements_async {
             ///
             /// # Fairness and cancel safety
             ///
-            /// It enters when first polled, and may be dropped at any time: see the [module](crate::future).
+            /// It enters when first polled, and may be dropped at any time: see the
+            /// [module](crate::future).
             #[track_caller]
             pub fn $verb(&self, range: impl RangeBounds<usize>) -> $Future<'_, S::Item>
             where
@@ -215,12 +216,13 @@ macro_rules! upgrade_async {
             ///
             /// # Fairness
             ///
-            /// It claims the upgrade when first polled: from then on waiting requests are passed, and nobody passes it.
+            /// It claims the upgrade when first polled: from then on it passes waiting requests,
+            /// and no request passes it.
             ///
             /// # Cancel safety
             ///
-            /// The future owns the guard: to drop it is to release the elements. Nothing else is left
-            /// of it. [`try_upgrade_async`](Self::try_upgrade_async) gives the guard back.
+            /// The future owns the guard: to drop it is to release the elements. Nothing else is
+            /// left of it. [`try_upgrade_async`](Self::try_upgrade_async) gives the guard back.
             pub fn upgrade_async(guard: Self) -> $Future<$($arguments)*> {
                 let Elements { slice, held } = guard.into_elements();
                 $Future { slice, inner: Upgrade::new(held), _borrows: PhantomData }
@@ -256,7 +258,8 @@ macro_rules! upgrade_async {
             ///
             /// # Cancel safety
             ///
-            /// Giving up leaves no trace. If the future itself is dropped, it releases the elements.
+            /// Giving up leaves no trace. If the future itself is dropped, it releases the
+            /// elements.
             pub async fn try_upgrade_async(
                 guard: Self,
                 give_up: impl Future<Output = ()>,

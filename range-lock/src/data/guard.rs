@@ -340,7 +340,8 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// The guard, upgradable as before, if a reader is in. Requests that only wait do not count.
+            /// The guard, upgradable as before, if a reader is in. Requests that only wait do not
+            /// count.
             pub fn try_upgrade(guard: Self) -> Result<$Write<$($arguments)*>, Self> {
                 if guard.elements.held.try_upgrade() { Ok($Write::new(guard.elements)) } else { Err(guard) }
             }
@@ -366,7 +367,8 @@ macro_rules! guards {
             ///
             /// # Cancel safety
             ///
-            /// Giving up leaves no trace: readers that came meanwhile, and waited for nothing else, are let in.
+            /// Giving up leaves no trace: readers that came meanwhile, and waited for nothing else,
+            /// are let in.
             pub fn try_upgrade_for(guard: Self, timeout: Duration) -> Result<$Write<$($arguments)*>, Self> {
                 guard.upgrade_until(Deadline::after(timeout))
             }

@@ -74,8 +74,8 @@
 //!   a disjoint or higher one. A waiter that spans both closes the circle. Take both at once with
 //!   [`acquire_many`](crate::RangeLock::acquire_many), or use a `try_` or timed verb:
 //!   [Deadlocks](crate::RangeLock#deadlocks) has an example.
-//! * A thread that holds a read range and asks for an overlapping one again can deadlock, if a
-//!   writer has come to wait in between: the second read is behind the writer, which is behind the
-//!   first. Recursive reading is not supported.
-//! * A `try_` verb may fail although nobody *holds* the range: somebody who came earlier waits for
-//!   it.
+//! * Recursive reading is not supported. A thread that holds a read range and asks for an
+//!   overlapping one can deadlock, if a writer has come to wait in between. The second read waits
+//!   for the writer, and the writer waits for the first read.
+//! * A `try_` verb may fail although no request *holds* the range: a request that came earlier
+//!   waits for it.

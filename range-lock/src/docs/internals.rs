@@ -84,4 +84,4 @@
 //! The same verbs are driven by random histories and compared with a reference model of a hundred
 //! lines after every step. loom explores them in every order. Real threads run them against an
 //! oracle. And each bug that other range locks are known to have had has a test. `docs/testing.md`
-//! in the repository says what each of these proves.
+//! in the repository lists what each of these proves.

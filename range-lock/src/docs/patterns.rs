@@ -3,8 +3,7 @@
 //! # Data and lock in one
 //!
 //! Where the ranges are those of a slice, let the lock own it: [`RangeRwLock`](crate::RangeRwLock)
-//! gives `&[T]` and `&mut [T]`, and the compiler sees to it that nothing is touched without its
-//! range.
+//! gives `&[T]` and `&mut [T]`, and the compiler ensures that nothing is touched without its range.
 //!
 //! ```
 //! use range_lock::RangeRwLock;
@@ -68,8 +67,8 @@
 //!
 //! # Two files at once
 //!
-//! Copying or cloning between files needs a range of each. Taken one after the other, two copies
-//! that cross deadlock; taken as one request, they do not:
+//! Copying or cloning between files needs a range of each. Two copies that cross deadlock if each
+//! takes one range after the other. They do not if each takes both as one request, by
 //! [`RangeLock::acquire_many`](crate::RangeLock::acquire_many). Where the copy completes in a task
 //! or on another thread, [`acquire_many_arc`](crate::RangeLock::acquire_many_arc) gives a guard
 //! that can go there, and [`ArcManyGuard::release`](crate::ArcManyGuard::release) lets go of what
@@ -130,12 +129,22 @@
 //! ```
 //!
 //! A descent that restarts has lost its place in the queue. Under steady writers take parent and
-//! child with `acquire_many` after a few restarts.
+//! child with `acquire_many` after a few restarts. Or let each node keep the largest key that
+//! belongs there. Then the descent can give up the parent, wait for the child with nothing held,
+//! and look whether the key still belongs there. The example `page_cache` is a whole tree that does
+//! so, over a cache of pages.
+//!
+//! # Tasks: time-outs and shutdown
+//!
+//! With feature `async` each verb has a future. It may be dropped at any time, so the timer of the
+//! runtime is the time-out, and a task that is aborted leaves nothing behind. An owned guard goes
+//! along to a thread that may block. For an orderly shutdown refuse new requests, and then wait
+//! until `..` is free for writing. The example `async_service` does all of this under tokio.
 //!
 //! # Looking first, changing if need be
 //!
-//! An upgradable reader lets readers go on while it looks, and can become a writer without anybody
-//! getting in between.
+//! An upgradable reader lets readers go on while it looks, and can become a writer without another
+//! writer in between.
 //!
 //! ```
 //! use range_lock::{RangeLock, RangeUpgradableReadGuard};
@@ -153,7 +162,7 @@
 //! # Checking that something is locked
 //!
 //! [`is_locked`](crate::RangeLock::is_locked) is for assertions:
-//! `debug_assert!(lock.is_locked(page..page + 1))`. It says that the range is held, and not by
+//! `debug_assert!(lock.is_locked(page..page + 1))`. It reports that the range is held, and not by
 //! which thread.
 //!
 //! # Splitting work

@@ -32,8 +32,8 @@
 //! earlier if it entered earlier. All else follows:
 //!
 //! * A request that conflicts with nothing in the lock is granted as soon as it has entered.
-//!   (Entering takes a short internal mutex; what bounds the wait for that says
-//!   [`fairness`](super::fairness).)
+//!   (Entering takes a short internal mutex. [`fairness`](super::fairness) has the bound of the
+//!   wait for it.)
 //! * Among those that conflict the order is first come, first served.
 //! * A waiting writer keeps later readers out of its whole range, also where nothing is held
 //!   yet.
@@ -123,19 +123,19 @@
 //!   where it would compare two allocations. Number the keys in order, or lock by a hash of each
 //!   with [`point`](crate::point), and accept that keys with one hash conflict.
 //! * **Bounded memory, or escalation** to larger ranges: not offered, because only the caller knows
-//!   which ranges may be made one; count the guards, and ask for the larger range anew.
+//!   which ranges may be made one. Count the guards, and ask for the larger range anew.
 //! * **To fail if a reader is in and wait if a writer is**: not offered, because a request has one
 //!   place in one queue. `try_write`, with [`wait_until_free`](crate::RangeLock::wait_until_free)
 //!   in mode `Read` before the next try, comes near.
 //! * **An empty range that conflicts** with what surrounds it, as in SMB: not offered, because an
-//!   empty range has no point in common with anything; lock one point for it.
+//!   empty range has no point in common with any other. Lock one point for it.
 //! * **Circles that lead through tasks**: not found by `deadlock`, because the lock does not know
-//!   which task holds a guard that was moved; use timers.
-//! * **An empty guard**, to be filled later: not offered, because `Option` of a guard is one; a
-//!   range `n..n` gives a guard of nothing, too.
+//!   which task holds a guard that was moved. Use timers.
+//! * **An empty guard**, to be filled later: not offered, because `Option` of a guard serves. A
+//!   range `n..n` also gives a guard of nothing.
 //! * **The lock in a guard**, `guard.lock()`: not offered, because a guard of data must not lend
-//!   what its lock lends; keep both.
+//!   what its lock lends. Keep both.
 //! * **Keys or offsets with a type of their own**: not offered, because every caller would then
-//!   name the type of his points in the type of his locks; `u64` takes them all.
+//!   name the type of its points in the type of its locks. `u64` takes them all.
 //! * **A C interface**: not offered, because guards without destructors would be unlocked by range,
 //!   which this lock does not have.

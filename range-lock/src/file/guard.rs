@@ -345,8 +345,8 @@ macro_rules! guard {
                 self.held.part.as_ref()?.local.id()
             }
 
-            /// Releases the range, and says whether the file has been unlocked. Dropping the guard
-            /// does the same and drops the error.
+            /// Releases the range, and reports whether the file has been unlocked. Dropping the
+            /// guard does the same and drops the error.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Guard), ";")]
@@ -358,9 +358,9 @@ macro_rules! guard {
             ///
             /// # Errors
             ///
-            /// If the kernel or the server refuses to unlock. The range is released in this process all
-            /// the same. What is still locked in the file is unlocked by a later verb, as soon as that
-            /// works, by [`settle`](FileRangeLock::settle), or when the lock is dropped.
+            /// If the kernel or the server refuses to unlock. The range is released in this process
+            /// all the same. What is still locked in the file is unlocked by a later verb, as soon
+            /// as that works, by [`settle`](FileRangeLock::settle), or when the lock is dropped.
             ///
             /// In a forked child, which has nothing to release.
             pub fn release(mut guard: Self) -> io::Result<()> {
@@ -384,14 +384,14 @@ macro_rules! guard {
             ///
             /// # Errors
             ///
-            /// As for [`release`](Self::release): the guard is shrunk all the same. A range that the kernel
-            /// cannot express is an error too, as is any call in a forked child, and the guard stays as it
-            /// was.
+            /// As for [`release`](Self::release): the guard is shrunk all the same. A range that
+            /// the kernel cannot express is an error too, as is any call in a forked child, and the
+            /// guard stays as it was.
             ///
             /// # Panics
             ///
-            /// If `range` is inverted, or not part of what is held; the guard stays as it was. An empty
-            /// range is part of any: it releases everything.
+            /// If `range` is inverted, or not part of what is held; the guard stays as it was. An
+            /// empty range is part of any: it releases everything.
             #[track_caller]
             pub fn shrink(guard: &mut Self, range: impl RangeBounds<u64>) -> io::Result<()> {
                 guard.held.shrink(&range)
@@ -413,8 +413,8 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If `mid` lies before what is held, or behind its end; at either end one of the two is empty.
-            /// The range is released then, as by any panic that drops a guard.
+            /// If `mid` lies before what is held, or behind its end; at either end one of the two
+            /// is empty. The range is released then, as by any panic that drops a guard.
             #[track_caller]
             pub fn split_at(guard: Self, mid: u64) -> (Self, Self) {
                 let (left, right) = guard.held.split_at(mid);
@@ -441,8 +441,8 @@ macro_rules! guard {
             ///
             /// # Errors
             ///
-            /// If the file cannot be opened once more, if the kernel or the server does not answer, and in
-            /// a forked child.
+            /// If the file cannot be opened once more, if the kernel or the server does not answer,
+            /// and in a forked child.
             pub fn is_still_held(guard: &Self) -> io::Result<bool> {
                 guard.held.is_still_held()
             }
@@ -503,8 +503,8 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// If the kernel or the server refuses, if the file is not open for reading, and in a forked
-            /// child. The guard is a writer as before.
+            /// If the kernel or the server refuses, if the file is not open for reading, and in a
+            /// forked child. The guard is a writer as before.
             pub fn downgrade(guard: Self) -> Result<$Read$(<$lifetime>)?, Unchanged<Self>> {
                 convert(guard.held.downgrade(Mode::Read), |held| $Read { held }, |held| Self { held })
             }
@@ -554,9 +554,9 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// If another reader is in ([`WouldBlock`](io::ErrorKind::WouldBlock)), if the file is not open
-            /// for writing, if the kernel or the server refuses, and in a forked child. The guard is
-            /// an upgradable reader as before, and was one all the time.
+            /// If another reader is in ([`WouldBlock`](io::ErrorKind::WouldBlock)), if the file is
+            /// not open for writing, if the kernel or the server refuses, and in a forked child.
+            /// The guard is an upgradable reader as before, and was one all the time.
             pub fn try_upgrade(guard: Self) -> Result<$Write$(<$lifetime>)?, Unchanged<Self>> {
                 guard.upgrade(Wait::Not)
             }
@@ -578,14 +578,14 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// As for [`try_upgrade`](Self::try_upgrade); where another reader stays in, the kind is
-            /// [`TimedOut`](io::ErrorKind::TimedOut).
+            /// As for [`try_upgrade`](Self::try_upgrade); where another reader stays in, the kind
+            /// is [`TimedOut`](io::ErrorKind::TimedOut).
             ///
             /// # Fairness and cancel safety
             ///
-            /// No reader of this process comes in while it waits. Readers of other processes do. It looks
-            /// again after pauses from 1 ms, doubling to 50 ms. The bytes are locked for reading all the
-            /// time.
+            /// No reader of this process comes in while it waits. Readers of other processes do. It
+            /// looks again after pauses from 1 ms, doubling to 50 ms. The bytes are locked for
+            /// reading all the time.
             pub fn try_upgrade_for(
                 guard: Self,
                 timeout: Duration,

@@ -86,7 +86,7 @@ impl FileManyGuard<'_> {
         self.local.iter().flat_map(ManyGuard::ranges).map(|(_, range, mode)| (range, mode))
     }
 
-    /// Releases the ranges, and says whether the file has been unlocked. Dropping the guard does
+    /// Releases the ranges, and reports whether the file has been unlocked. Dropping the guard does
     /// the same and drops the error.
     ///
     /// ```

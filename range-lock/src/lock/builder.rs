@@ -1,9 +1,45 @@
-//! [`Builder`]: what can be set about a lock, and seldom need be.
+//! How a lock is made, and [`Builder`]: what can be set about it, and seldom need be.
 
 use std::num::NonZeroU16;
 
-use super::RangeLock;
+use super::{Home, RangeLock};
 use crate::partition::Settings;
+
+// Here and not beside the verbs, so that rustdoc lists `new` first. It lists methods in the order
+// of the modules, those of inner modules before those of the outer one.
+impl RangeLock {
+    /// A lock in which nothing is locked. Allocates nothing.
+    ///
+    /// ```
+    /// static LOCK: range_lock::RangeLock = range_lock::RangeLock::new();
+    /// ```
+    #[cfg(not(any(loom, shuttle)))]
+    pub const fn new() -> Self {
+        Self::with_settings(Settings::DEFAULT)
+    }
+
+    /// A lock in which nothing is locked. Not `const`: the mutexes of a model cannot be made in
+    /// one.
+    #[cfg(any(loom, shuttle))]
+    pub fn new() -> Self {
+        Self::with_settings(Settings::DEFAULT)
+    }
+
+    /// Builds a lock with non-default settings.
+    pub const fn builder() -> Builder {
+        Builder::new()
+    }
+
+    #[cfg(not(any(loom, shuttle)))]
+    pub(crate) const fn with_settings(settings: Settings) -> Self {
+        RangeLock { home: Home::new(settings) }
+    }
+
+    #[cfg(any(loom, shuttle))]
+    pub(crate) fn with_settings(settings: Settings) -> Self {
+        RangeLock { home: Home::new(settings) }
+    }
+}
 
 /// Makes a [`RangeLock`] that differs from what [`RangeLock::new`] makes; by
 /// [`RangeLock::builder`].

@@ -16,8 +16,8 @@ impl RangeLock {
     /// call, has left.
     ///
     /// This is what a flush needs: "all writes that were under way are done", without holding up
-    /// those that come. `mode` says for whom: a call with [`Mode::Read`] waits for writers, one
-    /// with [`Mode::Write`] for all. A request that held *or waited* at the time of the call is
+    /// those that come. `mode` chooses the requests: a call with [`Mode::Read`] waits for writers,
+    /// one with [`Mode::Write`] for all. A request that held *or waited* at the time of the call is
     /// waited for until it is released, gives up, or is [shrunk](crate::RangeWriteGuard::shrink) or
     /// [downgraded](crate::RangeWriteGuard::downgrade) so that it does not conflict any more.
     /// Requests that enter later are not waited for, and neither is an upgrade that is claimed
@@ -47,7 +47,7 @@ impl RangeLock {
     ///
     /// It delays no request, not even one that waits, and `try_` verbs do not see it. So it is not
     /// among the [`requests`](Self::requests), and [`is_locked`](Self::is_locked) does not count
-    /// it. It ends when those have left that it found, however many come later.
+    /// it. The wait ends when the requests that it found have left, however many come later.
     ///
     /// # Deadlocks
     ///
@@ -70,10 +70,10 @@ impl RangeLock {
         debug_assert!(free, "a wait without a deadline ends when the range is free");
     }
 
-    /// The same, but gives up after `timeout`. Says whether all that was in the way has left.
+    /// The same, but gives up after `timeout`. Returns whether all that was in the way has left.
     ///
-    /// With a timeout of zero it does not wait: it says whether anything is in the way now, held or
-    /// waiting. A timeout too long for the clock is no timeout.
+    /// With a timeout of zero it does not wait. It returns `true` if no conflicting request is held
+    /// or waits at this moment. A timeout too long for the clock is no timeout.
     ///
     /// ```
     /// # use std::time::Duration;

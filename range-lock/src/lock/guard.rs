@@ -210,8 +210,9 @@ macro_rules! guard {
             /// Which of the lock's [`requests`](RangeLock::requests) the guard stands for; `None`
             /// if its range is empty, since then there is no request.
             ///
-            /// It is the [`id`](crate::RequestInfo::id) that they list, and that others
-            /// [wait for](crate::RequestInfo::waits_for).
+            /// [`RequestInfo::id`](crate::RequestInfo::id) has the same value, and so has each
+            /// mention of this request in [`RequestInfo::waits_for`](crate::RequestInfo::waits_for)
+            /// of others.
             ///
             /// ```
             #[doc = $setup]
@@ -239,8 +240,8 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If `range` is inverted, or not part of what is held; the guard stays as it was. An empty range is part
-            /// of any: it releases everything.
+            /// If `range` is inverted, or not part of what is held; the guard stays as it was. An
+            /// empty range is part of any: it releases everything.
             #[track_caller]
             pub fn shrink(guard: &mut Self, range: impl RangeBounds<u64>) {
                 guard.held.shrink(&range);
@@ -262,8 +263,8 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If `mid` lies before what is held, or behind its end; at either end one of the two is empty. The range is
-            /// released then, as by any panic that drops a guard.
+            /// If `mid` lies before what is held, or behind its end; at either end one of the two
+            /// is empty. The range is released then, as by any panic that drops a guard.
             #[track_caller]
             pub fn split_at(guard: Self, mid: u64) -> (Self, Self) {
                 let (left, right) = guard.held.split_at(mid);
@@ -359,7 +360,8 @@ macro_rules! guards {
             ///
             /// # Fairness
             ///
-            /// Requests that wait are passed, and wait for this one from now on; nobody passes it.
+            /// Requests that wait are passed, and wait for this one from now on. No request passes
+            /// this one.
             ///
             /// # Deadlocks
             ///
@@ -384,7 +386,8 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// The guard, upgradable as before, if a reader is in. Requests that only wait do not count.
+            /// The guard, upgradable as before, if a reader is in. Requests that only wait do not
+            /// count.
             pub fn try_upgrade(guard: Self) -> Result<$Write$(<$lifetime>)?, Self> {
                 if guard.held.try_upgrade() { Ok($Write { held: guard.held }) } else { Err(guard) }
             }

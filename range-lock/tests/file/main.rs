@@ -3,6 +3,7 @@
 
 mod model;
 mod processes;
+mod readme;
 mod seen;
 mod stress;
 mod verbs;

@@ -1,0 +1,103 @@
+//! How a lock of a file's bytes is made.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use super::bytes::Bytes;
+use super::process::Process;
+use super::sys::Description;
+use super::{Access, FileRangeLock};
+use crate::lock::RangeLock;
+
+impl FileRangeLock {
+    /// Opens the file at `path`, which must exist, and makes a lock of its bytes.
+    ///
+    /// The descriptor is closed on exec.
+    ///
+    /// ```
+    /// use range_lock::file::{Access, FileRangeLock};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("file");
+    /// # std::fs::write(&path, [])?;
+    /// let lock = FileRangeLock::open(&path, Access::Read)?;
+    /// assert!(lock.read(..).is_ok());
+    /// assert_eq!(lock.write(..).unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be opened, or is not a regular file or block device, or if there are no
+    /// locks of open file descriptions for it.
+    pub fn open(path: impl AsRef<Path>, access: Access) -> io::Result<Self> {
+        let file = File::options().read(true).write(access == Access::ReadWrite).open(path)?;
+        Ok(Self::new(Description::new(file.into())?))
+    }
+
+    /// Makes a lock of the bytes of `file`, by opening it once more through `/proc/self/fd`, with
+    /// the same access. So the lock has a description of its own, whatever becomes of `file`
+    /// and its clones.
+    ///
+    /// ```
+    /// use range_lock::file::FileRangeLock;
+    ///
+    /// let file = tempfile::tempfile()?;
+    /// let lock = FileRangeLock::from_file(&file)?;
+    /// let guard = lock.write(..)?;
+    /// drop(file.try_clone()?); // Nothing to do with the lock.
+    /// assert!(FileRangeLock::from_file(&file)?.try_read(..)?.is_none());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If `/proc` is not mounted, or if this process may not open the file any more, as when its
+    /// permissions have changed; then [`open`](Self::open) it by its path before, or use
+    /// [`from_description`](Self::from_description). And as for `open`.
+    pub fn from_file(file: impl AsFd) -> io::Result<Self> {
+        Ok(Self::new(Description::reopen(file.as_fd())?))
+    }
+
+    /// Makes a lock of the bytes of the file that `fd` is a descriptor of, and uses its
+    /// description.
+    ///
+    /// The flag `FD_CLOEXEC` stays as it is. Without it the locks go on over exec.
+    ///
+    /// ```
+    /// use range_lock::file::FileRangeLock;
+    ///
+    /// let file = tempfile::tempfile()?;
+    /// // SAFETY: the file was opened just now, and has no other descriptor.
+    /// let lock = unsafe { FileRangeLock::from_description(file.into())? };
+    /// assert!(lock.try_write(..)?.is_some());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Safety
+    ///
+    /// As long as the lock is used, no other descriptor of the same description may be used to lock
+    /// or unlock bytes: that would replace, or release, what guards of this lock hold. Descriptors
+    /// of the same description come from `dup`, [`File::try_clone`], `fork`, and from being passed
+    /// on. On a file system where flock(2) shares its namespace with these locks, that goes for
+    /// flock(2) too.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open).
+    pub unsafe fn from_description(fd: OwnedFd) -> io::Result<Self> {
+        Ok(Self::new(Description::new(fd)?))
+    }
+
+    fn new(description: Description) -> Self {
+        FileRangeLock {
+            bytes: Bytes::new(description),
+            local: Arc::new(RangeLock::new()),
+            process: Process::current(),
+            outside: OnceLock::new(),
+        }
+    }
+}
