@@ -10,7 +10,7 @@ use crate::fs::{
 };
 use crate::mm::grace;
 use crate::pmem::BLOCK_SIZE;
-use crate::schedule::SchedulePoint;
+use crate::schedule::{PlantedFault, SchedulePoint};
 
 /// Reads `len` bytes from `position` on; holes and unwritten extents read as zeros
 /// (`dax_iomap_rw`). Returns how many were read: fewer where the target takes no more.
@@ -276,8 +276,18 @@ fn copy<S: UserSource + ?Sized>(
     });
     // Linux copies past the CPU's caches (memcpy_flushcache). Here the copy goes through them, and
     // what it wrote is written back: durable at the same moment, at another cost.
-    fs.flush(offset, copied as u64);
+    flush_copied(fs, offset, copied as u64);
     copied
+}
+
+/// Writes back what was copied.
+#[inline(always)]
+fn flush_copied(fs: &FileSystem<'_>, offset: u64, len: u64) {
+    if fs.schedule.has(PlantedFault::WriteWithoutFlush) {
+        return;
+    }
+    let len = if fs.schedule.has(PlantedFault::FlushWholeWordsOnly) { len - len % 8 } else { len };
+    fs.flush(offset, len);
 }
 
 /// How many of `len` bytes from `position` on the answer covers.
