@@ -25,9 +25,11 @@ fn of_file(name: &str) -> &'static Scenario {
     leaked(name, &fs::read_to_string(folder().join(format!("{name}.scenario"))).unwrap())
 }
 
-/// How a file is shown red: by a fault that is planted in a variant, or in a variant that is broken.
+/// How a file is shown red.
 enum Red {
+    /// By a fault that is planted in a variant.
     By(PlantedFault, Variant, Invariant),
+    /// In a variant that is broken.
     In(Variant, Invariant),
 }
 
@@ -74,9 +76,9 @@ fn holds_and_turns_red(name: &str, red: Red) {
 
 files! {
     two_stores_one_unwritten_block "two-stores-one-unwritten-block" Red::By(ConvertTwice, Variant::Linux411, Coherence),
-    zero_pages_then_huge "zero-pages-then-huge" Red::In(Variant::Linux411, Coherence),
+    zero_pages_then_huge "zero-pages-then-huge" Red::In(Variant::Linux411, Mapping),
     pin_truncate_fault "pin-truncate-fault" Red::By(FreePinned, Variant::Linux412, Freeing),
-    write_to_shared_block "write-to-shared-block" Red::By(SkipInvalidation, Variant::Linux412, Coherence),
+    write_to_shared_block "write-to-shared-block" Red::By(CommitBeforeData, Variant::Linux412, Durability),
     cow_stores_vs_fsync "cow-stores-vs-fsync" Red::By(CleanBeforeFlush, Variant::Linux412, Durability),
     clone_twice_under_stores "clone-twice-under-stores" Red::By(CloneWithoutWriteback, Variant::Linux412, Durability),
     store_behind_end_vs_write "store-behind-end-vs-write" Red::By(KeepWhatIsCut, Variant::Linux412, Coherence),
@@ -84,8 +86,8 @@ files! {
     pin_in_huge_vs_cut "pin-in-huge-vs-cut" Red::By(FreePinned, Variant::Linux412, Freeing),
     private_copy_of_huge_zero "private-copy-of-huge-zero" Red::In(Variant::Linux411, Mapping),
     zero_range_vs_fsync "zero-range-vs-fsync" Red::By(FsyncWithoutCommit, Variant::Linux412, Durability),
-    // Pins that are not waited for do not turn it red: the page moves with its pin, as if the pinned
-    // write had come before.
+    // Pins that are not waited for do not turn it red: the page moves with its pin, as if the
+    // pinned write had come before.
     insert_vs_pin "insert-vs-pin" Red::In(Variant::EntryLockOutside, LockOrder),
 }
 

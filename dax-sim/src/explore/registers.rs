@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::scenario::{Op, Scenario, Span};
 use crate::check::history::{OF_FILE, Owner, Word};
 
-/// The registers of a scenario: words if no operation divides a word, or else bytes.
+/// The registers of a scenario: words if no operation divides a word, otherwise bytes.
 #[derive(Debug)]
 pub(super) struct Registers {
     /// Bytes of a register.

@@ -170,6 +170,15 @@ impl Op {
         }
     }
 
+    /// The mapping that it uses.
+    pub(super) fn mapping(self) -> Option<usize> {
+        match self {
+            Op::Mmap { map } | Op::Munmap { map } => Some(map),
+            Op::DontNeed(span) | Op::Msync(span) => Some(span.of),
+            _ => self.of_map().map(|span| span.of),
+        }
+    }
+
     /// The numbers at which it divides what a file holds.
     pub(super) fn borders(self) -> [u64; 3] {
         match self {
@@ -238,8 +247,8 @@ impl Scenario {
         self.setup.iter().chain(self.threads.iter().flatten()).chain(&self.finally).copied()
     }
 
-    /// All operations, with what each writes: a value that nothing else writes, of the letter and the
-    /// number of the operation, and which a byte holds.
+    /// All operations, with what each writes: a value that no other writes and that a byte holds,
+    /// made of the thread's letter and the operation's number.
     pub(super) fn values(&self) -> impl Iterator<Item = (u64, Op)> + '_ {
         let alone = (0..).zip(self.setup.iter().chain(&self.finally)).map(|(number, op)| (None, number, op));
         let threads = (0..)
@@ -248,7 +257,8 @@ impl Scenario {
         alone.chain(threads).map(|(thread, number, op)| (value(thread, number), *op))
     }
 
-    /// How many bytes are one register: a word if nothing divides a word, or else a byte.
+    /// How many bytes are one register: a word if no operation divides a word,
+    /// otherwise a byte.
     pub(super) fn grain(&self) -> u64 {
         let divides = |op: Op| op.borders().iter().any(|border| !border.is_multiple_of(8));
         if self.ops().any(divides) { 1 } else { 8 }

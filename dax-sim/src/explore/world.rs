@@ -105,7 +105,7 @@ impl<'w> World<'w> {
     }
 
     /// A commit is about to end: what its transaction knows of, and nothing else, is durable as it
-    /// is now. A crash after it leaves in each place what somebody wrote there, or zeros.
+    /// is now. A crash after it leaves in each place what an operation writes there, or zeros.
     pub(super) fn commit(&self) {
         for (number, file) in self.files.iter().enumerate() {
             if !file.inode().is_datasync_dirty(&self.fs.journal) {
@@ -116,7 +116,7 @@ impl<'w> World<'w> {
                 let left = committed.value(self.fs, word.offset, self.registers.grain);
                 if !self.registers.may_hold(word, left) {
                     let text = format!(
-                        "after a commit a crash would leave {left:#x} at {word}, which nobody wrote there"
+                        "after a commit a crash would leave {left:#x} at {word}, which no operation writes there"
                     );
                     self.findings.borrow_mut().push(Finding::new(Invariant::Durability, text));
                 }
@@ -262,7 +262,7 @@ impl Call<'_, '_> {
                 }
                 self.wrote(Owner::File(file_of(of)), at..at + len, |_| Effect::Write(value));
                 if scenario.maps[of].sync {
-                    self.is_findable(file_of(of), at);
+                    self.are_findable(file_of(of), at..at + len);
                 }
                 Ok(format!("has stored {value:#x}"))
             }
@@ -303,7 +303,7 @@ impl Call<'_, '_> {
             Op::Munmap { map: number } => {
                 let map = map(number)?;
                 self.world.maps.borrow_mut()[number] = None;
-                // The last one: nobody else uses it.
+                // The last reference: no other thread uses a mapping that goes.
                 drop(map);
                 self.wrote(Owner::Mapping(number), ALL, |_| Effect::Write(OF_FILE));
                 done()
@@ -423,10 +423,13 @@ impl Call<'_, '_> {
         history.record(word, Event { effect, start: self.start, end, who: Rc::clone(&self.who) });
     }
 
-    /// A store through MAP_SYNC has returned: a crash would not lose the block that it went to.
-    fn is_findable(&self, file: usize, at: u64) {
+    /// A store through MAP_SYNC has returned: a crash would not lose the blocks that it went to.
+    fn are_findable(&self, file: usize, bytes: Range<u64>) {
         let inode = self.world.files[file].inode();
-        if !self.world.committed.borrow()[file].finds(inode, at) {
+        let committed = &self.world.committed.borrow()[file];
+        // The first byte of each page.
+        let starts = bytes.clone().filter(|at| *at == bytes.start || at.is_multiple_of(BLOCK_SIZE));
+        for at in starts.filter(|at| !committed.finds(inode, *at)) {
             let text =
                 format!("after {} through MAP_SYNC a crash would lose the place of byte {at}", self.who);
             self.world.findings.borrow_mut().push(Finding::new(Invariant::Durability, text));

@@ -50,7 +50,7 @@ const TEXTS: &[(&str, &str)] = texts! {
     "msync-to-the-byte",
     "persist-to-the-byte",
     "commit-vs-write",
-    // Blocks that go, come or move under accesses; and who waits for an entry that goes.
+    // Blocks that go, come or move under accesses; and threads that wait for an entry that goes.
     "punch-vs-store",
     "punch-straddles",
     "zero-vs-store",
