@@ -27,7 +27,7 @@ use crate::fs::CopyRetries;
 use crate::pmem::DeviceError;
 use crate::report::number;
 use crate::report::table::{has_colours, terminal_width};
-use crate::text::push_folded;
+use crate::text::{for_a_shell, push_folded};
 use crate::variant::{Locks, Mix, Variant};
 use clap::Args;
 
@@ -192,13 +192,6 @@ fn read(path: &Path) -> Result<&'static Scenario, Failure> {
     let scenario = explore::parse(&one_line(stem), text);
     let scenario = scenario.map_err(|error| Failure::at_line(path, error.line, error.text))?;
     Ok(Box::leak(Box::new(scenario)))
-}
-
-/// A word as it can be given to a shell.
-fn for_a_shell(word: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
-    let plain = !word.is_empty() && word.chars().all(is_plain);
-    if plain { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 /// What is to be said, in lines that fit the terminal, if it is to one.

@@ -380,6 +380,10 @@ impl Reader {
             ));
         }
         let (sound, why) = match op {
+            Op::Load(span) | Op::Store(span) => (
+                span.at / BLOCK_SIZE == (span.end() - 1) / BLOCK_SIZE,
+                "a load or a store lies in one page; split it at the multiple of 4K",
+            ),
             Op::WriteFrom(..) | Op::ReadInto(..) | Op::DirectWrite(_) => {
                 let map = op.of_map().expect("it names a mapping").of;
                 (
@@ -444,7 +448,7 @@ impl Reader {
         if let Some(idle) = scenario.threads.iter().position(Vec::is_empty) {
             return error(last, format!("thread {} does nothing; give it an operation", letter(idle)));
         }
-        // Otherwise the end of a mapping would have to wait for accesses that no lock of Linux names.
+        // munmap would have to wait for accesses of other threads, and Linux has no lock for that.
         let of_thread = |map: usize, thread: usize| {
             self.lines.iter().find(|(_, block, op)| {
                 matches!(block, Block::Thread(other) if *other != thread) && op.mapping() == Some(map)

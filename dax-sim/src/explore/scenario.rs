@@ -109,9 +109,9 @@ pub(super) enum Op {
     Read(Span),
     /// read(2) into a mapping.
     ReadInto(Span, Place),
-    /// A load; of a word in one piece.
+    /// A load within a page; of a word in one piece.
     Load(Span),
-    /// A store; of a word in one piece.
+    /// A store within a page; of a word in one piece.
     Store(Span),
     /// A direct read from elsewhere into a mapping: pin, write, unpin.
     DirectWrite(Span),

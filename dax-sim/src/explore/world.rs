@@ -262,7 +262,7 @@ impl Call<'_, '_> {
                 }
                 self.wrote(Owner::File(file_of(of)), at..at + len, |_| Effect::Write(value));
                 if scenario.maps[of].sync {
-                    self.are_findable(file_of(of), at..at + len);
+                    self.is_findable(file_of(of), at);
                 }
                 Ok(format!("has stored {value:#x}"))
             }
@@ -423,21 +423,18 @@ impl Call<'_, '_> {
         history.record(word, Event { effect, start: self.start, end, who: Rc::clone(&self.who) });
     }
 
-    /// A store through MAP_SYNC has returned: a crash would not lose the blocks that it went to.
-    fn are_findable(&self, file: usize, bytes: Range<u64>) {
+    /// A store through MAP_SYNC has returned: a crash would not lose the block that it went to.
+    fn is_findable(&self, file: usize, at: u64) {
         let inode = self.world.files[file].inode();
-        let committed = &self.world.committed.borrow()[file];
-        // The first byte of each page.
-        let starts = bytes.clone().filter(|at| *at == bytes.start || at.is_multiple_of(BLOCK_SIZE));
-        for at in starts.filter(|at| !committed.finds(inode, *at)) {
+        if !self.world.committed.borrow()[file].finds(inode, at) {
             let text =
                 format!("after {} through MAP_SYNC a crash would lose the place of byte {at}", self.who);
             self.world.findings.borrow_mut().push(Finding::new(Invariant::Durability, text));
         }
     }
 
-    /// What a crash would leave of the file's watched bytes is what somebody could have read while
-    /// the call was under way.
+    /// What a crash would leave of the file's watched bytes is what a read could have seen while the
+    /// call was under way.
     fn is_durable(&self, file: usize, bytes: Range<u64>) {
         let World { fs, files, history, committed, registers, .. } = self.world;
         let bytes = bytes.start..bytes.end.min(files[file].size());

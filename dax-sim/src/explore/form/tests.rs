@@ -28,6 +28,7 @@ fn what_is_wrong_is_reported_with_line_word_and_remedy() {
     refused("", "load M1 0", 5, &["there is no `M1`", "say `map M1 F0` above"]);
     refused("", "load M0 0 8 9", 5, &["`9` is one word too many"]);
     refused("", "load M0 4092", 5, &["[4092, 4100) does not lie in M0", "4096", "say `pages NUMBER`"]);
+    refused("pages 2", "load M0 4092", 5, &["lies in one page", "split it"]);
     refused("", "load M0 8x", 5, &["`8x` is not a number", "4K+8"]);
     refused("", "load M0 99999999999999999999999", 5, &["is more than 4M"]);
     refused("", "pread F0 0 4K+1", 5, &["4097 bytes", "1 to 4096"]);
