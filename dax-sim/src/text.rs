@@ -1,4 +1,5 @@
-//! Prose that fits a width, and columns whose cells do; it uses no other room.
+//! Prose that fits a width, columns whose cells do, and words quoted for messages and for shells; it
+//! uses no other room.
 
 /// The lines of `text`, each of at most `width` characters where its words are: broken at blanks,
 /// never within a word. Those after the first begin with as many blanks as the first, and `hang`
@@ -67,6 +68,15 @@ pub(crate) fn quoted(word: &str) -> String {
     }
     text.push('`');
     text
+}
+
+/// An argument as a shell takes it.
+pub(crate) fn for_a_shell(argument: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=+,./:@%".contains(c);
+    if !argument.is_empty() && argument.chars().all(is_plain) {
+        return argument.to_owned();
+    }
+    format!("'{}'", argument.replace('\'', "'\\''"))
 }
 
 /// What is said of a name that is not among the known ones: the nearest of them, if it is near, and
@@ -158,6 +168,12 @@ mod tests {
         );
         assert_eq!(unknown("lock", "x", &["rwsem"]), "unknown lock `x`; known ones: rwsem");
         assert_eq!([distance("", "abc"), distance("kitten", "sitting")], [3, 3]);
+    }
+
+    #[test]
+    fn arguments_are_quoted_where_a_shell_would_change_them() {
+        let quoted = ["--threads", "1,2", "a b", "it's", ""].map(for_a_shell);
+        assert_eq!(quoted, ["--threads", "1,2", "'a b'", "'it'\\''s'", "''"]);
     }
 
     #[test]

@@ -138,3 +138,28 @@ fn a_store_through_map_sync_does_not_wait() {
         caught(PlantedFault::MapSyncWithoutSync, name, Variant::Linux412, Invariant::Durability);
     }
 }
+
+/// Of each of them a part of what was promised is left in a cache, and a copy of what was written
+/// back tells, byte by byte.
+#[test]
+fn what_was_promised_is_not_written_back() {
+    for variant in [Variant::Linux412, Variant::RangeLock] {
+        let caught = |fault, name| caught(fault, name, variant, Invariant::Durability);
+        caught(PlantedFault::WriteWithoutFlush, "fsync-to-the-byte");
+        caught(PlantedFault::FlushWholeWordsOnly, "fsync-to-the-byte");
+        caught(PlantedFault::CleanBeforeFlush, "msync-to-the-byte");
+        caught(PlantedFault::FsyncWithoutCommit, "msync-to-the-byte");
+        caught(PlantedFault::MapSyncWithoutSync, "persist-to-the-byte");
+        caught(PlantedFault::CommitBeforeData, "commit-vs-write");
+    }
+}
+
+/// Why lengths that are no multiple of 8 are tried: whole words do not show it.
+#[test]
+fn whole_words_do_not_show_the_bytes_behind_them() {
+    let fault = Some(PlantedFault::FlushWholeWordsOnly);
+    for name in ["fsync-vs-store", "truncate-vs-fsync", "forced-commit"] {
+        let cell = explore_with_fault(scenario(name).unwrap(), Variant::Linux412, EFFORT, fault).unwrap();
+        assert!(cell.broken.is_empty(), "{name}: {:#?}", cell.shortest);
+    }
+}

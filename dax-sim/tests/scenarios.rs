@@ -36,7 +36,7 @@ macro_rules! scenarios {
         #[test]
         fn every_scenario_has_its_test() {
             let tested = BTreeSet::from([$($name),*]);
-            assert_eq!(tested, SCENARIOS.iter().map(|scenario| scenario.name).collect());
+            assert_eq!(tested, SCENARIOS.iter().map(|scenario| scenario.name.as_str()).collect());
         }
     };
 }
@@ -56,6 +56,10 @@ scenarios! {
     forced_commit "forced-commit",
     map_sync "map-sync",
     map_sync_vs_clone "map-sync-vs-clone",
+    fsync_to_the_byte "fsync-to-the-byte",
+    msync_to_the_byte "msync-to-the-byte",
+    persist_to_the_byte "persist-to-the-byte",
+    commit_vs_write "commit-vs-write",
     punch_vs_store "punch-vs-store",
     punch_straddles "punch-straddles",
     zero_vs_store "zero-vs-store",

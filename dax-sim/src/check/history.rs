@@ -2,9 +2,10 @@
 //!
 //! "Completely coherent with mmap(2)" is what [Kara's 2017 e-mail] asks of read(2) and write(2):
 //! each 8-byte word of a file behaves as one register, whichever way it is read or written. So the
-//! history of a word must be linearisable. There must be one order of all its reads and writes in
-//! which each read sees the write before it. In that order, a call that ended before another began
-//! comes first. Then no later read loses what a returned write or an earlier read has shown.
+//! history of a word must be linearisable; of each byte, where an operation divides a word. There
+//! must be one order of all its reads and writes in which each read sees the write before it. In
+//! that order, a call that ended before another began comes first. Then no later read loses what a
+//! returned write or an earlier read has shown.
 //!
 //! Judged exactly, by the search of Wing and Gong (1993): histories of explored schedules are
 //! short.
@@ -14,6 +15,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
+use std::rc::Rc;
 
 use super::{Finding, Invariant};
 
@@ -72,7 +74,7 @@ pub(crate) struct Event {
     pub(crate) start: u32,
     pub(crate) end: u32,
     /// Whose operation, for a reader.
-    pub(crate) who: String,
+    pub(crate) who: Rc<str>,
 }
 
 /// All words of a scenario that are watched.
@@ -92,7 +94,7 @@ impl History {
     /// Watches a word, which holds `initial`.
     pub(crate) fn watch(&mut self, word: Word, initial: u64) {
         let effect = Effect::Write(initial);
-        self.words.insert(word, vec![Event { effect, start: 0, end: 0, who: "the beginning".into() }]);
+        self.words.insert(word, vec![Event { effect, start: 0, end: 0, who: Rc::from("the beginning") }]);
     }
 
     /// The words that are watched of `bytes`.
@@ -107,13 +109,18 @@ impl History {
         self.words.entry(word).or_default().push(event);
     }
 
-    /// What no order explains: one finding for each word, naming the first read that is too much.
+    /// What no order explains: one finding for each register, or for several in a row to which the
+    /// same was done. It names the first read that is too much.
     pub(crate) fn judge(&self) -> Vec<Finding> {
         let held = self.held();
-        self.words
-            .iter()
-            .filter_map(|(word, events)| blame(*word, &resolved(*word, events, &held), &held))
-            .collect()
+        let mut before: Option<(Owner, &[Event])> = None;
+        let mut findings = Vec::new();
+        for (word, events) in &self.words {
+            if before.replace((word.owner, events)) != Some((word.owner, events)) {
+                findings.extend(blame(*word, &resolved(*word, events, &held), &held));
+            }
+        }
+        findings
     }
 
     /// What each word ever held, as far as it can be told.
@@ -262,7 +269,7 @@ mod tests {
     use super::*;
 
     fn event(effect: Effect, start: u32, end: u32) -> Event {
-        Event { effect, start, end, who: format!("[{start}, {end}]") }
+        Event { effect, start, end, who: format!("[{start}, {end}]").into() }
     }
     fn read(value: u64, start: u32, end: u32) -> Event {
         event(Effect::Read(value), start, end)

@@ -22,11 +22,12 @@ impl Committed {
         Self { size: inode.size(), extents: inode.extents.all().collect() }
     }
 
-    /// The word at `offset` of the file: zeros in a hole, and past the end of the file.
-    pub(crate) fn word(&self, fs: &FileSystem<'_>, offset: u64) -> u64 {
+    /// The word, or the byte if `len` is 1, at `offset` of the file: zeros in a hole, and past the
+    /// end of the file.
+    pub(crate) fn value(&self, fs: &FileSystem<'_>, offset: u64, len: u64) -> u64 {
         match self.extents.get(&(offset / BLOCK_SIZE)) {
             Some(Extent::Written(block) | Extent::Shared(block)) if offset < self.size => {
-                fs.durable.word(block * BLOCK_SIZE + offset % BLOCK_SIZE)
+                fs.durable.value(block * BLOCK_SIZE + offset % BLOCK_SIZE, len)
             }
             _ => 0,
         }

@@ -6,7 +6,10 @@
 mod table;
 
 use std::fmt::Display;
+use std::fs::File;
+use std::io::Read;
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Mutex;
@@ -15,14 +18,16 @@ use std::thread;
 
 use super::locks::LockOptions;
 use super::value::{self, List};
-use super::{BROKEN, Failure, answer, progress, say};
+use super::{BROKEN, Failure, answer, one_line, progress, say};
 use crate::check::Invariant;
-use crate::explore::{self, Cell, Effort, Expected, Mark, SCENARIOS, Scenario, Seed, Timeline, scenario};
+use crate::explore::{
+    self, Cell, Effort, Expected, LONGEST_SCENARIO, Mark, SCENARIOS, Scenario, Seed, Timeline, scenario,
+};
 use crate::fs::CopyRetries;
 use crate::pmem::DeviceError;
 use crate::report::number;
 use crate::report::table::{has_colours, terminal_width};
-use crate::text::push_folded;
+use crate::text::{for_a_shell, push_folded};
 use crate::variant::{Locks, Mix, Variant};
 use clap::Args;
 
@@ -31,8 +36,12 @@ use clap::Args;
 #[command(after_long_help = after_help())]
 pub(crate) struct RaceOptions {
     /// The scenario; `--list` lists them
-    #[arg(value_parser = scenario)]
-    scenario: Option<&'static Scenario>,
+    #[arg(value_name = "SCENARIO", value_parser = scenario)]
+    named: Option<&'static Scenario>,
+
+    /// A scenario of your own, in a file (docs/scenarios.md describes its form)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["named", "list"])]
+    scenario: Option<PathBuf>,
 
     /// How faults and I/O are serialised [default: linux-4.11]
     #[arg(long, value_name = "V", value_parser = Variant::from_str)]
@@ -46,18 +55,22 @@ pub(crate) struct RaceOptions {
     #[arg(conflicts_with_all = ["all", "preemptions", "schedules", "quick"])]
     seed: Option<Seed>,
 
-    /// All scenarios in all variants: a table
-    #[arg(long, conflicts_with_all = ["scenario", "list"])]
+    /// All scenarios in all variants, or that of --scenario: a table
+    #[arg(long, conflicts_with_all = ["named", "list"])]
     all: bool,
 
     /// With --all: only these variants
     #[arg(long, value_name = "LIST", value_parser = variants)]
-    #[arg(requires = "all", conflicts_with_all = ["scenario", "variant", "list"])]
+    #[arg(requires = "all", conflicts_with_all = ["named", "variant", "list"])]
     variants: Option<List<Variant>>,
 
     /// List the scenarios
-    #[arg(long, conflicts_with_all = ["scenario", "variant", "seed", "i_rwsem", "i_mmap_sem"])]
+    #[arg(long, conflicts_with_all = ["named", "variant", "seed", "i_rwsem", "i_mmap_sem"])]
     list: bool,
+
+    /// Print the scenario in the form of --scenario, and run nothing
+    #[arg(long, conflicts_with_all = ["all", "list", "variant", "seed", "preemptions", "schedules", "quick"])]
+    print: bool,
 
     /// All schedules with up to so many preemptions are run [default: 2]
     #[arg(long, value_name = "N", value_parser = preemptions, allow_hyphen_values = true)]
@@ -85,9 +98,12 @@ fn after_help() -> &'static str {
      \x20 dax-sim race --list\n\
      \x20     the scenarios; `dax-sim compare --list` tells what the variants are\n\
      \x20 dax-sim race --all --quick --variants linux-4.11,range-lock\n\
-     \x20     a table of all scenarios\n\n\
+     \x20     a table of all scenarios\n\
+     \x20 dax-sim race write-vs-read-fault --print > my.scenario\n\
+     \x20 dax-sim race --scenario my.scenario\n\
+     \x20     a scenario of your own, made from one of these\n\n\
      The exit code is 0 if everything is as the variant promises, races where it races included; 1 if not, \
-     or if the result cannot be written; 2 if the arguments are refused, and then nothing runs. On a terminal, \
+     or if the result cannot be written; 2 if the arguments or the scenario are refused, and then nothing runs. On a terminal, \
      tables and pictures keep within its width, and what matters in a picture has a colour unless NO_COLOR is set. In a pipe or a file they are as wide as \
      they need to be, and all variants of a table stand side by side.\n\n\
      Kara's 2017 e-mail: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz"
@@ -116,7 +132,11 @@ impl RaceOptions {
 
     /// The command that repeats a schedule. A seed says all of it, however the schedule was found.
     fn again(&self, scenario: &Scenario, variant: Variant, seed: &Seed) -> String {
-        format!("dax-sim race {} --variant {variant}{} --seed {seed}", scenario.name, self.locks)
+        let named = self.scenario.as_ref().map_or_else(
+            || scenario.name.clone(),
+            |path| format!("--scenario {}", for_a_shell(&path.display().to_string())),
+        );
+        format!("dax-sim race {named} --variant {variant}{} --seed {seed}", self.locks)
     }
 
     fn effort(&self) -> Effort {
@@ -131,18 +151,47 @@ impl RaceOptions {
 
 /// Runs what was asked for.
 pub(super) fn run(options: &RaceOptions) -> Result<ExitCode, Failure> {
-    match options.scenario {
+    let of_file = options.scenario.as_deref().map(read).transpose()?;
+    match of_file.or(options.named) {
         _ if options.list => answer(&list()),
-        None if options.all && options.variant.is_some() => {
+        _ if options.all && options.variant.is_some() => {
             let variant = options.variant();
             Err(Failure::refused(format!("--all takes a list of variants; give `--variants {variant}`")))
         }
-        None if options.all => run_all(options),
-        None => Err(Failure::refused(
-            "which scenario? Name one (`dax-sim race --list` lists them), or try `--all` of them",
-        )),
+        Some(scenario) if options.print => answer(&scenario.to_string()),
+        Some(scenario) if options.all => run_all(options, std::slice::from_ref(scenario)),
         Some(scenario) => run_one(options, scenario),
+        None if options.all => run_all(options, &SCENARIOS),
+        None => Err(Failure::refused(
+            "which scenario? Name one (`dax-sim race --list` lists them), give one in a file with `--scenario FILE`, \
+             or try `--all` of them",
+        )),
     }
+}
+
+/// The scenario in a file, which lives as long as the program.
+fn read(path: &Path) -> Result<&'static Scenario, Failure> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LONGEST_SCENARIO as u64 + 1).read_to_end(&mut bytes))
+        .map_err(|error| Failure::refused(format!("cannot read the scenario {}: {error}", path.display())))?;
+    if bytes.len() > LONGEST_SCENARIO {
+        let text = format!("the file is longer than {LONGEST_SCENARIO} bytes; a scenario is a few lines");
+        return Err(Failure::at_line(path, 1, text));
+    }
+    let text = std::str::from_utf8(&bytes).map_err(|error| {
+        let line = 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() as u64;
+        let byte = bytes.get(error.valid_up_to()).copied().unwrap_or_default();
+        Failure::at_line(
+            path,
+            line,
+            format!("the byte {byte:#04x} is not UTF-8; save the file as plain UTF-8"),
+        )
+    })?;
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let scenario = explore::parse(&one_line(stem), text);
+    let scenario = scenario.map_err(|error| Failure::at_line(path, error.line, error.text))?;
+    Ok(Box::leak(Box::new(scenario)))
 }
 
 /// What is to be said, in lines that fit the terminal, if it is to one.
@@ -176,7 +225,7 @@ impl Said {
 fn list() -> String {
     let width = SCENARIOS.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
     let mut said = Said::nothing();
-    for scenario in SCENARIOS {
+    for scenario in SCENARIOS.iter() {
         said.hanging(format!("{:width$}  {}", scenario.name, scenario.about), width + 2);
     }
     said.text
@@ -283,10 +332,10 @@ fn tell(said: &mut Said, options: &RaceOptions, scenario: &Scenario, timeline: &
 }
 
 /// The table.
-fn run_all(options: &RaceOptions) -> Result<ExitCode, Failure> {
+fn run_all(options: &RaceOptions, scenarios: &'static [Scenario]) -> Result<ExitCode, Failure> {
     let variants = options.variants.as_ref().map_or(Variant::ALL.to_vec(), |list| list.0.clone());
     let effort = options.effort();
-    let cells = explore_all(options, &variants).map_err(refused)?;
+    let cells = explore_all(options, scenarios, &variants).map_err(refused)?;
     let mut said = Said::nothing();
     said.verbatim(table::render(&variants, &cells, said.width));
     if options.locks.locks() != Locks::default() {
@@ -336,8 +385,12 @@ fn run_all(options: &RaceOptions) -> Result<ExitCode, Failure> {
 }
 
 /// Explores all cells, as many at a time as there are CPUs.
-fn explore_all(options: &RaceOptions, variants: &[Variant]) -> Result<Vec<Cell>, DeviceError> {
-    let jobs: Vec<(&'static Scenario, Variant)> = SCENARIOS
+fn explore_all(
+    options: &RaceOptions,
+    scenarios: &'static [Scenario],
+    variants: &[Variant],
+) -> Result<Vec<Cell>, DeviceError> {
+    let jobs: Vec<(&'static Scenario, Variant)> = scenarios
         .iter()
         .flat_map(|scenario| variants.iter().map(move |&variant| (scenario, variant)))
         .collect();

@@ -10,7 +10,7 @@ use crate::fs::{
 };
 use crate::mm::grace;
 use crate::pmem::BLOCK_SIZE;
-use crate::schedule::SchedulePoint;
+use crate::schedule::{PlantedFault, SchedulePoint};
 
 /// Reads `len` bytes from `position` on; holes and unwritten extents read as zeros
 /// (`dax_iomap_rw`). Returns how many were read: fewer where the target takes no more.
@@ -275,8 +275,18 @@ fn copy<S: UserSource + ?Sized>(
         // Past the CPU's caches on persistent memory (memcpy_flushcache).
         fs.device.write_through(offset + at as u64, bytes);
     });
-    fs.flushed(offset, copied as u64);
+    copied_past_caches(fs, offset, copied as u64);
     copied
+}
+
+/// What a copy past the caches has written is durable.
+#[inline(always)]
+fn copied_past_caches(fs: &FileSystem<'_>, offset: u64, len: u64) {
+    if fs.schedule.has(PlantedFault::WriteWithoutFlush) {
+        return;
+    }
+    let len = if fs.schedule.has(PlantedFault::FlushWholeWordsOnly) { len - len % 8 } else { len };
+    fs.flushed(offset, len);
 }
 
 /// How many of `len` bytes from `position` on the answer covers.

@@ -42,7 +42,9 @@ fn dax_writeback_one(fs: &FileSystem<'_>, inode: &Inode, page: u64) {
         }
         inode.i_mmap.make_clean(entry.first(), entry.last(), &fs.schedule);
         fs.schedule.pass(SchedulePoint::Flush, entry.first());
-        fs.flush(block * BLOCK_SIZE, (entry.last() - entry.first() + 1) * BLOCK_SIZE);
+        let only_first = fs.schedule.has(PlantedFault::FlushFirstPageOnly);
+        let pages = if only_first { 1 } else { entry.last() - entry.first() + 1 };
+        fs.flush(block * BLOCK_SIZE, pages * BLOCK_SIZE);
         entry.set(DaxEntry::Block { block, dirty: false });
     }
 }

@@ -61,7 +61,7 @@ fn audit(world: &World<'_>, threads: &Threads) {
         assert!(entries.iter().all(|entry| is_locked(entry.request.range.start)), "{:?}", shown(&entries));
         assert_eq!(entries.len(), locked.len(), "{:?}, {locked:?}", shown(&entries));
     }
-    for map in world.maps {
+    for (_, map) in world.maps() {
         whole(LockClass::MmapLock, addr(&*map.vma().mm), map.vma().mm.taken());
     }
     // A commit that ends holds all there are.
@@ -76,7 +76,7 @@ fn audit(world: &World<'_>, threads: &Threads) {
 fn what_is_said_to_be_held_is_held_after_every_step() {
     let mut random = fastrand::Rng::with_seed(5);
     let (mut steps, mut waits) = (0, 0);
-    for scenario in SCENARIOS {
+    for scenario in SCENARIOS.iter() {
         for variant in Variant::ALL {
             for _ in 0..4 {
                 let mut at: Vec<u32> = (0..random.usize(..6)).map(|_| random.u32(..40)).collect();

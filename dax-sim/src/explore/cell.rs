@@ -5,14 +5,15 @@ use std::fmt;
 
 use super::chooser::{Exhaustive, Pct, Random, Told};
 use super::engine::{self, Body, Chooser, End, Outcome, Place, Stacks, Step};
-use super::scenario::{Map, Op, Scenario};
+use super::registers::Registers;
+use super::scenario::{Op, Scenario};
 use super::seed::Seed;
 use super::world::World;
 use crate::check::{Finding, Invariant};
-use crate::file::{AddressSpace, File, Mapping};
+use crate::file::File;
 use crate::fs::{CopyRetries, FileSystem};
 use crate::mm::PMD_SIZE;
-use crate::pmem::{BLOCK_SIZE, Device, DeviceError, DeviceOptions, MIN_DEVICE_SIZE};
+use crate::pmem::{Device, DeviceError, DeviceOptions, MIN_DEVICE_SIZE};
 use crate::schedule::{PlantedFault, Schedule, SchedulePoint, ranks, thread};
 use crate::variant::{LockKind, Locks, Mix, Variant};
 
@@ -95,7 +96,7 @@ pub enum Expected {
 impl Scenario {
     /// What is expected of it in a variant. With locks other than its own a variant that is correct
     /// stays so, as long as there are some; of the others anything is expected.
-    pub fn expected(&self, mix: impl Into<Mix>) -> Expected {
+    pub fn expected(&'static self, mix: impl Into<Mix>) -> Expected {
         let Mix { variant, locks } = mix.into();
         if locks != Locks::default() {
             let all = locks.i_rwsem != Some(LockKind::None) && locks.i_mmap_sem != Some(LockKind::None);
@@ -249,6 +250,7 @@ impl Cell {
 /// Where the schedules of a cell are run.
 struct Stage {
     scenario: &'static Scenario,
+    registers: Registers,
     mix: Mix,
     fault: Option<PlantedFault>,
     device: Device,
@@ -266,8 +268,16 @@ impl Stage {
         let size = if scenario.huge { HUGE_DEVICE } else { MIN_DEVICE_SIZE };
         let options = DeviceOptions { path: None, size, overwrite: false };
         let device = Device::open(&options)?;
-        let (stacks, afterwards) = (Stacks::default(), Vec::new());
-        Ok(Self { scenario, mix, fault, device, stacks, copy_retries: CopyRetries::default(), afterwards })
+        Ok(Self {
+            scenario,
+            registers: Registers::of(scenario),
+            mix,
+            fault,
+            device,
+            stacks: Stacks::default(),
+            copy_retries: CopyRetries::default(),
+            afterwards: Vec::new(),
+        })
     }
 
     fn run(&mut self, chooser: &mut dyn Chooser, observe: Option<Observer<'_>>) -> (Outcome, Vec<Finding>) {
@@ -277,11 +287,7 @@ impl Stage {
         let fs = fs.with_locks(self.mix.locks);
         let fs = if scenario.huge { fs.with_huge_pages() } else { fs };
         let files: Vec<File<'_>> = (0..scenario.files).map(|_| fs.create()).collect();
-        let bytes = 0..scenario.pages * BLOCK_SIZE;
-        let map = |map: &Map| files[map.file].mmap_in(&AddressSpace::new(), bytes.clone(), map.options());
-        let maps = scenario.maps.iter().map(map);
-        let maps: Vec<Mapping<'_>> = maps.collect();
-        let world = World::new(scenario, &fs, &files, &maps, observe.is_some());
+        let world = World::new(scenario, &self.registers, &fs, &files, observe.is_some());
         let ops = |thread: Option<usize>, first: usize, ops: &'static [Op]| -> Body<'_> {
             let world = &world;
             Box::new(move || {
@@ -293,9 +299,9 @@ impl Stage {
         // What comes before and after is a schedule of one thread, so that waits and locks are seen
         // there, too.
         let mut findings = Vec::new();
-        findings.extend(alone(&world, ops(None, 0, scenario.setup), &mut self.stacks));
+        findings.extend(alone(&world, ops(None, 0, &scenario.setup), &mut self.stacks));
         world.notes();
-        let bodies = (0..).zip(scenario.threads).map(|(thread, &list)| ops(Some(thread), 0, list)).collect();
+        let bodies = (0..).zip(&scenario.threads).map(|(thread, list)| ops(Some(thread), 0, list)).collect();
         let mut observe = observe;
         let outcome = engine::run(bodies, &mut self.stacks, chooser, &mut |step| {
             watch_commits(&world, &step);
@@ -307,7 +313,7 @@ impl Stage {
         findings.extend(outcome.end.finding());
         let complete = outcome.end == End::Complete;
         if complete {
-            let finally = ops(None, scenario.setup.len(), scenario.finally);
+            let finally = ops(None, scenario.setup.len(), &scenario.finally);
             findings.extend(alone(&world, finally, &mut self.stacks));
             self.afterwards = world.notes();
         }
@@ -390,9 +396,9 @@ mod tests {
 
     #[test]
     fn no_scenario_expects_what_its_variant_must_not_do() {
-        for scenario in SCENARIOS {
-            for (variant, broken) in scenario.broken_in {
-                let name = scenario.name;
+        for scenario in SCENARIOS.iter() {
+            for (variant, broken) in &scenario.broken_in {
+                let name = &scenario.name;
                 assert!(!variant.is_correct() && !broken.is_empty(), "{name} in {variant}");
                 assert!(!broken.contains(&Invariant::NoPanic), "{name} in {variant}");
                 let stale = [Invariant::Coherence, Invariant::Mapping].iter().any(|i| broken.contains(i));

@@ -22,6 +22,8 @@ mod audit;
 mod cell;
 mod chooser;
 mod engine;
+mod form;
+mod registers;
 mod scenario;
 mod scenarios;
 mod seed;
@@ -29,6 +31,7 @@ mod timeline;
 mod world;
 
 pub use cell::{Cell, Effort, Expected, Failure, Tally, explore, explore_with_fault};
+pub use form::{FormError, LONGEST_SCENARIO, parse};
 pub use scenario::Scenario;
 pub use scenarios::SCENARIOS;
 pub use seed::Seed;
@@ -41,7 +44,7 @@ pub use timeline::{Mark, Timeline};
 /// A line that says which ones there are.
 pub fn scenario(name: &str) -> Result<&'static Scenario, String> {
     SCENARIOS.iter().find(|scenario| scenario.name == name).ok_or_else(|| {
-        let known: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
+        let known: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.name.as_str()).collect();
         crate::text::unknown("scenario", name, &known)
     })
 }

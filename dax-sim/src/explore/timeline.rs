@@ -343,7 +343,8 @@ fn describe(world: &World<'_>, step: &Step<'_>, newest: Option<Id>) -> Option<St
     };
     // Of the scenario's mappings, by the address that the point names.
     let is_it = |map: &Mapping<'_>| Some(std::ptr::from_ref(map.vma()).addr()) == mapping;
-    let map = world.maps.iter().position(is_it).map_or_else(String::new, |map| format!(" in M{map}"));
+    let map = world.maps().into_iter().find(|(_, map)| is_it(map));
+    let map = map.map_or_else(String::new, |(number, _)| format!(" in M{number}"));
     Some(match point {
         SchedulePoint::Lock(class) => {
             let mut locks = step.locks.iter().chain(step.given_up);
@@ -416,7 +417,7 @@ fn state(world: &World<'_>) -> String {
                 let _ = write!(text, "page {page} ");
             }
             text.push_str(&describe_page(file.inode(), page));
-            for (map, mapping) in world.maps.iter().enumerate() {
+            for (map, mapping) in world.maps() {
                 let pte = mapping.vma().pages.translate(page);
                 if world.scenario.maps[map].file == index && pte.is_present() {
                     let _ = write!(text, "; M{map} {pte:?}");

@@ -1,24 +1,28 @@
 //! The files and mappings of a scenario, and what an operation does to them and to their history.
 
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
+use std::rc::Rc;
 
 use super::letter;
-use super::scenario::{Op, Scenario};
+use super::registers::Registers;
+use super::scenario::{Map, Op, Scenario, Span, value};
 use crate::check::history::{Effect, Event, History, OF_FILE, Owner, Word};
 use crate::check::{Committed, Finding, Invariant, check_invariants};
 use crate::error::FsError;
-use crate::file::{File, Mapping};
-use crate::fs::FileSystem;
+use crate::file::{AddressSpace, File, Mapping};
+use crate::fs::{Deduped, FileSystem, pages_around};
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::SchedulePoint;
-use std::ops::Range;
 
 /// What the threads of one schedule share.
 pub(super) struct World<'w> {
     pub(super) scenario: &'static Scenario,
     pub(super) fs: &'w FileSystem<'w>,
     pub(super) files: &'w [File<'w>],
-    pub(super) maps: &'w [Mapping<'w>],
+    registers: &'w Registers,
+    /// By their numbers; `None` before mmap and after munmap.
+    maps: RefCell<Vec<Option<Rc<Mapping<'w>>>>>,
     history: RefCell<History>,
     /// By file.
     committed: RefCell<Vec<Committed>>,
@@ -32,47 +36,57 @@ pub(super) struct World<'w> {
 impl<'w> World<'w> {
     pub(super) fn new(
         scenario: &'static Scenario,
+        registers: &'w Registers,
         fs: &'w FileSystem<'w>,
         files: &'w [File<'w>],
-        maps: &'w [Mapping<'w>],
         talks: bool,
     ) -> Self {
         let mut history = History::default();
-        let ops = || {
-            scenario.setup.iter().chain(scenario.threads.iter().copied().flatten()).chain(scenario.finally)
-        };
-        for op in ops() {
-            let mapped = op.mapped_words().map(|(map, at, words)| (scenario.maps[map].file, at, words));
-            for (file, at, words) in op.words().into_iter().chain(mapped) {
-                for offset in (at..at + words * 8).step_by(8) {
-                    history.watch(Word::of_file(file, offset), 0);
-                }
-            }
-            if let Some((map, at, words)) = op.mapped_words().filter(|(map, ..)| scenario.maps[*map].private)
-            {
-                for offset in (at..at + words * 8).step_by(8) {
-                    history.watch(Word { owner: Owner::Mapping(map), offset }, OF_FILE);
-                }
-            }
-        }
-        Self {
+        registers.initial.iter().for_each(|(word, initial)| history.watch(*word, *initial));
+        let world = Self {
             scenario,
+            registers,
             fs,
             files,
-            maps,
+            maps: RefCell::default(),
             history: RefCell::new(history),
             committed: RefCell::new(vec![Committed::default(); files.len()]),
             active: Cell::new(0),
             findings: RefCell::default(),
             notes: talks.then(RefCell::default),
-        }
+        };
+        let maps = scenario.maps.iter().map(|map| (!map.later).then(|| Rc::new(world.mapped(map))));
+        world.maps.replace(maps.collect());
+        world
+    }
+
+    fn mapped(&self, map: &Map) -> Mapping<'w> {
+        let bytes = 0..self.scenario.pages * BLOCK_SIZE;
+        self.files[map.file].mmap_in(&AddressSpace::new(), bytes, map.options())
+    }
+
+    /// A mapping, if it is there.
+    pub(super) fn map(&self, map: usize) -> Option<Rc<Mapping<'w>>> {
+        self.maps.borrow()[map].clone()
+    }
+
+    /// Those that are there, with their numbers.
+    pub(super) fn maps(&self) -> Vec<(usize, Rc<Mapping<'w>>)> {
+        let maps = self.maps.borrow();
+        let there = maps.iter().enumerate().filter_map(|(index, map)| Some((index, map.clone()?)));
+        there.collect()
     }
 
     /// Does operation `number` of a thread; `None` for what comes before and after all threads.
     pub(super) fn perform(&self, thread: Option<usize>, number: usize, op: Op) {
         self.note(|| op.to_string());
-        let value = self.value(thread, number);
-        let call = Call { world: self, who: who(thread, op), start: self.history.borrow_mut().tick() };
+        let value = value(thread, number);
+        let call = Call {
+            world: self,
+            who: who(thread, op).into(),
+            start: self.history.borrow_mut().tick(),
+            end: Cell::new(None),
+        };
         self.active.set(self.active.get() + 1);
         let said = call.perform(op, value);
         self.active.set(self.active.get() - 1);
@@ -80,12 +94,6 @@ impl<'w> World<'w> {
         if self.active.get() == 0 {
             self.findings.borrow_mut().extend(check_invariants(self.fs, self.files));
         }
-    }
-
-    /// A value that nothing else writes; its letter and number are those of the operation.
-    fn value(&self, thread: Option<usize>, number: usize) -> u64 {
-        let thread = thread.map_or(1, |thread| 0xa + thread as u64);
-        thread << 4 | (number as u64 + 1)
     }
 
     /// The pages of a file that somebody names.
@@ -97,12 +105,23 @@ impl<'w> World<'w> {
     }
 
     /// A commit is about to end: what its transaction knows of, and nothing else, is durable as it
-    /// is now.
+    /// is now. A crash after it leaves in each place what an operation writes there, or zeros.
     pub(super) fn commit(&self) {
-        for (file, committed) in self.files.iter().zip(self.committed.borrow_mut().iter_mut()) {
-            if file.inode().is_datasync_dirty(&self.fs.journal) {
-                *committed = Committed::now(file.inode());
+        for (number, file) in self.files.iter().enumerate() {
+            if !file.inode().is_datasync_dirty(&self.fs.journal) {
+                continue;
             }
+            let committed = Committed::now(file.inode());
+            for &word in self.registers.initial.keys().filter(|word| word.owner == Owner::File(number)) {
+                let left = committed.value(self.fs, word.offset, self.registers.grain);
+                if !self.registers.may_hold(word, left) {
+                    let text = format!(
+                        "after a commit a crash would leave {left:#x} at {word}, which no operation writes there"
+                    );
+                    self.findings.borrow_mut().push(Finding::new(Invariant::Durability, text));
+                }
+            }
+            self.committed.borrow_mut()[number] = committed;
         }
     }
 
@@ -132,14 +151,17 @@ impl<'w> World<'w> {
 
 fn who(thread: Option<usize>, op: Op) -> String {
     let call = match op {
-        Op::Write { .. } | Op::WriteFrom { .. } => "write(2)",
-        Op::Read { .. } | Op::ReadInto { .. } => "read(2)",
-        Op::Load { .. } => "load",
-        Op::Store { .. } => "store",
-        Op::DirectWrite { .. } => "direct write",
+        Op::Write(_) | Op::WriteFrom(..) => "write(2)",
+        Op::Read(_) | Op::ReadInto(..) => "read(2)",
+        Op::Load(_) => "load",
+        Op::Store(_) => "store",
+        Op::DirectWrite(_) => "direct write",
+        Op::Persist(_) => "write-back of lines",
+        Op::Msync(_) => "msync",
         Op::Fsync { .. } => "fsync",
         Op::Truncate { .. } => "truncate",
-        Op::Punch { .. } => "punch",
+        Op::Punch(_) => "punch",
+        Op::Copy(..) => "copy",
         _ => "call",
     };
     match thread {
@@ -151,8 +173,10 @@ fn who(thread: Option<usize>, op: Op) -> String {
 /// An operation that is under way.
 struct Call<'a, 'w> {
     world: &'a World<'w>,
-    who: String,
+    who: Rc<str>,
     start: u32,
+    /// When it returned: one moment for all that it did.
+    end: Cell<Option<u32>>,
 }
 
 /// All bytes.
@@ -161,88 +185,133 @@ const ALL: Range<u64> = 0..u64::MAX;
 impl Call<'_, '_> {
     /// What it returns, in words; nothing to say of most.
     fn perform(&self, op: Op, value: u64) -> Result<String, FsError> {
-        let World { files, maps, scenario, .. } = self.world;
-        let bytes = |page: u64, pages: u64| page * BLOCK_SIZE..(page + pages) * BLOCK_SIZE;
+        let World { files, scenario, registers, .. } = self.world;
+        let grain = registers.grain;
+        let map = |map: usize| self.world.map(map).ok_or(FsError::Invalid("nothing is mapped there"));
+        let file_of = |map: usize| scenario.maps[map].file;
+        // A byte is enough for any of the values.
+        let data = |len: u64| match grain {
+            1 => vec![value as u8; len as usize],
+            _ => value.to_le_bytes().repeat((len / 8) as usize),
+        };
+        let done = || Ok("returns".into());
         match op {
-            Op::Write { file, at, words } => {
+            Op::Write(Span { of: file, at, len }) => {
                 let size = files[file].size();
-                let data = value.to_le_bytes().repeat(words as usize);
-                let len = files[file].write_at(&data, at)? as u64;
+                let len = files[file].write_at(&data(len), at)? as u64;
                 self.zeroed(file, size..at);
                 self.wrote(Owner::File(file), at..at + len, |_| Effect::Write(value));
                 Ok(format!("returns, {value:#x} written"))
             }
-            Op::WriteFrom { file, at, words, map, from } => {
+            Op::WriteFrom(Span { of: file, at, len }, from) => {
                 let size = files[file].size();
-                let buffer = maps[map].buffer(from..from + words * 8)?;
+                let map = map(from.of)?;
+                let buffer = map.buffer(from.at..from.at + len)?;
                 let len = files[file].write_vectored_at(&[buffer], at)? as u64;
-                let source = scenario.maps[map].file;
                 self.zeroed(file, size..at);
-                self.wrote(Owner::File(file), at..at + len, |offset| {
-                    Effect::Copy(Word::of_file(source, offset - at + from))
-                });
+                self.copied(file, at..at + len, file_of(from.of), from.at);
                 Ok(format!("returns {len}"))
             }
-            Op::Read { file, at, words } => {
-                let mut data = vec![0; words as usize * 8];
+            Op::Read(Span { of: file, at, len }) => {
+                let mut data = vec![0; len as usize];
                 let len = files[file].read_at(&mut data, at)?;
-                let seen: Vec<u64> = data[..len].chunks_exact(8).map(word_of).collect();
-                for (index, &seen) in seen.iter().enumerate() {
-                    self.did(Word::of_file(file, at + index as u64 * 8), Effect::Read(seen));
+                let seen = values(&data[..len], grain);
+                for (offset, &seen) in (at..).step_by(grain as usize).zip(&seen) {
+                    self.did(Word::of_file(file, offset), Effect::Read(seen));
                 }
-                let seen: Vec<String> = seen.iter().map(|seen| format!("{seen:#x}")).collect();
-                Ok(format!("sees {}", seen.join(" ")))
+                Ok(format!("sees {}", shown(&seen, grain)))
             }
-            Op::ReadInto { file, at, words, map, to } => {
-                let buffer = maps[map].buffer(to..to + words * 8)?;
+            Op::ReadInto(Span { of: file, at, len }, to) => {
+                let map = map(to.of)?;
+                let buffer = map.buffer(to.at..to.at + len)?;
                 let len = files[file].read_vectored_at(&[buffer], at)? as u64;
-                let target = scenario.maps[map].file;
-                self.wrote(Owner::File(target), to..to + len, |offset| {
-                    Effect::Copy(Word::of_file(file, offset - to + at))
-                });
+                self.copied(file_of(to.of), to.at..to.at + len, file, at);
                 Ok(format!("returns {len}"))
             }
-            Op::Load { map, at } => {
-                let seen = maps[map].load_u64(at)?;
-                let of_file = Word::of_file(scenario.maps[map].file, at);
-                if scenario.maps[map].private {
-                    let own = Word { owner: Owner::Mapping(map), offset: at };
-                    self.did(own, Effect::ReadThrough(seen, of_file));
+            Op::Load(Span { of, at, len }) => {
+                let map = map(of)?;
+                let seen = if is_word(at, len) {
+                    values(&map.load_u64(at)?.to_le_bytes(), grain)
                 } else {
-                    self.did(of_file, Effect::Read(seen));
+                    let mut data = vec![0; len as usize];
+                    map.load(at, &mut data)?;
+                    values(&data, grain)
+                };
+                for (offset, &seen) in (at..).step_by(grain as usize).zip(&seen) {
+                    let of_file = Word::of_file(file_of(of), offset);
+                    if scenario.maps[of].private {
+                        let own = Word { owner: Owner::Mapping(of), offset };
+                        self.did(own, Effect::ReadThrough(seen, of_file));
+                    } else {
+                        self.did(of_file, Effect::Read(seen));
+                    }
                 }
-                Ok(format!("sees {seen:#x}"))
+                Ok(format!("sees {}", shown(&seen, grain)))
             }
-            Op::Store { map, at } if scenario.maps[map].private => {
-                maps[map].store_u64(at, value)?;
-                self.did(Word { owner: Owner::Mapping(map), offset: at }, Effect::Write(value));
-                Ok(format!("has stored {value:#x} for itself"))
-            }
-            Op::Store { map, at } => {
-                maps[map].store_u64(at, value)?;
-                self.did(Word::of_file(scenario.maps[map].file, at), Effect::Write(value));
-                if scenario.maps[map].sync {
-                    self.is_findable(scenario.maps[map].file, at);
+            Op::Store(Span { of, at, len }) => {
+                let map = map(of)?;
+                if is_word(at, len) {
+                    let word = data(8).try_into().expect("eight bytes");
+                    map.store_u64(at, u64::from_le_bytes(word))?;
+                } else {
+                    map.store(at, &data(len))?;
+                }
+                if scenario.maps[of].private {
+                    self.wrote(Owner::Mapping(of), at..at + len, |_| Effect::Write(value));
+                    return Ok(format!("has stored {value:#x} for itself"));
+                }
+                self.wrote(Owner::File(file_of(of)), at..at + len, |_| Effect::Write(value));
+                if scenario.maps[of].sync {
+                    self.is_findable(file_of(of), at);
                 }
                 Ok(format!("has stored {value:#x}"))
             }
-            Op::DirectWrite { map, at } => {
-                let pin = maps[map].pin(at..at + 8, true)?;
+            Op::DirectWrite(Span { of, at, len }) => {
+                let map = map(of)?;
+                let pin = map.pin(at..at + len, true)?;
                 self.world.fs.schedule.pass(SchedulePoint::Copy, at / BLOCK_SIZE);
-                pin.write(0, &value.to_le_bytes());
+                pin.write(0, &data(len));
                 drop(pin);
-                self.did(Word::of_file(scenario.maps[map].file, at), Effect::Write(value));
+                self.wrote(Owner::File(file_of(of)), at..at + len, |_| Effect::Write(value));
                 Ok(format!("has written {value:#x}"))
             }
-            Op::DontNeed { map, page } => {
-                maps[map].dont_need(bytes(page, 1));
-                self.wrote(Owner::Mapping(map), bytes(page, 1), |_| Effect::Write(OF_FILE));
+            Op::Persist(Span { of, at, len }) => {
+                map(of)?.persist(at..at + len)?;
+                self.is_durable(file_of(of), at..at + len);
+                done()
+            }
+            Op::DontNeed(Span { of, at, len }) => {
+                map(of)?.dont_need(at..at + len);
+                self.wrote(Owner::Mapping(of), pages_around(at, at + len), |_| Effect::Write(OF_FILE));
                 Ok(String::new())
+            }
+            Op::Msync(Span { of, at, len }) => {
+                map(of)?.msync(at..at + len)?;
+                if !scenario.maps[of].private && len > 0 {
+                    self.is_durable(file_of(of), pages_around(at, at + len));
+                }
+                done()
+            }
+            Op::Mmap { map } => {
+                if self.world.map(map).is_some() {
+                    return Err(FsError::Invalid("it is mapped already"));
+                }
+                let mapped = self.world.mapped(&scenario.maps[map]);
+                self.world.maps.borrow_mut()[map] = Some(Rc::new(mapped));
+                done()
+            }
+            Op::Munmap { map: number } => {
+                let map = map(number)?;
+                self.world.maps.borrow_mut()[number] = None;
+                // The last reference: no other thread uses a mapping that goes.
+                drop(map);
+                self.wrote(Owner::Mapping(number), ALL, |_| Effect::Write(OF_FILE));
+                done()
             }
             Op::Fsync { file } => {
                 files[file].fsync()?;
-                self.is_durable(file);
-                Ok("returns".into())
+                self.is_durable(file, ALL);
+                done()
             }
             Op::Truncate { file, size } => {
                 let old = files[file].size();
@@ -253,51 +322,77 @@ impl Call<'_, '_> {
                 } else {
                     self.zeroed(file, old..size);
                 }
-                Ok("returns".into())
+                done()
             }
-            Op::Fallocate { file, page, pages } => {
+            Op::Fallocate(Span { of: file, at, len }) => {
                 let size = files[file].size();
-                let bytes = bytes(page, pages);
-                files[file].fallocate(bytes.start, bytes.end - bytes.start)?;
-                self.zeroed(file, size..bytes.end);
-                Ok("returns".into())
+                files[file].fallocate(at, len)?;
+                self.zeroed(file, size..at + len);
+                done()
             }
-            Op::Punch { file, at, len } => {
+            Op::KeepSize(Span { of: file, at, len }) => {
+                files[file].fallocate_keep_size(at, len)?;
+                done()
+            }
+            Op::Punch(Span { of: file, at, len }) => {
                 files[file].punch_hole(at, len)?;
                 self.zeroed(file, at..at + len);
-                Ok("returns".into())
+                done()
             }
-            Op::Zero { file, at, len } => {
+            Op::Zero(Span { of: file, at, len }) => {
                 let size = files[file].size();
                 files[file].zero_range(at, len)?;
                 self.zeroed(file, at.min(size)..at + len);
-                Ok("returns".into())
+                done()
             }
-            Op::Collapse { file, page } => {
-                let start = bytes(page, 1).start;
-                files[file].collapse_range(start, BLOCK_SIZE)?;
-                self.wrote(Owner::File(file), start..u64::MAX, |offset| {
-                    Effect::Copy(Word::of_file(file, offset + BLOCK_SIZE))
-                });
-                self.forgot_copies(file, start);
-                Ok("returns".into())
+            Op::Collapse(span) => {
+                files[span.of].collapse_range(span.at, span.len)?;
+                self.copied(span.of, span.at..u64::MAX, span.of, span.end());
+                self.forgot_copies(span.of, span.at);
+                done()
             }
-            Op::Insert { file, page } => {
-                let hole = bytes(page, 1);
-                files[file].insert_range(hole.start, BLOCK_SIZE)?;
-                self.zeroed(file, hole.clone());
-                self.wrote(Owner::File(file), hole.end..u64::MAX, |offset| {
-                    Effect::Copy(Word::of_file(file, offset - BLOCK_SIZE))
-                });
-                self.forgot_copies(file, hole.start);
-                Ok("returns".into())
+            Op::Insert(span) => {
+                files[span.of].insert_range(span.at, span.len)?;
+                self.zeroed(span.of, span.at..span.end());
+                self.copied(span.of, span.end()..u64::MAX, span.of, span.at);
+                self.forgot_copies(span.of, span.at);
+                done()
             }
-            Op::Clone { file, source } => {
-                files[file].clone_range(&files[source], 0, 0, 0)?;
-                self.wrote(Owner::File(file), ALL, |offset| Effect::Copy(Word::of_file(source, offset)));
-                Ok("returns".into())
+            Op::Unshare(Span { of: file, at, len }) => {
+                files[file].unshare_range(at, len)?;
+                done()
+            }
+            Op::Clone(Span { of: file, at, len }, from) => {
+                let (size, of_source) = (files[file].size(), files[from.of].size());
+                files[file].clone_range(&files[from.of], from.at, at, len)?;
+                let all = of_source.max(files[from.of].size()).saturating_sub(from.at);
+                self.zeroed(file, size..at);
+                self.copied(file, at..at + if len == 0 { all } else { len }, from.of, from.at);
+                done()
+            }
+            Op::Dedupe(Span { of: file, at, len }, from) => {
+                let said = match files[file].dedupe_range(&files[from.of], from.at, at, len)? {
+                    Deduped::Same(len) => format!("returns {len}"),
+                    Deduped::Differs => "returns, the bytes differ".into(),
+                };
+                Ok(said)
+            }
+            Op::Copy(Span { of: file, at, len }, from) => {
+                let size = files[file].size();
+                let len = files[file].copy_range(&files[from.of], from.at, at, len)?;
+                self.zeroed(file, size..at);
+                self.copied(file, at..at + len, from.of, from.at);
+                Ok(format!("returns {len}"))
             }
         }
+    }
+
+    /// It has put into these bytes of a file what it found in others, from `origin` on.
+    fn copied(&self, file: usize, bytes: Range<u64>, from: usize, origin: u64) {
+        let start = bytes.start;
+        self.wrote(Owner::File(file), bytes, |offset| {
+            Effect::Copy(Word::of_file(from, offset - start + origin))
+        });
     }
 
     /// It has done something to the watched words of `bytes`. What failed has done nothing, and is
@@ -323,8 +418,9 @@ impl Call<'_, '_> {
 
     fn did(&self, word: Word, effect: Effect) {
         let mut history = self.world.history.borrow_mut();
-        let end = history.tick();
-        history.record(word, Event { effect, start: self.start, end, who: self.who.clone() });
+        let end = self.end.get().unwrap_or_else(|| history.tick());
+        self.end.set(Some(end));
+        history.record(word, Event { effect, start: self.start, end, who: Rc::clone(&self.who) });
     }
 
     /// A store through MAP_SYNC has returned: a crash would not lose the block that it went to.
@@ -337,18 +433,41 @@ impl Call<'_, '_> {
         }
     }
 
-    /// What a crash would leave of the file's watched words is what somebody could have read while
-    /// the fsync was under way.
-    fn is_durable(&self, file: usize) {
-        let World { fs, files, history, committed, .. } = self.world;
-        let words = history.borrow().watched(Owner::File(file), 0..files[file].size());
+    /// What a crash would leave of the file's watched bytes is what a read could have seen while the
+    /// call was under way.
+    fn is_durable(&self, file: usize, bytes: Range<u64>) {
+        let World { fs, files, history, committed, registers, .. } = self.world;
+        let bytes = bytes.start..bytes.end.min(files[file].size());
+        let words = history.borrow().watched(Owner::File(file), bytes);
         for word in words {
-            let left = committed.borrow()[file].word(fs, word.offset);
+            let left = committed.borrow()[file].value(fs, word.offset, registers.grain);
             self.did(word, Effect::Left(left));
         }
     }
 }
 
-fn word_of(bytes: &[u8]) -> u64 {
-    u64::from_le_bytes(bytes.try_into().expect("eight bytes"))
+/// Whether it moves in one piece.
+fn is_word(at: u64, len: u64) -> bool {
+    len == 8 && at.is_multiple_of(8)
+}
+
+/// What is in each register of these bytes.
+fn values(bytes: &[u8], grain: u64) -> Vec<u64> {
+    if grain == 1 {
+        return bytes.iter().copied().map(u64::from).collect();
+    }
+    bytes.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes"))).collect()
+}
+
+/// Words one by one, and bytes that are alike together.
+fn shown(values: &[u64], grain: u64) -> String {
+    let words =
+        |values: &[u64]| values.iter().map(|value| format!("{value:#x}")).collect::<Vec<_>>().join(" ");
+    if grain == 8 {
+        return words(values);
+    }
+    let run = |run: &[u64]| {
+        if run.len() == 1 { words(run) } else { format!("{} bytes of {:#x}", run.len(), run[0]) }
+    };
+    values.chunk_by(|one, next| one == next).map(run).collect::<Vec<_>>().join(", ")
 }

@@ -140,6 +140,27 @@ impl<'a> Mapping<'a> {
         ext4_sync_file(self.fs, self.inode, start / BLOCK_SIZE, (end - 1) / BLOCK_SIZE)
     }
 
+    /// Writes back the lines of a range, as a user of MAP_SYNC does after its stores, without a
+    /// system call (clwb and sfence). Each page is faulted in as by a store.
+    ///
+    /// # Errors
+    ///
+    /// As [`Mapping::store`], and [`FsError::Device`] if the device could not.
+    pub(crate) fn persist(&self, range: Range<u64>) -> Result<(), FsError> {
+        self.check(range.start, range.end.saturating_sub(range.start))?;
+        let mut at = range.start;
+        while at < range.end {
+            let part = part_of_page(at, (range.end - at) as usize);
+            self.access(at, true, Faults::On, |place| {
+                if let Place::Device(place) = place {
+                    self.fs.flush(place, part as u64);
+                }
+            })?;
+            at += part as u64;
+        }
+        self.fs.device.fence().map_err(|e| FsError::Device(e.kind()))
+    }
+
     /// Loads bytes of one page.
     pub(super) fn load_part(&self, at: u64, target: &mut [u8], faults: Faults) -> Result<(), FsError> {
         self.access(at, false, faults, |place| match place {

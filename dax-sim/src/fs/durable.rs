@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::FileSystem;
 use crate::pmem::{BLOCK_SIZE, word_at};
+use crate::schedule::PlantedFault;
 
 const LINE: u64 = 64;
 
@@ -17,11 +18,12 @@ const LINE: u64 = 64;
 pub(crate) struct Durable(Mutex<HashMap<u64, Box<[u8]>>>);
 
 impl Durable {
-    /// The word at a place on the device.
-    pub(crate) fn word(&self, offset: u64) -> u64 {
+    /// The word, or the byte if `len` is 1, at a place on the device.
+    pub(crate) fn value(&self, offset: u64, len: u64) -> u64 {
         let blocks = self.0.lock();
         let Some(bytes) = blocks.get(&(offset / BLOCK_SIZE)) else { return 0 };
-        word_at(bytes, (offset % BLOCK_SIZE / 8) as usize)
+        let in_block = (offset % BLOCK_SIZE) as usize;
+        if len == 1 { bytes[in_block].into() } else { word_at(bytes, in_block / 8) }
     }
 }
 
@@ -46,6 +48,9 @@ impl FileSystem<'_> {
     #[inline]
     pub(crate) fn zero_blocks(&self, block: u64, blocks: u64) {
         self.device.zero(block * BLOCK_SIZE, blocks * BLOCK_SIZE);
+        if self.schedule.has(PlantedFault::CommitBeforeData) {
+            return;
+        }
         self.device.flush(block * BLOCK_SIZE, blocks * BLOCK_SIZE);
         if self.schedule.is_controlled() {
             self.durable.0.lock().retain(|other, _| !(block..block + blocks).contains(other));

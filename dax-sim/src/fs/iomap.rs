@@ -12,7 +12,7 @@ use super::{Extent, FileSystem, Handle, Inode, ext4_should_retry_alloc};
 use crate::error::FsError;
 use crate::pmem::BLOCK_SIZE;
 use crate::radix::HUGE;
-use crate::schedule::SchedulePoint;
+use crate::schedule::{PlantedFault, SchedulePoint};
 
 /// What a part of a file is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,7 +181,12 @@ fn ext4_map_blocks(
     match map.look_up(first) {
         // Somebody else was faster, and has done the invalidation or is about to. Looked up with
         // the map still held: a punch that nothing else keeps out would make it a hole again.
-        Extent::Written(_) => return Ok(look_up(inode, first, last)),
+        Extent::Written(block) => {
+            if fs.schedule.has(PlantedFault::ConvertTwice) {
+                fs.zero_blocks(block, 1);
+            }
+            return Ok(look_up(inode, first, last));
+        }
         Extent::Shared(block) => return copy_on_write(fs, &mut map, first, block),
         Extent::Hole | Extent::Unwritten(_) => {}
     }
@@ -234,7 +239,9 @@ fn copy_on_write(
         let mut bytes = [0; BLOCK_SIZE as usize];
         fs.device.read(block * BLOCK_SIZE, &mut bytes);
         fs.device.write(copy * BLOCK_SIZE, &bytes);
-        fs.flush(copy * BLOCK_SIZE, BLOCK_SIZE);
+        if !fs.schedule.has(PlantedFault::CommitBeforeData) {
+            fs.flush(copy * BLOCK_SIZE, BLOCK_SIZE);
+        }
         (copy, Origin::Copied(number(block)))
     };
     map.publish(page, Extent::Written(own));

@@ -3,6 +3,8 @@
 use std::env;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::text::for_a_shell;
+
 /// The version with the commit that it was built from: `0.1.0 (0123456789ab)`.
 pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("DAX_SIM_COMMIT"), ")");
 
@@ -21,7 +23,7 @@ impl Provenance {
     /// That of this process, now.
     pub(crate) fn now() -> Provenance {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let arguments = env::args_os().skip(1).map(|argument| quoted(&argument.to_string_lossy()));
+        let arguments = env::args_os().skip(1).map(|argument| for_a_shell(&argument.to_string_lossy()));
         Provenance {
             date: date(since),
             version: env!("CARGO_PKG_VERSION"),
@@ -29,15 +31,6 @@ impl Provenance {
             command: std::iter::once("dax-sim".to_owned()).chain(arguments).collect::<Vec<_>>().join(" "),
         }
     }
-}
-
-/// As a shell takes it.
-fn quoted(argument: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=+,./:@%".contains(c);
-    if !argument.is_empty() && argument.chars().all(is_plain) {
-        return argument.to_owned();
-    }
-    format!("'{}'", argument.replace('\'', "'\\''"))
 }
 
 /// So long after 1 January 1970.
@@ -72,11 +65,5 @@ mod tests {
         ] {
             assert_eq!(date(Duration::from_secs(seconds)), expected, "{seconds}");
         }
-    }
-
-    #[test]
-    fn arguments_are_quoted_where_a_shell_would_change_them() {
-        let quoted = ["--threads", "1,2", "a b", "it's", ""].map(quoted);
-        assert_eq!(quoted, ["--threads", "1,2", "'a b'", "'it'\\''s'", "''"]);
     }
 }

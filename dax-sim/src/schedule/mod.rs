@@ -146,6 +146,19 @@ pub enum PlantedFault {
     KeepWhatIsCut,
     /// A store through MAP_SYNC does not wait for the metadata.
     MapSyncWithoutSync,
+    /// write(2) leaves what it copied in the caches.
+    WriteWithoutFlush,
+    /// write(2) writes back its whole words, and not the bytes behind the last of them.
+    FlushWholeWordsOnly,
+    /// A block becomes the file's, and its transaction is committed, before what it holds is
+    /// written back: zeros, or the copy of a shared block.
+    CommitBeforeData,
+    /// A dedupe shares blocks that hold different bytes.
+    DedupeUnseen,
+    /// Write-back flushes the first page of an entry of 2 MiB.
+    FlushFirstPageOnly,
+    /// A fault that comes second to an unwritten block zeroes it once more.
+    ConvertTwice,
 }
 
 /// What happens at schedule points.

@@ -83,7 +83,7 @@ fn names_are_listed_with_their_meaning_and_never_wrapped_in_a_pipe() {
     let output =
         run(Path::new("/"), &words("race --all --preemptions 0 --schedules 2 --variants entry-lock-outside"));
     let table = text(&output.stdout);
-    for name in SCENARIOS.iter().map(|scenario| scenario.name).chain(["entry-lock-outside"]) {
+    for name in SCENARIOS.iter().map(|scenario| scenario.name.as_str()).chain(["entry-lock-outside"]) {
         assert!(table.contains(name), "{name} is whole:\n{table}");
     }
 }

@@ -129,3 +129,54 @@ pub(crate) fn run_as_printed(line: &str) -> Output {
     let ["dax-sim", arguments @ ..] = &words(line)[..] else { panic!("no command: `{line}`") };
     run(TempDir::new().unwrap().path(), arguments)
 }
+
+/// A scenario that a user wrote is explored, repeated by its last line, and tabulated; what is
+/// wrong in it is told with file, line, word and remedy, and nothing runs.
+#[test]
+fn a_scenario_comes_from_a_file() {
+    let folder = TempDir::new().unwrap();
+    let race = |arguments: &str| run(folder.path(), &words(arguments));
+    let built_in = race("race write-vs-read-fault --print");
+    assert_eq!(built_in.status.code(), Some(0));
+    let of_built_in = text(&built_in.stdout).to_owned();
+    std::fs::write(folder.path().join("mine.scenario"), &of_built_in).unwrap();
+    assert_eq!(text(&race("race --scenario mine.scenario --print").stdout), of_built_in);
+
+    let found = race("race --scenario mine.scenario --preemptions 2 --schedules 0");
+    assert_eq!(found.status.code(), Some(0), "{}", text(&found.stderr));
+    let last = text(&found.stdout).lines().last().unwrap();
+    let again = last.strip_prefix("dax-sim ").unwrap();
+    assert!(again.starts_with("race --scenario mine.scenario --variant linux-4.11 --seed "), "{again}");
+    assert_eq!(picture(text(&race(again).stdout)), picture(text(&found.stdout)));
+    let table = race("race --scenario mine.scenario --all --preemptions 1 --schedules 0");
+    assert_eq!(table.status.code(), Some(0), "{}", text(&table.stdout));
+    assert!(
+        text(&table.stdout).contains("mine") && text(&table.stdout).contains("Every cell is as expected.")
+    );
+
+    // What goes wrong without being expected is a failure.
+    let without = of_built_in.lines().filter(|line| !line.starts_with("expect"));
+    std::fs::write(folder.path().join("safe.scenario"), without.collect::<Vec<_>>().join("\n")).unwrap();
+    assert_eq!(race("race --scenario safe.scenario --preemptions 2 --schedules 0").status.code(), Some(1));
+
+    for (name, bytes, line, part) in [
+        ("word", &b"thread A:\npwrit F0 0 8\n"[..], 2, "`pwrit` is not known"),
+        ("bytes", b"about it\nfsync \xff\n", 2, "0xff is not UTF-8"),
+        ("nuls", &[0; 100], 1, "`\\0` is a control character"),
+        ("endless", &[b'\n'; 70_000], 1, "longer than 65536 bytes"),
+        ("empty", b"", 1, "add a block `thread A:`"),
+    ] {
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+        let output = race(&format!("race --scenario {name}"));
+        let told = text(&output.stderr);
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), ""), "{told}");
+        assert!(told.starts_with(&format!("{name}:{line}: ")) && told.contains(part), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+    for arguments in ["race --scenario nowhere", "race --scenario .", "race wake-up --scenario mine.scenario"]
+    {
+        assert_eq!(race(arguments).status.code(), Some(2), "{arguments}");
+    }
+    let endless = run(folder.path(), &words("race --scenario /dev/zero"));
+    assert!(text(&endless.stderr).starts_with("/dev/zero:1: "), "{}", text(&endless.stderr));
+}

@@ -32,7 +32,7 @@ pub(super) fn render(variants: &[Variant], cells: &[Cell], width: Option<usize>)
         .collect();
     let widest = columns.iter().map(|column| column.width).max().unwrap_or(0);
     let names = |width: usize| -> Vec<Lines> {
-        let names = ["scenario"].into_iter().chain(rows.iter().map(|row| row[0].scenario.name));
+        let names = ["scenario"].into_iter().chain(rows.iter().map(|row| row[0].scenario.name.as_str()));
         names.map(|name| fold_name(name, width)).collect()
     };
     let longest = |names: &[Lines]| names.iter().flatten().map(String::len).max().unwrap_or(0);

@@ -1,86 +1,99 @@
 //! The scenarios: the two races of [Kara's 2017 e-mail], and what the tests of Linux file systems
 //! and its bug fixes know.
 //!
-//! Each is small enough for all its schedules, and can go wrong in what it is named after: for what
-//! the variants do right, `tests/planted_faults.rs` does it wrong.
+//! Each is a file of the form that docs/scenarios.md describes. It is small enough for all its
+//! schedules, and can go wrong in what it is named after: for what the variants do right,
+//! `tests/planted_faults.rs` does it wrong.
 //!
 //! [Kara's 2017 e-mail]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 
-mod buffers;
-mod durability;
-mod huge;
-mod races;
-mod removal;
-mod sharing;
+use std::sync::LazyLock;
 
-use super::scenario::{Map, Op, Scenario};
-use crate::check::Invariant;
-use crate::pmem::BLOCK_SIZE;
-use crate::radix::HUGE;
+use super::form::parse;
+use super::scenario::Scenario;
 
 /// All of them.
-pub static SCENARIOS: &[Scenario] = &concat::<{ count(GROUPS) }>(GROUPS);
+pub static SCENARIOS: LazyLock<Vec<Scenario>> = LazyLock::new(|| {
+    let parsed = TEXTS
+        .iter()
+        .map(|(name, text)| parse(name, text).unwrap_or_else(|error| panic!("{name}.scenario, {error}")));
+    parsed.collect()
+});
 
-const GROUPS: &[&[Scenario]] = &[
-    races::SCENARIOS,
-    durability::SCENARIOS,
-    removal::SCENARIOS,
-    buffers::SCENARIOS,
-    sharing::SCENARIOS,
-    huge::SCENARIOS,
-];
-
-/// A mapping of file 0.
-const FILE_0: Map = Map::of(0);
-/// A mapping of file 1.
-const FILE_1: Map = Map::of(1);
-
-/// One file of one page, mapped twice, which is a hole at first.
-const ONE_PAGE: Scenario = Scenario {
-    name: "",
-    about: "",
-    files: 1,
-    pages: 1,
-    huge: false,
-    maps: &[FILE_0, FILE_0],
-    setup: &[Op::Truncate { file: 0, size: BLOCK_SIZE }],
-    threads: &[],
-    finally: &[],
-    broken_in: &[],
-};
-
-/// One file of 2 MiB, mapped twice, which is a hole at first.
-const HUGE_PAGE: Scenario = Scenario {
-    pages: HUGE,
-    huge: true,
-    setup: &[Op::Truncate { file: 0, size: HUGE * BLOCK_SIZE }],
-    ..ONE_PAGE
-};
-
-/// What `entry-lock-outside` does wrong: it asks for a transaction with an entry locked, which is a
-/// deadlock where somebody commits at the same time. Never a stale read.
-const INVERSION: &[Invariant] = &[Invariant::LockOrder, Invariant::Liveness];
-
-const fn count(groups: &[&[Scenario]]) -> usize {
-    let (mut group, mut count) = (0, 0);
-    while group < groups.len() {
-        count += groups[group].len();
-        group += 1;
-    }
-    count
+/// Name and text of each.
+macro_rules! texts {
+    ($($name:literal,)*) => {
+        &[$(($name, include_str!(concat!($name, ".scenario")))),*]
+    };
 }
 
-const fn concat<const N: usize>(groups: &[&[Scenario]]) -> [Scenario; N] {
-    let mut all = [ONE_PAGE; N];
-    let (mut group, mut at) = (0, 0);
-    while group < groups.len() {
-        let mut index = 0;
-        while index < groups[group].len() {
-            all[at] = groups[group][index];
-            at += 1;
-            index += 1;
+/// `entry-lock-outside` asks for a transaction with an entry locked, which is a deadlock where
+/// somebody commits at the same time: the order of locks, or I7. It never has a stale read.
+const TEXTS: &[(&str, &str)] = texts! {
+    // Faults against write(2), and against each other.
+    "write-vs-read-fault",
+    "read-fault-vs-write-fault",
+    "zero-page-under-write",
+    "holetest-pwrite",
+    "holetest",
+    "write-vs-two-faults",
+    "unwritten",
+    "append-vs-load",
+    "dontneed-vs-store",
+    // What fsync, a commit and MAP_SYNC promise.
+    "fsync-vs-store",
+    "truncate-vs-fsync",
+    "forced-commit",
+    "map-sync",
+    "map-sync-vs-clone",
+    "fsync-to-the-byte",
+    "msync-to-the-byte",
+    "persist-to-the-byte",
+    "commit-vs-write",
+    // Blocks that go, come or move under accesses; and threads that wait for an entry that goes.
+    "punch-vs-store",
+    "punch-straddles",
+    "zero-vs-store",
+    "truncate-vs-store",
+    "truncate-in-page",
+    "truncate-vs-load",
+    "free-under-access",
+    "pinned-vs-punch",
+    "collapse-vs-fault",
+    "insert-vs-fault",
+    "fallocate-vs-store",
+    "waiters-of-deleted",
+    "wake-up",
+    // User memory that is itself a mapping of a file.
+    "self-write",
+    "same-page",
+    "self-read",
+    "overlapping",
+    "buffer-of-another-file",
+    "crossing-writers",
+    // Blocks that files share, and pages that private mappings copy.
+    "clone-vs-store",
+    "copies-diverge",
+    "read-of-shared",
+    "private-copies",
+    "private-threads",
+    // Pages of 2 MiB.
+    "stale-pmd",
+    "pmd-vs-pte",
+    "pmd-over-table",
+    "misaligned-pmd",
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_of_a_scenario_is_its_file() {
+        for (scenario, (name, text)) in SCENARIOS.iter().zip(TEXTS) {
+            let without_comments: Vec<&str> =
+                text.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
+            assert_eq!(scenario.to_string().lines().collect::<Vec<_>>(), without_comments, "{name}");
         }
-        group += 1;
     }
-    all
 }
