@@ -101,6 +101,7 @@ mod many;
 mod probe;
 mod process;
 mod sections;
+mod slots;
 mod sys;
 mod table;
 #[cfg(test)]
