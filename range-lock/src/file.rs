@@ -142,9 +142,8 @@ pub enum Access {
 /// other, but without an order.
 pub struct FileRangeLock {
     bytes: Bytes,
-    /// The lock among the threads of this process. Owned by the guards too, so that borrowed and
-    /// owned ones are made of the same parts.
-    local: Arc<RangeLock>,
+    /// The lock among the threads of this process.
+    local: RangeLock,
     process: Process,
     /// A second description, to look from outside.
     outside: OnceLock<Description>,
@@ -233,7 +232,7 @@ impl FileRangeLock {
     fn new(description: Description) -> Self {
         FileRangeLock {
             bytes: Bytes::new(description),
-            local: Arc::new(RangeLock::new()),
+            local: RangeLock::new(),
             process: Process::current(),
             outside: OnceLock::new(),
         }

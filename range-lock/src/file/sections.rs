@@ -8,15 +8,16 @@
 //! table, which is to be taken anyway, and so saves the time of a second lock.
 //!
 //! A reader whose span neither the table nor another thread has a part of needs no section. It has
-//! a slot: it takes the mutex when it enters, and no mutex when it leaves.
+//! a slot: it takes the mutex when it enters, or not at all if the slot was kept for its span, and
+//! no mutex when it leaves.
 //!
 //! # What holds
 //!
-//! **apart**: no slot that is not free overlaps another one, the table, or the section of a thread
-//! that is in. A slot is taken only where that is so, and behind every thread that waits for a
-//! section. A thread that enters a section first moves the readers of slots that overlap it into
-//! the table, and waits for slots that are busy. No thread waits for another while its slot is
-//! busy.
+//! **apart**: no slot that is not empty overlaps another one, the table, or the section of a thread
+//! that is in. An empty slot is taken only where that is so, and behind every thread that waits for
+//! a section. A thread that enters a section first empties the slots that overlap it: it moves
+//! their readers into the table, and waits for slots that are busy. No thread waits for another
+//! while its slot is busy.
 
 use std::sync::{self, Condvar, PoisonError};
 
@@ -43,7 +44,7 @@ struct State {
     entered: Vec<(u64, Span)>,
     next: u64,
     asleep: usize,
-    /// The slots that may not be free, by their bits. A reader that leaves does not clear its own.
+    /// The slots that may not be empty, by their bits.
     used: u16,
     /// The spans of the slots that were taken last, so that a thread in another place need not look
     /// at the slots themselves.
@@ -96,6 +97,10 @@ impl Sections {
     /// Enters as a reader of `span`: alone where that can be, otherwise as [`enter`](Self::enter).
     #[inline]
     pub(super) fn enter_alone(&self, span: Span) -> Entered<'_> {
+        let slot = self.slots.at(Slots::place(span));
+        if slot.enter(span) {
+            return Entered::Alone(Alone { sections: self, slot, held: false });
+        }
         let mut state = lock(&self.state);
         match state.take_slot(&self.slots, span) {
             Some(slot) => Entered::Alone(Alone { sections: self, slot, held: false }),
@@ -107,7 +112,7 @@ impl Sections {
     #[inline]
     pub(super) fn leave_alone(&self, span: Span) -> Option<Alone<'_>> {
         let slot = self.slots.at(Slots::place(span));
-        // A closure: one that is made and dropped would free the slot.
+        // A closure: one that is made and dropped would end it.
         slot.leave(span).then(|| Alone { sections: self, slot, held: false })
     }
 
@@ -175,7 +180,7 @@ impl State {
     }
 
     /// Counts the readers whose slots overlap `span` in the table; says whether all slots that
-    /// overlap it are free now. Threads that are busy with one wake all that sleep.
+    /// overlap it are empty now. Threads that are busy with one wake all that sleep.
     #[inline]
     fn vacate(&mut self, slots: &Slots, span: Span) -> bool {
         let (mut used, mut vacated) = (self.used, true);
@@ -189,12 +194,12 @@ impl State {
         vacated
     }
 
-    /// Counts the reader that has this slot in the table; says whether the slot is free now. A
+    /// Counts the reader that has this slot in the table; says whether the slot is empty now. A
     /// thread that is busy with it wakes all that sleep, if `wait` says so.
     #[inline]
     fn vacate_slot(&mut self, slots: &Slots, place: usize, wait: bool) -> bool {
         match slots.at(place).vacate(wait) {
-            Vacated::Empty => {}
+            Vacated::Unused => {}
             Vacated::Reader => self.table.add(self.spans[place]),
             Vacated::Busy => return false,
         }
@@ -307,7 +312,7 @@ mod tests {
         assert!(sections.leave_alone(span(0, 9)).is_none());
         // The other reader was left where it was.
         assert!(sections.leave_alone(span(20, 29)).is_some());
-        // Where nobody is, one can be alone again, but not in a part of what is held.
+        // Where no reader is, one can be alone again, but not in a part of what is held.
         drop(alone(&sections, span(20, 29)));
         assert!(matches!(sections.enter_alone(span(9, 9)), Entered::Section(_)));
     }
@@ -319,6 +324,10 @@ mod tests {
         assert!(sections.leave_alone(span(0, 8)).is_none());
         drop(sections.leave_alone(span(0, 9)).unwrap());
         assert!(sections.leave_alone(span(0, 9)).is_none());
+        // It is kept for that span, and for no other.
+        assert!(!sections.slots.at(Slots::place(span(0, 9))).enter(span(0, 8)));
+        alone(&sections, span(0, 8)).hold();
+        drop(sections.leave_alone(span(0, 8)).unwrap());
         // One that was refused is not held.
         drop(alone(&sections, span(0, 9)));
         assert!(sections.leave_alone(span(0, 9)).is_none());
@@ -340,19 +349,22 @@ mod tests {
         assert!(sections.leave_alone(other).is_some());
     }
 
-    /// Lets another thread `enter`; asserts that it sleeps until `leave` has been called.
-    fn waits(sections: &Sections, enter: impl FnOnce() + Send, leave: impl FnOnce()) {
+    /// Lets another thread `enter`; asserts that it sleeps until `leave` has been called, and says
+    /// yes then.
+    fn waits(sections: &Sections, enter: impl FnOnce() -> bool + Send, leave: impl FnOnce()) {
         let is_in = AtomicBool::new(false);
         thread::scope(|scope| {
-            scope.spawn(|| {
-                enter();
+            let entering = scope.spawn(|| {
+                let right = enter();
                 is_in.store(true, SeqCst);
+                right
             });
             while lock(&sections.state).asleep == 0 {
                 assert!(!is_in.load(SeqCst), "it did not wait");
                 thread::yield_now();
             }
             leave();
+            assert!(entering.join().unwrap());
         });
     }
 
@@ -362,22 +374,27 @@ mod tests {
         let sections = Sections::new();
         let (bytes, others) = (span(0, 9), span(9, 20));
         let busy = alone(&sections, bytes);
-        waits(&sections, || assert!(sections.enter(others).table().covers(bytes)), || busy.hold());
+        waits(&sections, || sections.enter(others).table().covers(bytes), || busy.hold());
         sections.remove(bytes);
         alone(&sections, bytes).hold();
         let busy = sections.leave_alone(bytes).unwrap();
-        waits(&sections, || assert!(!sections.enter(others).table().covers(bytes)), || drop(busy));
+        waits(&sections, || !sections.enter(others).table().covers(bytes), || drop(busy));
     }
 
     /// While a thread is in a section, a reader of some of its bytes waits, also one that would be
-    /// alone.
+    /// alone, and one for which a slot was kept.
     #[test]
     fn a_section_is_waited_for_by_a_reader_that_would_be_alone() {
         let sections = Sections::new();
-        let mut section = sections.enter(span(0, 9));
-        section.unlocked(|| ());
-        let enter = || assert!(matches!(sections.enter_alone(span(9, 20)), Entered::Section(_)));
-        waits(&sections, enter, || drop(section));
-        drop(alone(&sections, span(9, 20)));
+        let (bytes, others) = (span(0, 9), span(9, 20));
+        for kept in [false, true] {
+            if kept {
+                drop(alone(&sections, bytes));
+            }
+            let mut section = sections.enter(others);
+            section.unlocked(|| ());
+            let enter = || matches!(sections.enter_alone(bytes), Entered::Section(_));
+            waits(&sections, enter, || drop(section));
+        }
     }
 }

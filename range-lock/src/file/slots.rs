@@ -7,17 +7,19 @@
 //!
 //! | word | meaning | next, and who does it |
 //! |---|---|---|
-//! | `FREE` | no reader has the slot | `BUSY`: a reader, with the table locked |
-//! | `BUSY` | a thread locks or unlocks the bytes in the file | `HELD` or `FREE`: that thread |
-//! | `AWAITED` | as `BUSY`, and another thread waits for the end | as `BUSY`; then it wakes |
-//! | `HELD` | the bytes are locked in the file | `BUSY`: the reader, which leaves; `FREE`: a thread that counts it in the table instead, which it has locked |
+//! | `EMPTY` | the slot has no span | `BUSY`: a reader, with the table locked |
+//! | `IDLE` | nothing is locked, and the slot is kept for its span | `BUSY`: a reader of that span; `EMPTY`: a thread with the table locked |
+//! | `BUSY` | a thread locks or unlocks the bytes in the file | `HELD` or `IDLE`: that thread; `AWAITED`: a thread with the table locked |
+//! | `AWAITED` | as `BUSY`, and a thread waits for the end | `HELD` or `EMPTY`: the thread that is busy, which wakes the other |
+//! | `HELD` | the bytes are locked in the file | `BUSY`: the reader, which leaves; `EMPTY`: a thread with the table locked, which counts the reader there |
 //!
-//! A slot is found by the first byte of its span. Two spans that share a slot displace each other.
+//! So a reader whose span was locked in the same slot before takes no mutex at all. A slot is found
+//! by the first byte of its span. Two spans that share a slot displace each other.
 //!
 //! # What holds
 //!
-//! **turn**: the bits of the word above its state grow with each reader that takes the slot, and
-//! the span changes only then. So a thread that has read the word, and then the span, and then
+//! **turn**: the bits of the word above its state grow whenever an empty slot is taken, and the
+//! span changes only then. So a thread that has read the word, and then the span, and then
 //! exchanges that word for another, has read the span that belongs to it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,14 +31,15 @@ use crate::span::Span;
 /// How many there are.
 pub(super) const SLOTS: usize = 16;
 
-const FREE: u64 = 0;
-const BUSY: u64 = 1;
-const AWAITED: u64 = 2;
-const HELD: u64 = 3;
+const EMPTY: u64 = 0;
+const IDLE: u64 = 1;
+const BUSY: u64 = 2;
+const AWAITED: u64 = 3;
+const HELD: u64 = 4;
 /// Where the state is in the word.
-const STATE: u64 = 3;
-/// One reader more.
-const TURN: u64 = 4;
+const STATE: u64 = 7;
+/// One span more.
+const TURN: u64 = 8;
 
 #[derive(Debug)]
 pub(super) struct Slots([CachePadded<Slot>; SLOTS]);
@@ -53,7 +56,7 @@ pub(super) struct Slot {
 #[must_use]
 pub(super) enum Vacated {
     /// No reader had it.
-    Empty,
+    Unused,
     /// A reader held its span by it. The caller counts that reader in the table.
     Reader,
     /// A thread is about to lock or unlock its span.
@@ -80,52 +83,69 @@ impl Slots {
 
 impl Slot {
     const fn new() -> Self {
-        Slot { word: AtomicU64::new(FREE), first: AtomicU64::new(0), last: AtomicU64::new(0) }
+        Slot { word: AtomicU64::new(EMPTY), first: AtomicU64::new(0), last: AtomicU64::new(0) }
     }
 
-    /// Takes the slot, which is free, for a reader of `span`: it is busy then. The caller has the
+    /// Takes the slot, which is empty, for a reader of `span`: it is busy then. The caller has the
     /// table locked.
     #[inline]
     pub(super) fn take(&self, span: Span) {
         // Acquires what the last reader released: its bytes are unlocked.
-        let free = self.word.load(Ordering::Acquire);
-        debug_assert_eq!(free & STATE, FREE);
-        self.word.store(free.wrapping_add(TURN) | BUSY, Ordering::Relaxed);
+        let empty = self.word.load(Ordering::Acquire);
+        debug_assert_eq!(empty & STATE, EMPTY);
+        self.word.store(empty.wrapping_add(TURN) | BUSY, Ordering::Relaxed);
         self.first.store(span.first, Ordering::Relaxed);
         self.last.store(span.last, Ordering::Relaxed);
     }
 
-    /// Makes the slot busy again, if it is held by the reader of `span`, which leaves.
+    /// Makes the slot busy, if it is kept for `span`.
+    #[inline]
+    pub(super) fn enter(&self, span: Span) -> bool {
+        self.begin(span, IDLE)
+    }
+
+    /// Makes the slot busy, if it is held by the reader of `span`, which leaves.
     #[inline]
     pub(super) fn leave(&self, span: Span) -> bool {
+        self.begin(span, HELD)
+    }
+
+    #[inline]
+    fn begin(&self, span: Span, state: u64) -> bool {
         let word = self.word.load(Ordering::Acquire);
-        word & STATE == HELD
+        word & STATE == state
             && self.first.load(Ordering::Relaxed) == span.first
             && self.last.load(Ordering::Relaxed) == span.last
             // "turn"
             && self.exchange(word, BUSY).is_ok()
     }
 
-    /// Ends what [`take`](Self::take) or [`leave`](Self::leave) has begun: the bytes are locked or
-    /// not. Says whether a thread has to be woken.
+    /// Ends what made the slot busy: its bytes are locked or not. Says whether a thread has to be
+    /// woken. Then a slot that is not held is empty, so that its reader does not come again before
+    /// that thread.
     #[inline]
     #[must_use]
     pub(super) fn end(&self, held: bool) -> bool {
-        // The turn stays, as long as the slot is busy.
+        // It stays as long as the slot is busy.
         let turn = self.word.load(Ordering::Relaxed) & !STATE;
-        let before = self.word.swap(turn | if held { HELD } else { FREE }, Ordering::AcqRel);
-        before & STATE == AWAITED
+        let ended = self.exchange(turn | BUSY, if held { HELD } else { IDLE });
+        if let Err(awaited) = ended {
+            debug_assert_eq!(awaited, turn | AWAITED);
+            self.word.store(turn | if held { HELD } else { EMPTY }, Ordering::Release);
+        }
+        ended.is_err()
     }
 
-    /// Frees the slot, unless a thread is busy with it; then that thread wakes others at the end, if
-    /// `wait` says so. The caller has the table locked.
+    /// Empties the slot, unless a thread is busy with it; then that thread wakes others at the end,
+    /// if `wait` says so. The caller has the table locked.
     #[inline]
     pub(super) fn vacate(&self, wait: bool) -> Vacated {
         let mut word = self.word.load(Ordering::Acquire);
         loop {
             let (state, vacated) = match word & STATE {
-                FREE => return Vacated::Empty,
-                HELD => (FREE, Vacated::Reader),
+                EMPTY => return Vacated::Unused,
+                IDLE => (EMPTY, Vacated::Unused),
+                HELD => (EMPTY, Vacated::Reader),
                 BUSY if wait => (AWAITED, Vacated::Busy),
                 _ => return Vacated::Busy,
             };
