@@ -102,6 +102,7 @@ mod many;
 mod probe;
 mod process;
 mod sections;
+mod slots;
 mod sys;
 mod table;
 #[cfg(test)]
@@ -142,9 +143,8 @@ pub enum Access {
 /// other, but without an order.
 pub struct FileRangeLock {
     bytes: Bytes,
-    /// The lock among the threads of this process. Owned by the guards too, so that borrowed and
-    /// owned ones are made of the same parts.
-    local: Arc<RangeLock>,
+    /// The lock among the threads of this process.
+    local: RangeLock,
     process: Process,
     /// A second description, to look from outside.
     outside: OnceLock<Description>,

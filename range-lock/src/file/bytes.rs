@@ -12,19 +12,20 @@
 //! So where a writer is, no other thread of this process is; and no reader of a byte can become
 //! weaker, or stronger, by what a writer does.
 //!
-//! **section**: the lock that the file has on a byte, and the number of its readers, are changed
-//! only by a thread that holds the byte for writing ("local"), or has it in a section. Threads
-//! whose sections overlap take turns, others do not. No call in a section waits for another
-//! description.
+//! **section**: some threads change the lock of the file on a byte, or the number of its readers.
+//! Such a thread holds the byte for writing ("local"), or has it in a section or in a busy slot.
+//! Threads whose spans overlap there take turns, others do not. No call in a section, or for a slot
+//! that is busy, waits for another description.
 //!
-//! **table**: this holds outside of sections, and of calls that wait. The file has a read lock on a
-//! byte exactly if the table counts a reader of it. It has a write lock exactly if a writer of this
-//! process holds the byte. A call that waits may have locked more, and an unlock that failed has
-//! (`owed`).
+//! **table**: this holds outside of sections, of slots that are busy, and of calls that wait. The
+//! file has a read lock on a byte exactly if the table counts a reader of it, or a slot holds it.
+//! It has a write lock exactly if a writer of this process holds the byte. A call that waits may
+//! have locked more, and an unlock that failed has (`owed`).
 //!
 //! So a reader that leaves unlocks the bytes of which it is the last one, each once, and touches no
-//! other. And what a call that waits has been given is not relied on: a reader that leaves between
-//! the grant and the next section may unlock some of it. In the section the thread asks again.
+//! other. A reader that has a slot is the only one of its bytes, so it unlocks all of them. And
+//! what a call that waits has been given is not relied on: a reader that leaves between the grant
+//! and the next section may unlock some of it. In the section the thread asks again.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,7 +34,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 
-use super::sections::{Section, Sections};
+use super::sections::{Entered, Section, Sections};
 use super::sys::Description;
 use crate::lock::RangeLock;
 use crate::mode::Mode;
@@ -137,7 +138,16 @@ impl Bytes {
         if mode == Mode::Write {
             return self.description.set(span, mode);
         }
-        let mut section = self.sections.enter(span);
+        let mut section = match self.sections.enter_alone(span) {
+            Entered::Section(section) => section,
+            Entered::Alone(alone) => {
+                let entered = self.description.set(span, mode)?;
+                if entered {
+                    alone.hold();
+                }
+                return Ok(entered);
+            }
+        };
         let entered =
             section.table().covers(span) || section.unlocked(|| self.description.set(span, mode))?;
         if entered {
@@ -196,6 +206,9 @@ impl Bytes {
     /// this process afterwards, also if it fails: what could not be unlocked is owed.
     pub(super) fn leave(&self, span: Span, mode: Mode) -> io::Result<()> {
         if mode == Mode::Write {
+            return self.unlock(span);
+        }
+        if let Some(_alone) = self.sections.leave_alone(span) {
             return self.unlock(span);
         }
         let mut section = self.sections.enter(span);

@@ -1,22 +1,24 @@
 //! The guards: what is held of a file, borrowed from the lock or owning a share of it.
 //! It uses the lock, which is this folder's root, and what this process has locked of the file.
 //!
-//! All six types are shells around [`Held`]; their type says the mode.
+//! All six types are shells around [`Held`]; their type says the mode. A guard has one borrow or
+//! share of the file's lock, by which it reaches the lock among threads too.
 
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::mem;
 use std::ops::{Deref, RangeBounds, RangeInclusive};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::bytes::Wait;
 use super::{FileRangeLock, error};
+use crate::claim::Claim;
 use crate::ids::RequestId;
-use crate::lock::{ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, RangeLock};
+use crate::lock::{self, RangeLock};
 use crate::mode::Mode;
 use crate::span::Span;
+use crate::sync::Deadline;
 
 /// A verb that would have changed a guard and could not, and the guard as it was.
 ///
@@ -55,94 +57,30 @@ impl<G> From<Unchanged<G>> for io::Error {
     }
 }
 
-/// What is held in this process.
-enum Local {
-    Read(ArcRangeReadGuard),
-    Upgradable(ArcRangeUpgradableReadGuard),
-    Write(ArcRangeWriteGuard),
+/// A file's lock, borrowed or shared, as the way to the lock among the threads of this process.
+#[derive(Clone)]
+struct Threads<L>(L);
+
+impl<L: Deref<Target = FileRangeLock>> Deref for Threads<L> {
+    type Target = RangeLock;
+
+    #[inline]
+    fn deref(&self) -> &RangeLock {
+        &self.0.local
+    }
 }
 
-impl Local {
-    fn acquire(lock: &Arc<RangeLock>, span: Span, mode: Mode, wait: Wait) -> Option<Self> {
-        let range = RangeInclusive::from(span);
-        Some(match (mode, wait) {
-            (Mode::Read, Wait::Not) => Local::Read(lock.try_read_arc(range)?),
-            (Mode::Read, Wait::Until(deadline)) => Local::Read(lock.try_read_arc_until(range, deadline)?),
-            (Mode::Read, Wait::Forever) => Local::Read(lock.read_arc(range)),
-            (Mode::Upgradable, Wait::Not) => Local::Upgradable(lock.try_upgradable_read_arc(range)?),
-            (Mode::Upgradable, Wait::Until(deadline)) => {
-                Local::Upgradable(lock.try_upgradable_read_arc_until(range, deadline)?)
-            }
-            (Mode::Upgradable, Wait::Forever) => Local::Upgradable(lock.upgradable_read_arc(range)),
-            (Mode::Write, Wait::Not) => Local::Write(lock.try_write_arc(range)?),
-            (Mode::Write, Wait::Until(deadline)) => Local::Write(lock.try_write_arc_until(range, deadline)?),
-            (Mode::Write, Wait::Forever) => Local::Write(lock.write_arc(range)),
-        })
-    }
+/// What is held in this process.
+type Local<L> = lock::Held<Threads<L>>;
 
-    fn mode(&self) -> Mode {
-        match self {
-            Local::Read(_) => Mode::Read,
-            Local::Upgradable(_) => Mode::Upgradable,
-            Local::Write(_) => Mode::Write,
-        }
-    }
-
-    fn id(&self) -> Option<RequestId> {
-        match self {
-            Local::Read(guard) => guard.id(),
-            Local::Upgradable(guard) => guard.id(),
-            Local::Write(guard) => guard.id(),
-        }
-    }
-
-    fn shrink(&mut self, span: Span) {
-        let range = RangeInclusive::from(span);
-        match self {
-            Local::Read(guard) => ArcRangeReadGuard::shrink(guard, range),
-            Local::Upgradable(guard) => ArcRangeUpgradableReadGuard::shrink(guard, range),
-            Local::Write(guard) => ArcRangeWriteGuard::shrink(guard, range),
-        }
-    }
-
-    fn split_at(self, mid: u64) -> (Self, Self) {
-        match self {
-            Local::Read(guard) => {
-                let (left, right) = ArcRangeReadGuard::split_at(guard, mid);
-                (Local::Read(left), Local::Read(right))
-            }
-            Local::Upgradable(guard) => {
-                let (left, right) = ArcRangeUpgradableReadGuard::split_at(guard, mid);
-                (Local::Upgradable(left), Local::Upgradable(right))
-            }
-            Local::Write(guard) => {
-                let (left, right) = ArcRangeWriteGuard::split_at(guard, mid);
-                (Local::Write(left), Local::Write(right))
-            }
-        }
-    }
-
-    fn downgrade(self, to: Mode) -> Self {
-        match (self, to) {
-            (Local::Write(guard), Mode::Upgradable) => {
-                Local::Upgradable(ArcRangeWriteGuard::downgrade_to_upgradable(guard))
-            }
-            (Local::Write(guard), _) => Local::Read(ArcRangeWriteGuard::downgrade(guard)),
-            (Local::Upgradable(guard), Mode::Read) => {
-                Local::Read(ArcRangeUpgradableReadGuard::downgrade(guard))
-            }
-            (local, _) => local,
-        }
-    }
-
-    /// Makes an upgradable reader a writer, unless other readers of this process stay in.
-    fn upgrade(self, wait: Wait) -> Result<Self, Self> {
-        let Local::Upgradable(guard) = self else { return Ok(self) };
-        let upgraded = match wait {
-            Wait::Until(deadline) => ArcRangeUpgradableReadGuard::try_upgrade_until(guard, deadline),
-            Wait::Not | Wait::Forever => ArcRangeUpgradableReadGuard::try_upgrade(guard),
-        };
-        upgraded.map(Local::Write).map_err(Local::Upgradable)
+fn acquire<L>(lock: L, claim: Option<Claim>, wait: Wait) -> Option<Local<L>>
+where
+    L: Deref<Target = FileRangeLock>,
+{
+    match wait {
+        Wait::Not => Local::try_acquire(Threads(lock), claim),
+        Wait::Until(deadline) => Local::acquire_until(Threads(lock), claim, Deadline::At(deadline)),
+        Wait::Forever => Some(Local::acquire(Threads(lock), claim)),
     }
 }
 
@@ -151,140 +89,141 @@ impl Local {
 /// Released when dropped: first in the file, then in this process. An owned share of the lock is
 /// dropped after that.
 struct Held<L: Deref<Target = FileRangeLock>> {
-    lock: L,
-    /// `None` if the range is empty.
-    part: Option<Part>,
-}
-
-/// A range that is held in this process and in the file.
-struct Part {
-    span: Span,
-    local: Local,
+    /// There until it is taken out, and `self` dropped.
+    local: Option<Local<L>>,
+    mode: Mode,
 }
 
 impl<L: Deref<Target = FileRangeLock>> Held<L> {
     #[track_caller]
     fn acquire(lock: L, range: &impl RangeBounds<u64>, mode: Mode, wait: Wait) -> io::Result<Option<Self>> {
-        let Some(span) = lock.begin(range, mode)? else { return Ok(Some(Held { lock, part: None })) };
-        let Some(local) = Local::acquire(&lock.local, span, mode, wait) else { return Ok(None) };
-        // Otherwise, and where it fails, `local` is released here.
-        let entered = lock.bytes.enter(span, mode, wait)?;
-        Ok(entered.then(|| Held { lock, part: Some(Part { span, local }) }))
+        let claim = lock.begin(range, mode)?.map(|span| Claim { span, mode });
+        let Some(local) = acquire(lock, claim, wait) else { return Ok(None) };
+        if let Some(Claim { span, .. }) = claim {
+            // Otherwise, and where it fails, `local` is released here.
+            if !local.lock().0.bytes.enter(span, mode, wait)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Held { local: Some(local), mode }))
+    }
+
+    fn local(&self) -> &Local<L> {
+        self.local.as_ref().expect("not taken out")
+    }
+
+    fn lock(&self) -> &FileRangeLock {
+        &self.local().lock().0
     }
 
     fn range(&self) -> RangeInclusive<u64> {
-        match &self.part {
-            Some(part) => part.span.into(),
-            #[expect(clippy::reversed_empty_ranges, reason = "an empty closed range has no other form")]
-            None => 1..=0,
-        }
+        self.local().range()
+    }
+
+    /// What is held; `None` if the range is empty.
+    fn span(&self) -> Option<Span> {
+        self.local().span()
     }
 
     fn release(&mut self) -> io::Result<()> {
-        let Some(Part { span, local }) = self.part.take() else { return Ok(()) };
-        if let Err(error) = self.lock.check_process() {
+        let Some(local) = &mut self.local else { return Ok(()) };
+        let Some(span) = local.span() else { return Ok(()) };
+        let lock = &local.lock().0;
+        if let Err(error) = lock.check_process() {
             // What is in the file is the parent's, and the local lock may have been copied locked.
-            mem::forget(local);
+            local.leak();
             return Err(error);
         }
-        let released = self.lock.bytes.leave(span, local.mode());
-        drop(local);
+        let released = lock.bytes.leave(span, self.mode);
+        local.release();
         released
     }
 
     #[track_caller]
     fn shrink(&mut self, range: &impl RangeBounds<u64>) -> io::Result<()> {
-        self.lock.check_process()?;
+        self.lock().check_process()?;
         let Some(kept) = super::express(range)? else { return self.release() };
-        let Some(Part { span, local }) = self.part.as_mut().filter(|part| part.span.covers(kept)) else {
+        let Some(span) = self.span().filter(|span| span.covers(kept)) else {
             panic!("range {kept:?} is not part of the range held, {:?}", self.range())
         };
-        let (bytes, mode, mut result) = (&self.lock.bytes, local.mode(), Ok(()));
+        let (bytes, mut result) = (&self.lock().bytes, Ok(()));
         if span.first < kept.first {
-            result = bytes.leave(Span { first: span.first, last: kept.first - 1 }, mode);
+            result = bytes.leave(Span { first: span.first, last: kept.first - 1 }, self.mode);
         }
         if kept.last < span.last {
-            result = result.and(bytes.leave(Span { first: kept.last + 1, last: span.last }, mode));
+            result = result.and(bytes.leave(Span { first: kept.last + 1, last: span.last }, self.mode));
         }
-        local.shrink(kept);
-        *span = kept;
+        self.local.as_mut().expect("not taken out").shrink(&RangeInclusive::from(kept));
         result
     }
 
     fn is_still_held(&self) -> io::Result<bool> {
-        self.lock.check_process()?;
-        match &self.part {
-            Some(part) => self.lock.is_locked_in_the_file(part.span, part.local.mode()),
-            None => Ok(true),
-        }
+        self.lock().check_process()?;
+        self.span().map_or(Ok(true), |span| self.lock().is_locked_in_the_file(span, self.mode))
     }
 
     fn downgrade(mut self, to: Mode) -> Result<Self, Unchanged<Self>> {
-        if let Err(error) = self.lock.check_process() {
+        let done = self.lock().check_process().and_then(|()| match self.span() {
+            Some(span) if self.mode == Mode::Write => self.lock().bytes.downgrade(span),
+            _ => Ok(()),
+        });
+        if let Err(error) = done {
             return Err(Unchanged { guard: self, error });
         }
-        if let Some(Part { span, local }) = self.part.take() {
-            let done = if local.mode() == Mode::Write { self.lock.bytes.downgrade(span) } else { Ok(()) };
-            let local = if done.is_ok() { local.downgrade(to) } else { local };
-            self.part = Some(Part { span, local });
-            if let Err(error) = done {
-                return Err(Unchanged { guard: self, error });
-            }
-        }
+        self.local().weaken(to);
+        self.mode = to;
         Ok(self)
     }
 
     fn upgrade(mut self, wait: Wait) -> Result<Self, Unchanged<Self>> {
-        let checked =
-            self.lock.check_process().and_then(|()| self.lock.bytes.description.allows(Mode::Write));
+        let lock = self.lock();
+        let checked = lock.check_process().and_then(|()| lock.bytes.description.allows(Mode::Write));
         if let Err(error) = checked {
             return Err(Unchanged { guard: self, error });
         }
-        let Some(Part { span, local }) = self.part.take() else { return Ok(self) };
-        let in_the_way = || match wait {
-            Wait::Not => error::would_block(span),
-            _ => error::timed_out(span),
-        };
-        let (local, done) = match local.upgrade(wait) {
-            Err(local) => (local, Err(in_the_way())),
-            Ok(local) => match self.lock.bytes.upgrade(span, wait) {
-                Ok(true) => (local, Ok(())),
-                Ok(false) => (local.downgrade(Mode::Upgradable), Err(in_the_way())),
-                Err(error) => (local.downgrade(Mode::Upgradable), Err(error)),
-            },
-        };
-        self.part = Some(Part { span, local });
-        match done {
-            Ok(()) => Ok(self),
-            Err(error) => Err(Unchanged { guard: self, error }),
+        if let Some(span) = self.span() {
+            let in_the_way = || match wait {
+                Wait::Not => error::would_block(span),
+                _ => error::timed_out(span),
+            };
+            let upgraded = match wait {
+                Wait::Until(deadline) => self.local().upgrade_until(Deadline::At(deadline)),
+                Wait::Not | Wait::Forever => self.local().try_upgrade(),
+            };
+            if !upgraded {
+                return Err(Unchanged { error: in_the_way(), guard: self });
+            }
+            let done = match lock.bytes.upgrade(span, wait) {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(in_the_way()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = done {
+                self.local().weaken(Mode::Upgradable);
+                return Err(Unchanged { guard: self, error });
+            }
         }
+        self.mode = Mode::Write;
+        Ok(self)
     }
 }
 
 impl<L: Deref<Target = FileRangeLock> + Clone> Held<L> {
     #[track_caller]
     fn split_at(mut self, mid: u64) -> (Self, Self) {
-        let lock = self.lock.clone();
-        let Some(span) = self.part.as_ref().map(|part| part.span) else {
-            return (self, Held { lock, part: None });
-        };
-        if mid == span.first {
-            return (Held { lock, part: None }, self);
-        }
-        if mid == span.last + 1 {
-            return (self, Held { lock, part: None });
-        }
-        // If this unwinds, `self` releases the range.
-        assert!(span.contains(mid), "cannot split at {mid}: the range held is {span:?}");
-        let part = self.part.take().expect("it has a span");
-        let (left, right) = part.local.split_at(mid);
-        self.part = Some(Part { span: Span { first: span.first, last: mid - 1 }, local: left });
-        let part = Some(Part { span: Span { first: mid, last: span.last }, local: right });
-        (self, Held { lock, part })
+        let range = self.range();
+        // If this unwinds, `self` releases the range. Where one part is empty, either end is `mid`.
+        let splits = self.span().is_none_or(|span| span.contains(mid) || mid == span.last + 1);
+        assert!(splits, "cannot split at {mid}: the range held is {range:?}");
+        let (left, right) = self.local.take().expect("not taken out").split_at(mid);
+        let mode = self.mode;
+        let part = |local| Held { local: Some(local), mode };
+        (part(left), part(right))
     }
 }
 
 impl<L: Deref<Target = FileRangeLock>> Drop for Held<L> {
+    #[inline]
     fn drop(&mut self) {
         // What could not be unlocked is owed.
         let _ = self.release();
@@ -342,7 +281,7 @@ macro_rules! guard {
             /// # Ok::<(), std::io::Error>(())
             /// ```
             pub fn id(&self) -> Option<RequestId> {
-                self.held.part.as_ref()?.local.id()
+                self.held.local().id()
             }
 
             /// Releases the range, and reports whether the file has been unlocked. Dropping the
@@ -429,7 +368,10 @@ macro_rules! guard {
             /// are asked: whether some other description has a conflicting lock on the byte, and
             /// whether the byte is locked at all. So for a reader, other readers of the byte can
             /// hide that its own lock is gone. An NFS client answers the second question from its
-            /// own memory.
+            /// own memory. So after a server has forgotten a lock, the answer stays yes until
+            /// another machine has the byte. What is written through the
+            /// [descriptor](FileRangeLock#impl-AsFd-for-FileRangeLock) of the lock is safe from
+            /// that: fsync(2) on it fails with `EIO`.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Guard), ";")]

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use super::bytes::Bytes;
 use super::process::Process;
@@ -95,7 +95,7 @@ impl FileRangeLock {
     fn new(description: Description) -> Self {
         FileRangeLock {
             bytes: Bytes::new(description),
-            local: Arc::new(RangeLock::new()),
+            local: RangeLock::new(),
             process: Process::current(),
             outside: OnceLock::new(),
         }

@@ -89,10 +89,16 @@ impl<L: Deref<Target = RangeLock>> Held<L> {
         request::note_waited(self.lock.partition(), Mode::Write, waiter, granted);
     }
 
-    /// The lock. For tests.
-    #[cfg(all(test, feature = "async", not(any(loom, shuttle))))]
+    /// The lock.
+    #[cfg(all(any(feature = "file", all(test, feature = "async")), not(any(loom, shuttle))))]
     pub(crate) fn lock(&self) -> &L {
         &self.lock
+    }
+
+    /// Leaks what is held.
+    #[cfg(all(feature = "file", not(any(loom, shuttle))))]
+    pub(crate) fn leak(&mut self) {
+        self.hold = None;
     }
 
     pub(crate) fn range(&self) -> RangeInclusive<u64> {
@@ -103,16 +109,26 @@ impl<L: Deref<Target = RangeLock>> Held<L> {
         }
     }
 
+    /// `None` if the range is empty.
+    #[cfg(all(feature = "file", not(any(loom, shuttle))))]
+    pub(crate) fn span(&self) -> Option<Span> {
+        self.hold.as_ref().map(|hold| hold.span)
+    }
+
     /// `None` if the range is empty: then there is no request.
     pub(crate) fn id(&self) -> Option<RequestId> {
         self.hold.as_ref().map(|hold| hold.key.id)
     }
 
     pub(crate) fn downgrade(self, to: Mode) -> Self {
+        self.weaken(to);
+        self
+    }
+
+    pub(crate) fn weaken(&self, to: Mode) {
         if let Some(hold) = &self.hold {
             request::downgrade(self.lock.partition(), hold, to);
         }
-        self
     }
 
     pub(crate) fn try_upgrade(&self) -> bool {
@@ -123,14 +139,15 @@ impl<L: Deref<Target = RangeLock>> Held<L> {
         self.hold.as_ref().is_none_or(|hold| request::upgrade(self.lock.place(), hold, deadline))
     }
 
+    pub(crate) fn release(&mut self) {
+        if let Some(hold) = self.hold.take() {
+            request::release(self.lock.partition(), &hold);
+        }
+    }
+
     #[track_caller]
     pub(crate) fn shrink(&mut self, range: &impl RangeBounds<u64>) {
-        let Some(span) = Span::new(range) else {
-            if let Some(hold) = self.hold.take() {
-                request::release(self.lock.partition(), &hold);
-            }
-            return;
-        };
+        let Some(span) = Span::new(range) else { return self.release() };
         match &mut self.hold {
             Some(hold) if hold.span.covers(span) => request::shrink(self.lock.partition(), hold, span),
             _ => panic!("range {span:?} is not part of the range held, {:?}", self.range()),

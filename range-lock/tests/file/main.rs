@@ -2,6 +2,7 @@
 #![cfg(all(target_os = "linux", target_pointer_width = "64", not(any(loom, shuttle))))]
 
 mod model;
+mod network;
 mod processes;
 mod readme;
 mod seen;

@@ -1,7 +1,8 @@
 //! Eight processes of four threads on one file, some of which are killed while they hold ranges. An
 //! oracle in shared memory knows which thread uses which byte.
 //!
-//! `FILE_STRESS_SECONDS` says how long: 1 unless told.
+//! `FILE_STRESS_SECONDS` says how long: 1 unless told. On a file of a network file system
+//! (`network.rs`) the processes are on different machines, and use only verbs that have a limit.
 //!
 //! Each process has a row in the oracle, with a word for each byte: how many of its threads use it
 //! for reading and for writing. A thread marks its bytes when it has been granted them, looks at
@@ -10,7 +11,7 @@
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -22,6 +23,7 @@ use range_lock::file::{
     Unchanged,
 };
 
+use crate::network;
 use crate::processes::{again, part};
 
 const PROCESSES: usize = 8;
@@ -90,7 +92,12 @@ struct Worker<'a> {
     thread: usize,
     row: usize,
     random: u64,
+    /// Whether it uses verbs that wait without a limit.
+    patient: bool,
 }
+
+/// How long the others wait.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 impl<'a> Worker<'a> {
     fn random(&mut self, below: usize) -> usize {
@@ -175,7 +182,8 @@ impl<'a> Worker<'a> {
         let guard = match self.random(4) {
             0 => self.waiting(|lock| lock.try_read(range)),
             1 => self.waiting(|lock| lock.try_read_for(range, Duration::from_millis(20))),
-            _ => self.waiting(|lock| lock.read(range).map(Some)),
+            _ if self.patient => self.waiting(|lock| lock.read(range).map(Some)),
+            _ => self.waiting(|lock| lock.try_read_for(range, PATIENCE)),
         };
         let Some(mut guard) = guard else { return self.gave_up() };
         self.use_(bytes, 1);
@@ -201,7 +209,8 @@ impl<'a> Worker<'a> {
         let guard = match self.random(4) {
             0 => self.waiting(|lock| lock.try_write(range)),
             1 => self.waiting(|lock| lock.try_write_for(range, Duration::from_millis(20))),
-            _ => self.waiting(|lock| lock.write(range).map(Some)),
+            _ if self.patient => self.waiting(|lock| lock.write(range).map(Some)),
+            _ => self.waiting(|lock| lock.try_write_for(range, PATIENCE)),
         };
         let Some(guard) = guard else { return self.gave_up() };
         self.use_(bytes, WRITER);
@@ -225,7 +234,11 @@ impl<'a> Worker<'a> {
     fn upgrade(&mut self) {
         let bytes = self.bytes(8);
         let range = Self::range(bytes);
-        let looking = self.waiting(|lock| lock.upgradable_read(range));
+        let looking = match self.patient {
+            true => self.waiting(|lock| lock.upgradable_read(range).map(Some)),
+            false => self.waiting(|lock| lock.try_upgradable_read_for(range, PATIENCE)),
+        };
+        let Some(looking) = looking else { return self.gave_up() };
         self.use_(bytes, 1);
         let upgraded = match self.random(2) {
             0 => FileUpgradableReadGuard::try_upgrade(looking),
@@ -270,6 +283,14 @@ impl<'a> Worker<'a> {
     }
 }
 
+/// The file that a process locks: in the folder of the oracle, or that of one of the machines.
+fn file(folder: &Path, process: usize) -> PathBuf {
+    match network::clients() {
+        Some(clients) => clients[process % clients.len()].join("stress"),
+        None => folder.join("file"),
+    }
+}
+
 /// Not a test of its own: one of the processes.
 #[test]
 fn process() {
@@ -281,11 +302,12 @@ fn process() {
     let (process, row): (usize, usize) = (process.parse().unwrap(), row.parse().unwrap());
     let folder = Path::new(folder);
     let oracle = Oracle::map(&File::options().read(true).write(true).open(folder.join("oracle")).unwrap());
-    let lock = FileRangeLock::open(folder.join("file"), Access::ReadWrite).unwrap();
+    let lock = FileRangeLock::open(file(folder, process), Access::ReadWrite).unwrap();
+    let patient = network::clients().is_none();
     thread::scope(|scope| {
         for thread in 0..THREADS {
             let random = 0x9E37_79B9_7F4A_7C15 ^ (row * THREADS + thread + 1) as u64;
-            let worker = Worker { lock: &lock, oracle, process, thread, row, random };
+            let worker = Worker { lock: &lock, oracle, process, thread, row, random, patient };
             scope.spawn(|| worker.run());
         }
     });
@@ -310,7 +332,7 @@ fn start(oracle: &Oracle, folder: &Path, process: usize, row: usize) -> Child {
 fn processes_exclude_each_other_and_the_killed_leave_nothing() {
     let seconds = std::env::var("FILE_STRESS_SECONDS").map_or(1.0, |seconds| seconds.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
-    File::create(folder.path().join("file")).unwrap();
+    File::create(file(folder.path(), 0)).unwrap();
     let oracle = File::options().read(true).write(true).create_new(true).open(folder.path().join("oracle"));
     let oracle = Oracle::map(&oracle.unwrap());
     let stop = Stop(oracle);
@@ -323,8 +345,10 @@ fn processes_exclude_each_other_and_the_killed_leave_nothing() {
     let mut processes: Vec<_> = (0..PROCESSES).map(&mut start_next).collect();
     let (begin, mut killed, mut random) = (Instant::now(), 0, 0x2545_F491_4F6C_DD1D_u64);
     let fine = |status: Option<ExitStatus>| status.is_none_or(|status| status.success());
+    // A process needs a second to begin in the virtual machine.
+    let between = Duration::from_millis(if network::clients().is_none() { 60 } else { 2000 });
     while begin.elapsed().as_secs_f64() < seconds && killed + PROCESSES + 1 < ROWS {
-        thread::sleep(Duration::from_millis(60));
+        thread::sleep(between);
         for (process, (child, _)) in processes.iter_mut().enumerate() {
             assert!(fine(child.try_wait().unwrap()), "process {process} has failed");
             for since in &oracle.waits[process] {
@@ -355,6 +379,6 @@ fn processes_exclude_each_other_and_the_killed_leave_nothing() {
     println!("{granted} granted, {given_up} gave up, {killed} processes killed in {:?}", begin.elapsed());
     assert!(granted > 100);
     // Nothing is left.
-    let lock = FileRangeLock::open(folder.path().join("file"), Access::ReadWrite).unwrap();
+    let lock = FileRangeLock::open(file(folder.path(), 0), Access::ReadWrite).unwrap();
     assert!(lock.try_write(..).unwrap().is_some());
 }
