@@ -1,5 +1,5 @@
-//! Prose that fits a width, columns whose cells do, and words quoted for messages and for shells; it
-//! uses no other room.
+//! Prose that fits a width, columns whose cells do, and words quoted for messages and for shells;
+//! it uses no other room.
 
 /// The lines of `text`, each of at most `width` characters where its words are: broken at blanks,
 /// never within a word. Those after the first begin with as many blanks as the first, and `hang`

@@ -433,8 +433,8 @@ impl Call<'_, '_> {
         }
     }
 
-    /// What a crash would leave of the file's watched bytes is what a read could have seen while the
-    /// call was under way.
+    /// What a crash would leave of the file's watched bytes is what a read could have seen while
+    /// the call was under way.
     fn is_durable(&self, file: usize, bytes: Range<u64>) {
         let World { fs, files, history, committed, registers, .. } = self.world;
         let bytes = bytes.start..bytes.end.min(files[file].size());

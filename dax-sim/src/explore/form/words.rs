@@ -12,13 +12,13 @@ const LAST_BYTE: u64 = 4 << 20;
 
 /// The words of one line, taken one by one.
 pub(super) struct Words<'t> {
-    words: std::vec::IntoIter<&'t str>,
+    words: std::slice::Iter<'t, &'t str>,
     usage: &'static str,
 }
 
 impl<'t> Words<'t> {
-    pub(super) fn new(words: &[&'t str], usage: &'static str) -> Self {
-        Words { words: words.to_vec().into_iter(), usage }
+    pub(super) fn new(words: &'t [&'t str], usage: &'static str) -> Self {
+        Words { words: words.iter(), usage }
     }
 
     /// How the line is written.
@@ -36,11 +36,11 @@ impl<'t> Words<'t> {
 
     /// The next word, if there is one.
     pub(super) fn pop(&mut self) -> Option<&'t str> {
-        self.words.next()
+        self.words.next().copied()
     }
 
     pub(super) fn next(&mut self, what: &str) -> Result<&'t str, String> {
-        self.words.next().ok_or_else(|| self.wrong(format_args!("{what} is missing at the end of the line")))
+        self.words.next().copied().ok_or_else(|| self.wrong(format_args!("{what} is missing at the end of the line")))
     }
 
     pub(super) fn end(&mut self) -> Result<(), String> {
