@@ -40,7 +40,10 @@ impl<'t> Words<'t> {
     }
 
     pub(super) fn next(&mut self, what: &str) -> Result<&'t str, String> {
-        self.words.next().copied().ok_or_else(|| self.wrong(format_args!("{what} is missing at the end of the line")))
+        self.words
+            .next()
+            .copied()
+            .ok_or_else(|| self.wrong(format_args!("{what} is missing at the end of the line")))
     }
 
     pub(super) fn end(&mut self) -> Result<(), String> {
