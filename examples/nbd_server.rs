@@ -160,6 +160,8 @@ const REQUEST: usize = 64 << 10;
 /// time, and a third reads the 32 KiB that both write. Returns how many reads had several letters.
 fn torn_reads(socket: &Path, time: Duration) -> io::Result<(u64, u64)> {
     let over = AtomicBool::new(false);
+    let mut reader = Client::connect(UnixStream::connect(socket)?)?;
+    reader.write(0, &[b'-'; 2 * REQUEST])?; // What was there before may be of many letters.
     thread::scope(|scope| {
         let writers = [(0, b'a'), (REQUEST as u64 / 2, b'A')].map(|(offset, first)| {
             let over = &over;
@@ -174,10 +176,9 @@ fn torn_reads(socket: &Path, time: Duration) -> io::Result<(u64, u64)> {
                 client.flush()
             })
         });
-        let mut client = Client::connect(UnixStream::connect(socket)?)?;
         let (start, mut reads, mut torn) = (Instant::now(), 0, 0);
         while start.elapsed() < time {
-            let data = client.read(REQUEST as u64 / 2, REQUEST as u32 / 2)?;
+            let data = reader.read(REQUEST as u64 / 2, REQUEST as u32 / 2)?;
             reads += 1;
             torn += u64::from(data.iter().any(|&letter| letter != data[0]));
         }
