@@ -197,10 +197,10 @@ use crate::sync::Deadline;
 ///
 /// With n requests in the lock, acquiring takes O(log n) steps under a short internal mutex.
 /// Releasing takes O(log n) steps, and O(log n) more for each request that is
-/// [registered](crate::docs::internals#registrations) with the request that leaves. The latter has
-/// kept out all of these. Where threads meet on the internal mutex, the lock cuts its domain into
-/// parts. Each part has a mutex of its own, and a request takes the mutexes of the parts that it
-/// touches. See [`Builder::max_leaves`].
+/// [registered](crate::docs::internals#registrations) with the request that leaves. The leaving
+/// request has kept out all of these. Where threads meet on the internal mutex, the lock cuts its
+/// domain into parts. Each part has a mutex of its own, and a request takes the mutexes of the
+/// parts that it touches. See [`Builder::max_leaves`].
 ///
 /// # Origin
 ///

@@ -32,8 +32,8 @@
 //! * **A release that lets thousands of requests in.** It visits each of them under the internal
 //!   mutex.
 //! * **Memory after a peak.** Until a part is empty, it keeps the records and tree nodes of its
-//!   requests. An empty part keeps those for 256 requests. The lock keeps 1 MiB of records in
-//!   addition. [`shrink_to_fit`](crate::RangeLock::shrink_to_fit) frees all this memory. A lock
+//!   requests. An empty part keeps those that 256 requests need. The lock keeps 1 MiB of records
+//!   in addition. [`shrink_to_fit`](crate::RangeLock::shrink_to_fit) frees all this memory. A lock
 //!   that has been cut also keeps at most 40 bytes for each part that it may have (see
 //!   [`max_leaves`](crate::Builder::max_leaves)), and 128 bytes for each part that it has had. It
 //!   keeps these bytes until it is dropped.
