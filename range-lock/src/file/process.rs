@@ -2,8 +2,8 @@
 //! It uses nothing of this crate.
 //!
 //! A child made by `fork` has a copy of each lock and guard. The copy must not release what the
-//! parent holds, so each lock knows the process that made it. The process is asked for in each
-//! verb: reading a page that the kernel wipes in a child costs one load, where getpid(2) is a
+//! parent holds, so each lock knows the process that made it, and each verb asks which process is
+//! running. Reading a page that the kernel wipes in a child costs one load, where getpid(2) is a
 //! system call. And the number of a process may be the same in another namespace, or come again.
 //!
 //! # Invariants of the unsafe code
