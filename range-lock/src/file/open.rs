@@ -56,8 +56,9 @@ impl FileRangeLock {
     /// # Errors
     ///
     /// If `/proc` is not mounted, or if this process may not open the file any more, for example
-    /// because its permissions have changed. In these cases [`open`](Self::open) the file by its
-    /// path in time, or use [`from_description`](Self::from_description). Otherwise as for `open`.
+    /// because its permissions have changed. To avoid this, [`open`](Self::open) the file by its
+    /// path before, or use [`from_description`](Self::from_description). The call also fails where
+    /// `open` does.
     pub fn from_file(file: impl AsFd) -> io::Result<Self> {
         Ok(Self::new(Description::reopen(file.as_fd())?))
     }

@@ -1,23 +1,23 @@
-//! [`Sections`]: the table, and the spans of it that threads have to themselves.
-//! It uses the table, the slots, and the library's own mutex: leaving that one takes no locked
+//! [`Sections`]: the table, and the spans of the table that threads have to themselves. It uses the
+//! table, the slots, and the library's own mutex, because leaving that mutex takes no locked
 //! instruction.
 //!
-//! A section is what a mutex over a span would be: a thread has it while it asks the table, calls
+//! A section is like a mutex over a span. A thread has the section while it asks the table, calls
 //! the kernel and counts itself. Threads whose spans overlap take turns, in the order in which they
-//! came. Others do not wait. A `RangeLock` would do the same; this one shares the mutex of the
-//! table, which is to be taken anyway, and so saves the time of a second lock.
+//! came. Other threads do not wait. A `RangeLock` would do the same. But a section uses the mutex
+//! of the table, which the thread has to take anyway, and so saves the time of a second lock.
 //!
-//! A reader whose span neither the table nor another thread has a part of needs no section. It has
-//! a slot: it takes the mutex when it enters, or not at all if the slot was kept for its span, and
-//! no mutex when it leaves.
+//! A reader needs no section if neither the table nor another thread has a part of its span. Such a
+//! reader has a slot. It takes the mutex when it enters, or not at all if the slot was kept for its
+//! span. It takes no mutex when it leaves.
 //!
 //! # What holds
 //!
-//! **apart**: no slot that is not empty overlaps another one, the table, or the section of a thread
-//! that is in. An empty slot is taken only where that is so, and behind every thread that waits for
-//! a section. A thread that enters a section first empties the slots that overlap it: it moves
-//! their readers into the table, and waits for slots that are busy. No thread waits for another
-//! while its slot is busy.
+//! **apart**: no slot that is not empty overlaps another such slot, the table, or the section of a
+//! thread that is in. An empty slot is taken only where that is so, and behind every thread that
+//! waits for a section. A thread that enters a section first empties the slots that overlap it: the
+//! thread moves their readers into the table, and waits for slots that are busy. No thread waits
+//! for another while its slot is busy.
 
 use std::sync::{self, Condvar, PoisonError};
 
@@ -116,8 +116,8 @@ impl Sections {
         slot.leave(span).then(|| Alone { sections: self, slot, held: false })
     }
 
-    /// Enters a section; waits until those that came before, and overlap it, have left. The table
-    /// is locked then.
+    /// Enters a section. Waits until the sections that came before, and overlap it, have ended. The
+    /// table is locked then.
     #[inline]
     pub(super) fn enter(&self, span: Span) -> Section<'_> {
         self.enter_locked(lock(&self.state), span)
@@ -147,7 +147,7 @@ impl Sections {
         state
     }
 
-    /// Wakes all that sleep: they look for themselves.
+    /// Wakes all threads that sleep. Each looks for itself.
     #[cold]
     fn wake(&self) {
         // A thread that saw this section in its way has locked this, or sleeps.

@@ -1,7 +1,7 @@
 //! [`Description`]: an open file description, and the system calls that lock its bytes.
 //! It uses spans and modes.
 //!
-//! Only this file and `process.rs` know libc.
+//! Only this file and `process.rs` use libc.
 //!
 //! # Invariants of the unsafe code
 //!
@@ -104,8 +104,8 @@ impl Description {
         }
     }
 
-    /// Locks `span`, whatever of it was locked before, if no other description has a conflicting
-    /// lock; says whether it did. Otherwise, and where it fails, nothing has changed.
+    /// Locks `span`, whatever part of it was locked before, if no other description has a
+    /// conflicting lock. Returns whether it did. If not, or if it fails, nothing has changed.
     pub(super) fn set(&self, span: Span, mode: Mode) -> io::Result<bool> {
         match self.lock(libc::F_OFD_SETLK, kind(mode), span) {
             Ok(_) => Ok(true),

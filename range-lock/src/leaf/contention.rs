@@ -1,5 +1,6 @@
-//! What a leaf remembers of how its users got on: whether it is worth a cut, or should be joined to
-//! its neighbour. See "When to cut and to join" in the [partition](crate::partition).
+//! What a leaf remembers of the threads that met on its mutex. It decides whether the leaf is worth
+//! a cut, or should be joined to its neighbour. See "When to cut and to join" in the
+//! [partition](crate::partition).
 
 use super::models;
 use crate::bounds::Bounds;

@@ -1,5 +1,5 @@
-//! What lies in a leaf: the entries, in the forms in which they are kept and looked at, and what
-//! tells requests apart and apart in time.
+//! The entries of a leaf: the forms in which they are kept and looked at, and what tells requests
+//! apart and orders them in time.
 
 use std::num::NonZeroU64;
 

@@ -1,5 +1,5 @@
-//! Registrations: finding an entry that keeps another out, the lists, and the second
-//! look. See "Which entries keep an entry out" in the [parent](super).
+//! Registrations: finding an entry that keeps another out, the lists of registered entries, and the
+//! second look. See "Which entries keep an entry out" in the [parent](super).
 
 use super::entry::{Entry, Filed, Slot, lane};
 use super::{Leaf, SLOTS};

@@ -1,5 +1,5 @@
-//! Waiting until a range is free, and for which entries of a leaf: a *watch* keeps no request out.
-//! See "Watches" in the [parent](super).
+//! Watches: waiting until a range is free, for certain entries of a leaf. A *watch* keeps no
+//! request out. See "Watches" in the [parent](super).
 
 use std::collections::{BTreeMap, BTreeSet};
 
