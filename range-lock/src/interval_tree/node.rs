@@ -1,10 +1,10 @@
 //! A node: up to [`N`] items in order, each with the two ends that a search compares and what it
-//! names. These fill five cache lines. Ids and ranks lie behind them, and the bottom nodes of trees
-//! that are not ranked, which hold nearly all spans, have none: the slots know the ids.
+//! names. These fill five cache lines. Ids and ranks lie behind them. The bottom nodes of trees
+//! that are not ranked hold nearly all spans, and have no ids: the slots know the ids.
 //!
-//! Searches, and what moves held spans in and out, are plain loops that stop where they are done.
-//! Calls of `memmove` for a few words each, three to an insertion, cost more. Loops over all places
-//! without a branch that depends on where also cost more, except in large trees.
+//! Searches, and moving held spans in and out, are plain loops that stop where they are done. Calls
+//! of `memmove` for a few words each, three to an insertion, cost more. Loops over all places
+//! without a branch that depends on the position also cost more, except in large trees.
 
 use super::NIL;
 use crate::span::Span;
@@ -22,7 +22,7 @@ pub(super) struct Item {
     pub(super) id: u64,
     pub(super) last: u64,
     pub(super) link: u32,
-    /// In a ranked tree the earliest and the latest rank; else of no meaning.
+    /// In a ranked tree the earliest and the latest rank. Otherwise of no meaning.
     pub(super) earliest: u64,
     pub(super) latest: u64,
 }

@@ -1,10 +1,10 @@
-//! Where a thread stands in the line for a mutex: its seat, on a line of the cache of its own.
+//! The line of threads that wait for a mutex. Each thread has a seat, on a cache line of its own.
 //! It uses `atomics`, `parking` and `spin`.
 //!
 //! A seat has a number, so that a mutex names it in two bytes. A thread takes a seat when it first
-//! waits for a mutex, and keeps it until it ends. It waits for one mutex at a time, so one seat is
-//! enough. Seats are never freed: a thread that wakes another one up may be late, and then wakes
-//! the seat's next user, which looks and waits on.
+//! waits for a mutex, and keeps it until the thread ends. A thread waits for one mutex at a time,
+//! so one seat is enough. Seats are never freed. A thread that wakes another one up may be late,
+//! and then wakes the seat's next user, which looks and waits on.
 
 use std::time::{Duration, Instant};
 
