@@ -30,7 +30,7 @@ use crate::span::Span;
 ///     let [first, second] = &lock.requests()[..] else { panic!() };
 ///     assert_eq!(second.waits_for(), [first.id()]);
 ///     assert_eq!(second.to_string(), "read 0..=9 waiting");
-///     assert!(format!("{second:?}").starts_with("#2 read 0..=9 waiting for #1 for ")); // "1.2 ms", say.
+///     assert!(format!("{second:?}").starts_with("#2 read 0..=9 waiting for #1 for ")); // For example "1.2 ms".
 ///     drop(writer);
 /// });
 /// ```

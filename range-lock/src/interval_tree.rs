@@ -350,7 +350,7 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
     }
 }
 
-/// The most nodes that so many trees of so many spans can have. Each tree has none, or one, or a
+/// The most nodes that `trees` trees of `spans` spans can have. Each tree has none, or one, or a
 /// root and further levels. On each of these it has at most as many nodes as have [`MIN`] items
 /// each. `spans` is the most that there ever were, because nodes are only joined when they run low.
 fn nodes_for(spans: usize, trees: usize) -> usize {

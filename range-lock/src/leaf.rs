@@ -540,7 +540,7 @@ impl Rest {
         }
     }
 
-    /// Whether it is more than an empty leaf keeps, once so many entries have left the trees.
+    /// Whether it is more than an empty leaf keeps, once `leaving` entries have left the trees.
     fn has_surplus(&self, leaving: u32) -> bool {
         self.forest.len() == leaving && (self.spare.len() > KEPT || self.forest.has_room_for_many())
     }

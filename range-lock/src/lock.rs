@@ -141,7 +141,7 @@ use crate::sync::Deadline;
 ///     while lock.requests().len() < 2 {
 ///         std::thread::yield_now();
 ///     }
-///     // Nobody holds the child, but `whole` waits for it. `write` would never return here.
+///     // No thread holds the child, but `whole` waits for it. `write` would never return here.
 ///     assert!(lock.try_write_for(50..60, Duration::from_millis(1)).is_none());
 ///     drop(parent);
 ///     whole.join().unwrap();

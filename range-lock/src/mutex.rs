@@ -32,7 +32,7 @@
 //! | a thread leaves it for good, and the head has asked | a seat | `NOBODY` | stays set, for the head, which is told |
 //! | a thread leaves it, and the head has asked | a seat, `KEPT` | `NOBODY` | the same |
 //! | a thread leaves it, and a new head is to be told | a seat, `TELL` | `NOBODY` | cleared; then the head is told |
-//! | the head has the mutex, and leaves the line | not `TELL` | `TELL` and the next, if there is one; else `NOBODY` | set |
+//! | the head has the mutex, and leaves the line | not `TELL` | `TELL` and the next, if there is one, otherwise `NOBODY` | set |
 //!
 //! One thread at a time writes `asked`: the thread that has the mutex, or, where `asked` is
 //! `NOBODY`, the head. There is no head from when the head has the mutex to when the next head is
@@ -224,7 +224,7 @@ impl<T> Mutex<T> {
         !self.locked.is_set(Ordering::SeqCst) && self.try_set()
     }
 
-    /// Pauses for so many turns before it looks again, then for twice as many, up to [`TURNS`];
+    /// Pauses for `turns` turns before it looks again, then for twice as many, up to [`TURNS`];
     /// then it stands in line, as it does at once where others stand there.
     #[cold]
     fn wait(&self, turns: u32) {
@@ -261,7 +261,7 @@ impl<T> Mutex<T> {
         self.leave_line(mine);
     }
 
-    /// Lets others use the mutex for a while. Says whether it was free then.
+    /// Lets other threads use the mutex for a while. Returns whether it was free then.
     ///
     /// With others behind it the head does not look. The threads that run would leave the mutex for
     /// a moment, and lose it to the head between a request and its release.

@@ -106,8 +106,8 @@ mod imp {
             Place { queue: Mutex::new(VecDeque::new()) }
         }
 
-        /// With a deadline the thread sleeps for as long as the schedule says, which may be no time
-        /// at all.
+        /// With a deadline the thread sleeps for as long as the schedule chooses, which may be no
+        /// time at all.
         pub(crate) fn park(&self, sleeps: impl FnOnce() -> bool, deadline: Option<Instant>) -> Parked {
             let me = Arc::new(Sleeper { is_woken: Mutex::new(false), bell: Condvar::new() });
             {

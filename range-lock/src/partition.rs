@@ -332,8 +332,8 @@ impl Partition {
         leaf.contention().considered(attempt);
     }
 
-    /// Whether so few requests came since a cut of `leaf` was considered that some of those of then
-    /// may still be under way. There are 16 leaves for each CPU.
+    /// Whether only few requests came since a cut of `leaf` was considered. Then some requests of
+    /// that time may still be under way. There are 16 leaves for each CPU.
     fn is_too_soon(&self, leaf: &mut Leaf) -> bool {
         self.shared.settings.max_leaves != Some(NonZeroU16::MIN)
             && leaf.contention().is_young(self.table().max_leaves() / 4)

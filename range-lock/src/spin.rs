@@ -14,7 +14,7 @@ pub(crate) fn pause(turns: u32) {
     #[cfg(range_lock_smp)]
     {
         unsafe extern "C" {
-            /// Takes the time of so many pauses on the simulated machine of `benches/smp`.
+            /// Takes the time of `turns` pauses on the simulated machine of `benches/smp`.
             safe fn range_lock_smp_pause(turns: u32);
         }
         range_lock_smp_pause(turns);
@@ -89,7 +89,7 @@ pub(crate) mod counted {
         }
     }
 
-    /// Runs `f`, and says what this thread has waited for in it.
+    /// Runs `f`, and returns what this thread has waited for in it.
     pub(crate) fn waits_in(f: impl FnOnce()) -> Vec<Wait> {
         WAITS.take();
         f();

@@ -359,13 +359,13 @@ impl Waiter {
         }
     }
 
-    /// The sleeper is awake: says whether it has the range, also where that was only offered.
+    /// The sleeper is awake. Returns whether it has the range, even if the range was only offered.
     fn rise(&self) -> bool {
         // Acquire: "handed over". One instruction takes the offer and is awake: "offered", "awake".
         self.word.fetch_and(!(ASLEEP | OFFERED), Ordering::Acquire) & COUNT == 0
     }
 
-    /// The same for a task: ready if the request is granted, else `cx` is woken when it is.
+    /// The same for a task: ready if the request is granted. Otherwise `cx` is woken when it is.
     #[cfg(feature = "async")]
     pub(crate) fn poll_granted(&self, cx: &Context<'_>) -> Poll<()> {
         if self.rise() {
@@ -438,7 +438,7 @@ fn discard(panic: Box<dyn Any + Send>) {
     }
 }
 
-/// Those whom a transition has granted their requests, to be woken when the leaves' mutexes have
+/// The waiters whose requests a transition has granted, to be woken when the leaves' mutexes have
 /// been dropped.
 ///
 /// A list of records, each of which names the next, so that it allocates nothing however many there

@@ -60,8 +60,8 @@ pub(super) enum Entered<'a> {
     Section(Section<'a>),
 }
 
-/// A slot that is busy: its span is about to be locked in the file, or unlocked. Dropping it says
-/// that the span is not locked.
+/// A slot that is busy: its span is about to be locked in the file, or unlocked. Dropping it
+/// reports that the span is not locked.
 #[derive(Debug)]
 pub(super) struct Alone<'a> {
     sections: &'a Sections,
@@ -179,8 +179,8 @@ impl State {
         !vacated || before.any(|(_, other)| other.overlaps(span))
     }
 
-    /// Counts the readers whose slots overlap `span` in the table; says whether all slots that
-    /// overlap it are empty now. Threads that are busy with one wake all that sleep.
+    /// Counts the readers whose slots overlap `span` in the table. Returns whether all slots that
+    /// overlap it are empty now. Threads that are busy with such a slot wake all that sleep.
     #[inline]
     fn vacate(&mut self, slots: &Slots, span: Span) -> bool {
         let (mut used, mut vacated) = (self.used, true);
@@ -194,8 +194,8 @@ impl State {
         vacated
     }
 
-    /// Counts the reader that has this slot in the table; says whether the slot is empty now. A
-    /// thread that is busy with it wakes all that sleep, if `wait` says so.
+    /// Counts the reader that has this slot in the table. Returns whether the slot is empty now. A
+    /// thread that is busy with the slot wakes all that sleep, if `wait` is set.
     #[inline]
     fn vacate_slot(&mut self, slots: &Slots, place: usize, wait: bool) -> bool {
         match slots.at(place).vacate(wait) {
@@ -349,8 +349,8 @@ mod tests {
         assert!(sections.leave_alone(other).is_some());
     }
 
-    /// Lets another thread `enter`; asserts that it sleeps until `leave` has been called, and says
-    /// yes then.
+    /// Lets another thread `enter`; asserts that it sleeps until `leave` has been called, and
+    /// returns `true` then.
     fn waits(sections: &Sections, enter: impl FnOnce() -> bool + Send, leave: impl FnOnce()) {
         let is_in = AtomicBool::new(false);
         thread::scope(|scope| {

@@ -4,7 +4,7 @@
 //! tells whether its bytes are locked in the file. A reader takes its slot under the mutex of the
 //! table. After that, each step is one exchange of the slot's word by the reader itself:
 //!
-//! | word | meaning | next, and who does it |
+//! | word | meaning | next word, and what changes it |
 //! |---|---|---|
 //! | `EMPTY` | the slot has no span | `BUSY`: a reader, with the table locked |
 //! | `IDLE` | nothing is locked, and the slot is kept for its span | `BUSY`: a reader of that span; `EMPTY`: a thread with the table locked |

@@ -136,14 +136,14 @@ impl Node {
         Item { first: self.firsts[0], id: self.ids[0], last, link, earliest, latest }
     }
 
-    /// Takes over what a summary says of the child at `position`, except where that begins.
+    /// Takes over what a summary has of the child at `position`, except where that begins.
     pub(super) fn summarise(&mut self, position: usize, summary: Item) {
         self.lasts[position] = summary.last;
         (self.earliest[position], self.latest[position]) = (summary.earliest, summary.latest);
     }
 
-    /// Puts a span among others, in a node that has room and no ids. Of one that begins at the same
-    /// point `is_before` says whether it comes first.
+    /// Puts a span among others, in a node that has room and no ids. For another span that begins
+    /// at the same point, `is_before` tells whether it comes first.
     ///
     /// From the end, since most often keys ascend.
     #[inline]

@@ -74,7 +74,7 @@ impl Leaf {
     /// Gives a held request the mode `Write`, before all that waits. Readers that wait, and that
     /// nothing here keeps out, are kept out by it from now on.
     ///
-    /// To be called in all leaves of the request. Says whether readers are held here.
+    /// To be called in all leaves of the request. Returns whether readers are held here.
     pub(crate) fn make_writer(&mut self, hold: &Hold) -> bool {
         let place = self.find(hold);
         self.settle(place);

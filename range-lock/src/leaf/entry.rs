@@ -18,7 +18,7 @@ use crate::waiter::Waiter;
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) span: Span,
-    /// `None` if it has not been used yet; whether it is used at the moment says `occupied`.
+    /// `None` if it has not been used yet. `occupied` tells whether it is in use.
     pub(super) tag: Option<Tag>,
     #[cfg(feature = "deadlock_detection")]
     pub(super) owner: Owner,

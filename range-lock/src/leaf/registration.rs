@@ -35,7 +35,7 @@ impl Leaf {
         self.find_keeper(key.span, filed.mode, key.rank)
     }
 
-    /// A slot whose entry overlaps `span` in such a mode.
+    /// A slot whose entry overlaps `span` in a mode for which `mode` is true.
     pub(super) fn in_slot(&self, span: Span, mode: impl Fn(Mode) -> bool) -> Option<u32> {
         let is_in = |slot: &usize| {
             let Slot { span: other, tag, .. } = &self.slots[*slot];

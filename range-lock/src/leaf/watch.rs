@@ -31,7 +31,7 @@ struct Watch {
 }
 
 impl Watches {
-    /// Lets `watch`, which is in this leaf, wait for an entry. Says whether it did not yet.
+    /// Lets `watch`, which is in this leaf, wait for an entry. Returns `false` if it does already.
     fn add(&mut self, entry: (u64, u64), number: u64) -> bool {
         let is_new = self.pairs.insert((entry.0, entry.1, number));
         if is_new {

@@ -71,7 +71,7 @@ impl<L: Deref<Target = RangeLock>> Held<L> {
         Held { lock, hold }
     }
 
-    /// Claims an upgrade; returns whom to wait with, if there is anything to wait for.
+    /// Claims an upgrade. Returns the record to wait with, if there is anything to wait for.
     #[cfg(feature = "async")]
     pub(crate) fn begin_upgrade(&self) -> Option<sync::Arc<Waiter>> {
         request::begin_upgrade(self.lock.partition(), self.hold.as_ref()?)

@@ -109,7 +109,7 @@ impl Seat {
         self.state.load(Ordering::Acquire) != state as u8
     }
 
-    /// Waits for a moment. Says whether it has been told more than `state`.
+    /// Waits for a moment. Returns whether it has been told more than `state`.
     pub(super) fn wait_for_moment(&self, state: State) -> bool {
         for _ in 0..MOMENT {
             spin::pause(TURNS);
@@ -212,7 +212,7 @@ mod seats {
 
     use super::{MOST, NOBODY, Ordering, Seat, Taken};
 
-    /// Seats are made so many at a time.
+    /// How many seats are made at a time.
     const BLOCK: usize = 64;
 
     static BLOCKS: [OnceLock<Box<[Seat; BLOCK]>>; MOST as usize / BLOCK] =
