@@ -71,7 +71,7 @@ pub use storage::Storage;
 /// ```
 ///
 /// Elements that may be sent but not shared, such as `Cell`s, can be locked for writing. Threads
-/// may share such a lock. The verbs that read ask for `Item: Sync`.
+/// may share such a lock. The verbs for reading require `Item: Sync`.
 ///
 /// ```
 /// use range_lock::RangeRwLock;
@@ -163,9 +163,9 @@ impl<S: Storage> RangeRwLock<S> {
         unsafe { S::from_raw(self.raw.into_inner()) }
     }
 
-    /// The range lock itself, for example to look at its [requests](RangeLock::requests). It locks
-    /// indices. A guard that a caller takes from it directly gives no access to the elements, but
-    /// keeps other requests out.
+    /// The range lock itself, for example to look at its [requests](RangeLock::requests). The range
+    /// lock locks indices. A guard that a caller takes from it directly gives no access to the
+    /// elements, but keeps other requests out.
     ///
     /// ```
     /// let lock = range_lock::RangeRwLock::new([1, 2, 3]);

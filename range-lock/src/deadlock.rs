@@ -33,22 +33,21 @@
 //! # What is found
 //!
 //! A request waits for every request that it [counts](crate::RequestInfo::waits_for): those that
-//! hold a conflicting range, and those that wait before it. `check` looks for circles while nothing
-//! can change (see [Lock order](#lock-order)). So each circle is a deadlock, not only a danger
-//! of a deadlock. A circle ends when one of its members gives up. So a circle of timed waits is
-//! reported until then.
+//! hold a conflicting range, and those that wait before the request. `check` looks for circles
+//! while nothing can change (see [Lock order](#lock-order)). So each circle is a deadlock, not only
+//! a danger of a deadlock. A circle ends when one of its members gives up. So a circle of timed
+//! waits is reported until then.
 //!
-//! There is one reservation. What is held is booked to **the thread that took it**. Guards may be
-//! sent to other threads. A guard that was sent away may be released by a thread that is not
+//! There is one reservation: `check` takes a range as held by **the thread that took it**. Guards
+//! may be sent to other threads. A guard that was sent away may be released by a thread that is not
 //! blocked. A program that never sends guards has no such case. A program that sends guards must
 //! read every report as "unless one of these guards is elsewhere". The plainest case is a kind of
 //! its own, [`Kind::PossibleSelf`]: a thread that waits for what it took itself.
 //!
 //! # What is not found
 //!
-//! * **Tasks.** A future has no thread. What a future has acquired, and what it waits for, is
-//!   booked to "a task", whichever thread polled the future. A circle that leads through a task is
-//!   not reported.
+//! * **Tasks.** A future has no thread. `check` takes the requests of a future as those of "a
+//!   task", whichever thread polled the future. A circle that leads through a task is not reported.
 //! * Circles that lead through other kinds of locks, channels or joins.
 //! * A thread that has only just begun to wait. Its request enters the lock a moment before the
 //!   thread is registered as blocked.
@@ -217,8 +216,8 @@ impl Stake {
 
 /// Finds the threads that are deadlocked in range locks at this moment, anywhere in the process.
 ///
-/// A group is a set of threads each of which waits, directly or through others, for each other one.
-/// For each group one circle is returned: a shortest one through the thread that blocked first.
+/// In a group of threads, each thread waits for each other thread, directly or through others.
+/// `check` returns one circle for each group: a shortest one through the thread that blocked first.
 /// When that circle has been broken, the next call finds what is left of the group. A thread that
 /// waits for a deadlocked thread, and that no thread of the group waits for, is in no circle.
 /// Groups whose threads blocked first come first.

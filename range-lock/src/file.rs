@@ -45,8 +45,8 @@
 //!   verb of the copied lock is an error in the child. The child opens the file anew. While the
 //!   child keeps its copy of the descriptor, what the parent has locked stays locked, even if the
 //!   parent dies.
-//! * **exec**: the descriptor is closed, and all its locks end. [`from_description`] keeps the flag
-//!   of the descriptor that it is given. Without `FD_CLOEXEC` the locks go on in the new program.
+//! * **exec**: the descriptor is closed, and the locks end. [`from_description`] keeps the flag of
+//!   the descriptor that it is given. Without `FD_CLOEXEC` the locks go on in the new program.
 //! * **death**: the kernel closes what a process had open, so what the process had locked is free
 //!   at once.
 //!
@@ -246,9 +246,9 @@ macro_rules! acquire {
             ///
             /// # Fairness
             ///
-            /// Among threads of this process, first come, first served per conflict. A thread keeps
-            /// its place while it waits for another process, so threads that conflict with it wait
-            /// behind it. Among processes the kernel promises no order.
+            /// Threads of this process are served first come, first served per conflict. A thread
+            /// keeps its place while it waits for another process, so threads that conflict with it
+            /// wait behind it. Among processes the kernel promises no order.
             ///
             /// # Deadlocks
             ///

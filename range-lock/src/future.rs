@@ -30,9 +30,9 @@
 //!
 //! # A granted future that is not polled
 //!
-//! A future that waits is granted its range by the release that lets it in, not by the next poll.
-//! From then on the future holds the range, also while it is not polled. A task must not keep such
-//! a future alive while it awaits something that needs the range. Such a task waits for itself.
+//! The release that lets a waiting future in also grants it the range, before the next poll. From
+//! then on the future holds the range, also while it is not polled. A task must not keep such a
+//! future alive while it awaits something that needs the range. Such a task waits for itself.
 //! `select!` on `&mut future` easily leads to this. Poll the future to its end, or drop it.
 //!
 //! ```
@@ -62,7 +62,7 @@
 //!
 //! For other threads, a call that unwinds has done its work. A request that was entering is
 //! withdrawn. A guard that was passed by value is released. A guard that was passed by reference
-//! holds what the call was to leave it.
+//! holds what it would hold after the call.
 
 // It hands on the futures of `futures` and of `data`.
 pub use crate::data::{

@@ -345,7 +345,7 @@ impl RangeLock {
     ///
     /// # Panics
     ///
-    /// If the range is inverted: at once, not when polled.
+    /// If the range is inverted. This call panics, before the future is polled.
     ///
     /// # Fairness and cancel safety
     ///
@@ -426,7 +426,7 @@ macro_rules! acquire_async {
             ///
             /// # Panics
             ///
-            /// If the range is inverted: at once, not when polled.
+            /// If the range is inverted. This call panics, before the future is polled.
             ///
             /// # Fairness and cancel safety
             ///
@@ -462,7 +462,7 @@ macro_rules! acquire_async {
             ///
             /// # Panics
             ///
-            /// If the range is inverted: at once, not when polled.
+            /// If the range is inverted. This call panics, before the future is polled.
             #[track_caller]
             pub fn $verb_arc(self: &Arc<Self>, range: impl RangeBounds<u64>) -> $FutureArc {
                 $FutureArc { inner: Acquire::new(Arc::clone(self), claim(&range, $mode)) }

@@ -12,7 +12,7 @@ use crossbeam_utils::atomic::AtomicCell;
 ///
 /// A request for several ranges has one id in each of its locks. A guard that is shrunk, downgraded
 /// or upgraded keeps the id of its request. When a guard is split, the left guard keeps the id, and
-/// the right guard has a new id. Printed as `#7`.
+/// the right guard has a new id. An id prints as `#7`, for example.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(NonZeroU64);
 

@@ -290,7 +290,7 @@ impl RequestInfo {
     /// requests that came earlier.
     ///
     /// The list is derived when it is first asked for, from what was in the lock when the lock was
-    /// looked at. This does not hold up the lock. In a list of
+    /// looked at. The derivation does not hold up the lock. In a list of
     /// [`requests_over`](crate::RangeLock::requests_over) a range, it names only requests that
     /// overlap that range too.
     ///

@@ -113,8 +113,8 @@ use crate::sync::Deadline;
 ///
 /// # Fairness
 ///
-/// First come, first served *per conflict*: a request is granted when no earlier conflicting
-/// request is held or waits.
+/// Requests are served first come, first served *per conflict*: a request is granted when no
+/// earlier conflicting request is held or waits.
 ///
 /// * No later request passes a request that has entered and conflicts with it, so no request
 ///   starves. ([`Builder::bypass`] relaxes this by a bound.)
@@ -151,8 +151,8 @@ use crate::sync::Deadline;
 /// There are three remedies:
 ///
 /// * Take all ranges as one request, with [`acquire_many`](Self::acquire_many).
-/// * Ask for the second range with a `try_` or timed verb. If that fails, release the first and
-///   start again.
+/// * Ask for the second range with a `try_` or timed verb. If the verb fails, release the first
+///   range and start again.
 /// * Release the first range before the thread asks for the second.
 ///
 /// [Lock coupling](crate::docs::patterns#lock-coupling-b-trees) shows the first two remedies. The
@@ -188,9 +188,9 @@ use crate::sync::Deadline;
 ///
 /// # Cost
 ///
-/// A new lock allocates nothing. After warm-up, acquiring and releasing do not allocate: the
-/// partition is stable, and each part has had its peak number of concurrent requests, at most 256.
-/// There are two exceptions:
+/// A new lock allocates nothing. After warm-up, acquiring and releasing do not allocate. A lock has
+/// warmed up when its partition is stable, and each part has had its peak number of concurrent
+/// requests, at most 256. There are two exceptions:
 ///
 /// * A thread allocates when it first sleeps, and when it first waits for the internal mutex.
 /// * With feature `deadlock_detection`, a thread captures a backtrace whenever it blocks.
@@ -256,8 +256,8 @@ impl RangeLock {
     /// [id](RequestInfo::id).
     ///
     /// The list is for people, to be printed or logged. The `Debug` form of the lock prints the
-    /// beginning of the list. The call allocates. It holds up the lock while it copies the n
-    /// requests, in O(n) steps. What a request waits for is derived when the caller
+    /// beginning of the list. The call allocates. With n requests it copies them in O(n) steps, and
+    /// holds up the lock meanwhile. What a request waits for is derived when the caller
     /// [asks](RequestInfo::waits_for).
     ///
     /// ```
@@ -301,7 +301,8 @@ impl RangeLock {
     }
 
     /// Forgets all requests. These can only be requests whose guards were leaked. The exclusive
-    /// borrow proves that no other guard is alive: a guard borrows the lock, or shares its `Arc`.
+    /// borrow proves that no other guard is alive: a guard borrows the lock, or owns a share of its
+    /// `Arc`.
     ///
     /// ```
     /// let mut lock = range_lock::RangeLock::new();

@@ -137,7 +137,7 @@ macro_rules! many_guard {
             /// The ranges that are held, with their locks and modes. They are disjoint, and ordered
             /// by the addresses of their locks and then by where they begin. Some ranges of one
             /// lock that the caller asked for may overlap, or touch in the same mode. Then the
-            /// guard has other ranges, which cover the same points in the same modes.
+            /// guard has other ranges, which together cover the same points.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{Mode, RangeLock, ", stringify!($Request), "};")]
@@ -220,8 +220,8 @@ macro_rules! many_guard {
             }
 
             /// Turns what the guard holds of `range` in `lock` into a read range. The range is held
-            /// at every moment in between. Lets in the readers that no waiting writer precedes.
-            /// What is held outside of `range`, or is held for reading already, stays as it is.
+            /// throughout. Lets in the readers that no waiting writer precedes. What is held
+            /// outside of `range`, or is held for reading already, stays as it is.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]
@@ -363,9 +363,9 @@ impl RangeLock {
     ///
     /// # Fairness
     ///
-    /// As for one range. The request waits for the conflicting requests that came before it, for
-    /// any of its ranges. Conflicting requests that come later wait for this request, for any of
-    /// its ranges. They do so also while this request waits for another of its ranges.
+    /// As for one range. The request waits for the earlier requests that conflict with any of its
+    /// ranges. Later requests that conflict with any of its ranges wait for this request. They do
+    /// so also while this request waits for another of its ranges.
     ///
     /// # Cost
     ///

@@ -165,7 +165,7 @@ pub(crate) fn release(partition: &Partition, hold: &Hold) {
     }
 }
 
-/// Weakens a held request to mode `to`. The request is held at every moment in between.
+/// Weakens a held request to mode `to`. The request is held throughout.
 pub(crate) fn downgrade(partition: &Partition, hold: &Hold, to: Mode) {
     let mut wakes = WakeList::default();
     let mut leaves = partition.lock_over(hold.span);

@@ -35,8 +35,8 @@ use crate::span::Span;
 ///
 /// # What counts
 ///
-/// Every request that enters the lock counts, by any verb: blocking, timed, `try_`, async, with
-/// borrowed or owned guards.
+/// Every request that enters the lock counts, whichever verb makes it: blocking, timed, `try_`,
+/// async, with borrowed or owned guards.
 ///
 /// * A request counts in the mode that it asks for. A request for several ranges counts once in
 ///   each of its locks, in the strongest mode that it asks for there.
@@ -176,9 +176,9 @@ impl Waits {
 
     /// The longest wait. Zero if there was none.
     ///
-    /// In the difference of two [`Stats`], this is exact if the longest wait of all lies in
-    /// between. Otherwise it is the upper end of that wait's bucket, which is less than twice too
-    /// long.
+    /// In the difference of two [`Stats`], the result is exact if the longest wait of all lies
+    /// between the two looks. Otherwise it is the upper end of a bucket, which is less than twice
+    /// the longest wait.
     pub fn longest(&self) -> Duration {
         self.0.longest
     }
@@ -187,7 +187,7 @@ impl Waits {
     /// for the 99th percentile. `None` if there was no wait.
     ///
     /// The result is an upper bound: the upper end of the bucket in which the quantile lies, or
-    /// [`longest`](Self::longest), if that is less. It is less than twice too long.
+    /// [`longest`](Self::longest), if that is less. It is less than twice the quantile.
     ///
     /// # Panics
     ///

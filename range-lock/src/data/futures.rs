@@ -33,8 +33,8 @@ macro_rules! elements {
     ) => {
         $(#[$doc])*
         ///
-        /// It may be sent and polled on any thread, if the guard may be sent, and dropped at any
-        /// time.
+        /// It may be sent and polled on any thread, if the guard may be sent. It may be dropped at
+        /// any time.
         #[must_use = "futures do nothing unless polled"]
         pub struct $Future<$($generics)*> {
             /// The elements whose range `inner` will hold.
@@ -109,7 +109,8 @@ macro_rules! elements_async {
             ///
             /// # Panics
             ///
-            /// If the range is inverted or reaches past the end: at once, not when polled.
+            /// If the range is inverted or reaches past the end. This call panics, before the
+            /// future is polled.
             ///
             /// # Fairness and cancel safety
             ///
@@ -147,7 +148,8 @@ macro_rules! elements_async {
             ///
             /// # Panics
             ///
-            /// If the range is inverted or reaches past the end: at once, not when polled.
+            /// If the range is inverted or reaches past the end. This call panics, before the
+            /// future is polled.
             #[track_caller]
             pub fn $verb_arc(self: &Arc<Self>, range: impl RangeBounds<usize>) -> $FutureArc<S>
             where

@@ -260,8 +260,8 @@ macro_rules! guards {
         }
 
         impl<$($generics)*> $Write<$($arguments)*> {
-            /// Turns the guard into a read guard. The elements are held at every moment in between.
-            /// As [`RangeWriteGuard::downgrade`](crate::RangeWriteGuard::downgrade).
+            /// Turns the guard into a read guard. The elements are held throughout. As
+            /// [`RangeWriteGuard::downgrade`](crate::RangeWriteGuard::downgrade).
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Write), "};")]
@@ -280,8 +280,7 @@ macro_rules! guards {
                 $Read::new(guard.elements.downgrade(Mode::Read))
             }
 
-            /// Turns the guard into an upgradable read guard. The elements are held at every moment
-            /// in between. As
+            /// Turns the guard into an upgradable read guard. The elements are held throughout. As
             /// [`RangeWriteGuard::downgrade_to_upgradable`](crate::RangeWriteGuard::downgrade_to_upgradable).
             ///
             /// ```
@@ -451,7 +450,7 @@ macro_rules! mapped {
     ) => {
         $(#[$doc])*
         ///
-        /// Dereferences to the part. When it is dropped, on any thread, it releases the whole range
+        /// Dereferences to the part. A drop of the guard, on any thread, releases the whole range
         /// that the original guard held.
         #[must_use = "if unused the range is unlocked at once"]
         pub struct $Mapped<'a, U: ?Sized> {

@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 /// where it is.
 ///
 /// Implemented for arrays, `Box<[T]>`, `Vec<T>`, `&mut [T]`, `&mut [T; N]`, and, with feature
-/// `memmap2`, for `memmap2::MmapMut`. It can be implemented for other kinds of memory too:
+/// `memmap2`, for `memmap2::MmapMut`. The trait can be implemented for other kinds of memory too:
 ///
 /// ```
 /// use std::ptr::NonNull;

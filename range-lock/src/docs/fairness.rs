@@ -11,7 +11,7 @@
 //!
 //! Which of two requests came first is decided under a short internal mutex. Each part of the lock
 //! has a mutex of its own. The order holds from the moment at which a request has entered. Before
-//! that moment, while the thread waits for the mutex, later requests may enter first:
+//! that moment, while the request's thread waits for the mutex, later requests may enter first:
 //!
 //! * A thread that finds the mutex taken looks again for some microseconds. Then the thread stands
 //!   in line, and sleeps there if other threads want its CPU. Nothing bounds how many requests

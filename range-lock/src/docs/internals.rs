@@ -59,12 +59,12 @@
 //! # Leaves
 //!
 //! Entries and registrations lie in *leaves*, which tile the domain. A new lock has one leaf. The
-//! lock cuts a leaf in two where threads keep meeting on its mutex. It joins two neighbours that
-//! requests cross, if no threads have met in them for long. A request has an entry, with its whole
-//! span, in each leaf that it touches. The request enters, changes and leaves under the mutexes of
-//! all these leaves. An entry is registered only with entries of its own leaf. So the partition is
-//! internal to the lock: which requests are granted, and in which order, is the same with one leaf
-//! and with many.
+//! lock cuts a leaf in two where threads keep meeting on its mutex. The lock joins two neighbours
+//! that requests cross, if no threads have met in them for a long time. A request has an entry,
+//! with its whole span, in each leaf that it touches. The request enters, changes and leaves under
+//! the mutexes of all these leaves. An entry is registered only with entries of its own leaf. So
+//! the partition is internal to the lock: which requests are granted, and in which order, is the
+//! same with one leaf and with many.
 //!
 //! A table tells in which leaf a point lies. A thread reads the table without a lock, and checks
 //! the answer under the leaf's mutex. An uncontended request of one leaf takes one mutex to enter
@@ -72,13 +72,13 @@
 //!
 //! Threads wait in line for the mutex of a leaf. Each thread waits at a seat, which has a cache
 //! line of its own. So many CPUs can wait for the mutex without slowing down the thread that has
-//! it. The mutex is handed over to the threads in line.
+//! it. A thread that leaves the mutex can hand it over to the first thread in line.
 //!
 //! # The trees
 //!
-//! A leaf keeps its first three granted entries in place. The other granted entries, and the
-//! entries that wait, are in interval trees. Each mode has trees of its own, so a search on behalf
-//! of a reader does not visit readers.
+//! A leaf keeps its first three granted entries right behind its mutex. The other granted entries,
+//! and the entries that wait, are in interval trees. Each mode has trees of its own, so a search on
+//! behalf of a reader does not visit readers.
 //!
 //! The trees are B-trees, ordered by where spans begin. A node knows the largest end below each of
 //! its children, so a search skips a subtree that ends before the span asked for. Nodes and values

@@ -135,7 +135,7 @@
 //!
 //! A descent that restarts has lost its place in the queue. Under steady writers, take parent and
 //! child with `acquire_many` after a few restarts. Or let each node keep the largest key that
-//! belongs there. Then the descent can release the parent, wait for the child with nothing held,
+//! belongs in it. Then the descent can release the parent, wait for the child with nothing held,
 //! and look whether the key still belongs in the child. The example `page_cache` is a whole tree of
 //! this kind, over a cache of pages.
 //!

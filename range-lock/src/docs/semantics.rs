@@ -76,14 +76,14 @@
 //! waits for the mutex, whatever the verb. [`fairness`](super::fairness#the-guarantee) has the
 //! bound.
 //!
-//! No verb widens a held range, because it could deadlock with a neighbour that does the same.
+//! No verb widens a held range, because two neighbours that both widen their ranges could deadlock.
 //! Release the range and ask again, or ask for the larger range first.
 //!
 //! # Giving up
 //!
-//! A request that times out, or whose future is dropped, leaves the counts of exactly the requests
-//! that counted it. These are the later requests that conflict with it. A request may be granted in
-//! the moment in which it gives up. Then a timed verb keeps the grant and returns the guard, and a
+//! A request that times out, or whose future is dropped, is withdrawn. It no longer keeps out the
+//! later requests that conflict with it, and nothing else changes. A request may be granted in the
+//! moment in which it gives up. Then a timed verb keeps the grant and returns the guard, and a
 //! dropped future releases the range to the next request. The grant is never lost.
 //!
 //! # Guards
@@ -111,12 +111,12 @@
 //!
 //! # Not offered
 //!
-//! Users of other range locks have asked for the following. This lock does not have it.
+//! This lock lacks the following features, which users of other range locks have asked for. Each
+//! item gives the reason, and what to use instead.
 //!
 //! * **Owners** whose requests do not conflict with each other (POSIX and SMB locks, a
-//!   transaction). At each look, the lock would have to tell every entry from the entries of its
-//!   own owner. Keep a table of what each owner holds beside the lock. The owner looks there before
-//!   it asks the lock.
+//!   transaction). The lock would have to compare owners whenever it looks at an entry. Keep a
+//!   table of what each owner holds beside the lock. The owner looks there before it asks the lock.
 //! * **Group modes**, such as writers that share with writers. The lock looks for conflicts by
 //!   three fixed modes. If one of two groups is exclusive, let `write` stand for that group, and
 //!   `read` for the other.
@@ -131,13 +131,13 @@
 //!   `Read` before the next try, comes near.
 //! * **An empty range that conflicts** with what surrounds it, as in SMB. An empty range has no
 //!   point in common with any other range. Lock one point instead.
-//! * **Circles that lead through tasks.** Module `deadlock` does not find them, because the lock
-//!   does not know which task holds a guard that was moved. Use timers.
+//! * **Finding circles that lead through tasks**, in module `deadlock`. The lock does not know
+//!   which task holds a guard that was moved. Use timers.
 //! * **An empty guard**, to be filled later. An `Option` of a guard serves. A range `n..n` also
 //!   gives a guard of nothing.
 //! * **The lock in a guard**, `guard.lock()`. A guard of data must not lend what its lock lends.
 //!   Keep both the lock and the guard.
 //! * **Keys or offsets with a type of their own.** Every caller would then have to name the type of
-//!   its points in the type of its locks. A `u64` takes all such types.
-//! * **A C interface.** Guards without destructors would be unlocked by range, and this lock has no
-//!   unlock by range.
+//!   its points in the type of its locks. Use `u64` for all such types.
+//! * **A C interface.** Guards without destructors would need an unlock by range, which this lock
+//!   does not have.

@@ -326,9 +326,9 @@ macro_rules! guard {
             ///
             /// # Errors
             ///
-            /// As for [`release`](Self::release). The guard is shrunk all the same. It is also an
-            /// error if the kernel cannot express the range, or if this is a forked child. Then the
-            /// guard stays as it was.
+            /// As for [`release`](Self::release). The guard is shrunk all the same. The call also
+            /// fails if the kernel cannot express the range, and in a forked child. Then the guard
+            /// stays as it was.
             ///
             /// # Panics
             ///
@@ -439,7 +439,7 @@ macro_rules! guards {
         }
 
         impl$(<$lifetime>)? $Write$(<$lifetime>)? {
-            /// Turns the guard into a read guard. The bytes are locked at every moment in between.
+            /// Turns the guard into a read guard. The bytes are locked throughout.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Write), ";")]
@@ -459,8 +459,7 @@ macro_rules! guards {
                 convert(guard.held.downgrade(Mode::Read), |held| $Read { held }, |held| Self { held })
             }
 
-            /// Turns the guard into an upgradable read guard. The bytes are locked at every moment
-            /// in between.
+            /// Turns the guard into an upgradable read guard. The bytes are locked throughout.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Write), ";")]
@@ -537,9 +536,9 @@ macro_rules! guards {
             ///
             /// # Fairness and cancel safety
             ///
-            /// While the upgrade waits, no reader of this process comes in. Readers of other
-            /// processes do. The upgrade looks again after pauses, which grow from 1 ms to 50 ms by
-            /// doubling. The bytes are locked for reading all the time.
+            /// While the upgrade waits, no reader of this process comes in, but readers of other
+            /// processes may. The upgrade looks again after pauses, which grow from 1 ms to 50 ms
+            /// by doubling. The bytes are locked for reading all the time.
             pub fn try_upgrade_for(
                 guard: Self,
                 timeout: Duration,

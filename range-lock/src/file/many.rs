@@ -72,7 +72,7 @@ pub struct FileManyGuard<'a> {
 impl FileManyGuard<'_> {
     /// The ranges that are held, with their modes. They are disjoint and in ascending order. Some
     /// ranges that the caller asked for may overlap, or touch in the same mode. Then the guard has
-    /// other ranges, which cover the same bytes in the same modes.
+    /// other ranges, which together cover the same bytes.
     ///
     /// ```
     /// # use range_lock::{Mode, file::{FileRangeLock, Request}};

@@ -66,7 +66,7 @@ impl FileRangeLock {
     /// Makes a lock of the bytes of the file that `fd` is a descriptor of. The lock uses the
     /// description of `fd`.
     ///
-    /// The flag `FD_CLOEXEC` stays as it is. Without it the locks go on over exec.
+    /// The flag `FD_CLOEXEC` stays as it is. Without the flag the locks go on over exec.
     ///
     /// ```
     /// use range_lock::file::FileRangeLock;

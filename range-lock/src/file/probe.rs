@@ -29,7 +29,8 @@ pub struct Conflict {
 
 impl FileRangeLock {
     /// Returns *one* lock of another description that a writer of `range` would wait for, if there
-    /// is any. It may be any of these locks, and may be gone at once.
+    /// is any. If there are several, the method may return any of them. The lock may be gone at
+    /// once.
     ///
     /// ```
     /// use range_lock::{Mode, file::FileRangeLock};

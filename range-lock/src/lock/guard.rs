@@ -334,8 +334,8 @@ macro_rules! guards {
         }
 
         impl$(<$lifetime>)? $Write$(<$lifetime>)? {
-            /// Turns the guard into a read guard. The range is held at every moment in between.
-            /// Lets in the waiting readers that no waiting writer precedes, and no writer.
+            /// Turns the guard into a read guard. The range is held throughout. Lets in the waiting
+            /// readers that no waiting writer precedes, and no writer.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Write), ";")]
@@ -349,8 +349,8 @@ macro_rules! guards {
                 $Read { held: guard.held.downgrade(Mode::Read) }
             }
 
-            /// Turns the guard into an upgradable read guard. The range is held at every moment in
-            /// between. Lets in the readers that [`downgrade`](Self::downgrade) would let in.
+            /// Turns the guard into an upgradable read guard. The range is held throughout. Lets in
+            /// the readers that [`downgrade`](Self::downgrade) would let in.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Write), ";")]
@@ -474,8 +474,8 @@ macro_rules! guards {
                 if self.held.upgrade_until(deadline) { Ok($Write { held: self.held }) } else { Err(self) }
             }
 
-            /// Turns the guard into a plain read guard. The range is held at every moment in
-            /// between. A waiting upgradable reader may come in.
+            /// Turns the guard into a plain read guard. The range is held throughout. A waiting
+            /// upgradable reader may come in.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Upgradable), ";")]

@@ -213,7 +213,7 @@ impl<L: Lock> Parts<L> {
     }
 
     /// Weakens what is held of `span` in the lock at this address to mode `to`, or releases it, in
-    /// one step. The rest is held at every moment in between. What is held in a weaker mode stays
+    /// one step. The rest is held throughout. What is held in a weaker mode stays
     /// as it is.
     pub(crate) fn weaken(&mut self, address: usize, span: Span, to: Option<Mode>) {
         let is_meant = |part: &Part<L>| {
