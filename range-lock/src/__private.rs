@@ -4,12 +4,12 @@
 
 use crate::lock::RangeLock;
 
-/// Cuts the part in which `at` lies there; `false` if that cannot be done.
+/// Cuts the part in which `at` lies there. `false` if that cannot be done.
 pub fn cut(lock: &RangeLock, at: u64) -> bool {
     lock.partition().cut_at(at)
 }
 
-/// Joins the part in which `at` lies and the next one; `false` if that cannot be done.
+/// Joins the part in which `at` lies and the next one. `false` if that cannot be done.
 pub fn join(lock: &RangeLock, at: u64) -> bool {
     lock.partition().join_at(at)
 }

@@ -14,7 +14,7 @@ pub(crate) struct Claim {
     pub(crate) mode: Mode,
 }
 
-/// What is asked for; `None` if the range is empty.
+/// What is asked for. `None` if the range is empty.
 #[inline]
 #[track_caller]
 pub(crate) fn claim(range: &impl RangeBounds<u64>, mode: Mode) -> Option<Claim> {

@@ -91,7 +91,7 @@ impl<L: Deref<Target = RangeLock>> Upgrade<L> {
         self.waiting.is_some()
     }
 
-    /// Takes the upgrade back; what is held is a writer's if the upgrade was granted before.
+    /// Takes the upgrade back. What is held is a writer's if the upgrade was granted before.
     ///
     /// To be called before it has completed.
     pub(crate) fn give_up(mut self) -> Result<Held<L>, Held<L>> {
@@ -128,7 +128,7 @@ impl<L: Deref<Target = RangeLock>> Drop for Upgrade<L> {
     }
 }
 
-/// Polls an upgrade and, while it waits, `give_up`; `None` if `give_up` completes first.
+/// Polls an upgrade and, while it waits, `give_up`. `None` if `give_up` completes first.
 pub(crate) async fn upgrade_unless<U: Future + Unpin>(
     upgrading: &mut U,
     give_up: impl Future<Output = ()>,

@@ -59,7 +59,7 @@ pub(crate) const MANY: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Slot<T> {
     span: Span,
-    /// The node that has the span; `NIL` if it is alone. In a vacant slot: the next vacant one.
+    /// The node that has the span. `NIL` if it is alone. In a vacant slot: the next vacant one.
     node: u32,
     tree: u8,
     id: u64,
@@ -85,12 +85,12 @@ struct Tree {
     alone: u32,
     root: u32,
     /// The node in which the last look for overlaps found none: most often the next span to be
-    /// inserted was looked for just before. Only a hint, which may name any node or none; so a
+    /// inserted was looked for just before. Only a hint, which may name any node or none. So a
     /// search of a shared forest may write it.
     hint: Cell<u32>,
 }
 
-/// Trees of spans, each with a value; see the [module](self). The trees from number `RANKED` on are
+/// Trees of spans, each with a value. See the [module](self). The trees from number `RANKED` on are
 /// ranked.
 #[derive(Debug)]
 pub(crate) struct Forest<T, const TREES: usize, const RANKED: usize> {
@@ -110,7 +110,7 @@ pub(crate) struct Forest<T, const TREES: usize, const RANKED: usize> {
 }
 
 impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
-    /// Empty trees; allocates nothing.
+    /// Empty trees. Allocates nothing.
     pub(crate) const fn new() -> Self {
         const { assert!(TREES <= 8 && RANKED <= TREES) };
         Forest {

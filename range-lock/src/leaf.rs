@@ -107,7 +107,7 @@ const SLOTS: usize = 3;
 /// For how many requests an empty leaf keeps records.
 const KEPT: usize = MANY;
 
-/// The requests for one part of the domain; see the [module](self).
+/// The requests for one part of the domain. See the [module](self).
 #[derive(Debug)]
 #[repr(C)] // The order of the fields is the order of their use.
 pub(crate) struct Leaf {
@@ -162,7 +162,7 @@ impl Leaf {
     const SURPLUS: u8 = 1 << 6;
     const IN_SLOTS: u8 = (1 << SLOTS) - 1;
 
-    /// A leaf for all of `bounds`; allocates nothing.
+    /// A leaf for all of `bounds`. Allocates nothing.
     pub(crate) const fn new(bounds: Bounds) -> Self {
         Leaf {
             bounds,

@@ -539,7 +539,7 @@ impl RangeLock {
     }
 }
 
-/// The ranges of a request; empty ones are in no lock.
+/// The ranges of a request. Empty ranges are in no lock.
 pub(crate) fn parts<'a>(requests: impl IntoIterator<Item = Request<'a>>) -> Parts<&'a RangeLock> {
     Parts::new(requests.into_iter().filter_map(|Request { lock, claim }| Some((lock, claim?))))
 }

@@ -107,8 +107,8 @@ pub(crate) fn prepare_to_wait() {
 #[repr(C)] // What is used first lies next to the word.
 pub(crate) struct Mutex<T> {
     locked: Flag,
-    /// What the thread that leaves the mutex has to do besides: `NOBODY`, nothing; the seat of the
-    /// head, which asks for it; or [`TELL`] and the seat of the thread that is the next head.
+    /// What the thread that leaves the mutex has to do besides. `NOBODY`: nothing. The seat of the
+    /// head: the head asks for it. [`TELL`] and a seat: the thread there is the next head.
     asked: AtomicU16,
     /// The seat of the last in line.
     last: AtomicU16,
@@ -244,7 +244,7 @@ impl<T> Mutex<T> {
         self.wait_in_line_noting(turns, || {});
     }
 
-    /// The same; calls `asks` when it is the head and has asked for the mutex, and looked in vain.
+    /// The same, but calls `asks` when it is the head, has asked for the mutex, and looked in vain.
     fn wait_in_line_noting(&self, turns: u32, asks: impl FnOnce()) {
         let Some(mine) = line::take() else { return self.nap() };
         let seat = line::seat(mine.number());

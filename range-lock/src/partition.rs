@@ -122,7 +122,7 @@ pub(crate) type LeafCell = CachePadded<Mutex<Leaf>>;
 ))]
 const _: () = assert!(size_of::<Mutex<Leaf>>() <= 128);
 
-/// The leaves of one lock; see the [module](self).
+/// The leaves of one lock. See the [module](self).
 pub(crate) struct Partition {
     pub(crate) root: LeafCell,
     /// It is on other cache lines than the root, because all threads read it and it hardly ever
@@ -307,7 +307,7 @@ impl Partition {
         }
     }
 
-    /// The table; made when it is first needed, under the mutex of some leaf.
+    /// The table. It is made when it is first needed, under the mutex of some leaf.
     fn table(&self) -> &Table {
         self.shared.table.get_or_init(|| {
             let max =
@@ -366,7 +366,7 @@ impl Partition {
     fn reclaim(&self, table: &Table, structure: &mut Structure, hot: u32) -> bool {
         /// How many leaves are asked. Each is a line that is taken from its users.
         const ASKED: usize = 16;
-        // Out of order; so waits for none. What the caller holds is passed over.
+        // Out of order, so waits for none. What the caller holds is passed over.
         for _ in 0..structure.leaves.min(ASKED) {
             let at = LeafIndex(structure.hand as u16);
             structure.hand = (structure.hand + 1) % structure.leaves;
@@ -390,13 +390,13 @@ impl Partition {
         false
     }
 
-    /// Cuts the leaf in which `at` lies, there. For tests; `false` if that cannot be done.
+    /// Cuts the leaf in which `at` lies, there. For tests. `false` if that cannot be done.
     pub(crate) fn cut_at(&self, at: u64) -> bool {
         let mut leaf = self.lock_at(Span { first: at, last: at }).leaf;
         at != leaf.bounds().first && self.cut(&mut leaf, at) == Attempt::Cut
     }
 
-    /// Joins the leaf in which `at` lies and the one to the right. For tests; `false` if that
+    /// Joins the leaf in which `at` lies and the one to the right. For tests. `false` if that
     /// cannot be done.
     pub(crate) fn join_at(&self, at: u64) -> bool {
         let mut left = self.lock_at(Span { first: at, last: at }).leaf;

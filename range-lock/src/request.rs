@@ -190,7 +190,7 @@ pub(crate) fn split(partition: &Partition, hold: &Hold, mid: u64) -> (Hold, Hold
     split_in(&mut leaves, hold, mid, id)
 }
 
-/// The same in leaves that are locked, all of `hold` among them; the second request is called `id`.
+/// The same in leaves that are locked, all of `hold` among them. The second request is called `id`.
 fn split_in(leaves: &mut Locked<'_>, hold: &Hold, mid: u64, id: RequestId) -> (Hold, Hold) {
     let Hold { span: Span { first, last }, key } = *hold;
     let mut slots = [None; 2];

@@ -76,7 +76,7 @@ use crate::sync::{
 
 /// The waiter sleeps, or is about to ("awake").
 const ASLEEP: usize = 1 << (usize::BITS - 1);
-/// The waiter is in a [`WakeList`]; only where it might be passed ("one list").
+/// The waiter is in a [`WakeList`]. Set only where it might be passed ("one list").
 const WOKEN: usize = 1 << (usize::BITS - 2);
 /// The count is zero, and the range is the waiter's when it comes for it. `ASLEEP` is set too
 /// ("offered").
@@ -87,7 +87,7 @@ const PASS: usize = 1 << (usize::BITS - 14);
 /// The rest of the word: the count.
 const COUNT: usize = PASS - 1;
 
-/// The record of a waiting request; see the [module](self).
+/// The record of a waiting request. See the [module](self).
 #[derive(Debug)]
 pub(crate) struct Waiter {
     word: AtomicUsize,
@@ -101,7 +101,7 @@ pub(crate) struct Waiter {
     /// Set while a task waits.
     #[cfg(feature = "async")]
     waker: Mutex<Option<Waker>>,
-    /// The next in the list of those to be woken; see [`WakeList`].
+    /// The next in the list of those to be woken. See [`WakeList`].
     next: Mutex<Option<Arc<Waiter>>>,
 }
 
@@ -147,7 +147,7 @@ impl Waiter {
         waiter
     }
 
-    /// Makes a record that no other thread holds ready for another request; likewise.
+    /// Makes a record that no other thread holds ready for another such request.
     pub(crate) fn reset(&mut self, blocking: usize, passes: usize) {
         debug_assert!(blocking <= COUNT);
         debug_assert!(passes <= PASSES / PASS);
@@ -180,7 +180,7 @@ impl Waiter {
         self.word.load(Ordering::Relaxed) & (COUNT | OFFERED) == OFFERED
     }
 
-    /// When the wait began; `None` where there is no clock.
+    /// When the wait began. `None` where there is no clock.
     pub(crate) fn since(&self) -> Option<Instant> {
         self.since
     }
@@ -231,11 +231,11 @@ impl Waiter {
         self.word.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// One entry more is kept out, if the request still waits; `false` if it has been granted
+    /// One entry more is kept out, if the request still waits. `false` if it has been granted
     /// meanwhile, and counts as held.
     ///
     /// A request that spans several leaves may be granted by a thread that holds another leaf's
-    /// mutex than the caller; hence the compare-exchange from a word that is not granted.
+    /// mutex than the caller. Hence the compare-exchange from a word that is not granted.
     pub(crate) fn raise(&self) -> bool {
         self.raise_if(|word| word & (COUNT | OFFERED) != 0, 1)
     }

@@ -121,7 +121,7 @@ impl<L: Deref<Target = FileRangeLock>> Held<L> {
         self.local().range()
     }
 
-    /// What is held; `None` if the range is empty.
+    /// What is held. `None` if the range is empty.
     fn span(&self) -> Option<Span> {
         self.local().span()
     }

@@ -41,7 +41,7 @@ impl Process {
     }
 }
 
-/// A number that becomes 0 in a child; `None` before Linux 4.14.
+/// A number that becomes 0 in a child. `None` before Linux 4.14.
 fn wiped_in_a_child() -> Option<&'static AtomicU64> {
     const SIZE: usize = 4096; // One page or, where pages are larger, a part of one.
     let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);

@@ -108,7 +108,7 @@ impl Sections {
         }
     }
 
-    /// What the reader of `span` has had alone, and leaves; `None` if the table counts it by now.
+    /// What the reader of `span` has had alone, and leaves. `None` if the table counts it by now.
     #[inline]
     pub(super) fn leave_alone(&self, span: Span) -> Option<Alone<'_>> {
         let slot = self.slots.at(Slots::place(span));

@@ -67,14 +67,14 @@ pub(crate) struct Filed {
     pub(super) mode: Mode,
     /// Set if the request had to wait. It still does while the waiter's count is not zero.
     pub(super) queued: Option<Queued>,
-    /// The place of the entry that this one is registered with; [`NIL`] if nothing here keeps it
+    /// The place of the entry that this one is registered with. [`NIL`] if nothing here keeps it
     /// out.
     pub(super) keeper: u32,
-    /// The next in the keeper's list; [`NIL`] at its end.
+    /// The next in the keeper's list. [`NIL`] at its end.
     pub(super) next: u32,
     /// The one before it in the keeper's list; of the first, the last.
     pub(super) before: u32,
-    /// The first of those that are registered with this one; [`NIL`] if there is none.
+    /// The first of those that are registered with this one. [`NIL`] if there is none.
     pub(super) kept: u32,
     #[cfg(feature = "deadlock_detection")]
     pub(super) owner: Owner,

@@ -46,7 +46,7 @@ impl Leaf {
         (0..SLOTS).find(is_in).map(|slot| slot as u32)
     }
 
-    /// The head of the list of those that are registered with the entry at `place`; `None` if there
+    /// The head of the list of those that are registered with the entry at `place`. `None` if there
     /// cannot be any.
     pub(super) fn head(&mut self, place: u32) -> Option<&mut u32> {
         let rest = self.rest.as_mut()?;
@@ -152,7 +152,7 @@ impl Leaf {
         }
     }
 
-    /// Registers an entry anew; or, if nothing here keeps it out any more, lowers its count.
+    /// Registers an entry anew. If nothing here keeps it out any more, lowers its count instead.
     pub(super) fn register_or_let_in(&mut self, index: u32, wakes: &mut WakeList) {
         #[cfg(all(test, not(any(loom, shuttle))))]
         super::tests::LOOKS.set(super::tests::LOOKS.get() + 1);

@@ -17,7 +17,7 @@ pub(super) struct Move {
     to: u32,
     pub(super) span: Span,
     id: u64,
-    /// In the first leaf; [`NIL`] if it is registered nowhere.
+    /// In the first leaf. [`NIL`] if it is registered nowhere.
     keeper: u32,
 }
 

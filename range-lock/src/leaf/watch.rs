@@ -76,7 +76,7 @@ impl Leaf {
         pairs.into_iter().for_each(|entry| _ = watches.add(entry, number));
     }
 
-    /// Takes a watch back that has not come to its end; its count is of no use any more.
+    /// Takes back a watch that has not come to its end. Its count is of no use any more.
     pub(crate) fn end_watch(&mut self, number: u64, claim: Claim) {
         let entries = self.entries_over(claim.span);
         let entries: Vec<_> = entries.map(|entry| (entry.id.get(), entry.span.first)).collect();
@@ -190,7 +190,7 @@ impl Leaf {
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 impl Leaf {
-    /// Asserts what is said of watches, as far as one leaf goes; returns each with its record.
+    /// Asserts what is said of watches, as far as one leaf goes. Returns each with its record.
     pub(super) fn check_watches(&self) -> Vec<(u64, Arc<Waiter>)> {
         let Some(watches) = self.rest.as_ref().and_then(|rest| rest.watches.as_deref()) else {
             return Vec::new();

@@ -77,7 +77,7 @@ impl<L: Deref<Target = RangeLock>> Held<L> {
         request::begin_upgrade(self.lock.partition(), self.hold.as_ref()?)
     }
 
-    /// Takes an upgrade back; `true` if it was granted before.
+    /// Takes an upgrade back. `true` if it was granted before.
     #[cfg(feature = "async")]
     pub(crate) fn cancel_upgrade(&self) -> bool {
         self.hold.as_ref().is_none_or(|hold| request::cancel_upgrade(self.lock.partition(), hold))

@@ -50,7 +50,7 @@ const SLEEPS: u8 = 1 << 7;
 #[repr(align(128))] // Two lines: CPUs fetch neighbours in pairs.
 pub(super) struct Seat {
     state: AtomicU8,
-    /// The seat of the next in line, once that has said so; or `LEFT`.
+    /// The seat of the next in line, once that thread has stored it, or `LEFT`.
     next: AtomicU16,
     /// One more than that of the thread before it in line.
     position: AtomicU16,
@@ -85,7 +85,7 @@ impl Seat {
         !has_left
     }
 
-    /// Leaves the line, in which another thread stands behind. Returns its seat; `None` if it has
+    /// Leaves the line, in which another thread stands behind. Returns its seat. `None` if it has
     /// not told it yet. Then that thread gives this seat back.
     pub(super) fn leave(&self) -> Option<u16> {
         Some(self.next.swap(LEFT, Ordering::AcqRel)).filter(|next| *next != NOBODY)
@@ -161,7 +161,7 @@ pub(super) fn seat(number: u16) -> &'static Seat {
     seats::seat(number)
 }
 
-/// A seat for this thread; `None` if all that there may be are taken.
+/// A seat for this thread. `None` if all that there may be are taken.
 pub(super) fn take() -> Option<Taken> {
     seats::take()
 }
@@ -241,7 +241,7 @@ mod seats {
         }
     }
 
-    /// The seat of this thread; `None` if all there are have been taken.
+    /// The seat of this thread. `None` if all there are have been taken.
     pub(super) fn take() -> Option<Taken> {
         let kept = MINE.try_with(|mine| {
             if mine.0.get() == NOBODY {

@@ -256,7 +256,7 @@ impl Table {
         self.end_change(structure);
     }
 
-    /// The nearest group with a free row; `None` if all near ones are full and the rows could be
+    /// The nearest group with a free row. `None` if all near ones are full and the rows could be
     /// spread over more groups.
     fn room_near(&self, structure: &Structure, group: usize) -> Option<usize> {
         let groups = structure.filled.len();

@@ -52,7 +52,7 @@ impl<L: Lock> Part<L> {
 #[derive(Debug)]
 pub(crate) struct Parts<L> {
     parts: List<Part<L>>,
-    /// The entries of each part; `None` while it has none.
+    /// The entries of each part. `None` while it has none.
     holds: List<Option<Hold>>,
 }
 
@@ -142,7 +142,7 @@ impl<L: Lock> Parts<L> {
         Some(waiter)
     }
 
-    /// Grants all parts when all that conflicts with any and came before has left; `false` if the
+    /// Grants all parts when all that conflicts with any and came before has left. `false` if the
     /// deadline comes first.
     pub(crate) fn acquire(&mut self, deadline: Deadline) -> bool {
         if deadline.has_passed() {
@@ -317,7 +317,7 @@ impl<L: Lock> Parts<L> {
         Err(Some(waiter))
     }
 
-    /// Takes an upgrade back; `true` if it was granted before.
+    /// Takes an upgrade back. `true` if it was granted before.
     fn cancel_upgrade(&mut self, waiter: &Waiter) -> bool {
         let mut wakes = WakeList::default();
         let Parts { parts, holds } = self;
@@ -336,7 +336,7 @@ impl<L: Lock> Parts<L> {
     }
 }
 
-/// Gives each part its entries; those of one lock have one id.
+/// Gives each part its entries. Parts of one lock have one id.
 fn insert<'p, L: Lock>(
     parts: &'p List<Part<L>>,
     holds: &mut List<Option<Hold>>,

@@ -44,7 +44,7 @@ pub(crate) fn unwatch(partition: &Partition, Watch { claim, number, waiter }: &W
     false
 }
 
-/// Waits for all that conflicts with `claim` now; `false` if the deadline comes first.
+/// Waits for all that conflicts with `claim` now. `false` if the deadline comes first.
 pub(crate) fn wait_until_free(partition: &Partition, claim: Claim, deadline: Deadline) -> bool {
     if deadline.has_passed() {
         return super::is_free_over(&partition.look_over(claim.span), claim);
