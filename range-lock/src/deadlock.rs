@@ -2,7 +2,7 @@
 //! `deadlock_detection`).
 //!
 //! [`check`] looks at every thread that is blocked in a [`RangeLock`] at this moment. It returns
-//! the circles in which these threads wait for each other. It changes nothing and never panics. The
+//! the cycles in which these threads wait for each other. It changes nothing and never panics. The
 //! crate itself never calls `check`. Call it from a watchdog thread, from a signal's handler
 //! thread, or from a test.
 //!
@@ -33,9 +33,9 @@
 //! # What is found
 //!
 //! A request waits for every request that it [counts](crate::RequestInfo::waits_for): those that
-//! hold a conflicting range, and those that wait before the request. `check` looks for circles
-//! while nothing can change (see [Lock order](#lock-order)). So each circle is a deadlock, not only
-//! a danger of a deadlock. A circle ends when one of its members gives up. So a circle of timed
+//! hold a conflicting range, and those that wait before the request. `check` looks for cycles
+//! while nothing can change (see [Lock order](#lock-order)). So each cycle is a deadlock, not only
+//! a danger of a deadlock. A cycle ends when one of its members gives up. So a cycle of timed
 //! waits is reported until then.
 //!
 //! There is one reservation: `check` takes a range as held by **the thread that took it**. Guards
@@ -47,8 +47,8 @@
 //! # What is not found
 //!
 //! * **Tasks.** A future has no thread. `check` takes the requests of a future as those of "a
-//!   task", whichever thread polled the future. A circle that leads through a task is not reported.
-//! * Circles that lead through other kinds of locks, channels or joins.
+//!   task", whichever thread polled the future. A cycle that leads through a task is not reported.
+//! * Cycles that lead through other kinds of locks, channels or joins.
 //! * A thread that has only just begun to wait. Its request enters the lock a moment before the
 //!   thread is registered as blocked.
 //!
@@ -64,7 +64,7 @@
 //!
 //! parking_lot's module [`deadlock`](https://docs.rs/parking_lot/latest/parking_lot/deadlock/)
 //! (feature `deadlock_detection`) does the same for its mutexes and rwlocks. It, too, makes the
-//! graph on request. Here the reported circle shows which range keeps which thread out.
+//! graph on request. Here the reported cycle shows which range keeps which thread out.
 //!
 //! # Lock order
 //!
@@ -77,7 +77,7 @@
 //! of each leaf of a lock in which a registered thread waits. A registered thread is inside the
 //! wait. So its lock has not moved, and its request is in the lock. While these mutexes are held
 //! the request cannot be granted, and nothing that it waits for can leave, because both change one
-//! of these leaves. So all edges of a circle exist at one moment, and `check` need not look at
+//! of these leaves. So all edges of a cycle exist at one moment, and `check` need not look at
 //! anything again, as parking_lot does. The search itself looks at the copy, and holds no mutex.
 
 // It uses the registry of blocked threads and the leaves.
@@ -217,13 +217,13 @@ impl Stake {
 /// Finds the threads that are deadlocked in range locks at this moment, anywhere in the process.
 ///
 /// In a group of threads, each thread waits for each other thread, directly or through others.
-/// `check` returns one circle for each group: a shortest one through the thread that blocked first.
-/// When that circle has been broken, the next call finds what is left of the group. A thread that
-/// waits for a deadlocked thread, and that no thread of the group waits for, is in no circle.
+/// `check` returns one cycle for each group: a shortest one through the thread that blocked first.
+/// When that cycle has been broken, the next call finds what is left of the group. A thread that
+/// waits for a deadlocked thread, and that no thread of the group waits for, is in no cycle.
 /// Groups whose threads blocked first come first.
 ///
 /// A watchdog thread looks once in a while. It looks twice before it reports a deadlock, because a
-/// circle of timed waits dissolves.
+/// cycle of timed waits dissolves.
 ///
 /// ```
 /// use range_lock::deadlock;

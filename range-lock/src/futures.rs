@@ -557,7 +557,7 @@ macro_rules! upgrade_async {
             ///
             /// # Errors
             ///
-            /// The guard, upgradable as before, if `give_up` completed first.
+            /// Returns the guard, upgradable as before, if `give_up` completed first.
             ///
             /// # Fairness
             ///

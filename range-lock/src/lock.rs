@@ -128,7 +128,7 @@ use crate::sync::Deadline;
 ///
 /// **While a thread or task holds a range, it must not block on another range of the same lock**,
 /// not even on a disjoint one or a higher one. A waiter whose range spans both ranges closes the
-/// circle. The waiter waits for the range that is held, and the new request waits behind the
+/// cycle. The waiter waits for the range that is held, and the new request waits behind the
 /// waiter. Ordered acquisition does not help.
 ///
 /// ```

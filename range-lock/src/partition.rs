@@ -24,7 +24,7 @@
 //! * **ascending**: a thread that holds a leaf's mutex waits only for the mutex of a leaf to the
 //!   right in the same lock, or of a lock with a higher address. It also waits for the mutex of a
 //!   leaf that is not in use, whose holder came there by an old hint and waits for nothing. So no
-//!   thread waits in a circle. The link tells which leaf is to the right. The table may be out of
+//!   thread waits in a cycle. The link tells which leaf is to the right. The table may be out of
 //!   date, and name a leaf that the thread holds.
 //!
 //! # Finding a leaf

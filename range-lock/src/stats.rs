@@ -130,7 +130,7 @@ impl ModeStats {
         self.gave_up
     }
 
-    /// How long the requests waited that had to wait.
+    /// For how long the requests waited that had to wait.
     pub fn waits(&self) -> &Waits {
         &self.waits
     }

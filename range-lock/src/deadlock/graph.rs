@@ -98,7 +98,7 @@ impl<'a> Graph<'a> {
         (0..self.threads.len()).filter(|&n| self.in_the_way(n, n).next().is_some())
     }
 
-    /// One circle, with at least two threads, for each group of threads that wait for each other: a
+    /// One cycle, with at least two threads, for each group of threads that wait for each other: a
     /// shortest one through the first of them.
     pub(super) fn circles(&self) -> Vec<Vec<usize>> {
         let mut circles: Vec<_> = self.groups().iter().map(|group| self.shortest_circle(group)).collect();

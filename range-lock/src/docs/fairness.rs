@@ -74,7 +74,7 @@
 //! # What callers must observe
 //!
 //! * While a thread holds a range, it must not block on another range of the same lock, not even on
-//!   a disjoint or higher one. A waiter whose range spans both ranges closes the circle. Take both
+//!   a disjoint or higher one. A waiter whose range spans both ranges closes the cycle. Take both
 //!   ranges at once with [`acquire_many`](crate::RangeLock::acquire_many), or use a `try_` or timed
 //!   verb. [Deadlocks](crate::RangeLock#deadlocks) has an example.
 //! * Recursive reading is not supported. A thread that holds a read range and asks for an

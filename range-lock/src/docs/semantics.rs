@@ -131,7 +131,7 @@
 //!   `Read` before the next try, comes near.
 //! * **An empty range that conflicts** with what surrounds it, as in SMB. An empty range has no
 //!   point in common with any other range. Lock one point instead.
-//! * **Finding circles that lead through tasks**, in module `deadlock`. The lock does not know
+//! * **Finding cycles that lead through tasks**, in module `deadlock`. The lock does not know
 //!   which task holds a guard that was moved. Use timers.
 //! * **An empty guard**, to be filled later. An `Option` of a guard serves. A range `n..n` also
 //!   gives a guard of nothing.
