@@ -163,8 +163,8 @@ impl<S: Storage> RangeRwLock<S> {
         unsafe { S::from_raw(self.raw.into_inner()) }
     }
 
-    /// The range lock itself, for example to look at its [requests](RangeLock::requests). The range
-    /// lock locks indices. A guard that a caller takes from it directly gives no access to the
+    /// The range lock itself, for example to look at its [requests](RangeLock::requests). It locks
+    /// indices. A guard that a caller takes from this range lock directly gives no access to the
     /// elements, but keeps other requests out.
     ///
     /// ```

@@ -64,7 +64,7 @@
 //!
 //! parking_lot's module [`deadlock`](https://docs.rs/parking_lot/latest/parking_lot/deadlock/)
 //! (feature `deadlock_detection`) does the same for its mutexes and rwlocks. It, too, makes the
-//! graph on request. Here the reported cycle shows which range keeps which thread out.
+//! graph on request. In this crate the reported cycle shows which range keeps which thread out.
 //!
 //! # Lock order
 //!
