@@ -1,15 +1,15 @@
-//! For the tests of this crate: whether and where a lock is cut into parts changes nothing that a
-//! user could see. Not part of the public interface.
-//! It uses `RangeLock`, its partition, its mutex and what lies below.
+//! For the tests of this crate, which show that cutting a lock into parts changes nothing that a
+//! user could observe. Not part of the public interface. It uses `RangeLock`, its partition, its
+//! mutex and what lies below.
 
 use crate::lock::RangeLock;
 
-/// Cuts the part in which `at` lies there; `false` if that cannot be done.
+/// Cuts the part in which `at` lies there. `false` if that cannot be done.
 pub fn cut(lock: &RangeLock, at: u64) -> bool {
     lock.partition().cut_at(at)
 }
 
-/// Joins the part in which `at` lies and the next one; `false` if that cannot be done.
+/// Joins the part in which `at` lies and the next one. `false` if that cannot be done.
 pub fn join(lock: &RangeLock, at: u64) -> bool {
     lock.partition().join_at(at)
 }
@@ -25,9 +25,10 @@ pub fn prepare_to_wait() {
     crate::mutex::prepare_to_wait();
 }
 
-/// Calls `f`, for which a part is cut after so many meetings and quiet after so many crossings;
-/// `None` leaves the number as it is. Returns how often parts were cut where requests met, joined
-/// by a request that crosses them, and joined because another was to be cut.
+/// Calls `f` with other thresholds: a part is cut after `meetings` meetings, and is quiet after
+/// `crossings` crossings. `None` leaves a threshold as it is. Returns how often parts were cut
+/// where requests met, joined by a request that crosses them, and joined because another was to be
+/// cut.
 #[cfg(any(loom, shuttle))]
 pub fn with_thresholds(meetings: Option<u32>, crossings: Option<u16>, f: impl FnOnce()) -> [usize; 3] {
     crate::leaf::models::with_thresholds(meetings, crossings, f)

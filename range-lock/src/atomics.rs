@@ -36,7 +36,7 @@ impl Flag {
         self.0.load(order) != 0
     }
 
-    /// Sets it; says whether it was clear.
+    /// Sets it. Returns whether it was clear.
     #[cfg(not(loom))]
     #[inline]
     pub(crate) fn set(&self, order: Ordering) -> bool {

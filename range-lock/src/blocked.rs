@@ -1,6 +1,5 @@
-//! Which threads are blocked in a lock at this moment: the registry that the search for deadlocks
-//! reads (feature `deadlock_detection`). Without the feature nothing is kept.
-//! It uses the partition.
+//! The registry of threads that are blocked in a lock at this moment, for the search for deadlocks
+//! (feature `deadlock_detection`). Without the feature nothing is kept. It uses the partition.
 
 #[cfg(feature = "deadlock_detection")]
 pub(crate) use registry::{Blocked, Waiting, registry};
@@ -8,8 +7,8 @@ pub(crate) use registry::{Blocked, Waiting, registry};
 use crate::ids::RequestId;
 use crate::partition::Place;
 
-/// Calls `wait`, in which the calling thread blocks for a request: what it is called in each of its
-/// locks. To be called with no leaf's mutex held.
+/// Calls `wait`, in which the calling thread blocks for a request. `requests` has the request's
+/// name in each of its locks. To be called with no leaf's mutex held.
 #[inline]
 #[cfg_attr(
     not(feature = "deadlock_detection"),
@@ -38,7 +37,7 @@ mod registry {
     pub(crate) struct Blocked {
         pub(crate) thread: Thread,
         pub(crate) backtrace: Arc<Backtrace>,
-        /// What it waits for: its one request, as it is called in each lock concerned.
+        /// The one request that the thread waits for, as it is called in each lock concerned.
         pub(crate) requests: Vec<Waiting>,
     }
 

@@ -14,7 +14,7 @@ pub(crate) struct Claim {
     pub(crate) mode: Mode,
 }
 
-/// What is asked for; `None` if the range is empty.
+/// What is asked for. `None` if the range is empty.
 #[inline]
 #[track_caller]
 pub(crate) fn claim(range: &impl RangeBounds<u64>, mode: Mode) -> Option<Claim> {
@@ -29,8 +29,8 @@ pub(crate) struct Hold {
     pub(crate) key: Key,
 }
 
-/// Where an entry is, and whose it is. As it is returned in two registers, the way from the leaf to
-/// the guard leads past no memory.
+/// Where an entry is, and which request it belongs to. A key is returned in two registers, so the
+/// way from the leaf to the guard leads through no memory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Key {
     /// Tells the request from all others of the lock, also from later ones in the same place.

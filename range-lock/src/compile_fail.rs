@@ -46,7 +46,7 @@
 //! drop(writer);
 //! ```
 //!
-//! A reader cannot be upgraded; only an upgradable one can.
+//! A plain reader cannot be upgraded. Only an upgradable reader can.
 //!
 //! ```compile_fail,E0308
 //! let lock = range_lock::RangeLock::new();

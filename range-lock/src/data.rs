@@ -1,21 +1,21 @@
-//! [`RangeRwLock`]: a lock that owns the slice whose ranges it guards.
-//! It uses `RangeLock`, and with feature `async` the futures of it.
+//! [`RangeRwLock`]: a lock that owns a slice and guards the slice's ranges. It uses `RangeLock`,
+//! and with feature `async` the futures of `RangeLock`.
 //!
 //! # Invariants of the unsafe code
 //!
-//! * **own memory**: from [`Storage::into_raw`] until [`Storage::from_raw`] or the lock's last use
-//!   the elements belong to the lock alone, stay where they are while it does, and are reached by
-//!   no other way ([`Storage`]'s contract).
-//! * **shared only if `Sync`**: only verbs that ask for `Item: Sync` give a `&[T]` beside which
-//!   another thread may have one.
-//! * **in bounds**: a guard's slice is a part of the elements: `indices` has checked it as slices
-//!   check theirs.
+//! * **own memory**: from [`Storage::into_raw`] until [`Storage::from_raw`] or the lock's last use,
+//!   the elements belong to the lock alone. They stay where they are for that time, and are reached
+//!   in no other way ([`Storage`]'s contract).
+//! * **shared only if `Sync`**: a `&[T]` beside which another thread may have a `&[T]` comes only
+//!   from verbs that ask for `Item: Sync`.
+//! * **in bounds**: a guard's slice is a part of the elements. `indices` has checked this as slices
+//!   do.
 //! * **range held**: a guard's slice is the part of the elements whose range its [`RangeLock`]
 //!   guard holds, in the guard's mode. So while a `&mut [T]` exists there is no other reference to
-//!   these elements, and while a `&[T]` does, no `&mut`.
-//! * **pointer, not reference**: a guard keeps a pointer and makes a reference of it only when it
-//!   is dereferenced. A reference kept in it would have to be valid until a function that drops the
-//!   guard returns, which is after the release.
+//!   these elements. While a `&[T]` exists there is no `&mut` to them.
+//! * **pointer, not reference**: a guard keeps a pointer. It makes a reference of the pointer only
+//!   when it is dereferenced. A reference kept in the guard would have to be valid until the
+//!   function that drops the guard returns, which is after the release.
 
 use std::cell::UnsafeCell;
 use std::fmt;
@@ -50,10 +50,10 @@ pub use guard::{
 use guard::{Elements, Share};
 pub use storage::Storage;
 
-/// A reader/writer lock that owns the elements of `S` and locks ranges of them.
+/// A reader/writer lock that owns the elements of `S` and locks ranges of these elements.
 ///
-/// As [`RangeLock`], with indices in place of points, and guards that give the elements: `Deref` to
-/// `[T]`, and for writers `DerefMut`. Ranges are checked as those of slices are: one that is
+/// As [`RangeLock`], with indices in place of points. The guards give the elements: `Deref` to
+/// `[T]`, and for writers `DerefMut`. Ranges are checked as those of slices are: a range that is
 /// inverted or reaches past the end panics, before anything is locked.
 ///
 /// ```
@@ -70,8 +70,8 @@ pub use storage::Storage;
 /// assert_eq!(table.into_inner().len(), 100);
 /// ```
 ///
-/// Elements that may be sent and not shared, such as `Cell`s, can be locked for writing, and the
-/// lock be shared by threads all the same. The verbs that read ask for `Item: Sync`.
+/// Elements that may be sent but not shared, such as `Cell`s, can be locked for writing. Threads
+/// may share such a lock. The verbs for reading require `Item: Sync`.
 ///
 /// ```
 /// use range_lock::RangeRwLock;
@@ -86,10 +86,10 @@ pub use storage::Storage;
 /// });
 /// ```
 ///
-/// What the storage borrows can be used again after the last use of the lock and its guards.
+/// Memory that the storage borrows can be used again after the last use of the lock and its guards.
 ///
 /// Fairness, deadlocks, leaked guards, `let _ =` and cost are those of [`RangeLock`]. To wait until
-/// a range is free without locking it, call [`RangeLock::wait_until_free`] of
+/// a range is free without locking it, call [`RangeLock::wait_until_free`] on
 /// [`range_lock`](Self::range_lock).
 pub struct RangeRwLock<S: Storage> {
     lock: RangeLock,
@@ -105,7 +105,7 @@ unsafe impl<S: Storage + Send> Send for RangeRwLock<S> {}
 unsafe impl<S: Storage> Sync for RangeRwLock<S> where S::Item: Send {}
 
 impl<S: Storage> RangeRwLock<S> {
-    /// The number of elements. It does not change, so no lock is needed to ask for it.
+    /// The number of elements. It never changes, so a caller needs no lock to ask for it.
     ///
     /// ```
     /// assert_eq!(range_lock::RangeRwLock::new([1, 2, 3]).len(), 3);
@@ -123,8 +123,8 @@ impl<S: Storage> RangeRwLock<S> {
         self.len() == 0
     }
 
-    /// All elements, without locking: the exclusive borrow proves that no guard is alive. What
-    /// leaked guards hold stays locked, until [`undo_leak`](Self::undo_leak).
+    /// All elements, without locking. The exclusive borrow proves that no guard is alive. What
+    /// leaked guards hold stays locked until [`undo_leak`](Self::undo_leak).
     ///
     /// ```
     /// let mut lock = range_lock::RangeRwLock::new(vec![3, 1, 2]);
@@ -137,7 +137,7 @@ impl<S: Storage> RangeRwLock<S> {
         unsafe { self.slice().as_mut() }
     }
 
-    /// Forgets what leaked guards hold, as [`RangeLock::undo_leak`].
+    /// Forgets what leaked guards hold, as [`RangeLock::undo_leak`] does.
     ///
     /// ```
     /// let mut lock = range_lock::RangeRwLock::new([1, 2, 3]);
@@ -149,8 +149,8 @@ impl<S: Storage> RangeRwLock<S> {
         self.lock.undo_leak();
     }
 
-    /// Gives the storage back, as it was given in: a `Vec` with its spare capacity. That it takes
-    /// the lock proves that no guard is alive.
+    /// Gives the storage back as it was passed in: a `Vec` with its spare capacity. The method
+    /// takes the lock by value, which proves that no guard is alive.
     ///
     /// ```
     /// let lock = range_lock::RangeRwLock::new(vec![1, 2, 3]);
@@ -163,9 +163,9 @@ impl<S: Storage> RangeRwLock<S> {
         unsafe { S::from_raw(self.raw.into_inner()) }
     }
 
-    /// The lock itself, for example to look at its [requests](RangeLock::requests). It locks
-    /// indices. A guard that is taken from it directly gives no access to the elements, but keeps
-    /// others out.
+    /// The range lock itself, for example to look at its [requests](RangeLock::requests). It locks
+    /// indices. A guard that a caller takes from this range lock directly gives no access to the
+    /// elements, but keeps other requests out.
     ///
     /// ```
     /// let lock = range_lock::RangeRwLock::new([1, 2, 3]);
@@ -229,7 +229,8 @@ impl<S: Storage> From<S> for RangeRwLock<S> {
 }
 
 impl<S: Storage> fmt::Debug for RangeRwLock<S> {
-    /// Prints the number of elements and the lock, not the elements: they may be in use.
+    /// Prints the number of elements and the lock. Does not print the elements, because they may be
+    /// in use.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RangeRwLock").field("len", &self.len()).field("lock", &self.lock).finish()
     }
@@ -242,9 +243,9 @@ macro_rules! acquire {
         $wait:ident, $try:ident, $try_for:ident, $try_until:ident;
         $wait_arc:ident, $try_arc:ident, $try_arc_for:ident, $try_arc_until:ident
     ) => {
-        /// As the verbs of [`RangeLock`] of the same names.
+        /// As the verbs of [`RangeLock`] with the same names.
         impl<S: Storage> RangeRwLock<S> {
-            #[doc = concat!("Locks the elements of `range`; waits until that is granted. As [`RangeLock::", stringify!($wait), "`].")]
+            #[doc = concat!("Locks the elements of `range`. Waits until the request is granted. As [`RangeLock::", stringify!($wait), "`].")]
             ///
             /// ```
             /// # let lock = range_lock::RangeRwLock::new([1, 2, 3, 4]);
@@ -265,7 +266,7 @@ macro_rules! acquire {
                 $Guard::new(Elements { slice: self.part(&indices), held })
             }
 
-            #[doc = concat!("Locks the elements of `range` if that can be granted at once. As [`RangeLock::", stringify!($try), "`].")]
+            #[doc = concat!("Locks the elements of `range` if the request can be granted at once. As [`RangeLock::", stringify!($try), "`].")]
             ///
             /// ```
             /// # let lock = range_lock::RangeRwLock::new([1, 2, 3, 4]);
@@ -286,8 +287,8 @@ macro_rules! acquire {
                 Some($Guard::new(Elements { slice: self.part(&indices), held }))
             }
 
-            #[doc = concat!("Locks the elements of `range`; gives up after `timeout`. As [`RangeLock::", stringify!($try_for), "`],")]
-            /// which also says how fair that is, and what giving up leaves behind: nothing.
+            #[doc = concat!("Locks the elements of `range`. Gives up after `timeout`. As [`RangeLock::", stringify!($try_for), "`],")]
+            /// which also describes fairness and cancel safety.
             ///
             /// ```
             /// # use std::time::Duration;
@@ -315,7 +316,7 @@ macro_rules! acquire {
                 Some($Guard::new(Elements { slice: self.part(&indices), held }))
             }
 
-            #[doc = concat!("Locks the elements of `range`; gives up at `deadline`. As [`RangeLock::", stringify!($try_until), "`].")]
+            #[doc = concat!("Locks the elements of `range`. Gives up at `deadline`. As [`RangeLock::", stringify!($try_until), "`].")]
             ///
             /// ```
             /// # use std::time::{Duration, Instant};

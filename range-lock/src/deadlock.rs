@@ -1,10 +1,10 @@
-//! Which threads wait for which, over all range locks of the process (feature
+//! Which threads wait for which threads, over all range locks of the process (feature
 //! `deadlock_detection`).
 //!
-//! [`check`] looks at every thread that is blocked in a [`RangeLock`] at this moment, and returns
-//! the circles in which they wait for each other. It changes nothing, panics for nothing, and is
-//! never called by the crate itself: call it from a watchdog thread, a signal's handler thread, a
-//! test.
+//! [`check`] looks at every thread that is blocked in a [`RangeLock`] at this moment. It returns
+//! the cycles in which these threads wait for each other. It changes nothing and never panics. The
+//! crate itself never calls `check`. Call it from a watchdog thread, from a signal's handler
+//! thread, or from a test.
 //!
 //! ```
 //! use range_lock::{RangeLock, deadlock};
@@ -33,51 +33,52 @@
 //! # What is found
 //!
 //! A request waits for every request that it [counts](crate::RequestInfo::waits_for): those that
-//! hold, and those that wait before it. So each circle is a deadlock, not only a danger of one; it
-//! is looked for while nothing can change, see below. It ends when one of its members gives up, so
-//! a circle of timed waits is reported too, until then.
+//! hold a conflicting range, and those that wait before the request. `check` looks for cycles
+//! while nothing can change (see [Lock order](#lock-order)). So each cycle is a deadlock, not only
+//! a danger of a deadlock. A cycle ends when one of its members gives up. So a cycle of timed
+//! waits is reported until then.
 //!
-//! One reservation: what is held is booked to **the thread that took it**. Guards may be sent to
-//! other threads, and what was sent away may be released by a thread that is not blocked. A program
-//! that never sends guards has no such case; one that does must read every report as "unless one of
-//! these guards is elsewhere". The plainest case is listed as a kind of its own,
-//! [`Kind::PossibleSelf`]: a thread that waits for what it took itself.
+//! There is one reservation: `check` takes a range as held by **the thread that took it**. Guards
+//! may be sent to other threads. A guard that was sent away may be released by a thread that is not
+//! blocked. A program that never sends guards has no such case. A program that sends guards must
+//! read every report as "unless one of these guards is elsewhere". The plainest case is a kind of
+//! its own, [`Kind::PossibleSelf`]: a thread that waits for what it took itself.
 //!
 //! # What is not found
 //!
-//! * **Tasks.** A future has no thread; what it has acquired is booked to "a task", whichever
-//!   thread polled it, and so is what it waits for. A circle that leads through a task is not
-//!   reported.
-//! * Circles that lead through other kinds of locks, channels or joins.
-//! * A thread that has only just begun to wait: its request is in the lock a moment before the
-//!   thread is known to be blocked.
+//! * **Tasks.** A future has no thread. `check` takes the requests of a future as those of "a
+//!   task", whichever thread polled the future. A cycle that leads through a task is not reported.
+//! * Cycles that lead through other kinds of locks, channels or joins.
+//! * A thread that has only just begun to wait. Its request enters the lock a moment before the
+//!   thread is registered as blocked.
 //!
 //! # Cost
 //!
-//! With the feature on, each thread that blocks captures a [`Backtrace`] (some microseconds up to
-//! milliseconds; it is resolved only when printed). It takes a process-wide mutex before and after.
-//! Each acquisition looks up its thread's id. A lock allocates once, when first used. `check` holds
-//! up all locks in which a thread is blocked while it copies. Without the feature nothing of this
-//! is there.
+//! With the feature, each thread that blocks captures a [`Backtrace`], which takes some
+//! microseconds up to milliseconds. The backtrace is resolved only when it is printed. Before and
+//! after the wait the thread takes a process-wide mutex. Each acquisition looks up its thread's id.
+//! A lock allocates once, when it is first used. `check` holds up all locks in which a thread is
+//! blocked while it copies their requests. Without the feature there is none of this cost.
 //!
 //! # Origin
 //!
 //! parking_lot's module [`deadlock`](https://docs.rs/parking_lot/latest/parking_lot/deadlock/)
-//! (feature `deadlock_detection`) does the same for its mutexes and rwlocks. There, too, the graph
-//! is made on request. Here the reported circle shows which range keeps which thread out.
+//! (feature `deadlock_detection`) does the same for its mutexes and rwlocks. It, too, makes the
+//! graph on request. In this crate the reported cycle shows which range keeps which thread out.
 //!
 //! # Lock order
 //!
-//! The registry of blocked threads comes first, then the leaves in ascending order of their locks'
-//! addresses, the order in which [`acquire_many`](RangeLock::acquire_many) takes them. A thread
-//! enters and leaves the registry with no leaf's mutex held.
+//! A thread takes the registry of blocked threads first. Then it takes the leaves in ascending
+//! order of their locks' addresses, which is the order of
+//! [`acquire_many`](RangeLock::acquire_many). A thread enters and leaves the registry with no
+//! leaf's mutex held.
 //!
-//! `check` holds *all* of these mutexes while it copies what it looks at: the registry's, and that
-//! of each leaf of a lock in which a registered thread waits. A thread that is registered is inside
-//! the wait, so its lock is where it was, and its request is in the lock. The request cannot be
-//! granted meanwhile, and nothing that it waits for can leave: one of these leaves would have to be
-//! changed. So all edges of a circle exist at one moment, and nothing has to be looked at again, as
-//! parking_lot does. The search itself looks at the copy, and holds nothing.
+//! While `check` copies what it looks at, it holds *all* of these mutexes: the registry's, and that
+//! of each leaf of a lock in which a registered thread waits. A registered thread is inside the
+//! wait. So its lock has not moved, and its request is in the lock. While these mutexes are held
+//! the request cannot be granted, and nothing that it waits for can leave, because both change one
+//! of these leaves. So all edges of a cycle exist at one moment, and `check` need not look at
+//! anything again, as parking_lot does. The search itself looks at the copy, and holds no mutex.
 
 // It uses the registry of blocked threads and the leaves.
 
@@ -98,7 +99,8 @@ use crate::span::Span;
 
 /// Threads that wait for each other, or for themselves, as [`check`] found them.
 ///
-/// `Display` gives a line to each; with `{:#}` also the backtraces. For another form use the parts:
+/// `Display` prints a line for each thread, and `{:#}` also the backtraces. For another form use
+/// the parts:
 ///
 /// ```
 /// use range_lock::deadlock::{self, Deadlock, Kind};
@@ -131,18 +133,18 @@ pub struct Deadlock {
     participants: Vec<Participant>,
 }
 
-/// In what way threads are deadlocked; [`Deadlock`] has an example.
+/// In what way threads are deadlocked. [`Deadlock`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
-    /// Two threads or more, each of which waits for the next, and the last for the first.
+    /// Two threads or more. Each waits for the next, and the last waits for the first.
     Cycle,
     /// One thread that waits for what it took itself. Unless it has sent the guard to another
     /// thread, it waits for ever.
     PossibleSelf,
 }
 
-/// A thread that has part in a [`Deadlock`], which has an example.
+/// A thread that takes part in a [`Deadlock`], which has an example.
 ///
 /// `Display` names the thread.
 #[derive(Clone, Debug)]
@@ -154,7 +156,7 @@ pub struct Participant {
     backtrace: Arc<Backtrace>,
 }
 
-/// A range that a [`Participant`] has or wants, and in which lock; [`Deadlock`] has an example.
+/// A range that a [`Participant`] has or wants, with its lock. [`Deadlock`] has an example.
 ///
 /// `Display` gives the request and the lock's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,12 +166,12 @@ pub struct Stake {
 }
 
 impl Deadlock {
-    /// In what way they are deadlocked.
+    /// In what way the threads are deadlocked.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// The threads: each waits for the next, the last for the first.
+    /// The threads. Each waits for the next, and the last waits for the first.
     pub fn participants(&self) -> &[Participant] {
         &self.participants
     }
@@ -181,19 +183,20 @@ impl Participant {
         &self.thread
     }
 
-    /// What it waits for: one range, or, in [`acquire_many`](RangeLock::acquire_many), all ranges
-    /// of the request.
+    /// What the thread waits for: one range, or, in [`acquire_many`](RangeLock::acquire_many), all
+    /// ranges of the request.
     pub fn waits_for(&self) -> &[Stake] {
         &self.waits_for
     }
 
-    /// What it has that the participant before it waits for: what it holds, or a place in the queue
-    /// ahead of that participant.
+    /// What the thread has that the participant before it waits for. This is a range that it holds,
+    /// or a place in the queue ahead of that participant.
     pub fn in_the_way(&self) -> &[Stake] {
         &self.in_the_way
     }
 
-    /// Where it waits: captured when it blocked. Resolved, at some cost, when it is printed.
+    /// Where the thread waits, captured when it blocked. The backtrace is resolved, at some cost,
+    /// when it is printed.
     pub fn backtrace(&self) -> &Backtrace {
         &self.backtrace
     }
@@ -213,14 +216,14 @@ impl Stake {
 
 /// Finds the threads that are deadlocked in range locks at this moment, anywhere in the process.
 ///
-/// Threads wait for each other if each of them waits, directly or through others, for each other
-/// one. Of each such group one circle is returned: a shortest one through the thread that blocked
-/// first. When it has been broken, what is left of the group is found by the next call. Threads
-/// that wait for a deadlocked one without being waited for are in none. Groups whose threads
-/// blocked first come first.
+/// In a group of threads, each thread waits for each other thread, directly or through others.
+/// `check` returns one cycle for each group: a shortest one through the thread that blocked first.
+/// When that cycle has been broken, the next call finds what is left of the group. A thread that
+/// waits for a deadlocked thread, and that no thread of the group waits for, is in no cycle.
+/// Groups whose threads blocked first come first.
 ///
-/// A watchdog thread looks once in a while, and twice before it believes what it sees: a circle of
-/// timed waits dissolves.
+/// A watchdog thread looks once in a while. It looks twice before it reports a deadlock, because a
+/// cycle of timed waits dissolves.
 ///
 /// ```
 /// use range_lock::deadlock;
@@ -234,9 +237,9 @@ impl Stake {
 /// });
 /// ```
 ///
-/// See the [module](self) for what is found and what is not. It holds up the locks in which a
-/// thread is blocked while it copies their n requests. Then it takes O(n log n) steps, unless many
-/// threads wait for what they hold themselves.
+/// The [module](self) lists what is found and what is not. With n requests in the locks in which a
+/// thread is blocked, `check` holds up these locks while it copies the requests. Then it takes O(n
+/// log n) steps, unless many threads wait for what they hold themselves.
 pub fn check() -> Vec<Deadlock> {
     let copied = Copied::new();
     let graph = Graph::new(copied.threads.iter().map(|blocked| &**blocked), &copied.locks);
@@ -246,7 +249,7 @@ pub fn check() -> Vec<Deadlock> {
 
 /// What the search looks at.
 struct Copied {
-    /// The blocked threads, in the order in which they did.
+    /// The blocked threads, in the order in which they blocked.
     threads: Vec<Arc<Blocked>>,
     /// What is in the locks in which one of them is blocked, by the locks' addresses.
     locks: BTreeMap<usize, Arc<Snapshot>>,

@@ -1,11 +1,10 @@
-//! [`FileRangeLock`]: bytes of a file, locked among threads, processes and machines (feature `file`,
-//! Linux on 64-bit machines). It uses `RangeLock` and all below. In this folder `open`, `guard`,
-//! `many` and `probe` know the lock. The lock stands on `bytes`, and that on `table` and `sys`.
+//! [`FileRangeLock`]: bytes of a file, locked among threads, processes and machines (feature
+//! `file`, Linux on 64-bit machines).
 //!
-//! The verbs are those of [`RangeLock`], and return `io::Result`. Threads of this process are
-//! settled first, by a `RangeLock`: fair, and exact. Then the kernel is asked, by a lock of the
-//! *open file description* (`F_OFD_SETLK` of fcntl(2)). On a network file system the kernel asks
-//! the server.
+//! The verbs are those of [`RangeLock`], and return `io::Result`. A request first waits for the
+//! other threads of this process, by a `RangeLock`, which is fair and exact. Then the request asks
+//! the kernel for a lock of the *open file description* (`F_OFD_SETLK` of fcntl(2)). On a network
+//! file system the kernel asks the server.
 //!
 //! ```
 //! use range_lock::file::{Access, FileRangeLock};
@@ -24,7 +23,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! # Who excludes whom
+//! # What excludes what
 //!
 //! | between | excludes | promises |
 //! |---|---|---|
@@ -33,22 +32,23 @@
 //! | a `FileRangeLock` and POSIX record locks (`F_SETLK`, lockf(3)) of any process | yes | as above |
 //! | a `FileRangeLock` and flock(2) | not on local file systems; on some network file systems | ask [`shares_namespace_with_flock`](FileRangeLock::shares_namespace_with_flock) |
 //! | a `FileRangeLock` and calls that read or write without a lock | no | |
-//! | machines that mount one network file system | if the server does; see the README for what was tried | no order |
+//! | machines that mount one network file system | if the server does: the README lists what was tried | no order |
 //!
 //! # Whose lock it is
 //!
 //! A lock of the kernel belongs to an open file description. A duplicate of the descriptor, made by
-//! `dup`, [`File::try_clone`], `fork` or by passing it on, is the same description: its locks
-//! replace each other, and any of the descriptors can unlock. So each `FileRangeLock` opens the
-//! file for itself, and no two of them share a description.
+//! `dup`, [`File::try_clone`], `fork` or by passing it on, is the same description. The locks of
+//! two duplicates replace each other, and either duplicate can unlock. So each `FileRangeLock`
+//! opens the file for itself, and no two of them share a description.
 //!
-//! * **fork**: a guard that is dropped in the child leaves the parent's lock alone, and every other
-//!   verb of the copied lock is an error there. The child opens the file anew. While it keeps its
-//!   copy of the descriptor, what the parent has locked stays locked, even if the parent dies.
-//! * **exec**: the descriptor is closed, and with it all locks end. [`from_description`] keeps the
-//!   flag of the descriptor that it is given; without `FD_CLOEXEC` the locks go on in the new
-//!   program.
-//! * **death**: the kernel closes what a process had open, so what it had locked is free at once.
+//! * **fork**: a guard that is dropped in the child leaves the parent's lock alone. Every other
+//!   verb of the copied lock is an error in the child. The child opens the file anew. While the
+//!   child keeps its copy of the descriptor, what the parent has locked stays locked, even if the
+//!   parent dies.
+//! * **exec**: the descriptor is closed, and the locks end. [`from_description`] keeps the flag of
+//!   the descriptor that it is given. Without `FD_CLOEXEC` the locks go on in the new program.
+//! * **death**: the kernel closes what a process had open, so what the process had locked is free
+//!   at once.
 //!
 //! [`from_description`]: FileRangeLock::from_description
 //! [`File::try_clone`]: std::fs::File::try_clone
@@ -56,15 +56,15 @@
 //! # Fairness
 //!
 //! Across descriptions the kernel promises no order. A writer can starve beside readers that come
-//! and go all the time. A verb that waits without a limit sleeps in the kernel. A verb with a limit
-//! looks again after pauses from 1 ms, doubling to 50 ms.
+//! and go all the time. A verb without a time limit sleeps in the kernel. A verb with a time limit
+//! looks again after pauses, which grow from 1 ms to 50 ms by doubling.
 //!
 //! # Deadlocks
 //!
 //! As for [`RangeLock`](RangeLock#deadlocks): **while a thread holds a range, it must not block on
 //! another range of the same file**, through this lock or another. Nothing detects a deadlock
 //! across processes. Take several ranges by [`acquire_many`](FileRangeLock::acquire_many), or by
-//! verbs with a limit.
+//! verbs with a time limit.
 //!
 //! # Signals
 //!
@@ -72,18 +72,21 @@
 //!
 //! # Errors
 //!
-//! The message names the range, what was refused, and what can be done. The kernel's error is the
-//! `source` of the error in the `io::Error`. An error or a wait that has ended leaves nothing
+//! The message names the range, what was refused, and what the caller can do. The kernel's error is
+//! the `source` of the error in the `io::Error`. An error or a wait that has ended leaves nothing
 //! locked.
 //!
 //! | error | when |
 //! |---|---|
 //! | [`InvalidInput`](io::ErrorKind::InvalidInput) | the range ends behind byte 2^63 - 1; the descriptor is not one of a regular file or block device |
 //! | [`PermissionDenied`](io::ErrorKind::PermissionDenied) | a lock for writing on a file that is open for reading only, or the reverse |
-//! | [`Unsupported`](io::ErrorKind::Unsupported) | any verb but dropping, in a forked child |
+//! | [`Unsupported`](io::ErrorKind::Unsupported) | any verb except dropping, in a forked child |
 //! | `ENOLCK` | the kernel has no memory for one more lock, or the server refuses |
 //! | `ESTALE`, `EIO`, `ETIMEDOUT` and others | the server has forgotten the file, or does not answer |
 //! | `EINVAL`, `ENOSYS`, `EOPNOTSUPP` | there are no locks of open file descriptions here: reported when the lock is made |
+
+// It uses `RangeLock` and all layers below. In this folder `open`, `guard`, `many` and `probe` know
+// the lock. The lock uses `bytes`, and `bytes` uses `table` and `sys`.
 
 use std::fmt;
 use std::io;
@@ -127,9 +130,9 @@ use crate::span::Span;
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Access {
-    /// For reading; bytes can be locked for reading only.
+    /// For reading. Bytes can be locked for reading only.
     Read,
-    /// For reading and writing; bytes can be locked for both.
+    /// For reading and writing. Bytes can be locked for both.
     ReadWrite,
 }
 
@@ -139,8 +142,8 @@ pub enum Access {
 /// A range of bytes may be locked whether the file has these bytes or not. The lock is advisory:
 /// calls that read and write do not look at it.
 ///
-/// Threads of one process should share one `FileRangeLock` of a file. Two of them exclude each
-/// other, but without an order.
+/// Threads of one process should share one `FileRangeLock` of a file. Two `FileRangeLock`s of one
+/// file exclude each other, but without an order.
 pub struct FileRangeLock {
     bytes: Bytes,
     /// The lock among the threads of this process.
@@ -151,7 +154,7 @@ pub struct FileRangeLock {
 }
 
 impl FileRangeLock {
-    /// What the threads of this process hold and wait for, as [`RangeLock::requests`] lists it. A
+    /// Lists what the threads of this process hold and wait for, as [`RangeLock::requests`] does. A
     /// request that this process has granted, and that waits for the file, is listed as held.
     ///
     /// ```
@@ -165,7 +168,7 @@ impl FileRangeLock {
     }
 
     /// Tries once more to unlock what the kernel refused to unlock when it was released. Every verb
-    /// that acquires does the same first, and drops the error.
+    /// that acquires does this first, and drops the error.
     ///
     /// ```
     /// # let lock = range_lock::file::FileRangeLock::from_file(&tempfile::tempfile()?)?;
@@ -198,8 +201,8 @@ impl FileRangeLock {
     }
 }
 
-/// The span of `range`, if the kernel can express it: without an end, to the last byte that a file
-/// can have.
+/// The span of `range`, if the kernel can express it. A range without an end goes to the last byte
+/// that a file can have.
 #[track_caller]
 fn express(range: &impl RangeBounds<u64>) -> io::Result<Option<Span>> {
     let Some(Span { first, last }) = Span::new(range) else { return Ok(None) };
@@ -221,9 +224,9 @@ macro_rules! acquire {
         /// Verbs that acquire
         #[doc = concat!($what, ".")]
         impl FileRangeLock {
-            #[doc = concat!("Locks `range` ", $what, "; waits until it is granted.")]
+            #[doc = concat!("Locks `range` ", $what, ". Waits until the request is granted.")]
             ///
-            /// Bind the guard to a name: `let _ =` drops it, and so unlocks, at once.
+            /// Bind the guard to a name: `let _ =` drops the guard, and so unlocks, at once.
             ///
             /// ```
             /// # let file = tempfile::tempfile()?;
@@ -243,9 +246,9 @@ macro_rules! acquire {
             ///
             /// # Fairness
             ///
-            /// Among threads of this process, first come, first served per conflict. A thread keeps
-            /// its place while it waits for another process, so threads that conflict with it wait
-            /// behind it. Among processes the kernel promises no order.
+            /// Threads of this process are served first come, first served per conflict. A thread
+            /// keeps its place while it waits for another process, so threads that conflict with it
+            /// wait behind it. Among processes the kernel promises no order.
             ///
             /// # Deadlocks
             ///
@@ -256,10 +259,10 @@ macro_rules! acquire {
                 Ok($Guard::acquire(self, &range, Wait::Forever)?.expect("a wait without an end ends with the grant"))
             }
 
-            #[doc = concat!("Locks `range` ", $what, " if that can be granted at once.")]
+            #[doc = concat!("Locks `range` ", $what, " if the request can be granted at once.")]
             ///
             /// `None` means that a conflicting request is held, by this process or another, or
-            /// waits in this process. `let _ =` unlocks at once.
+            /// waits in this process. `let _ =` drops the guard, and so unlocks, at once.
             ///
             /// ```
             /// # let file = tempfile::tempfile()?;
@@ -283,9 +286,10 @@ macro_rules! acquire {
                 $Guard::acquire(self, &range, Wait::Not)
             }
 
-            #[doc = concat!("Locks `range` ", $what, "; gives up after `timeout`.")]
+            #[doc = concat!("Locks `range` ", $what, ". Gives up after `timeout`.")]
             ///
-            /// With a timeout of zero it does not wait. With one too long for the clock it waits as
+            /// With a timeout of zero the verb does not wait. With a timeout that is too long for
+            /// the clock, it waits as
             #[doc = concat!("[`", stringify!($wait), "`](Self::", stringify!($wait), ").")]
             ///
             /// ```
@@ -314,11 +318,11 @@ macro_rules! acquire {
             ///
             /// # Fairness and cancel safety
             ///
-            /// While it waits it has its place among those of this process. It has no place among
-            /// other processes: it looks again after pauses from 1 ms, doubling to 50 ms, and a
-            /// last time at the end. So it has the range at most one pause late, and may miss one
-            /// that is free for a shorter time. Giving up leaves nothing locked, and lets in those
-            /// that waited for it.
+            /// While the request waits, it keeps its place among the requests of this process. It
+            /// has no place among other processes. The verb looks again after pauses, which grow
+            /// from 1 ms to 50 ms by doubling, and a last time at the end. So it takes a free range
+            /// at most one pause late, and may miss a range that is free for a shorter time. Giving
+            /// up leaves nothing locked, and lets in the requests that waited for this request.
             #[track_caller]
             pub fn $try_for(
                 &self,
@@ -328,11 +332,11 @@ macro_rules! acquire {
                 $Guard::acquire(self, &range, Wait::after(timeout))
             }
 
-            #[doc = concat!("Locks `range` ", $what, "; gives up at `deadline`.")]
+            #[doc = concat!("Locks `range` ", $what, ". Gives up at `deadline`.")]
             ///
             #[doc = concat!("As [`", stringify!($try_for), "`](Self::", stringify!($try_for), "),")]
-            /// which also says how fair it is, and that giving up leaves nothing locked. With a
-            /// deadline that has passed it does not wait.
+            /// which also describes fairness and cancel safety. With a deadline that has passed the
+            /// verb does not wait.
             ///
             /// ```
             /// # use std::time::Instant;
@@ -478,7 +482,7 @@ assert!(other.try_write(75..80)?.is_none());"
 }
 
 acquire! {
-    "for reading with the right to try to upgrade, shared with plain readers; other processes see a plain reader",
+    "for reading with the right to try to upgrade, shared with plain readers (other processes see a plain reader)",
     FileUpgradableReadGuard, ArcFileUpgradableReadGuard,
     upgradable_read, try_upgradable_read, try_upgradable_read_for, try_upgradable_read_until,
     upgradable_read_arc, try_upgradable_read_arc, try_upgradable_read_arc_for, try_upgradable_read_arc_until,
@@ -491,7 +495,7 @@ assert!(other.try_read(0..10)?.is_none());"
 }
 
 acquire! {
-    "for writing, shared with nobody", FileWriteGuard, ArcFileWriteGuard,
+    "for writing, shared with no other request", FileWriteGuard, ArcFileWriteGuard,
     write, try_write, try_write_for, try_write_until,
     write_arc, try_write_arc, try_write_arc_for, try_write_arc_until,
     "let page = lock.write(4096..8192)?;
@@ -500,10 +504,11 @@ assert!(other.try_read(8192..)?.is_some());"
 }
 
 impl AsFd for FileRangeLock {
-    /// The descriptor that the locks belong to, to read and write by. On some network file systems
-    /// only I/O through it is known to be covered by the locks.
+    /// The descriptor that the locks belong to, for reading and writing. On some network file
+    /// systems the locks are known to cover only I/O through this descriptor.
     ///
-    /// Do not lock or unlock bytes by it or by a duplicate: that would replace what guards hold.
+    /// Do not lock or unlock bytes by this descriptor or a duplicate: that would replace what
+    /// guards hold.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.bytes.description.as_fd()
     }

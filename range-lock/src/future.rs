@@ -1,8 +1,8 @@
 //! Futures that acquire (feature `async`).
 //!
-//! They belong to no runtime: any executor will do, and so will a mixture of tasks and blocked
-//! threads on the same lock. A future enters the lock when it is first polled, not when it is made.
-//! From then on it has its place among those that wait.
+//! The futures work with any executor. Tasks and blocked threads may use the same lock. A future
+//! enters the lock when it is first polled, not when it is made. From then on its request has a
+//! place in the queue.
 //!
 //! ```
 //! use range_lock::RangeLock;
@@ -18,22 +18,22 @@
 //! # assert!(future.as_mut().poll(&mut cx).is_ready());
 //! ```
 //!
-//! There are no timed futures: let the executor's own timer drop the future,
-//! `tokio::time::timeout(soon, lock.write_async(..))` say.
+//! There are no timed futures. Let a timer of the executor drop the future, as in
+//! `tokio::time::timeout(soon, lock.write_async(..))`.
 //!
 //! # Cancel safety
 //!
-//! A future may be dropped at any time. If it waits, its request is withdrawn, and those that
-//! waited for it, and for nothing else, are let in; if it has been granted and not yet polled, the
-//! range is handed on. The place in the queue is lost: a future made anew enters behind all that
-//! wait.
+//! A future may be dropped at any time. If the future waits, its request is withdrawn, and requests
+//! that waited for this request alone are let in. If the future has been granted and not yet
+//! polled, the range is released to the next request. The place in the queue is lost: a new future
+//! enters behind all requests that wait.
 //!
 //! # A granted future that is not polled
 //!
-//! A future that waits is granted its range by the release that lets it in, not by the next poll.
-//! From then on it holds the range, also while it is not polled. A task that keeps such a future
-//! alive and awaits something else that needs the range waits for itself. `select!` on `&mut
-//! future` does so easily. Poll the future to its end, or drop it.
+//! The release that lets a waiting future in also grants it the range, before the next poll. From
+//! then on the future holds the range, also while it is not polled. A task must not keep such a
+//! future alive while it awaits something that needs the range. Such a task waits for itself.
+//! `select!` on `&mut future` easily leads to this. Poll the future to its end, or drop it.
 //!
 //! ```
 //! # let lock = range_lock::RangeLock::new();
@@ -49,19 +49,20 @@
 //!
 //! # Wakers
 //!
-//! Wakers are woken, cloned and dropped with none of the lock's own locks held, so they may call
-//! back into the lock. They should not *wait* for a range. One release wakes the requests that it
-//! lets in one after the other. A waker that waits for one of them keeps it asleep.
+//! The lock wakes, clones and drops wakers while it holds none of its own mutexes, so wakers may
+//! call back into the lock. A waker should not *wait* for a range. One release wakes the requests
+//! that it lets in one after the other. A waker that waits for one of these requests keeps that
+//! request asleep.
 //!
-//! A waker may panic when it is woken, cloned or dropped. Every request keeps its owner then: no
+//! A waker may panic when it is woken, cloned or dropped. Every request keeps its owner then. No
 //! range is left locked, and every other task that the same call lets in is woken. Afterwards the
-//! panic goes on in the thread whose call it was, which may be a release, a time-out, or the entry
-//! of another request. If several wakers panic in one call, the first panic goes on. If the thread
-//! is unwinding already, a release swallows the panics.
+//! panic goes on in the thread that made the call. The call may be a release, a time-out, or the
+//! entry of another request. If several wakers panic in one call, the first panic goes on. If the
+//! thread is unwinding already, a release swallows the panics.
 //!
-//! A call that unwinds has done its work as far as others see. A request that was entering is
-//! withdrawn, a guard that was passed by value is released, and a guard that was passed by
-//! reference holds what the call was to leave it.
+//! For other threads, a call that unwinds has done its work. A request that was entering is
+//! withdrawn. A guard that was passed by value is released. A guard that was passed by reference
+//! holds what it would hold after the call.
 
 // It hands on the futures of `futures` and of `data`.
 pub use crate::data::{

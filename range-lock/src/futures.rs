@@ -1,4 +1,4 @@
-//! The futures of [`RangeLock`] (feature `async`); described in [`future`](mod@crate::future).
+//! The futures of [`RangeLock`] (feature `async`), which [`future`](mod@crate::future) describes.
 //! It uses `RangeLock`, `many` and the transitions.
 
 use std::fmt;
@@ -91,7 +91,7 @@ impl<L: Deref<Target = RangeLock>> Upgrade<L> {
         self.waiting.is_some()
     }
 
-    /// Takes the upgrade back; what is held is a writer's if the upgrade was granted before.
+    /// Takes the upgrade back. What is held is a writer's if the upgrade was granted before.
     ///
     /// To be called before it has completed.
     pub(crate) fn give_up(mut self) -> Result<Held<L>, Held<L>> {
@@ -128,7 +128,7 @@ impl<L: Deref<Target = RangeLock>> Drop for Upgrade<L> {
     }
 }
 
-/// Polls an upgrade and, while it waits, `give_up`; `None` if `give_up` completes first.
+/// Polls an upgrade and, while it waits, `give_up`. `None` if `give_up` completes first.
 pub(crate) async fn upgrade_unless<U: Future + Unpin>(
     upgrading: &mut U,
     give_up: impl Future<Output = ()>,
@@ -185,7 +185,7 @@ impl<L: Lock> Drop for AcquireParts<L> {
 /// A named future around [`AcquireParts`].
 macro_rules! acquire_many {
     ($Future:ident [$($lifetime:lifetime)?] $lock:ty => $Guard:ty, $verb:literal) => {
-        #[doc = concat!("Made by [`RangeLock::", $verb, "`]. It may be sent and polled on any thread, and")]
+        #[doc = concat!("The future of [`RangeLock::", $verb, "`]. It may be sent and polled on any thread, and")]
         /// dropped at any time.
         #[must_use = "futures do nothing unless polled"]
         pub struct $Future$(<$lifetime>)? {
@@ -197,8 +197,8 @@ macro_rules! acquire_many {
 
             /// # Panics
             ///
-            /// If polled again after it has completed, or if it has too many ranges, as
-            /// [`acquire_many`](RangeLock::acquire_many).
+            /// If the future is polled again after it has completed, or if the request has too many
+            /// ranges, as for [`acquire_many`](RangeLock::acquire_many).
             fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
                 let (parts, registered) = ready!(self.get_mut().inner.poll(cx));
                 let guard = <$Guard>::new(parts);
@@ -221,7 +221,7 @@ acquire_many! { AcquireMany ['a] &'a RangeLock => ManyGuard<'a>, "acquire_many_a
 acquire_many! { AcquireManyArc [] Arc<RangeLock> => ArcManyGuard, "acquire_many_arc_async" }
 
 impl RangeLock {
-    /// Locks several ranges as one request; the task waits until all of them are granted. As
+    /// Locks several ranges as one request. The task waits until all of them are granted. As
     /// [`acquire_many`](Self::acquire_many), for tasks (feature `async`).
     ///
     /// ```
@@ -240,14 +240,14 @@ impl RangeLock {
     ///
     /// # Fairness and cancel safety
     ///
-    /// It enters when first polled, and may be dropped at any time: see the
-    /// [module](crate::future).
+    /// The request enters when the future is first polled. The future may be dropped at any time:
+    /// see the [module](crate::future).
     pub fn acquire_many_async<'a>(requests: impl IntoIterator<Item = Request<'a>>) -> AcquireMany<'a> {
         AcquireMany { inner: AcquireParts::new(parts(requests)) }
     }
 
-    /// As [`acquire_many_async`](Self::acquire_many_async), with a guard, and a future, that own a
-    /// share of each lock and so have no lifetime.
+    /// As [`acquire_many_async`](Self::acquire_many_async). The guard and the future own a share of
+    /// each lock, and so have no lifetime.
     ///
     /// ```
     /// use range_lock::{ArcRequest, RangeLock};
@@ -269,7 +269,7 @@ impl RangeLock {
     }
 }
 
-/// Made by [`RangeLock::wait_until_free_async`]. It may be sent and polled on any thread, and
+/// The future of [`RangeLock::wait_until_free_async`]. It may be sent and polled on any thread, and
 /// dropped at any time.
 #[must_use = "futures do nothing unless polled"]
 pub struct WaitUntilFree<'a> {
@@ -285,7 +285,7 @@ impl Future for WaitUntilFree<'_> {
 
     /// # Panics
     ///
-    /// If polled again after it has completed.
+    /// If the future is polled again after it has completed.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         let lock = this.lock.expect("a future must not be polled after it has completed");
@@ -320,11 +320,11 @@ impl fmt::Debug for WaitUntilFree<'_> {
 }
 
 impl RangeLock {
-    /// Waits until every request in `range` that conflicts with `mode`, and that entered before,
-    /// has left. As [`wait_until_free`](Self::wait_until_free), for tasks.
+    /// Waits until every request in `range` that conflicts with `mode`, and that entered before the
+    /// first poll, has left. As [`wait_until_free`](Self::wait_until_free), for tasks.
     ///
-    /// "Before" means before the first poll. No form of this verb owns a share of the lock. Nothing
-    /// is held afterwards, so a task that owns a share can lend it for the duration of the wait.
+    /// No form of this verb owns a share of the lock. Nothing is held after the wait, so a task
+    /// that owns a share can lend it for the duration of the wait.
     ///
     /// ```
     /// use range_lock::{Mode, RangeLock};
@@ -345,11 +345,11 @@ impl RangeLock {
     ///
     /// # Panics
     ///
-    /// If the range is inverted: at once, not when polled.
+    /// If the range is inverted. This call panics, before the future is polled.
     ///
     /// # Fairness and cancel safety
     ///
-    /// It delays no request, and may be dropped at any time: nothing is left of it.
+    /// The future delays no request. It may be dropped at any time, and leaves no trace.
     #[track_caller]
     pub fn wait_until_free_async(&self, range: impl RangeBounds<u64>, mode: Mode) -> WaitUntilFree<'_> {
         WaitUntilFree { lock: Some(self), claim: claim(&range, mode), waiting: None }
@@ -370,8 +370,8 @@ macro_rules! future {
 
             /// # Panics
             ///
-            /// If polled again after it has completed, or if it would have to wait for too many
-            /// ranges, as the blocking verbs say.
+            /// If the future is polled again after it has completed, or if it would have to wait
+            /// for too many ranges, as for the blocking verbs.
             fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
                 let held = ready!(self.get_mut().inner.poll(cx));
                 Poll::Ready(<$Guard>::from_held(held))
@@ -396,19 +396,19 @@ macro_rules! acquire_async {
         $verb_arc:ident, $FutureArc:ident, $ArcGuard:ident
     ) => {
         future! {
-            #[doc = concat!("Made by [`RangeLock::", stringify!($verb), "`]. It may be sent and polled on any thread, and dropped at any time.")]
+            #[doc = concat!("The future of [`RangeLock::", stringify!($verb), "`]. It may be sent and polled on any thread, and dropped at any time.")]
             $Future ['a] Acquire<&'a RangeLock> => $Guard<'a>
         }
 
         future! {
-            #[doc = concat!("Made by [`RangeLock::", stringify!($verb_arc), "`]. It may be sent and polled on any thread, and dropped at any time.")]
+            #[doc = concat!("The future of [`RangeLock::", stringify!($verb_arc), "`]. It may be sent and polled on any thread, and dropped at any time.")]
             $FutureArc [] Acquire<Arc<RangeLock>> => $ArcGuard
         }
 
         /// Futures that lock
         #[doc = concat!($what, " (feature `async`).")]
         impl RangeLock {
-            #[doc = concat!("Locks `range` ", $what, "; the task waits until it is granted. As")]
+            #[doc = concat!("Locks `range` ", $what, ". The task waits until the request is granted. As")]
             #[doc = concat!("[`", $blocking, "`](Self::", $blocking, "), for tasks.")]
             ///
             /// ```
@@ -426,12 +426,12 @@ macro_rules! acquire_async {
             ///
             /// # Panics
             ///
-            /// If the range is inverted: at once, not when polled.
+            /// If the range is inverted. This call panics, before the future is polled.
             ///
             /// # Fairness and cancel safety
             ///
-            /// It enters when first polled, and may be dropped at any time: see the
-            /// [module](crate::future).
+            /// The request enters when the future is first polled. The future may be dropped at any
+            /// time: see the [module](crate::future).
             ///
             /// # Deadlocks
             ///
@@ -443,9 +443,9 @@ macro_rules! acquire_async {
                 $Future { inner: Acquire::new(self, claim(&range, $mode)) }
             }
 
-            #[doc = concat!("As [`", stringify!($verb), "`](Self::", stringify!($verb), "), with a guard, and a future,")]
-            /// that own a share of the lock and so have no lifetime: both may be sent into a task
-            /// that outlives the caller.
+            #[doc = concat!("As [`", stringify!($verb), "`](Self::", stringify!($verb), "). The guard and the future own")]
+            /// a share of the lock, and so have no lifetime. Both may be sent into a task that
+            /// outlives the caller.
             ///
             /// ```
             #[doc = concat!("use range_lock::{", stringify!($ArcGuard), ", RangeLock};")]
@@ -462,7 +462,7 @@ macro_rules! acquire_async {
             ///
             /// # Panics
             ///
-            /// If the range is inverted: at once, not when polled.
+            /// If the range is inverted. This call panics, before the future is polled.
             #[track_caller]
             pub fn $verb_arc(self: &Arc<Self>, range: impl RangeBounds<u64>) -> $FutureArc {
                 $FutureArc { inner: Acquire::new(Arc::clone(self), claim(&range, $mode)) }
@@ -484,7 +484,7 @@ acquire_async! {
 }
 
 acquire_async! {
-    Mode::Write, "for writing, shared with nobody",
+    Mode::Write, "for writing, shared with no other request",
     write_async, "write", Write, RangeWriteGuard,
     write_arc_async, WriteArc, ArcRangeWriteGuard
 }
@@ -496,15 +496,15 @@ macro_rules! upgrade_async {
         $link:literal, $anonymous:literal, $acquire:literal
     ) => {
         future! {
-            #[doc = concat!("Made by [`", $link, "::upgrade_async`](crate::", $link, "::upgrade_async). It may be sent and polled on any")]
-            /// thread; dropped before it has completed, it releases the range.
+            #[doc = concat!("The future of [`", $link, "::upgrade_async`](crate::", $link, "::upgrade_async). It may be sent and polled on any")]
+            /// thread. Dropped before it has completed, it releases the range.
             $Future [$($lifetime)?] Upgrade<$lock> => $Guard
         }
 
         /// The upgrade for tasks (feature `async`).
         impl$(<$lifetime>)? $Upgradable {
-            /// Becomes a writer; the task waits until the readers that are in have left. As
-            /// [`upgrade`](Self::upgrade), for tasks.
+            /// Turns the guard into a write guard. The task waits until the readers that hold a
+            /// part of the range have left. As [`upgrade`](Self::upgrade), for tasks.
             ///
             /// ```
             #[doc = concat!("use range_lock::", $link, ";")]
@@ -522,19 +522,21 @@ macro_rules! upgrade_async {
             ///
             /// # Fairness
             ///
-            /// It claims the upgrade when first polled: from then on it passes waiting requests,
-            /// and no request passes it.
+            /// The future claims the upgrade when it is first polled. From then on the upgrade
+            /// passes requests that wait, and no request passes the upgrade.
             ///
             /// # Cancel safety
             ///
-            /// The future owns the guard: to drop it is to release the range. Nothing else is left
-            /// of it. [`try_upgrade_async`](Self::try_upgrade_async) gives the guard back.
+            /// The future owns the guard. Dropping the future releases the range, and leaves no
+            /// trace of the upgrade. [`try_upgrade_async`](Self::try_upgrade_async) gives the guard
+            /// back.
             pub fn upgrade_async(guard: Self) -> $Future$(<$lifetime>)? {
                 $Future { inner: Upgrade::new(guard.held) }
             }
 
-            /// As [`try_upgrade_for`](Self::try_upgrade_for), for tasks: becomes a writer, unless
-            /// `give_up` completes first, a timer of the executor, say.
+            /// As [`try_upgrade_for`](Self::try_upgrade_for), for tasks. Turns the guard into a
+            /// write guard, unless `give_up` completes first. `give_up` can be a timer of the
+            /// executor.
             ///
             /// ```
             #[doc = concat!("use range_lock::", $link, ";")]
@@ -555,16 +557,17 @@ macro_rules! upgrade_async {
             ///
             /// # Errors
             ///
-            /// The guard, upgradable as before, if `give_up` completed first.
+            /// Returns the guard, upgradable as before, if `give_up` completed first.
             ///
             /// # Fairness
             ///
-            /// As [`upgrade_async`](Self::upgrade_async). When both come at once, it is an upgrade.
+            /// As [`upgrade_async`](Self::upgrade_async). If the grant and `give_up` come at once,
+            /// the guard is upgraded.
             ///
             /// # Cancel safety
             ///
-            /// Giving up leaves no trace: readers that came meanwhile, and waited for nothing else,
-            /// are let in. If the future itself is dropped, it releases the range.
+            /// Giving up leaves no trace: readers that came meanwhile, and waited for the upgrade
+            /// alone, are let in. If the future itself is dropped, the range is released.
             pub async fn try_upgrade_async(
                 guard: Self,
                 give_up: impl Future<Output = ()>,

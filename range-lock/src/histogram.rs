@@ -42,12 +42,12 @@ pub(crate) fn bucket(wait: Duration) -> usize {
     nanos.checked_ilog2().map_or(0, |log| (log as usize).min(BUCKETS - 1))
 }
 
-/// The shortest wait of a bucket; the first one holds 0 and 1 ns.
+/// The shortest wait of a bucket. The first bucket holds 0 and 1 ns.
 pub(crate) fn bucket_first(bucket: usize) -> Duration {
     if bucket == 0 { Duration::ZERO } else { Duration::from_nanos(1 << bucket) }
 }
 
-/// The longest wait of a bucket; the last one has no end.
+/// The longest wait of a bucket. The last bucket has no end.
 pub(crate) fn bucket_last(bucket: usize) -> Duration {
     if bucket == BUCKETS - 1 { Duration::MAX } else { Duration::from_nanos((2 << bucket) - 1) }
 }

@@ -6,13 +6,13 @@ use std::num::NonZeroU64;
 
 use crossbeam_utils::atomic::AtomicCell;
 
-/// Names a request within its lock, for as long as the lock exists: none is given twice. The first
-/// ones of a lock are given in order; once it has been cut into parts, each part has its own blocks
-/// of them.
+/// Names a request within its lock. No id of a lock is given twice, for as long as the lock exists.
+/// A lock gives its first ids in order. Once the lock has been cut into parts, each part has its
+/// own blocks of ids.
 ///
-/// A request for several ranges has one in each lock that it concerns. A guard that is shrunk,
-/// downgraded or upgraded keeps the one of its request; of the two that a split makes, the left one
-/// does, and the right one has a new one. Printed as `#7`.
+/// A request for several ranges has one id in each of its locks. A guard that is shrunk, downgraded
+/// or upgraded keeps the id of its request. When a guard is split, the left guard keeps the id, and
+/// the right guard has a new id. An id prints as `#7`, for example.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(NonZeroU64);
 

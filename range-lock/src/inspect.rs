@@ -1,5 +1,5 @@
-//! Looking in: what [`RangeLock::requests`](crate::RangeLock::requests) lists.
-//! It uses the partition.
+//! Looking into a lock: what [`RangeLock::requests`](crate::RangeLock::requests) lists. It uses the
+//! partition.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -17,8 +17,8 @@ use crate::span::Span;
 /// One request, or one range of a request for several, as it stood when
 /// [`RangeLock::requests`](crate::RangeLock::requests) looked.
 ///
-/// `Display` prints range, mode and state, and `Debug` also the requests that it waits for and how
-/// long it has done so by the time of printing:
+/// `Display` prints range, mode and state. `Debug` also prints the requests that this request waits
+/// for, and how long it has waited by the time of printing:
 ///
 /// ```
 /// # let lock = range_lock::RangeLock::new();
@@ -30,15 +30,15 @@ use crate::span::Span;
 ///     let [first, second] = &lock.requests()[..] else { panic!() };
 ///     assert_eq!(second.waits_for(), [first.id()]);
 ///     assert_eq!(second.to_string(), "read 0..=9 waiting");
-///     assert!(format!("{second:?}").starts_with("#2 read 0..=9 waiting for #1 for ")); // "1.2 ms", say.
+///     assert!(format!("{second:?}").starts_with("#2 read 0..=9 waiting for #1 for ")); // For example "1.2 ms".
 ///     drop(writer);
 /// });
 /// ```
 #[derive(Clone)]
 pub struct RequestInfo {
-    /// What was seen at the same time.
+    /// What was in the lock at the same moment.
     snapshot: Arc<Snapshot>,
-    /// Which of it this is.
+    /// Which request of the snapshot this is.
     at: usize,
     /// In ascending order, each once. Derived when it is first asked for.
     waits_for: OnceLock<Vec<RequestId>>,
@@ -58,11 +58,11 @@ pub struct RequestInfo {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RequestState {
-    /// It holds its range in its mode.
+    /// The request holds its range in its mode.
     Held,
-    /// It waits for its range.
+    /// The request waits for its range.
     Waiting,
-    /// It holds its range in mode [`Upgradable`](Mode::Upgradable) and waits for
+    /// The request holds its range in mode [`Upgradable`](Mode::Upgradable) and waits for
     /// [`Write`](Mode::Write).
     Upgrading,
 }
@@ -232,7 +232,7 @@ impl RequestInfo {
         &self.snapshot.all[self.at]
     }
 
-    /// Which request of the lock it is. Those of another lock may have the same ids.
+    /// Which request of the lock this is. Requests of another lock may have the same ids.
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();
@@ -245,7 +245,7 @@ impl RequestInfo {
         self.seen().id
     }
 
-    /// The range asked for; what is left of it, once shrunk.
+    /// The range that the request asked for, or what is left of it after shrinking.
     ///
     /// ```
     /// # use range_lock::RangeWriteGuard;
@@ -259,7 +259,8 @@ impl RequestInfo {
         self.seen().span.into()
     }
 
-    /// The mode asked for: of an upgrade that waits, [`Write`](Mode::Write).
+    /// The mode that the request asked for. For an upgrade that waits this is
+    /// [`Write`](Mode::Write).
     ///
     /// ```
     /// # use range_lock::{Mode, RangeLock};
@@ -271,7 +272,7 @@ impl RequestInfo {
         self.seen().mode
     }
 
-    /// Whether it has what it asked for.
+    /// Whether the request has what it asked for.
     ///
     /// ```
     /// # use range_lock::{RangeLock, RequestState};
@@ -283,19 +284,20 @@ impl RequestInfo {
         self.seen().state
     }
 
-    /// The requests that it waits for, in ascending order: the requests of the same lock that must
-    /// leave, or give up this range, before it can be granted. They conflict with it, and are held,
-    /// or are upgrades that wait, or wait themselves and came before.
+    /// The requests of the same lock that this request waits for, in ascending order. They must
+    /// leave, or give up this range, before this request can be granted. They conflict with this
+    /// request, and are before it: they are held, or are upgrades that wait, or are waiting
+    /// requests that came earlier.
     ///
-    /// Derived when it is first asked for, from what was in the lock when the lock was looked at;
-    /// the lock itself is not held up. In a list of
-    /// [`requests_over`](crate::RangeLock::requests_over) a range these are only requests that
-    /// overlap the range too.
+    /// The list is derived when it is first asked for, from what was in the lock when the lock was
+    /// looked at. The derivation does not hold up the lock. In a list of
+    /// [`requests_over`](crate::RangeLock::requests_over) a range, it names only requests that
+    /// overlap that range too.
     ///
-    /// Empty if the request is held. It may also be empty while the request waits. A request for
-    /// several ranges is granted as a whole, so another of its ranges may be kept out, perhaps in
-    /// another lock. And where requests may be [passed](crate::Builder::bypass), a request that
-    /// sleeps has its range only when it wakes.
+    /// The list is empty if the request is held. It may also be empty while the request waits, for
+    /// two reasons. A request for several ranges is granted as a whole, so another of its ranges
+    /// may be kept out, perhaps in another lock. Where requests may be
+    /// [passed](crate::Builder::bypass), a request that sleeps has its range only when it wakes.
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();
@@ -306,13 +308,13 @@ impl RequestInfo {
         self.waits_for.get_or_init(|| self.snapshot.waits_for(self.at))
     }
 
-    /// When it began to wait; `None` if it does not, or where std has no clock
+    /// When the request began to wait. `None` if it does not wait, or where std has no clock
     /// (`wasm32-unknown-unknown`).
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();
     /// let longest = lock.requests().iter().filter_map(|request| request.since()).map(|since| since.elapsed()).max();
-    /// assert_eq!(longest, None); // Nobody waits.
+    /// assert_eq!(longest, None); // No request waits.
     /// ```
     pub fn since(&self) -> Option<Instant> {
         self.seen().since
@@ -391,8 +393,8 @@ impl fmt::Debug for Shown {
 }
 
 impl fmt::Debug for RequestInfo {
-    /// Prints what it is, whom it waits for, and for how long. Of those it waits for it names 8,
-    /// and counts the rest.
+    /// Prints the request, the requests that it waits for, and for how long. Of the requests that
+    /// it waits for, it names 8 and counts the rest.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.seen().print(f, self.waits_for(), true)
     }

@@ -1,37 +1,36 @@
-//! Interval trees: B-trees ordered by where spans begin, in which every node also knows, for each
-//! of its children, the largest `last` below it.
-//! It uses spans.
+//! Interval trees: the spans of a leaf, in trees that find overlaps fast. It uses spans.
 //!
-//! That one extra number turns a search tree into an interval tree (Cormen et al., *Introduction to
-//! Algorithms*, "Interval trees"; Linux' `include/linux/interval_tree_generic.h`). A subtree whose
-//! largest `last` lies before the span asked for holds nothing that overlaps it, and is never
-//! entered. Finding the first overlap takes O(log n), each further one O(log n) at most.
+//! The trees are B-trees ordered by where spans begin. A node also knows, for each of its children,
+//! the largest `last` below it. That one extra number turns a search tree into an interval tree
+//! (Cormen et al., *Introduction to Algorithms*, "Interval trees"; Linux'
+//! `include/linux/interval_tree_generic.h`). A subtree whose largest `last` lies before the span
+//! asked for holds nothing that overlaps that span, and a search skips it. Finding the first
+//! overlap takes O(log n) steps, each further one O(log n) at most.
 //!
-//! It is a B-tree and not a binary one, because a search in a large tree costs the cache lines that
-//! it waits for. The [`node`]s keep the ends of their spans side by side, and a search visits one
-//! node where a binary tree has four levels.
+//! The trees are B-trees and not binary trees, because a search in a large tree costs the cache
+//! lines that it waits for. The [`node`]s keep the ends of their spans side by side, and a search
+//! visits one node where a binary tree has four levels.
 //!
-//! A [`Forest`] is several trees over one set of slots. Values lie in the slots, which never move;
-//! each slot knows the tree and the node that its span is in. So a value goes from one tree to
+//! A [`Forest`] is several trees over one set of slots. Values lie in the slots, which never move.
+//! Each slot knows the tree and the node that its span is in. So a value goes from one tree to
 //! another and keeps its index. Slots and nodes name each other by `u32` index, so the forest is
 //! plain safe code. In the steady state it allocates nothing: what is given up goes to a free list
 //! and is used again. The forest does no locking and no waiting.
 //!
-//! Spans that begin at one point are ordered by the id that comes with each, so that
-//! [`find`](Forest::find) takes O(log n). The last trees of a forest are *ranked*: their nodes also
-//! know the earliest and the latest rank below each child, for
-//! [`latest_before`](Forest::latest_before).
+//! Spans that begin at one point are ordered by their ids, so that [`find`](Forest::find) takes
+//! O(log n) steps. The last trees of a forest are *ranked*. Their nodes also know the earliest and
+//! the latest rank below each child, for [`latest_before`](Forest::latest_before).
 //!
 //! Invariants between any two calls (checked by `check_invariants` in the tests):
 //!
-//! * **order**: from left to right (`first`, `id`) does not decrease; a node's keys lie between
-//!   what is left of each child and what is in it;
-//! * **augmentation**: a node's `lasts` are the largest `last` in each of its children; in a ranked
-//!   tree `earliest` and `latest` are the smallest and the largest rank;
-//! * **fill**: all bottom nodes are equally far from the root; each node except the root has at
-//!   least [`MIN`] items; the root has two if it has children, one if it has not;
-//! * **links**: a child's `parent` is its parent, a span's slot knows its node and its tree, and
-//!   what is in no tree is on a free list, once;
+//! * **order**: from left to right (`first`, `id`) does not decrease. A node's keys lie between
+//!   what is left of each child and what is in the child.
+//! * **augmentation**: a node's `lasts` are the largest `last` in each of its children. In a ranked
+//!   tree `earliest` and `latest` are the smallest and the largest rank.
+//! * **fill**: all bottom nodes are equally far from the root. Each node except the root has at
+//!   least [`MIN`] items. The root has two if it has children, and one if it has none.
+//! * **links**: a child's `parent` is its parent. A span's slot knows its node and its tree. What
+//!   is in no tree is on a free list, once.
 //! * **room**: there is room for as many nodes as the slots could ever need.
 
 mod node;
@@ -60,7 +59,7 @@ pub(crate) const MANY: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Slot<T> {
     span: Span,
-    /// The node that has the span; `NIL` if it is alone. In a vacant slot: the next vacant one.
+    /// The node that has the span. `NIL` if it is alone. In a vacant slot: the next vacant one.
     node: u32,
     tree: u8,
     id: u64,
@@ -82,16 +81,16 @@ pub(crate) struct Key {
 /// One tree of a forest.
 #[derive(Debug)]
 struct Tree {
-    /// The only span there is, if it is in no node; else `NIL`.
+    /// The only span that there is, if it is in no node. Otherwise `NIL`.
     alone: u32,
     root: u32,
     /// The node in which the last look for overlaps found none: most often the next span to be
-    /// inserted was looked for just before. Only a hint, which may name any node or none; so a
+    /// inserted was looked for just before. Only a hint, which may name any node or none. So a
     /// search of a shared forest may write it.
     hint: Cell<u32>,
 }
 
-/// Trees of spans, each with a value; see the [module](self). The trees from number `RANKED` on are
+/// Trees of spans, each with a value. See the [module](self). The trees from number `RANKED` on are
 /// ranked.
 #[derive(Debug)]
 pub(crate) struct Forest<T, const TREES: usize, const RANKED: usize> {
@@ -111,7 +110,7 @@ pub(crate) struct Forest<T, const TREES: usize, const RANKED: usize> {
 }
 
 impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
-    /// Empty trees; allocates nothing.
+    /// Empty trees. Allocates nothing.
     pub(crate) const fn new() -> Self {
         const { assert!(TREES <= 8 && RANKED <= TREES) };
         Forest {
@@ -351,7 +350,7 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
     }
 }
 
-/// The most nodes that so many trees of so many spans can have. Each tree has none, or one, or a
+/// The most nodes that `trees` trees of `spans` spans can have. Each tree has none, or one, or a
 /// root and further levels. On each of these it has at most as many nodes as have [`MIN`] items
 /// each. `spans` is the most that there ever were, because nodes are only joined when they run low.
 fn nodes_for(spans: usize, trees: usize) -> usize {

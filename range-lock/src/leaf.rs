@@ -1,21 +1,22 @@
-//! One leaf: the requests for one part of the domain, granted and waiting alike.
-//! It uses the words below it, the trees and waiters, and knows no other leaf.
+//! One leaf: the requests for one part of the domain, granted and waiting alike. It uses the layers
+//! below, the trees and the waiters, and knows no other leaf.
 //!
 //! This is Davidlohr Bueso's range lock ("Introduce range reader/writer lock", linux-mm, 20 May
 //! 2019) with his admission rule, which is Jan Kara's of 2013: a request waits for every
-//! conflicting one that entered before it. Their locks count all of these. Here each waiting entry
-//! is registered with one of them.
+//! conflicting request that entered before it. Their locks count all of these requests. Here each
+//! waiting entry is registered with one of them.
 //!
 //! Leaves stand side by side and tile the domain (see [`partition`](crate::partition)). A request
-//! has an entry in each leaf that its span touches, with the exact span, also where that reaches
-//! beyond the leaf. All functions here are called under the leaf's mutex. One that concerns a
-//! request in several leaves is called under all their mutexes, for each leaf in turn.
+//! has an entry in each leaf that its span touches. The entry has the exact span, even where the
+//! span reaches beyond the leaf. All functions here are called under the leaf's mutex. A function
+//! that concerns a request in several leaves is called for each leaf in turn, under all their
+//! mutexes.
 //!
 //! # Which entries keep an entry out
 //!
-//! An entry *keeps* another one of the same leaf *out* if their spans overlap, their modes
+//! An entry *keeps* another entry of the same leaf *out* if their spans overlap, their modes
 //! conflict, and it is before the other. What is held is before everything, and so is an upgrade.
-//! Among those that wait the [`Order`] decides. An upgrade that waits is kept out by the readers
+//! The [`Order`] decides among entries that wait. An upgrade that waits is kept out by the readers
 //! that are held.
 //!
 //! If two spans overlap and both have entries in a leaf, the overlap has a point in that leaf. So a
@@ -24,8 +25,8 @@
 //! The following hold between any two calls, and `check_leaves` recomputes them in the tests:
 //!
 //! 1. **held alone**: no two held entries conflict.
-//! 2. **registered**: an entry is registered with one entry that keeps it out, if there is one, and
-//!    else with none.
+//! 2. **registered**: an entry is registered with one entry that keeps it out, if there is such an
+//!    entry. Otherwise it is registered with none.
 //! 3. **exact**: a request's count is the number of its entries that are registered, over all
 //!    leaves and locks. A request that waits and is not merely offered its range has a count above
 //!    zero.
@@ -35,21 +36,21 @@
 //! 5. **lists**: an entry is in its keeper's list, once. `registered` is the number of entries that
 //!    are registered.
 //!
-//! When an entry leaves, cancels, or becomes less, the entries that are registered with it and no
-//! longer kept out by it are looked at again. Either another entry that keeps them out is found in
-//! this leaf, or their count is lowered. No other entry need be looked at. The count that is
-//! lowered to zero has granted the request.
+//! When an entry leaves, cancels, or becomes less, some entries that are registered with it are no
+//! longer kept out by it. These are looked at again. If another entry of this leaf keeps one of
+//! them out, it is registered with that entry. Otherwise its request's count is lowered. No other
+//! entry need be looked at. Lowering a count to zero grants the request.
 //!
-//! An upgrade puts a later request before an earlier one: readers that wait for something else, in
-//! another leaf perhaps, wait for the upgrade too from then on. Only those that are not kept out in
-//! this leaf need be registered with it, since the others are kept out as it is.
+//! An upgrade puts a later request before an earlier one. Readers may wait for something else, in
+//! another leaf perhaps. From then on they wait for the upgrade too. Only those that are not kept
+//! out in this leaf need be registered with the upgrade, since the others are kept out as it is.
 //!
 //! # Watches
 //!
 //! A *watch* waits until a range is free, and is no entry. When it begins it is paired with each
-//! entry that conflicts with it and overlaps it in this leaf, and with no later one. A pair ends
-//! when its entry leaves or does not conflict or overlap any more. Watches count as registered, so
-//! that no entry leaves quietly.
+//! entry of this leaf that conflicts with it and overlaps it, and with no later entry. A pair ends
+//! when its entry leaves, or no longer conflicts or overlaps. Watches count as registered, so that
+//! no entry leaves quietly.
 //!
 //! 6. **watches**: a watch is in each leaf in which it is paired, and in no other, and its count is
 //!    the number of these leaves.
@@ -57,16 +58,16 @@
 //! # What it costs
 //!
 //! Insertion, removal, and the search for an entry that keeps another out take O(log n). Among
-//! those that wait the latest is preferred, so writers of one range are a chain, in which each
-//! release looks at one. Among those that are held a random one is preferred: of k readers that
-//! leave in any order, those with whom a given writer is registered in turn are O(log k) on
+//! entries that wait, the search prefers the latest. So writers of one range are a chain, in which
+//! each release looks at one entry. Among entries that are held, the search prefers a random one.
+//! If k readers leave in any order, a given writer is registered with O(log k) of them in turn, on
 //! average.
 //!
 //! # How it lies in memory
 //!
-//! Few ranges are held at a time in one leaf: most often none but one's own. So the first few
-//! entries lie in slots right behind the mutex, and those that find no free slot, or have to wait,
-//! in trees behind a pointer. The usual case (no other request is in) touches the leaf's first
+//! Few ranges are held at a time in one leaf: most often only the thread's own. So the first few
+//! entries lie in slots right behind the mutex. Entries that find no free slot, or have to wait,
+//! lie in trees behind a pointer. The usual case (no other request is in) touches the leaf's first
 //! cache line and no other. A *place* is the number of a slot, or `SLOTS` more than an index in the
 //! forest.
 
@@ -106,20 +107,20 @@ const SLOTS: usize = 3;
 /// For how many requests an empty leaf keeps records.
 const KEPT: usize = MANY;
 
-/// The requests for one part of the domain; see the [module](self).
+/// The requests for one part of the domain. See the [module](self).
 #[derive(Debug)]
 #[repr(C)] // The order of the fields is the order of their use.
 pub(crate) struct Leaf {
     /// The part. Holds no point if the leaf is not in use.
     bounds: Bounds,
     last_id: u64,
-    /// How many entries are registered with another, and how many watches there are. While there is
-    /// none, no release concerns anybody.
+    /// How many entries are registered with another, and how many watches there are. While this is
+    /// zero, no release concerns another request.
     registered: u32,
     /// The leaf to the right.
     pub(crate) next: LeafIndex,
-    /// One bit for each slot: whether an entry is in it; [`IN_TREE`](Leaf::IN_TREE), whether one is
-    /// in the tree; and [`SURPLUS`](Leaf::SURPLUS).
+    /// One bit for each slot tells whether an entry is in it. [`IN_TREE`](Leaf::IN_TREE) tells
+    /// whether an entry is in the tree. Another bit is [`SURPLUS`](Leaf::SURPLUS).
     occupied: u8,
     slots: [Slot; SLOTS],
     pub(crate) rest: Option<Box<Rest>>,
@@ -161,7 +162,7 @@ impl Leaf {
     const SURPLUS: u8 = 1 << 6;
     const IN_SLOTS: u8 = (1 << SLOTS) - 1;
 
-    /// A leaf for all of `bounds`; allocates nothing.
+    /// A leaf for all of `bounds`. Allocates nothing.
     pub(crate) const fn new(bounds: Bounds) -> Self {
         Leaf {
             bounds,
@@ -341,7 +342,7 @@ impl Leaf {
         slot as u32
     }
 
-    /// The record for a new request behind all that wait, which so many others may pass.
+    /// The record for a new request behind all that wait. `passes` others may pass it.
     pub(crate) fn queue(&mut self, passes: usize, spares: &Spares) -> Queued {
         Queued { order: Order::draw(), waiter: self.waiter(passes, spares), keeps: true }
     }
@@ -388,7 +389,7 @@ impl Leaf {
 
     /// [`take_out`](Self::take_out) in the usual case: takes out the entry of a held request. It
     /// does so if nothing is registered here, the entry is where it was put, and no other leaf has
-    /// one. Says whether it did.
+    /// an entry of the request. Returns whether it did.
     #[inline]
     pub(crate) fn release_quietly(&mut self, hold: &Hold) -> bool {
         if self.registered != 0 || !self.bounds.cover(hold.span) {
@@ -404,9 +405,9 @@ impl Leaf {
         is_here
     }
 
-    /// The same for an entry in the tree. By itself, since a function that calls nothing but what
-    /// it ends with saves no registers, whose stores the locked instruction of the mutex would wait
-    /// for.
+    /// The same for an entry in the tree. It is a function by itself, because a function that makes
+    /// no calls before its last one saves no registers. The locked instruction of the mutex would
+    /// wait for these stores.
     pub(crate) fn unfile_quietly(&mut self, hold: &Hold) -> bool {
         if self.registered != 0 || !self.bounds.cover(hold.span) {
             return false;
@@ -472,12 +473,12 @@ impl Leaf {
         (self.occupied, self.registered, self.rest) = (0, 0, None);
     }
 
-    /// Makes a note that a request for `span`, which begins here, found the mutex taken. Says
+    /// Makes a note that a request for `span`, which begins here, found the mutex taken. Returns
     /// whether the leaf is to be cut.
     pub(crate) fn note_meeting(&mut self, span: Span) -> bool {
         let id = self.last_id();
         if self.crossings.is_last(id) {
-            return false; // It met somebody who crossed several leaves.
+            return false; // It met a request that crossed several leaves.
         }
         self.crossings = Crossings::NONE;
         self.contention().note(span, id)
@@ -539,7 +540,7 @@ impl Rest {
         }
     }
 
-    /// Whether it is more than an empty leaf keeps, once so many entries have left the trees.
+    /// Whether it is more than an empty leaf keeps, once `leaving` entries have left the trees.
     fn has_surplus(&self, leaving: u32) -> bool {
         self.forest.len() == leaving && (self.spare.len() > KEPT || self.forest.has_room_for_many())
     }

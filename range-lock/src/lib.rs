@@ -9,8 +9,8 @@
 //! assert!(lock.try_write(0..1).is_none()); // Overlapping ones do, if one of them writes.
 //! ```
 //!
-//! [`RangeLock`] is blocking, fair (first come, first served among those that conflict), and exact:
-//! two ranges conflict if they overlap, and never for another reason.
+//! [`RangeLock`] is a blocking lock. It is fair: conflicting requests are granted first come, first
+//! served. It is exact: two requests conflict only if their ranges overlap.
 //!
 //! * It takes any `RangeBounds<u64>`.
 //! * It has readers, upgradable readers and writers, each with `try_` and timed forms.
@@ -43,7 +43,7 @@
 //!
 //! # Features
 //!
-//! All are additive, and off by default.
+//! All features are additive, and off by default.
 //!
 //! | feature | adds |
 //! |---|---|
@@ -53,16 +53,16 @@
 //! | `memmap2` | [`RangeRwLock`] of a `memmap2::MmapMut` |
 #![cfg_attr(
     feature = "stats",
-    doc = "| `stats` | [`RangeLock::stats`]: acquisitions, who had to wait, for how long, by mode |"
+    doc = "| `stats` | [`RangeLock::stats`]: how many requests were granted or waited, and for how long, by mode |"
 )]
 #![cfg_attr(
     not(feature = "stats"),
-    doc = "| `stats` | `RangeLock::stats`: acquisitions, who had to wait, for how long, by mode |"
+    doc = "| `stats` | `RangeLock::stats`: how many requests were granted or waited, and for how long, by mode |"
 )]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-// The rooms, floor by floor from the ground up: each uses rooms of the floors above it in this
-// list, and of its own floor without a circle. tests/floors checks.
+// The modules, in layers from the bottom up. A module uses modules of the layers above it in this
+// list, and modules of its own layer without a cycle. tests/floors checks this.
 mod bounds;
 mod claim;
 #[cfg(feature = "stats")]
@@ -119,7 +119,7 @@ pub mod __private;
 #[cfg(doctest)]
 mod compile_fail;
 pub mod docs;
-/// The examples of the README, so that they are tested.
+/// The README, whose examples are tested here.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}

@@ -1,5 +1,5 @@
-//! [`RangeLock`]: the verbs that acquire.
-//! This folder uses the transitions and all below; its files may know each other.
+//! [`RangeLock`]: the verbs that acquire. It uses the transitions (`request`) and all layers below.
+//! The files of this folder may use each other.
 
 use std::fmt;
 use std::ops::RangeBounds;
@@ -30,9 +30,10 @@ use crate::sync::Deadline;
 
 /// A reader/writer lock whose users lock ranges of a domain instead of the whole of it.
 ///
-/// The domain is `u64`, whatever its points stand for: bytes of a file, pages, keys. A request
-/// names a range, as any [`RangeBounds<u64>`], and a mode; two requests *conflict* when their
-/// ranges overlap and their [modes](Mode) do not go together. The lock guards no data of its own.
+/// The domain is `u64`. Its points stand for bytes of a file, pages, keys or anything else. A
+/// request names a range, which is any [`RangeBounds<u64>`], and a mode. Two requests *conflict*
+/// when their ranges overlap and their [modes](Mode) do not go together. The lock guards no data of
+/// its own.
 ///
 /// ```
 /// use range_lock::RangeLock;
@@ -95,12 +96,12 @@ use crate::sync::Deadline;
 /// [`write_arc`]: Self::write_arc
 /// [`write`]: Self::write
 ///
-/// An offset is a `u64`, so a `usize` must be cast. One point is [`point(p)`](crate::point), or
-/// `p..=p`, which is right for `u64::MAX` too.
+/// An offset is a `u64`, so a `usize` must be cast. A range of one point is
+/// [`point(p)`](crate::point), or `p..=p`. Both are right for `u64::MAX` too.
 ///
 /// The range is locked as long as the guard lives. `let _guard = lock.write(0..10)` keeps the
-/// guard. `let _ = lock.write(0..10)` keeps nothing and unlocks at once, without a warning of the
-/// compiler:
+/// guard. `let _ = lock.write(0..10)` drops the guard, and so unlocks, at once. The compiler does
+/// not warn:
 ///
 /// ```
 /// # let lock = range_lock::RangeLock::new();
@@ -112,20 +113,23 @@ use crate::sync::Deadline;
 ///
 /// # Fairness
 ///
-/// First come, first served *per conflict*: a request is granted when no earlier conflicting
-/// request is held or waits. No later request bypasses one that has entered, so none starves;
-/// requests that conflict with nothing wait for no other request, only for a short internal mutex,
-/// whose bound is in [`fairness`](crate::docs::fairness). A reader that comes after a waiting
-/// writer waits for it, even where only readers hold. ([`Builder::bypass`] relaxes this by a
-/// bound.) The `try_` verbs keep to the same rule: they fail only if something that really
-/// conflicts is held or waits.
+/// Requests are served first come, first served *per conflict*: a request is granted when no
+/// earlier conflicting request is held or waits.
+///
+/// * No later request passes a request that has entered and conflicts with it, so no request
+///   starves. ([`Builder::bypass`] relaxes this by a bound.)
+/// * A request that conflicts with nothing waits for no other request. It waits only for a short
+///   internal mutex. [`fairness`](crate::docs::fairness) has the bound of that wait.
+/// * A reader that comes after a waiting writer waits for that writer, even where only readers hold
+///   the range.
+/// * A `try_` verb keeps to the same rule: it fails only if a conflicting request is held or waits.
 ///
 /// # Deadlocks
 ///
 /// **While a thread or task holds a range, it must not block on another range of the same lock**,
-/// not even on a disjoint one or a higher one. A waiter whose range spans both closes the circle:
-/// it waits for the range that is held, and the new request waits behind it. Ordered acquisition
-/// does not help.
+/// not even on a disjoint one or a higher one. A waiter whose range spans both ranges closes the
+/// cycle. The waiter waits for the range that is held, and the new request waits behind the
+/// waiter. Ordered acquisition does not help.
 ///
 /// ```
 /// use std::time::Duration;
@@ -137,7 +141,7 @@ use crate::sync::Deadline;
 ///     while lock.requests().len() < 2 {
 ///         std::thread::yield_now();
 ///     }
-///     // Nobody holds the child, but `whole` waits for it. `write` would never return here.
+///     // No thread holds the child, but `whole` waits for it. `write` would never return here.
 ///     assert!(lock.try_write_for(50..60, Duration::from_millis(1)).is_none());
 ///     drop(parent);
 ///     whole.join().unwrap();
@@ -147,20 +151,20 @@ use crate::sync::Deadline;
 /// There are three remedies:
 ///
 /// * Take all ranges as one request, with [`acquire_many`](Self::acquire_many).
-/// * Ask for the second range with a `try_` or timed verb. If that fails, release the first and
-///   start again.
+/// * Ask for the second range with a `try_` or timed verb. If the verb fails, release the first
+///   range and start again.
 /// * Release the first range before the thread asks for the second.
 ///
-/// [Lock coupling](crate::docs::patterns#lock-coupling-b-trees) shows the first two. The rule
-/// covers a range that overlaps a held one, too. Threads that block on ranges of several locks, or
-/// on other locks while they hold a range, need an order of these locks. Feature
+/// [Lock coupling](crate::docs::patterns#lock-coupling-b-trees) shows the first two remedies. The
+/// rule also covers a second range that overlaps the held one. Threads that block on ranges of
+/// several locks, or on other locks while they hold a range, need an order of these locks. Feature
 /// `deadlock_detection` finds threads that wait for each other.
 ///
 /// # fork and signal handlers
 ///
 /// After `fork` in a process of several threads, the child must not use a lock that another thread
-/// may have been using. The internal mutex may have been copied locked, and then every verb waits
-/// for ever, `try_` verbs included. The child may only call `exec`.
+/// may have been using. The internal mutex may have been copied locked. Then every verb waits for
+/// ever, `try_` verbs included. The child may only call `exec`.
 ///
 /// No verb is async-signal-safe, and neither is dropping a guard. In a signal handler even a `try_`
 /// verb can wait for the internal mutex that the interrupted thread holds.
@@ -168,31 +172,35 @@ use crate::sync::Deadline;
 /// # Platforms
 ///
 /// The lock is tested on Linux on x86-64. The [crate's page](crate#platforms) lists what is known
-/// of others.
+/// of other platforms.
 ///
 /// # Guards
 ///
-/// Every verb gives a guard that releases the range when dropped, on any thread. There is no unlock
-/// by range, and no poisoning: a guard dropped by a panic releases as usual. A guard that is leaked
-/// (`mem::forget`) leaves its range locked, and the rest of the lock as it was; see
-/// [`undo_leak`](Self::undo_leak).
+/// Every verb that acquires gives a guard. The guard releases the range when it is dropped, on any
+/// thread. There is no unlock by range. There is no poisoning: a guard that a panic drops releases
+/// as usual. A leaked guard (`mem::forget`) leaves its range locked, and the rest of the lock as it
+/// was. [`undo_leak`](Self::undo_leak) forgets what leaked guards hold.
 ///
 /// # Empty ranges
 ///
 /// `n..n` holds no point. It conflicts with nothing, is granted at once, and its guard releases
-/// nothing. An inverted range, such as `7..3`, is a mistake, and panics as it does for slices.
+/// nothing. An inverted range, such as `7..3`, panics, as it does for slices.
 ///
 /// # Cost
 ///
-/// A new lock allocates nothing. After warm-up acquiring and releasing do not allocate: the
-/// partition is stable, and each part has had its peak number of concurrent requests, at most 256.
-/// Exceptions are what a thread needs when it first sleeps or first waits for the internal mutex,
-/// and with feature `deadlock_detection` a backtrace whenever a thread blocks. With n requests in
-/// the lock, acquiring takes O(log n) steps under a short internal mutex. Releasing takes O(log n)
-/// steps, and as many for each request that is looked at again: those that are registered with the
-/// one that leaves, all of which it kept out. Where threads meet on that mutex, the lock cuts its
-/// domain into parts. Each part has a mutex of its own, and a request takes those of the parts that
-/// it touches; see [`Builder::max_leaves`].
+/// A new lock allocates nothing. After warm-up, acquiring and releasing do not allocate. A lock has
+/// warmed up when its partition is stable, and each part has had its peak number of concurrent
+/// requests, at most 256. There are two exceptions:
+///
+/// * A thread allocates when it first sleeps, and when it first waits for the internal mutex.
+/// * With feature `deadlock_detection`, a thread captures a backtrace whenever it blocks.
+///
+/// With n requests in the lock, acquiring takes O(log n) steps under a short internal mutex.
+/// Releasing takes O(log n) steps, and O(log n) more for each request that is
+/// [registered](crate::docs::internals#registrations) with the request that leaves. The leaving
+/// request has kept out all of these. Where threads meet on the internal mutex, the lock cuts its
+/// domain into parts. Each part has a mutex of its own, and a request takes the mutexes of the
+/// parts that it touches. See [`Builder::max_leaves`].
 ///
 /// # Origin
 ///
@@ -219,11 +227,11 @@ impl RangeLock {
         self.home.place()
     }
 
-    /// Whether some request *holds* a part of `range`, in whatever mode. Requests that wait do not
+    /// Whether some request *holds* a part of `range`, in any mode. Requests that wait do not
     /// count, and an empty range is never locked.
     ///
-    /// Only a report: unless the caller knows better, it may be out of date at once. To act on the
-    /// answer, take the range with a `try_` verb.
+    /// The answer may be out of date at once, unless the caller knows that no other thread changes
+    /// it. To act on the answer, take the range with a `try_` verb.
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();
@@ -241,14 +249,16 @@ impl RangeLock {
             .is_some_and(|span| self.partition().look_over(span).iter().any(|leaf| leaf.is_locked(span)))
     }
 
-    /// What is held and what is waited for, at one moment, in the order in which the ranges begin.
+    /// Lists the requests that are held or wait, at one moment, in the order in which their ranges
+    /// begin.
     ///
     /// A request for several ranges is listed once for each of them, with one
     /// [id](RequestInfo::id).
     ///
-    /// For people: to be printed or logged. The `Debug` form of the lock prints the first of them.
-    /// Allocates, and holds up the lock while it copies what is in it: with n requests O(n). What a
-    /// request waits for is derived when the caller [asks](RequestInfo::waits_for).
+    /// The list is for people, to be printed or logged. The `Debug` form of the lock prints the
+    /// beginning of the list. The call allocates. With n requests it copies them in O(n) steps, and
+    /// holds up the lock meanwhile. What a request waits for is derived when the caller
+    /// [asks](RequestInfo::waits_for).
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();
@@ -262,10 +272,11 @@ impl RangeLock {
         self.snapshot(Span::WHOLE).requests().collect()
     }
 
-    /// What overlaps `range`: the same for a part of the lock, which holds up only that part.
+    /// Lists the requests that overlap `range`, as [`requests`](Self::requests) does. The call
+    /// holds up only the parts of the lock that `range` touches.
     ///
-    /// What a listed request [waits for](RequestInfo::waits_for) is listed as far as it overlaps
-    /// `range` too.
+    /// [`RequestInfo::waits_for`] of a listed request names only requests that also overlap
+    /// `range`.
     ///
     /// # Panics
     ///
@@ -289,9 +300,9 @@ impl RangeLock {
         Snapshot::new(self.partition().look_over(span), span)
     }
 
-    /// Forgets all requests, which can only be those whose guards were leaked: the exclusive borrow
-    /// proves that no borrowed guard is alive, and that no owned guard is (an owned guard keeps the
-    /// `Arc` shared).
+    /// Forgets all requests. These can only be requests whose guards were leaked. The exclusive
+    /// borrow proves that no other guard is alive: a guard borrows the lock, or owns a share of its
+    /// `Arc`.
     ///
     /// ```
     /// let mut lock = range_lock::RangeLock::new();
@@ -331,9 +342,9 @@ macro_rules! acquire {
         /// Verbs that acquire
         #[doc = concat!($what, ".")]
         impl RangeLock {
-            #[doc = concat!("Locks `range` ", $what, "; waits until it is granted.")]
+            #[doc = concat!("Locks `range` ", $what, ". Waits until the request is granted.")]
             ///
-            /// Bind the guard to a name: `let _ =` drops it, and so unlocks, at once.
+            /// Bind the guard to a name: `let _ =` drops the guard, and so unlocks, at once.
             ///
             /// ```
             /// # let lock = range_lock::RangeLock::new();
@@ -346,8 +357,8 @@ macro_rules! acquire {
             ///
             /// # Fairness
             ///
-            /// Waits for the conflicting requests that came before, and for no others; conflicting
-            /// requests that come later wait for this one.
+            /// The request waits for the conflicting requests that came before it, and for no
+            /// others. Conflicting requests that come later wait for this request.
             ///
             /// # Deadlocks
             ///
@@ -359,11 +370,11 @@ macro_rules! acquire {
                 $Guard { held: Held::acquire(self, claim(&range, $mode)) }
             }
 
-            #[doc = concat!("Locks `range` ", $what, " if that can be granted at once.")]
+            #[doc = concat!("Locks `range` ", $what, " if the request can be granted at once.")]
             ///
-            /// `None` means that a conflicting request is held, or waits: a `try_` verb does not
-            /// pass those that wait. A caller that holds another range of this lock may use it.
-            /// `let _ =` unlocks at once.
+            /// `None` means that a conflicting request is held or waits: a `try_` verb passes no
+            /// request that waits. A caller that holds another range of this lock may call this
+            /// verb. `let _ =` drops the guard, and so unlocks, at once.
             ///
             /// ```
             /// # let lock = range_lock::RangeLock::new();
@@ -381,10 +392,10 @@ macro_rules! acquire {
                 Some($Guard { held: Held::try_acquire(self, claim(&range, $mode))? })
             }
 
-            #[doc = concat!("Locks `range` ", $what, "; gives up after `timeout`.")]
+            #[doc = concat!("Locks `range` ", $what, ". Gives up after `timeout`.")]
             ///
-            /// A timeout too long for the clock is no timeout, and with a timeout of zero it does
-            /// not wait.
+            /// A timeout that is too long for the clock is no timeout. With a timeout of zero the
+            /// verb does not wait.
             ///
             /// ```
             /// # use std::time::Duration;
@@ -405,9 +416,9 @@ macro_rules! acquire {
             ///
             /// # Fairness and cancel safety
             ///
-            /// While the request waits it has its place among those that wait. Giving up leaves no
-            /// trace: requests that waited for this one, and for nothing else, are let in. A
-            /// request that is granted in the moment in which it would have given up is kept.
+            /// While the request waits, it keeps its place in the queue. Giving up leaves no trace:
+            /// requests that waited for this request alone are let in. A request that is granted in
+            /// the moment in which it would have given up keeps its range.
             #[track_caller]
             pub fn $try_for(
                 &self,
@@ -418,11 +429,11 @@ macro_rules! acquire {
                 Some($Guard { held: Held::acquire_until(self, claim, Deadline::after(timeout))? })
             }
 
-            #[doc = concat!("Locks `range` ", $what, "; gives up at `deadline`.")]
+            #[doc = concat!("Locks `range` ", $what, ". Gives up at `deadline`.")]
             ///
-            #[doc = concat!("As [`", stringify!($try_for), "`](Self::", stringify!($try_for), "), which also says how fair it is, and that")]
-            /// giving up leaves no trace. With a deadline that has passed it does not wait, and no
-            /// other request finds it in its way.
+            #[doc = concat!("As [`", stringify!($try_for), "`](Self::", stringify!($try_for), "), which also describes fairness and")]
+            /// cancel safety. With a deadline that has passed the verb does not wait, and keeps no
+            /// other request out.
             ///
             /// ```
             /// # use std::time::{Duration, Instant};
@@ -568,7 +579,7 @@ assert!(lock.try_read(0..10).is_none());"
 }
 
 acquire! {
-    Mode::Write, "for writing, shared with nobody", RangeWriteGuard, ArcRangeWriteGuard,
+    Mode::Write, "for writing, shared with no other request", RangeWriteGuard, ArcRangeWriteGuard,
     write, try_write, try_write_for, try_write_until,
     write_arc, try_write_arc, try_write_arc_for, try_write_arc_until,
     "let page = lock.write(4096..8192);
@@ -596,9 +607,9 @@ impl Default for RangeLock {
 }
 
 impl fmt::Debug for RangeLock {
-    /// Prints what [`requests`](RangeLock::requests) lists: the first 64, and how many more there
-    /// are. Of those that one waits for it names 8, and counts up to 256. It copies no more than
-    /// that. With `{:#?}`, one a line.
+    /// Prints the first 64 of the [`requests`](RangeLock::requests), and how many more there are.
+    /// Of the requests that one of these waits for, it names 8 and counts up to 256. It copies no
+    /// more requests than that. With `{:#?}` it prints one request a line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let requests = Printed::new(&self.partition().look_over(Span::WHOLE));
         f.debug_struct("RangeLock").field("requests", &requests).finish()

@@ -1,5 +1,5 @@
-//! Several ranges at once, of one lock or of several, queued as one request: the verbs and the
-//! guards. It uses `RangeLock` and the transitions.
+//! Several ranges of one lock or of several, queued as one request: the verbs and the guards. It
+//! uses `RangeLock` and the transitions.
 
 use std::fmt;
 use std::ops::{RangeBounds, RangeInclusive};
@@ -100,15 +100,15 @@ macro_rules! request {
 }
 
 request! {
-    /// One of the ranges that [`RangeLock::acquire_many`] takes at once, which has an example.
+    /// One of the ranges that [`RangeLock::acquire_many`] locks together. That verb has an example.
     #[derive(Copy)]
     Request ['a] &'a RangeLock, from &'a RangeLock, by std::convert::identity,
     "# let lock = RangeLock::new();", "acquire_many"
 }
 
 request! {
-    /// One of the ranges that [`RangeLock::acquire_many_arc`] takes at once. It owns a share of its
-    /// lock.
+    /// One of the ranges that [`RangeLock::acquire_many_arc`] locks together. It owns a share of
+    /// its lock.
     ArcRequest [] Arc<RangeLock>, from &Arc<RangeLock>, by Arc::clone,
     "# let lock = std::sync::Arc::new(RangeLock::new());", "acquire_many_arc"
 }
@@ -121,8 +121,8 @@ macro_rules! many_guard {
         $setup:literal, $verb:literal
     ) => {
         $(#[$doc])*
-        /// Releases all of them when dropped, in one step, on any thread. Bind it to a name: `let _
-        /// =` drops it, and so unlocks, at once.
+        /// Releases all its ranges when it is dropped, in one step, on any thread. Bind the guard
+        /// to a name: `let _ =` drops the guard, and so unlocks, at once.
         #[must_use = "if unused the ranges are unlocked at once"]
         pub struct $Guard$(<$lifetime>)? {
             parts: Parts<$lock>,
@@ -134,10 +134,10 @@ macro_rules! many_guard {
                 $Guard { parts }
             }
 
-            /// The ranges that are held, with their locks and modes: disjoint, ordered by the
-            /// locks' addresses and then by where they begin. Where ranges of one lock that were
-            /// asked for overlapped, or touched in the same mode, they may be others than those,
-            /// but make up the same.
+            /// The ranges that are held, with their locks and modes. They are disjoint, and ordered
+            /// by the addresses of their locks and then by where they begin. Some ranges of one
+            /// lock that the caller asked for may overlap, or touch in the same mode. Then the
+            /// guard has other ranges, which together cover the same points.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{Mode, RangeLock, ", stringify!($Request), "};")]
@@ -151,8 +151,8 @@ macro_rules! many_guard {
                 self.parts.iter().map(|part| ($share(&part.lock), part.claim.span.into(), part.claim.mode))
             }
 
-            /// Which of `lock`'s [`requests`](RangeLock::requests) the guard stands for; `None` if
-            /// it holds nothing there.
+            /// Which of `lock`'s [`requests`](RangeLock::requests) the guard stands for. `None` if
+            /// the guard holds nothing in `lock`.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Request), "};")]
@@ -165,10 +165,10 @@ macro_rules! many_guard {
                 self.parts.id_in(lock.place().address())
             }
 
-            /// Releases what is held of `range` in `lock`, in one step, and lets in requests that
-            /// waited for it. The rest stays held.
+            /// Releases, in one step, what the guard holds of `range` in `lock`. Lets in requests
+            /// that waited for what is released. The rest stays held.
             ///
-            /// An associated function, as are all that change a guard.
+            /// This is an associated function, as are all that change a guard.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]
@@ -190,8 +190,8 @@ macro_rules! many_guard {
                 }
             }
 
-            /// Releases all that is held in `lock` beside `range`, and lets in requests that waited
-            /// for it. What is held in other locks stays held.
+            /// Releases all that the guard holds in `lock` outside of `range`. Lets in requests
+            /// that waited for what is released. What the guard holds in other locks stays held.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]
@@ -219,9 +219,9 @@ macro_rules! many_guard {
                 }
             }
 
-            /// Goes on as a reader of `range` in `lock`, without a moment in which it is not held,
-            /// and lets in the readers that no waiting writer precedes. What is held beside it, or
-            /// for reading already, stays as it is.
+            /// Turns what the guard holds of `range` in `lock` into a read range. The range is held
+            /// throughout. Lets in the readers that no waiting writer precedes. What is held
+            /// outside of `range`, or is held for reading already, stays as it is.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]
@@ -242,8 +242,9 @@ macro_rules! many_guard {
                 }
             }
 
-            /// Becomes a writer of all its upgradable ranges, together, if no reader is in any of
-            /// them. Returns whether it has; if not, all is held as before.
+            /// Turns all upgradable ranges of the guard into write ranges together, if no other
+            /// reader holds a part of any of them. Returns whether it did. If it did not, all is
+            /// held as before.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]
@@ -262,10 +263,11 @@ macro_rules! many_guard {
                 guard.parts.upgrade(Deadline::after(Duration::ZERO))
             }
 
-            /// The same, but waits for the readers that are in; gives up after `timeout`.
+            /// As [`try_upgrade`](Self::try_upgrade), but waits for the readers that hold a part of
+            /// the ranges. Gives up after `timeout`.
             ///
-            /// There is no form that waits for good: two guards each of which reads what the other
-            /// wants to upgrade would wait for each other.
+            /// There is no form that waits without a limit. Two guards would wait for each other
+            /// for ever, if each of them reads what the other wants to upgrade.
             ///
             /// ```
             /// # use std::time::Duration;
@@ -280,14 +282,14 @@ macro_rules! many_guard {
             ///
             /// # Fairness and cancel safety
             ///
-            /// As for one range: it passes requests that wait, and giving up leaves no trace.
+            /// As for one range. The upgrade passes requests that wait, and giving up leaves no
+            /// trace.
             #[must_use = "it may have failed"]
             pub fn try_upgrade_for(guard: &mut Self, timeout: Duration) -> bool {
                 guard.parts.upgrade(Deadline::after(timeout))
             }
 
-            /// The same, but gives up at `deadline`. As
-            /// [`try_upgrade_for`](Self::try_upgrade_for).
+            /// As [`try_upgrade_for`](Self::try_upgrade_for), but gives up at `deadline`.
             ///
             /// ```
             /// # use std::time::{Duration, Instant};
@@ -321,30 +323,31 @@ macro_rules! many_guard {
 }
 
 many_guard! {
-    /// Several ranges that are held at once; made by [`RangeLock::acquire_many`], which has an
-    /// example.
+    /// Several ranges that are held at once. [`RangeLock::acquire_many`] makes this guard, and has
+    /// an example.
     ManyGuard ['a] &'a RangeLock, of Request, gives &'a RangeLock, by |lock: &&'a RangeLock| *lock,
     "# let lock = RangeLock::new();", "acquire_many"
 }
 
 many_guard! {
     /// Several ranges that are held at once, by a guard that owns a share of each lock and so has
-    /// no lifetime; made by [`RangeLock::acquire_many_arc`], which has an example.
+    /// no lifetime. [`RangeLock::acquire_many_arc`] makes this guard, and has an example.
     ArcManyGuard [] Arc<RangeLock>, of ArcRequest, gives &Arc<RangeLock>, by std::convert::identity,
     "# let lock = std::sync::Arc::new(RangeLock::new());", "acquire_many_arc"
 }
 
 /// Verbs that acquire several ranges at once.
 impl RangeLock {
-    /// Locks several ranges, of one lock or of several, as one request; waits until all of them are
+    /// Locks several ranges, of one lock or of several, as one request. Waits until all of them are
     /// granted.
     ///
-    /// If every thread that uses the locks takes all it needs in one such request, and holds
-    /// nothing when it asks, no deadlock is possible, in whatever order the ranges are named. One
-    /// thread that blocks while it holds a range is enough for a deadlock, and requests of threads
-    /// that hold nothing can be part of it: see [Deadlocks](Self#deadlocks). Where ranges of one
-    /// lock overlap, the stronger mode wins there: the same range twice is one range, and reading
-    /// 0..10 next to writing 5..8 is reading 0..5 and 8..10, and writing 5..8.
+    /// No deadlock is possible if every thread that uses the locks takes all it needs in one such
+    /// request, and holds nothing when it asks. The order in which the ranges are named does not
+    /// matter. One thread that blocks while it holds a range is enough for a deadlock. Requests of
+    /// threads that hold nothing can be part of that deadlock: see [Deadlocks](Self#deadlocks).
+    ///
+    /// Where ranges of one lock overlap, the stronger mode wins. The same range twice is one range.
+    /// Reading 0..10 together with writing 5..8 is reading 0..5 and 8..10, and writing 5..8.
     ///
     /// ```
     /// use range_lock::{RangeLock, Request};
@@ -360,20 +363,21 @@ impl RangeLock {
     ///
     /// # Fairness
     ///
-    /// As for one range: it waits for the conflicting requests that came before, for any of its
-    /// ranges. Those that come later wait for it, for any of its ranges, also while it waits for
-    /// another.
+    /// As for one range. The request waits for the earlier requests that conflict with any of its
+    /// ranges. Later requests that conflict with any of its ranges wait for this request. They do
+    /// so also while this request waits for another of its ranges.
     ///
     /// # Cost
     ///
-    /// The locks' internal mutexes are taken together. Up to four ranges allocate nothing, if they
-    /// are no more than four too as [`ManyGuard::ranges`] lists them: where some overlap in
-    /// different modes, they are cut into more.
+    /// The request takes the internal mutexes of its locks together. A request for up to four
+    /// ranges allocates nothing, if [`ManyGuard::ranges`] lists at most four ranges too. Ranges
+    /// that overlap in different modes are cut into more ranges.
     ///
     /// # Panics
     ///
-    /// If it has more than 65535 ranges on a 32-bit machine, after ranges that overlap or touch
-    /// have been joined. Nothing is locked then. On a 64-bit machine the bound is out of reach.
+    /// If the request has more than 65535 ranges on a 32-bit machine, after ranges that overlap or
+    /// touch have been joined. Nothing is locked then. On a 64-bit machine the bound is out of
+    /// reach.
     pub fn acquire_many<'a>(requests: impl IntoIterator<Item = Request<'a>>) -> ManyGuard<'a> {
         let mut parts = parts(requests);
         let granted = parts.acquire(Deadline::Never);
@@ -398,7 +402,7 @@ impl RangeLock {
         parts.try_enter().then(|| ManyGuard { parts })
     }
 
-    /// Locks several ranges as one request; gives up after `timeout`. As
+    /// Locks several ranges as one request. Gives up after `timeout`. As
     /// [`acquire_many`](Self::acquire_many).
     ///
     /// ```
@@ -414,14 +418,15 @@ impl RangeLock {
     ///
     /// # Fairness and cancel safety
     ///
-    /// As for one range: while it waits it has its place in all the queues, and giving up leaves no
-    /// trace in any. With a timeout of zero it does not wait, as
-    /// [`try_acquire_many`](Self::try_acquire_many).
+    /// As for one range. While the request waits, it keeps its place in the queues of all its
+    /// locks. Giving up leaves no trace in any of them. With a timeout of zero the verb does not
+    /// wait, as [`try_acquire_many`](Self::try_acquire_many).
     ///
     /// # Panics
     ///
-    /// If it has more than 65535 ranges on a 32-bit machine, after ranges that overlap or touch
-    /// have been joined. Nothing is locked then. On a 64-bit machine the bound is out of reach.
+    /// If the request has more than 65535 ranges on a 32-bit machine, after ranges that overlap or
+    /// touch have been joined. Nothing is locked then. On a 64-bit machine the bound is out of
+    /// reach.
     pub fn try_acquire_many_for<'a>(
         requests: impl IntoIterator<Item = Request<'a>>,
         timeout: Duration,
@@ -430,7 +435,7 @@ impl RangeLock {
         parts.acquire(Deadline::after(timeout)).then(|| ManyGuard { parts })
     }
 
-    /// Locks several ranges as one request; gives up at `deadline`. As
+    /// Locks several ranges as one request. Gives up at `deadline`. As
     /// [`try_acquire_many_for`](Self::try_acquire_many_for).
     ///
     /// ```
@@ -443,8 +448,9 @@ impl RangeLock {
     ///
     /// # Panics
     ///
-    /// If it has more than 65535 ranges on a 32-bit machine, after ranges that overlap or touch
-    /// have been joined. Nothing is locked then. On a 64-bit machine the bound is out of reach.
+    /// If the request has more than 65535 ranges on a 32-bit machine, after ranges that overlap or
+    /// touch have been joined. Nothing is locked then. On a 64-bit machine the bound is out of
+    /// reach.
     pub fn try_acquire_many_until<'a>(
         requests: impl IntoIterator<Item = Request<'a>>,
         deadline: Instant,
@@ -454,7 +460,7 @@ impl RangeLock {
     }
 
     /// As [`acquire_many`](Self::acquire_many), with a guard that owns a share of each lock and so
-    /// has no lifetime: a completion or a task can hold it.
+    /// has no lifetime. A completion or a task can hold the guard.
     ///
     /// ```
     /// use range_lock::{ArcRequest, RangeLock};
@@ -533,7 +539,7 @@ impl RangeLock {
     }
 }
 
-/// The ranges of a request; empty ones are in no lock.
+/// The ranges of a request. Empty ranges are in no lock.
 pub(crate) fn parts<'a>(requests: impl IntoIterator<Item = Request<'a>>) -> Parts<&'a RangeLock> {
     Parts::new(requests.into_iter().filter_map(|Request { lock, claim }| Some((lock, claim?))))
 }

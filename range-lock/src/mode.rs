@@ -11,15 +11,15 @@
 /// | `Upgradable` | together | conflict | conflict |
 /// | `Write` | conflict | conflict | conflict |
 ///
-/// Ordered from weak to strong.
+/// The modes are ordered from weak to strong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mode {
-    /// Shared with all but writers.
+    /// Shared with all requests except writers.
     Read,
-    /// Shared with readers; one at a time, so that it can become a writer without meeting another
-    /// on the way.
+    /// Shared with readers. One request at a time has this mode, so it can become a writer without
+    /// meeting another such request.
     Upgradable,
-    /// Shared with no other.
+    /// Shared with no other request.
     Write,
 }
 

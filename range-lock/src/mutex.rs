@@ -3,22 +3,22 @@
 //!
 //! An uncontended pair of lock and unlock is most of what an uncontended range costs, twice: once
 //! to acquire it, once to release it. A mutex that wakes a sleeper whenever it is left must be left
-//! by an exchange. This one is left by a load and a plain release store, at a third of the cost.
+//! by an exchange. This mutex is left by a load and a plain release store, at a third of the cost.
 //!
-//! A thread that finds it taken looks again for a while, and then stands in line. Threads in line
-//! leave the mutex alone: each looks at a seat of its own (`line.rs`). The first in line is the
-//! *head*. It leaves the mutex to those that run, which use it many times while its cache line
-//! stays with one CPU. Then the head asks for it, and the next thread that leaves the mutex hands
-//! it over. The head leaves the line, and the thread behind it is the head from when the mutex is
-//! left the next time. So threads take turns, each of which is worth the hand-over. The more
-//! threads are in line, the shorter are the turns.
+//! A thread that finds the mutex taken looks again for a while, and then stands in line. Threads in
+//! line leave the mutex alone: each looks at a seat of its own (`line.rs`). The first in line is
+//! the *head*. The head leaves the mutex to threads that run, which use it many times while its
+//! cache line stays with one CPU. Then the head asks for the mutex, and the next thread that leaves
+//! the mutex hands it over. The head leaves the line. The thread behind it becomes the head when
+//! the mutex is left the next time. So threads take turns, each of which is worth the hand-over.
+//! The more threads are in line, the shorter are the turns.
 //!
-//! A thread in line yields now and then. If another thread runs then, or if it has waited for a
-//! millisecond, it sleeps. While the head wakes up, the mutex goes to threads that run.
+//! A thread in line yields now and then. If another thread runs then, or if the thread has waited
+//! for a millisecond, it sleeps. While the head wakes up, the mutex goes to threads that run.
 //!
-//! A thread that has entered a request comes again to release it. Were it sent to the end of the
-//! line in between, the leaf would fill with requests that wait to be released. So such a thread
-//! may keep the mutex from the head, once ([`leave_for_now`](Mutex::leave_for_now)).
+//! A thread that has entered a request comes again to release it. If the thread were sent to the
+//! end of the line in between, the leaf would fill with requests that wait to be released. So such
+//! a thread may keep the mutex from the head, once ([`leave_for_now`](Mutex::leave_for_now)).
 //!
 //! # What bounds a wait
 //!
@@ -32,28 +32,29 @@
 //! | a thread leaves it for good, and the head has asked | a seat | `NOBODY` | stays set, for the head, which is told |
 //! | a thread leaves it, and the head has asked | a seat, `KEPT` | `NOBODY` | the same |
 //! | a thread leaves it, and a new head is to be told | a seat, `TELL` | `NOBODY` | cleared; then the head is told |
-//! | the head has the mutex, and leaves the line | not `TELL` | `TELL` and the next, if there is one; else `NOBODY` | set |
+//! | the head has the mutex, and leaves the line | not `TELL` | `TELL` and the next, if there is one, otherwise `NOBODY` | set |
 //!
-//! One thread at a time writes `asked`: the thread that has the mutex, or, where there is `NOBODY`
-//! in it, the head. There is no head from when the head has the mutex to when the next is told.
+//! One thread at a time writes `asked`: the thread that has the mutex, or, where `asked` is
+//! `NOBODY`, the head. There is no head from when the head has the mutex to when the next head is
+//! told.
 //!
-//! The thread that has the mutex when the head asks may have loaded `NOBODY` before. It frees the
-//! mutex then, and does not tell the head. So a head sleeps for a bounded time, and looks again. A
+//! The thread that has the mutex when the head asks may have loaded `NOBODY` before. Then it frees
+//! the mutex, and does not tell the head. So a head sleeps for a bounded time, and looks again. A
 //! thread that takes the mutex in between loads the seat. Its look at `locked` comes after the
-//! head's, and the head's after the store of its seat, in the one order of all sequentially
-//! consistent operations. That thread may leave it for now; the one after it hands it over. So two
-//! threads take the mutex at most between a look in vain of a head that has asked, and the head.
-//! The head has slept once at most by then, behind others in line.
+//! head's look, and the head's look comes after the store of its seat, in the one order of all
+//! sequentially consistent operations. That thread may leave the mutex for now. The thread after it
+//! hands the mutex over. So at most two threads take the mutex between a look in vain of a head
+//! that has asked, and the head. By then the head has slept at most once, behind others in line.
 //!
 //! # Invariants of the unsafe code
 //!
-//! **exclusive**: a [`MutexGuard`] exists only from the exchange that set `locked`, or from being
-//! handed the mutex, to the store that clears `locked` or to handing over. Both are made by the
-//! drop of the guard, or, where it was forgotten, by [`Mutex::force_unlock`]. Only a thread that
-//! finds `locked` clear sets it, and a mutex is handed to one thread. So there is one guard at
-//! most. What one thread did under it is visible to the next: the store releases and the exchange
-//! acquires. A thread that is handed the mutex acquires what the thread that hands it over releases
-//! when it tells it.
+//! **exclusive**: a [`MutexGuard`] begins with the exchange that sets `locked`, or with being
+//! handed the mutex. It ends with the store that clears `locked`, or with handing over. The drop of
+//! the guard makes these, or, where the guard was forgotten, [`Mutex::force_unlock`]. Only a thread
+//! that finds `locked` clear sets it, and a mutex is handed to one thread. So there is one guard at
+//! most. What one thread did under it is visible to the next, because the store releases and the
+//! exchange acquires. A thread that is handed the mutex acquires what the thread that hands it over
+//! releases when it tells it.
 
 mod line;
 
@@ -70,14 +71,14 @@ use crate::spin;
 use line::{NOBODY, Seat, State};
 
 /// How many turns a thread pauses before it looks again: long enough for another thread to use the
-/// lock several times with its lines in the cache. Where two threads look again at once they take
-/// the lines from each other at every step, and together do half of what one does alone.
+/// lock several times with its lines in the cache. Two threads that look again at once take the
+/// lines from each other at every step. Together they do half of what one does alone.
 const TURNS: u32 = 64;
-/// The same where two threads seldom meet on one mutex, and so nothing is won by leaving it to the
-/// other.
+/// The same where two threads seldom meet on one mutex, and leaving the mutex to the other thread
+/// gains nothing.
 const FEW_TURNS: u32 = 4;
-/// For how many turns the head leaves the mutex to others before it asks for it, if it is alone in
-/// line.
+/// For how many turns the head leaves the mutex to others before it asks for it, if no thread is
+/// behind it in line.
 const MOST: u32 = 240;
 /// And at least.
 const LEAST: u32 = 40;
@@ -106,8 +107,8 @@ pub(crate) fn prepare_to_wait() {
 #[repr(C)] // What is used first lies next to the word.
 pub(crate) struct Mutex<T> {
     locked: Flag,
-    /// What the thread that leaves the mutex has to do besides: `NOBODY`, nothing; the seat of the
-    /// head, which asks for it; or [`TELL`] and the seat of the thread that is the next head.
+    /// What the thread that leaves the mutex has to do besides. `NOBODY`: nothing. The seat of the
+    /// head: the head asks for it. [`TELL`] and a seat: the thread there is the next head.
     asked: AtomicU16,
     /// The seat of the last in line.
     last: AtomicU16,
@@ -223,7 +224,7 @@ impl<T> Mutex<T> {
         !self.locked.is_set(Ordering::SeqCst) && self.try_set()
     }
 
-    /// Pauses for so many turns before it looks again, then for twice as many, up to [`TURNS`];
+    /// Pauses for `turns` turns before it looks again, then for twice as many, up to [`TURNS`];
     /// then it stands in line, as it does at once where others stand there.
     #[cold]
     fn wait(&self, turns: u32) {
@@ -243,7 +244,7 @@ impl<T> Mutex<T> {
         self.wait_in_line_noting(turns, || {});
     }
 
-    /// The same; calls `asks` when it is the head and has asked for the mutex, and looked in vain.
+    /// The same, but calls `asks` when it is the head, has asked for the mutex, and looked in vain.
     fn wait_in_line_noting(&self, turns: u32, asks: impl FnOnce()) {
         let Some(mine) = line::take() else { return self.nap() };
         let seat = line::seat(mine.number());
@@ -260,7 +261,7 @@ impl<T> Mutex<T> {
         self.leave_line(mine);
     }
 
-    /// Lets others use the mutex for a while. Says whether it was free then.
+    /// Lets other threads use the mutex for a while. Returns whether it was free then.
     ///
     /// With others behind it the head does not look. The threads that run would leave the mutex for
     /// a moment, and lose it to the head between a request and its release.

@@ -1,6 +1,5 @@
-//! What makes a request: a thread, or a task. The search for deadlocks asks (feature
-//! `deadlock_detection`); without that feature nothing is kept.
-//! It uses nothing of this crate.
+//! The maker of a request: a thread, or a task. The search for deadlocks asks for it (feature
+//! `deadlock_detection`). Without the feature nothing is kept. It uses nothing of this crate.
 
 #[cfg(feature = "deadlock_detection")]
 use std::cell::Cell;

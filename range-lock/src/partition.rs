@@ -1,89 +1,90 @@
-//! The leaves of a lock: finding, crossing, cutting and joining them.
-//! It uses leaves and `sync`, and knows no transition.
+//! The leaves of a lock: finding, crossing, cutting and joining them. It uses leaves and `sync`,
+//! and knows no transition.
 //!
-//! An interval tree under one mutex is known to lose where a plain rwsem is taken shared: few
-//! ranges are held at a time, and every thread meets on that mutex (Dave Chinner, linux-fsdevel:
+//! An interval tree under one mutex is slower than a plain rwsem that is taken shared. Few ranges
+//! are held at a time, and every thread meets on that mutex (Dave Chinner, linux-fsdevel:
 //! <https://lore.kernel.org/r/20190503041727.GL29573@dread.disaster.area> in 2019,
 //! <https://lore.kernel.org/r/20220919230947.GM3600936@dread.disaster.area> in 2022). So the domain
-//! is *partitioned*: a lock starts as one [`Leaf`], cuts a leaf in two where its users meet on the
+//! is *partitioned*. A lock starts as one [`Leaf`]. It cuts a leaf in two where threads meet on the
 //! leaf's mutex, and joins neighbours that stay quiet. The idea is that of the contention-adapting
 //! search trees of Sagonas and Winblad (ISPDC 2015; JPDC 115, 2018).
 //!
-//! * **tiles**: the bounds of the leaves in use tile the domain, in the order of their links; the
-//!   first leaf, the root, is always in use and first.
-//! * **links**: bounds and link of a leaf change only under its mutex, and the bounds of two
-//!   neighbours only under both mutexes. So under a leaf's mutex its link names a leaf in use, the
-//!   one whose part begins where the leaf's ends.
+//! * **tiles**: the bounds of the leaves in use tile the domain, in the order of their links. The
+//!   first leaf, the root, is always in use.
+//! * **links**: bounds and link of a leaf change only under its mutex. The bounds of two neighbours
+//!   change only under both mutexes. So under a leaf's mutex its link names a leaf in use, whose
+//!   part begins where this leaf's part ends.
 //! * **all at once**: a thread that enters, changes or takes out a request holds the mutexes of all
 //!   the leaves under its span, from left to right along the links. So the request is in all of
-//!   them, or gone from all, at one instant. To take them one after the other would let a join pair
-//!   what is left of a half-released request with requests that never met it.
-//! * **table last**: a thread that holds the table's mutex waits for no mutex but that of a leaf
+//!   them, or gone from all, at one instant. If a thread took the mutexes one after the other, a
+//!   join could pair what is left of a half-released request with requests that never met it.
+//! * **table last**: a thread that holds the table's mutex waits for no mutex except that of a leaf
 //!   that is not in use. A thread waits for the table's mutex only while it holds no leaf of this
 //!   lock.
 //! * **ascending**: a thread that holds a leaf's mutex waits only for the mutex of a leaf to the
-//!   right in the same lock, or of a lock with a higher address. Or for that of a leaf which is not
-//!   in use: its holder came there by an old hint and waits for nothing. So no thread waits in a
-//!   circle. The link tells where to the right is: the table below may be out of date, and name a
-//!   leaf that the thread holds.
+//!   right in the same lock, or of a lock with a higher address. It also waits for the mutex of a
+//!   leaf that is not in use, whose holder came there by an old hint and waits for nothing. So no
+//!   thread waits in a cycle. The link tells which leaf is to the right. The table may be out of
+//!   date, and name a leaf that the thread holds.
 //!
 //! # Finding a leaf
 //!
-//! The [table] has the points at which the leaves begin, in order. It is read without a lock and
-//! changed under a mutex of its own: a hint. The bounds in the leaf, read under its mutex, are the
-//! truth. If these show that the point lies elsewhere, the table has been changed since it was read
-//! (it is changed before the mutexes of the leaves concerned are released), or is being changed.
-//! While it is being changed, also rows may lead to a wrong leaf that have nothing to do with the
-//! change.
+//! The [table] has the points at which the leaves begin, in order. It is a hint: threads read it
+//! without a lock, and change it under a mutex of its own. The bounds in the leaf, read under its
+//! mutex, are the truth. If these show that the point lies elsewhere, the table is being changed,
+//! or has been changed since the thread read it. (A thread changes the table before it releases the
+//! mutexes of the leaves concerned.) While the table is being changed, rows that have nothing to do
+//! with the change may also lead to a wrong leaf.
 //!
-//! Only a thread that was led to a wrong leaf reads the table's *version*. If that is another one
-//! than before, the thread searches again. If it is odd, the table is being changed, and the thread
-//! waits for the table's mutex. It sleeps there if it must, so that the thread that changes the
-//! table can run, also where that has a lower priority and the same CPU. The version is a hint too:
-//! the thread also waits if it was misled and finds the version unchanged.
+//! Only a thread that was led to a wrong leaf reads the table's *version*. If the version has
+//! changed, the thread searches again. If the version is odd, the table is being changed, and the
+//! thread waits for the table's mutex. It sleeps there if it must. So the thread that changes the
+//! table can run, even if it has a lower priority and the same CPU. The version is a hint too: the
+//! thread also waits if it was misled and finds the version unchanged.
 //!
 //! A leaf that is joined to its neighbour stays allocated, with bounds that hold no point, until it
 //! is used again or the lock is dropped.
 //!
 //! # When to cut and to join
 //!
-//! A request that finds its leaf's mutex taken leaves a note of its span. When there are several
-//! notes that were each made within a thousand requests of the one before, and none a million
-//! behind it, the leaf is cut where one of these requests begins. Of the points behind the middle
-//! that no noted span crosses, that is the one nearest to the middle. But if the lengths are
-//! multiples of a power of two, a point that is one too goes first: pages of several sizes all
-//! begin at multiples of the largest.
+//! A request that finds its leaf's mutex taken leaves a note of its span. The leaf is cut when
+//! there are several notes, each made within a thousand requests of the previous note, and none a
+//! million behind it. It is cut where one of these requests begins. Of the points behind the middle
+//! that no noted span crosses, the point nearest to the middle is chosen. But if the lengths are
+//! multiples of a power of two, a point that is such a multiple comes first, because pages of
+//! several sizes all begin at multiples of the largest.
 //!
-//! * Where all requests begin at the same point no cut helps. Then the leaf waits for twice as many
+//! * If all requests begin at the same point, no cut helps. Then the leaf waits for twice as many
 //!   meetings before it is considered again.
-//! * Where the requests move up, as those do that append to a file, a cut at where they were does
-//!   not help either. They move up if all noted spans begin behind all those of the last time. So
-//!   that the requests that were under way then are gone, some requests for each CPU must have come
-//!   since.
-//! * A leaf that is cut and joined in turn is cut less and less often, since to change the
+//! * If the requests move up, as those do that append to a file, a cut at where they were does not
+//!   help either. They move up if all noted spans begin behind all noted spans of the last time.
+//!   Some requests for each CPU must have come since, so that the requests that were under way then
+//!   are gone.
+//! * A leaf that is cut and joined in turn is cut less and less often, because changing the
 //!   partition costs more than either state.
 //! * If it is too soon to tell, or another thread changes the partition at the moment, the leaf is
 //!   considered again after as many meetings as this time.
-//! * A request that met one which crossed several leaves makes no note. It would not have had less
-//!   to do with more of them.
+//! * A request that met a request which crossed several leaves makes no note. More leaves would not
+//!   have kept the two apart.
 //!
-//! Requests that do not meet anybody pay nothing for all this.
+//! Requests that meet no other request pay nothing for all this.
 //!
-//! Leaves cost the requests that cross them. So these join neighbours, when they have come by
-//! several times and no threads have met in either since.
+//! Leaves cost the requests that cross them. So such requests join neighbours, when they have come
+//! by several times and no threads have met in either neighbour since.
 //!
-//! If all leaves that there may be are in use, two neighbours are joined for one that would be cut,
-//! on one condition: far fewer met in the two of late than in the one. Under an even load no two
-//! are, and the partition stays as it is. To exchange leaves costs microseconds in which threads
-//! meet that would not have met otherwise, so exchanges that gain little would bring about the next
-//! ones. How many met *of late* is the leaf's heat: each meeting adds one, and the leaf loses half
-//! whenever it is asked. Both halves of a leaf that is cut have half of its heat.
+//! If all possible leaves are in use, the lock joins two neighbours to get a leaf for a cut. It
+//! does so only if far fewer threads met in the two of late than in the leaf to be cut. Under an
+//! even load no two neighbours meet this condition, and the partition stays as it is. An exchange
+//! of leaves costs microseconds, in which threads meet that would not have met otherwise. So
+//! exchanges that gain little would bring about the next exchanges. The number of recent meetings
+//! is the leaf's *heat*. Each meeting adds one, and the leaf loses half whenever it is asked. Both
+//! halves of a leaf that is cut have half of its heat.
 //!
 //! # Invariant of the unsafe code
 //!
-//! **locked**: a [`Locked`] holds the mutexes of the leaves from `first` to `last` along the links,
-//! whose guards it has kept; it alone gives them up. Since it holds them, the links between them
-//! stay as they are.
+//! **locked**: a [`Locked`] holds the mutexes of the leaves from `first` to `last` along the links.
+//! It has kept their guards, and only it gives them up. Since it holds the leaves, the links
+//! between them stay as they are.
 
 mod place;
 mod table;
@@ -121,10 +122,11 @@ pub(crate) type LeafCell = CachePadded<Mutex<Leaf>>;
 ))]
 const _: () = assert!(size_of::<Mutex<Leaf>>() <= 128);
 
-/// The leaves of one lock; see the [module](self).
+/// The leaves of one lock. See the [module](self).
 pub(crate) struct Partition {
     pub(crate) root: LeafCell,
-    /// On other cache lines than the root: it is read by all, and changes hardly ever.
+    /// It is on other cache lines than the root, because all threads read it and it hardly ever
+    /// changes.
     pub(crate) shared: CachePadded<Shared>,
 }
 
@@ -150,7 +152,7 @@ impl Shared {
 /// What the builder of a lock can set.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
-    /// How many leaves there may be; `None` for as many as suit the machine.
+    /// How many leaves there may be. `None` for as many as suit the machine.
     pub(crate) max_leaves: Option<NonZeroU16>,
     /// How many requests may pass one that sleeps.
     pub(crate) bypass: u16,
@@ -305,7 +307,7 @@ impl Partition {
         }
     }
 
-    /// The table; made when it is first needed, under the mutex of some leaf.
+    /// The table. It is made when it is first needed, under the mutex of some leaf.
     fn table(&self) -> &Table {
         self.shared.table.get_or_init(|| {
             let max =
@@ -330,8 +332,8 @@ impl Partition {
         leaf.contention().considered(attempt);
     }
 
-    /// Whether so few requests came since a cut of `leaf` was considered that some of those of then
-    /// may still be under way. There are 16 leaves for each CPU.
+    /// Whether only few requests came since a cut of `leaf` was considered. Then some requests of
+    /// that time may still be under way. There are 16 leaves for each CPU.
     fn is_too_soon(&self, leaf: &mut Leaf) -> bool {
         self.shared.settings.max_leaves != Some(NonZeroU16::MIN)
             && leaf.contention().is_young(self.table().max_leaves() / 4)
@@ -364,7 +366,7 @@ impl Partition {
     fn reclaim(&self, table: &Table, structure: &mut Structure, hot: u32) -> bool {
         /// How many leaves are asked. Each is a line that is taken from its users.
         const ASKED: usize = 16;
-        // Out of order; so waits for none. What the caller holds is passed over.
+        // Out of order, so waits for none. What the caller holds is passed over.
         for _ in 0..structure.leaves.min(ASKED) {
             let at = LeafIndex(structure.hand as u16);
             structure.hand = (structure.hand + 1) % structure.leaves;
@@ -388,13 +390,13 @@ impl Partition {
         false
     }
 
-    /// Cuts the leaf in which `at` lies, there. For tests; `false` if that cannot be done.
+    /// Cuts the leaf in which `at` lies, there. For tests. `false` if that cannot be done.
     pub(crate) fn cut_at(&self, at: u64) -> bool {
         let mut leaf = self.lock_at(Span { first: at, last: at }).leaf;
         at != leaf.bounds().first && self.cut(&mut leaf, at) == Attempt::Cut
     }
 
-    /// Joins the leaf in which `at` lies and the one to the right. For tests; `false` if that
+    /// Joins the leaf in which `at` lies and the one to the right. For tests. `false` if that
     /// cannot be done.
     pub(crate) fn join_at(&self, at: u64) -> bool {
         let mut left = self.lock_at(Span { first: at, last: at }).leaf;
@@ -539,8 +541,8 @@ impl<'a> Locked<'a> {
         })
     }
 
-    /// Makes a note, in each leaf, that a request came by that crossed it, and joins those that
-    /// have long been quiet.
+    /// Makes a note, in each leaf, that a request came by that crossed it. Joins leaves that have
+    /// long been quiet.
     fn note_crossing(&mut self) {
         let quiet = self.iter_mut().fold(0, |quiet, leaf| {
             let id = leaf.last_id();

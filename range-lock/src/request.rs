@@ -1,10 +1,10 @@
-//! A request: what it asks for, how it is granted, waits, gives up and leaves.
-//! It uses the partition and all below, and knows no [`RangeLock`](crate::RangeLock).
+//! The transitions of a request: how it is granted, waits, gives up and leaves. It uses the
+//! partition and all layers below, and knows no [`RangeLock`](crate::RangeLock).
 //!
-//! Each function here is one transition of the lock: it takes the mutexes of all leaves concerned,
-//! changes them, and, when the mutexes have been dropped, wakes those whom the change has let in.
-//! The usual case, an uncontended request in one leaf, comes first in each and is inlined; the rest
-//! is the same for one leaf and for several.
+//! Each function here is one transition of the lock. It takes the mutexes of all leaves concerned
+//! and changes the leaves. When the mutexes have been dropped, it wakes the threads and tasks that
+//! the change has let in. The usual case, an uncontended request in one leaf, comes first in each
+//! function and is inlined. The rest is the same for one leaf and for several.
 
 mod parts;
 mod watch;
@@ -34,9 +34,9 @@ pub(crate) enum Entered {
 
 /// Grants a request for `span` if nothing conflicts with it, held or waiting.
 ///
-/// All that comes and goes is in registers, and the guard is made where it is to lie. One that is
-/// returned is stored in parts, loaded whole, and stored again, and the load waits until the parts
-/// have left the CPU: for longer than all the rest takes.
+/// Arguments and result are in registers, and the guard is made where it is to lie. A guard that is
+/// returned would be stored in parts, loaded whole, and stored again. The load would wait until the
+/// parts have left the CPU, which takes longer than all the rest.
 #[inline]
 pub(crate) fn try_acquire(partition: &Partition, span: Span, mode: Mode) -> Option<Key> {
     if partition.was_cut() {
@@ -48,8 +48,8 @@ pub(crate) fn try_acquire(partition: &Partition, span: Span, mode: Mode) -> Opti
     }
 }
 
-/// Grants a request for `span` when all that conflicts with it and came before has left; `None` if
-/// the deadline comes first. In registers, as [`try_acquire`].
+/// Grants a request for `span` when all that conflicts with it and came before has left. Returns
+/// `None` if the deadline comes first. In registers, as [`try_acquire`].
 #[inline]
 pub(crate) fn acquire(place: Place<'_>, span: Span, mode: Mode, deadline: Deadline) -> Option<Key> {
     let partition = place.partition();
@@ -62,8 +62,9 @@ pub(crate) fn acquire(place: Place<'_>, span: Span, mode: Mode, deadline: Deadli
     }
 }
 
-/// The same in a lock that has been cut. By itself, since the search for the leaf needs many
-/// registers: what a function saves of them on the stack the next locked instruction waits for.
+/// The same in a lock that has been cut. It is a function by itself, because the search for the
+/// leaf needs many registers. The next locked instruction waits for the registers that a function
+/// saves on the stack.
 #[inline(never)]
 fn acquire_routed(place: Place<'_>, span: Span, mode: Mode, deadline: Deadline) -> Option<Key> {
     let partition = place.partition();
@@ -73,8 +74,8 @@ fn acquire_routed(place: Place<'_>, span: Span, mode: Mode, deadline: Deadline) 
     }
 }
 
-/// The same where others are in the leaf, or another leaf is the right one, or this is not the only
-/// one.
+/// The same where other requests are in the leaf, or another leaf is the right one, or there are
+/// more leaves.
 #[inline(never)]
 fn acquire_among(
     place: Place<'_>,
@@ -129,9 +130,8 @@ pub(crate) fn enter(partition: &Partition, claim: Claim) -> Entered {
     enter_over(partition, partition.lock_at(claim.span), claim).hand_over()
 }
 
-/// Withdraws a request that has been waiting. Returns it if it was granted before it could be
-/// withdrawn: then it is held, and the thread that cancelled decides whether to keep it or to hand
-/// it back.
+/// Withdraws a request that has been waiting. Returns the request if it was granted before it could
+/// be withdrawn. Then it is held, and the caller decides whether to keep it or to hand it back.
 #[must_use]
 pub(crate) fn cancel(partition: &Partition, hold: Hold) -> Option<Hold> {
     let mut wakes = WakeList::default();
@@ -151,9 +151,9 @@ pub(crate) fn withdraw(partition: &Partition, hold: Hold) {
     }
 }
 
-/// Releases what is held; `hold` is of no use any more.
+/// Releases what is held. `hold` is of no use any more.
 ///
-/// Takes it by reference since it comes from a guard that has just been written, and to copy it
+/// Takes `hold` by reference, because it comes from a guard that has just been written: a copy
 /// would stall.
 #[inline]
 pub(crate) fn release(partition: &Partition, hold: &Hold) {
@@ -165,15 +165,15 @@ pub(crate) fn release(partition: &Partition, hold: &Hold) {
     }
 }
 
-/// Weakens a held request to mode `to`, without a moment in which it is not held.
+/// Weakens a held request to mode `to`. The request is held throughout.
 pub(crate) fn downgrade(partition: &Partition, hold: &Hold, to: Mode) {
     let mut wakes = WakeList::default();
     let mut leaves = partition.lock_over(hold.span);
     leaves.iter_mut().for_each(|leaf| leaf.downgrade(hold, to, &mut wakes));
 }
 
-/// Leaves a held request only `span` of what it has. `hold` is the new one when others are woken: a
-/// waker may panic.
+/// Leaves a held request only `span` of what it has. `hold` is the new one when other requests are
+/// woken, because a waker may panic.
 pub(crate) fn shrink(partition: &Partition, hold: &mut Hold, span: Span) {
     let mut wakes = WakeList::default();
     let mut leaves = partition.lock_over(hold.span);
@@ -190,7 +190,7 @@ pub(crate) fn split(partition: &Partition, hold: &Hold, mid: u64) -> (Hold, Hold
     split_in(&mut leaves, hold, mid, id)
 }
 
-/// The same in leaves that are locked, all of `hold` among them; the second request is called `id`.
+/// The same in leaves that are locked, all of `hold` among them. The second request is called `id`.
 fn split_in(leaves: &mut Locked<'_>, hold: &Hold, mid: u64, id: RequestId) -> (Hold, Hold) {
     let Hold { span: Span { first, last }, key } = *hold;
     let mut slots = [None; 2];
@@ -223,8 +223,8 @@ pub(crate) fn try_upgrade(partition: &Partition, hold: &Hold) -> bool {
     upgraded
 }
 
-/// Makes a writer of an upgradable request when the readers that are in have left; `false` if the
-/// deadline comes first, and then it is upgradable as before.
+/// Makes a writer of an upgradable request when the readers that are in have left. Returns `false`
+/// if the deadline comes first. Then the request is upgradable as before.
 #[must_use]
 pub(crate) fn upgrade(place: Place<'_>, hold: &Hold, deadline: Deadline) -> bool {
     if deadline.has_passed() {
@@ -243,7 +243,7 @@ pub(crate) fn upgrade(place: Place<'_>, hold: &Hold, deadline: Deadline) -> bool
     }
 }
 
-/// Claims the upgrade; returns whom to wait with, if there are readers in.
+/// Claims the upgrade. Returns the record to wait with, if there are readers in.
 pub(crate) fn begin_upgrade(partition: &Partition, hold: &Hold) -> Option<Arc<Waiter>> {
     let mut leaves = partition.lock_over(hold.span);
     if make_writer(&mut leaves, hold) {
@@ -255,7 +255,7 @@ pub(crate) fn begin_upgrade(partition: &Partition, hold: &Hold) -> Option<Arc<Wa
     Some(waiter)
 }
 
-/// Takes an upgrade back; `true` if it was granted before.
+/// Takes an upgrade back. Returns `true` if it was granted before.
 pub(crate) fn cancel_upgrade(partition: &Partition, hold: &Hold) -> bool {
     let mut wakes = WakeList::default();
     let mut leaves = partition.lock_over(hold.span);
@@ -289,7 +289,7 @@ pub(crate) fn note_waited(partition: &Partition, mode: Mode, waiter: &Waiter, gr
 #[must_use]
 struct Owner<'a> {
     partition: &'a Partition,
-    /// `None` once somebody else owns the request.
+    /// `None` once another owner has the request.
     entered: Option<Entered>,
 }
 
@@ -385,7 +385,7 @@ fn enter_over<'a>(partition: &'a Partition, at: LeafGuard<'a>, claim: Claim) -> 
     owner
 }
 
-/// The same, without waking anybody.
+/// The same, without waking any waiter.
 fn enter_quietly(partition: &Partition, at: LeafGuard<'_>, claim: Claim, wakes: &mut WakeList) -> Entered {
     let mut leaves = at.into_locked(partition);
     leaves.extend_to(claim.span.last);
@@ -419,13 +419,14 @@ fn in_the_way<'l>(leaves: &'l Locked<'_>, claim: Claim) -> impl Iterator<Item = 
     leaves.iter().flat_map(move |leaf| leaf.in_the_way(claim.span, claim.mode))
 }
 
-/// Passes all of the requests that are in the way, or none: says which. Those that are passed must
-/// all sleep. Each is held back, by a share of its count for each pair, until the passer has
-/// entered and [let it go](let_go_of_passed).
+/// Passes all of the requests that are in the way, or none. Returns which. All passed requests must
+/// sleep. Each is held back, by a share of its count for each pair, until the passer has entered
+/// and [let it go](let_go_of_passed).
 ///
-/// All their leaves are locked, so the same requests stay in the way. But a request may be granted
-/// meanwhile by a thread that holds other leaves of it. If so those passed before it are let go
-/// again, as if the passer had come and gone. More than [`MOST_PASSED`] are not passed.
+/// All their leaves are locked, so the same requests stay in the way. But a thread that holds other
+/// leaves of such a request may grant it meanwhile. Then the requests that were passed before are
+/// let go again, as if the passer had come and gone. More than [`MOST_PASSED`] requests are not
+/// passed.
 fn pass<'l, E: Iterator<Item = Entry<'l>>>(in_the_way: impl Fn() -> E, wakes: &mut WakeList) -> bool {
     /// Bounds the time for which the mutexes are held.
     const MOST_PASSED: usize = 256;
@@ -445,8 +446,9 @@ fn pass<'l, E: Iterator<Item = Entry<'l>>>(in_the_way: impl Fn() -> E, wakes: &m
     true
 }
 
-/// Lets go of those that a request has passed, which has entered, and before which they have been
-/// [put](Leaf::put_behind): each is kept out by it in some leaf.
+/// Lets go of the requests that a new request has passed. The new request has entered, and the
+/// passed requests have been [put behind](Leaf::put_behind) it: it keeps each of them out in some
+/// leaf.
 fn let_go_of_passed<'l>(in_the_way: impl Iterator<Item = Entry<'l>>) {
     for waiter in in_the_way.filter_map(|entry| Some(&entry.queued?.waiter)) {
         let lowered = waiter.lower();
@@ -454,8 +456,9 @@ fn let_go_of_passed<'l>(in_the_way: impl Iterator<Item = Entry<'l>>) {
     }
 }
 
-/// Makes a writer of a held request; says whether no reader is held in its range. Readers that wait
-/// have to wait for it from now on. Other requests that conflict do already, and it passes those.
+/// Makes a writer of a held request. Returns whether no reader is held in its range. Readers that
+/// wait have to wait for the writer from now on. Other conflicting requests wait for it already,
+/// and the writer passes them.
 fn make_writer(leaves: &mut Locked<'_>, hold: &Hold) -> bool {
     let is_read = leaves.iter_mut().fold(false, |is_read, leaf| leaf.make_writer(hold) | is_read);
     if !is_read {

@@ -1,5 +1,5 @@
-//! Spans: the closed intervals that everything inside the lock is about.
-//! It uses nothing of this crate.
+//! Spans: the closed intervals with which everything inside the lock works. It uses nothing of this
+//! crate.
 //!
 //! A caller may hand in any [`RangeBounds<u64>`]. Inside, a range is a *closed* interval
 //! `first..=last`, because only a closed interval can name the whole domain, `u64::MAX` included,
@@ -9,7 +9,7 @@
 use std::fmt;
 use std::ops::{Bound, RangeBounds, RangeInclusive};
 
-/// The range that holds one point, `p..=p`: a key, say.
+/// The range that holds one point, `p..=p`, for example one key.
 ///
 /// ```
 /// # let lock = range_lock::RangeLock::new();
@@ -39,8 +39,8 @@ impl Span {
     ///
     /// # Panics
     ///
-    /// If the range is inverted. As for slices, `n..n` and `n..=n - 1` are empty, anything further
-    /// back is inverted.
+    /// If the range is inverted. As for slices, `n..n` and `n..=n - 1` are empty. Any range whose
+    /// end lies further back is inverted.
     #[inline]
     #[track_caller]
     pub(crate) fn new(range: &impl RangeBounds<u64>) -> Option<Span> {

@@ -1,10 +1,10 @@
-//! Records that a crowd has left behind, kept for the next one: one store for all leaves of a lock.
-//! It uses waiters and `sync`.
+//! Records that a crowd of requests has left behind, kept for the next crowd. There is one store
+//! for all leaves of a lock. It uses waiters and `sync`.
 //!
 //! A leaf keeps the records of a few requests by itself. The release that empties a leaf after a
-//! crowd brings the rest here, once the mutexes of the leaves are free. A leaf that has none left
-//! comes for all that one crowd has left. So a crowd that comes back allocates hardly anything,
-//! wherever in the lock that is.
+//! crowd brings the other records here, once the mutexes of the leaves are free. A leaf that has no
+//! records left takes all that one crowd has left. So a crowd that comes back allocates hardly
+//! anything, wherever in the lock it comes.
 
 use crate::sync::{self, Arc, AtomicHint, Mutex};
 use crate::waiter::Waiter;

@@ -1,11 +1,10 @@
-//! Waiting without sleeping in a queue: the one door to the CPU's pause instruction, to yielding
-//! and to naps, for the whole library. In a model (loom, shuttle) each gives way to the other
-//! threads.
-//! It uses nothing of this crate.
+//! Waiting without sleeping in a queue. The CPU's pause instruction, yields and naps of the whole
+//! library are here alone. In a model (loom, shuttle) each of them lets the other threads run. It
+//! uses nothing of this crate.
 
 use std::time::{Duration, Instant};
 
-/// Waits for so many turns of the CPU's pause instruction.
+/// Waits for `turns` turns of the CPU's pause instruction.
 #[inline]
 pub(crate) fn pause(turns: u32) {
     #[cfg(not(any(loom, shuttle, range_lock_smp)))]
@@ -15,7 +14,7 @@ pub(crate) fn pause(turns: u32) {
     #[cfg(range_lock_smp)]
     {
         unsafe extern "C" {
-            /// Takes the time of so many pauses on the simulated machine of `benches/smp`.
+            /// Takes the time of `turns` pauses on the simulated machine of `benches/smp`.
             safe fn range_lock_smp_pause(turns: u32);
         }
         range_lock_smp_pause(turns);
@@ -40,8 +39,8 @@ pub(crate) fn yield_now() {
     shuttle::thread::yield_now();
 }
 
-/// Lets other threads run on this CPU. Says whether another thread did, as far as the time that
-/// this took can tell. Where std has no clock, always.
+/// Lets other threads run on this CPU. Returns whether another thread did, as far as the time that
+/// this took can tell. Where std has no clock, always returns `true`.
 pub(crate) fn yield_to_others() -> bool {
     /// A yield to no other thread is a system call. One to a thread that yields at once is two
     /// switches more.
@@ -51,13 +50,13 @@ pub(crate) fn yield_to_others() -> bool {
     before.is_none_or(|before| before.elapsed() > TO_NOBODY)
 }
 
-/// The time, where it can be told: in a browser's module tasks may wait, but std has no clock.
+/// The time, where std can tell it. In a module in a browser tasks may wait, but std has no clock.
 pub(crate) fn now() -> Option<Instant> {
     let no_clock = cfg!(all(target_family = "wasm", target_os = "unknown"));
     (!no_clock).then(Instant::now)
 }
 
-/// Leaves the CPU for about so long.
+/// Leaves the CPU for about `duration`.
 #[cfg(any(test, not(any(loom, shuttle))))]
 #[cfg_attr(any(loom, shuttle), expect(unused_variables, reason = "time does not pass in a model"))]
 pub(crate) fn nap(duration: Duration) {
@@ -90,7 +89,7 @@ pub(crate) mod counted {
         }
     }
 
-    /// Runs `f`, and says what this thread has waited for in it.
+    /// Runs `f`, and returns what this thread has waited for in it.
     pub(crate) fn waits_in(f: impl FnOnce()) -> Vec<Wait> {
         WAITS.take();
         f();

@@ -1,10 +1,10 @@
-//! What was waited for, and how long (feature `stats`).
-//! It uses `RangeLock` and what the leaves count.
+//! Counts of requests, and how long they waited (feature `stats`). It uses `RangeLock` and what the
+//! leaves count.
 //!
-//! The counters are plain numbers in the leaf, changed under its mutex. What is granted at once is
-//! counted by the transition that grants it, which holds the mutex anyway. A request that had to
-//! wait counts when it goes on, and takes the mutex once more for that: so a wait includes the way
-//! from the grant back to running.
+//! The counters are plain numbers in the leaf, changed under its mutex. The transition that grants
+//! a request at once counts that request, since it holds the mutex anyway. A request that had to
+//! wait is counted when its thread goes on, which takes the mutex once more. So a wait includes the
+//! time from the grant until the thread runs.
 
 use std::fmt;
 use std::ops::{Add, RangeInclusive, Sub};
@@ -18,7 +18,8 @@ use crate::span::Span;
 
 /// What a [`RangeLock`] has counted since it was made, or between two looks (feature `stats`).
 ///
-/// A copy, taken by [`RangeLock::stats`]. Subtract an earlier one to see what came in between:
+/// A copy, taken by [`RangeLock::stats`]. Subtract an earlier copy to get what was counted in
+/// between:
 ///
 /// ```
 /// # use range_lock::{Mode, RangeLock};
@@ -34,19 +35,19 @@ use crate::span::Span;
 ///
 /// # What counts
 ///
-/// Whatever enters the lock, by any verb: blocking, timed, `try_`, async, with borrowed guards or
-/// owned ones.
+/// Every request that enters the lock counts, whichever verb makes it: blocking, timed, `try_`,
+/// async, with borrowed or owned guards.
 ///
-/// * A request counts in the mode that it asks for; one for several ranges counts once in each lock
-///   that it concerns, in the strongest mode that it asks for there.
+/// * A request counts in the mode that it asks for. A request for several ranges counts once in
+///   each of its locks, in the strongest mode that it asks for there.
 /// * An upgrade is a request for [`Write`](Mode::Write). Downgrading, shrinking and splitting count
 ///   as nothing.
-/// * A `try_` verb that fails, and an empty range, do not enter, and so count as nothing.
+/// * A `try_` verb that fails does not enter, and counts as nothing. Neither does an empty range.
 ///
 /// # Cost
 ///
-/// One increment for a request that is granted at once; for one that waits, a look at the clock and
-/// one more turn with the lock's internal mutex. A lock is about 1.1 KiB larger.
+/// A request that is granted at once costs one increment. A request that waits costs a look at the
+/// clock, and takes the lock's internal mutex once more. A lock is about 1.1 KiB larger.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Stats {
     /// By mode.
@@ -89,7 +90,7 @@ impl Stats {
     }
 }
 
-/// What requests in one mode have done, or in all: part of [`Stats`].
+/// What requests in one mode have done, or in all modes. This is a part of [`Stats`].
 ///
 /// ```
 /// # use range_lock::{Mode, RangeLock};
@@ -122,24 +123,25 @@ impl ModeStats {
         self.waits.count()
     }
 
-    /// How many requests waited and came to nothing: they timed out, or their futures were dropped,
-    /// be it in the moment after the grant. Their waits are not among the [waits](Self::waits). A
-    /// timed verb whose deadline has passed when it is called does not wait.
+    /// How many requests waited and gave up: they timed out, or their futures were dropped, even in
+    /// the moment after the grant. Their waits are not among the [waits](Self::waits). A timed verb
+    /// whose deadline has passed when it is called does not wait.
     pub fn gave_up(&self) -> u64 {
         self.gave_up
     }
 
-    /// How long those that had to wait waited.
+    /// For how long the requests waited that had to wait.
     pub fn waits(&self) -> &Waits {
         &self.waits
     }
 }
 
-/// How long requests waited until they were granted, as a histogram: part of [`ModeStats`].
+/// How long requests waited until they were granted, as a histogram. This is a part of
+/// [`ModeStats`].
 ///
-/// A wait begins when the request enters and ends when its thread runs again, or its task is
-/// polled. The buckets are powers of two: `n` holds waits from 2^n up to, not including, 2^(n+1)
-/// nanoseconds.
+/// A wait begins when the request enters. It ends when the thread runs again, or the task is
+/// polled. The buckets are powers of two: bucket `n` holds waits from 2^n up to, not including,
+/// 2^(n+1) nanoseconds.
 ///
 /// ```
 /// # let lock = range_lock::RangeLock::new();
@@ -172,19 +174,20 @@ impl Waits {
         self.0.total
     }
 
-    /// The longest wait; zero if there was none.
+    /// The longest wait. Zero if there was none.
     ///
-    /// Of the difference of two [`Stats`] it is exact if the longest wait of all lies in between;
-    /// else it is the upper end of its bucket, less than twice too long.
+    /// In the difference of two [`Stats`], the result is exact if the longest wait of all lies
+    /// between the two looks. Otherwise it is the upper end of a bucket, which is less than twice
+    /// the longest wait.
     pub fn longest(&self) -> Duration {
         self.0.longest
     }
 
     /// A wait that at least the fraction `q` of all waits did not exceed: 0.5 for the median, 0.99
-    /// for the 99th percentile. `None` if there was none.
+    /// for the 99th percentile. `None` if there was no wait.
     ///
-    /// It is an upper bound, the upper end of the bucket in which the quantile lies (or
-    /// [`longest`](Self::longest), if that is less): less than twice too long.
+    /// The result is an upper bound: the upper end of the bucket in which the quantile lies, or
+    /// [`longest`](Self::longest), if that is less. It is less than twice the quantile.
     ///
     /// # Panics
     ///
@@ -202,8 +205,9 @@ impl Waits {
         Some(*range.end())
     }
 
-    /// The buckets that are not empty, from short waits to long ones: the range of waits, and how
-    /// many there were. The upper end of the last one is no more than [`longest`](Self::longest).
+    /// The buckets that are not empty, from short waits to long waits. Each item is the range of
+    /// waits, and how many waits there were. The upper end of the last bucket is at most
+    /// [`longest`](Self::longest).
     pub fn buckets(&self) -> impl Iterator<Item = (RangeInclusive<Duration>, u64)> {
         let bounded = |n| bucket_first(n)..=bucket_last(n).min(self.0.longest);
         self.0
@@ -233,8 +237,8 @@ impl Add<&ModeStats> for ModeStats {
     }
 }
 
-/// What was counted between the two looks: `later - earlier`. Of the same lock; where `earlier` is
-/// larger the result is zero.
+/// What was counted between the two looks: `later - earlier`. Both must be of the same lock. Where
+/// `earlier` is larger the result is zero.
 impl Sub for Stats {
     type Output = Stats;
 

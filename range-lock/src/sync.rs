@@ -1,23 +1,24 @@
-//! The door to atomics, mutexes and parking for all above the internal mutex: the standard library,
-//! that [mutex](crate::mutex) and parking_lot_core in a normal build, loom (`--cfg loom`) or
-//! shuttle (`--cfg shuttle`) in a model.
-//! It uses `mutex`, `parking` and `spin`.
+//! Atomics, mutexes and parking for all layers above the internal mutex. In a normal build they
+//! come from the standard library, from that [mutex](crate::mutex) and from parking_lot_core. In a
+//! model they come from loom (`--cfg loom`) or shuttle (`--cfg shuttle`). It uses `mutex`,
+//! `parking` and `spin`.
 //!
-//! loom tries every schedule of a few steps under the C11 memory model; shuttle tries random
+//! loom tries every schedule of a few steps under the C11 memory model. shuttle tries random
 //! schedules of many steps, sequentially consistent.
 //!
 //! # Invariants of the unsafe code
 //!
-//! **kept**: between [`keep`] and [`unlock_kept`] the mutex is locked, and the guard was given up:
-//! the thread that kept it is the only one that reaches the value, by [`kept`].
+//! **kept**: between [`keep`] and [`unlock_kept`] the mutex is locked, and its guard was given up.
+//! Only the thread that kept the mutex reaches the value, by [`kept`].
 
 pub(crate) use imp::*;
 
 use std::time::{Duration, Instant};
 
-/// A number that is read and written by anybody at any time, and orders nothing. In a model of loom
-/// too it is one of the standard library's, since each step makes its search longer: a thread sees
-/// all of a change to several of them or nothing. shuttle switches in between.
+/// A number that any thread reads and writes at any time, and that orders nothing. In a model of
+/// loom it is also one of the standard library's, because each modelled step makes the search
+/// longer. A thread sees all of a change to several of them or nothing. shuttle switches threads in
+/// between.
 #[derive(Debug)]
 pub(crate) struct AtomicHint(
     #[cfg(shuttle)] shuttle::sync::atomic::AtomicU64,
@@ -88,9 +89,9 @@ impl AtomicIndex {
 /// When a waiter gives up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Deadline {
-    /// It does not.
+    /// Never.
     Never,
-    /// At this instant. In a model, where time does not pass, it is when the model says: see its
+    /// At this instant. In a model, where time does not pass, the model decides when: see its
     /// `Parker`.
     At(Instant),
 }
@@ -104,7 +105,7 @@ impl Deadline {
         }
     }
 
-    /// In so much time from now; never if that is past what the clock can tell.
+    /// After `timeout` from now. Never if that is past what the clock can tell.
     pub(crate) fn after(timeout: Duration) -> Deadline {
         Instant::now().checked_add(timeout).map_or(Deadline::Never, Deadline::At)
     }
@@ -114,7 +115,8 @@ impl Deadline {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Parked {
-    /// It was unparked, or did not need to sleep, or for no reason: look again.
+    /// The thread was unparked, or did not need to sleep, or there is no reason. It has to look
+    /// again.
     LookAgain,
     /// The deadline has come.
     TimedOut,
@@ -129,13 +131,13 @@ mod imp {
     pub(crate) use crate::mutex::{Mutex, MutexGuard};
     use crate::parking::{self, Place};
 
-    /// For how many turns a waiter pauses before it yields, if it is next.
+    /// For how many turns a waiter pauses before it yields, if its turn is next.
     pub(crate) const SPIN_TURNS: u32 = 450;
-    /// How often it then lets others run, before it sleeps.
+    /// How often the waiter then lets other threads run, before it sleeps.
     pub(crate) const YIELDS: u32 = 16;
-    /// How often it yields besides while no other thread wants the CPU.
+    /// How often the waiter also yields while no other thread wants the CPU.
     pub(crate) const SPARE_YIELDS: u32 = 200;
-    /// For how many turns it pauses between these.
+    /// For how many turns the waiter pauses between these yields.
     pub(crate) const TURNS_BETWEEN: u32 = 8;
 
     /// Locks a mutex that guards the lock's own state. No code of the user's runs under one.
@@ -156,7 +158,7 @@ mod imp {
         mutex.try_lock()
     }
 
-    /// Unlocks it. The thread has entered a request, and comes again to release it.
+    /// Unlocks it. The thread has entered a request, and comes again to release that request.
     #[inline]
     pub(crate) fn leave_for_now<T>(guard: MutexGuard<'_, T>) {
         Mutex::leave_for_now(guard);
@@ -194,8 +196,8 @@ mod imp {
             Parker(Place::new())
         }
 
-        /// Sleeps until unparked, unless `asleep` says, under the lock that
-        /// [`unpark`](Self::unpark) takes too, that there is nothing to sleep for. `asleep` must
+        /// Sleeps until unparked, unless `asleep` reports that there is nothing to sleep for.
+        /// `asleep` is called under the lock that [`unpark`](Self::unpark) takes too. It must
         /// neither unwind nor park.
         pub(crate) fn park(&self, asleep: impl Fn() -> bool, deadline: Deadline) -> Parked {
             let deadline = match deadline {
@@ -362,8 +364,8 @@ mod model {
             Parker { lock: Inner::new(()), woken: Condvar::new() }
         }
 
-        /// Sleeps until unparked; with a deadline, for so many turns of the others as the model
-        /// says.
+        /// Sleeps until unparked. With a deadline, sleeps for as many turns of the other threads as
+        /// the model chooses.
         pub(crate) fn park(&self, asleep: impl Fn() -> bool, deadline: Deadline) -> Parked {
             if let Deadline::At(_instant) = deadline {
                 for _ in 0..turns_until_the_deadline() {

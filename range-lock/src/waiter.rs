@@ -1,16 +1,17 @@
-//! Waiting: the record of a request that could not be granted at once.
-//! It uses `sync` and `spin`, and knows neither leaves nor locks.
+//! The record of a request that could not be granted at once, and how its thread or task waits. It
+//! uses `sync` and `spin`, and knows neither leaves nor locks.
 //!
-//! A [`Waiter`] holds the request's *count*, the number of its entries that are kept out (see
-//! [`leaf`](crate::leaf)), and the place where its thread sleeps or the waker of its task. The
-//! thread that lowers the count to zero has granted the request and wakes the waiter.
+//! A [`Waiter`] holds the request's *count*, which is the number of its entries that are kept out
+//! (see [`leaf`](crate::leaf)). It also holds the place where its thread sleeps, or the waker of
+//! its task. The thread that lowers the count to zero has granted the request, and wakes the
+//! waiter.
 //!
 //! # One word
 //!
-//! The count and the state of the sleeper are one atomic word, so that each event below is one
-//! instruction, whichever mutexes the threads hold. `count` is the count; `A`, `W`, `O` stand for
-//! [`ASLEEP`], [`WOKEN`], [`OFFERED`], `p` for how many requests may still pass this one. What a
-//! row does not name stays as it is.
+//! The count and the state of the sleeper are one atomic word. So each event below is one
+//! instruction, whichever mutexes the threads hold. `count` is the count. `A`, `W`, `O` stand for
+//! [`ASLEEP`], [`WOKEN`], [`OFFERED`]. `p` is the number of requests that may still pass this one.
+//! What a row does not name stays as it is.
 //!
 //! | event | from | to | result |
 //! |---|---|---|---|
@@ -22,7 +23,7 @@
 //! | [`lower`](Waiter::lower) | count = 1, A, p = 0 | count = 0 | granted, to be woken unless W |
 //! | [`lower`](Waiter::lower) | count = 1, A, p > 0 | count = 0, O, W | offered, to be woken unless W before |
 //! | [`pass`](Waiter::pass) | A, p > 0, and count > 0 or O | count + 1, p - 1, no O | it has been passed |
-//! | [`pass`](Waiter::pass) | else | the same | it cannot be passed |
+//! | [`pass`](Waiter::pass) | otherwise | the same | it cannot be passed |
 //! | [`take_pass_back`](Waiter::take_pass_back) | p | p + 1, then as `lower` | |
 //! | wake | p was ever > 0 | no W | its thread or task is woken |
 //! | going to sleep | any | A | granted if count = 0 |
@@ -37,13 +38,13 @@
 //! 3. **awake**: a waiter is passed only while A is set. A is set from before its last look at the
 //!    count until it runs again, or its task is polled.
 //! 4. **one list**: a waiter is in one [`WakeList`] at most. Where p was never > 0, a grant is
-//!    final and is made once. Else W is set from when the waiter is noted in a list to when it is
-//!    taken out.
+//!    final and is made once. Otherwise W is set from when the waiter is noted in a list to when it
+//!    is taken out.
 //! 5. **kept**: a thread that is about to wake holds the record, and so does the sleeper or the
 //!    future, and each entry. A record is taken into use only when no other thread holds it
 //!    ([`Arc::get_mut`]), so a late wake-up cannot reach its next user.
-//! 6. **hands off**: the thread that lowers the count to zero touches nothing of the request
-//!    afterwards but the record, and that only to wake.
+//! 6. **hands off**: the thread that lowers the count to zero afterwards touches only the record of
+//!    the request, and only to wake.
 //! 7. **no lock held**: wakers are woken, cloned and dropped with no lock held.
 //!
 //! # Memory ordering
@@ -51,13 +52,13 @@
 //! A granted waiter goes on without passing the leaf's mutex again, so the count must hand over
 //! what the previous holders wrote. Every event that lowers the count releases, and every look that
 //! can find it zero acquires (**handed over**). The events in between are read-modify-writes, which
-//! keep the release sequences going, so the waiter synchronises with all that lowered the count,
-//! not only with the last. The other events order nothing, and are relaxed.
+//! keep the release sequences going. So the waiter synchronises with all threads that lowered the
+//! count, not only with the last. The other events order nothing, and are relaxed.
 //!
 //! # Unwinding
 //!
-//! Only code of the user's can unwind here: a waker. It is called when the word has been changed
-//! and the waiter is in no list. See [`WakeList`].
+//! Only the user's code can unwind here: a waker. It is called when the word has been changed and
+//! the waiter is in no list. See [`WakeList`].
 
 use std::any::Any;
 use std::mem;
@@ -75,7 +76,7 @@ use crate::sync::{
 
 /// The waiter sleeps, or is about to ("awake").
 const ASLEEP: usize = 1 << (usize::BITS - 1);
-/// The waiter is in a [`WakeList`]; only where it might be passed ("one list").
+/// The waiter is in a [`WakeList`]. Set only where it might be passed ("one list").
 const WOKEN: usize = 1 << (usize::BITS - 2);
 /// The count is zero, and the range is the waiter's when it comes for it. `ASLEEP` is set too
 /// ("offered").
@@ -86,7 +87,7 @@ const PASS: usize = 1 << (usize::BITS - 14);
 /// The rest of the word: the count.
 const COUNT: usize = PASS - 1;
 
-/// The record of a waiting request; see the [module](self).
+/// The record of a waiting request. See the [module](self).
 #[derive(Debug)]
 pub(crate) struct Waiter {
     word: AtomicUsize,
@@ -100,7 +101,7 @@ pub(crate) struct Waiter {
     /// Set while a task waits.
     #[cfg(feature = "async")]
     waker: Mutex<Option<Waker>>,
-    /// The next in the list of those to be woken; see [`WakeList`].
+    /// The next in the list of those to be woken. See [`WakeList`].
     next: Mutex<Option<Arc<Waiter>>>,
 }
 
@@ -129,8 +130,8 @@ pub(crate) enum Lowered {
 pub(crate) const MOST_RANGES: usize = COUNT / 4;
 
 impl Waiter {
-    /// A record for a request of which so many entries are kept out, and which so many others may
-    /// pass.
+    /// A record for a request of which `blocking` entries are kept out, and which `passes` others
+    /// may pass.
     pub(crate) fn new(blocking: usize, passes: usize) -> Self {
         let mut waiter = Waiter {
             word: AtomicUsize::new(0),
@@ -146,7 +147,7 @@ impl Waiter {
         waiter
     }
 
-    /// Makes a record that no other thread holds ready for another request; likewise.
+    /// Makes a record that no other thread holds ready for another such request.
     pub(crate) fn reset(&mut self, blocking: usize, passes: usize) {
         debug_assert!(blocking <= COUNT);
         debug_assert!(passes <= PASSES / PASS);
@@ -179,7 +180,7 @@ impl Waiter {
         self.word.load(Ordering::Relaxed) & (COUNT | OFFERED) == OFFERED
     }
 
-    /// When the wait began; `None` where there is no clock.
+    /// When the wait began. `None` where there is no clock.
     pub(crate) fn since(&self) -> Option<Instant> {
         self.since
     }
@@ -207,8 +208,8 @@ impl Waiter {
         }
     }
 
-    /// The same, but a sleeper that may still be passed is offered what it would else be granted.
-    /// Returns the word as it was.
+    /// The same, but a sleeper that may still be passed is offered the range that it would
+    /// otherwise be granted. Returns the word as it was.
     fn lower_to_offer(&self) -> usize {
         // Release: "handed over". Both marks are set in the instruction that lowers: "offered",
         // "one list".
@@ -230,11 +231,11 @@ impl Waiter {
         self.word.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// One entry more is kept out, if the request still waits; `false` if it has been granted
+    /// One entry more is kept out, if the request still waits. `false` if it has been granted
     /// meanwhile, and counts as held.
     ///
     /// A request that spans several leaves may be granted by a thread that holds another leaf's
-    /// mutex than the caller; hence the compare-exchange from a word that is not granted.
+    /// mutex than the caller. Hence the compare-exchange from a word that is not granted.
     pub(crate) fn raise(&self) -> bool {
         self.raise_if(|word| word & (COUNT | OFFERED) != 0, 1)
     }
@@ -358,13 +359,13 @@ impl Waiter {
         }
     }
 
-    /// The sleeper is awake: says whether it has the range, also where that was only offered.
+    /// The sleeper is awake. Returns whether it has the range, even if the range was only offered.
     fn rise(&self) -> bool {
         // Acquire: "handed over". One instruction takes the offer and is awake: "offered", "awake".
         self.word.fetch_and(!(ASLEEP | OFFERED), Ordering::Acquire) & COUNT == 0
     }
 
-    /// The same for a task: ready if the request is granted, else `cx` is woken when it is.
+    /// The same for a task: ready if the request is granted. Otherwise `cx` is woken when it is.
     #[cfg(feature = "async")]
     pub(crate) fn poll_granted(&self, cx: &Context<'_>) -> Poll<()> {
         if self.rise() {
@@ -437,7 +438,7 @@ fn discard(panic: Box<dyn Any + Send>) {
     }
 }
 
-/// Those whom a transition has granted their requests, to be woken when the leaves' mutexes have
+/// The waiters whose requests a transition has granted, to be woken when the leaves' mutexes have
 /// been dropped.
 ///
 /// A list of records, each of which names the next, so that it allocates nothing however many there

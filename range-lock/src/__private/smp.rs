@@ -6,11 +6,12 @@ use std::mem::size_of_val;
 use crate::lock::RangeLock;
 use crate::sync::{self, Arc};
 
-/// Is called with the address, the bytes, the name and the number of a part.
+/// A function that is called with the address, the size in bytes, the name and the number of a
+/// part.
 pub type Visit<'a> = dyn FnMut(usize, usize, &'static str, usize) + 'a;
 
-/// Calls `visit` for each part of the lock. No thread uses the lock meanwhile, or all that do are
-/// stopped for good: what lies behind the mutex of such a thread is left out.
+/// Calls `visit` for each part of the lock. No thread may use the lock meanwhile, except threads
+/// that are stopped for good. What lies behind the mutex of such a thread is left out.
 pub fn layout(lock: &RangeLock, visit: &mut Visit<'_>) {
     let partition = lock.partition();
     let shared = &partition.shared;

@@ -1,8 +1,8 @@
 //! The futures of [`RangeRwLock`] (feature `async`): those of its [`RangeLock`](crate::RangeLock),
 //! with the elements that they lock.
 //!
-//! Nothing is unsafe here but `Send` and `Sync`: a future has the pointer of the guard that it will
-//! give, and does not look at it.
+//! Only the implementations of `Send` and `Sync` are unsafe here. A future has the pointer of the
+//! guard that it will give, and does not look at it.
 
 use std::fmt;
 use std::future::Future;
@@ -33,8 +33,8 @@ macro_rules! elements {
     ) => {
         $(#[$doc])*
         ///
-        /// It may be sent and polled on any thread, if the guard may be sent, and dropped at any
-        /// time.
+        /// It may be sent and polled on any thread, if the guard may be sent. It may be dropped at
+        /// any time.
         #[must_use = "futures do nothing unless polled"]
         pub struct $Future<$($generics)*> {
             /// The elements whose range `inner` will hold.
@@ -55,7 +55,7 @@ macro_rules! elements {
 
             /// # Panics
             ///
-            /// If polled again after it has completed.
+            /// If the future is polled again after it has completed.
             fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
                 let this = self.get_mut();
                 let slice = this.slice;
@@ -80,13 +80,13 @@ macro_rules! elements_async {
         $FutureArc:ident gives $ArcGuard:ident; $verb_arc:ident
     ) => {
         elements! {
-            #[doc = concat!("Made by [`RangeRwLock::", stringify!($verb), "`].")]
+            #[doc = concat!("The future of [`RangeRwLock::", stringify!($verb), "`].")]
             $Future ['a, T] ['a, T] of T, around Acquire<&'a RangeLock>, borrows &'a mut [T],
             gives $Guard, Send where [T: $send $(+ $sends)?]
         }
 
         elements! {
-            #[doc = concat!("Made by [`RangeRwLock::", stringify!($verb_arc), "`].")]
+            #[doc = concat!("The future of [`RangeRwLock::", stringify!($verb_arc), "`].")]
             $FutureArc [S: Storage] [S] of S::Item, around Acquire<Share<S>>, borrows S,
             gives $ArcGuard, Send where [S::Item: Send + $send $(+ $sends)?, S: Send]
         }
@@ -109,12 +109,13 @@ macro_rules! elements_async {
             ///
             /// # Panics
             ///
-            /// If the range is inverted or reaches past the end: at once, not when polled.
+            /// If the range is inverted or reaches past the end. This call panics, before the
+            /// future is polled.
             ///
             /// # Fairness and cancel safety
             ///
-            /// It enters when first polled, and may be dropped at any time: see the
-            /// [module](crate::future).
+            /// The request enters when the future is first polled. The future may be dropped at any
+            /// time: see the [module](crate::future).
             #[track_caller]
             pub fn $verb(&self, range: impl RangeBounds<usize>) -> $Future<'_, S::Item>
             where
@@ -128,8 +129,8 @@ macro_rules! elements_async {
                 }
             }
 
-            #[doc = concat!("As [`", stringify!($verb), "`](Self::", stringify!($verb), "), with a guard, and a future,")]
-            /// that own a share of the lock and so have no lifetime.
+            #[doc = concat!("As [`", stringify!($verb), "`](Self::", stringify!($verb), "). The guard and the future own")]
+            /// a share of the lock, and so have no lifetime.
             ///
             /// ```
             /// use range_lock::RangeRwLock;
@@ -147,7 +148,8 @@ macro_rules! elements_async {
             ///
             /// # Panics
             ///
-            /// If the range is inverted or reaches past the end: at once, not when polled.
+            /// If the range is inverted or reaches past the end. This call panics, before the
+            /// future is polled.
             #[track_caller]
             pub fn $verb_arc(self: &Arc<Self>, range: impl RangeBounds<usize>) -> $FutureArc<S>
             where
@@ -190,7 +192,7 @@ macro_rules! upgrade_async {
         $table:literal, $acquire:literal
     ) => {
         elements! {
-            #[doc = concat!("Made by [`", stringify!($Upgradable), "::upgrade_async`].")]
+            #[doc = concat!("The future of [`", stringify!($Upgradable), "::upgrade_async`].")]
             /// Dropped before it has completed, it releases the elements.
             $Future [$($generics)*] [$($arguments)*] of $T, around Upgrade<$lock>, borrows $borrows,
             gives $Write, Send where [$($send)*]
@@ -216,20 +218,22 @@ macro_rules! upgrade_async {
             ///
             /// # Fairness
             ///
-            /// It claims the upgrade when first polled: from then on it passes waiting requests,
-            /// and no request passes it.
+            /// The future claims the upgrade when it is first polled. From then on the upgrade
+            /// passes requests that wait, and no request passes the upgrade.
             ///
             /// # Cancel safety
             ///
-            /// The future owns the guard: to drop it is to release the elements. Nothing else is
-            /// left of it. [`try_upgrade_async`](Self::try_upgrade_async) gives the guard back.
+            /// The future owns the guard. Dropping the future releases the elements, and leaves no
+            /// trace of the upgrade. [`try_upgrade_async`](Self::try_upgrade_async) gives the guard
+            /// back.
             pub fn upgrade_async(guard: Self) -> $Future<$($arguments)*> {
                 let Elements { slice, held } = guard.into_elements();
                 $Future { slice, inner: Upgrade::new(held), _borrows: PhantomData }
             }
 
-            /// As [`try_upgrade_for`](Self::try_upgrade_for), for tasks: becomes a writer, unless
-            /// `give_up` completes first, a timer of the executor, say.
+            /// As [`try_upgrade_for`](Self::try_upgrade_for), for tasks. Turns the guard into a
+            /// write guard, unless `give_up` completes first. `give_up` can be a timer of the
+            /// executor.
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Upgradable), "};")]
@@ -250,16 +254,17 @@ macro_rules! upgrade_async {
             ///
             /// # Errors
             ///
-            /// The guard, upgradable as before, if `give_up` completed first.
+            /// Returns the guard, upgradable as before, if `give_up` completed first.
             ///
             /// # Fairness
             ///
-            /// As [`upgrade_async`](Self::upgrade_async). When both come at once, it is an upgrade.
+            /// As [`upgrade_async`](Self::upgrade_async). If the grant and `give_up` come at once,
+            /// the guard is upgraded.
             ///
             /// # Cancel safety
             ///
-            /// Giving up leaves no trace. If the future itself is dropped, it releases the
-            /// elements.
+            /// Giving up leaves no trace. If the future itself is dropped, the elements are
+            /// released.
             pub async fn try_upgrade_async(
                 guard: Self,
                 give_up: impl Future<Output = ()>,

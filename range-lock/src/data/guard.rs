@@ -1,7 +1,7 @@
 //! The guards of [`RangeRwLock`](super::RangeRwLock), borrowed from the lock or owning a share of
-//! it. It uses the lock, and the invariants of the module above.
+//! the lock. It uses the lock, and the invariants of the module above.
 //!
-//! All are shells around [`Elements`]; their type says the mode.
+//! All guards wrap [`Elements`]. The type of a guard names its mode.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -129,8 +129,9 @@ macro_rules! guard {
                 $Guard { elements, _borrows: PhantomData }
             }
 
-            /// The indices that are held; `0..0` if there are none. An associated function, as are
-            /// all of a guard's: `Deref` gives the methods of slices.
+            /// The indices that are held, or `0..0` if there are none. This is an associated
+            /// function, as are all functions of a guard, because `Deref` gives the methods of
+            /// slices.
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Guard), "};")]
@@ -142,8 +143,8 @@ macro_rules! guard {
                 guard.elements.range()
             }
 
-            /// Which request of the [lock](RangeRwLock::range_lock) the guard stands for; `None` if
-            /// it has no elements, since then there is no request.
+            /// Which request of the [lock](RangeRwLock::range_lock) the guard stands for. `None` if
+            /// the guard has no elements, because then there is no request.
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Guard), "};")]
@@ -157,8 +158,8 @@ macro_rules! guard {
                 guard.elements.held.id()
             }
 
-            /// Makes two guards of one: the first holds the first `mid` elements, the second the
-            /// rest. Nothing is released.
+            /// Makes two guards of one. The first guard holds the first `mid` elements, the second
+            /// guard holds the rest. Nothing is released.
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Guard), "};")]
@@ -173,16 +174,16 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If there are fewer than `mid` elements; the range is released then.
+            /// If there are fewer than `mid` elements. The range is released then.
             #[track_caller]
             pub fn split_at(guard: Self, mid: usize) -> (Self, Self) {
                 let (left, right) = guard.elements.split_at(mid);
                 (Self::new(left), Self::new(right))
             }
 
-            /// Releases all but the elements of `range`, counted from the guard's first, at once,
-            /// and lets in requests that waited for the rest. As the other guards'
-            /// [`shrink`](crate::RangeWriteGuard::shrink), but with indices of the guard's slice.
+            /// Releases all elements except those of `range`, at once. Lets in requests that waited
+            /// for the rest. As [`shrink`](crate::RangeWriteGuard::shrink) of the other guards, but
+            /// `range` is in indices of the guard's slice, counted from its first element.
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Guard), "};")]
@@ -196,7 +197,7 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If the range is inverted or reaches past the guard's end; the guard stays as it was.
+            /// If the range is inverted or reaches past the guard's end. The guard stays as it was.
             #[track_caller]
             pub fn shrink(guard: &mut Self, range: impl RangeBounds<usize>) {
                 guard.elements.shrink(&range);
@@ -259,7 +260,7 @@ macro_rules! guards {
         }
 
         impl<$($generics)*> $Write<$($arguments)*> {
-            /// Goes on as a reader, without a moment in which the elements are not held: as
+            /// Turns the guard into a read guard. The elements are held throughout. As
             /// [`RangeWriteGuard::downgrade`](crate::RangeWriteGuard::downgrade).
             ///
             /// ```
@@ -279,8 +280,7 @@ macro_rules! guards {
                 $Read::new(guard.elements.downgrade(Mode::Read))
             }
 
-            /// Goes on as an upgradable reader, without a moment in which the elements are not
-            /// held: as
+            /// Turns the guard into an upgradable read guard. The elements are held throughout. As
             /// [`RangeWriteGuard::downgrade_to_upgradable`](crate::RangeWriteGuard::downgrade_to_upgradable).
             ///
             /// ```
@@ -301,8 +301,9 @@ macro_rules! guards {
         }
 
         impl<$($generics)*> $Upgradable<$($arguments)*> {
-            /// Becomes a writer, when the readers that are in have left; what was read stays true.
-            /// As [`RangeUpgradableReadGuard::upgrade`](crate::RangeUpgradableReadGuard::upgrade).
+            /// Turns the guard into a write guard, when the readers of these elements have left.
+            /// What the caller has read stays true. As
+            /// [`RangeUpgradableReadGuard::upgrade`](crate::RangeUpgradableReadGuard::upgrade).
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Upgradable), "};")]
@@ -317,14 +318,14 @@ macro_rules! guards {
             ///
             /// # Deadlocks
             ///
-            /// If the caller also holds an overlapping read guard, it waits for itself.
+            /// A caller that also holds an overlapping read guard waits for itself.
             pub fn upgrade(guard: Self) -> $Write<$($arguments)*> {
                 let granted = guard.elements.held.upgrade_until(Deadline::Never);
                 debug_assert!(granted, "a wait without a deadline ends with the grant");
                 $Write::new(guard.elements)
             }
 
-            /// Becomes a writer if no reader is in, as
+            /// Turns the guard into a write guard if no other reader holds any of the elements. As
             /// [`RangeUpgradableReadGuard::try_upgrade`](crate::RangeUpgradableReadGuard::try_upgrade).
             ///
             /// ```
@@ -340,13 +341,14 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// The guard, upgradable as before, if a reader is in. Requests that only wait do not
-            /// count.
+            /// Returns the guard, upgradable as before, if another reader holds any of the
+            /// elements. Requests that only wait do not count.
             pub fn try_upgrade(guard: Self) -> Result<$Write<$($arguments)*>, Self> {
                 if guard.elements.held.try_upgrade() { Ok($Write::new(guard.elements)) } else { Err(guard) }
             }
 
-            /// Becomes a writer; gives the guard back if that takes longer than `timeout`. As
+            /// Turns the guard into a write guard. Gives the guard back if the upgrade takes longer
+            /// than `timeout`. As
             /// [`RangeUpgradableReadGuard::try_upgrade_for`](crate::RangeUpgradableReadGuard::try_upgrade_for).
             ///
             /// ```
@@ -363,18 +365,18 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// The guard, upgradable as before, if the time was up first.
+            /// Returns the guard, upgradable as before, if the time was up first.
             ///
             /// # Cancel safety
             ///
-            /// Giving up leaves no trace: readers that came meanwhile, and waited for nothing else,
-            /// are let in.
+            /// Giving up leaves no trace: readers that came meanwhile, and waited for the upgrade
+            /// alone, are let in.
             pub fn try_upgrade_for(guard: Self, timeout: Duration) -> Result<$Write<$($arguments)*>, Self> {
                 guard.upgrade_until(Deadline::after(timeout))
             }
 
-            /// Becomes a writer; gives the guard back if that takes until `deadline`. As
-            /// [`try_upgrade_for`](Self::try_upgrade_for).
+            /// As [`try_upgrade_for`](Self::try_upgrade_for), but gives the guard back at
+            /// `deadline`.
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Upgradable), "};")]
@@ -389,7 +391,7 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// The guard, upgradable as before, if the deadline came first.
+            /// Returns the guard, upgradable as before, if the deadline came first.
             pub fn try_upgrade_until(guard: Self, deadline: Instant) -> Result<$Write<$($arguments)*>, Self> {
                 guard.upgrade_until(Deadline::At(deadline))
             }
@@ -404,7 +406,7 @@ macro_rules! guards {
                 self.elements
             }
 
-            /// Goes on as a plain reader: another upgradable reader may come in. As
+            /// Turns the guard into a plain read guard. Another upgradable reader may come in. As
             /// [`RangeUpgradableReadGuard::downgrade`](crate::RangeUpgradableReadGuard::downgrade).
             ///
             /// ```
@@ -448,8 +450,8 @@ macro_rules! mapped {
     ) => {
         $(#[$doc])*
         ///
-        /// Dereferences to the part. Releases the whole range that the guard held when dropped, on
-        /// any thread.
+        /// Dereferences to the part. A drop of the guard, on any thread, releases the whole range
+        /// that the original guard held.
         #[must_use = "if unused the range is unlocked at once"]
         pub struct $Mapped<'a, U: ?Sized> {
             part: NonNull<U>,
@@ -474,8 +476,8 @@ macro_rules! mapped {
         }
 
         impl<'a, T> $Guard<'a, T> {
-            /// Goes on as the guard of a part of the elements, or of what they refer to. The range
-            /// stays held as a whole.
+            /// Turns the guard into a guard of a part of the elements, or of what they refer to.
+            /// The whole range stays held.
             ///
             /// If `f` panics, the range is released.
             ///
@@ -502,7 +504,7 @@ macro_rules! mapped {
         }
 
         impl<'a, U: ?Sized> $Mapped<'a, U> {
-            /// Goes on as the guard of a smaller part.
+            /// Turns the guard into a guard of a smaller part.
             ///
             /// If `f` panics, the range is released.
             pub fn map<V: ?Sized>(
@@ -515,7 +517,7 @@ macro_rules! mapped {
                 $Mapped { part, held: guard.held, _borrows: PhantomData }
             }
 
-            /// Which request of the [lock](RangeRwLock::range_lock) the guard stands for; `None` if
+            /// Which request of the [lock](RangeRwLock::range_lock) the guard stands for. `None` if
             /// its range is empty.
             pub fn id(guard: &Self) -> Option<RequestId> {
                 guard.held.id()
@@ -531,13 +533,15 @@ macro_rules! mapped {
 }
 
 mapped! {
-    /// A part of elements that are locked for reading; made by [`RangeRwLockReadGuard::map`].
+    /// A part of elements that are locked for reading. [`RangeRwLockReadGuard::map`] makes this
+    /// guard.
     MappedRangeRwLockReadGuard from RangeRwLockReadGuard by "read";
     borrows &'a U, Send where Sync
 }
 
 mapped! {
-    /// A part of elements that are locked for writing; made by [`RangeRwLockWriteGuard::map`].
+    /// A part of elements that are locked for writing. [`RangeRwLockWriteGuard::map`] makes this
+    /// guard.
     MappedRangeRwLockWriteGuard from RangeRwLockWriteGuard by "write", as mut;
     borrows &'a mut U, Send where Send
 }

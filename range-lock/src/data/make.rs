@@ -6,7 +6,7 @@ use super::{RangeRwLock, Storage};
 use crate::lock::RangeLock;
 
 impl<S: Storage> RangeRwLock<S> {
-    /// A lock around `storage` in which nothing is locked. Allocates nothing.
+    /// Makes a lock around `storage` in which nothing is locked. Allocates nothing.
     ///
     /// ```
     /// use range_lock::RangeRwLock;
@@ -20,10 +20,10 @@ impl<S: Storage> RangeRwLock<S> {
         Self::with_lock(storage, RangeLock::new())
     }
 
-    /// A lock around `storage` that locks by means of `lock`: one with
+    /// Makes a lock around `storage` that uses `lock` to lock ranges. `lock` can have
     /// [settings](RangeLock::builder) of its own.
     ///
-    /// What leaked guards hold in `lock` stays locked, until [`undo_leak`](Self::undo_leak).
+    /// What leaked guards hold in `lock` stays locked until [`undo_leak`](Self::undo_leak).
     ///
     /// ```
     /// use range_lock::{RangeLock, RangeRwLock};

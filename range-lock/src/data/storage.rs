@@ -1,23 +1,23 @@
-//! [`Storage`]: what a [`RangeRwLock`](super::RangeRwLock) can own. Its contract is the invariant **own memory** of the module
-//! above, and all that the unsafe code here leans on.
+//! [`Storage`]: what a [`RangeRwLock`](super::RangeRwLock) can own. Its contract is the invariant
+//! **own memory** of the module above. The unsafe code here relies on this contract alone.
 
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
-/// What a [`RangeRwLock`](crate::RangeRwLock) can own: something that gives a slice which stays
+/// What a [`RangeRwLock`](crate::RangeRwLock) can own: a value that gives a slice, which stays
 /// where it is.
 ///
 /// Implemented for arrays, `Box<[T]>`, `Vec<T>`, `&mut [T]`, `&mut [T; N]`, and, with feature
-/// `memmap2`, for `memmap2::MmapMut`. Memory of another kind can be made one too:
+/// `memmap2`, for `memmap2::MmapMut`. The trait can be implemented for other kinds of memory too:
 ///
 /// ```
 /// use std::ptr::NonNull;
 /// use range_lock::{RangeRwLock, Storage};
 ///
-/// /// Memory that somebody else keeps for as long as the program runs: a device's, say.
+/// /// Memory that lasts as long as the program runs, such as a device's.
 /// struct Window(NonNull<[u8]>);
 ///
-/// // SAFETY: whoever makes a `Window` vouches for the memory, and that nobody else reaches it; it is not moved.
+/// // SAFETY: the maker of a `Window` vouches for the memory: no other code reaches it, and it does not move.
 /// unsafe impl Storage for Window {
 ///     type Item = u8;
 ///     type Raw = NonNull<[u8]>;
@@ -44,22 +44,25 @@ use std::ptr::NonNull;
 /// # Safety
 ///
 /// * The pointer that [`slice`](Self::slice) returns is valid for reads and writes of all its
-///   elements, which are initialised, and names the same number of elements at each call, until
-///   [`from_raw`](Self::from_raw). It names the same memory too, as long as the `Raw` is not moved.
-/// * Until then the elements are reached by no other way.
+///   elements, which are initialised. The pointer names the same number of elements at each call,
+///   until [`from_raw`](Self::from_raw). It names the same memory too, as long as the `Raw` is not
+///   moved.
+/// * Until `from_raw` the elements are reached in no other way.
 /// * `slice` may be called from several threads at a time, and makes no reference to the elements.
-/// * If `Self` may be sent to another thread, so may `Raw`, to be put together, or dropped, there.
+/// * If `Self` may be sent to another thread, `Raw` may be sent too, and be put together or dropped
+///   there.
 /// * A `Raw` may be dropped instead of being given to `from_raw`, once nothing refers to the
-///   elements any more. That does what dropping the storage would do.
+///   elements any more. Dropping the `Raw` does what dropping the storage would do.
 pub unsafe trait Storage: Sized {
     /// An element of the slice.
     type Item;
 
-    /// The storage taken apart, so that no reference claims the elements: `Vec` and `Box` assert
-    /// that they alone reach theirs whenever they are moved or borrowed.
+    /// The storage taken apart, so that no reference claims the elements. A `Vec` or a `Box`
+    /// asserts that it alone reaches its elements whenever it is moved or borrowed.
     ///
-    /// Dropping it drops the storage. One without a destructor, such as that of `&mut [T]`, lets
-    /// what was borrowed be used again after the lock's last use, before the lock is dropped.
+    /// Dropping a `Raw` drops the storage. If a `Raw` has no destructor, such as that of
+    /// `&mut [T]`, the borrowed memory can be used again after the lock's last use, before the lock
+    /// is dropped.
     type Raw;
 
     /// Takes the storage apart.
@@ -69,15 +72,16 @@ pub unsafe trait Storage: Sized {
     ///
     /// # Safety
     ///
-    /// `raw` points to what [`into_raw`](Self::into_raw) gave, which does not change meanwhile.
+    /// `raw` points to what [`into_raw`](Self::into_raw) gave. That value does not change
+    /// meanwhile.
     unsafe fn slice(raw: *mut Self::Raw) -> NonNull<[Self::Item]>;
 
     /// Puts the storage together again.
     ///
     /// # Safety
     ///
-    /// `raw` comes from [`into_raw`](Self::into_raw), once, and nothing refers to the elements any
-    /// more.
+    /// `raw` comes from [`into_raw`](Self::into_raw), and is given once. Nothing refers to the
+    /// elements any more.
     unsafe fn from_raw(raw: Self::Raw) -> Self;
 }
 
@@ -241,9 +245,9 @@ mod mmap {
         mapping: MmapMut,
     }
 
-    // SAFETY: the mapping stays where it is until it is dropped, and its pointer is a plain one:
-    // moving an `MmapMut` claims nothing about what it points to. That no other process changes the
-    // file meanwhile is what the caller of `map_mut` has vouched for.
+    // SAFETY: the mapping stays where it is until it is dropped, and its pointer is a plain
+    // pointer: moving an `MmapMut` claims nothing about what it points to. The caller of `map_mut`
+    // has vouched that no other process changes the file meanwhile.
     unsafe impl Storage for MmapMut {
         type Item = u8;
         type Raw = RawMmap;

@@ -1,13 +1,13 @@
-//! The graph of waits: its nodes are the blocked threads, known by their places in the
-//! registry.
-//! It uses copies of what is in the locks.
+//! The graph of waits. Its nodes are the blocked threads, known by their places in the registry. It
+//! uses copies of what is in the locks.
 //!
 //! An edge leads from a thread that waits to the thread that made a request which it waits for.
-//! With n threads that wait for one range there are n²/2 of them, so they are not stored. A search
-//! keeps the requests of the threads that it has not visited in [interval trees](Forest), which say
-//! whether one of them is in the way of a given request. The requests of a thread are taken out
-//! when it is visited. So each question either leads to another thread or is the last one of a
-//! request, and a search asks no more questions than there are requests.
+//! With n threads that wait for one range there are n²/2 edges, so the edges are not stored. A
+//! search keeps the requests of the threads that it has not visited in [interval trees](Forest).
+//! The trees tell whether one of these requests is in the way of a given request. When a thread is
+//! visited, its requests are taken out of the trees. So each question either leads to another
+//! thread or is the last question about a request. A search asks no more questions than there are
+//! requests.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -33,7 +33,8 @@ pub(super) struct Graph<'a> {
 /// A blocked thread.
 #[derive(Default)]
 struct Node {
-    /// What it waits for: nothing if it has been granted that and has not yet run to see it.
+    /// What the thread waits for. Empty if its request has been granted and the thread has not run
+    /// since.
     wants: Vec<At>,
     /// All that it has made, held or waiting.
     has: Vec<At>,
@@ -42,9 +43,9 @@ struct Node {
 /// Which way a search follows the edges.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// To those that a thread waits for.
+    /// To the threads that a thread waits for.
     Forward,
-    /// To those that wait for it.
+    /// To the threads that wait for a thread.
     Back,
 }
 
@@ -97,7 +98,7 @@ impl<'a> Graph<'a> {
         (0..self.threads.len()).filter(|&n| self.in_the_way(n, n).next().is_some())
     }
 
-    /// One circle, with at least two threads, for each group of threads that wait for each other: a
+    /// One cycle, with at least two threads, for each group of threads that wait for each other: a
     /// shortest one through the first of them.
     pub(super) fn circles(&self) -> Vec<Vec<usize>> {
         let mut circles: Vec<_> = self.groups().iter().map(|group| self.shortest_circle(group)).collect();

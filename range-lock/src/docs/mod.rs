@@ -1,12 +1,13 @@
-//! Documentation beyond the single items: nothing here but text and examples.
+//! Documentation that is longer than the page of one item. These modules contain text and examples
+//! only.
 //!
 //! | page | answers |
 //! |---|---|
 //! | [`semantics`] | what exactly conflicts, what is granted when, what each verb promises |
-//! | [`fairness`] | in which order, who may pass whom, and what that costs |
+//! | [`fairness`] | in which order requests are granted, which may pass others, what strict order costs |
 //! | [`patterns`] | how to do what users of range locks have asked for |
-//! | [`performance`] | what it costs, where it loses, how to keep it cheap |
-//! | [`internals`] | how it works, for those who read the code |
+//! | [`performance`] | what the lock costs, where other locks are faster, how to keep it cheap |
+//! | [`internals`] | how the lock works, for readers of the code |
 
 pub mod fairness;
 pub mod internals;

@@ -2,8 +2,9 @@
 //!
 //! # Data and lock in one
 //!
-//! Where the ranges are those of a slice, let the lock own it: [`RangeRwLock`](crate::RangeRwLock)
-//! gives `&[T]` and `&mut [T]`, and the compiler ensures that nothing is touched without its range.
+//! If the ranges are ranges of a slice, let the lock own the slice. The guards of
+//! [`RangeRwLock`](crate::RangeRwLock) give `&[T]` and `&mut [T]`. The compiler ensures that no
+//! element is touched unless its range is held.
 //!
 //! ```
 //! use range_lock::RangeRwLock;
@@ -20,8 +21,8 @@
 //!
 //! # Appending to a file
 //!
-//! The offset of an append is known only under the lock. Take everything from a lower bound on,
-//! look, and let go of the rest:
+//! The offset of an append is known only under the lock. Lock everything from a lower bound on,
+//! read the size, and release what the append does not need:
 //!
 //! ```
 //! use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,8 +50,8 @@
 //!
 //! # I/O that completes elsewhere
 //!
-//! An owned guard has no lifetime: it can be put into the request and dropped by the thread that
-//! completes it.
+//! An owned guard has no lifetime. It can be put into the I/O request, and the thread that
+//! completes the I/O drops it.
 //!
 //! ```
 //! use std::sync::{Arc, mpsc};
@@ -67,18 +68,19 @@
 //!
 //! # Two files at once
 //!
-//! Copying or cloning between files needs a range of each. Two copies that cross deadlock if each
-//! takes one range after the other. They do not if each takes both as one request, by
-//! [`RangeLock::acquire_many`](crate::RangeLock::acquire_many). Where the copy completes in a task
-//! or on another thread, [`acquire_many_arc`](crate::RangeLock::acquire_many_arc) gives a guard
-//! that can go there, and [`ArcManyGuard::release`](crate::ArcManyGuard::release) lets go of what
-//! is done.
+//! Copying or cloning between files needs a range of each file. Two copies in opposite directions
+//! deadlock if each takes one range after the other. They do not deadlock if each takes both ranges
+//! as one request, by [`RangeLock::acquire_many`](crate::RangeLock::acquire_many). If the copy
+//! completes in a task or on another thread, use
+//! [`acquire_many_arc`](crate::RangeLock::acquire_many_arc), whose guard can be sent there.
+//! [`ArcManyGuard::release`](crate::ArcManyGuard::release) releases the parts that have been
+//! copied.
 //!
 //! # A flush
 //!
-//! A flush must wait for the writes that are under way, and must not hold up those that come.
-//! [`wait_until_free`](crate::RangeLock::wait_until_free) does that. To lock the whole for reading
-//! would stop every later writer until the last earlier one has left.
+//! A flush must wait for the writes that are under way, and must not hold up later writes.
+//! [`wait_until_free`](crate::RangeLock::wait_until_free) does exactly this. A read lock of the
+//! whole file would stop every later writer until the last earlier writer has left.
 //!
 //! ```
 //! use range_lock::{Mode, RangeLock};
@@ -92,11 +94,14 @@
 //!
 //! # Lock coupling (B-trees)
 //!
-//! A descent that holds the parent and blocks on the child deadlocks as soon as a thread waits for
-//! a range that spans both, such as a scan of the whole tree: see
-//! [Deadlocks](crate::RangeLock#deadlocks). Two ways are safe. The descent tries the child and
-//! restarts from the root, with nothing held, if that fails. A split takes all of its nodes as one
-//! request, with nothing held, and then checks that the nodes are still those it looked up.
+//! A descent must not block on the child while it holds the parent. It would deadlock as soon as a
+//! thread waits for a range that spans both nodes, such as a scan of the whole tree: see
+//! [Deadlocks](crate::RangeLock#deadlocks). Two ways are safe:
+//!
+//! * A descent tries the child. If the try fails, the descent restarts from the root, with nothing
+//!   held.
+//! * A split takes all of its nodes as one request, with nothing held. Then it checks that the
+//!   nodes are still those that it looked up.
 //!
 //! ```
 //! use range_lock::{RangeLock, RangeReadGuard, Request};
@@ -128,22 +133,22 @@
 //! drop(split);
 //! ```
 //!
-//! A descent that restarts has lost its place in the queue. Under steady writers take parent and
+//! A descent that restarts has lost its place in the queue. Under steady writers, take parent and
 //! child with `acquire_many` after a few restarts. Or let each node keep the largest key that
-//! belongs there. Then the descent can give up the parent, wait for the child with nothing held,
-//! and look whether the key still belongs there. The example `page_cache` is a whole tree that does
-//! so, over a cache of pages.
+//! belongs in it. Then the descent can release the parent, wait for the child with nothing held,
+//! and look whether the key still belongs in the child. The example `page_cache` is a whole tree of
+//! this kind, over a cache of pages.
 //!
 //! # Tasks: time-outs and shutdown
 //!
-//! With feature `async` each verb has a future. It may be dropped at any time, so the timer of the
-//! runtime is the time-out, and a task that is aborted leaves nothing behind. An owned guard goes
-//! along to a thread that may block. For an orderly shutdown refuse new requests, and then wait
-//! until `..` is free for writing. The example `async_service` does all of this under tokio.
+//! With feature `async` each verb has a future. A future may be dropped at any time. So a timer of
+//! the runtime serves as the time-out, and an aborted task leaves nothing behind. An owned guard
+//! can be sent to a thread that may block. For an orderly shutdown, refuse new requests, and then
+//! wait until `..` is free for writing. The example `async_service` does all of this under tokio.
 //!
 //! # Looking first, changing if need be
 //!
-//! An upgradable reader lets readers go on while it looks, and can become a writer without another
+//! An upgradable reader lets readers in while it looks. It can become a writer without another
 //! writer in between.
 //!
 //! ```
@@ -154,7 +159,7 @@
 //! let looking = lock.upgradable_read(7..8);
 //! if !allocated(7) {
 //!     let changing = RangeUpgradableReadGuard::upgrade(looking);
-//!     allocate(7); // Still not allocated: nobody came in between.
+//!     allocate(7); // Still not allocated: no writer came in between.
 //!     drop(changing);
 //! }
 //! ```
@@ -162,13 +167,13 @@
 //! # Checking that something is locked
 //!
 //! [`is_locked`](crate::RangeLock::is_locked) is for assertions:
-//! `debug_assert!(lock.is_locked(page..page + 1))`. It reports that the range is held, and not by
-//! which thread.
+//! `debug_assert!(lock.is_locked(page..page + 1))`. It reports whether some request holds a part of
+//! the range, whichever thread made the request.
 //!
 //! # Splitting work
 //!
-//! Hold the whole, split the guard, and give each part to a thread; each lets go of its part when
-//! it is done.
+//! Lock the whole range, split the guard, and give each part to a thread. Each thread releases its
+//! part when its work is done.
 //!
 //! ```
 //! use range_lock::{RangeLock, RangeWriteGuard};

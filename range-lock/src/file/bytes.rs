@@ -1,30 +1,30 @@
-//! [`Bytes`]: what this process has locked of the file, kept in step with what its guards hold.
-//! It uses the system calls, and the table with its sections.
+//! [`Bytes`]: what this process has locked of the file, kept in step with what its guards hold. It
+//! uses the system calls, and the table with its sections.
 //!
-//! The kernel merges the locks of one description: two readers of this process have one lock on
-//! the bytes that both hold, and the first unlock would take it from both. So a table counts the
+//! The kernel merges the locks of one description. Two readers of this process have one lock on the
+//! bytes that both hold, and the first unlock would take the lock from both. So a table counts the
 //! readers of each byte, and a byte is unlocked when its last reader leaves.
 //!
 //! # What holds
 //!
 //! **local**: a thread calls in here only while it holds the span in the `RangeLock` of this
-//! process: acquired there before it is locked in the file, released there after it is unlocked.
-//! So where a writer is, no other thread of this process is; and no reader of a byte can become
-//! weaker, or stronger, by what a writer does.
+//! process. It acquires the span there before it locks the span in the file, and releases it there
+//! after it has unlocked the span in the file. So where a writer is, no other thread of this
+//! process is. And a writer cannot make a reader of a byte weaker or stronger.
 //!
 //! **section**: some threads change the lock of the file on a byte, or the number of its readers.
 //! Such a thread holds the byte for writing ("local"), or has it in a section or in a busy slot.
-//! Threads whose spans overlap there take turns, others do not. No call in a section, or for a slot
-//! that is busy, waits for another description.
+//! Threads whose spans overlap there take turns. Other threads do not. No call in a section, or for
+//! a slot that is busy, waits for another description.
 //!
 //! **table**: this holds outside of sections, of slots that are busy, and of calls that wait. The
-//! file has a read lock on a byte exactly if the table counts a reader of it, or a slot holds it.
-//! It has a write lock exactly if a writer of this process holds the byte. A call that waits may
-//! have locked more, and an unlock that failed has (`owed`).
+//! file has a read lock on a byte exactly if the table counts a reader of the byte, or a slot holds
+//! it. The file has a write lock exactly if a writer of this process holds the byte. A call that
+//! waits may have locked more, and so has an unlock that failed (`owed`).
 //!
-//! So a reader that leaves unlocks the bytes of which it is the last one, each once, and touches no
-//! other. A reader that has a slot is the only one of its bytes, so it unlocks all of them. And
-//! what a call that waits has been given is not relied on: a reader that leaves between the grant
+//! So a reader that leaves unlocks the bytes of which it is the last reader, each once, and touches
+//! no other. A reader that has a slot is the only reader of its bytes, so it unlocks all of them.
+//! No thread relies on what a waiting call has been given: a reader that leaves between the grant
 //! and the next section may unlock some of it. In the section the thread asks again.
 
 use std::io;
@@ -49,14 +49,14 @@ pub(super) enum Wait {
 }
 
 impl Wait {
-    /// For so much time from now; for ever if that is past what the clock can tell.
+    /// For this long from now. For ever if the end is past what the clock can tell.
     pub(super) fn after(timeout: Duration) -> Wait {
         Instant::now().checked_add(timeout).map_or(Wait::Forever, Wait::Until)
     }
 }
 
-/// Looks again until the answer is yes, or the wait ends: after pauses from 1 ms, doubling to 50
-/// ms, and a last time at the deadline.
+/// Looks again until the answer is yes, or the wait ends. Looks after pauses from 1 ms, doubling to
+/// 50 ms, and a last time at the deadline.
 fn look_again(wait: Wait, look: impl Fn() -> io::Result<bool>) -> io::Result<bool> {
     let mut pause = Duration::from_millis(1);
     loop {
@@ -79,8 +79,8 @@ fn look_again(wait: Wait, look: impl Fn() -> io::Result<bool>) -> io::Result<boo
 #[derive(Debug)]
 pub(super) struct Bytes {
     pub(super) description: Description,
-    /// How many readers of this process hold each byte. On lines of its own: what stands beside it
-    /// is read all the time.
+    /// How many readers of this process hold each byte. It is on cache lines of its own, because
+    /// what stands beside it is read all the time.
     sections: CachePadded<Sections>,
     /// Spans that could not be unlocked when they were released.
     owed: Mutex<Vec<Span>>,
@@ -98,8 +98,8 @@ impl Bytes {
         }
     }
 
-    /// Locks `span`, which the caller holds in this process ("local"), in the file; says whether it
-    /// was granted. Otherwise, and where it fails, nothing of it is locked.
+    /// Locks `span`, which the caller holds in this process ("local"), in the file. Returns whether
+    /// it was granted. If not, or if it fails, nothing of `span` is locked.
     pub(super) fn enter(&self, span: Span, mode: Mode, wait: Wait) -> io::Result<bool> {
         if self.try_enter(span, mode)? {
             return Ok(true);
@@ -111,8 +111,8 @@ impl Bytes {
         }
     }
 
-    /// Locks several spans, in ascending order; as [`enter`](Self::enter). All are given back
-    /// before each pause, since nothing detects a deadlock across processes.
+    /// Locks several spans, in ascending order, as [`enter`](Self::enter). Gives all back before
+    /// each pause, since nothing detects a deadlock across processes.
     pub(super) fn enter_many(&self, parts: &[(Span, Mode)], wait: Wait) -> io::Result<bool> {
         Ok(self.try_enter_many(parts)? || look_again(wait, || self.try_enter_many(parts))?)
     }
@@ -182,8 +182,8 @@ impl Bytes {
         let _ = self.unlock_parts(section, span, 0);
     }
 
-    /// Unlocks the bytes of `span` that so many readers hold. Those that it cannot unlock are owed,
-    /// and it returns the first error.
+    /// Unlocks the bytes of `span` that `readers` readers hold. Bytes that cannot be unlocked are
+    /// owed. Returns the first error.
     fn unlock_parts(&self, section: &mut Section<'_>, span: Span, readers: usize) -> io::Result<()> {
         let (mut result, mut rest) = (Ok(()), Some(span));
         while let Some(left) = rest {
@@ -202,8 +202,8 @@ impl Bytes {
         result
     }
 
-    /// Unlocks what the caller holds of `span`, and no other thread does. The caller releases it in
-    /// this process afterwards, also if it fails: what could not be unlocked is owed.
+    /// Unlocks what the caller, and no other thread, holds of `span`. The caller releases it in
+    /// this process afterwards, even if the call fails: what could not be unlocked is owed.
     pub(super) fn leave(&self, span: Span, mode: Mode) -> io::Result<()> {
         if mode == Mode::Write {
             return self.unlock(span);
@@ -217,8 +217,8 @@ impl Bytes {
         result
     }
 
-    /// Makes a reader's lock on `span` one for writing; says whether it did. The caller holds it
-    /// for writing in this process. Otherwise, and where it fails, nothing has changed.
+    /// Turns a reader's lock on `span` into a lock for writing. Returns whether it did. The caller
+    /// holds `span` for writing in this process. If not, or if it fails, nothing has changed.
     pub(super) fn upgrade(&self, span: Span, wait: Wait) -> io::Result<bool> {
         let set = || self.description.set(span, Mode::Write);
         let upgraded = set()? || look_again(wait, set)?;
@@ -228,8 +228,8 @@ impl Bytes {
         Ok(upgraded)
     }
 
-    /// Makes a writer's lock on `span` one for reading. The caller does so in this process
-    /// afterwards. Where it fails, nothing has changed.
+    /// Turns a writer's lock on `span` into a lock for reading. The caller does the same in this
+    /// process afterwards. If the call fails, nothing has changed.
     pub(super) fn downgrade(&self, span: Span) -> io::Result<()> {
         let done = self.description.set(span, Mode::Read)?;
         debug_assert!(done, "what is locked for writing conflicts with nothing");
@@ -243,9 +243,9 @@ impl Bytes {
         self.owes.store(true, Ordering::Release);
     }
 
-    /// Tries once more to unlock what could not be unlocked when it was released; returns the last
-    /// error. What this process has acquired again meanwhile stays as it is: `local`, the lock
-    /// of this process, says so.
+    /// Tries once more to unlock what could not be unlocked when it was released. Returns the last
+    /// error. What this process has acquired again meanwhile stays as it is: `local`, the lock of
+    /// this process, knows what that is.
     #[inline]
     pub(super) fn settle(&self, local: &RangeLock) -> io::Result<()> {
         if self.owes.load(Ordering::Acquire) { self.settle_owed(local) } else { Ok(()) }

@@ -1,5 +1,4 @@
-//! What can go wrong, in words: the value, the bound, and the remedy.
-//! It uses spans.
+//! Error messages for what can go wrong: the value, the bound, and the remedy. It uses spans.
 
 use std::error::Error;
 use std::fmt;

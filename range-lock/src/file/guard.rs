@@ -1,8 +1,8 @@
-//! The guards: what is held of a file, borrowed from the lock or owning a share of it.
-//! It uses the lock, which is this folder's root, and what this process has locked of the file.
+//! The guards: what is held of a file, borrowed from the lock or owning a share of the lock. It
+//! uses the lock, which is this folder's root, and what this process has locked of the file.
 //!
-//! All six types are shells around [`Held`]; their type says the mode. A guard has one borrow or
-//! share of the file's lock, by which it reaches the lock among threads too.
+//! All six types wrap [`Held`]. The type of a guard names its mode. A guard has one borrow or share
+//! of the file's lock, and reaches the lock among threads through it too.
 
 use std::error::Error;
 use std::fmt;
@@ -20,16 +20,16 @@ use crate::mode::Mode;
 use crate::span::Span;
 use crate::sync::Deadline;
 
-/// A verb that would have changed a guard and could not, and the guard as it was.
+/// The error of a verb that could not change a guard, with the guard as it was.
 ///
-/// Converts into the error, so that `?` drops the guard, and so unlocks, in a function that returns
+/// Converts into an `io::Error`. So `?` drops the guard, and unlocks, in a function that returns
 /// `io::Result`.
 #[must_use = "if unused the range is unlocked at once"]
 pub struct Unchanged<G> {
-    /// What is held as before.
+    /// The guard, which holds what it held before.
     pub guard: G,
-    /// Why. The kind is [`WouldBlock`](io::ErrorKind::WouldBlock) or
-    /// [`TimedOut`](io::ErrorKind::TimedOut) if others are in the way.
+    /// The reason. The kind is [`WouldBlock`](io::ErrorKind::WouldBlock) or
+    /// [`TimedOut`](io::ErrorKind::TimedOut) if other requests are in the way.
     pub error: io::Error,
 }
 
@@ -84,7 +84,8 @@ where
     }
 }
 
-/// What is held of a file, and the lock that it is held by, which `L` borrows or owns a share of.
+/// What is held of a file, and the lock by which it is held. `L` borrows the lock or owns a share
+/// of it.
 ///
 /// Released when dropped: first in the file, then in this process. An owned share of the lock is
 /// dropped after that.
@@ -120,7 +121,7 @@ impl<L: Deref<Target = FileRangeLock>> Held<L> {
         self.local().range()
     }
 
-    /// What is held; `None` if the range is empty.
+    /// What is held. `None` if the range is empty.
     fn span(&self) -> Option<Span> {
         self.local().span()
     }
@@ -239,9 +240,10 @@ macro_rules! guard {
     ) => {
         $(#[$doc])*
         ///
-        /// Bind it to a name: `let _ =` drops it, and so unlocks, at once.
+        /// Bind the guard to a name: `let _ =` drops the guard, and so unlocks, at once.
         ///
-        /// Dropping it in a forked child unlocks nothing: what is held is the parent's.
+        /// A guard that is dropped in a forked child unlocks nothing, because the parent holds the
+        /// bytes.
         #[must_use = "if unused the range is unlocked at once"]
         pub struct $Guard$(<$lifetime>)? {
             held: Held<$lock>,
@@ -257,9 +259,9 @@ macro_rules! guard {
                 Ok(Held::acquire(lock, range, $mode, wait)?.map(|held| Self { held }))
             }
 
-            /// The bytes that are held. An empty range is given as `1..=0`, wherever it was asked
-            /// for. A range without an end is held to byte 2^63 - 1, the last one that a file can
-            /// have.
+            /// The bytes that are held. An empty range is given as `1..=0`, wherever the caller
+            /// asked for it. A range without an end is held to byte 2^63 - 1, the last byte that a
+            /// file can have.
             ///
             /// ```
             #[doc = $setup]
@@ -271,7 +273,7 @@ macro_rules! guard {
                 self.held.range()
             }
 
-            /// Which of the lock's [`requests`](FileRangeLock::requests) the guard stands for;
+            /// Which of the lock's [`requests`](FileRangeLock::requests) the guard stands for.
             /// `None` if its range is empty.
             ///
             /// ```
@@ -285,7 +287,7 @@ macro_rules! guard {
             }
 
             /// Releases the range, and reports whether the file has been unlocked. Dropping the
-            /// guard does the same and drops the error.
+            /// guard also releases the range, and drops the error.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Guard), ";")]
@@ -297,17 +299,18 @@ macro_rules! guard {
             ///
             /// # Errors
             ///
-            /// If the kernel or the server refuses to unlock. The range is released in this process
-            /// all the same. What is still locked in the file is unlocked by a later verb, as soon
-            /// as that works, by [`settle`](FileRangeLock::settle), or when the lock is dropped.
+            /// Returns an error if the kernel or the server refuses to unlock. The range is
+            /// released in this process all the same. Bytes that are still locked in the file are
+            /// unlocked as soon as possible by a later verb, by [`settle`](FileRangeLock::settle),
+            /// or when the lock is dropped.
             ///
-            /// In a forked child, which has nothing to release.
+            /// Returns an error in a forked child, which has nothing to release.
             pub fn release(mut guard: Self) -> io::Result<()> {
                 guard.held.release()
             }
 
-            /// Releases all but `range`. Bytes that another reader of this process holds stay
-            /// locked in the file.
+            /// Releases all of the held range except `range`. Bytes that another reader of this
+            /// process holds stay locked in the file.
             ///
             /// This is an associated function, as are all that change a guard.
             ///
@@ -323,21 +326,21 @@ macro_rules! guard {
             ///
             /// # Errors
             ///
-            /// As for [`release`](Self::release): the guard is shrunk all the same. A range that
-            /// the kernel cannot express is an error too, as is any call in a forked child, and the
-            /// guard stays as it was.
+            /// As for [`release`](Self::release). The guard is shrunk all the same. The call also
+            /// fails if the kernel cannot express the range, and in a forked child. Then the guard
+            /// stays as it was.
             ///
             /// # Panics
             ///
-            /// If `range` is inverted, or not part of what is held; the guard stays as it was. An
-            /// empty range is part of any: it releases everything.
+            /// If `range` is inverted, or not part of the held range. The guard stays as it was. An
+            /// empty range is part of every range: `shrink` then releases everything.
             #[track_caller]
             pub fn shrink(guard: &mut Self, range: impl RangeBounds<u64>) -> io::Result<()> {
                 guard.held.shrink(&range)
             }
 
-            /// Makes two guards of one: the first holds what lies before `mid`, the second the
-            /// rest. The file is not asked, so this cannot fail.
+            /// Makes two guards of one. The first guard holds what lies before `mid`, the second
+            /// guard holds the rest. The function does not ask the file, so it cannot fail.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Guard), ";")]
@@ -352,26 +355,31 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If `mid` lies before what is held, or behind its end; at either end one of the two
-            /// is empty. The range is released then, as by any panic that drops a guard.
+            /// If `mid` lies before the held range, or behind its end. The range is released then,
+            /// as by any panic that drops a guard. At either end of the range `mid` is allowed, and
+            /// one of the two guards is empty.
             #[track_caller]
             pub fn split_at(guard: Self, mid: u64) -> (Self, Self) {
                 let (left, right) = guard.held.split_at(mid);
                 (Self { held: left }, Self { held: right })
             }
 
-            /// Whether the first byte of the range is still locked in the file, as far as can be
-            /// seen from outside: by a probe through a second description.
+            /// Whether the first byte of the range is still locked in the file, as far as a probe
+            /// through a second description can see.
             ///
             /// The kernel keeps a lock until it is released. A server may drop the locks of a
-            /// machine that it has not heard of for a while, and grant them to another. Two things
-            /// are asked: whether some other description has a conflicting lock on the byte, and
-            /// whether the byte is locked at all. So for a reader, other readers of the byte can
-            /// hide that its own lock is gone. An NFS client answers the second question from its
-            /// own memory. So after a server has forgotten a lock, the answer stays yes until
-            /// another machine has the byte. What is written through the
-            /// [descriptor](FileRangeLock#impl-AsFd-for-FileRangeLock) of the lock is safe from
-            /// that: fsync(2) on it fails with `EIO`.
+            /// machine that it has not heard of for a while, and grant them to another machine. The
+            /// function asks two questions:
+            ///
+            /// * Does another description have a conflicting lock on the byte?
+            /// * Is the byte locked at all? If this guard is a reader, other readers of the byte
+            ///   can hide that its own lock is gone. An NFS client answers this question from its
+            ///   own memory. So after a server has forgotten a lock, the answer stays yes until
+            ///   another machine has the byte.
+            ///
+            /// Data that is written through the
+            /// [descriptor](FileRangeLock#impl-AsFd-for-FileRangeLock) of the lock is safe from a
+            /// lost lock: fsync(2) on the descriptor fails with `EIO`.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Guard), ";")]
@@ -431,7 +439,7 @@ macro_rules! guards {
         }
 
         impl$(<$lifetime>)? $Write$(<$lifetime>)? {
-            /// Goes on as a reader, without a moment in which the bytes are not locked.
+            /// Turns the guard into a read guard. The bytes are locked throughout.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Write), ";")]
@@ -446,12 +454,12 @@ macro_rules! guards {
             /// # Errors
             ///
             /// If the kernel or the server refuses, if the file is not open for reading, and in a
-            /// forked child. The guard is a writer as before.
+            /// forked child. The guard stays a write guard.
             pub fn downgrade(guard: Self) -> Result<$Read$(<$lifetime>)?, Unchanged<Self>> {
                 convert(guard.held.downgrade(Mode::Read), |held| $Read { held }, |held| Self { held })
             }
 
-            /// Goes on as an upgradable reader, without a moment in which the bytes are not locked.
+            /// Turns the guard into an upgradable read guard. The bytes are locked throughout.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Write), ";")]
@@ -475,12 +483,13 @@ macro_rules! guards {
         }
 
         impl$(<$lifetime>)? $Upgradable$(<$lifetime>)? {
-            /// Becomes a writer if no other reader is in, in this process or another.
+            /// Turns the guard into a write guard if no other reader, in this process or another,
+            /// holds any of the bytes.
             ///
-            /// Among threads of this process there is one upgradable reader of a byte at a time.
-            /// Among processes there is no such thing, so two that wait to upgrade the same byte
-            /// would wait for each other for ever. That is why an upgrade has no form that waits
-            /// without a limit. If it fails, let the guard go, and take the range with `write`.
+            /// Among threads of this process, one thread at a time is an upgradable reader of a
+            /// byte. Among processes there is no such limit. Two processes that wait to upgrade the
+            /// same byte would wait for each other for ever, so no form of this verb waits without
+            /// a limit. If an upgrade fails, release the guard, and lock the range with `write`.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Upgradable), ";")]
@@ -496,14 +505,16 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// If another reader is in ([`WouldBlock`](io::ErrorKind::WouldBlock)), if the file is
-            /// not open for writing, if the kernel or the server refuses, and in a forked child.
-            /// The guard is an upgradable reader as before, and was one all the time.
+            /// If another reader holds any of the bytes
+            /// ([`WouldBlock`](io::ErrorKind::WouldBlock)), if the file is not open for writing, if
+            /// the kernel or the server refuses, and in a forked child. The guard stays an
+            /// upgradable read guard, and was one all the time.
             pub fn try_upgrade(guard: Self) -> Result<$Write$(<$lifetime>)?, Unchanged<Self>> {
                 guard.upgrade(Wait::Not)
             }
 
-            /// Becomes a writer; gives the guard back if that takes longer than `timeout`.
+            /// Turns the guard into a write guard. Gives the guard back if the upgrade takes longer
+            /// than `timeout`.
             ///
             /// ```
             /// # use std::time::Duration;
@@ -520,14 +531,14 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// As for [`try_upgrade`](Self::try_upgrade); where another reader stays in, the kind
-            /// is [`TimedOut`](io::ErrorKind::TimedOut).
+            /// As for [`try_upgrade`](Self::try_upgrade). If another reader keeps the bytes, the
+            /// kind is [`TimedOut`](io::ErrorKind::TimedOut).
             ///
             /// # Fairness and cancel safety
             ///
-            /// No reader of this process comes in while it waits. Readers of other processes do. It
-            /// looks again after pauses from 1 ms, doubling to 50 ms. The bytes are locked for
-            /// reading all the time.
+            /// While the upgrade waits, no reader of this process comes in, but readers of other
+            /// processes may. The upgrade looks again after pauses, which grow from 1 ms to 50 ms
+            /// by doubling. The bytes are locked for reading all the time.
             pub fn try_upgrade_for(
                 guard: Self,
                 timeout: Duration,
@@ -537,8 +548,8 @@ macro_rules! guards {
                 guard.upgrade(Wait::after(timeout.min(longest)))
             }
 
-            /// Becomes a writer; gives the guard back if that takes until `deadline`. As
-            /// [`try_upgrade_for`](Self::try_upgrade_for).
+            /// As [`try_upgrade_for`](Self::try_upgrade_for), but gives the guard back at
+            /// `deadline`.
             ///
             /// ```
             /// # use std::time::Instant;
@@ -563,8 +574,8 @@ macro_rules! guards {
                 convert(self.held.upgrade(wait), |held| $Write { held }, |held| Self { held })
             }
 
-            /// Goes on as a plain reader: another upgradable reader of this process may come in.
-            /// The file is not asked.
+            /// Turns the guard into a plain read guard. Another upgradable reader of this process
+            /// may come in. The function does not ask the file.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Upgradable), ";")]

@@ -1,5 +1,5 @@
-//! Several ranges of one file, as one request.
-//! It uses the lock, which is this folder's root, and what this process has locked of the file.
+//! Several ranges of one file, locked as one request. It uses the lock, which is this folder's
+//! root, and what this process has locked of the file.
 
 use std::fmt;
 use std::io;
@@ -14,8 +14,8 @@ use crate::many::{self, ManyGuard};
 use crate::mode::Mode;
 use crate::span::Span;
 
-/// One of several ranges of a file to be locked together, and how; for
-/// [`FileRangeLock::acquire_many`].
+/// One of several ranges of a file that [`FileRangeLock::acquire_many`] locks together, with its
+/// mode.
 #[derive(Debug)]
 pub struct Request {
     span: io::Result<Option<Span>>,
@@ -58,11 +58,11 @@ impl Request {
     }
 }
 
-/// Several ranges of a file that are held at once; made by [`FileRangeLock::acquire_many`].
-/// Releases all of them when dropped, on any thread of the process. Bind it to a name: `let _ =`
-/// drops it, and so unlocks, at once.
+/// Several ranges of a file that are held at once. [`FileRangeLock::acquire_many`] makes this
+/// guard. It releases all its ranges when it is dropped, on any thread of the process. Bind the
+/// guard to a name: `let _ =` drops the guard, and so unlocks, at once.
 ///
-/// Dropping it in a forked child unlocks nothing: what is held is the parent's.
+/// A guard that is dropped in a forked child unlocks nothing, because the parent holds the bytes.
 #[must_use = "if unused the ranges are unlocked at once"]
 pub struct FileManyGuard<'a> {
     lock: &'a FileRangeLock,
@@ -70,9 +70,9 @@ pub struct FileManyGuard<'a> {
 }
 
 impl FileManyGuard<'_> {
-    /// The ranges that are held, with their modes: disjoint and in ascending order. Where ranges
-    /// that were asked for overlapped, or touched in the same mode, they may be others than those,
-    /// but make up the same.
+    /// The ranges that are held, with their modes. They are disjoint and in ascending order. Some
+    /// ranges that the caller asked for may overlap, or touch in the same mode. Then the guard has
+    /// other ranges, which together cover the same bytes.
     ///
     /// ```
     /// # use range_lock::{Mode, file::{FileRangeLock, Request}};
@@ -86,8 +86,8 @@ impl FileManyGuard<'_> {
         self.local.iter().flat_map(ManyGuard::ranges).map(|(_, range, mode)| (range, mode))
     }
 
-    /// Releases the ranges, and reports whether the file has been unlocked. Dropping the guard does
-    /// the same and drops the error.
+    /// Releases the ranges, and reports whether the file has been unlocked. Dropping the guard also
+    /// releases the ranges, and drops the error.
     ///
     /// ```
     /// # use range_lock::file::{FileManyGuard, FileRangeLock, Request};
@@ -99,7 +99,7 @@ impl FileManyGuard<'_> {
     ///
     /// # Errors
     ///
-    /// The first one, as for [`FileWriteGuard::release`](super::FileWriteGuard::release).
+    /// The first error, as for [`FileWriteGuard::release`](super::FileWriteGuard::release).
     pub fn release(mut guard: Self) -> io::Result<()> {
         guard.leave()
     }
@@ -141,9 +141,9 @@ fn parts(local: &ManyGuard<'_>) -> Vec<(Span, Mode)> {
 
 /// Verbs that acquire several ranges at once.
 impl FileRangeLock {
-    /// Locks several ranges as one request; waits until all of them are granted.
+    /// Locks several ranges as one request. Waits until all of them are granted.
     ///
-    /// Where ranges overlap, the stronger mode wins there.
+    /// Where ranges overlap, the stronger mode wins.
     ///
     /// ```
     /// use range_lock::file::{FileRangeLock, Request};
@@ -163,11 +163,11 @@ impl FileRangeLock {
     ///
     /// # Fairness
     ///
-    /// In this process it is queued as one request, as by [`RangeLock::acquire_many`]. In the file
-    /// the ranges are asked for in ascending order, by calls that do not wait. If one of them is
-    /// refused, all are given back, and it looks again after pauses from 1 ms, doubling to 50 ms.
-    /// So two such requests of two processes cannot deadlock, and one may starve beside processes
-    /// that come and go all the time.
+    /// In this process the ranges are queued as one request, as by [`RangeLock::acquire_many`].
+    /// From the file the request asks for the ranges in ascending order, by calls that do not wait.
+    /// If one range is refused, the request gives back all ranges. It looks again after pauses,
+    /// which grow from 1 ms to 50 ms by doubling. So two such requests of two processes cannot
+    /// deadlock. But a request may starve beside processes that come and go all the time.
     ///
     /// # Deadlocks
     ///
@@ -201,7 +201,7 @@ impl FileRangeLock {
         self.many(requests, Wait::Not)
     }
 
-    /// Locks several ranges; gives up after `timeout`. As [`acquire_many`](Self::acquire_many).
+    /// Locks several ranges. Gives up after `timeout`. As [`acquire_many`](Self::acquire_many).
     ///
     /// ```
     /// # use range_lock::file::{FileRangeLock, Request};
@@ -218,7 +218,7 @@ impl FileRangeLock {
     ///
     /// # Cancel safety
     ///
-    /// Giving up leaves nothing locked, and lets in those that waited for it.
+    /// Giving up leaves nothing locked, and lets in the requests that waited for this request.
     pub fn try_acquire_many_for(
         &self,
         requests: impl IntoIterator<Item = Request>,
@@ -227,7 +227,7 @@ impl FileRangeLock {
         self.many(requests, Wait::after(timeout))
     }
 
-    /// Locks several ranges; gives up at `deadline`. As
+    /// Locks several ranges. Gives up at `deadline`. As
     /// [`try_acquire_many_for`](Self::try_acquire_many_for).
     ///
     /// ```

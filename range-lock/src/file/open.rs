@@ -38,8 +38,8 @@ impl FileRangeLock {
         Ok(Self::new(Description::new(file.into())?))
     }
 
-    /// Makes a lock of the bytes of `file`, by opening it once more through `/proc/self/fd`, with
-    /// the same access. So the lock has a description of its own, whatever becomes of `file`
+    /// Makes a lock of the bytes of `file`. It opens the file once more through `/proc/self/fd`,
+    /// with the same access. So the lock has a description of its own, whatever becomes of `file`
     /// and its clones.
     ///
     /// ```
@@ -55,17 +55,18 @@ impl FileRangeLock {
     ///
     /// # Errors
     ///
-    /// If `/proc` is not mounted, or if this process may not open the file any more, as when its
-    /// permissions have changed; then [`open`](Self::open) it by its path before, or use
-    /// [`from_description`](Self::from_description). And as for `open`.
+    /// If `/proc` is not mounted, or if this process may not open the file any more, for example
+    /// because its permissions have changed. To avoid this, [`open`](Self::open) the file by its
+    /// path before, or use [`from_description`](Self::from_description). The call also fails where
+    /// `open` does.
     pub fn from_file(file: impl AsFd) -> io::Result<Self> {
         Ok(Self::new(Description::reopen(file.as_fd())?))
     }
 
-    /// Makes a lock of the bytes of the file that `fd` is a descriptor of, and uses its
-    /// description.
+    /// Makes a lock of the bytes of the file that `fd` is a descriptor of. The lock uses the
+    /// description of `fd`.
     ///
-    /// The flag `FD_CLOEXEC` stays as it is. Without it the locks go on over exec.
+    /// The flag `FD_CLOEXEC` stays as it is. Without the flag the locks go on over exec.
     ///
     /// ```
     /// use range_lock::file::FileRangeLock;
@@ -80,10 +81,10 @@ impl FileRangeLock {
     /// # Safety
     ///
     /// As long as the lock is used, no other descriptor of the same description may be used to lock
-    /// or unlock bytes: that would replace, or release, what guards of this lock hold. Descriptors
-    /// of the same description come from `dup`, [`File::try_clone`], `fork`, and from being passed
-    /// on. On a file system where flock(2) shares its namespace with these locks, that goes for
-    /// flock(2) too.
+    /// or unlock bytes. Such a call would replace, or release, what guards of this lock hold.
+    /// Descriptors of the same description come from `dup`, [`File::try_clone`], `fork`, and from
+    /// being passed on. On a file system where flock(2) shares its namespace with these locks, the
+    /// same holds for flock(2).
     ///
     /// # Errors
     ///

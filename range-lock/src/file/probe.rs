@@ -13,23 +13,24 @@ use super::sys::{self, Description, Found};
 use crate::mode::Mode;
 use crate::span::Span;
 
-/// A lock in the way, which another description or process has; found by
-/// [`FileRangeLock::conflicting`].
+/// A lock in the way, which another description or process has. [`FileRangeLock::conflicting`]
+/// finds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Conflict {
-    /// Whether it is for reading or for writing.
+    /// Whether the lock is for reading or for writing.
     pub mode: Mode,
-    /// Its bytes. Locks of one description that touch are one for the kernel.
+    /// The bytes of the lock. The kernel joins locks of one description that touch.
     pub range: RangeInclusive<u64>,
     /// The process, if the lock is a POSIX record lock. For a lock of an open file description the
-    /// kernel names no process: any number of them may have it open.
+    /// kernel names no process, because any number of processes may have the description open.
     pub process: Option<u32>,
 }
 
 impl FileRangeLock {
-    /// *One* lock of another description that a writer of `range` would wait for, if there is any.
-    /// No promise which one, and it may be gone at once.
+    /// Returns *one* lock of another description that a writer of `range` would wait for, if there
+    /// is any. If there are several, the method may return any of them. The lock may be gone at
+    /// once.
     ///
     /// ```
     /// use range_lock::{Mode, file::FileRangeLock};
@@ -62,10 +63,10 @@ impl FileRangeLock {
     }
 
     /// Whether flock(2) and these locks exclude each other on the file system of this file. On
-    /// local file systems they do not; on some network file systems they do. `None` if that cannot
-    /// be found out.
+    /// local file systems they do not. On some network file systems they do. `None` if the method
+    /// cannot find out.
     ///
-    /// Tried on a temporary file in the same folder, which is removed at once.
+    /// The method tries this on a temporary file in the same folder, and removes that file at once.
     ///
     /// ```
     /// # use range_lock::file::{Access, FileRangeLock};
@@ -82,7 +83,7 @@ impl FileRangeLock {
     ///
     /// # Errors
     ///
-    /// If a temporary file can be made and cannot be locked, and in a forked child.
+    /// If a temporary file can be made but cannot be locked, and in a forked child.
     pub fn shares_namespace_with_flock(&self) -> io::Result<Option<bool>> {
         self.check_process()?;
         let link = format!("/proc/self/fd/{}", self.as_fd().as_raw_fd());

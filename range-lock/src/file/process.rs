@@ -2,8 +2,8 @@
 //! It uses nothing of this crate.
 //!
 //! A child made by `fork` has a copy of each lock and guard. The copy must not release what the
-//! parent holds, so each lock knows the process that made it. The process is asked for in each
-//! verb: reading a page that the kernel wipes in a child costs one load, where getpid(2) is a
+//! parent holds, so each lock knows the process that made it, and each verb asks which process is
+//! running. Reading a page that the kernel wipes in a child costs one load, where getpid(2) is a
 //! system call. And the number of a process may be the same in another namespace, or come again.
 //!
 //! # Invariants of the unsafe code
@@ -41,7 +41,7 @@ impl Process {
     }
 }
 
-/// A number that becomes 0 in a child; `None` before Linux 4.14.
+/// A number that becomes 0 in a child. `None` before Linux 4.14.
 fn wiped_in_a_child() -> Option<&'static AtomicU64> {
     const SIZE: usize = 4096; // One page or, where pages are larger, a part of one.
     let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);

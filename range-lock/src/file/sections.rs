@@ -1,23 +1,23 @@
-//! [`Sections`]: the table, and the spans of it that threads have to themselves.
-//! It uses the table, the slots, and the library's own mutex: leaving that one takes no locked
+//! [`Sections`]: the table, and the spans of the table that threads have to themselves. It uses the
+//! table, the slots, and the library's own mutex, because leaving that mutex takes no locked
 //! instruction.
 //!
-//! A section is what a mutex over a span would be: a thread has it while it asks the table, calls
+//! A section is like a mutex over a span. A thread has the section while it asks the table, calls
 //! the kernel and counts itself. Threads whose spans overlap take turns, in the order in which they
-//! came. Others do not wait. A `RangeLock` would do the same; this one shares the mutex of the
-//! table, which is to be taken anyway, and so saves the time of a second lock.
+//! came. Other threads do not wait. A `RangeLock` would do the same. But a section uses the mutex
+//! of the table, which the thread has to take anyway, and so saves the time of a second lock.
 //!
-//! A reader whose span neither the table nor another thread has a part of needs no section. It has
-//! a slot: it takes the mutex when it enters, or not at all if the slot was kept for its span, and
-//! no mutex when it leaves.
+//! A reader needs no section if neither the table nor another thread has a part of its span. Such a
+//! reader has a slot. It takes the mutex when it enters, or not at all if the slot was kept for its
+//! span. It takes no mutex when it leaves.
 //!
 //! # What holds
 //!
-//! **apart**: no slot that is not empty overlaps another one, the table, or the section of a thread
-//! that is in. An empty slot is taken only where that is so, and behind every thread that waits for
-//! a section. A thread that enters a section first empties the slots that overlap it: it moves
-//! their readers into the table, and waits for slots that are busy. No thread waits for another
-//! while its slot is busy.
+//! **apart**: no slot that is not empty overlaps another such slot, the table, or the section of a
+//! thread that is in. An empty slot is taken only where that is so, and behind every thread that
+//! waits for a section. A thread that enters a section first empties the slots that overlap it: the
+//! thread moves their readers into the table, and waits for slots that are busy. No thread waits
+//! for another while its slot is busy.
 
 use std::sync::{self, Condvar, PoisonError};
 
@@ -60,8 +60,8 @@ pub(super) enum Entered<'a> {
     Section(Section<'a>),
 }
 
-/// A slot that is busy: its span is about to be locked in the file, or unlocked. Dropping it says
-/// that the span is not locked.
+/// A slot that is busy: its span is about to be locked in the file, or unlocked. Dropping it
+/// reports that the span is not locked.
 #[derive(Debug)]
 pub(super) struct Alone<'a> {
     sections: &'a Sections,
@@ -108,7 +108,7 @@ impl Sections {
         }
     }
 
-    /// What the reader of `span` has had alone, and leaves; `None` if the table counts it by now.
+    /// What the reader of `span` has had alone, and leaves. `None` if the table counts it by now.
     #[inline]
     pub(super) fn leave_alone(&self, span: Span) -> Option<Alone<'_>> {
         let slot = self.slots.at(Slots::place(span));
@@ -116,8 +116,8 @@ impl Sections {
         slot.leave(span).then(|| Alone { sections: self, slot, held: false })
     }
 
-    /// Enters a section; waits until those that came before, and overlap it, have left. The table
-    /// is locked then.
+    /// Enters a section. Waits until the sections that came before, and overlap it, have ended. The
+    /// table is locked then.
     #[inline]
     pub(super) fn enter(&self, span: Span) -> Section<'_> {
         self.enter_locked(lock(&self.state), span)
@@ -147,7 +147,7 @@ impl Sections {
         state
     }
 
-    /// Wakes all that sleep: they look for themselves.
+    /// Wakes all threads that sleep. Each looks for itself.
     #[cold]
     fn wake(&self) {
         // A thread that saw this section in its way has locked this, or sleeps.
@@ -179,8 +179,8 @@ impl State {
         !vacated || before.any(|(_, other)| other.overlaps(span))
     }
 
-    /// Counts the readers whose slots overlap `span` in the table; says whether all slots that
-    /// overlap it are empty now. Threads that are busy with one wake all that sleep.
+    /// Counts the readers whose slots overlap `span` in the table. Returns whether all slots that
+    /// overlap it are empty now. Threads that are busy with such a slot wake all that sleep.
     #[inline]
     fn vacate(&mut self, slots: &Slots, span: Span) -> bool {
         let (mut used, mut vacated) = (self.used, true);
@@ -194,8 +194,8 @@ impl State {
         vacated
     }
 
-    /// Counts the reader that has this slot in the table; says whether the slot is empty now. A
-    /// thread that is busy with it wakes all that sleep, if `wait` says so.
+    /// Counts the reader that has this slot in the table. Returns whether the slot is empty now. A
+    /// thread that is busy with the slot wakes all that sleep, if `wait` is set.
     #[inline]
     fn vacate_slot(&mut self, slots: &Slots, place: usize, wait: bool) -> bool {
         match slots.at(place).vacate(wait) {
@@ -349,8 +349,8 @@ mod tests {
         assert!(sections.leave_alone(other).is_some());
     }
 
-    /// Lets another thread `enter`; asserts that it sleeps until `leave` has been called, and says
-    /// yes then.
+    /// Lets another thread `enter`; asserts that it sleeps until `leave` has been called, and
+    /// returns `true` then.
     fn waits(sections: &Sections, enter: impl FnOnce() -> bool + Send, leave: impl FnOnce()) {
         let is_in = AtomicBool::new(false);
         thread::scope(|scope| {

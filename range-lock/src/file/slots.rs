@@ -1,11 +1,10 @@
-//! [`Slots`]: readers that the table does not count yet.
-//! It uses spans.
+//! [`Slots`]: the readers that the table does not count. It uses spans.
 //!
 //! Most readers of a file meet no other reader of their process. Such a reader has a *slot*, which
-//! says whether its bytes are locked in the file. The slot is taken under the mutex of the table.
-//! Everything after that is one exchange of the slot's word by the reader itself:
+//! tells whether its bytes are locked in the file. A reader takes its slot under the mutex of the
+//! table. After that, each step is one exchange of the slot's word by the reader itself:
 //!
-//! | word | meaning | next, and who does it |
+//! | word | meaning | next word, and what changes it |
 //! |---|---|---|
 //! | `EMPTY` | the slot has no span | `BUSY`: a reader, with the table locked |
 //! | `IDLE` | nothing is locked, and the slot is kept for its span | `BUSY`: a reader of that span; `EMPTY`: a thread with the table locked |
@@ -13,14 +12,14 @@
 //! | `AWAITED` | as `BUSY`, and a thread waits for the end | `HELD` or `EMPTY`: the thread that is busy, which wakes the other |
 //! | `HELD` | the bytes are locked in the file | `BUSY`: the reader, which leaves; `EMPTY`: a thread with the table locked, which counts the reader there |
 //!
-//! So a reader whose span was locked in the same slot before takes no mutex at all. A slot is found
-//! by the first byte of its span. Two spans that share a slot displace each other.
+//! So a reader whose span was locked in the same slot before takes no mutex at all. The first byte
+//! of a span leads to its slot. Two spans that share a slot displace each other.
 //!
 //! # What holds
 //!
 //! **turn**: the bits of the word above its state grow whenever an empty slot is taken, and the
-//! span changes only then. So a thread that has read the word, and then the span, and then
-//! exchanges that word for another, has read the span that belongs to it.
+//! span changes only then. Consider a thread that reads the word, then the span, and then exchanges
+//! that word for another. It has read the span that belongs to the word.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -120,9 +119,9 @@ impl Slot {
             && self.exchange(word, BUSY).is_ok()
     }
 
-    /// Ends what made the slot busy: its bytes are locked or not. Says whether a thread has to be
-    /// woken. Then a slot that is not held is empty, so that its reader does not come again before
-    /// that thread.
+    /// Ends what made the slot busy: its bytes are locked or not. Returns whether a thread has to
+    /// be woken. In that case a slot that is not held is empty, so that its reader does not come
+    /// again before that thread.
     #[inline]
     #[must_use]
     pub(super) fn end(&self, held: bool) -> bool {
@@ -136,8 +135,8 @@ impl Slot {
         ended.is_err()
     }
 
-    /// Empties the slot, unless a thread is busy with it; then that thread wakes others at the end,
-    /// if `wait` says so. The caller has the table locked.
+    /// Empties the slot, unless a thread is busy with it. That thread then wakes other threads at
+    /// the end, if `wait` is set. The caller has the table locked.
     #[inline]
     pub(super) fn vacate(&self, wait: bool) -> Vacated {
         let mut word = self.word.load(Ordering::Acquire);

@@ -1,7 +1,7 @@
 //! [`Description`]: an open file description, and the system calls that lock its bytes.
 //! It uses spans and modes.
 //!
-//! Only this file and `process.rs` know libc.
+//! Only this file and `process.rs` use libc.
 //!
 //! # Invariants of the unsafe code
 //!
@@ -104,8 +104,8 @@ impl Description {
         }
     }
 
-    /// Locks `span`, whatever of it was locked before, if no other description has a conflicting
-    /// lock; says whether it did. Otherwise, and where it fails, nothing has changed.
+    /// Locks `span`, whatever part of it was locked before, if no other description has a
+    /// conflicting lock. Returns whether it did. If not, or if it fails, nothing has changed.
     pub(super) fn set(&self, span: Span, mode: Mode) -> io::Result<bool> {
         match self.lock(libc::F_OFD_SETLK, kind(mode), span) {
             Ok(_) => Ok(true),
@@ -114,7 +114,7 @@ impl Description {
         }
     }
 
-    /// As [`set`](Self::set); waits until it is granted.
+    /// As [`set`](Self::set), but waits until the lock is granted.
     pub(super) fn set_waiting(&self, span: Span, mode: Mode) -> io::Result<()> {
         match self.lock(libc::F_OFD_SETLKW, kind(mode), span) {
             Ok(_) => Ok(()),
@@ -217,9 +217,9 @@ pub(super) mod planted {
     pub(in crate::file) struct Planted {
         /// Calls that lock, convert or unlock.
         pub(in crate::file) calls: AtomicUsize,
-        /// The errors with which the next unlocks fail; 0 lets one through.
+        /// The errors with which the next unlocks fail. 0 lets an unlock through.
         pub(in crate::file) unlocks: Mutex<VecDeque<i32>>,
-        /// The errors with which the next locks and conversions fail; 0 lets one through.
+        /// The errors with which the next locks and conversions fail. 0 lets one through.
         pub(in crate::file) locks: Mutex<VecDeque<i32>>,
         /// Called when a call that waits has been granted.
         pub(in crate::file) waited: Mutex<Option<Hook>>,

@@ -71,7 +71,7 @@ impl Table {
         });
     }
 
-    /// Whether `span` neither overlaps nor touches a run; `at` is the first that does not end
+    /// Whether `span` neither overlaps nor touches a run. `at` is the first that does not end
     /// before it.
     fn stands_alone(&self, at: usize, span: Span) -> bool {
         let before = at.checked_sub(1).and_then(|before| self.runs.get(before));

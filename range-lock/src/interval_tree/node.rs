@@ -1,10 +1,10 @@
 //! A node: up to [`N`] items in order, each with the two ends that a search compares and what it
-//! names. These fill five cache lines. Ids and ranks lie behind them, and the bottom nodes of trees
-//! that are not ranked, which hold nearly all spans, have none: the slots know the ids.
+//! names. These fill five cache lines. Ids and ranks lie behind them. The bottom nodes of trees
+//! that are not ranked hold nearly all spans, and have no ids: the slots know the ids.
 //!
-//! Searches, and what moves held spans in and out, are plain loops that stop where they are done.
-//! Calls of `memmove` for a few words each, three to an insertion, cost more. Loops over all places
-//! without a branch that depends on where also cost more, except in large trees.
+//! Searches, and moving held spans in and out, are plain loops that stop where they are done. Calls
+//! of `memmove` for a few words each, three to an insertion, cost more. Loops over all places
+//! without a branch that depends on the position also cost more, except in large trees.
 
 use super::NIL;
 use crate::span::Span;
@@ -22,7 +22,7 @@ pub(super) struct Item {
     pub(super) id: u64,
     pub(super) last: u64,
     pub(super) link: u32,
-    /// In a ranked tree the earliest and the latest rank; else of no meaning.
+    /// In a ranked tree the earliest and the latest rank. Otherwise of no meaning.
     pub(super) earliest: u64,
     pub(super) latest: u64,
 }
@@ -136,14 +136,14 @@ impl Node {
         Item { first: self.firsts[0], id: self.ids[0], last, link, earliest, latest }
     }
 
-    /// Takes over what a summary says of the child at `position`, except where that begins.
+    /// Takes over what a summary has of the child at `position`, except where that begins.
     pub(super) fn summarise(&mut self, position: usize, summary: Item) {
         self.lasts[position] = summary.last;
         (self.earliest[position], self.latest[position]) = (summary.earliest, summary.latest);
     }
 
-    /// Puts a span among others, in a node that has room and no ids. Of one that begins at the same
-    /// point `is_before` says whether it comes first.
+    /// Puts a span among others, in a node that has room and no ids. For another span that begins
+    /// at the same point, `is_before` tells whether it comes first.
     ///
     /// From the end, since most often keys ascend.
     #[inline]

@@ -1,5 +1,5 @@
-//! The shape of the trees: a span goes into a tree or out of it, nodes are cut when they are full,
-//! and joined or share when they run low.
+//! The shape of the trees: how a span goes into a tree or out of it. Nodes are cut when they are
+//! full, and joined or share when they run low.
 
 use super::node::{Item, MIN, N};
 use super::{Forest, NIL, Slot};
@@ -151,7 +151,7 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
             }
             if node.len() >= MIN {
                 if node.is_ranked || node.lasts.get(position).is_none_or(|&next| next < gone.last) {
-                    self.forget(at, gone); // Else, as usual, the next one ends later.
+                    self.forget(at, gone); // Otherwise, as usual, the next one ends later.
                 }
                 return;
             }

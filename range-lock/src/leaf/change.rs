@@ -1,6 +1,6 @@
-//! Changes of a request that is in the leaf: a weaker mode, a smaller span, two requests of one, an
-//! upgrade, and to be passed by another. What the change no longer keeps out is looked at again;
-//! see "Which entries keep an entry out" in the [parent](super).
+//! Changes of a request that is in the leaf: a weaker mode, a smaller span, a split, an upgrade,
+//! and being passed by another request. What the change no longer keeps out is looked at again. See
+//! "Which entries keep an entry out" in the [parent](super).
 
 use super::entry::{Entry, Filed, Queued, Tag, lane};
 use super::{Held, Leaf, SLOTS};
@@ -74,7 +74,7 @@ impl Leaf {
     /// Gives a held request the mode `Write`, before all that waits. Readers that wait, and that
     /// nothing here keeps out, are kept out by it from now on.
     ///
-    /// To be called in all leaves of the request. Says whether readers are held here.
+    /// To be called in all leaves of the request. Returns whether readers are held here.
     pub(crate) fn make_writer(&mut self, hold: &Hold) -> bool {
         let place = self.find(hold);
         self.settle(place);

@@ -1,5 +1,6 @@
-//! What a leaf remembers of how its users got on: whether it is worth a cut, or should be joined to
-//! its neighbour. See "When to cut and to join" in the [partition](crate::partition).
+//! What a leaf remembers of the threads that met on its mutex. It decides whether the leaf is worth
+//! a cut, or should be joined to its neighbour. See "When to cut and to join" in the
+//! [partition](crate::partition).
 
 use super::models;
 use crate::bounds::Bounds;
@@ -36,7 +37,7 @@ pub(crate) struct Contention {
 pub(crate) enum Attempt {
     /// It was cut.
     Cut,
-    /// It was too soon, or another thread changes the partition at the moment. That says nothing
+    /// It was too soon, or another thread changes the partition at the moment. This tells nothing
     /// about the leaf.
     NotNow,
     /// No cut helps, or there is no leaf for the right half.
@@ -188,7 +189,7 @@ pub(crate) struct Crossings {
 
 impl Crossings {
     pub(crate) const NONE: Crossings = Crossings { last: 0, count: 0 };
-    /// With so many the leaf is taken to be quiet.
+    /// From this many on the leaf is taken to be quiet.
     pub(crate) const QUIET: u16 = 64;
 
     pub(crate) fn note(&mut self, id: u64) -> bool {
@@ -201,7 +202,7 @@ impl Crossings {
         self.count >= models::crossings(Self::QUIET)
     }
 
-    /// Whether no request has entered since the last one that crossed, but for itself.
+    /// Whether no other request has entered since the last one that crossed.
     pub(crate) fn is_last(&self, id: u64) -> bool {
         self.count != 0 && (id as u32).wrapping_sub(self.last) <= 1
     }

@@ -1,5 +1,5 @@
-//! What lies in a leaf: the entries, in the forms in which they are kept and looked at, and what
-//! tells requests apart and apart in time.
+//! The entries of a leaf: the forms in which they are kept and looked at, and what tells requests
+//! apart and orders them in time.
 
 use std::num::NonZeroU64;
 
@@ -18,7 +18,7 @@ use crate::waiter::Waiter;
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) span: Span,
-    /// `None` if it has not been used yet; whether it is used at the moment says `occupied`.
+    /// `None` if it has not been used yet. `occupied` tells whether it is in use.
     pub(super) tag: Option<Tag>,
     #[cfg(feature = "deadlock_detection")]
     pub(super) owner: Owner,
@@ -67,14 +67,14 @@ pub(crate) struct Filed {
     pub(super) mode: Mode,
     /// Set if the request had to wait. It still does while the waiter's count is not zero.
     pub(super) queued: Option<Queued>,
-    /// The place of the entry that this one is registered with; [`NIL`] if nothing here keeps it
+    /// The place of the entry that this one is registered with. [`NIL`] if nothing here keeps it
     /// out.
     pub(super) keeper: u32,
-    /// The next in the keeper's list; [`NIL`] at its end.
+    /// The next in the keeper's list. [`NIL`] at its end.
     pub(super) next: u32,
     /// The one before it in the keeper's list; of the first, the last.
     pub(super) before: u32,
-    /// The first of those that are registered with this one; [`NIL`] if there is none.
+    /// The first of those that are registered with this one. [`NIL`] if there is none.
     pub(super) kept: u32,
     #[cfg(feature = "deadlock_detection")]
     pub(super) owner: Owner,

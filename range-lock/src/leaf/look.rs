@@ -61,7 +61,7 @@ impl Leaf {
         Some(index? + SLOTS as u32)
     }
 
-    /// The index in the forest of the entry at `place`; `None` if it is in a slot.
+    /// The index in the forest of the entry at `place`. `None` if it is in a slot.
     pub(super) fn filed_index(&self, place: u32) -> Option<u32> {
         place.checked_sub(SLOTS as u32)
     }

@@ -1,7 +1,7 @@
-//! Lower thresholds for the models of loom and shuttle, which are too short for those of
-//! [`contention`](super::contention), and a count of the restructurings. Outside of models every
-//! function here returns its argument or does nothing, except that the simulated machine of
-//! `benches/smp` counts restructurings.
+//! Lower thresholds for the models of loom and shuttle, and a count of the restructurings. The
+//! models are too short for the thresholds of [`contention`](super::contention). Outside of models
+//! every function here returns its argument or does nothing. One exception: the simulated machine
+//! of `benches/smp` counts restructurings.
 
 pub(crate) use imp::*;
 

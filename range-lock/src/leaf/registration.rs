@@ -1,5 +1,5 @@
-//! Registrations: finding an entry that keeps another out, the lists, and the second
-//! look. See "Which entries keep an entry out" in the [parent](super).
+//! Registrations: finding an entry that keeps another out, the lists of registered entries, and the
+//! second look. See "Which entries keep an entry out" in the [parent](super).
 
 use super::entry::{Entry, Filed, Slot, lane};
 use super::{Leaf, SLOTS};
@@ -35,7 +35,7 @@ impl Leaf {
         self.find_keeper(key.span, filed.mode, key.rank)
     }
 
-    /// A slot whose entry overlaps `span` in such a mode.
+    /// A slot whose entry overlaps `span` in a mode for which `mode` is true.
     pub(super) fn in_slot(&self, span: Span, mode: impl Fn(Mode) -> bool) -> Option<u32> {
         let is_in = |slot: &usize| {
             let Slot { span: other, tag, .. } = &self.slots[*slot];
@@ -46,7 +46,7 @@ impl Leaf {
         (0..SLOTS).find(is_in).map(|slot| slot as u32)
     }
 
-    /// The head of the list of those that are registered with the entry at `place`; `None` if there
+    /// The head of the list of those that are registered with the entry at `place`. `None` if there
     /// cannot be any.
     pub(super) fn head(&mut self, place: u32) -> Option<&mut u32> {
         let rest = self.rest.as_mut()?;
@@ -152,7 +152,7 @@ impl Leaf {
         }
     }
 
-    /// Registers an entry anew; or, if nothing here keeps it out any more, lowers its count.
+    /// Registers an entry anew. If nothing here keeps it out any more, lowers its count instead.
     pub(super) fn register_or_let_in(&mut self, index: u32, wakes: &mut WakeList) {
         #[cfg(all(test, not(any(loom, shuttle))))]
         super::tests::LOOKS.set(super::tests::LOOKS.get() + 1);

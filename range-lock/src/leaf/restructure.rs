@@ -1,5 +1,5 @@
-//! How a leaf gives half of its part to another, and takes over that of its neighbour: entries are
-//! copied or moved, and registered anew.
+//! How a leaf gives half of its part to another leaf, and takes over the part of its neighbour.
+//! Entries are copied or moved, and registered anew.
 
 use super::entry::{Entry, Filed, lane};
 use super::{Crossings, Leaf, SLOTS};
@@ -17,7 +17,7 @@ pub(super) struct Move {
     to: u32,
     pub(super) span: Span,
     id: u64,
-    /// In the first leaf; [`NIL`] if it is registered nowhere.
+    /// In the first leaf. [`NIL`] if it is registered nowhere.
     keeper: u32,
 }
 

@@ -1,5 +1,5 @@
-//! Waiting until a range is free, and for which entries of a leaf: a *watch* keeps no request out.
-//! See "Watches" in the [parent](super).
+//! Watches: waiting until a range is free, for certain entries of a leaf. A *watch* keeps no
+//! request out. See "Watches" in the [parent](super).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,7 +31,7 @@ struct Watch {
 }
 
 impl Watches {
-    /// Lets `watch`, which is in this leaf, wait for an entry. Says whether it did not yet.
+    /// Lets `watch`, which is in this leaf, wait for an entry. Returns `false` if it does already.
     fn add(&mut self, entry: (u64, u64), number: u64) -> bool {
         let is_new = self.pairs.insert((entry.0, entry.1, number));
         if is_new {
@@ -76,7 +76,7 @@ impl Leaf {
         pairs.into_iter().for_each(|entry| _ = watches.add(entry, number));
     }
 
-    /// Takes a watch back that has not come to its end; its count is of no use any more.
+    /// Takes back a watch that has not come to its end. Its count is of no use any more.
     pub(crate) fn end_watch(&mut self, number: u64, claim: Claim) {
         let entries = self.entries_over(claim.span);
         let entries: Vec<_> = entries.map(|entry| (entry.id.get(), entry.span.first)).collect();
@@ -190,7 +190,7 @@ impl Leaf {
 
 #[cfg(all(test, not(any(loom, shuttle))))]
 impl Leaf {
-    /// Asserts what is said of watches, as far as one leaf goes; returns each with its record.
+    /// Asserts what is said of watches, as far as one leaf goes. Returns each with its record.
     pub(super) fn check_watches(&self) -> Vec<(u64, Arc<Waiter>)> {
         let Some(watches) = self.rest.as_ref().and_then(|rest| rest.watches.as_deref()) else {
             return Vec::new();

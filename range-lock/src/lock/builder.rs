@@ -1,4 +1,5 @@
-//! How a lock is made, and [`Builder`]: what can be set about it, and seldom need be.
+//! How a lock is made, and [`Builder`], its settings. Few locks need other settings than the
+//! default.
 
 use std::num::NonZeroU16;
 
@@ -8,7 +9,7 @@ use crate::partition::Settings;
 // Here and not beside the verbs, so that rustdoc lists `new` first. It lists methods in the order
 // of the modules, those of inner modules before those of the outer one.
 impl RangeLock {
-    /// A lock in which nothing is locked. Allocates nothing.
+    /// Makes a lock in which nothing is locked. Allocates nothing.
     ///
     /// ```
     /// static LOCK: range_lock::RangeLock = range_lock::RangeLock::new();
@@ -41,8 +42,7 @@ impl RangeLock {
     }
 }
 
-/// Makes a [`RangeLock`] that differs from what [`RangeLock::new`] makes; by
-/// [`RangeLock::builder`].
+/// Makes a [`RangeLock`] with non-default settings. [`RangeLock::builder`] makes a `Builder`.
 ///
 /// ```
 /// use range_lock::RangeLock;
@@ -61,14 +61,14 @@ impl Builder {
         Builder { settings: Settings::DEFAULT }
     }
 
-    /// How many parts the lock may cut its domain into where its users get in each other's way,
-    /// each with a mutex of its own. From 1, which is a lock that is never cut, to 32768. The
+    /// Sets into how many parts the lock may cut its domain where threads get in each other's way.
+    /// Each part has a mutex of its own. `n` is from 1, for a lock that is never cut, to 32768. The
     /// default is 16 for each CPU, at least 64 and at most 4096.
     ///
-    /// Each part beyond the first takes 128 bytes (with feature `stats` more than a kilobyte). They
-    /// are allocated a few at a time, as they are needed. More parts are better for many threads
-    /// with small ranges in random places, and worse for threads that lock much of the domain at
-    /// once: they take the mutex of each part that they touch.
+    /// Each part beyond the first takes 128 bytes (with feature `stats` more than a kilobyte). The
+    /// lock allocates parts a few at a time, as it needs them. More parts are better for many
+    /// threads with small ranges in random places. They are worse for threads that lock much of the
+    /// domain at once, because such a thread takes the mutex of each part that it touches.
     ///
     /// # Panics
     ///
@@ -80,22 +80,27 @@ impl Builder {
         self
     }
 
-    /// How many requests may pass one that sleeps: from 0 (strict order, the default) to 1024.
+    /// Sets how many requests may pass a request that sleeps: from 0 (strict order, the default) to
+    /// 1024.
     ///
-    /// Under strict order a range that is wanted all the time changes hands by waking a sleeper
+    /// Under strict order, a range that threads want all the time changes hands by waking a sleeper
     /// each time. With a bound of `n`, a new request is granted immediately if every request in its
-    /// way is asleep and has been passed fewer than `n` times. A sleeper whose turn comes is woken,
-    /// and has the range when it runs, unless it has been passed again by then. A request that is
-    /// awake or held is not passed, and neither is an upgrade. A request of several ranges passes
-    /// all that are in its way or none, and only if all of its locks allow it. The `try_` verbs
-    /// without a timeout pass no request.
+    /// way is asleep and has been passed fewer than `n` times.
     ///
-    /// A bound of 1 also cures chains of neighbours that share one point and would run one after
-    /// the other under strict order: see
-    /// [fairness](crate::docs::fairness#neighbours-that-share-a-point), with an example.
+    /// * A sleeper whose turn comes is woken. It has the range when it runs, unless another request
+    ///   has passed it by then.
+    /// * A request whose thread is awake is not passed. Neither is a held request, or an upgrade.
+    /// * A request for several ranges passes all requests in its way or none. It passes them only
+    ///   if all of its locks allow it.
+    /// * A `try_` verb without a timeout passes no request.
     ///
-    /// So the number of requests that one waits for is still bounded: those before it, those that
-    /// they wait for, and up to `n` that pass it or any of these.
+    /// A bound of 1 also helps neighbours that share one point. Under strict order a chain of them
+    /// runs one after the other. [fairness](crate::docs::fairness#neighbours-that-share-a-point)
+    /// has an example.
+    ///
+    /// With a bound, the number of requests that a request waits for is still limited. It waits for
+    /// the requests before it, for those that these wait for, and for up to `n` that pass it or any
+    /// of these.
     ///
     /// ```
     /// use range_lock::RangeLock;
@@ -114,7 +119,7 @@ impl Builder {
         self
     }
 
-    /// The lock. Allocates nothing.
+    /// Builds the lock. Allocates nothing.
     #[cfg(not(any(loom, shuttle)))]
     pub const fn build(self) -> RangeLock {
         RangeLock::with_settings(self.settings)

@@ -1,5 +1,5 @@
-//! [`RangeLock::wait_until_free`] and its timed forms: waiting for what is there, and locking
-//! nothing.
+//! [`RangeLock::wait_until_free`] and its timed forms, which wait for the requests in a range and
+//! lock nothing.
 
 use std::ops::RangeBounds;
 use std::time::{Duration, Instant};
@@ -15,16 +15,18 @@ impl RangeLock {
     /// Waits until every request in `range` that conflicts with `mode`, and that entered before the
     /// call, has left.
     ///
-    /// This is what a flush needs: "all writes that were under way are done", without holding up
-    /// those that come. `mode` chooses the requests: a call with [`Mode::Read`] waits for writers,
-    /// one with [`Mode::Write`] for all. A request that held *or waited* at the time of the call is
-    /// waited for until it is released, gives up, or is [shrunk](crate::RangeWriteGuard::shrink) or
-    /// [downgraded](crate::RangeWriteGuard::downgrade) so that it does not conflict any more.
-    /// Requests that enter later are not waited for, and neither is an upgrade that is claimed
-    /// later.
+    /// A flush needs this verb. It waits until all writes that were under way are done, and does
+    /// not hold up later writes. `mode` chooses the requests. A call with [`Mode::Read`] waits for
+    /// writers, a call with [`Mode::Write`] waits for all requests.
     ///
-    /// When it returns, the caller sees all that was done under the ranges that it has waited for.
-    /// They may be locked again by then: to keep others out, lock the range.
+    /// The call waits for each conflicting request that was held *or waited* at the time of the
+    /// call. The wait for a request ends when the request is released or gives up. It also ends
+    /// when the request is [shrunk](crate::RangeWriteGuard::shrink) or
+    /// [downgraded](crate::RangeWriteGuard::downgrade) so that it no longer conflicts. The call
+    /// does not wait for requests that enter later, nor for an upgrade that is claimed later.
+    ///
+    /// When the call returns, the caller sees all that was done under the ranges that it has waited
+    /// for. These ranges may be locked again by then. To keep other requests out, lock the range.
     ///
     /// ```
     /// use range_lock::{Mode, RangeLock};
@@ -33,7 +35,7 @@ impl RangeLock {
     /// let write = lock.write(0..4096);
     /// std::thread::scope(|scope| {
     ///     scope.spawn(|| lock.wait_until_free(.., Mode::Read)); // Waits for `write`,
-    ///     let later = lock.write(4096..8192); // and keeps nobody out.
+    ///     let later = lock.write(4096..8192); // and keeps no request out.
     ///     drop((write, later));
     /// });
     /// lock.wait_until_free(.., Mode::Read); // Where nothing is in the way it waits for nothing.
@@ -45,35 +47,40 @@ impl RangeLock {
     ///
     /// # Fairness
     ///
-    /// It delays no request, not even one that waits, and `try_` verbs do not see it. So it is not
-    /// among the [`requests`](Self::requests), and [`is_locked`](Self::is_locked) does not count
-    /// it. The wait ends when the requests that it found have left, however many come later.
+    /// The call delays no request, not even a request that waits. `try_` verbs ignore the call,
+    /// [`requests`](Self::requests) does not list it, and [`is_locked`](Self::is_locked) does not
+    /// count it. The wait ends when the requests that the call found have left, however many
+    /// requests come later.
     ///
     /// # Deadlocks
     ///
-    /// A thread that holds a conflicting range, or a range that a request it finds waits for, waits
-    /// for itself. Feature `deadlock_detection` does not look at calls of this verb.
+    /// A thread waits for itself if it holds a conflicting range, or a range that one of the
+    /// awaited requests waits for. Feature `deadlock_detection` does not look at calls of this
+    /// verb.
     ///
     /// # Cost
     ///
-    /// If m requests are in the way, O(m log m) under the internal mutexes, and memory for each. A
-    /// release of one of them then takes O(log m) more. Where nothing is in the way it allocates
-    /// nothing and takes O(log n). [`Stats`](crate::docs::performance) do not count it.
+    /// If m requests are in the way, the call takes O(m log m) steps under the internal mutexes,
+    /// and allocates memory for each of the m requests. A release of one of them then takes O(log
+    /// m) steps more. If nothing is in the way, the call allocates nothing and takes O(log n)
+    /// steps, with n requests in the lock. [`Stats`](crate::docs::performance) do not count these
+    /// calls.
     ///
     /// # Origin
     ///
-    /// CockroachDB's latch manager has it as `WaitFor`, and lays no latch for it; block layers
-    /// drain writes before a flush.
+    /// CockroachDB's latch manager has this operation as `WaitFor`, which acquires no latch. Block
+    /// layers drain writes before a flush.
     #[track_caller]
     pub fn wait_until_free(&self, range: impl RangeBounds<u64>, mode: Mode) {
         let free = self.free_by(&range, mode, Deadline::Never);
         debug_assert!(free, "a wait without a deadline ends when the range is free");
     }
 
-    /// The same, but gives up after `timeout`. Returns whether all that was in the way has left.
+    /// As [`wait_until_free`](Self::wait_until_free), but gives up after `timeout`. Returns whether
+    /// all requests in the way have left.
     ///
-    /// With a timeout of zero it does not wait. It returns `true` if no conflicting request is held
-    /// or waits at this moment. A timeout too long for the clock is no timeout.
+    /// With a timeout of zero the call does not wait. It returns `true` if no conflicting request
+    /// is held or waits at this moment. A timeout that is too long for the clock is no timeout.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -92,13 +99,13 @@ impl RangeLock {
     /// # Fairness and cancel safety
     ///
     /// As [`wait_until_free`](Self::wait_until_free). Giving up leaves no trace. If the last
-    /// request leaves in the moment in which it would have given up, the answer is `true`.
+    /// request leaves in the moment in which the call would have given up, the call returns `true`.
     #[track_caller]
     pub fn wait_until_free_for(&self, range: impl RangeBounds<u64>, mode: Mode, timeout: Duration) -> bool {
         self.free_by(&range, mode, Deadline::after(timeout))
     }
 
-    /// The same, but gives up at `deadline`. As [`wait_until_free_for`](Self::wait_until_free_for).
+    /// As [`wait_until_free_for`](Self::wait_until_free_for), but gives up at `deadline`.
     ///
     /// ```
     /// # use std::time::Instant;

@@ -1,7 +1,7 @@
-//! The guards: what is held, borrowed from the lock or owning a share of it.
+//! The guards: what a request holds, borrowed from the lock or owning a share of it.
 //!
-//! A guard is an entry in the lock and the way back to it. All six types are shells around
-//! [`Held`]; their type says the mode, so that what a mode cannot do does not compile.
+//! A guard is an entry in the lock and the way back to that entry. All six types wrap [`Held`]. The
+//! type names the mode, so what a mode cannot do does not compile.
 
 use std::fmt;
 use std::ops::{Deref, RangeBounds, RangeInclusive};
@@ -71,13 +71,13 @@ impl<L: Deref<Target = RangeLock>> Held<L> {
         Held { lock, hold }
     }
 
-    /// Claims an upgrade; returns whom to wait with, if there is anything to wait for.
+    /// Claims an upgrade. Returns the record to wait with, if there is anything to wait for.
     #[cfg(feature = "async")]
     pub(crate) fn begin_upgrade(&self) -> Option<sync::Arc<Waiter>> {
         request::begin_upgrade(self.lock.partition(), self.hold.as_ref()?)
     }
 
-    /// Takes an upgrade back; `true` if it was granted before.
+    /// Takes an upgrade back. `true` if it was granted before.
     #[cfg(feature = "async")]
     pub(crate) fn cancel_upgrade(&self) -> bool {
         self.hold.as_ref().is_none_or(|hold| request::cancel_upgrade(self.lock.partition(), hold))
@@ -201,7 +201,7 @@ macro_rules! guard {
         /// assert!(lock.try_write(9..20).is_some());
         /// ```
         ///
-        /// Bind it to a name: `let _ =` drops it, and so unlocks, at once.
+        /// Bind the guard to a name: `let _ =` drops the guard, and so unlocks, at once.
         #[must_use = "if unused the range is unlocked at once"]
         pub struct $Guard$(<$lifetime>)? {
             pub(crate) held: Held<$lock>,
@@ -213,7 +213,8 @@ macro_rules! guard {
                 Self { held }
             }
 
-            /// The range that is held. An empty one is given as `1..=0`, wherever it was asked for.
+            /// The range that is held. An empty range is given as `1..=0`, wherever the caller
+            /// asked for it.
             ///
             /// ```
             #[doc = $setup]
@@ -224,12 +225,12 @@ macro_rules! guard {
                 self.held.range()
             }
 
-            /// Which of the lock's [`requests`](RangeLock::requests) the guard stands for; `None`
-            /// if its range is empty, since then there is no request.
+            /// Which of the lock's [`requests`](RangeLock::requests) the guard stands for. `None`
+            /// if the range is empty, because then there is no request.
             ///
-            /// [`RequestInfo::id`](crate::RequestInfo::id) has the same value, and so has each
-            /// mention of this request in [`RequestInfo::waits_for`](crate::RequestInfo::waits_for)
-            /// of others.
+            /// [`RequestInfo::id`](crate::RequestInfo::id) of the request has the same value. So
+            /// has each mention of the request in
+            /// [`RequestInfo::waits_for`](crate::RequestInfo::waits_for) of another request.
             ///
             /// ```
             #[doc = $setup]
@@ -241,7 +242,8 @@ macro_rules! guard {
                 self.held.id()
             }
 
-            /// Releases all but `range`, at once, and lets in requests that waited for the rest.
+            /// Releases all of the held range except `range`, at once. Lets in requests that waited
+            /// for the rest.
             ///
             /// This is an associated function, as are all that change a guard: `Guard::shrink(&mut
             /// guard, range)`.
@@ -257,15 +259,16 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If `range` is inverted, or not part of what is held; the guard stays as it was. An
-            /// empty range is part of any: it releases everything.
+            /// If `range` is inverted, or not part of the held range. The guard stays as it was. An
+            /// empty range is part of every range: `shrink` then releases everything.
             #[track_caller]
             pub fn shrink(guard: &mut Self, range: impl RangeBounds<u64>) {
                 guard.held.shrink(&range);
             }
 
-            /// Makes two guards of one: the first holds what lies before `mid`, a point of the
-            /// domain, the second the rest. Nothing is released, and no request is let in.
+            /// Makes two guards of one. The first guard holds what lies before `mid`, a point of
+            /// the domain. The second guard holds the rest. Nothing is released, and no request is
+            /// let in.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Guard), ";")]
@@ -280,8 +283,9 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If `mid` lies before what is held, or behind its end; at either end one of the two
-            /// is empty. The range is released then, as by any panic that drops a guard.
+            /// If `mid` lies before the held range, or behind its end. The range is released then,
+            /// as by any panic that drops a guard. At either end of the range `mid` is allowed, and
+            /// one of the two guards is empty.
             #[track_caller]
             pub fn split_at(guard: Self, mid: u64) -> (Self, Self) {
                 let (left, right) = guard.held.split_at(mid);
@@ -330,8 +334,8 @@ macro_rules! guards {
         }
 
         impl$(<$lifetime>)? $Write$(<$lifetime>)? {
-            /// Goes on as a reader, without a moment in which the range is not held: the waiting
-            /// readers that no waiting writer precedes are let in, and no writer.
+            /// Turns the guard into a read guard. The range is held throughout. Lets in the waiting
+            /// readers that no waiting writer precedes, and no writer.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Write), ";")]
@@ -345,8 +349,8 @@ macro_rules! guards {
                 $Read { held: guard.held.downgrade(Mode::Read) }
             }
 
-            /// Goes on as an upgradable reader, without a moment in which the range is not held,
-            /// and lets in the readers that [`downgrade`](Self::downgrade) would.
+            /// Turns the guard into an upgradable read guard. The range is held throughout. Lets in
+            /// the readers that [`downgrade`](Self::downgrade) would let in.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Write), ";")]
@@ -363,9 +367,10 @@ macro_rules! guards {
         }
 
         impl$(<$lifetime>)? $Upgradable$(<$lifetime>)? {
-            /// Becomes a writer; waits until the readers that are in have left.
+            /// Turns the guard into a write guard. Waits until the readers that hold a part of the
+            /// range have left.
             ///
-            /// What was read stays true: no other writer comes in between.
+            /// What the caller has read stays true: no other writer comes in between.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Upgradable), ";")]
@@ -377,19 +382,20 @@ macro_rules! guards {
             ///
             /// # Fairness
             ///
-            /// Requests that wait are passed, and wait for this one from now on. No request passes
-            /// this one.
+            /// The upgrade passes requests that wait, and they wait for the upgrade from now on. No
+            /// request passes the upgrade.
             ///
             /// # Deadlocks
             ///
-            /// If the caller also holds an overlapping read guard, it waits for itself.
+            /// A caller that also holds an overlapping read guard waits for itself.
             pub fn upgrade(guard: Self) -> $Write$(<$lifetime>)? {
                 let upgraded = guard.held.upgrade_until(Deadline::Never);
                 debug_assert!(upgraded, "a wait without a deadline ends with the grant");
                 $Write { held: guard.held }
             }
 
-            /// Becomes a writer if no reader is in; else gives the guard back.
+            /// Turns the guard into a write guard if no other reader holds a part of the range.
+            /// Otherwise gives the guard back.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Upgradable), ";")]
@@ -403,13 +409,14 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// The guard, upgradable as before, if a reader is in. Requests that only wait do not
-            /// count.
+            /// Returns the guard, upgradable as before, if another reader holds a part of the
+            /// range. Requests that only wait do not count.
             pub fn try_upgrade(guard: Self) -> Result<$Write$(<$lifetime>)?, Self> {
                 if guard.held.try_upgrade() { Ok($Write { held: guard.held }) } else { Err(guard) }
             }
 
-            /// Becomes a writer; gives the guard back if that takes longer than `timeout`.
+            /// Turns the guard into a write guard. Gives the guard back if the upgrade takes longer
+            /// than `timeout`.
             ///
             /// ```
             /// # use std::time::Duration;
@@ -425,12 +432,12 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// The guard, upgradable as before, if the time was up first.
+            /// Returns the guard, upgradable as before, if the time was up first.
             ///
             /// # Cancel safety
             ///
-            /// Giving up leaves no trace: readers that came meanwhile, and waited for nothing else,
-            /// are let in. With a timeout of zero it does not wait, as
+            /// Giving up leaves no trace: readers that came meanwhile, and waited for the upgrade
+            /// alone, are let in. With a timeout of zero the call does not wait, as
             /// [`try_upgrade`](Self::try_upgrade).
             pub fn try_upgrade_for(
                 guard: Self,
@@ -439,8 +446,8 @@ macro_rules! guards {
                 guard.upgrade_until(Deadline::after(timeout))
             }
 
-            /// Becomes a writer; gives the guard back if that takes until `deadline`. As
-            /// [`try_upgrade_for`](Self::try_upgrade_for).
+            /// As [`try_upgrade_for`](Self::try_upgrade_for), but gives the guard back at
+            /// `deadline`.
             ///
             /// ```
             /// # use std::time::Instant;
@@ -455,7 +462,7 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// The guard, upgradable as before, if the deadline came first.
+            /// Returns the guard, upgradable as before, if the deadline came first.
             pub fn try_upgrade_until(
                 guard: Self,
                 deadline: Instant,
@@ -467,8 +474,8 @@ macro_rules! guards {
                 if self.held.upgrade_until(deadline) { Ok($Write { held: self.held }) } else { Err(self) }
             }
 
-            /// Goes on as a plain reader, without a moment in which the range is not held: a
-            /// waiting upgradable reader may come in.
+            /// Turns the guard into a plain read guard. The range is held throughout. A waiting
+            /// upgradable reader may come in.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Upgradable), ";")]

@@ -1,10 +1,10 @@
-//! Where a thread stands in the line for a mutex: its seat, on a line of the cache of its own.
+//! The line of threads that wait for a mutex. Each thread has a seat, on a cache line of its own.
 //! It uses `atomics`, `parking` and `spin`.
 //!
 //! A seat has a number, so that a mutex names it in two bytes. A thread takes a seat when it first
-//! waits for a mutex, and keeps it until it ends. It waits for one mutex at a time, so one seat is
-//! enough. Seats are never freed: a thread that wakes another one up may be late, and then wakes
-//! the seat's next user, which looks and waits on.
+//! waits for a mutex, and keeps it until the thread ends. A thread waits for one mutex at a time,
+//! so one seat is enough. Seats are never freed. A thread that wakes another one up may be late,
+//! and then wakes the seat's next user, which looks and waits on.
 
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,7 @@ const SLEEPS: u8 = 1 << 7;
 #[repr(align(128))] // Two lines: CPUs fetch neighbours in pairs.
 pub(super) struct Seat {
     state: AtomicU8,
-    /// The seat of the next in line, once that has said so; or `LEFT`.
+    /// The seat of the next in line, once that thread has stored it, or `LEFT`.
     next: AtomicU16,
     /// One more than that of the thread before it in line.
     position: AtomicU16,
@@ -85,7 +85,7 @@ impl Seat {
         !has_left
     }
 
-    /// Leaves the line, in which another thread stands behind. Returns its seat; `None` if it has
+    /// Leaves the line, in which another thread stands behind. Returns its seat. `None` if it has
     /// not told it yet. Then that thread gives this seat back.
     pub(super) fn leave(&self) -> Option<u16> {
         Some(self.next.swap(LEFT, Ordering::AcqRel)).filter(|next| *next != NOBODY)
@@ -109,7 +109,7 @@ impl Seat {
         self.state.load(Ordering::Acquire) != state as u8
     }
 
-    /// Waits for a moment. Says whether it has been told more than `state`.
+    /// Waits for a moment. Returns whether it has been told more than `state`.
     pub(super) fn wait_for_moment(&self, state: State) -> bool {
         for _ in 0..MOMENT {
             spin::pause(TURNS);
@@ -161,7 +161,7 @@ pub(super) fn seat(number: u16) -> &'static Seat {
     seats::seat(number)
 }
 
-/// A seat for this thread; `None` if all that there may be are taken.
+/// A seat for this thread. `None` if all that there may be are taken.
 pub(super) fn take() -> Option<Taken> {
     seats::take()
 }
@@ -212,7 +212,7 @@ mod seats {
 
     use super::{MOST, NOBODY, Ordering, Seat, Taken};
 
-    /// Seats are made so many at a time.
+    /// How many seats are made at a time.
     const BLOCK: usize = 64;
 
     static BLOCKS: [OnceLock<Box<[Seat; BLOCK]>>; MOST as usize / BLOCK] =
@@ -241,7 +241,7 @@ mod seats {
         }
     }
 
-    /// The seat of this thread; `None` if all there are have been taken.
+    /// The seat of this thread. `None` if all there are have been taken.
     pub(super) fn take() -> Option<Taken> {
         let kept = MINE.try_with(|mine| {
             if mine.0.get() == NOBODY {

@@ -1,23 +1,23 @@
-//! The table of a partition: where each leaf begins. A hint, read by all without a lock, and
-//! changed under a mutex; see "Finding a leaf" in the [parent](super).
+//! The table of a partition: where each leaf begins. It is a hint, which threads read without a
+//! lock and change under a mutex. See "Finding a leaf" in the [parent](super).
 //!
 //! A row stands for a leaf. The rows lie in ascending order, in groups of a cache line each. In
-//! each group in use some rows are, from the first one on. The others are room for leaves to come:
-//! a cut moves rows of one group or of two, and other threads keep most of the lines that they
+//! each group in use the first rows are in use. The other rows are room for leaves to come. So a
+//! cut moves rows of one group or of two, and other threads keep most of the lines that they
 //! search.
 //!
-//! A row has the last point *before* its leaf. One that is not in use has the last point of the
-//! domain there, and so lies behind every point.
+//! A row has the last point *before* its leaf. A row that is not in use has the last point of the
+//! domain, and so lies behind every point.
 //!
-//! The leaves, except the root, are made in chunks when they are first needed, and stay where they
+//! The leaves, except the root, are made in chunks when they are first needed. They stay where they
 //! are until the lock is dropped. So a lock that is cut once needs no pointer for each leaf that
 //! there may be.
 //!
 //! # Invariant of the unsafe code
 //!
-//! **made**: a pointer in `chunks` is null, or names a chunk of `Structure::made`, which are freed
-//! with the table. It is stored once, before any row, link or key has the index of one of the
-//! chunk's leaves, and all of these are handed from thread to thread by a release and an acquire.
+//! **made**: a pointer in `chunks` is null, or names a chunk of `Structure::made`, which is freed
+//! with the table. The pointer is stored once, before any row, link or key has the index of one of
+//! the chunk's leaves. All of these are handed from thread to thread by a release and an acquire.
 
 use std::iter;
 use std::ptr;
@@ -64,9 +64,9 @@ impl Group {
         Group(std::array::from_fn(|_| AtomicHint::new(u64::MAX)))
     }
 
-    /// Which is the last row that does not lie behind `point`. All are looked at: to find the place
-    /// by halves would take as many steps, each of which waits for the one before, or is guessed
-    /// wrong half of the time.
+    /// Which is the last row that does not lie behind `point`. Looks at all rows. A binary search
+    /// would take as many steps, each of which is dependent on the previous one, or mispredicted
+    /// half of the time.
     #[inline]
     fn find(&self, point: u64) -> usize {
         self.0[1..].iter().map(|before| usize::from(before.get() < point)).sum()
@@ -135,8 +135,8 @@ impl Table {
         table
     }
 
-    /// Into how many groups, of at most `most`, so many leaves are spread: half filled, unless that
-    /// takes one level more than full ones do.
+    /// Into how many groups, of at most `most`, `leaves` leaves are spread. Groups are half filled,
+    /// unless that takes one level more than full groups do.
     fn groups_for(leaves: usize, most: usize) -> usize {
         let mut of_as_many_levels = 1;
         while of_as_many_levels * Self::FAN_OUT < leaves {
@@ -256,7 +256,7 @@ impl Table {
         self.end_change(structure);
     }
 
-    /// The nearest group with a free row; `None` if all near ones are full and the rows could be
+    /// The nearest group with a free row. `None` if all near ones are full and the rows could be
     /// spread over more groups.
     fn room_near(&self, structure: &Structure, group: usize) -> Option<usize> {
         let groups = structure.filled.len();

@@ -1,14 +1,14 @@
 //! A request for several ranges, of one lock or of several.
 //!
-//! A thread that takes two ranges one after the other can meet one that takes them the other way
-//! round. Here the mutexes of all the leaves concerned are held while the request enters, in the
-//! order of the locks' addresses and in each from left to right. So the request is in all queues
-//! from one moment on, and before or behind any other such request everywhere. It has one count for
-//! all of its ranges, and one record in all of them.
+//! A thread that takes two ranges one after the other can meet a thread that takes them in the
+//! other order. So here the mutexes of all the leaves concerned are held while the request enters.
+//! They are taken in the order of the locks' addresses, and in each lock from left to right. So the
+//! request is in all queues from one moment on. It is before or behind any other such request in
+//! all of them. It has one count for all of its ranges, and one record in all of them.
 //!
-//! In each lock the leaves between the first range and the last are locked too. To skip them would
-//! ask for care in finding the next one ("ascending" in [`partition`](crate::partition)), and they
-//! are few.
+//! In each lock the leaves between the first range and the last are locked too. Skipping them would
+//! need care in finding the next leaf ("ascending" in [`partition`](crate::partition)), and there
+//! are few of them.
 
 use std::{iter, mem};
 
@@ -52,7 +52,7 @@ impl<L: Lock> Part<L> {
 #[derive(Debug)]
 pub(crate) struct Parts<L> {
     parts: List<Part<L>>,
-    /// The entries of each part; `None` while it has none.
+    /// The entries of each part. `None` while it has none.
     holds: List<Option<Hold>>,
 }
 
@@ -109,7 +109,7 @@ impl<L: Lock> Parts<L> {
         waiter
     }
 
-    /// The same, without waking anybody.
+    /// The same, without waking any waiter.
     fn enter_quietly(&mut self, wakes: &mut WakeList) -> Option<Arc<Waiter>> {
         let Parts { parts, holds } = self;
         let ranges = parts.iter().count();
@@ -142,7 +142,7 @@ impl<L: Lock> Parts<L> {
         Some(waiter)
     }
 
-    /// Grants all parts when all that conflicts with any and came before has left; `false` if the
+    /// Grants all parts when all that conflicts with any and came before has left. `false` if the
     /// deadline comes first.
     pub(crate) fn acquire(&mut self, deadline: Deadline) -> bool {
         if deadline.has_passed() {
@@ -171,8 +171,8 @@ impl<L: Lock> Parts<L> {
         blocked(entered, || waiter.wait(deadline))
     }
 
-    /// Withdraws a request that has been waiting; `true` if it was granted, at once or before it
-    /// could be withdrawn.
+    /// Withdraws a request that has been waiting. Returns `true` if it was granted, at once or
+    /// before it could be withdrawn.
     #[must_use]
     pub(crate) fn cancel(&mut self) -> bool {
         let mut wakes = WakeList::default();
@@ -213,8 +213,8 @@ impl<L: Lock> Parts<L> {
     }
 
     /// Weakens what is held of `span` in the lock at this address to mode `to`, or releases it, in
-    /// one step and without a moment in which the rest is not held. What is held in a weaker mode
-    /// stays as it is.
+    /// one step. The rest is held throughout. What is held in a weaker mode stays
+    /// as it is.
     pub(crate) fn weaken(&mut self, address: usize, span: Span, to: Option<Mode>) {
         let is_meant = |part: &Part<L>| {
             part.place().address() == address
@@ -266,8 +266,8 @@ impl<L: Lock> Parts<L> {
         drop(parts);
     }
 
-    /// Makes writers of the upgradable parts when the readers that are in have left; `false` if the
-    /// deadline comes first, and then they are upgradable as before.
+    /// Makes writers of the upgradable parts when the readers that are in have left. Returns
+    /// `false` if the deadline comes first. Then the parts are upgradable as before.
     pub(crate) fn upgrade(&mut self, deadline: Deadline) -> bool {
         let at_once = deadline.has_passed();
         let waiter = self.begin_upgrade(!at_once);
@@ -317,7 +317,7 @@ impl<L: Lock> Parts<L> {
         Err(Some(waiter))
     }
 
-    /// Takes an upgrade back; `true` if it was granted before.
+    /// Takes an upgrade back. `true` if it was granted before.
     fn cancel_upgrade(&mut self, waiter: &Waiter) -> bool {
         let mut wakes = WakeList::default();
         let Parts { parts, holds } = self;
@@ -336,7 +336,7 @@ impl<L: Lock> Parts<L> {
     }
 }
 
-/// Gives each part its entries; those of one lock have one id.
+/// Gives each part its entries. Parts of one lock have one id.
 fn insert<'p, L: Lock>(
     parts: &'p List<Part<L>>,
     holds: &mut List<Option<Hold>>,

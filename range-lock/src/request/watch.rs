@@ -1,10 +1,10 @@
-//! Waiting until a range is free, without asking for it: for the conflicting requests that are in
-//! the lock at one moment.
+//! Watches: waiting until a range is free, without asking for it. A watch waits for the conflicting
+//! requests that are in the lock at one moment.
 //!
-//! All leaves of the range are locked while the watch begins, so that the moment is one. Afterwards
-//! each change of one of the requests, which is made under the mutexes of all its leaves, says
-//! whether it is still in the way. Later requests are in no watch, and a watch is in no request's
-//! way.
+//! All leaves of the range are locked while the watch begins, so that it sees one moment.
+//! Afterwards each change of one of these requests is made under the mutexes of all its leaves. The
+//! change tells whether the request is still in the way. Later requests are in no watch, and a
+//! watch keeps no request out.
 
 use crate::claim::Claim;
 use crate::partition::Partition;
@@ -20,7 +20,7 @@ pub(crate) struct Watch {
     pub(crate) waiter: Arc<Waiter>,
 }
 
-/// Begins to wait for all that conflicts with `claim`; `None` if nothing does.
+/// Begins to wait for all that conflicts with `claim`. Returns `None` if nothing does.
 pub(crate) fn watch(partition: &Partition, claim: Claim) -> Option<Watch> {
     let mut leaves = partition.look_over(claim.span);
     if super::is_free_over(&leaves, claim) {
@@ -33,7 +33,7 @@ pub(crate) fn watch(partition: &Partition, claim: Claim) -> Option<Watch> {
     Some(Watch { claim, number, waiter })
 }
 
-/// Gives up waiting; `true` if the range was free before.
+/// Gives up waiting. Returns `true` if the range was free before.
 pub(crate) fn unwatch(partition: &Partition, Watch { claim, number, waiter }: &Watch) -> bool {
     let mut leaves = partition.look_over(claim.span);
     // Under the mutexes the count is not lowered.
@@ -44,7 +44,7 @@ pub(crate) fn unwatch(partition: &Partition, Watch { claim, number, waiter }: &W
     false
 }
 
-/// Waits for all that conflicts with `claim` now; `false` if the deadline comes first.
+/// Waits for all that conflicts with `claim` now. `false` if the deadline comes first.
 pub(crate) fn wait_until_free(partition: &Partition, claim: Claim, deadline: Deadline) -> bool {
     if deadline.has_passed() {
         return super::is_free_over(&partition.look_over(claim.span), claim);
