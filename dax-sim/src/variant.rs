@@ -199,7 +199,7 @@ pub struct Locks {
 }
 
 /// A variant, with levels of locking that may be made of something else than in the variant itself.
-/// Converting a [`Variant`] changes nothing of it.
+/// A mix made from a [`Variant`] is that variant unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Mix {
     /// The variant.
