@@ -200,7 +200,7 @@ impl Cell {
 /// The result of one run of one cell.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The stint of each thread whose operations are counted.
+    /// The stints of the threads with counted operations.
     pub stints: Vec<Stint>,
     /// How long requests waited, if the workload measures it.
     pub waits: Option<Waits>,

@@ -1,6 +1,6 @@
 //! Judges the reads of a workload by an oracle, or not at all.
 //!
-//! # Whose fault a stale read is
+//! # What is to blame for a stale read
 //!
 //! A read that sees what it may not is the variant's fault only if the device holds what was
 //! written last. Otherwise another process may have written to the mapped file, or the medium may
