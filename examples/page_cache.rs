@@ -10,7 +10,6 @@
 //!
 //! [`tree`] has the two rules for taking latches. A descent that waits for a child while it holds
 //! the parent deadlocks beside the scans.
-//! it holds the parent deadlocks beside the scans.
 
 #[path = "page_cache/tree.rs"]
 mod tree;

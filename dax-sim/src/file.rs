@@ -122,7 +122,6 @@ impl<'a> File<'a> {
     /// * [`FsError::TooBig`] past the largest file.
     /// * [`FsError::NoSpace`] if a part of a shared block must be zeroed and there is no room for a
     ///   copy.
-    /// must be zeroed and there is no room for a copy.
     pub fn truncate(&self, size: u64) -> Result<(), FsError> {
         self.end_of(size, 0)?;
         ext4_truncate(self.fs, &self.inode, size)

@@ -3,7 +3,6 @@
 //!
 //! It is exact, with shared readers, and without any order among the threads that wait: each
 //! release wakes them all.
-//! wakes them all.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

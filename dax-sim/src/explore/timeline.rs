@@ -5,7 +5,6 @@
 //! released. In the last one it is in brackets. A lock that a thread has asked for is not held,
 //! however often the thread stops before it is granted. An example is the lock of an entry that is
 //! locked, or that is still to be inserted.
-//! inserted.
 
 use std::cmp::Reverse;
 use std::fmt::Write as _;

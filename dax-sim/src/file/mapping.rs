@@ -94,7 +94,6 @@ impl<'a> Mapping<'a> {
     /// * [`FsError::NoSpace`] if a page needs a block and none is free.
     ///
     /// The bytes before the page that failed have been stored.
-    /// came before has been stored.
     pub fn store(&self, offset: u64, bytes: &[u8]) -> Result<(), FsError> {
         self.check(offset, bytes.len() as u64)?;
         let mut done = 0;

@@ -9,7 +9,6 @@
 //!
 //! A region keeps its free aligned 2 MiB parts separate. It breaks one up only when it has no
 //! single block left. So 2 MiB pages find aligned blocks, as ext4 finds them in its buddy bitmaps.
-//! its buddy bitmaps.
 
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;

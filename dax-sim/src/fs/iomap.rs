@@ -50,8 +50,8 @@ pub(crate) enum Origin {
     /// date.
     New,
     /// As [`Origin::New`], in the place of this shared block. The caller invalidates the page, and
-    /// then hands the block to [`FileSystem::release`]. The number has 32 bits, as blocks have,
-    /// because an answer is copied often.
+    /// then hands the block to [`FileSystem::release`]. Block numbers fit in 32 bits, and an answer
+    /// is copied often.
     Copied(u32),
 }
 

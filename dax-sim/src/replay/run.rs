@@ -133,7 +133,6 @@ pub(crate) fn run<R>(
 ///
 /// A log may be too short to reach this bound, so that the file is sparse. The blocks in use were
 /// allocated, and no operation allocates more than [`most_allocated`] says.
-/// and no operation allocates more than [`most_allocated`] says.
 fn blocks_needed(operations: &[Operation], size_max: u64) -> u64 {
     let inserted = operations.iter().filter(|o| o.verb == Verb::InsertRange).map(|o| o.len);
     let named = operations.iter().map(|operation| match operation.verb {

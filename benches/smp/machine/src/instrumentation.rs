@@ -7,7 +7,6 @@
 //!
 //! Invariant I1: the compiler calls these functions with the addresses and the sizes of accesses
 //! that are valid at that place, and aligned for atomics.
-//! valid at that place, and for atomics aligned.
 
 #![expect(unreachable_pub, reason = "the linker needs the symbols")]
 
