@@ -1,6 +1,8 @@
 //! A service under tokio with time-outs and an orderly shutdown: it sells the seats of a hall.
 //!
-//! ```text cargo run --release -p range-lock-examples --bin async_service ```
+//! ```text
+//! cargo run --release -p range-lock-examples --bin async_service
+//! ```
 //!
 //! [`service`] is the part to copy. This file has its customers. They pay late or never, want the
 //! same seats, or go away, and the service closes while some are there. Then the ledger must have

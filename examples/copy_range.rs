@@ -1,7 +1,9 @@
 //! Copies between two files, in both directions at the same time. Another thread completes the
 //! copies.
 //!
-//! ```text cargo run --release -p range-lock-examples --bin copy_range ```
+//! ```text
+//! cargo run --release -p range-lock-examples --bin copy_range
+//! ```
 //!
 //! A copy needs its source for reading and its target for writing. If it takes them one after the
 //! other, a copy from A to B and one from B to A can wait for each other. If it takes both as one

@@ -1,14 +1,17 @@
 //! One writer and many readers, each in a process of its own, on one database file.
 //!
-//! ```text cargo run -p range-lock-examples --bin database_file ```
+//! ```text
+//! cargo run -p range-lock-examples --bin database_file
+//! ```
 //!
 //! The opening protocol resembles redb's. It reserves bytes far behind the data for locks: nothing
 //! is ever stored there.
 //!
-//! | byte | held for reading by | held for writing by | |---|---|---| | `OPEN` | each process that
-//! shares the file | a process that wants the file for itself alone | | `WRITER` | | the one
-//! process that writes | | `SLOTS + n` | a reader of the snapshot in slot n | the writer while it
-//! overwrites slot n |
+//! | byte | held for reading by | held for writing by |
+//! |---|---|---|
+//! | `OPEN` | each process that shares the file | a process that wants the file for itself alone |
+//! | `WRITER` | | the one process that writes |
+//! | `SLOTS + n` | a reader of the snapshot in slot n | the writer while it overwrites slot n |
 //!
 //! The file has two slots and a header that names the current one. The writer fills the other slot
 //! as soon as no reader uses it, and then changes the header. So readers never wait for the writer,

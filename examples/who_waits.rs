@@ -1,6 +1,8 @@
 //! Shows which thread waits for which, by looking into range locks while they are in use.
 //!
-//! ```text cargo run -p range-lock-examples --bin who_waits ```
+//! ```text
+//! cargo run -p range-lock-examples --bin who_waits
+//! ```
 //!
 //! A service would do this from a debug page or a watchdog thread. Here it is done on a small
 //! staged scene.

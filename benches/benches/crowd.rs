@@ -2,8 +2,10 @@
 //! memory it leaves behind. These figures are not times of one operation, so criterion does not
 //! take them.
 //!
-//! ```text cargo bench -p rivals --bench crowd cargo bench -p rivals --bench crowd --features
-//! deadlock_detection -- deadlock ```
+//! ```text
+//! cargo bench -p rivals --bench crowd
+//! cargo bench -p rivals --bench crowd --features deadlock_detection -- deadlock
+//! ```
 //!
 //! Each line gives a figure and its bound. The program exits with 1 at the end if a bound was
 //! broken. The machine should have nothing else to do. `CROWD=10000` makes the crowd smaller than

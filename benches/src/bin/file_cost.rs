@@ -1,7 +1,9 @@
 //! Measures what `FileRangeLock` costs beside a bare pair of system calls: lock and unlock by
 //! `F_OFD_SETLK`.
 //!
-//! ```text cargo run --release -p rivals --bin file_cost ```
+//! ```text
+//! cargo run --release -p rivals --bin file_cost
+//! ```
 //!
 //! Both run in turns, in one process, on one file, with 1 and 2 threads that lock a block of their
 //! own each. A thread of the bare pair has a description of its own, as it would without the

@@ -2,7 +2,9 @@
 //! for the lock's internal mutex. The range lock is set beside `std::sync::Mutex`, which is used
 //! the same way.
 //!
-//! ```text cargo run --release -p rivals --bin overtakes ```
+//! ```text
+//! cargo run --release -p rivals --bin overtakes
+//! ```
 //!
 //! One thread, the victim, takes and releases a range of its own in a loop. The other threads do
 //! the same with theirs. All ranges are disjoint and lie in one part of the lock, so the threads

@@ -345,8 +345,8 @@ mod tests {
     }
 
     /// Prints the cost of copies that leave nothing in the caches. It times one copy of 4 KiB, in
-    /// turns within each round, as a multiple of a copy by `movnti`. Measure with `cargo test
-    /// --release -p dax-sim --lib copies_of_a_page -- --ignored --nocapture`.
+    /// turns within each round, as a multiple of a copy by `movnti`. Measure with
+    /// `cargo test --release -p dax-sim --lib copies_of_a_page -- --ignored --nocapture`.
     #[test]
     #[ignore = "measures, and asserts nothing"]
     fn copies_of_a_page() {

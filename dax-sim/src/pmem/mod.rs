@@ -11,8 +11,8 @@
 //!
 //! * **Mapped**: the mapping covers `[0, size)` of the file, readable and writable, from `open`
 //!   until the device is dropped. Nothing else in the process holds a reference into it.
-//! * **In bounds**: every access has passed `Device::span`, which panics unless it lies in `[0,
-//!   size)`.
+//! * **In bounds**: every access has passed `Device::span`, which panics unless it lies in
+//!   `[0, size)`.
 //! * **One door**: only the routines of `copy` touch the bytes. Several threads may run them over
 //!   the same bytes at once. Threads may therefore see a mixture of old and new bytes, as they do
 //!   on real memory, but never undefined behaviour.

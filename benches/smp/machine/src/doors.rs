@@ -248,7 +248,8 @@ doors! {
         }
         let result = outside(libc::SYS_sched_getaffinity, pid as usize, bytes, set as usize, 0);
         if let Ok(filled) = usize::try_from(result) {
-            // The kernel fills the bytes for which it has CPUs. SAFETY: D1.
+            // The kernel fills the bytes for which it has CPUs.
+            // SAFETY: D1.
             unsafe { ptr::write_bytes(set.cast::<u8>().add(filled), 0, bytes - filled) };
         }
         result.min(0) as c_int
