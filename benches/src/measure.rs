@@ -16,7 +16,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The same plan, `times` times as long.
+    /// The same plan, `factor` times as long.
     #[must_use]
     pub fn times(self, factor: u32) -> Plan {
         Plan { duration: self.duration * factor, ..self }

@@ -59,7 +59,7 @@ impl Chooser for Pct {
     }
 }
 
-/// All schedules with at most `most` preemptions, one after another, depth first.
+/// All schedules with at most `preemptions` preemptions, one after another, depth first.
 ///
 /// A switch away from a thread that cannot go on is no preemption, and all ways to make it are
 /// tried.
