@@ -4,9 +4,9 @@
 //! cargo run --release -p range-lock-examples --bin async_service
 //! ```
 //!
-//! [`service`] is what to copy. Here come customers that pay late or never, want the same seats, or
-//! go away, and the service closes while some are there. Then the ledger must have each seat that
-//! was sold, and none twice.
+//! [`service`] is the part to copy. This file has its customers. They pay late or never, want the
+//! same seats, or go away, and the service closes while some are there. Then the ledger must have
+//! each sold seat exactly once.
 
 #[path = "async_service/service.rs"]
 mod service;
@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time;
 
-/// For how long a booking waits for its seats.
+/// How long a booking waits for its seats.
 const SHORT: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(60);
 
@@ -45,7 +45,7 @@ async fn until_waiting(service: &Service, n: usize) {
     }
 }
 
-/// Whether seats and ledger tell the same.
+/// Whether the ledger agrees with the seats.
 fn is_consistent(service: &Service) -> io::Result<bool> {
     let mut ledger = service.ledger.lock().expect("it is not poisoned");
     let (mut text, mut expected) = (String::new(), vec![FREE; SEATS]);
@@ -80,7 +80,7 @@ async fn scenes() -> io::Result<()> {
         tokio::spawn(async move { service.book(customer, seats, LONG, payment).await })
     };
 
-    // A payment that takes its time, and what others do meanwhile.
+    // A payment takes its time, and other customers book meanwhile.
     let (pay, payment) = later();
     let slow = spawn(1, 0..10, payment);
     until_locked(&service, 0).await;
@@ -94,9 +94,9 @@ async fn scenes() -> io::Result<()> {
     pay.send(()).expect("the booking waits for it");
     assert_eq!(slow.await?, Ok(()));
     assert_eq!(service.book(5, 9..11, SHORT, async { true }).await, Err(Refusal::Taken));
-    println!("one booking waits for its payment, and holds up only those that want the same seats");
+    println!("one booking waits for its payment, and delays only bookings of the same seats");
 
-    // Many at once; of some the payment fails.
+    // Many book at once. The payment of some fails.
     let mut bookings = JoinSet::new();
     for n in 0..1_000_u32 {
         let service = Arc::clone(&service);
@@ -117,7 +117,7 @@ async fn scenes() -> io::Result<()> {
     println!("of {} bookings at once {sold} were sold, {taken} came too late,", results.len());
     println!("{not_paid} were not paid for, and {busy} were kept waiting for too long");
 
-    // Shutdown: one pays, one waits for it, and one never pays.
+    // Shutdown: one booking pays, one waits for it, and one never pays.
     let ((pay, payment), (_never, no_payment)) = (later(), later());
     let pays = spawn(6, SEATS - 20..SEATS - 10, payment);
     let hangs = spawn(7, SEATS - 10..SEATS, no_payment);
@@ -138,8 +138,8 @@ async fn scenes() -> io::Result<()> {
     assert!(service.close(Duration::from_secs(10)).await, "its seats are free once it is gone");
     assert_eq!(service.book(9, 0..1, SHORT, async { true }).await, Err(Refusal::Closing));
     assert!(service.seats.range_lock().requests().is_empty(), "no request is left");
-    assert!(is_consistent(&service)?, "the ledger and the seats tell the same");
-    println!("closed: what waited was refused, one that paid was served, and one that did not was ended;");
-    println!("the ledger has each seat that was sold, and none twice");
+    assert!(is_consistent(&service)?, "the ledger agrees with the seats");
+    println!("closed: a waiting booking was refused, a paying one was served, and an unpaid one was ended");
+    println!("the ledger has each sold seat exactly once");
     Ok(())
 }

@@ -1,13 +1,14 @@
-//! Copies between two files, both ways at the same time, and completed by another thread.
+//! Copies between two files, in both directions at the same time. Another thread completes the
+//! copies.
 //!
 //! ```text
 //! cargo run --release -p range-lock-examples --bin copy_range
 //! ```
 //!
-//! A copy needs its source for reading and its target for writing. Taken one after the other, a
-//! copy from A to B and one from B to A can wait for each other. Taken as one request they cannot.
-//! The guard owns shares of both locks, so it goes with the copy to the thread that completes it,
-//! and that thread lets go of the source as soon as it is read.
+//! A copy needs its source for reading and its target for writing. If it takes them one after the
+//! other, a copy from A to B and one from B to A can wait for each other. If it takes both as one
+//! request they cannot. The guard owns shares of both locks, so it moves with the copy to the
+//! thread that completes it. This thread releases the source as soon as it is read.
 //!
 //! A clone (reflink) shares the blocks of all of the source, where the file system can do that.
 
@@ -31,7 +32,7 @@ struct Locked {
 }
 
 impl Locked {
-    /// A file of blocks, all of one letter.
+    /// Makes a file of blocks, all of one letter.
     fn create(path: &Path, letter: u8) -> io::Result<Self> {
         let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
         file.write_all_at(&vec![letter; (BLOCK * BLOCKS) as usize], 0)?;
@@ -59,7 +60,7 @@ impl Copy {
         Copy { from: from.clone(), to: to.clone(), source, target, length, guard }
     }
 
-    /// Copies, and unlocks: each end of what is copied as soon as it is done.
+    /// Copies, and unlocks each part as soon as it is copied.
     fn complete(mut self) -> io::Result<()> {
         let (mut source, mut target) = (self.source, self.target);
         let end = self.source + self.length;
@@ -77,7 +78,7 @@ impl Copy {
     }
 }
 
-/// Clones all of one file over another; `false` if the file system cannot.
+/// Clones all of one file over another. Returns `false` if the file system cannot.
 fn clone(from: &Locked, to: &Locked) -> io::Result<bool> {
     let both = [ArcRequest::read(&from.lock, ..), ArcRequest::write(&to.lock, ..)];
     let _guard = RangeLock::acquire_many_arc(both);
@@ -88,7 +89,7 @@ fn clone(from: &Locked, to: &Locked) -> io::Result<bool> {
     }
 }
 
-/// Whether each block is all of one letter: copies that overlap did not mix.
+/// Whether each block is all of one letter, so that overlapping copies did not mix.
 fn blocks_are_whole(of: &Locked) -> io::Result<bool> {
     let _guard = of.lock.read(..);
     let mut bytes = vec![0; (BLOCK * BLOCKS) as usize];
@@ -101,7 +102,7 @@ fn main() -> io::Result<()> {
     let a = Locked::create(&folder.path().join("a"), b'a')?;
     let b = Locked::create(&folder.path().join("b"), b'b')?;
 
-    // Four threads begin copies, in opposite directions and of ranges that overlap; one completes
+    // Four threads begin copies, in opposite directions and of overlapping ranges. One completes
     // them.
     let (submit, submitted) = mpsc::sync_channel::<Copy>(8);
     let completing =
@@ -116,7 +117,7 @@ fn main() -> io::Result<()> {
                     let target = (n * 11 + thread) % (BLOCKS - 8) * BLOCK;
                     let length = (1 + n % 8) * BLOCK;
                     if submit.send(Copy::begin(from, source, to, target, length)).is_err() {
-                        break; // A copy has failed, and says so below.
+                        break; // A copy has failed, and its error is reported below.
                     }
                 }
             });
@@ -124,9 +125,9 @@ fn main() -> io::Result<()> {
     });
     drop(submit);
     let copies: u32 = completing.join().expect("it has not panicked")?;
-    println!("{copies} copies between two files, both ways, completed by another thread");
+    println!("another thread completed {copies} copies between two files, in both directions");
     assert!(blocks_are_whole(&a)? && blocks_are_whole(&b)?, "a block has letters of two copies");
-    println!("each block is one copy's: none that overlapped were mixed");
+    println!("each block is one copy's: overlapping copies did not mix");
 
     match clone(&a, &b)? {
         true => println!("a clone: b shares the blocks of a"),

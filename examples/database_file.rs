@@ -4,8 +4,8 @@
 //! cargo run -p range-lock-examples --bin database_file
 //! ```
 //!
-//! The opening protocol is in the manner of redb's, which reserves bytes far behind the data for
-//! locks: nothing is ever stored there.
+//! The opening protocol resembles redb's. It reserves bytes far behind the data for locks: nothing
+//! is ever stored there.
 //!
 //! | byte | held for reading by | held for writing by |
 //! |---|---|---|
@@ -13,9 +13,9 @@
 //! | `WRITER` | | the one process that writes |
 //! | `SLOTS + n` | a reader of the snapshot in slot n | the writer while it overwrites slot n |
 //!
-//! The file has two slots and a header that names the current one. The writer fills the other slot,
-//! as soon as no reader uses it, and then turns the header over. So readers never wait for the
-//! writer, and see one snapshot each.
+//! The file has two slots and a header that names the current one. The writer fills the other slot
+//! as soon as no reader uses it, and then changes the header. So readers never wait for the writer,
+//! and see one snapshot each.
 
 use std::fs::File;
 use std::io;
@@ -65,7 +65,7 @@ impl Database {
         loop {
             let slot = self.current()?;
             // A `try_` verb: this process holds `OPEN`, and must not block on another range. It
-            // fails if the writer has turned the header over meanwhile, and fills this slot.
+            // fails if the writer has changed the header meanwhile, and fills this slot.
             let Some(_reader) = self.lock.try_read(SLOTS + slot..=SLOTS + slot)? else { continue };
             if self.current()? != slot {
                 continue; // The writer waits for this slot.
@@ -80,7 +80,7 @@ impl Database {
         }
     }
 
-    /// Makes `number` the snapshot. The caller holds `WRITER`.
+    /// Makes `number` the current snapshot. The caller holds `WRITER`.
     fn commit(&self, number: u64) -> io::Result<()> {
         let slot = 1 - self.current()?;
         let slot_lock = SLOTS + slot..=SLOTS + slot;
@@ -113,7 +113,7 @@ fn reader(path: &Path) -> io::Result<()> {
 /// Opens for writing, and commits.
 fn writer(path: &Path) -> io::Result<()> {
     let database = Database::new(path, Access::ReadWrite)?;
-    // Both at once, or none: a process that opens never waits while it holds a part.
+    // Both locks at once, or none: a process that opens never waits while it holds one.
     let opened =
         database.lock.try_acquire_many([Request::read(OPEN..=OPEN), Request::write(WRITER..=WRITER)])?;
     let Some(_opened) = opened else {
@@ -126,7 +126,7 @@ fn start(role: &str, path: &Path) -> io::Result<Child> {
     Command::new(std::env::current_exe()?).arg(role).arg(path).stderr(Stdio::piped()).spawn()
 }
 
-/// What a process says when it fails.
+/// The error message of a process that fails.
 fn refusal(child: Child) -> io::Result<String> {
     let output = child.wait_with_output()?;
     assert!(!output.status.success(), "it was not refused");
@@ -146,7 +146,7 @@ fn play() -> io::Result<()> {
     let shared = FileWriteGuard::downgrade(alone)?;
 
     println!("it shares the file, and writes");
-    let writes = database.lock.try_write(WRITER..=WRITER)?.expect("nobody else writes");
+    let writes = database.lock.try_write(WRITER..=WRITER)?.expect("no other process writes");
     println!("  a second writer is refused: {}", refusal(start("write", &path)?)?);
     FileWriteGuard::release(writes)?;
 

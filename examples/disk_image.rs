@@ -9,13 +9,13 @@
 //! * byte 100 + n if it uses permission n;
 //! * byte 200 + n if it does not share permission n with others.
 //!
-//! Permission 0 is to read consistent data, 1 to write, 3 to resize. After locking, it looks
-//! whether another has locked the opposite byte: 200 + n for each permission that it uses, 100 + n
-//! for each that it does not share. If so, it lets go again. So two that open at once may both be
-//! refused, and never both admitted.
+//! Permission 0 is to read consistent data, 1 to write, 3 to resize. After locking, QEMU checks
+//! whether another program has locked the opposite byte: 200 + n for each permission that it uses,
+//! 100 + n for each that it does not share. If so, it unlocks its bytes. So two programs that open
+//! at once may both be refused, and are never both admitted.
 //!
 //! Needs `qemu-img` and `qemu-io`, of Debian's package `qemu-utils`. Without them the part that
-//! runs them is skipped, aloud.
+//! runs them is skipped, with a message.
 
 use std::io;
 use std::path::Path;
@@ -30,22 +30,22 @@ const READ: u64 = 0;
 const WRITE: u64 = 1;
 const RESIZE: u64 = 3;
 
-/// What a user of an image does itself, and lets others do.
+/// What a user of an image does itself, and what it lets others do.
 struct Permissions {
     used: &'static [u64],
     unshared: &'static [u64],
 }
 
-/// As a virtual machine opens its disk.
+/// A virtual machine opens its disk in this way.
 const EXCLUSIVE: Permissions = Permissions { used: &[READ, WRITE, RESIZE], unshared: &[WRITE, RESIZE] };
-/// As a reader opens it that others may read, too.
+/// A reader that lets others read opens it in this way.
 const READ_ONLY: Permissions = Permissions { used: &[READ], unshared: &[WRITE, RESIZE] };
 
-/// Opens an image as QEMU does; `None` if another user is in the way.
+/// Opens an image as QEMU does. Returns `None` if another user is in the way.
 fn open<'a>(lock: &'a FileRangeLock, permissions: &Permissions) -> io::Result<Option<FileManyGuard<'a>>> {
     let Permissions { used, unshared } = permissions;
     let bytes = used.iter().map(|n| USED + n).chain(unshared.iter().map(|n| UNSHARED + n));
-    // For reading, so all are granted unless a program locks them that is not QEMU.
+    // For reading, so all are granted unless a program other than QEMU locks them.
     let Some(held) = lock.try_acquire_many(bytes.map(|byte| Request::read(byte..=byte)))? else {
         return Ok(None);
     };
@@ -59,7 +59,7 @@ fn open<'a>(lock: &'a FileRangeLock, permissions: &Permissions) -> io::Result<Op
     Ok(Some(held))
 }
 
-/// Runs a program of QEMU's on the image: what it said, and whether it was admitted.
+/// Runs a program of QEMU's on the image. Returns whether it was admitted.
 fn qemu(program: &str, arguments: &[&str], image: &Path) -> io::Result<bool> {
     let output = Command::new(program).args(arguments).arg(image).output()?;
     let said = String::from_utf8_lossy(&output.stderr);
@@ -76,7 +76,7 @@ fn qemu(program: &str, arguments: &[&str], image: &Path) -> io::Result<bool> {
     Ok(!refused)
 }
 
-/// Tries the programs of QEMU: which of them are admitted.
+/// Tries the programs of QEMU. Returns which of them are admitted.
 fn qemu_all(image: &Path) -> io::Result<[bool; 4]> {
     Ok([
         qemu("qemu-img", &["info"], image)?,
@@ -107,14 +107,14 @@ fn play() -> io::Result<()> {
     }
     let lock = FileRangeLock::open(&image, Access::ReadWrite)?;
 
-    println!("nobody has the image open");
+    println!("no process has the image open");
     assert!(second("exclusive", &image)?);
     if has_qemu {
         assert_eq!(qemu_all(&image)?, [true; 4]);
     }
 
     println!("one process has it open, as a virtual machine does");
-    let exclusive = open(&lock, &EXCLUSIVE)?.expect("nobody has the image open");
+    let exclusive = open(&lock, &EXCLUSIVE)?.expect("no process has the image open");
     assert!(!second("exclusive", &image)?);
     assert!(!second("read-only", &image)?);
     if has_qemu {
@@ -123,7 +123,7 @@ fn play() -> io::Result<()> {
     FileManyGuard::release(exclusive)?;
 
     println!("one process reads it, and shares reading");
-    let read_only = open(&lock, &READ_ONLY)?.expect("nobody has the image open");
+    let read_only = open(&lock, &READ_ONLY)?.expect("no process has the image open");
     assert!(!second("exclusive", &image)?);
     assert!(second("read-only", &image)?);
     if has_qemu {

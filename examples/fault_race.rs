@@ -1,7 +1,7 @@
-//! The race of [Kara's 2017 e-mail], step by step: a read fault has looked up "hole", and write(2)
-//! allocates the block before the fault installs what it saw. It is printed as the e-mail draws it,
-//! with one column for each CPU. In Linux 4.11's order the reader goes on seeing zeros. With the
-//! range lock the writer waits until the fault is done.
+//! Plays the race of [Kara's 2017 e-mail] step by step: a read fault has looked up "hole", and
+//! write(2) allocates the block before the fault installs what it saw. The output has the form of
+//! the e-mail, with one column for each CPU. In Linux 4.11's order the reader goes on seeing zeros.
+//! With the range lock the writer waits until the fault is done.
 //!
 //! [Kara's 2017 e-mail]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 //!
@@ -32,15 +32,15 @@ enum Cpu {
 }
 
 thread_local! {
-    /// Which of the two this thread plays, if it plays.
+    /// Which of the two CPUs this thread plays, if any.
     static CPU: Cell<Option<Cpu>> = const { Cell::new(None) };
 }
 
-/// Orders the two threads, and notes what they do.
+/// Orders the two threads, and records what they do.
 ///
-/// One thread has the turn, and the other one stands still at its next schedule point. A step is
-/// noted by the thread that takes it, while that thread has the turn. So the steps are noted in the
-/// order in which they happen.
+/// One thread has the turn, and the other one stands still at its next schedule point. The thread
+/// that takes a step records it while it has the turn. So the steps are recorded in the order in
+/// which they happen.
 struct Director {
     scene: Mutex<Scene>,
     turn_changed: Condvar,
@@ -48,7 +48,7 @@ struct Director {
 
 struct Scene {
     turn: Cpu,
-    /// The threads that have played their part: they keep no other thread waiting.
+    /// The threads that have played their parts. No other thread waits for them.
     ended: Vec<Cpu>,
     reader_looked_up: bool,
     /// What each CPU did, in the order in which it happened.
@@ -74,7 +74,7 @@ impl Director {
         self.turn(cpu).steps.push((cpu, step.into()));
     }
 
-    /// Notes a step, then gives the turn to the other thread.
+    /// Records a step, then gives the turn to the other thread.
     fn note_and_give(&self, cpu: Cpu, step: impl Into<String>) {
         let mut scene = self.turn(cpu);
         scene.steps.push((cpu, step.into()));
@@ -83,9 +83,9 @@ impl Director {
         self.turn_changed.notify_all();
     }
 
-    /// A thread passes a schedule point: the reader's fault is held between look-up and
-    /// installation until the writer has returned or must wait, and the writer that must wait until
-    /// the reader has loaded.
+    /// Called when a thread passes a schedule point. The reader's fault is held between look-up and
+    /// installation until the writer has returned or must wait. A writer that must wait is held
+    /// until the reader has loaded.
     fn pass(&self, point: SchedulePoint) {
         let Some(cpu) = CPU.get() else { return };
         let looked_up = self.turn(cpu).reader_looked_up;
@@ -108,15 +108,14 @@ impl Director {
         }
     }
 
-    /// Begins the part of this thread, which ends when what is returned is dropped.
+    /// Begins the part of this thread, which ends when the result is dropped.
     fn play(&self, cpu: Cpu) -> Part<'_> {
         CPU.set(Some(cpu));
         Part { director: self, cpu }
     }
 }
 
-/// The part of one thread. The other one need not wait for it any more when it ends, however it
-/// ends.
+/// The part of one thread. When it ends, in whatever way, the other thread no longer waits for it.
 struct Part<'a> {
     director: &'a Director,
     cpu: Cpu,
@@ -144,7 +143,7 @@ fn picture(steps: &[(Cpu, String)]) -> String {
     picture
 }
 
-/// Plays the scene in `variant`; returns its picture, and whether the reader goes on seeing what
+/// Plays the scene in `variant`. Returns its picture, and whether the reader goes on seeing what
 /// was there before the write.
 fn play(variant: Variant) -> Result<(String, bool), Box<dyn std::error::Error>> {
     let director = Arc::new(Director::new());

@@ -7,9 +7,10 @@
 //! memmap2 has no MAP_SYNC, so the mapping is a [`Storage`] of its own. Threads count in records of
 //! 64 bytes. Each change is durable before its guard is released, so no thread reads what a crash
 //! could take back. With MAP_SYNC the cache lines of the guard's range are written back and fenced,
-//! without a system call. Where MAP_SYNC does not work the program says so, and calls msync.
+//! without a system call. Where MAP_SYNC does not work the program prints a message, and calls
+//! msync.
 //!
-//! PATH is a new file, which is removed in the end. Without it, the file is a temporary one.
+//! PATH is a new file, which is removed in the end. Without PATH the file is a temporary one.
 
 use std::fs::File;
 use std::io;
@@ -21,21 +22,22 @@ use dax_sim::pmem::WriteBack;
 use range_lock::{RangeRwLock, Storage};
 use rustix::mm::{MapFlags, MsyncFlags, ProtFlags};
 
-/// Bytes of the file.
+/// The size of the file in bytes.
 const SIZE: usize = 1 << 20;
-/// Bytes of a record: a cache line.
+/// The size of a record in bytes: a cache line.
 const RECORD: usize = 64;
 const RECORDS: usize = 256;
 const THREADS: usize = 4;
 const ROUNDS: u64 = 4;
 const PAGE: usize = 4096;
 
-/// How what is in the mapping is made durable.
+/// How changes of the mapping are made durable.
 #[derive(Clone, Copy)]
 enum Durability {
-    /// The file's metadata is durable already (MAP_SYNC): the lines of the bytes are left.
+    /// The file's metadata are durable already (MAP_SYNC). Only the lines of the bytes are written
+    /// back.
     WriteBack(WriteBack),
-    /// By the kernel.
+    /// The kernel writes the pages back.
     Msync,
 }
 
@@ -63,7 +65,7 @@ struct SyncMapping {
 }
 
 impl SyncMapping {
-    /// Maps the file with MAP_SYNC, or without where that does not work.
+    /// Maps the file with MAP_SYNC, or without it where it does not work.
     ///
     /// # Safety
     ///
@@ -103,8 +105,8 @@ impl Drop for SyncMapping {
 // SAFETY: a mapping is the process', not a thread's.
 unsafe impl Send for SyncMapping {}
 
-// SAFETY: the mapping stays where it is until it is dropped; its bytes are initialised, as those of
-// a file are; and nothing else reaches them, as the caller of `map` has vouched for.
+// SAFETY: the mapping stays where it is until it is dropped. Its bytes are initialised, as the
+// bytes of a file are. Nothing else reaches them, as the caller of `map` has promised.
 unsafe impl Storage for SyncMapping {
     type Item = u8;
     type Raw = SyncMapping;
@@ -124,7 +126,7 @@ unsafe impl Storage for SyncMapping {
     }
 }
 
-/// Adds 1 to the record, and returns when that is durable.
+/// Adds 1 to the record, and returns when the change is durable.
 fn count(data: &RangeRwLock<SyncMapping>, record: usize, how: Durability) -> io::Result<()> {
     let mut guard = data.write(record * RECORD..(record + 1) * RECORD);
     let (number, _) = guard.split_first_chunk_mut().expect("a record has eight bytes");

@@ -1,17 +1,17 @@
 //! A network block device: a file, mapped, that clients read and write over a socket.
 //!
 //! ```text
-//! cargo run --release -p range-lock-examples --bin nbd_server                   # shows what it is about
+//! cargo run --release -p range-lock-examples --bin nbd_server                   # demonstrates it
 //! cargo run --release -p range-lock-examples --bin nbd_server -- FILE SOCKET    # serves a file
 //! ```
 //!
-//! A request is done as a whole or not at all, as others see it: two that overlap run one after the
-//! other, and two that do not run at the same time. A flush waits for the writes that are under way
-//! ([`RangeLock::wait_until_free`]), and holds up none that comes.
+//! To other clients a request is done as a whole or not at all. Requests that overlap run one after
+//! the other. Requests that do not overlap run at the same time. A flush waits for the writes that
+//! are under way ([`RangeLock::wait_until_free`]), and delays no new request.
 //!
 //! Without arguments it serves a file of 256 MiB to clients of its own, which look for torn reads,
-//! and to `nbdinfo` and `nbdcopy` (Debian: `libnbd-bin`) and `qemu-io` (`qemu-utils`). What is not
-//! there is skipped, aloud.
+//! and to `nbdinfo` and `nbdcopy` (Debian: `libnbd-bin`) and `qemu-io` (`qemu-utils`). A program
+//! that is not installed is skipped, with a message.
 
 #[path = "nbd_server/protocol.rs"]
 mod protocol;
@@ -33,14 +33,15 @@ use protocol::{Client, Command, EINVAL, MOST, Request};
 use range_lock::RangeLock;
 use range_lock::{Mode, RangeRwLock};
 
-/// How the requests are kept apart.
+/// What keeps the requests apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Locking {
-    /// Each locks its range.
+    /// Each request locks its range.
     Ranges,
-    /// Each locks the whole disk: one `RwLock`.
+    /// Each request locks the whole disk: one `RwLock`.
     Whole,
-    /// Each locks one block after the other. Nothing tells a request from its parts, so it tears.
+    /// Each request locks one block after the other. Nothing tells a request from its parts, so it
+    /// tears.
     Blocks,
 }
 
@@ -77,13 +78,14 @@ impl Disk {
         }
     }
 
-    /// What is locked at a time: the whole request, but for the server that tears.
+    /// The ranges that are locked one at a time: the whole request, except in the server that
+    /// tears.
     fn steps(&self, range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
         let step = if self.locking == Locking::Blocks { 4096 } else { range.len().max(1) };
         range.clone().step_by(step).map(move |at| at..(at + step).min(range.end))
     }
 
-    /// All writes that were under way are on the disk when it returns.
+    /// Returns when all writes that were under way are on the disk.
     fn flush(&self) -> io::Result<()> {
         self.bytes.range_lock().wait_until_free(.., Mode::Read);
         self.file.sync_data()
@@ -102,7 +104,7 @@ impl Disk {
                 Vec::new()
             }
             Command::WriteZeroes => {
-                // By pieces that may be seen one by one: a request of 4 GiB is not held in memory.
+                // In pieces that may be seen one by one: a request of 4 GiB is not held in memory.
                 for at in range.clone().step_by(MOST as usize) {
                     let piece = at..(at + MOST as usize).min(range.end);
                     self.write(piece.clone(), &vec![0; piece.len()]);
@@ -156,8 +158,9 @@ fn listen(disk: &Arc<Disk>, socket: &Path) -> io::Result<thread::JoinHandle<()>>
 const SIZE: u64 = 256 << 20;
 const REQUEST: usize = 64 << 10;
 
-/// Two clients write 64 KiB at 0 and at 32 KiB, each request all one letter and a new letter each
-/// time, and a third reads the 32 KiB that both write. Returns how many reads had several letters.
+/// Two clients write 64 KiB at 0 and at 32 KiB. Each request is all one letter, with a new letter
+/// each time. A third client reads the 32 KiB that both write. Returns how many reads had several
+/// letters, and how many reads there were.
 fn torn_reads(socket: &Path, time: Duration) -> io::Result<(u64, u64)> {
     let over = AtomicBool::new(false);
     let mut reader = Client::connect(UnixStream::connect(socket)?)?;
@@ -212,7 +215,7 @@ fn throughput(socket: &Path, disjoint: bool, time: Duration) -> io::Result<f64> 
     })
 }
 
-/// Runs a program that is there, and must succeed; says what was skipped otherwise.
+/// Runs a program, which must succeed. Prints a message if it is not installed.
 fn run(name: &str, arguments: &[&str]) -> io::Result<bool> {
     let program = Program::new(name).args(arguments).stdout(Stdio::null()).status();
     match program {

@@ -1,15 +1,15 @@
-//! A B-tree in a file, over a cache of its pages whose latches are ranges of one lock.
+//! A B-tree in a file, over a cache of pages. The latches of the pages are ranges of one lock.
 //!
 //! ```text
 //! cargo run --release -p range-lock-examples --bin page_cache
 //! ```
 //!
-//! Four threads put keys in and look them up. One thread scans the whole tree meanwhile, and one
-//! writes the cache back. Pages split, and are dropped from the cache and read again. A watchdog
-//! asks for deadlocks all the time.
+//! Four threads insert keys and look them up. Meanwhile one thread scans the whole tree, and one
+//! writes the cache back. Pages split, are dropped from the cache, and are read again. A watchdog
+//! checks for deadlocks all the time.
 //!
-//! [`tree`] has the two rules by which latches are taken. A descent that waits for a child while
-//! it holds the parent deadlocks beside the scans.
+//! [`tree`] has the two rules for taking latches. A descent that waits for a child while it holds
+//! the parent deadlocks beside the scans.
 
 #[path = "page_cache/tree.rs"]
 mod tree;
@@ -26,7 +26,7 @@ use std::time::Duration;
 use range_lock::deadlock;
 use tree::{Page, Store, Tree};
 
-/// Bytes of a page. So few, so that the tree gets many levels.
+/// The size of a page in bytes. It is small, so that the tree gets many levels.
 const PAGE: usize = 256;
 /// Level, fence and number of entries come first.
 const HEAD: usize = 3 * 8;
@@ -34,7 +34,7 @@ const HEAD: usize = 3 * 8;
 const WRITERS: u64 = 4;
 const KEYS: u64 = 5_000;
 const CACHED: usize = 200;
-/// A scan or a flush keeps all writers out, so there are not too many.
+/// A scan or a flush keeps all writers out, so there must not be too many.
 const NOW_AND_THEN: Duration = Duration::from_millis(5);
 
 impl Store for &File {
@@ -62,7 +62,7 @@ impl Store for &File {
     }
 }
 
-/// The n-th key of a thread: no two are the same, and they come in no order.
+/// The n-th key of a thread. All keys differ, and they come in no order.
 fn key(thread: u64, n: u64) -> u64 {
     (n * WRITERS + thread).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
@@ -71,7 +71,7 @@ fn value(key: u64) -> u64 {
     !key
 }
 
-/// Puts in the keys of a thread, and looks each up some time later.
+/// Inserts the keys of a thread, and looks each up some time later.
 fn write(tree: &Tree<&File>, thread: u64) -> io::Result<()> {
     for n in 0..KEYS {
         let new = key(thread, n);
@@ -82,7 +82,7 @@ fn write(tree: &Tree<&File>, thread: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Scans the tree again and again. No scan has less than the one before.
+/// Scans the tree again and again. No scan finds fewer keys than the one before.
 fn scan(tree: &Tree<&File>, writing: &AtomicUsize) -> io::Result<u32> {
     let (mut scans, mut before) = (0, 0);
     while writing.load(Ordering::Acquire) > 0 {
@@ -95,7 +95,7 @@ fn scan(tree: &Tree<&File>, writing: &AtomicUsize) -> io::Result<u32> {
     Ok(scans)
 }
 
-/// Ends the program if threads wait for each other, until `done` says that all is done.
+/// Ends the program if threads wait for each other. Returns when `done` reports the end.
 fn watch(done: &mpsc::Receiver<()>) {
     while done.recv_timeout(Duration::from_millis(20)) == Err(mpsc::RecvTimeoutError::Timeout) {
         if let Some(deadlock) = deadlock::check().pop() {
@@ -105,7 +105,7 @@ fn watch(done: &mpsc::Receiver<()>) {
     }
 }
 
-/// One of the threads that put keys in. It counts down however it ends.
+/// One of the threads that insert keys. It counts down, however it ends.
 struct Writing<'a>(&'a AtomicUsize);
 
 impl Drop for Writing<'_> {
@@ -150,19 +150,19 @@ fn main() -> io::Result<ExitCode> {
     })?;
     tree.flush()?;
     let (pages, cached) = tree.pages();
-    println!("{} keys put in and looked up by {WRITERS} threads, {pages} pages", WRITERS * KEYS);
+    println!("{WRITERS} threads inserted and looked up {} keys, in {pages} pages", WRITERS * KEYS);
     println!("meanwhile {scans} scans of all and {flushes} flushes; {cached} pages are still cached");
 
-    // What a program finds that opens the file later.
+    // What a program finds when it opens the file later.
     drop(tree);
     let entries = Tree::open(&file, CACHED, pages).scan()?;
     let mut expected: Vec<u64> =
         (0..WRITERS).flat_map(|thread| (0..KEYS).map(move |n| key(thread, n))).collect();
     expected.sort_unstable();
     if !entries.iter().copied().eq(expected.into_iter().map(|key| (key, value(key)))) {
-        println!("FAILED: the file has {} keys, and not those that were put in", entries.len());
+        println!("FAILED: the file has {} keys, and not those that were inserted", entries.len());
         return Ok(ExitCode::FAILURE);
     }
-    println!("the file has each of them once; no threads waited for each other in a circle");
+    println!("the file has each key once, and no threads waited for each other in a circle");
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,5 @@
-//! Many threads fill a memory-mapped file at the same time, each its own block, while one keeps a
-//! summary of all of them.
+//! Many threads fill a memory-mapped file at the same time, each its own block, while one thread
+//! keeps a summary of all blocks.
 //!
 //! The file starts with a table of one checksum for each block. The threads that fill blocks lock
 //! one block each, so they never wait for each other. The thread that keeps the summary locks
@@ -29,7 +29,7 @@ fn block(n: usize) -> Range<usize> {
     TABLE + n * BLOCK..TABLE + (n + 1) * BLOCK
 }
 
-/// FNV-1a over 8-byte words: different for each block, and not that of zeros.
+/// FNV-1a over 8-byte words. It differs for each block, and from the checksum of zeros.
 fn checksum(bytes: &[u8]) -> u64 {
     let words = bytes.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("8 bytes")));
     words.fold(0xcbf2_9ce4_8422_2325, |sum, word| (sum ^ word).wrapping_mul(0x0100_0000_01b3))

@@ -1,10 +1,11 @@
-//! Who waits for whom: looking into range locks while they are in use.
+//! Shows which thread waits for which, by looking into range locks while they are in use.
 //!
 //! ```text
 //! cargo run -p range-lock-examples --bin who_waits
 //! ```
 //!
-//! What a service would do from a debug page or a watchdog thread, on a small staged scene.
+//! A service would do this from a debug page or a watchdog thread. Here it is done on a small
+//! staged scene.
 
 use std::fmt::Write;
 use std::sync::Mutex;
@@ -17,7 +18,7 @@ fn main() {
     print!("{}{}", a_queue(), a_deadlock());
 }
 
-/// Readers and a writer queue for parts of one file.
+/// Shows readers and a writer that queue for parts of one file.
 fn a_queue() -> String {
     let mut out = String::new();
     let file = RangeLock::new();
@@ -59,13 +60,13 @@ fn a_queue() -> String {
     out
 }
 
-/// Two threads take two ranges in different order.
+/// Shows two threads that take two ranges in different order.
 fn a_deadlock() -> String {
     let mut out = String::new();
     let (data, journal) = (RangeLock::new(), RangeLock::new());
     let name_of =
         |stake: &Stake| if stake.lock() == std::ptr::from_ref(&data).addr() { "data" } else { "journal" };
-    // The guards lie on a table, where others can get at them.
+    // The guards lie on a table, where other threads can reach them.
     let (left_guard, right_guard) = (Mutex::new(None), Mutex::new(None));
     thread::scope(|scope| {
         named(scope, "left", || {
@@ -81,8 +82,7 @@ fn a_deadlock() -> String {
             drop(right_guard.lock().unwrap().take());
         });
 
-        // A watchdog would look once in a while; here it is known that there is something to be
-        // found.
+        // A watchdog would look once in a while. Here it is known that there is a deadlock to find.
         let deadlock = loop {
             if let Some(deadlock) = deadlock::check().pop() {
                 break deadlock;
@@ -107,7 +107,7 @@ fn a_deadlock() -> String {
                 if backtrace.contains("a_deadlock") { "where it asks" } else { "nothing: no symbols" };
             writeln!(out, "        and its backtrace shows {asked}").unwrap();
         }
-        // To release what `left` took lets `right` go on, and then `left`.
+        // To release the lock of `left` lets `right` go on, and then `left`.
         drop(left_guard.lock().unwrap().take());
     });
     writeln!(out, "One guard released, {} deadlocks are left.", deadlock::check().len()).unwrap();
@@ -134,7 +134,7 @@ fn until_waiting(lock: &RangeLock, n: usize) {
     }
 }
 
-/// Returns when somebody holds a part of what `lock` locks.
+/// Returns when a thread holds a part of what `lock` locks.
 fn until_held(lock: &RangeLock) {
     while !lock.is_locked(..) {
         thread::yield_now();

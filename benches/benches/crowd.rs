@@ -1,17 +1,18 @@
-//! What looking in and letting in cost in a crowd, and what memory a crowd leaves behind: figures
-//! that are no time of an operation, so criterion does not take them.
+//! Measures a crowd of requests: what an inspection of it costs, what letting it in costs, and what
+//! memory it leaves behind. These figures are not times of one operation, so criterion does not
+//! take them.
 //!
 //! ```text
 //! cargo bench -p rivals --bench crowd
 //! cargo bench -p rivals --bench crowd --features deadlock_detection -- deadlock
 //! ```
 //!
-//! Each line gives a figure, its bound, and exits with 1 at the end if a bound was broken. The
-//! machine should have nothing else to do. `CROWD=10000` makes the crowd smaller than 100,000; the
-//! bounds are those of 100,000.
+//! Each line gives a figure and its bound. The program exits with 1 at the end if a bound was
+//! broken. The machine should have nothing else to do. `CROWD=10000` makes the crowd smaller than
+//! 100,000. The bounds are those of 100,000.
 //!
-//! The search for deadlocks is measured by itself: with the feature `deadlock_detection` a thread
-//! captures a backtrace whenever it blocks, and so all other figures would be others.
+//! The search for deadlocks is measured separately. With the feature `deadlock_detection` a thread
+//! captures a backtrace whenever it blocks, which would change all other figures.
 
 #[path = "../../range-lock/tests/common/counting_allocator.rs"]
 mod counting_allocator;
@@ -36,7 +37,7 @@ fn timed<T>(f: impl FnOnce() -> T) -> (T, Duration) {
     (value, start.elapsed())
 }
 
-/// Prints the figures, and remembers whether one is beyond its bound.
+/// Prints the figures, and records whether one exceeds its bound.
 #[derive(Default)]
 struct Report {
     is_broken: bool,
@@ -66,7 +67,7 @@ fn milliseconds(time: Duration) -> String {
 const MILLISECOND: Duration = Duration::from_millis(1);
 const MIB: usize = 1 << 20;
 
-/// Polls futures until all wait.
+/// Polls futures until all of them wait.
 fn waiting<F: Future>(futures: impl Iterator<Item = F>, waker: &Waker) -> Vec<Pin<Box<F>>> {
     let mut futures: Vec<_> = futures.map(Box::pin).collect();
     for future in &mut futures {
@@ -75,7 +76,7 @@ fn waiting<F: Future>(futures: impl Iterator<Item = F>, waker: &Waker) -> Vec<Pi
     futures
 }
 
-/// Looks in on m writers that wait for one range.
+/// Inspects m writers that wait for one range.
 fn looking_in(report: &mut Report, m: usize) {
     let lock = RangeLock::new();
     let _held = lock.write(0..10);
@@ -92,7 +93,7 @@ fn looking_in(report: &mut Report, m: usize) {
     assert!(text.len() < 20_000, "{} bytes", text.len());
 }
 
-/// Notes when it is first woken: the internal mutexes are free by then.
+/// Records when it is first woken: the internal mutexes are free by then.
 #[derive(Default)]
 struct FirstWake(OnceLock<Instant>);
 
@@ -139,7 +140,8 @@ fn letting_in(report: &mut Report, m: usize) {
     report.time("  all of them leave", time, None);
 }
 
-/// What crowds of 10,000 leave behind in each of 32 parts, and locks that were cut once.
+/// What crowds of 10,000 leave behind in each of 32 parts, and what locks keep that were split
+/// once.
 fn memory(report: &mut Report) {
     let lock = RangeLock::builder().max_leaves(32).build();
     (1..32).for_each(|part| assert!(__private::cut(&lock, part * 1000)));

@@ -1,10 +1,10 @@
-//! The simulator's variants in its workloads, CPU-bound, with nothing checked. One iteration is one
-//! operation of *each* thread. In `fault-vs-write` two threads or more also wait up to 20 µs in one
-//! of eight passages, in every variant alike, as in `dax-sim compare`.
+//! Measures the simulator's variants in its workloads, CPU-bound, with nothing checked. One
+//! iteration is one operation of *each* thread. In `fault-vs-write` two threads or more also wait
+//! up to 20 µs in one of eight passages, in every variant alike, as in `dax-sim compare`.
 //!
 //! The simulator runs for a time, not for a number of operations. So a sample is a run about as
-//! long as its iterations take, and its time is scaled from the operations that were done to those
-//! that were asked for.
+//! long as its iterations take. Its time is scaled from the number of operations done to the number
+//! requested.
 
 use std::process;
 use std::time::Duration;
@@ -22,16 +22,16 @@ const VARIANTS: [Variant; 4] = [Variant::Rwsem, Variant::RangeLock, Variant::Lin
 const THREADS: [usize; 3] = [1, 2, 8];
 const DEVICE: u64 = 64 << 20;
 
-/// The shortest run: threads start and stop in much less.
+/// The shortest run. Threads start and stop in much less time.
 const SHORTEST: Duration = Duration::from_millis(2);
-/// The longest, should an estimate from a short run be far off.
+/// The longest run, in case an estimate from a short run is far off.
 const LONGEST: Duration = Duration::from_millis(500);
 
 fn curve(group: &mut BenchmarkGroup<'_, WallTime>, device: &Device, workload: Workload, variant: Variant) {
     let setup = Setup { checks: false, ..Setup::default() };
     for threads in THREADS {
         let point = Point { workload, variant, threads, media: Duration::ZERO };
-        // Seconds of one iteration, by the run before.
+        // Seconds of one iteration, from the run before.
         let mut estimate = 0.0;
         let mut run = |iterations: u64| {
             let wanted = (estimate * iterations as f64).min(LONGEST.as_secs_f64());

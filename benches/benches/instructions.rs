@@ -1,6 +1,6 @@
-//! Instructions of the short path, counted by callgrind: they repeat to the last one on the
+//! Counts instructions of the fast path by callgrind. The counts repeat exactly, also on the
 //! noisiest machine. Each figure is one acquisition and its release by one thread, in a lock that
-//! has been used before; `.ci/instructions` runs this.
+//! has been used before. `.ci/instructions` runs this benchmark.
 
 #![allow(missing_docs, reason = "the macros make items that have none")]
 
@@ -10,7 +10,7 @@ use gungraun::{library_benchmark, library_benchmark_group, main};
 use range_lock::RangeLock;
 use range_lock_benches::rival::page;
 
-/// A lock that has grown what it needs.
+/// A lock that has already allocated what it needs.
 fn used() -> RangeLock {
     let lock = RangeLock::new();
     drop((lock.write(page(1)), lock.read(page(3))));
@@ -24,7 +24,7 @@ fn used_rwsem() -> parking_lot::RwLock<()> {
     lock
 }
 
-// The locks are handed back: what dropping them takes is not counted.
+// The locks are returned, so the counts do not include dropping them.
 
 #[library_benchmark]
 #[bench::one(used())]

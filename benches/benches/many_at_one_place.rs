@@ -1,8 +1,8 @@
-//! Many requests at one place: how the whole of it grows with their number m, and tokio's RwLock
-//! beside it.
+//! Measures many requests at one place: how the total time grows with their number m, beside
+//! tokio's RwLock.
 //!
-//! Each point is the time for all m requests. `MANY=100000` sets the largest m; 1000 if it is not
-//! set, as in `.ci/run`. Every power of ten from 1000 on is measured.
+//! Each point is the time for all m requests. `MANY=100000` sets the largest m. Without it m is
+//! 1000, as in `.ci/run`. Every power of ten from 1000 on is measured.
 
 use std::future::Future;
 use std::hint::black_box;
@@ -19,7 +19,7 @@ fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Polls futures of a kind until all wait.
+/// Polls futures of one kind until all of them wait.
 fn waiting<F: Future>(futures: impl Iterator<Item = F>) -> Vec<Pin<Box<F>>> {
     let mut futures: Vec<_> = futures.map(Box::pin).collect();
     for future in &mut futures {
@@ -67,7 +67,7 @@ fn readers_beside_readers(m: usize) -> Duration {
     timed(|| (0..m).for_each(|n| drop(black_box(lock.read(n as u64..n as u64 + 10)))))
 }
 
-/// In which order m guards or futures go.
+/// The order in which m guards or futures are dropped.
 #[derive(Clone, Copy)]
 enum Order {
     FirstFirst,
@@ -84,7 +84,7 @@ fn drop_all<T>(mut all: Vec<T>, order: Order) {
     all.into_iter().for_each(drop);
 }
 
-/// m readers leave, beside one that has waited once.
+/// m readers leave, beside one reader that has waited once.
 fn releases(m: usize, order: Order, merged: bool) -> Duration {
     let lock = RangeLock::new();
     let writer = lock.write(0..10);
@@ -97,7 +97,7 @@ fn releases(m: usize, order: Order, merged: bool) -> Duration {
     }
     let held: Vec<RangeReadGuard<'_>> = (0..m).map(|_| lock.read(0..10)).collect();
     if merged {
-        // Requests that cross quiet parts may have joined them already.
+        // Requests that cross quiet parts may already have merged them.
         _ = __private::join(&lock, 0);
         assert_eq!(__private::parts(&lock), 1);
     }
@@ -154,7 +154,7 @@ fn over_64_parts(m: usize) -> Duration {
     })
 }
 
-/// Takes m and returns how long it took.
+/// Takes m, and returns how long the case took.
 type Case = fn(usize) -> Duration;
 
 fn many_at_one_place(c: &mut Criterion) {
@@ -185,7 +185,7 @@ fn many_at_one_place(c: &mut Criterion) {
     }
 }
 
-/// Looks in on m writers that wait for one range.
+/// Inspects m writers that wait for one range.
 fn requests(m: usize) -> Duration {
     let lock = RangeLock::new();
     let _held = lock.write(0..10);

@@ -1,8 +1,8 @@
-//! How the lock scales: six locks, five workloads, 1 to 16 threads. One iteration is one operation
-//! of *each* thread, so the throughput of a lock that scales grows with the threads.
+//! Measures how the lock scales: six locks, five workloads, 1 to 16 threads. One iteration is one
+//! operation of *each* thread, so the throughput of a lock that scales grows with the threads.
 //!
-//! A thread that has done its operations waits for the others. So at the end of each sample fewer
-//! threads compete, most of all under a lock that prefers some threads.
+//! A thread that has done its operations waits for the other threads. So at the end of each sample
+//! fewer threads compete, most of all under a lock that prefers some threads.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ impl Workload {
         Workload::Sleep,
     ];
 
-    /// The name of its group, with that of the workload in the comparison with rivals.
+    /// The name of its group, with the workload's name from the comparison with rivals.
     fn name(self) -> &'static str {
         match self {
             Workload::DisjointWrites => "scaling, writes in own parts (W2)",
@@ -71,7 +71,7 @@ fn curve<R: Rival + 'static>(group: &mut BenchmarkGroup<'_, WallTime>, workload:
                 }
             }
         });
-        // The line chart's axis is the number of elements: one of each thread.
+        // The line chart's axis is the number of elements: one for each thread.
         group.throughput(Throughput::Elements(threads as u64));
         group.bench_function(BenchmarkId::new(R::NAME, Threads(threads)), |b| {
             crew.prepare();

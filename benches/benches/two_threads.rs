@@ -1,8 +1,8 @@
-//! Two threads, each rival: where they are in different places, and where they meet. One iteration
+//! Measures two threads under each rival, in different places and in the same place. One iteration
 //! is one operation of *each* thread, so a lock that lets both run takes as long as for one.
 //!
-//! The states in which a virtual machine has its CPUs near or far from each other are not told
-//! apart here; the program `rivals` does that.
+//! On a virtual machine the two CPUs may be near or far from each other. This benchmark does not
+//! distinguish these states. The program `rivals` does.
 
 use std::cell::RefCell;
 use std::hint::black_box;
@@ -24,8 +24,8 @@ const THREADS: usize = 2;
 /// Pages in the part of one thread, as a power of two.
 const PART: u32 = 14;
 
-/// Copies a page, from and to where the two do not lie at the same offsets of theirs: processors
-/// take that for an overlap.
+/// Copies a page between different offsets of two frames: processors treat equal offsets as an
+/// overlap.
 fn copy_page() {
     const LENGTH: usize = PAGE as usize;
     const TO: usize = 2 * LENGTH + LENGTH / 2;

@@ -1,4 +1,4 @@
-//! One thread alone: what an acquisition and its release cost with each rival.
+//! Measures one thread alone: what an acquisition and its release cost with each rival.
 
 use std::hint::black_box;
 

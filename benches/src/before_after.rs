@@ -18,24 +18,24 @@ use crate::sample::{Record, Sample, Spread, Waits};
 /// The range lock in all shapes that are compared.
 pub const LOCKS: [&str; 3] = [AsItComes::NAME, OneLeaf::NAME, Bypass::NAME];
 
-/// Rows with fewer pairs are printed and not judged: fewer than five say too little about a median.
+/// Rows with fewer pairs are printed and not judged: they say too little about a median.
 pub const FEWEST_PAIRS: usize = 5;
 
-/// The measures that are judged. Fairness and waits are printed: they scatter by more than the
+/// The measures that are judged. Fairness and waits are only printed: they scatter by more than the
 /// floors allow.
 const JUDGED: [&str; 3] = ["rate", "1/cost", "gain"];
 
 const RESAMPLES: usize = 10_000;
 const SEED: u64 = 0x6265_666f_7265;
 
-/// What is compared.
+/// What a row compares.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Row {
-    /// The workload, with what belongs to it.
+    /// The workload, with its parameters.
     pub workload: String,
-    /// The lock or the variant.
+    /// The name of the lock or the variant.
     pub subject: String,
-    /// Threads.
+    /// The number of threads.
     pub threads: usize,
     /// `near`, `far`, or `changed` if the CPUs were near at one end of the run and far at the
     /// other.
@@ -44,10 +44,10 @@ pub struct Row {
     pub measure: &'static str,
 }
 
-/// The values of one run. All are better when they are higher: a time is kept as its inverse.
+/// The values of one run. In all of them higher is better: a time is kept as its inverse.
 pub type Run = BTreeMap<Row, f64>;
 
-/// What the pairs of one row say.
+/// The verdict on one row.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
@@ -68,13 +68,13 @@ pub struct Compared {
     pub row: Row,
     /// How many pairs of runs have a value.
     pub pairs: usize,
-    /// The median of new / old; above 1 the new version is better.
+    /// The median of new / old. Above 1 the new version is better.
     pub ratio: f64,
     /// The bootstrap interval of 95 %.
     pub interval: [f64; 2],
     /// The least ratio that counts as not worse.
     pub floor: f64,
-    /// What that means.
+    /// The verdict.
     pub verdict: Verdict,
 }
 
@@ -84,7 +84,7 @@ pub fn floor(workload: &str) -> f64 {
     if ["W7", "W8", "W12"].contains(&workload) { 0.90 } else { 0.97 }
 }
 
-/// Compares run `i` of `old` with run `i` of `new`, on a machine with so many CPUs.
+/// Compares run `i` of `old` with run `i` of `new`, on a machine with `cpus` CPUs.
 pub fn compare(old: &[Run], new: &[Run], cpus: usize) -> Vec<Compared> {
     let mut ratios = BTreeMap::<&Row, Vec<f64>>::new();
     for (old, new) in old.iter().zip(new) {
@@ -113,8 +113,8 @@ pub fn compare(old: &[Run], new: &[Run], cpus: usize) -> Vec<Compared> {
     ratios.into_iter().filter_map(compared).collect()
 }
 
-/// The interval in which 95 % of the medians lie that are taken from `values` drawn with
-/// replacement. `None` if there are no values.
+/// The interval that holds 95 % of the medians of values drawn from `values` with replacement.
+/// `None` if there are no values.
 pub fn interval(values: &[f64]) -> Option<[f64; 2]> {
     let mut random = Rng::with_seed(SEED);
     let mut draw = || {
@@ -128,14 +128,14 @@ pub fn interval(values: &[f64]) -> Option<[f64; 2]> {
 
 const CHANGED: &str = "changed";
 
-/// The state of the CPUs during a run, by how long a cache line took to change hands before it and
+/// The state of the CPUs during a run, from the time in which a cache line changed hands before and
 /// after it.
 pub fn state(before: Option<f64>, after: Option<f64>) -> &'static str {
     let of = |ns: Option<f64>| ns.map_or(Placement::Near, Placement::of);
     if of(before) == of(after) { of(before).name() } else { CHANGED }
 }
 
-/// The values of one run of `rivals`: of each row the median over its samples.
+/// The values of one run of `rivals`: for each row the median over its samples.
 pub fn of_rivals(record: &Record) -> Run {
     let mut samples = BTreeMap::<Row, Vec<f64>>::new();
     for sample in record.samples.iter().filter(|sample| LOCKS.contains(&sample.rival.as_str())) {
@@ -166,7 +166,7 @@ fn measures(sample: &Sample) -> Vec<(&'static str, f64)> {
     measures
 }
 
-/// The values of one run of `dax-sim compare --json`. `None` if that is something else.
+/// The values of one run of `dax-sim compare --json`. `None` if the document is something else.
 pub fn of_dax_sim(document: &Value, state: &'static str) -> Option<Run> {
     let entry = |entry: &Value| {
         let row = Row {
@@ -181,8 +181,8 @@ pub fn of_dax_sim(document: &Value, state: &'static str) -> Option<Run> {
     document["results"].as_array()?.iter().map(entry).collect()
 }
 
-/// The values that the benchmark `simulator_overhead` prints: what one call costs beside a plain
-/// one, and what a second thread gains.
+/// The values that the benchmark `simulator_overhead` prints: the cost of one call beside a plain
+/// one, and the gain of a second thread.
 pub fn of_overhead(text: &str, state: &'static str) -> Run {
     let mut run = Run::new();
     let mut add = |workload: &str, subject: &str, threads, measure, value: Option<f64>| {
@@ -197,7 +197,7 @@ pub fn of_overhead(text: &str, state: &'static str) -> Run {
                 add(&call.join(" "), variant, 1, "1/cost", ratio);
             }
             // A gain of two threads on one file, on a file each, and on the bare device, which is
-            // never left out.
+            // always present.
             [name @ .., one, own, bare] if line.starts_with("  ") && bare.parse::<f64>().is_ok() => {
                 let name = name.join(" ");
                 add(&name, "one file", 2, "gain", one.parse().ok());
@@ -209,7 +209,7 @@ pub fn of_overhead(text: &str, state: &'static str) -> Run {
     run
 }
 
-/// The instructions of each benchmark, from what gungraun prints.
+/// The instructions of each benchmark, from the output of gungraun.
 pub fn instructions(text: &str) -> BTreeMap<String, u64> {
     let (mut counts, mut name) = (BTreeMap::new(), None);
     for line in text.lines() {

@@ -2,7 +2,7 @@
 //!
 //! A criterion benchmark calls its routine once for each sample, with a number of iterations. Here
 //! one iteration is one operation of each thread. The threads are started once, before the first
-//! sample, and meet at a barrier before each.
+//! sample, and meet at a barrier before each sample.
 
 use std::fmt;
 use std::process;
@@ -39,7 +39,7 @@ impl fmt::Display for Threads {
     }
 }
 
-/// Threads that do the same number of operations each, whenever they are asked.
+/// Threads that each do the same number of operations on request.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -69,9 +69,9 @@ struct AtWork {
 
 #[derive(Debug)]
 struct Shared {
-    /// Of each thread; 0 ends the crew.
+    /// How many iterations each thread does. 0 ends the crew.
     iterations: AtomicU64,
-    /// The threads and the caller.
+    /// Where the threads and the caller meet.
     begin: Barrier,
     end: Barrier,
     /// From the first thread's start to the last one's end.
@@ -79,18 +79,18 @@ struct Shared {
 }
 
 impl<W: Fn(usize, Turns) + Send + Sync + 'static> Crew<W> {
-    /// A crew of so many threads, at least 1. Each calls `work` once, with its index and the turns
-    /// that it has to take; what `work` does before is not timed.
+    /// A crew of `threads` threads, at least 1. Each calls `work` once, with its index and the
+    /// turns that it has to take. What `work` does before its turns is not timed.
     ///
-    /// The threads are started by [`prepare`](Self::prepare) or the first [`run`](Self::run): a
+    /// [`prepare`](Self::prepare) or the first [`run`](Self::run) starts the threads. So a
     /// benchmark that is filtered out costs nothing.
     pub fn new(threads: usize, work: W) -> Self {
         Crew { threads: threads.max(1), work: Arc::new(work), at_work: None }
     }
 
-    /// Starts the threads and lets each do one operation, unless they have run before. To be called
-    /// outside criterion's routine: criterion counts all the time of the routine as warm-up, so
-    /// what `work` does before its turns could leave it one operation from which to plan the
+    /// Starts the threads and lets each do one operation, unless they have run before. Call it
+    /// outside criterion's routine. Criterion counts all the time of the routine as warm-up, so
+    /// what `work` does before its turns could leave criterion one operation from which to plan the
     /// samples.
     pub fn prepare(&mut self) {
         if self.at_work.is_none() {
@@ -101,7 +101,8 @@ impl<W: Fn(usize, Turns) + Send + Sync + 'static> Crew<W> {
     /// Lets each thread do `iterations` operations, at least 1. Returns the time from the first
     /// thread's start to the last one's end.
     ///
-    /// If an operation panics, the process is aborted: the other threads would wait for ever.
+    /// If an operation panics, the process is aborted, because the other threads would wait for
+    /// ever.
     pub fn run(&mut self, iterations: u64) -> Duration {
         let AtWork { shared, .. } = self.at_work.get_or_insert_with(|| start(self.threads, &self.work));
         shared.iterations.store(iterations.max(1), Ordering::Relaxed);
@@ -157,12 +158,12 @@ impl Drop for AbortOnPanic {
     }
 }
 
-/// What one thread of a [`Crew`] has to do.
+/// The turns of one thread of a [`Crew`].
 #[derive(Debug)]
 pub struct Turns(Arc<Shared>);
 
 impl Turns {
-    /// Does `op` as often as the crew is asked, until the crew is dropped.
+    /// Does `op` as often as the crew requests, until the crew is dropped.
     pub fn each(self, mut op: impl FnMut()) {
         let shared = &*self.0;
         loop {

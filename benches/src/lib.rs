@@ -1,5 +1,5 @@
-//! `range-lock` beside its rivals: one [adapter](rival) for each, the [workloads](workload) that
-//! they all run, and what is needed to [measure] and [report] them fairly.
+//! Compares `range-lock` with its rivals: one [adapter](rival) for each, the [workloads](workload)
+//! that they all run, and what is needed to [measure] and [report] them fairly.
 //!
 //! The program `rivals` runs everything, in turn within each round. The criterion benchmarks use
 //! the same adapters and operations, on a [crew] of threads.

@@ -1,4 +1,4 @@
-//! Threads that start together, and what each has done by its own clock.
+//! Starts threads together, and counts what each has done by its own clock.
 
 use std::sync::{Barrier, OnceLock};
 use std::thread;
@@ -9,14 +9,14 @@ use crate::placement;
 /// How long a sample takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// Everything runs, and nothing is counted.
+    /// How long everything runs before anything is counted.
     pub warm_up: Duration,
-    /// What is done after that is counted.
+    /// How long operations are counted after the warm-up.
     pub duration: Duration,
 }
 
 impl Plan {
-    /// The same, so many times as long.
+    /// The same plan, `factor` times as long.
     #[must_use]
     pub fn times(self, factor: u32) -> Plan {
         Plan { duration: self.duration * factor, ..self }
@@ -26,11 +26,11 @@ impl Plan {
 /// What one thread did.
 #[derive(Clone, Copy, Debug)]
 pub struct Stint {
-    /// Operations.
+    /// How many operations it did.
     pub ops: u64,
-    /// When the first of them began, by the thread's own clock.
+    /// When the first operation began, by the thread's own clock.
     pub start: Instant,
-    /// When the last of them ended.
+    /// When the last operation ended.
     pub end: Instant,
 }
 
@@ -43,12 +43,12 @@ pub struct StartLine {
 }
 
 impl StartLine {
-    /// For so many threads.
+    /// A start line for `threads` threads.
     pub fn new(threads: usize, plan: Plan) -> Self {
         StartLine { barrier: Barrier::new(threads), plan, window: OnceLock::new() }
     }
 
-    /// Waits for the others, and starts this thread's clock.
+    /// Waits for the other threads, and starts this thread's clock.
     pub fn wait(&self) -> Clock {
         if self.barrier.wait().is_leader() {
             let open = Instant::now() + self.plan.warm_up;
@@ -72,8 +72,8 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// To be called after each batch, with the number of operations in it. Returns whether there is
-    /// time for another.
+    /// Counts a batch. Call it after each batch, with the number of operations in it. Returns
+    /// whether there is time for another batch.
     #[inline]
     pub fn lap(&mut self, ops: u64) -> bool {
         self.lap_at(Instant::now(), ops)
@@ -92,7 +92,7 @@ impl Clock {
         now < self.close
     }
 
-    /// Whether what is done now is counted.
+    /// Whether operations are counted now.
     #[inline]
     pub fn counts(&self) -> bool {
         self.end >= self.open
@@ -104,8 +104,8 @@ impl Clock {
     }
 }
 
-/// Runs `work(thread, start line)` on so many threads, each on a CPU of its own if there are
-/// enough, and returns what they return.
+/// Runs `work(thread, start line)` on `threads` threads, each on a CPU of its own if there are
+/// enough. Returns what they return.
 pub fn on_threads<T: Send>(
     threads: usize,
     plan: Plan,

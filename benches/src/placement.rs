@@ -1,8 +1,8 @@
-//! Where the threads run, and how far apart that is.
+//! Finds out where the threads run, and how far apart their CPUs are.
 //!
 //! On a virtual machine two CPUs may be neighbours in one core now, and far from each other a
 //! minute later. A cache line then changes hands in 40 ns or in 240. What two threads achieve
-//! differs up to three times, in both directions. So that time is measured before and after each
+//! differs up to three times, in both directions. So this time is measured before and after each
 //! sample, and samples are never pooled across states.
 
 use std::hint::black_box;
@@ -18,19 +18,19 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 pub enum Placement {
     /// A cache line changes hands in less than [`BORDER_NS`].
     Near,
-    /// It takes longer.
+    /// A cache line takes longer to change hands.
     Far,
 }
 
-/// What divides near from far, in nanoseconds: in the middle, on a scale of ratios, between the two
-/// states that were seen.
+/// The border between near and far, in nanoseconds: in the middle, on a scale of ratios, between
+/// the two observed states.
 pub const BORDER_NS: f64 = 100.0;
 
 impl Placement {
-    /// Both, in the order in which they are reported.
+    /// Both states, in the order in which they are reported.
     pub const ALL: [Placement; 2] = [Placement::Near, Placement::Far];
 
-    /// The state in which a line takes so many nanoseconds.
+    /// The state in which a line takes `hand_over_ns` to change hands.
     pub fn of(hand_over_ns: f64) -> Placement {
         if hand_over_ns < BORDER_NS { Placement::Near } else { Placement::Far }
     }
@@ -54,12 +54,13 @@ pub fn cpus() -> Vec<usize> {
 pub fn pin(cpu: usize) {
     let mut only = CpuSet::new();
     only.set(cpu);
-    // Where that is refused the figures are less steady, not wrong.
+    // If the kernel refuses, the figures are less steady, not wrong.
     let _ = sched_setaffinity(None, &only);
 }
 
 /// The time in which a cache line goes from one CPU to the other, in nanoseconds: half a round
-/// trip, the best of a few hundred microseconds' worth each. `None` if there is only one CPU.
+/// trip, the best of several attempts of a few hundred microseconds each. `None` if there is only
+/// one CPU.
 pub fn hand_over_ns() -> Option<f64> {
     const ROUND_TRIPS: u64 = 1000;
     const BATCHES: u64 = 5;

@@ -1,15 +1,14 @@
 //! What a lock has to offer to be measured.
 //!
 //! Everything in a measured loop is dispatched statically: a workload is compiled once for each
-//! rival. Only which cell is run next is chosen at run time, by
-//! [`Contender`](crate::workload::Contender).
+//! rival. At run time only the next cell is chosen, by [`Contender`](crate::workload::Contender).
 
 use std::ops::Range;
 
 /// Which requests a lock can tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// None: it excludes nothing. The control.
+    /// No requests: the rival excludes nothing. The control.
     Nothing,
     /// One lock for everything.
     Whole,
@@ -24,14 +23,14 @@ pub enum Scope {
 
 /// A lock, or what stands in for one.
 pub trait Rival: Send + Sync + Sized {
-    /// What it is called in tables and on the command line.
+    /// The rival's name in tables and on the command line.
     const NAME: &'static str;
-    /// Which requests it can tell apart.
+    /// Which requests the rival can tell apart.
     const SCOPE: Scope;
-    /// Whether readers let each other in. Where not, a read is as exclusive as a write.
+    /// Whether readers let each other in. If not, a read is as exclusive as a write.
     const SHARED: bool;
-    /// How many ranges may be held while others are asked for: none where these could exclude each
-    /// other, and as many as can be taken in a few seconds.
+    /// How many ranges a thread may hold while it asks for others. It is 0 if these could exclude
+    /// each other. Otherwise it is as many as can be taken in a few seconds.
     const MOST_HELD: usize = match Self::SCOPE {
         Scope::Whole | Scope::Hashed => 0,
         Scope::Nothing | Scope::Exact | Scope::Reference => usize::MAX,
@@ -42,13 +41,13 @@ pub trait Rival: Send + Sync + Sized {
     where
         Self: 'a;
 
-    /// A lock in which nothing is locked.
+    /// Builds a lock in which nothing is locked.
     fn new() -> Self;
 
-    /// A new user; each thread makes its own.
+    /// A new user. Each thread makes its own.
     fn user(&self) -> Self::User<'_>;
 
-    /// Bytes of a read guard and of a write guard.
+    /// The sizes of a read guard and of a write guard, in bytes.
     fn guard_bytes() -> (usize, usize) {
         (size_of::<ReadGuard<'_, '_, Self>>(), size_of::<WriteGuard<'_, '_, Self>>())
     }
@@ -78,9 +77,9 @@ pub trait User {
     fn write_whole(&self) -> Self::Write<'_>;
 }
 
-/// Bytes in a page, the unit of all workloads.
+/// The size of a page in bytes, the unit of all workloads.
 pub const PAGE: u64 = 4096;
-/// Where the largest file of any workload ends, for those locks that want to know.
+/// Where the largest file of any workload ends, for locks that need to know.
 pub const DOMAIN: u64 = 1 << 40;
 
 /// The range of page number `page`.

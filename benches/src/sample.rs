@@ -1,4 +1,4 @@
-//! What was measured, as it is kept in a file.
+//! What was measured, in the form in which a file keeps it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,21 +14,21 @@ use crate::placement::Placement;
 pub struct Sample {
     /// The workload's name.
     pub workload: String,
-    /// Threads.
+    /// The number of threads.
     pub threads: usize,
     /// The rival's name.
     pub rival: String,
-    /// The round; samples of one round were taken one after the other.
+    /// The round. Samples of one round were taken one after the other.
     pub round: usize,
-    /// The time in which a cache line changed hands before and after; `None` if there is only one
-    /// CPU.
+    /// The time in which a cache line changed hands before and after the sample. `None` if there is
+    /// only one CPU.
     pub hand_over_ns: Option<[f64; 2]>,
     /// All threads' operations per second, from the first one's start to the last one's end, each
     /// by its own clock.
     pub ops_per_s: f64,
     /// The operations of the slowest thread divided by those of the fastest.
     pub fairness: f64,
-    /// How long requests waited, where the workload asks.
+    /// How long requests waited, if the workload measures it.
     pub wait_us: Option<Waits>,
 }
 
@@ -39,12 +39,12 @@ pub struct Waits {
     pub p50: f64,
     /// 99th percentile.
     pub p99: f64,
-    /// The longest.
+    /// The longest wait.
     pub max: f64,
 }
 
 impl Sample {
-    /// How far the CPUs were from each other; `None` if that changed meanwhile. With one CPU
+    /// How far the CPUs were from each other. `None` if that changed meanwhile. With one CPU
     /// everything is near.
     pub fn placement(&self) -> Option<Placement> {
         let Some([before, after]) = self.hand_over_ns else { return Some(Placement::Near) };
@@ -53,25 +53,26 @@ impl Sample {
     }
 }
 
-/// What a rival takes up, in bytes.
+/// The size of a rival, in bytes.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Footprint {
     /// The rival's name.
     pub rival: String,
     /// The lock itself.
     pub lock: usize,
-    /// What a new lock keeps on the heap, as far as the allocator tells.
+    /// What a new lock keeps on the heap, as far as the allocator reports it.
     pub heap: Option<usize>,
     /// A read guard and a write guard.
     pub guards: [usize; 2],
-    /// The heap for each range held, as far as the allocator tells; `None` if it cannot hold many.
+    /// The heap for each range held, as far as the allocator reports it. `None` if the rival cannot
+    /// hold many.
     pub per_range: Option<f64>,
 }
 
 /// The machine.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Host {
-    /// CPUs that the program may use.
+    /// How many CPUs the program may use.
     pub hardware_threads: usize,
     /// The processor's name.
     pub cpu: String,
@@ -80,7 +81,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// The machine that this runs on.
+    /// The machine that this program runs on.
     pub fn this() -> Host {
         let cpu = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
             let line = text.lines().find(|line| line.starts_with("model name"))?;
@@ -100,12 +101,11 @@ impl Host {
 pub struct Record {
     /// The machine.
     pub host: Host,
-    /// How long a sample took, in milliseconds; where some workloads took a multiple, one time of
-    /// it.
+    /// How long a sample took, in milliseconds. Samples of some workloads took a multiple of it.
     pub millis: u64,
-    /// Speeds.
+    /// The samples of speed.
     pub samples: Vec<Sample>,
-    /// Sizes.
+    /// The sizes of the rivals.
     pub footprints: Vec<Footprint>,
 }
 
@@ -114,12 +114,12 @@ impl Record {
     ///
     /// # Errors
     ///
-    /// If there is no such file, or something else in it.
+    /// If there is no such file, or the file holds something else.
     pub fn read(path: &Path) -> io::Result<Record> {
         Ok(serde_json::from_slice(&fs::read(path)?)?)
     }
 
-    /// Writes it to a file.
+    /// Writes the record to a file.
     ///
     /// # Errors
     ///
@@ -166,7 +166,7 @@ impl Record {
         Spread::of(self.of(cell, rival).filter_map(value).collect())
     }
 
-    /// The median over rounds of one rival's value divided by another's of the same round.
+    /// The median over rounds of one rival's value divided by another's in the same round.
     pub fn ratio<'a>(
         &'a self,
         (cell, rival): (CellName<'a>, &'a str),
@@ -182,18 +182,18 @@ impl Record {
     }
 }
 
-/// A workload with so many threads, in one state of the machine.
+/// A workload with a number of threads, in one state of the machine.
 #[derive(Clone, Copy, Debug)]
 pub struct CellName<'a> {
     /// The workload's name.
     pub workload: &'a str,
-    /// Threads.
+    /// The number of threads.
     pub threads: usize,
     /// How far the CPUs are from each other.
     pub placement: Placement,
 }
 
-/// A median with the smallest and the largest value beside it.
+/// A median, with the smallest and the largest value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
     /// The middle value, or the mean of the two middle ones.
@@ -202,12 +202,12 @@ pub struct Spread {
     pub min: f64,
     /// The largest value.
     pub max: f64,
-    /// How many there are.
+    /// How many values there are.
     pub count: usize,
 }
 
 impl Spread {
-    /// The spread of `values`; `None` if there are none.
+    /// The spread of `values`, or `None` if there are none.
     pub fn of(mut values: Vec<f64>) -> Option<Spread> {
         values.sort_by(f64::total_cmp);
         let (&min, &max) = (values.first()?, values.last()?);

@@ -1,5 +1,5 @@
-//! What `rivals` refuses, it refuses before it measures anything: with exit code 2, a line on
-//! standard error, and nothing on standard output.
+//! `rivals` refuses bad input before it measures anything: with exit code 2, a line on standard
+//! error, and nothing on standard output.
 
 use std::fs;
 use std::process::{Command, Output, Stdio};
@@ -8,7 +8,7 @@ fn rivals(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_rivals")).args(arguments).output().unwrap()
 }
 
-/// One short sample, and what is to be refused.
+/// Runs one short sample with arguments that must be refused. Returns the message.
 fn refused(arguments: &[&str]) -> String {
     let short = ["--only", "W1/write", "--rivals", "no lock", "--rounds", "1", "--millis", "1"];
     let output = rivals(&[&short, arguments].concat());

@@ -1,5 +1,5 @@
-//! Every rival has to exclude, and to let in, as its adapter says it does; and the test has to
-//! notice one that does not.
+//! Every rival must exclude, and admit, as its adapter says. The test must detect a rival that does
+//! not.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,8 +10,8 @@ use range_lock_benches::rivals::{self, NoLock, Visitor};
 
 const SLOTS: u64 = 64;
 
-/// Threads write their number into all slots of random ranges, and see it overwritten if nothing
-/// keeps the others out. Returns how often that happened.
+/// Threads write their number into all slots of random ranges. If nothing excludes the other
+/// threads, a thread sees its number overwritten. Returns how often that happened.
 fn intrusions<R: Rival>(threads: u64) -> u64 {
     const ROUNDS: u64 = 300;
     let lock = R::new();
@@ -39,7 +39,8 @@ fn intrusions<R: Rival>(threads: u64) -> u64 {
                         let first = random.u64(0..SLOTS);
                         let range = first..random.u64(first..SLOTS) + 1;
                         let bytes = range.start * PAGE..range.end * PAGE;
-                        // What a writer finds is free of others, and stays so while others run.
+                        // A writer's slots have no other thread's number, and get none while others
+                        // run.
                         if round % 20 == 0 {
                             let _guard = user.write_whole();
                             fill(0..SLOTS, me);
@@ -90,7 +91,7 @@ fn the_control_does_not() {
 }
 
 /// Another user gets `range` while this one holds `held`. With a lock that excludes where it should
-/// not this hangs.
+/// not, this hangs.
 fn other_gets_in<R: Rival>(write: bool, held: Range<u64>, range: Range<u64>) {
     let lock = R::new();
     let user = lock.user();

@@ -1,10 +1,10 @@
-//! What an operation on a file can fail with; it uses no other room.
+//! What an operation on a file can fail with. It uses no other room.
 
-/// Why an operation on a file failed. A failing operation is an answer, not a bug. It leaves
-/// nothing behind. Exceptions are operations that work page by page:
-/// [`Mapping::store`](crate::file::Mapping::store) has stored,
-/// [`File::unshare_range`](crate::file::File::unshare_range) unshared, what came before the page
-/// that failed.
+/// Why an operation on a file failed. A failing operation is an answer, not a bug, and leaves
+/// nothing behind. Two operations work page by page and are exceptions.
+/// [`Mapping::store`](crate::file::Mapping::store) has stored what came before the page that
+/// failed. [`File::unshare_range`](crate::file::File::unshare_range) has unshared what came before
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FsError {
@@ -14,7 +14,7 @@ pub enum FsError {
     /// SIGBUS: an access through a mapping to a page that lies wholly past the end of the file.
     #[error("access at offset {offset} past the end of a file of {size} bytes (SIGBUS)")]
     BusError {
-        /// Bytes from the start of the file.
+        /// In bytes from the start of the file.
         offset: u64,
         /// The file's size when the fault looked.
         size: u64,
@@ -22,19 +22,19 @@ pub enum FsError {
     /// SIGSEGV: an access outside the mapping.
     #[error("access of {len} bytes at offset {offset} outside a mapping of [{start}, {end}) (SIGSEGV)")]
     OutsideMapping {
-        /// Bytes from the start of the file.
+        /// In bytes from the start of the file.
         offset: u64,
-        /// Bytes asked for.
+        /// How many bytes were asked for.
         len: u64,
         /// Where the mapping starts in the file.
         start: u64,
-        /// Where it ends.
+        /// Where the mapping ends in the file.
         end: u64,
     },
     /// SIGSEGV: a store through a mapping that is for loads only.
     #[error("store at offset {offset} through a read-only mapping (SIGSEGV)")]
     ReadOnlyMapping {
-        /// Bytes from the start of the file.
+        /// In bytes from the start of the file.
         offset: u64,
     },
     /// EFAULT: the user's buffer cannot be accessed, not even its first byte.
@@ -43,7 +43,7 @@ pub enum FsError {
     /// A word access that is not aligned to its size.
     #[error("word access at offset {offset}, which is not a multiple of 8")]
     Misaligned {
-        /// Bytes from the start of the file.
+        /// In bytes from the start of the file.
         offset: u64,
     },
     /// EFBIG.

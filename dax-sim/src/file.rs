@@ -1,4 +1,4 @@
-//! What a user calls: files and mappings of them; they use `ext4` and the rooms below.
+//! What a user calls: files and mappings of them. They use `ext4` and the rooms below.
 
 mod fault;
 mod mapping;
@@ -24,8 +24,8 @@ pub use options::{AddressSpace, MapOptions};
 pub use pin::Pin;
 pub use user::UserBuffer;
 
-/// An open file without a name; dropping it frees its blocks. Its methods may be called by many
-/// threads at once.
+/// An open file without a name. Dropping it frees its blocks. Many threads may call its methods at
+/// once.
 #[derive(Debug)]
 pub struct File<'a> {
     fs: &'a FileSystem<'a>,
@@ -37,23 +37,23 @@ impl<'a> File<'a> {
         Self { fs, inode }
     }
 
-    /// The size in bytes.
+    /// The file's size in bytes.
     pub fn size(&self) -> u64 {
         self.inode.size()
     }
 
-    /// Reads from `offset` on, up to the end of the buffer or of the file; returns how many bytes
+    /// Reads from `offset` on, up to the end of the buffer or of the file. Returns how many bytes
     /// were read. Holes read as zeros.
     ///
     /// # Errors
     ///
-    /// None at present; an offset past the end reads nothing.
+    /// None at present. A read past the end of the file returns 0.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, FsError> {
         self.read_to(buffer, offset)
     }
 
-    /// Writes at `offset`, making the file larger if need be; returns how many bytes were written,
-    /// fewer than asked only if the device is full.
+    /// Writes at `offset`, and makes the file larger if necessary. Returns how many bytes were
+    /// written: fewer than asked only if the device is full.
     ///
     /// # Errors
     ///
@@ -114,13 +114,14 @@ impl<'a> File<'a> {
         })
     }
 
-    /// Sets the size. What lies past a smaller one is gone, and accesses through mappings to whole
-    /// pages past it fail; a larger one adds a hole.
+    /// Sets the size. What lies past a smaller size is gone, and accesses through mappings to whole
+    /// pages past it fail. A larger size adds a hole.
     ///
     /// # Errors
     ///
-    /// [`FsError::TooBig`] past the largest file; [`FsError::NoSpace`] if a part of a shared block
-    /// must be zeroed and there is no room for a copy.
+    /// * [`FsError::TooBig`] past the largest file.
+    /// * [`FsError::NoSpace`] if a part of a shared block must be zeroed and there is no room for a
+    ///   copy.
     pub fn truncate(&self, size: u64) -> Result<(), FsError> {
         self.end_of(size, 0)?;
         ext4_truncate(self.fs, &self.inode, size)
@@ -130,37 +131,38 @@ impl<'a> File<'a> {
     ///
     /// # Errors
     ///
-    /// [`FsError::TooBig`] past the largest file; [`FsError::NoSpace`] if a part of a shared block
-    /// must be zeroed and there is no room for a copy.
+    /// * [`FsError::TooBig`] past the largest file.
+    /// * [`FsError::NoSpace`] if a part of a shared block must be zeroed and there is no room for a
+    ///   copy.
     pub fn punch_hole(&self, offset: u64, len: u64) -> Result<(), FsError> {
         let end = self.end_of(offset, len)?;
         if len > 0 { ext4_punch_hole(self.fs, &self.inode, offset, end) } else { Ok(()) }
     }
 
-    /// Reserves blocks for the holes of a range, as unwritten extents that read as zeros, and makes
-    /// the file reach its end.
+    /// Reserves blocks for the holes of a range, as unwritten extents that read as zeros. Makes the
+    /// file larger if the range reaches past its end.
     ///
     /// # Errors
     ///
-    /// [`FsError::NoSpace`] if the device has too few free blocks, and then none is reserved;
-    /// [`FsError::TooBig`] past the largest file.
+    /// * [`FsError::NoSpace`] if the device has too few free blocks. Then none is reserved.
+    /// * [`FsError::TooBig`] past the largest file.
     pub fn fallocate(&self, offset: u64, len: u64) -> Result<(), FsError> {
         let end = self.end_of(offset, len)?;
         if len > 0 { ext4_fallocate(self.fs, &self.inode, offset, end, Size::Grows) } else { Ok(()) }
     }
 
-    /// Makes durable what was written and stored before: write-protects and flushes dirty pages,
+    /// Makes durable what was written and stored before. It write-protects and flushes dirty pages,
     /// then commits the journal if blocks or size have changed.
     ///
     /// # Errors
     ///
-    /// [`FsError::Device`] if the device could not.
+    /// [`FsError::Device`] if the device could not make the data durable.
     pub fn fsync(&self) -> Result<(), FsError> {
         ext4_sync_file(self.fs, &self.inode, 0, u64::MAX)
     }
 
-    /// Maps a range of the file, shared, into an address space of its own: each mapping stands for
-    /// a process.
+    /// Maps a range of the file, shared, into an address space of its own. So each mapping stands
+    /// for a process.
     ///
     /// # Panics
     ///
@@ -169,13 +171,13 @@ impl<'a> File<'a> {
         self.mmap_in(&AddressSpace::new(), range, MapOptions::new())
     }
 
-    /// Maps a range of the file into an address space, to the end of the page in which it ends.
+    /// Maps a range of the file into an address space, up to the end of the range's last page.
     ///
     /// # Panics
     ///
     /// * If the range is empty or inverted, does not start at a multiple of [`BLOCK_SIZE`], or ends
     ///   past [`MAX_FILE_SIZE`].
-    /// * If an address is asked for that is not a multiple of [`BLOCK_SIZE`], or is not free.
+    /// * If `options` asks for an address that is not a multiple of [`BLOCK_SIZE`], or is not free.
     pub fn mmap_in(&self, space: &AddressSpace, range: Range<u64>, options: MapOptions) -> Mapping<'_> {
         let Range { start, end } = range;
         assert!(
@@ -205,7 +207,7 @@ impl<'a> File<'a> {
         &self.inode
     }
 
-    /// One past the last of `len` bytes from `offset` on.
+    /// The end of `len` bytes from `offset` on.
     fn end_of(&self, offset: u64, len: u64) -> Result<u64, FsError> {
         match offset.checked_add(len) {
             Some(end) if end <= MAX_FILE_SIZE => Ok(end),
@@ -224,7 +226,7 @@ impl FileSystem<'_> {
 
 impl Drop for File<'_> {
     fn drop(&mut self) {
-        // Mappings borrow the file, so none is left; accesses have ended, so the blocks can go at
+        // Mappings borrow the file, so none is left. Accesses have ended, so the blocks can go at
         // once.
         self.fs.free(self.inode.extents.write(&self.fs.schedule).remove(0, u64::MAX));
     }

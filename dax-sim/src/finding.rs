@@ -1,8 +1,8 @@
-//! What the checkers find; it uses no other room.
+//! What the checkers find. It uses no other room.
 
 use std::fmt;
 
-/// What is wrong, by the name of what was to hold.
+/// What is wrong, by the name of the invariant that does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Invariant {
     /// I1: reads, writes, loads and stores are coherent.
@@ -17,7 +17,7 @@ pub enum Invariant {
     Size,
     /// I6: what was stored before an fsync is durable after it.
     Durability,
-    /// I7: everybody comes to an end: no deadlock, no lost wake-up.
+    /// I7: every operation comes to an end: no deadlock, no lost wake-up.
     Liveness,
     /// Locks are taken in the order of their ranks.
     LockOrder,
@@ -26,7 +26,7 @@ pub enum Invariant {
 }
 
 impl Invariant {
-    /// For tables.
+    /// The name, for tables.
     pub fn name(self) -> &'static str {
         match self {
             Invariant::Coherence => "I1",
@@ -41,16 +41,16 @@ impl Invariant {
         }
     }
 
-    /// In words.
+    /// The invariant in words.
     pub fn meaning(self) -> &'static str {
         match self {
             Invariant::Coherence => "coherence of read(2), write(2), loads and stores",
             Invariant::Mapping => "translations and entries agree with the block map",
             Invariant::Protection => "what is clean or a hole is mapped read-only",
-            Invariant::Freeing => "free blocks are used by nobody",
+            Invariant::Freeing => "free blocks have no user",
             Invariant::Size => "no 4 KiB page below a 2 MiB one",
             Invariant::Durability => "what fsync promised is durable",
-            Invariant::Liveness => "everybody comes to an end",
+            Invariant::Liveness => "every operation comes to an end",
             Invariant::LockOrder => "locks are taken in the order of their ranks",
             Invariant::NoPanic => "no panic",
         }
@@ -63,12 +63,12 @@ impl fmt::Display for Invariant {
     }
 }
 
-/// Something that is wrong.
+/// An invariant that does not hold, and how a checker saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What does not hold.
+    /// The invariant.
     pub broken: Invariant,
-    /// How it was seen; one line, and more for details.
+    /// How the checker saw it. The first line is a summary, and more lines may give details.
     pub text: String,
 }
 

@@ -24,7 +24,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! From the ground up, each module using only modules before it:
+//! From the ground up. Each module uses only modules above it in this list:
 //!
 //! * [`pmem`] is the device.
 //! * [`schedule`] has the steps at which threads can be ordered.

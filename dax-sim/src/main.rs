@@ -1,4 +1,4 @@
-//! The program `dax-sim`.
+//! The program `dax-sim`: calls the library's command line.
 
 use std::process::ExitCode;
 

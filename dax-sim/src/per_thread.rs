@@ -1,29 +1,29 @@
-//! A small number for each living thread, so that counters can be kept apart by thread; it uses no
-//! other room.
+//! Gives each living thread a small number, so that counters can be kept apart by thread. It uses
+//! no other room.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use parking_lot::Mutex;
 
-/// This thread's number: the smallest that no other living thread had when it was first asked for;
-/// or that of the simulated thread that it plays.
+/// This thread's number: the smallest that no other living thread had when it was first asked for.
+/// For a thread that plays a simulated thread, it is the number of the simulated one.
 pub(crate) fn index() -> usize {
     CURRENT.with(|current| current.shown.get())
 }
 
-/// This thread's number, whatever it plays.
+/// This thread's own number, whatever simulated thread it plays.
 pub(crate) fn own() -> usize {
     CURRENT.with(|current| current.own)
 }
 
-/// All threads that have asked for their numbers have smaller ones.
+/// A bound: all threads that have asked for their numbers have smaller ones.
 pub(crate) fn given() -> usize {
     GIVEN.load(SeqCst)
 }
 
-/// From now on this thread is taken for the simulated one of that number, or for itself again.
-/// Returns what it was taken for.
+/// From now on this thread counts as the simulated one of that number, or as itself again. Returns
+/// what it counted as before.
 pub(crate) fn pretend(simulated: Option<usize>) -> Option<usize> {
     CURRENT.with(|current| {
         let before = current.shown.replace(simulated.unwrap_or(current.own));

@@ -1,14 +1,14 @@
-//! A sparse table of atomic words, indexed by page: three levels of 512, as a page table has; it
+//! A sparse table of atomic words, indexed by page: three levels of 512, as a page table has. It
 //! uses no other room.
 //!
-//! Extents, DAX entries and page tables are all such tables. Nodes are added on demand and stay
-//! until the table is dropped, so a slot once found may be used without a lock. All accesses are
-//! sequentially consistent: the protocols above lean on the order between a word of one table and a
+//! Extents, DAX entries and page tables are such tables. Nodes are added on demand and stay until
+//! the table is dropped, so a slot once found may be used without a lock. All accesses are
+//! sequentially consistent. The protocols above rely on the order between a word of one table and a
 //! word of another, and on x86-64 a load costs nothing more for it.
 //!
 //! Beside each leaf there is one *huge* word, for something that stands for all of its 512 indices:
-//! a 2 MiB translation, or a 2 MiB entry (a multi-order entry of an XArray). That not both are in
-//! use at once is up to the table's user.
+//! a 2 MiB translation, or a 2 MiB entry (a multi-order entry of an XArray). The table's user
+//! ensures that leaf and huge word are not in use at once.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -37,9 +37,9 @@ struct Middle {
 /// A word that is not 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
-    /// The first index that it stands for.
+    /// The first index that the word stands for.
     pub(crate) first: u64,
-    /// How many it stands for: 1 or [`HUGE`].
+    /// How many indices it stands for: 1 or [`HUGE`].
     pub(crate) len: u64,
     pub(crate) word: u64,
 }
@@ -73,7 +73,7 @@ impl Radix {
         Some(&self.top[top].get()?.leaves[middle].get()?.words[leaf])
     }
 
-    /// The slot at `index`, made if need be.
+    /// The slot at `index`, made if necessary.
     ///
     /// # Panics
     ///
@@ -96,7 +96,7 @@ impl Radix {
         Some(&self.top[top].get()?.huge[middle])
     }
 
-    /// The huge slot of the 512 indices around `index`, made if need be.
+    /// The huge slot of the 512 indices around `index`, made if necessary.
     ///
     /// # Panics
     ///
@@ -106,19 +106,19 @@ impl Radix {
         &self.middle(top).huge[middle]
     }
 
-    /// Whether the leaf of the 512 indices around `index` exists, be there anything in it or not.
+    /// Whether the leaf of the 512 indices around `index` exists, empty or not.
     pub(crate) fn has_leaf(&self, index: u64) -> bool {
         self.slot(index).is_some()
     }
 
-    /// Whether nothing but, perhaps, a huge word is there for the 512 indices around `index`.
+    /// Whether there is at most a huge word for the 512 indices around `index`.
     pub(crate) fn leaf_is_empty(&self, index: u64) -> bool {
         let first = index - index % HUGE;
         self.slot(first).is_none()
             || (first..first + HUGE).all(|index| self.slot(index).is_none_or(|word| word.load(SeqCst) == 0))
     }
 
-    /// The first word that is not 0 of those that stand for an index in `from..=last`.
+    /// The first word that is not 0, of the words that stand for an index in `from..=last`.
     pub(crate) fn next(&self, mut from: u64, last: u64) -> Option<Found> {
         let last = last.min(CAPACITY - 1);
         while from <= last {
@@ -149,8 +149,8 @@ impl Radix {
         None
     }
 
-    /// All words that are not 0 when they are reached, of those that stand for an index in
-    /// `first..=last`.
+    /// All words that are not 0 when the iterator reaches them, of the words that stand for an
+    /// index in `first..=last`.
     pub(crate) fn occupied(&self, first: u64, last: u64) -> impl Iterator<Item = Found> + '_ {
         let mut from = Some(first);
         std::iter::from_fn(move || {

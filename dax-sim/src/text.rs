@@ -1,9 +1,9 @@
-//! Prose that fits a width, columns whose cells do, and words quoted for messages and for shells;
-//! it uses no other room.
+//! Folds prose to a width, sets table rows in columns, and quotes words for messages and for
+//! shells. It uses no other room.
 
-/// The lines of `text`, each of at most `width` characters where its words are: broken at blanks,
-/// never within a word. Those after the first begin with as many blanks as the first, and `hang`
-/// more.
+/// The lines of `text`, folded to `width` characters. Lines break at blanks, never within a word,
+/// so a long word may exceed `width`. Lines after the first begin with as many blanks as the first,
+/// and `hang` more.
 pub(crate) fn fold(text: &str, width: usize, hang: usize) -> Vec<String> {
     let words = text.trim_start();
     let indent = text.len() - words.len();
@@ -50,11 +50,11 @@ pub(crate) fn push_row(to: &mut String, cells: &[Vec<String>], widths: &[usize],
     }
 }
 
-/// How many columns of a word from outside a message shows.
+/// How many columns of a word from outside a message shows at most.
 const QUOTED: usize = 40;
 
 /// A word from outside, for a message: in backquotes, with what cannot be printed escaped, and cut
-/// if it is long. A damaged file may have a word of any length, or none that ends.
+/// if it is long. A damaged file may hold a word of any length, or one that never ends.
 pub(crate) fn quoted(word: &str) -> String {
     let mut text = String::from("`");
     let mut used = 0;
@@ -70,7 +70,7 @@ pub(crate) fn quoted(word: &str) -> String {
     text
 }
 
-/// An argument as a shell takes it.
+/// Quotes an argument for a shell.
 pub(crate) fn for_a_shell(argument: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_=+,./:@%".contains(c);
     if !argument.is_empty() && argument.chars().all(is_plain) {
@@ -79,15 +79,15 @@ pub(crate) fn for_a_shell(argument: &str) -> String {
     format!("'{}'", argument.replace('\'', "'\\''"))
 }
 
-/// What is said of a name that is not among the known ones: the nearest of them, if it is near, and
-/// all.
+/// The message about a name that is not among the known ones: the nearest known name, if it is
+/// near, and all known names.
 pub(crate) fn unknown(what: &str, name: &str, known: &[&str]) -> String {
     let nearest = nearest(name, known).map_or(String::new(), |known| format!("; did you mean `{known}`?"));
     let end = if nearest.is_empty() { ";" } else { "" };
     format!("unknown {what} {}{nearest}{end} known ones: {}", quoted(name), known.join(", "))
 }
 
-/// The known name that fewest changes of a letter lead to, if these are few.
+/// The known name that the fewest changes of a letter lead to, if they are few.
 pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let length = name.chars().take(QUOTED + 1).count();
     if length > QUOTED {
@@ -98,8 +98,7 @@ pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     (distance <= length.max(3) / 3).then_some(nearest)
 }
 
-/// How many letters must be put in, left out or exchanged for others to make `b` of `a`
-/// (Levenshtein).
+/// How many letters must be inserted, left out or replaced to turn `a` into `b` (Levenshtein).
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
@@ -114,7 +113,7 @@ fn distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
-/// A line with its very long words cut, of which others have made a message.
+/// A line of a message that others have made, with its very long words cut.
 pub(crate) fn with_words_cut(line: &str) -> String {
     /// No name of a file is longer.
     const LONGEST: usize = 4096;

@@ -1,11 +1,11 @@
-//! How faults and I/O are serialised: one value for each answer to Kara's 2017 e-mail; it uses no
+//! How faults and I/O are serialised: one value for each answer to Kara's 2017 e-mail. It uses no
 //! other room.
 //!
-//! [Jan Kara's e-mail of 25 April 2017][race] shows that a page fault, which looks up a block and
-//! installs the answer, can be overtaken by write(2), which allocates the block and invalidates
-//! what is mapped. [His e-mail of the next day][cures], "Kara's 2017 e-mail" below, names the two
-//! options. Each [`Variant`] is one way to deal with the race, and its [`Rules`] are all that the
-//! paths in `fs` and `dax` ask of it.
+//! [Jan Kara's e-mail of 25 April 2017][race] shows a race. A page fault looks up a block and
+//! installs the answer. In between, write(2) can allocate the block and invalidate what is mapped.
+//! [His e-mail of the next day][cures], "Kara's 2017 e-mail" below, names the two options. Each
+//! [`Variant`] is one way to deal with the race. Its [`Rules`] are all that the paths in `fs` and
+//! `dax` ask of it.
 //!
 //! [race]: https://lore.kernel.org/r/20170425111043.GH2793@quack2.suse.cz
 //! [cures]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
@@ -17,35 +17,35 @@ use std::str::FromStr;
 /// One answer to "faults race with block allocation".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Variant {
-    /// Linux 4.10 and 4.11: a fault looks up, then locks the entry; a hole's zero page replaces
+    /// Linux 4.10 and 4.11: a fault looks up, then locks the entry. A hole's zero page replaces
     /// whatever entry it finds. Both races of Kara's 2017 e-mail happen.
     Linux411,
     /// Ross Zwisler's idea, which Kara's 2017 e-mail answers: as 4.11, and write(2) invalidates
-    /// once more after the copy. Narrows the race and does not close it.
+    /// once more after the copy. It narrows the race and does not close it.
     InvalidateTwice,
     /// What option 1 would have been with the code of the day: the entry lock, then the
-    /// transaction; and write(2) copies inside its transaction. Deadlocks.
+    /// transaction, and write(2) copies inside its transaction. It deadlocks.
     EntryLockOutside,
     /// Linux 4.12 (option 1 of Kara's 2017 e-mail): transaction, entry lock, then look up.
     Linux412,
     /// Option 2 of Kara's 2017 e-mail: as 4.11, but write faults hold i_mmap_sem exclusively, and
     /// so does write(2) while it looks up, allocates and invalidates.
     Rwsem,
-    /// Option 2 with a range lock at both levels: the very same sections, over the bytes and pages
+    /// Option 2 with a range lock at both levels: the same sections, but over the bytes and pages
     /// concerned only.
     RangeLock,
-    /// As [`Variant::Rwsem`], with i_mmap_sem held over the copy of write(2), too. Hangs where the
-    /// copy must fault on a mapping of the same file.
+    /// As [`Variant::Rwsem`], with i_mmap_sem also held over the copy of write(2). It hangs where
+    /// the copy must fault on a mapping of the same file.
     RwsemCopy,
-    /// As [`Variant::RangeLock`], with the range held over the copy, too: the buffer is faulted in
+    /// As [`Variant::RangeLock`], with the range also held over the copy. The buffer is faulted in
     /// first, and copied with faults off.
     RangeLockCopy,
-    /// As 4.12 with neither i_mmap_sem nor i_rwsem. Incorrect; the upper bound.
+    /// As 4.12, without i_mmap_sem and i_rwsem. It is incorrect, and serves as the upper bound.
     Unserialised,
 }
 
 impl Variant {
-    /// All of them, in the order in which tables list them.
+    /// All variants, in the order in which tables list them.
     pub const ALL: [Variant; 9] = [
         Variant::Linux411,
         Variant::InvalidateTwice,
@@ -58,7 +58,7 @@ impl Variant {
         Variant::Unserialised,
     ];
 
-    /// Those that `compare` compares unless told otherwise, in the same order.
+    /// The variants that `compare` compares by default, in the same order.
     pub const COMPARED: [Variant; 5] =
         [Variant::Linux411, Variant::Linux412, Variant::Rwsem, Variant::RangeLock, Variant::Unserialised];
 
@@ -77,24 +77,25 @@ impl Variant {
         }
     }
 
-    /// Whether write(2), read(2) and mapped accesses are coherent in it: no read is stale.
+    /// Whether write(2), read(2) and mapped accesses are coherent in this variant: no read is
+    /// stale.
     pub fn is_coherent(self) -> bool {
         !matches!(self, Variant::Linux411 | Variant::InvalidateTwice | Variant::Unserialised)
     }
 
-    /// Whether it is coherent, and everybody comes to an end.
+    /// Whether the variant is coherent, and every operation comes to an end.
     pub fn is_correct(self) -> bool {
         matches!(self, Variant::Linux412 | Variant::Rwsem | Variant::RangeLock | Variant::RangeLockCopy)
     }
 
-    /// Whether its locks are always taken in the order of their ranks. Where not, by design, the
-    /// order is checked only where schedules are explored: elsewhere the first wrong one would end
-    /// the program.
+    /// Whether the variant always takes its locks in the order of their ranks. In a variant that
+    /// does not, by design, the order is checked only where schedules are explored. Elsewhere the
+    /// first violation would end the program.
     pub fn is_in_order(self) -> bool {
         !matches!(self, Variant::EntryLockOutside | Variant::RwsemCopy)
     }
 
-    /// What the paths ask.
+    /// The rules by which the paths behave in this variant.
     pub fn rules(self) -> Rules {
         let linux_4_11 = Rules {
             i_rwsem: LockKind::Rwsem,
@@ -131,10 +132,11 @@ impl Variant {
 /// How the paths behave in a variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// The lock of read(2), shared, and of whatever changes a file by a system call, exclusive.
-    pub i_rwsem: LockKind,
-    /// The lock of faults, shared, and of whatever takes blocks from pages or moves them,
+    /// The lock that read(2) takes shared, and that every system call that changes a file takes
     /// exclusive.
+    pub i_rwsem: LockKind,
+    /// The lock that faults take shared, and that everything that takes blocks from pages or moves
+    /// them takes exclusive.
     pub i_mmap_sem: LockKind,
     /// What a fault does first.
     pub fault_order: FaultOrder,
@@ -142,7 +144,7 @@ pub struct Rules {
     /// up to 4.11.
     pub hole_replaces_any_entry: bool,
     /// Option 2: write faults hold i_mmap_sem exclusively, and write(2) holds it over {look up,
-    /// allocate, invalidate}, exclusively where it allocates and shared where it overwrites.
+    /// allocate, invalidate}: exclusively where it allocates and shared where it overwrites.
     pub exclusive_allocation: bool,
     /// What surrounds the copy of write(2).
     pub write_copy: WriteCopy,
@@ -153,14 +155,14 @@ pub struct Rules {
 pub enum LockKind {
     /// One `parking_lot::RwLock<()>` over the whole file.
     Rwsem,
-    /// One `RangeLock`, of which only the bytes concerned are taken.
+    /// One `RangeLock`, of which an operation takes only the bytes concerned.
     RangeLock,
-    /// Nothing.
+    /// No lock.
     None,
 }
 
 impl LockKind {
-    /// All of them.
+    /// All kinds, in the order in which messages list them.
     pub const ALL: [LockKind; 3] = [LockKind::Rwsem, LockKind::RangeLock, LockKind::None];
 
     /// The name on the command line.
@@ -187,7 +189,7 @@ impl FromStr for LockKind {
     }
 }
 
-/// What each level of locking is made of, where that is not left to the variant.
+/// What each level of locking is made of, where the variant does not decide it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Locks {
     /// In place of the variant's i_rwsem.
@@ -196,13 +198,13 @@ pub struct Locks {
     pub i_mmap_sem: Option<LockKind>,
 }
 
-/// A variant, with levels of locking that may be made of something else than it makes them of. Made
-/// from a variant, it is that and nothing else.
+/// A variant, with levels of locking that may be made of something else than in the variant itself.
+/// A mix made from a [`Variant`] is that variant unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Mix {
     /// The variant.
     pub variant: Variant,
-    /// What is not left to it.
+    /// The levels that the variant does not decide.
     pub locks: Locks,
 }
 
@@ -212,32 +214,33 @@ impl From<Variant> for Mix {
     }
 }
 
-/// What a fault does first. Whatever it is, the answer is installed under the entry lock.
+/// What a fault does first. In each case the answer is installed under the entry lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FaultOrder {
     /// `iomap_begin`, then the entry lock (Linux 4.10 and 4.11, since commit 9f141d6ef625).
     LookUpThenLock,
-    /// For a write fault the transaction; then the entry lock, then `iomap_begin` (Linux 4.12 on).
+    /// A write fault starts its transaction first. Then come the entry lock and `iomap_begin`
+    /// (Linux 4.12 on).
     LockThenLookUp,
-    /// The entry lock, then `iomap_begin`, which starts the transaction where it allocates: the
-    /// inversion that Kara's 2017 e-mail speaks of.
+    /// The entry lock, then `iomap_begin`, which starts the transaction where it allocates. This is
+    /// the inversion that Kara's 2017 e-mail speaks of.
     LockThenTransaction,
 }
 
 /// How write(2) copies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WriteCopy {
-    /// With nothing but i_rwsem held: the copy may fault.
+    /// With only i_rwsem held: the copy may fault.
     Released,
-    /// As [`WriteCopy::Released`]; and the range is invalidated once more after the copy.
+    /// As [`WriteCopy::Released`], and the range is invalidated once more after the copy.
     InvalidatedTwice,
     /// Inside the transaction of the allocation.
     InTransaction,
-    /// With i_mmap_sem held, and faulting where it must: a fault on a mapping of the same file
+    /// With i_mmap_sem held, and faulting where it must. A fault on a mapping of the same file
     /// waits for ever.
     Held,
-    /// With i_mmap_sem held and faults off: the buffer is faulted in before, and again after a copy
-    /// that came out short; after eight tries in vain a page goes through a bounce buffer.
+    /// With i_mmap_sem held and faults off. The buffer is faulted in before, and again after a copy
+    /// that came out short. After eight tries in vain a page goes through a bounce buffer.
     HeldWithoutFaults,
 }
 

@@ -4,11 +4,11 @@
 //! on meanwhile. The lock needs no verb for what can go wrong: a future that waits may be dropped
 //! at any time, and a guard unlocks when it is dropped.
 //!
-//! * A booking that waits too long is dropped by `tokio::time::timeout`.
-//! * The task of a customer that goes away is aborted, wherever it is.
-//! * The ledger is a file, and writing it blocks. The guard owns a share of the lock, so it goes
-//!   along to `spawn_blocking`, and the booking is done as a whole even if its task is aborted.
-//! * At shutdown bookings that wait are refused at once, and those that await payment may finish.
+//! * If a booking waits too long, `tokio::time::timeout` drops it.
+//! * If a customer goes away, its task is aborted, wherever it is.
+//! * The ledger is a file, and writing it blocks. The guard owns a share of the lock, so it moves
+//!   into `spawn_blocking`. Then the booking completes even if its task is aborted.
+//! * At shutdown waiting bookings are refused at once, and bookings that await payment may finish.
 
 use std::fs::File;
 use std::future::Future;
@@ -27,7 +27,7 @@ pub(crate) const FREE: u32 = 0;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Refusal {
-    /// Other bookings had the seats for too long.
+    /// Other bookings held the seats for too long.
     Busy,
     Taken,
     NotPaid,
@@ -49,7 +49,7 @@ impl Service {
         Arc::new(Service { seats, ledger, closing: watch::Sender::new(false) })
     }
 
-    /// Books seats once `payment` says that they are paid for. May be dropped at any time.
+    /// Books seats once `payment` reports that they are paid for. May be dropped at any time.
     pub(crate) async fn book(
         &self,
         customer: u32,
@@ -64,7 +64,7 @@ impl Service {
             }
             _ = closing.wait_for(|&closing| closing) => return Err(Refusal::Closing),
         };
-        // After the seats have been locked: `close` waits for each booking that does not see it.
+        // Only now, with the seats locked: `close` waits for each booking that does not see it.
         if *closing.borrow() {
             return Err(Refusal::Closing);
         }
@@ -85,8 +85,8 @@ impl Service {
         Ok(())
     }
 
-    /// Lets no more bookings in, and waits for those that pay. `false` if some are still there
-    /// after `grace`.
+    /// Admits no more bookings, and waits for those that pay. Returns `false` if some are still
+    /// there after `grace`.
     pub(crate) async fn close(&self, grace: Duration) -> bool {
         self.closing.send_replace(true);
         let all_have_left = self.seats.range_lock().wait_until_free_async(.., Mode::Write);

@@ -1,4 +1,4 @@
-//! The network block device protocol, as far as this server and its own client speak it: fixed
+//! The network block device protocol, as far as this server and its own client use it: fixed
 //! newstyle handshake, one export, simple replies. See "proto.md" of NetworkBlockDevice/nbd.
 
 use std::io::{self, Read, Write};
@@ -11,7 +11,7 @@ const REPLY: u32 = 0x6744_6698;
 
 const FIXED_NEWSTYLE: u16 = 1;
 const NO_ZEROES: u16 = 2;
-/// Has flags, flush, FUA, write zeroes, several connections.
+/// Flags are present, and: flush, FUA, write zeroes, several connections.
 const EXPORT_FLAGS: u16 = 1 | 1 << 2 | 1 << 3 | 1 << 6 | 1 << 8;
 
 const EXPORT_NAME: u32 = 1;
@@ -25,7 +25,7 @@ const SERVER: u32 = 2;
 const INFORMATION: u32 = 3;
 const UNSUPPORTED: u32 = 1 << 31 | 1;
 
-/// The longest read or write that is accepted.
+/// The longest read or write that the server accepts.
 pub(crate) const MOST: u32 = 32 << 20;
 /// A request was not understood, or reaches past the end.
 pub(crate) const EINVAL: u32 = 22;
@@ -45,14 +45,14 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) command: Command,
-    /// "Force unit access": not done before it is on the disk.
+    /// "Force unit access": the request is not done before its data are on the disk.
     pub(crate) fua: bool,
     cookie: u64,
     pub(crate) offset: u64,
     pub(crate) length: u32,
 }
 
-/// Greets a client and settles what it wants; `false` if it only asked.
+/// Greets a client and negotiates. Returns `false` if the client only asked for information.
 pub(crate) fn handshake(stream: &mut (impl Read + Write), size: u64) -> io::Result<bool> {
     stream.write_all(&[NBDMAGIC.to_be_bytes(), IHAVEOPT.to_be_bytes()].concat())?;
     stream.write_all(&(FIXED_NEWSTYLE | NO_ZEROES).to_be_bytes())?;
@@ -94,7 +94,7 @@ pub(crate) fn handshake(stream: &mut (impl Read + Write), size: u64) -> io::Resu
     }
 }
 
-/// The next request; `None` if the client has gone.
+/// Reads the next request. Returns `None` if the client has gone.
 pub(crate) fn request(stream: &mut impl Read) -> io::Result<Option<Request>> {
     let mut magic = [0; 4];
     match stream.read_exact(&mut magic) {
@@ -118,7 +118,7 @@ pub(crate) fn request(stream: &mut impl Read) -> io::Result<Option<Request>> {
     Ok(Some(Request { command, fua: flags_and_type & 1 << 16 != 0, cookie, offset, length }))
 }
 
-/// Answers a request: with what was read, or the number of an error.
+/// Answers a request with the data that were read, or with the number of an error.
 pub(crate) fn reply(
     stream: &mut impl Write,
     request: &Request,

@@ -15,8 +15,8 @@ pub(crate) struct Page {
     pub(crate) level: u64,
     /// The fence: the largest key that belongs here.
     pub(crate) last: u64,
-    /// Ordered by key. A leaf has a value for each key, an inner page the child whose fence the key
-    /// is.
+    /// Ordered by key. A leaf has a value for each key. An inner page has a child for each key,
+    /// which is the child's fence.
     pub(crate) entries: Vec<(u64, u64)>,
 }
 
@@ -39,7 +39,7 @@ impl Page {
     }
 }
 
-/// Where pages are while they are not cached.
+/// Where pages are stored while they are not cached.
 pub(crate) trait Store {
     /// How many entries a page has room for.
     const MOST: usize;
@@ -55,7 +55,7 @@ struct Frame {
 
 struct Frames {
     cached: BTreeMap<u64, Frame>,
-    /// Where the search for a page to be dropped goes on.
+    /// Where the search for a page to drop goes on.
     hand: u64,
     /// The first number that no page has, and numbers that were given back.
     end: u64,
@@ -67,7 +67,7 @@ pub(crate) struct Cache<S> {
     store: S,
     /// How many pages may stay between operations.
     most: usize,
-    /// Held for a look or a change, and not while a thread waits for a latch or for the store.
+    /// Held for a look or a change. Never held while a thread waits for a latch or for the store.
     frames: Mutex<Frames>,
 }
 
@@ -93,7 +93,7 @@ impl<S: Store> Cache<S> {
         })
     }
 
-    /// Takes back a number that no page has got.
+    /// Takes back a number that was not used for a page.
     pub(crate) fn give_back(&self, number: u64) {
         self.frames.lock().unwrap().unused.push(number);
     }
@@ -105,7 +105,7 @@ impl<S: Store> Cache<S> {
         }
         let page = Arc::new(self.store.read(number)?); // Other threads use the cache meanwhile.
         let mut frames = self.frames.lock().unwrap();
-        // Another reader may have read it, too.
+        // Another reader may also have read it.
         let frame = frames.cached.entry(number).or_insert(Frame { page, dirty: false });
         Ok(Arc::clone(&frame.page))
     }
@@ -115,7 +115,7 @@ impl<S: Store> Cache<S> {
         self.frames.lock().unwrap().cached.insert(number, Frame { page: Arc::new(page), dirty: true });
     }
 
-    /// Writes what the store does not have yet, all as of one moment. The caller holds no latch.
+    /// Writes all changes to the store, as of one moment. The caller holds no latch.
     pub(crate) fn flush(&self) -> io::Result<()> {
         let _latches = self.latches.read(..); // Keeps changes out, and lets readers in.
         let dirty: Vec<_> = {
@@ -132,8 +132,8 @@ impl<S: Store> Cache<S> {
         Ok(())
     }
 
-    /// Drops pages until no more than `most` are cached. A page that is in use stays. The caller
-    /// holds no latch.
+    /// Drops pages until at most `most` are cached. A page that is in use stays. The caller holds
+    /// no latch.
     pub(crate) fn trim(&self) -> io::Result<()> {
         for _ in 0..self.pages().1 {
             let mut frames = self.frames.lock().unwrap();

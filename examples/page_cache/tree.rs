@@ -1,22 +1,16 @@
-//! A B-tree over a cache of pages, with the latches of the cache.
+//! A B-tree over a cache of pages, with the latches of the cache. Two rules keep its threads from
+//! waiting for each other in a circle:
 //!
-//! Two rules keep its threads from waiting for each other in a circle:
+//! 1. A thread that holds a latch asks for the next one with a `try_` verb. If that fails, it
+//!    releases what it holds, and waits with nothing held.
+//! 2. A split needs several latches at once. It takes them as one request, with nothing held.
 //!
-//! 1. A thread that holds a latch asks for the next one with a `try_` verb. If that fails, it gives
-//!    up what it holds, and waits with nothing held.
-//! 2. A thread that needs several latches at once, for a split, takes them as one request, with
-//!    nothing held.
-//!
-//! It is not enough that all threads go down the tree. A scan waits for all latches at once, so it
-//! waits for a parent that is latched. A descent that holds this parent and blocks on the child
-//! waits behind the scan.
+//! To go only down the tree is not enough. A scan waits for all latches at once, so it waits for a
+//! latched parent. A descent that holds this parent and blocks on the child waits behind the scan.
 //!
 //! What a thread knew may be out of date after it has waited with nothing held. So each page has a
 //! *fence*, the largest key that belongs there. The lower end of a page never moves, and no page is
 //! removed. So a page that was right for a key still is, unless the key lies beyond the fence.
-//!
-//! A program that includes this file has a `Mutex` at hand: that of std, or of a checker of
-//! schedules.
 
 mod cache;
 
@@ -25,7 +19,7 @@ use std::sync::Arc;
 
 use range_lock::{ManyGuard, Mode, RangeLock, Request, point};
 
-use super::Mutex;
+use super::Mutex; // Of std, or of a checker of schedules.
 use cache::Cache;
 pub(crate) use cache::{Page, Store};
 
@@ -44,7 +38,7 @@ struct Latched<'a> {
 }
 
 impl<S: Store> Tree<S> {
-    /// An empty tree: a root, and a leaf below it. The cache may keep `most` pages.
+    /// Makes an empty tree: a root, and a leaf below it. The cache may keep `most` pages.
     pub(crate) fn create(store: S, most: usize) -> Self {
         let tree = Self::open(store, most, 2);
         tree.cache.put(ROOT, Page { level: 1, last: u64::MAX, entries: vec![(u64::MAX, 1)] });
@@ -52,7 +46,7 @@ impl<S: Store> Tree<S> {
         tree
     }
 
-    /// The tree whose `end` pages are in the store.
+    /// Opens the tree whose `end` pages are in the store.
     pub(crate) fn open(store: S, most: usize, end: u64) -> Self {
         Tree { cache: Cache::new(store, most, end) }
     }
@@ -68,8 +62,7 @@ impl<S: Store> Tree<S> {
 
     pub(crate) fn get(&self, key: u64) -> io::Result<Option<u64>> {
         let leaf = self.descend(key, 0, Mode::Read)?;
-        let found = leaf.page.entries.get(leaf.page.index(key)).filter(|entry| entry.0 == key);
-        let value = found.map(|entry| entry.1);
+        let value = leaf.page.entries.get(leaf.page.index(key)).filter(|e| e.0 == key).map(|e| e.1);
         drop(leaf);
         self.cache.trim()?;
         Ok(value)
@@ -158,8 +151,8 @@ impl<S: Store> Tree<S> {
         }
     }
 
-    /// Splits the full page of `level` to which `key` belongs, or what has to be split before. The
-    /// caller holds no latch, and looks again: another thread may have been faster.
+    /// Splits the full page of `level` to which `key` belongs, or a page that must be split before.
+    /// The caller holds no latch, and looks again: another thread may have been faster.
     fn split(&self, key: u64, level: u64) -> io::Result<()> {
         let parent = self.descend(key, level + 1, Mode::Read)?;
         let (above, below) = (parent.number, parent.page.child(key));

@@ -1,4 +1,4 @@
-//! How long each point is measured, and how each benchmark of this folder is run.
+//! Sets how long each point is measured, and runs each benchmark of this folder.
 
 use std::time::{Duration, Instant};
 
@@ -7,11 +7,11 @@ use criterion::{Criterion, PlottingBackend};
 const WARM_UP: Duration = Duration::from_millis(200);
 const MEASUREMENT: Duration = Duration::from_millis(700);
 const SAMPLES: usize = 10;
-/// Criterion warns of 1000.
+/// Criterion warns at 1000.
 const RESAMPLES: usize = 1001;
 
-/// Runs the groups, makes the report, and prints how long that took. Criterion's options on the
-/// command line come before the budget.
+/// Runs the groups, makes the report, and prints how long both took. Criterion's options on the
+/// command line override the budget.
 pub(crate) fn run(name: &str, groups: &[fn(&mut Criterion)]) {
     let start = Instant::now();
     let mut criterion = Criterion::default()
@@ -23,6 +23,6 @@ pub(crate) fn run(name: &str, groups: &[fn(&mut Criterion)]) {
         .configure_from_args();
     groups.iter().for_each(|group| group(&mut criterion));
     criterion.final_summary();
-    // Not on standard output, which other programs read.
+    // To standard error: other programs read standard output.
     eprintln!("{name}: {:.0} s in all", start.elapsed().as_secs_f64());
 }

@@ -2,8 +2,9 @@
 //!
 //! # Invariants
 //!
-//! * **One user**: of the mappings of the file one is used at a time, because each benchmark makes
-//!   its own and drops it. The device, which maps the file as well, is only used by [`Unlocked`].
+//! * **One user**: only one of the mappings of the file is used at a time, because each benchmark
+//!   makes its own and drops it. The device, which maps the file as well, is only used by
+//!   [`Unlocked`].
 //! * **Page held**: [`PageLocked`] touches the bytes of a page only while it holds that page's
 //!   lock, for writing if it writes. It touches the whole file only while it holds all locks for
 //!   writing.
@@ -19,10 +20,10 @@ use range_lock_benches::rivals::{PackedPageLocks, PageLocks};
 
 use crate::{Ground, SIZE};
 
-/// Bytes of a page.
+/// The bytes of a page.
 pub(crate) type Page = [u8; PAGE as usize];
 
-/// Bytes between the words that a writer of the whole file stores to.
+/// The distance in bytes between the words that a writer of the whole file stores to.
 const STRIDE: usize = 1 << 20;
 
 /// A mapped file and its lock.
@@ -39,7 +40,7 @@ pub(crate) trait MappedFile: Send + Sync + 'static {
     /// Copies a page into the file.
     fn write_page(&self, page: u64, buffer: &Page);
 
-    /// Has the whole file to itself, and stores a word in each MiB.
+    /// Takes the whole file for itself, and stores a word in each MiB.
     fn write_whole(&self, word: u64);
 }
 
@@ -59,8 +60,8 @@ fn map(ground: &Ground) -> MmapMut {
     options.len(SIZE as usize);
     // SAFETY: "one user": nothing else in this process touches the file while the mapping is used.
     let mut map = unsafe { options.map_mut(&ground.file) }.expect("a file can be mapped twice");
-    // The first write fault of each page, which no sample should pay for. Linux before 5.14 does
-    // not know the advice; there stores do the same.
+    // Takes the first write fault of each page, which no sample should pay for. Linux before 5.14
+    // does not know the advice. There stores do the same.
     if map.advise(Advice::PopulateWrite).is_err() {
         map.chunks_mut(PAGE as usize).for_each(|page| page[0] = 1);
     }
@@ -138,7 +139,7 @@ impl MappedFile for WholeStdLocked {
     }
 }
 
-/// 1024 locks, of which a page has one by its hash.
+/// 1024 locks. The hash of a page selects its lock.
 pub(crate) struct PageLocked {
     locks: PageLocks<PackedPageLocks>,
     map: MmapRaw,
@@ -184,8 +185,8 @@ impl PageLocked {
     }
 }
 
-/// The control: nothing is excluded, so reads may be torn. The simulator's device copies, because
-/// plain copies would be data races; its copies take another time than those of the locks.
+/// The control: nothing is excluded, so reads may be torn. The simulator's device makes the copies,
+/// because plain copies would be data races. Its copies take another time than those of the locks.
 pub(crate) struct Unlocked(Arc<Ground>);
 
 impl MappedFile for Unlocked {

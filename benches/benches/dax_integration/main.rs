@@ -1,8 +1,9 @@
-//! Locks over a real file that is mapped into memory, as a program with data on DAX would use them.
+//! Measures locks over a real file that is mapped into memory, as a program with data on DAX would
+//! use them.
 //!
-//! `DAX_FILE` names the file; otherwise it lies in /dev/shm and has no name. The names of the
-//! groups say what stands behind the file. Each group is one kind of operation, done by threads of
-//! their own or by the threads of a rayon pool; one iteration is one operation of *each* thread.
+//! `DAX_FILE` names the file. Without it the file lies in /dev/shm and has no name. The names of
+//! the groups say what stands behind the file. Each group is one kind of operation, done by threads
+//! of their own or by the threads of a rayon pool. One iteration is one operation of *each* thread.
 
 mod locks;
 
@@ -31,17 +32,17 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use locks::{MappedFile, PageLocked, RangeLocked, Unlocked, WholeLocked, WholeStdLocked};
 
-/// Bytes of the file.
+/// The size of the file in bytes.
 const SIZE: u64 = 64 << 20;
-/// Pages of the file, as a power of two.
+/// The number of pages of the file, as a power of two.
 const PAGES: u32 = (SIZE / PAGE).ilog2();
-/// Parts of the file between which a rayon pool divides the work, and pages in a part, as powers of
-/// two.
+/// The number of parts of the file between which a rayon pool divides the work, and the number of
+/// pages in a part, as powers of two.
 const PARTS: u32 = 6;
 const PART: u32 = PAGES - PARTS;
 
-/// The file, and what stands behind it. The simulator's device makes it, reserves its blocks and
-/// finds out.
+/// The file, and what stands behind it. The simulator's device makes the file, reserves its blocks
+/// and finds out what stands behind it.
 pub(crate) struct Ground {
     pub(crate) device: Device,
     pub(crate) file: File,
@@ -74,8 +75,8 @@ fn device(path: PathBuf, place: &Path) -> Result<Device, String> {
     Device::open(&options).map_err(|error| refused(&error, place))
 }
 
-/// Why there is no device at this place. The remedies of the simulator are options that this
-/// program does not have.
+/// Why there is no device at this place. The remedies in the simulator's messages are options that
+/// this program does not have.
 fn refused(error: &DeviceError, place: &Path) -> String {
     let place = place.display();
     match error {
@@ -124,8 +125,8 @@ impl Operation {
         }
     }
 
-    /// Does it once, somewhere in the `1 << bits` pages from `first` on. Inlined, so that the
-    /// choice leaves the loop.
+    /// Does the operation once, somewhere in the `1 << bits` pages from `first` on. Inlined, so
+    /// that the choice leaves the loop.
     #[inline(always)]
     fn run<L: MappedFile>(self, lock: &L, first: u64, bits: u32, random: &mut Random, buffer: &mut Buffer) {
         let page = buffer.page();
@@ -161,8 +162,8 @@ fn lazy<L: MappedFile>(ground: &Arc<Ground>) -> Lazy<L> {
 
 type Group<'a> = BenchmarkGroup<'a, WallTime>;
 
-/// Threads of their own. Those that copy have a part of the file each; the others read and write
-/// all over it.
+/// Threads of their own. Threads that copy have a part of the file each. Other threads read and
+/// write all over the file.
 fn by_threads<L: MappedFile>(group: &mut Group<'_>, ground: &Arc<Ground>, operation: Operation) {
     for threads in sizes() {
         let lock = lazy::<L>(ground);

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-/// /dev/shm, or where there is none the folder of temporary files.
+/// /dev/shm, or the folder of temporary files where there is no /dev/shm.
 pub(crate) fn folder() -> PathBuf {
     let shm = Path::new("/dev/shm");
     if shm.is_dir() { shm.to_owned() } else { env::temp_dir() }

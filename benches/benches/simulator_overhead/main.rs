@@ -1,16 +1,16 @@
-//! How thin the simulator is: its calls beside the same bytes moved through a plain shared mapping
-//! of the same file.
+//! Measures the cost of the simulator: its calls beside the same bytes moved through a plain shared
+//! mapping of the same file.
 //!
-//! Two questions, over random pages of a mapped file all of whose blocks are there. The simulator's
-//! checkers are off.
+//! It answers two questions, over random pages of a mapped file whose blocks are all there. The
+//! simulator's checkers are off.
 //!
-//! * What does one call cost, on one thread and 1 MiB? A write(2) of 4 KiB beside a copy of 4 KiB
-//!   under one uncontended rwsem; a mapped load of 8 bytes beside one volatile load.
-//! * Do threads that work on different pages leave each other alone? That is [`second_thread`].
+//! * What does one call cost, on one thread and 1 MiB? A write(2) of 4 KiB is set beside a copy of
+//!   4 KiB under one uncontended rwsem. A mapped load of 8 bytes is set beside one volatile load.
+//! * Do threads that work on different pages slow each other down? See [`second_thread`].
 //!
-//! The two sides of a figure take turns, a batch each, and the figure is the median over the turns
-//! of their ratio: a machine that drifts drifts for both. These are printed last, after criterion's
-//! own times of the calls.
+//! The two sides of a figure take turns, a batch each. The figure is the median over the turns of
+//! their ratio, because a machine that drifts drifts for both. These figures are printed last,
+//! after criterion's own times of the calls.
 
 #[path = "../budget/mod.rs"]
 mod budget;
@@ -33,15 +33,16 @@ use memmap2::MmapRaw;
 use parking_lot::RwLock;
 
 const PAGE: usize = BLOCK_SIZE as usize;
-/// Bytes of the file, or of each thread's part of it.
+/// The size of the file, or of each thread's part of it, in bytes.
 const SIZE: u64 = 1 << 20;
-/// The device is larger: threads' blocks come from different regions of it.
+/// The device is larger, so that threads' blocks come from different regions of it.
 const DEVICE: u64 = 16 << 20;
-/// The filter that runs no call, and prints the tables: for `benches/before-after`.
+/// The filter that matches no call, so that only the tables are printed: for
+/// `benches/before-after`.
 const TABLES: &str = "tables-only";
 const VARIANTS: [Variant; 4] = [Variant::Linux412, Variant::Rwsem, Variant::RangeLock, Variant::Unserialised];
 
-/// A file on /dev/shm, mapped twice: by the device, and plainly.
+/// A file on /dev/shm, mapped twice: by the device, and directly.
 struct Both {
     device: Device,
     plain: MmapRaw,
@@ -55,12 +56,12 @@ impl Both {
         let device = Device::open(&options).expect("there is room for the device");
         let plain = MmapRaw::map_raw(&file).expect("a file can be mapped twice");
         let both = Self { device, plain, rwsem: RwLock::new(()) };
-        // Its first write faults.
+        // Take its first write faults.
         (0..SIZE).step_by(PAGE).for_each(|offset| both.copy(offset, &[1; PAGE]));
         both
     }
 
-    /// What a write(2) of a page cannot do without.
+    /// The part of a write(2) of a page that cannot be avoided.
     fn copy(&self, offset: u64, page: &[u8; PAGE]) {
         assert!(offset <= DEVICE - BLOCK_SIZE);
         let _exclusive = self.rwsem.write();
@@ -86,7 +87,7 @@ fn with_file<R>(fs: &FileSystem<'_>, size: u64, run: impl FnOnce(&File<'_>, &Map
     run(&file, &mapping)
 }
 
-/// Places in `SIZE` bytes, drawn beforehand, so that a call pays one load to know its own.
+/// Places in `SIZE` bytes, drawn beforehand, so that a call finds its place by one load.
 struct Places {
     offsets: Box<[u32; 4096]>,
     next: usize,
@@ -95,8 +96,7 @@ struct Places {
 impl Places {
     /// Multiples of `unit`.
     fn of(unit: u64) -> Self {
-        // The high bits of a linear congruence: which places does not matter, only that no
-        // prefetcher knows them.
+        // The high bits of a linear congruence. Any places will do that no prefetcher predicts.
         let mut state = 1_u64;
         let mut draw = || {
             state = state.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(1);
@@ -112,14 +112,14 @@ impl Places {
     }
 }
 
-/// Seconds of one call, over a batch of so many.
+/// Seconds of one call, over a batch of `calls`.
 fn time<R>(calls: u32, mut call: impl FnMut() -> R) -> f64 {
     let start = Instant::now();
     (0..calls).for_each(|_| drop(black_box(call())));
     start.elapsed().as_secs_f64() / f64::from(calls)
 }
 
-/// Lets the two take turns; the medians of what each returned, and of the ratio.
+/// Lets the two take turns. Returns the medians of what each returned, and of the ratio.
 fn in_turns(turns: usize, mut one: impl FnMut() -> f64, mut other: impl FnMut() -> f64) -> [f64; 3] {
     let pairs: Vec<_> = (0..turns).map(|_| (one(), other())).collect();
     [0, 1, 2].map(|which| {
@@ -165,7 +165,7 @@ fn simulator_overhead(c: &mut Criterion) {
     let both = Both::new();
     let mut group = c.benchmark_group("simulator_overhead");
     let (page, mut places, mut words) = ([7; PAGE], Places::of(BLOCK_SIZE), Places::of(8));
-    // A call that is listed, or that a filter leaves out, is not run.
+    // A call that is only listed, or that a filter leaves out, is not run.
     let any = Cell::new(false);
     group.bench_function("write/plain", |b| {
         any.set(true);

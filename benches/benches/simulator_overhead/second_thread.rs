@@ -1,15 +1,17 @@
-//! What a second thread gains, which works on other pages than the first.
+//! Measures what a second thread gains when it works on other pages than the first.
 //!
-//! `unserialised` has no lock above the entry, so nothing but lines that its operations write
-//! beside their pages' own can keep two threads from doing twice as much as one. docs/fidelity.md
-//! names these lines for each operation. An operation that changes the block map shares i_data_sem,
-//! which is held while a block is zeroed, as in ext4. So each of them is measured on one file, and
-//! with a file for each thread, where not even i_data_sem is shared. The gain of two threads on the
-//! bare device, with the same bytes moved, is printed beside it: the machine gives no more.
+//! `unserialised` has no lock above the entry. So only lines that its operations write beside their
+//! pages' own can keep two threads from doing twice as much as one. docs/fidelity.md names these
+//! lines for each operation.
 //!
-//! A call that takes translations away waits for the accesses that may use them. So it looks at a
-//! line of each other thread. It does not write there, but where threads access mappings all the
-//! time, looking costs a miss.
+//! An operation that changes the block map shares i_data_sem, which is held while a block is
+//! zeroed, as in ext4. So each such operation is measured on one file, and with a file for each
+//! thread, where i_data_sem is not shared either. The gain of two threads on the bare device, with
+//! the same bytes moved, is printed beside it, because the machine allows no more.
+//!
+//! A call that takes translations away waits for the accesses that may use them. So it reads a line
+//! of each other thread. It does not write there. But where threads access mappings all the time,
+//! each read is a cache miss.
 
 use std::hint::black_box;
 use std::ops::Range;
@@ -27,11 +29,11 @@ use super::{Both, PAGE, SIZE, in_turns, with_file};
 /// How long threads work in a turn.
 const TURN: Duration = Duration::from_millis(20);
 
-/// Bytes that each of two threads works on: both fit a cache that they may share.
+/// How many bytes each of two threads works on: both parts fit a cache that the threads may share.
 const PART: u64 = SIZE / 4;
 const PAGES: u64 = PART / BLOCK_SIZE;
 
-/// An operation of the thread with this index, its so-manieth, with a buffer to read into.
+/// An operation of the thread with this index, by its count, with a buffer to read into.
 type Op<'a> = dyn Fn(usize, u64, &mut [u8; PAGE]) + Sync + 'a;
 
 pub(super) fn print_gains(turns: usize) {
@@ -48,7 +50,7 @@ pub(super) fn print_gains(turns: usize) {
                 own.write_at(&vec![1; 2 * PART as usize], first(thread)).expect("there is room");
                 own
             });
-            // So that they have mappings, too, whose translations must be taken away.
+            // Mappings whose translations must be taken away, too.
             let mappings = [0, 1].map(|thread| own[thread].mmap(0..2 * SIZE));
             let files = Files { one: file, own: [&own[0], &own[1]] };
             match data {
@@ -64,8 +66,8 @@ pub(super) fn print_gains(turns: usize) {
     }
 }
 
-/// Where a thread's so-manieth operation is, in units of so many bytes. A step that is prime to the
-/// sizes visits all.
+/// Where operation `i` of a thread is, in units of `unit` bytes. A step that is prime to the sizes
+/// visits all units.
 fn own(thread: usize, i: u64, unit: u64) -> u64 {
     first(thread) + i.wrapping_mul(40_503) * unit % PART
 }
@@ -87,15 +89,15 @@ struct Gains<'d> {
     turns: usize,
 }
 
-/// What is changed by both threads, and by one each.
+/// A file that both threads change, and one for each thread.
 struct Files<'f> {
     one: &'f File<'f>,
     own: [&'f File<'f>; 2],
 }
 
 impl Gains<'_> {
-    /// A line of the table. What two threads gain on one file, on a file each where that is
-    /// something else, and on the bare device.
+    /// Prints a line of the table: the gain of two threads on one file, on a file each where the
+    /// operation differs, and on the bare device.
     fn print(&self, name: &str, one: Option<&Op<'_>>, own: Option<&Op<'_>>, bare: &Op<'_>) {
         let gain = |op: &Op<'_>| rate(2, op) / rate(1, op);
         let text = |simulated: Option<&Op<'_>>| {
@@ -111,13 +113,13 @@ impl Gains<'_> {
         self.print(name, Some(simulated), None, bare);
     }
 
-    /// Beside a bare store to the page.
+    /// Prints the line of a store, beside a bare store to the page.
     fn of_stores(&self, name: &str, simulated: &Op<'_>) {
         self.of(name, simulated, &|t, i, _| self.device.store_u64(own_page(t, i), i));
     }
 
-    /// Of an operation that changes the block map of a file, at the page at an offset, beside a
-    /// bare write of the page.
+    /// Prints the line of an operation that changes the block map of a file, at the page at an
+    /// offset, beside a bare write of the page.
     fn of_change(&self, name: &str, files: &Files<'_>, op: impl Fn(&File<'_>, u64) + Sync) {
         self.print(
             name,
@@ -155,8 +157,8 @@ impl Gains<'_> {
         self.of("store", &|t, i, _| done(mapping.store_u64(own(t, i, 8), i)), &|t, i, _| {
             self.device.store_u64(own(t, i, 8), i);
         });
-        // All pages of a thread lose their translations at once, so that it is faults that are
-        // counted, and not the shootdowns.
+        // All pages of a thread lose their translations at once. So the time is that of faults, not
+        // of shootdowns.
         let forget = |mapping: &Mapping<'_>, t, i: u64| {
             if i.is_multiple_of(PAGES) {
                 mapping.dont_need(part(t));
@@ -193,7 +195,7 @@ impl Gains<'_> {
             done(file.zero_range(at, BLOCK_SIZE));
             done(file.write_at(&[7; PAGE], at));
         });
-        // What is behind a thread's part is its own as well.
+        // The bytes behind a thread's part are also its own.
         self.of_change("copy range", files, |file, at| {
             done(file.copy_range(file, at + PART, at, BLOCK_SIZE));
         });
@@ -201,7 +203,7 @@ impl Gains<'_> {
             done(file.clone_range(file, at + PART, at, BLOCK_SIZE));
             done(file.write_at(&[7; PAGE], at));
         });
-        // There is one end to a file.
+        // A file has only one end.
         self.print(
             "truncate, append",
             None,
@@ -221,8 +223,8 @@ impl Gains<'_> {
         });
     }
 
-    /// Where freed blocks wait for a commit, which comes often enough that none is wanting.
-    /// Everybody waits for it.
+    /// Freed blocks wait for a commit, which comes often enough that no block is missing. All
+    /// threads wait for the commit.
     fn of_holes_until_commits(&self, files: &Files<'_>) {
         let op = |file: &File<'_>, t, i: u64| {
             let at = own_page(t, i);
@@ -240,7 +242,7 @@ impl Gains<'_> {
         );
     }
 
-    /// With nothing to commit but what is stored, and with a commit each time.
+    /// Fsync with nothing to commit except stored data, and fsync with a commit each time.
     fn of_fsync(&self, files: &Files<'_>, mappings: &[Mapping<'_>; 2]) {
         let bare: &Op<'_> = &|t, i, _| self.device.store_u64(own_page(t, i), i);
         let store = &|t: usize, i, _: &mut _| {
@@ -258,12 +260,12 @@ impl Gains<'_> {
     }
 }
 
-/// An operation that failed would be a fast one.
+/// Fails on an error: a failed operation would look like a fast one.
 fn done<T, E: std::fmt::Debug>(result: Result<T, E>) {
     _ = black_box(result.expect("no operation fails"));
 }
 
-/// Operations a second of so many threads.
+/// Operations per second of `threads` threads.
 fn rate(threads: usize, op: &Op<'_>) -> f64 {
     let start_line = &Barrier::new(threads);
     let work = move |thread: usize| {

@@ -1,5 +1,5 @@
 //! Runs the programs of two versions in turns, and judges the new one. The script
-//! `benches/before-after` builds them.
+//! `benches/before-after` builds the programs.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -57,10 +57,11 @@ enum What {
     Instructions,
 }
 
-/// Instructions that the short path may gain.
+/// How many instructions the fast path may gain.
 const FREE: u64 = 2;
 
-/// What `dax-sim` runs at a time, so briefly that the CPUs seldom move apart or together meanwhile.
+/// The workloads that `dax-sim` runs in one process. Each run is so short that the CPUs seldom
+/// change their distance meanwhile.
 const DAX_SIM_WORKLOADS: [&str; 4] = ["write-disjoint", "write-shared", "fault-vs-write", "read-mostly"];
 const DAX_SIM_MEDIA_US: [&str; 2] = ["0", "50"];
 const DAX_SIM_SAMPLE: [&str; 4] = ["--rounds", "1", "--duration-ms", "60"];
@@ -139,8 +140,8 @@ fn run(options: &Options, program: &Path, part: &[&str]) -> Result<Run, String> 
             command.args(["compare", "--no-checks", "--threads", "1,2", "--json"]).arg(&file);
             command.arg("--output").arg(options.scratch.join("page"));
         }
-        // Criterion runs what has this in its name, which is nothing: the tables that are printed
-        // before suffice.
+        // Criterion runs only benchmarks with this in their names, so none. The tables, which are
+        // printed before, are enough.
         What::Overhead | What::Instructions => _ = command.args(["--bench", "tables-only"]),
     }
     command
@@ -216,7 +217,7 @@ fn print(rows: &[Compared], all: bool) {
     );
 }
 
-/// Whether any short path of the range lock has gained more than [`FREE`] instructions.
+/// Whether any fast path of the range lock has gained more than [`FREE`] instructions.
 fn instructions(options: &Options) -> Result<bool, String> {
     let read = |path: &Path| {
         let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;

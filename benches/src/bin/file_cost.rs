@@ -1,4 +1,5 @@
-//! What `FileRangeLock` costs beside a bare pair of system calls: lock and unlock by `F_OFD_SETLK`.
+//! Measures what `FileRangeLock` costs beside a bare pair of system calls: lock and unlock by
+//! `F_OFD_SETLK`.
 //!
 //! ```text
 //! cargo run --release -p rivals --bin file_cost
@@ -6,8 +7,8 @@
 //!
 //! Both run in turns, in one process, on one file, with 1 and 2 threads that lock a block of their
 //! own each. A thread of the bare pair has a description of its own, as it would without the
-//! library, or shares one, as the threads of a `FileRangeLock` do. Each ratio is the median over
-//! the rounds of the time with the library by the time without.
+//! library, or shares one, as the threads of a `FileRangeLock` do. Each ratio divides the time with
+//! the library by the time without it. The figure is the median over the rounds.
 //!
 //! `--judge` fails if a ratio to the shared description is more than 1.3.
 
@@ -35,7 +36,7 @@ fn bare(fd: RawFd, kind: i32, first: i64, len: i64) {
     assert_eq!(unsafe { libc::fcntl(fd, libc::F_OFD_SETLK, &raw const lock) }, 0);
 }
 
-/// How long one pair takes, in nanoseconds, if so many threads make pairs of their own.
+/// How long one pair takes, in nanoseconds, if `threads` threads make pairs of their own.
 fn time(threads: usize, pair: impl Fn(usize) + Sync) -> f64 {
     let begin = Barrier::new(threads);
     let times = std::thread::scope(|scope| {

@@ -1,23 +1,24 @@
-//! How often an operation is overtaken, and how often its thread sleeps, while it waits for the
-//! lock's internal mutex: the range lock beside `std::sync::Mutex`, which is used the same way.
+//! Measures how often an operation is overtaken, and how often its thread sleeps, while it waits
+//! for the lock's internal mutex. The range lock is set beside `std::sync::Mutex`, which is used
+//! the same way.
 //!
 //! ```text
 //! cargo run --release -p rivals --bin overtakes
 //! ```
 //!
-//! One thread, the victim, takes and releases a range of its own in a loop, and the others do the
-//! same with theirs. All ranges are disjoint and lie in one part of the lock, so the threads meet
-//! on its mutex only. An operation of the victim is overtaken by each operation that another thread
-//! completes meanwhile.
+//! One thread, the victim, takes and releases a range of its own in a loop. The other threads do
+//! the same with theirs. All ranges are disjoint and lie in one part of the lock, so the threads
+//! meet on its mutex only. An operation of the victim is overtaken by each operation that another
+//! thread completes meanwhile.
 //!
 //! The control takes a `std::sync::Mutex` twice in each operation, with sections of the same
 //! length: the range lock takes its mutex once to acquire a request and once to release it.
-//! Sections are short, or made long: a request has 64 ranges, all of which are entered in one
-//! section.
+//! Sections are short or long. In the long ones a request has 64 ranges, all of which are entered
+//! in one section.
 //!
-//! Operations in which the victim lost its CPU are left out: during these others go first by the
-//! scheduler's choice. The machine should have nothing else to do, since a busy one takes longer to
-//! wake a thread.
+//! Operations in which the victim lost its CPU are left out: during them other threads go first by
+//! the scheduler's choice. The machine should have nothing else to do, since a busy one takes
+//! longer to wake a thread.
 
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -50,7 +51,7 @@ struct Options {
     judge: bool,
 }
 
-/// What is put to it.
+/// A lock to be measured.
 trait Lock: Sync {
     /// One operation of this thread.
     fn operate(&self, thread: u64);
@@ -103,7 +104,7 @@ struct Row {
     preempted: bool,
 }
 
-/// How often this thread has given its CPU up to sleep, and how often it has lost it.
+/// How often this thread has given up its CPU to sleep, and how often it has lost it.
 fn switches() -> [u64; 2] {
     // SAFETY: all bytes zero are a valid `rusage`, which the call writes whole.
     let usage = unsafe {
@@ -145,12 +146,12 @@ fn run(lock: &dyn Lock, threads: usize, duration: Duration) -> Vec<Row> {
     })
 }
 
-/// What the runs of one lock came to.
+/// The results of the runs of one lock.
 #[derive(Default)]
 struct Figures {
     overtaken: Vec<u64>,
     slept: Vec<u64>,
-    /// The most in each run.
+    /// The largest value of each run.
     most: Vec<u64>,
 }
 
@@ -177,7 +178,7 @@ fn quantile(sorted: &[u64], share: f64) -> u64 {
 }
 
 /// How many steps of `work` take as long as half of an operation of the range lock, when no other
-/// thread is there.
+/// thread uses the lock.
 fn steps(lock: &Ranges) -> u64 {
     const TIMES: u32 = 2000;
     let time = |f: &dyn Fn()| {

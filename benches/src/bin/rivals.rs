@@ -61,7 +61,7 @@ struct Options {
     list: bool,
 }
 
-/// What is not run is said with exit code 2, as clap does.
+/// The exit code if the input is refused, as in clap.
 const BAD_INPUT: u8 = 2;
 
 fn main() -> ExitCode {
@@ -149,7 +149,7 @@ fn list(rivals: &[Box<dyn Contender>]) -> io::Result<()> {
     rivals.iter().try_for_each(|rival| writeln!(out, "{}", rival.name()))
 }
 
-/// The cells that are asked for, each of which some name has to begin.
+/// The cells that the options name. Each name must begin at least one.
 fn cells(options: &Options) -> Result<Vec<Cell>, String> {
     let named = |cell: &Cell, wanted: &str| {
         let name = cell.workload.name();
@@ -181,8 +181,7 @@ fn rivals(options: &Options) -> Result<Vec<Box<dyn Contender>>, String> {
     Ok(all.into_iter().filter(|rival| wanted(rival.name())).collect())
 }
 
-/// Every cell with every rival, in turn within each round; the first one changes from round to
-/// round.
+/// Every cell with every rival, in turn within each round. Another rival comes first in each round.
 fn measure(options: &Options, cells: &[Cell], rivals: &[Box<dyn Contender>], record: &mut Record) {
     let (rounds, millis) = if options.quick { (1, 5) } else { (options.rounds, options.millis) };
     if rounds == 0 {
@@ -227,7 +226,7 @@ fn terminal_width() -> usize {
     size.map(|size| usize::from(size.ws_col)).filter(|&width| width > 0).unwrap_or(glance::WIDTH)
 }
 
-/// A bar on a terminal, drawn only as samples come in: a thread that redraws it would run beside
+/// A bar on a terminal, drawn only when samples come in: a thread that redraws it would run beside
 /// the threads under test.
 fn progress(total: usize) -> ProgressBar {
     if !io::stderr().is_terminal() {

@@ -1,4 +1,4 @@
-//! What the lock is held to: ratios to rivals of the same round, and what they came to.
+//! Checks the bounds that the lock must meet: ratios to rivals of the same round.
 
 use crate::placement::Placement;
 use crate::rival::Rival;
@@ -11,27 +11,27 @@ const RWSEM: &str = ParkingLotRwLock::NAME;
 const PAGES: &str = PackedPageLocks::NAME;
 const NAIVE: &str = NaiveRangeLock::NAME;
 
-/// One thing that the lock is held to.
+/// One bound that the lock must meet.
 #[derive(Clone, Copy, Debug)]
 pub struct Bound {
-    /// What is compared.
+    /// What the bound compares.
     pub what: &'static str,
-    /// How it should come out.
+    /// The limit of the figure.
     pub limit: Limit,
     quotient: Quotient,
 }
 
-/// How a figure should come out.
+/// A limit of a figure.
 #[derive(Clone, Copy, Debug)]
 pub enum Limit {
-    /// No smaller.
+    /// The figure must be no smaller.
     AtLeast(f64),
-    /// No larger.
+    /// The figure must be no larger.
     AtMost(f64),
 }
 
 impl Limit {
-    /// Whether it did.
+    /// Whether the figure meets the limit.
     pub fn is_met(self, figure: f64) -> bool {
         match self {
             Limit::AtLeast(least) => figure >= least,
@@ -42,15 +42,15 @@ impl Limit {
 
 #[derive(Clone, Copy, Debug)]
 enum Quotient {
-    /// Operations per second, divided by those of another.
+    /// One side's operations per second, divided by the other's.
     Rates(Side, Side),
-    /// Time per operation, divided by that of another.
+    /// One side's time per operation, divided by the other's.
     Times(Side, Side),
     /// The slowest thread's operations divided by the fastest one's.
     Fairness(Side),
-    /// That, divided by that of another.
+    /// One side's fairness, divided by the other's.
     Fairnesses(Side, Side),
-    /// The longest wait, divided by that of another.
+    /// One side's longest wait, divided by the other's.
     LongestWaits(Side, Side),
 }
 
@@ -67,7 +67,7 @@ const fn times(what: &'static str, limit: Limit, one: Side, other: Side) -> Boun
 
 use Limit::{AtLeast, AtMost};
 
-/// All of them.
+/// All bounds.
 pub const BOUNDS: [Bound; 25] = [
     times("W1 write, time, to the rwsem", AtMost(1.6), ("W1/write", 1, OURS), ("W1/write", 1, RWSEM)),
     times("W1 read, time, to the rwsem", AtMost(1.6), ("W1/read", 1, OURS), ("W1/read", 1, RWSEM)),
@@ -134,7 +134,7 @@ pub const BOUNDS: [Bound; 25] = [
 ];
 
 impl Bound {
-    /// What it came to: the median over rounds, with the extremes.
+    /// The figure: the median over rounds, with the extremes.
     pub fn figure(&self, record: &Record, placement: Placement) -> Option<Spread> {
         let side = |(workload, threads, rival)| (CellName { workload, threads, placement }, rival);
         match self.quotient {

@@ -1,6 +1,6 @@
-//! How numbers are written. `smp` uses this file, too.
+//! Formats numbers. `smp` uses this file, too.
 
-/// Three significant digits, but never fewer than all in front of the point.
+/// Three significant digits, but never fewer than all digits before the point.
 pub fn three_digits(value: f64) -> String {
     let decimals = match value.abs() {
         v if v < 0.9995 => 3,

@@ -1,5 +1,5 @@
-//! A first look, from one sample of each cell: rates in a table that fits a terminal, and no
-//! verdict.
+//! Prints a first look, from one sample of each cell: rates in a table that fits a terminal,
+//! without a verdict.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use super::{empty, empty_legend, marked, three_digits};
 use crate::sample::{Record, Sample};
 use crate::workload::{Cell, Contender, Workload, contenders};
 
-/// Columns of text where the output is no terminal.
+/// How many columns of text a line has if the output is no terminal.
 pub const WIDTH: usize = 80;
 
 /// A cell with at least one sample, as a column.
@@ -33,7 +33,8 @@ pub fn figures(record: &Record, width: usize) -> String {
     let columns = columns(record);
     let ran = |rival: &dyn Contender| record.samples.iter().any(|of| of.rival == rival.name());
     let rivals: Vec<Box<dyn Contender>> = contenders().into_iter().filter(|rival| ran(&**rival)).collect();
-    // Two bars and four spaces around two columns, then a bar and two spaces for each.
+    // Two bars and four spaces around two columns, then a bar and two spaces for each further
+    // column.
     let names = rivals.iter().map(|rival| marked(&**rival).chars().count()).max().unwrap_or(0) + 4;
     let mut rest = columns.as_slice();
     while !rest.is_empty() {
@@ -60,7 +61,7 @@ Above each column: the workload (see docs/benchmarks.md) and its threads.
 §    no lock: the most that is possible
 ";
 
-/// By workload, then by threads, with whatever numbers of threads it was run.
+/// By workload, then by threads, for all numbers of threads with which it was run.
 fn columns(record: &Record) -> Vec<Column> {
     let threads: BTreeSet<usize> = record.samples.iter().map(|of| of.threads).collect();
     let cells = |workload| threads.iter().map(move |&threads| Cell { workload, threads });

@@ -1,4 +1,4 @@
-//! The figures as tables in Markdown, which can be read as they are, too.
+//! Writes the figures as tables in Markdown, which are also readable as text.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -14,12 +14,12 @@ use crate::rivals::{AsItComes, ParkingLotRwLock, Shape};
 use crate::sample::{CellName, Record, Sample, Spread, Waits};
 use crate::workload::{Cell, Contender, Workload, contenders};
 
-/// What the ratios are to.
+/// The rival to which ratios are taken.
 const BASE: &str = ParkingLotRwLock::NAME;
 const OURS: &str = AsItComes::NAME;
-/// Nothing is judged from fewer rounds.
+/// With fewer rounds nothing is judged.
 const FEWEST: usize = 3;
-/// What lies within this is called level.
+/// Ratios within this factor of 1 count as level.
 const LEVEL: f64 = 0.95;
 
 const BEGIN: &str = "<!-- figures: begin -->";
@@ -170,7 +170,7 @@ impl State<'_> {
         })
     }
 
-    /// One row for each rival, in each column the median with its extremes, and the ratio to the
+    /// One row for each rival. Each column has the median with its extremes, and the ratio to the
     /// rwsem's rate.
     fn table(
         &self,
@@ -267,7 +267,7 @@ impl State<'_> {
         }
     }
 
-    /// Every cell in which ours is slower than a rival.
+    /// Every cell in which our lock is slower than a rival.
     fn losses(&self, text: &mut String) {
         let mut lines = String::new();
         let locks = contenders();

@@ -1,4 +1,4 @@
-//! A record as people read it: tables in Markdown, and plots.
+//! Reports a record to people: tables in Markdown, and plots.
 
 pub mod bounds;
 mod digits;
@@ -11,7 +11,7 @@ pub use digits::three_digits;
 use crate::rival::Scope;
 use crate::workload::{Cell, Contender, WhyNot};
 
-/// The name of a rival, with what has to be known to read its figures.
+/// The name of a rival, with the marks that a reader of its figures needs.
 fn marked(rival: &dyn Contender) -> String {
     let mark = match (rival.scope(), rival.shared()) {
         (Scope::Nothing, _) => " †",
@@ -22,7 +22,7 @@ fn marked(rival: &dyn Contender) -> String {
     format!("{}{mark}", rival.name())
 }
 
-/// Why a cell has no figure. `dropped` says that it had samples, of which none counts.
+/// Why a cell has no figure. `dropped` says that it had samples, none of which counts.
 fn empty(rival: &dyn Contender, cell: Cell, dropped: bool) -> String {
     let reason = match rival.why_not(cell.workload) {
         Some(WhyNot::BlocksOnItself) => "(a)",

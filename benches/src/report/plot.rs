@@ -1,5 +1,5 @@
-//! Plots: throughput against threads, and the cost of a free range against how many others are
-//! held.
+//! Draws plots: throughput against threads, and the cost of a free range against how many others
+//! are held.
 
 use std::error::Error;
 use std::ops::Range;
@@ -21,7 +21,7 @@ const TITLE: i32 = 36;
 const TEXT: i32 = 26;
 const GRID: RGBColor = RGBColor(0xD8, 0xDE, 0xE4);
 
-/// Those that are drawn, with colours after Okabe and Ito. The tables have the others.
+/// The rivals that are drawn, with colours after Okabe and Ito. The tables have the others.
 const DRAWN: [(&str, RGBColor); 8] = [
     (AsItComes::NAME, RGBColor(0x00, 0x8F, 0x68)),
     (OneLeaf::NAME, RGBColor(0x8F, 0xCF, 0xB8)),
@@ -40,7 +40,7 @@ type Line = (&'static str, Vec<(f64, Spread)>);
 ///
 /// # Errors
 ///
-/// If plotters cannot draw, which means a mistake here.
+/// If plotters cannot draw, which means a mistake in this module.
 pub fn all(record: &Record) -> Result<Vec<(String, String)>, Box<dyn Error>> {
     let mut plots = Vec::new();
     for placement in Placement::ALL {
@@ -102,7 +102,7 @@ fn lines(points: impl Fn(&'static str) -> Vec<(f64, Spread)>) -> Vec<Line> {
     DRAWN.into_iter().map(|(name, _)| (name, points(name))).filter(|(_, points)| !points.is_empty()).collect()
 }
 
-/// Draws a plot. `floor` is the least that the y axis shows; where it is not 0 that axis is
+/// Draws a plot. `floor` is the smallest value of the y axis. If it is not 0 that axis is
 /// logarithmic.
 fn draw<X>(
     title: &str,

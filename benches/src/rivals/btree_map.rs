@@ -1,8 +1,8 @@
-//! What people write first: a map of what is held under a mutex, and a condition variable for the
-//! threads that wait.
+//! The first lock that comes to mind: a map of the held ranges under a mutex, and a condition
+//! variable for the threads that wait.
 //!
-//! Exact, with shared readers, and without any order among the threads that wait: each release
-//! wakes them all.
+//! It is exact, with shared readers, and without any order among the threads that wait: each
+//! release wakes them all.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -19,9 +19,10 @@ pub struct NaiveRangeLock {
 
 #[derive(Debug, Default)]
 struct State {
-    /// By where it begins; the second part tells readers apart that begin at the same place.
+    /// By where the range begins. The second part tells readers apart that begin at the same place.
     held: BTreeMap<(u64, u64), Held>,
-    /// No range held is longer. So whatever overlaps `range` begins less than this before it.
+    /// The length of the longest held range. So whatever overlaps `range` begins less than this
+    /// before it.
     longest: u64,
     last_id: u64,
     waiting: usize,

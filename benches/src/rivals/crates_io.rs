@@ -1,5 +1,5 @@
-//! The range locks on crates.io. Both are exclusive, and want a vector to guard: here one whose
-//! elements have no size.
+//! The range locks on crates.io. Both are exclusive, and need a vector to guard: here a vector of
+//! elements without size.
 
 use std::hint;
 use std::ops::Range;

@@ -18,9 +18,9 @@ pub use whole::{ParkingLotMutex, ParkingLotRwLock, StdRwLock};
 
 use crate::rival::Rival;
 
-/// Something to be done with each rival's type.
+/// An action on each rival's type.
 pub trait Visitor {
-    /// Does it with `R`.
+    /// Acts on `R`.
     fn visit<R: Rival + 'static>(&mut self);
 }
 

@@ -1,5 +1,5 @@
-//! The control: no lock at all. What the loop itself costs, and what a test of exclusion has to
-//! find out.
+//! The control: no lock. It shows what the loop itself costs, and what a test of exclusion must
+//! detect.
 
 use std::hint::black_box;
 use std::ops::Range;

@@ -9,7 +9,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 
 use crate::rival::{Rival, Scope, User};
 
-/// A file. Its locks belong to open file descriptions, so each user opens it once more.
+/// A file. Its locks belong to open file descriptions, so each user opens the file once more.
 #[derive(Debug)]
 pub struct OfdLock(OwnedFd);
 
@@ -36,7 +36,7 @@ impl Rival for OfdLock {
 pub struct Description(File);
 
 impl Description {
-    /// Locks or unlocks so many bytes; none means all up to the end of the domain.
+    /// Locks or unlocks `length` bytes. A length of 0 means all up to the end of the domain.
     fn set(&self, kind: libc::c_int, start: u64, length: u64) {
         // SAFETY: `flock` is plain data, for which zeros are valid (and what OFD locks ask of
         // `l_pid`).

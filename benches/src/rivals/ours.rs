@@ -1,4 +1,4 @@
-//! Ours, in the shapes that its builder gives it.
+//! Our lock, in the shapes that its builder gives it.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -9,9 +9,9 @@ use crate::rival::{Rival, Scope, User};
 
 /// How our lock is built.
 pub trait Shape: Send + Sync + 'static {
-    /// What the lock is called then.
+    /// The lock's name in this shape.
     const NAME: &'static str;
-    /// Builds it.
+    /// Builds the lock.
     fn build() -> RangeLock;
 }
 
@@ -26,7 +26,7 @@ impl Shape for AsItComes {
     }
 }
 
-/// Never cut: one leaf under one mutex.
+/// Never split: one leaf under one mutex.
 #[derive(Debug)]
 pub struct OneLeaf;
 
@@ -37,7 +37,7 @@ impl Shape for OneLeaf {
     }
 }
 
-/// Newcomers may pass sleeping requests, each of these up to 1024 times.
+/// Newcomers may pass sleeping requests, each of them up to 1024 times.
 #[derive(Debug)]
 pub struct Bypass;
 

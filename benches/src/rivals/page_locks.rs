@@ -1,7 +1,7 @@
-//! 1024 reader/writer locks, of which a page has one by its hash: what people do today.
+//! 1024 reader/writer locks, which is common practice today. The hash of a page selects its lock.
 //!
-//! A range of several pages takes the locks of all of them, in ascending order; from 1024 pages on,
-//! all there are.
+//! A range of several pages takes the locks of all its pages, in ascending order. From 1024 pages
+//! on it takes all locks.
 
 use std::fmt::Debug;
 use std::mem;
@@ -17,9 +17,9 @@ type Set = [u64; STRIPES / 64];
 
 /// One of the locks, with or without room around it.
 pub trait Stripe: Debug + Default + Send + Sync + 'static {
-    /// What the lot is called.
+    /// The name of the set of locks.
     const NAME: &'static str;
-    /// The lock in it.
+    /// The lock in the stripe.
     fn lock(&self) -> &RwLock<()>;
 }
 
@@ -48,7 +48,7 @@ impl Stripe for PaddedPageLocks {
     }
 }
 
-/// The lot of them.
+/// All 1024 locks.
 #[derive(Debug)]
 pub struct PageLocks<S>(Box<[S]>);
 
@@ -144,8 +144,8 @@ impl<'l, S: Stripe> User for &'l PageLocks<S> {
     }
 }
 
-/// Holds the locks of some pages, all of them in one mode. Which locks these are is computed once
-/// more when it is dropped, rather than kept.
+/// Holds the locks of some pages, all of them in one mode. When it is dropped it computes once more
+/// which locks these are, rather than keeping them.
 ///
 /// Invariant: it holds, in its mode, each lock that `each` names for its pages.
 #[derive(Debug)]

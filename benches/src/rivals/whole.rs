@@ -1,4 +1,5 @@
-//! One lock for everything, as `i_rwsem` is for a file: what a range lock is to replace.
+//! One lock for everything, as `i_rwsem` is for a file: the lock that a range lock is meant to
+//! replace.
 
 use std::hint::black_box;
 use std::ops::Range;
@@ -61,7 +62,7 @@ macro_rules! whole_lock {
 }
 
 whole_lock!(
-    /// `parking_lot::RwLock`: what the ratios are to.
+    /// `parking_lot::RwLock`, to which ratios are taken.
     ParkingLotRwLock, "parking_lot::RwLock", shared: true, parking_lot::RwLock<()>,
     parking_lot::RwLockReadGuard<'l, ()>, parking_lot::RwLockWriteGuard<'l, ()>, |lock| lock.read(), lock.write()
 );

@@ -1,6 +1,6 @@
 //! W11: ArrBench of Kogan, Dice and Issa ("Scalable Range Locks for Scalable Address Spaces and
-//! Beyond", EuroSys 2020, <https://doi.org/10.1145/3342195.3387533>): an array, of which random
-//! ranges are read or written.
+//! Beyond", EuroSys 2020, <https://doi.org/10.1145/3342195.3387533>). Threads read or write random
+//! ranges of an array.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ const SLOTS_BITS: u32 = 8;
 pub(super) fn accesses<R: Rival>(lock: &R, reads: u32, threads: usize, plan: Plan) -> Vec<Stint> {
     let slots: Vec<CachePadded<AtomicU64>> = (0..1 << SLOTS_BITS).map(|_| CachePadded::default()).collect();
     on_threads(threads, plan, |thread, start_line| {
-        /// A section takes long enough for looks at the clock not to matter much.
+        /// A section takes so long that looks at the clock do not matter much.
         const BATCH: u64 = 8;
         let (user, mut random) = (lock.user(), Random::new(thread));
         let mut clock = start_line.wait();

@@ -1,12 +1,12 @@
-//! W9: bytes.
+//! W9: the size of each rival in bytes.
 
 use std::hint::black_box;
 
 use crate::rival::{Rival, User, page};
 use crate::sample::Footprint;
 
-/// What `R` takes up: by its types, and by what the allocator has given out. Asks that nothing else
-/// is running.
+/// The size of `R`: by its types, and by what the allocator has given out. Nothing else may run
+/// meanwhile.
 pub fn footprint<R: Rival>() -> Footprint {
     const RANGES: u64 = 20_000;
     let before = in_use();
@@ -29,7 +29,7 @@ pub fn footprint<R: Rival>() -> Footprint {
     }
 }
 
-/// Bytes that the allocator has given out, its own headers included, as far as it tells.
+/// How many bytes the allocator has given out, including its headers, as far as it reports them.
 #[cfg(target_env = "gnu")]
 fn in_use() -> Option<usize> {
     // SAFETY: asks for nothing, and returns plain data.
@@ -37,7 +37,7 @@ fn in_use() -> Option<usize> {
     Some(info.uordblks + info.hblkhd)
 }
 
-/// Only glibc tells.
+/// Only glibc reports it.
 #[cfg(not(target_env = "gnu"))]
 fn in_use() -> Option<usize> {
     None

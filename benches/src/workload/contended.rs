@@ -1,4 +1,4 @@
-//! W7: everybody wants one block.
+//! W7: all threads want one block.
 
 use std::hint::black_box;
 use std::sync::LazyLock;

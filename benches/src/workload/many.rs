@@ -5,11 +5,11 @@ use crate::rival::{Rival, User, page};
 use crate::workload::pattern::Random;
 use crate::workload::short::BATCH;
 
-/// A free page at a random place among `held` others, which are every second page of as many pages
-/// as that takes.
+/// Takes a free page at a random place among `held` other pages, which are every second page of the
+/// range that they need.
 pub(super) fn among<R: Rival>(lock: &R, held: usize, threads: usize, plan: Plan) -> Vec<Stint> {
     let holder = lock.user();
-    // They come in no order, and so lie in none.
+    // The pages are held in no order, so they lie in memory in no order.
     let mut places: Vec<u64> = (0..held as u64).collect();
     fastrand::Rng::with_seed(7).shuffle(&mut places);
     let guards: Vec<_> = places.into_iter().map(|at| holder.write(page(2 * at))).collect();

@@ -1,8 +1,8 @@
-//! What the locks are put to.
+//! The workloads that measure the locks.
 //!
-//! A [`Workload`] with a number of threads is a *cell*; a [`Contender`] runs it on a new lock and
-//! says how many operations a second that made. An operation is an acquisition and its release,
-//! unless the workload says otherwise.
+//! A [`Workload`] with a number of threads is a *cell*. A [`Contender`] runs it on a new lock and
+//! reports operations per second. An operation is an acquisition and its release, unless the
+//! workload says otherwise.
 
 mod array;
 pub mod bytes;
@@ -37,11 +37,11 @@ pub enum Workload {
     RandomReads,
     /// W3: random 4 KiB in 1 GiB, 95 % reads: few ranges are held at a time, and nearly all shared.
     ReadMostly,
-    /// W4: reads of one and the same block.
+    /// W4: reads of one block by all threads.
     SameBlockReads,
-    /// W5: a free range, while so many others are held.
+    /// W5: a free range, while `held` others are held.
     Among {
-        /// How many.
+        /// How many others are held.
         held: usize,
     },
     /// W6: the whole domain, by one thread.
@@ -55,33 +55,33 @@ pub enum Workload {
     HandOver,
     /// W8: random 4 KiB writes in 1 GiB, 50 µs of sleep inside.
     Sleep,
-    /// W10: each thread locks a hundred ranges, then unlocks them; an operation is one of the
+    /// W10: each thread locks a hundred ranges, then unlocks them. An operation is one of the
     /// hundred.
     Hundred {
         /// Whether the threads' ranges alternate, or each thread has its own part of the domain.
         interleaved: bool,
     },
-    /// W11: an array of 256 slots; random ranges of it are read or written, slot by slot.
+    /// W11: an array of 256 slots. Random ranges of it are read or written, slot by slot.
     Array {
-        /// Reads in a hundred operations.
+        /// How many of a hundred operations read.
         reads: u32,
     },
     /// W12: a writer of the whole domain among threads that hold random blocks for reading and
-    /// sleep 50 µs. The reads are counted, and how long the writer waits.
+    /// sleep 50 µs. The workload counts the reads, and measures how long the writer waits.
     WriterAmongReaders,
 }
 
-/// A workload with so many threads.
+/// A workload with a number of threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cell {
-    /// What is done.
+    /// What the threads do.
     pub workload: Workload,
-    /// By how many threads.
+    /// How many threads there are.
     pub threads: usize,
 }
 
 impl Workload {
-    /// All of them.
+    /// All workloads.
     pub const ALL: [Workload; 21] = [
         Workload::Write,
         Workload::Read,
@@ -106,7 +106,7 @@ impl Workload {
         Workload::WriterAmongReaders,
     ];
 
-    /// What it is called in files, in tables and on the command line.
+    /// The workload's name in files, in tables and on the command line.
     pub fn name(self) -> String {
         match self {
             Workload::Write => "W1/write".to_owned(),
@@ -128,7 +128,7 @@ impl Workload {
         }
     }
 
-    /// With how many threads it is run.
+    /// The numbers of threads with which it is run.
     pub fn threads(self) -> &'static [usize] {
         match self {
             Workload::Write | Workload::Read | Workload::Among { .. } => &[1],
@@ -158,8 +158,8 @@ impl Workload {
         )
     }
 
-    /// How much longer than others it has to be run to say something: where threads sleep, or
-    /// outnumber the CPUs.
+    /// How many times longer than others it must run to give a useful figure: where threads sleep,
+    /// or outnumber the CPUs.
     fn patience(self, threads: usize) -> u32 {
         match self {
             Workload::HandOver | Workload::WriterAmongReaders => 6,
@@ -187,7 +187,7 @@ impl Cell {
         Workload::ALL.into_iter().flat_map(of).collect()
     }
 
-    /// The same, with these numbers of threads in workloads that can be run with any.
+    /// All cells, with these numbers of threads in workloads that can be run with any number.
     pub fn all_with(numbers: &[usize]) -> Vec<Cell> {
         let of = |workload: Workload| {
             let numbers = if workload.takes_any_threads() { numbers } else { workload.threads() };
@@ -197,12 +197,12 @@ impl Cell {
     }
 }
 
-/// What one run of one cell gave.
+/// The result of one run of one cell.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Of each thread whose operations are counted.
+    /// The stints of the threads with counted operations.
     pub stints: Vec<Stint>,
-    /// How long requests waited, where the workload asks.
+    /// How long requests waited, if the workload measures it.
     pub waits: Option<Waits>,
 }
 
@@ -232,18 +232,18 @@ impl From<Vec<Stint>> for Outcome {
     }
 }
 
-/// Why a rival is not put to a workload.
+/// Why a rival does not run a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhyNot {
-    /// A thread that holds one range of it may block on itself when it asks for another.
+    /// A thread that holds one range of the rival may block on itself when it asks for another.
     BlocksOnItself,
-    /// To take as many ranges takes it seconds.
+    /// The rival takes seconds to take as many ranges.
     TakesSeconds,
-    /// It is the reference of another workload.
+    /// The rival is the reference of another workload.
     Reference,
 }
 
-/// A rival, chosen at run time. What it runs is compiled for its type.
+/// A rival, chosen at run time. Its loops are compiled for its type.
 pub trait Contender: Sync {
     /// [`Rival::NAME`].
     fn name(&self) -> &'static str;
@@ -251,15 +251,15 @@ pub trait Contender: Sync {
     fn scope(&self) -> Scope;
     /// [`Rival::SHARED`].
     fn shared(&self) -> bool;
-    /// Why it is not put to this; `None` if it is.
+    /// Why the rival does not run this workload. `None` if it does.
     fn why_not(&self, workload: Workload) -> Option<WhyNot>;
     /// Runs the cell on a new lock.
     fn run(&self, cell: Cell, plan: Plan) -> Outcome;
-    /// What it takes up, if it is a lock.
+    /// The rival's size, if it is a lock.
     fn footprint(&self) -> Option<Footprint>;
 }
 
-/// All rivals, in the order of the tables, and behind them the reference of W7.
+/// All rivals, in the order of the tables, followed by the reference of W7.
 pub fn contenders() -> Vec<Box<dyn Contender>> {
     struct Collect(Vec<Box<dyn Contender>>);
     impl Visitor for Collect {

@@ -34,20 +34,21 @@ pub fn mostly_read(user: &impl User, random: &mut Random) {
     }
 }
 
-/// W4: reads the block that all read.
+/// W4: reads the block that all threads read.
 #[inline]
 pub fn same_block_read(user: &impl User) {
     drop(user.read(page(1)));
 }
 
-/// W7: writes the block that all want, with 200 ns of work inside. [`prepare_work`] comes first.
+/// W7: writes the block that all threads want, with 200 ns of work inside. Call [`prepare_work`]
+/// first.
 #[inline]
 pub fn hand_over(user: &impl User) {
     let _guard = user.write(page(0));
     work();
 }
 
-/// W8: writes a random page of 1 GiB, with 50 µs of sleep inside. [`punctually`] comes first, on
+/// W8: writes a random page of 1 GiB, with 50 µs of sleep inside. Call [`punctually`] first, on
 /// each thread.
 #[inline]
 pub fn sleeping_write(user: &impl User, random: &mut Random) {

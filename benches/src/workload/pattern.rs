@@ -1,5 +1,5 @@
-//! Where operations go: cheap enough not to be measured, and the same for all rivals. The simulated
-//! machine's workloads (`benches/smp`) compile this file, too.
+//! Draws where operations go. It costs too little to matter, and is the same for all rivals. The
+//! workloads of the simulated machine (`benches/smp`) compile this file, too.
 
 /// A linear congruential generator (Knuth's MMIX constants), of which only high bits are used.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ impl Random {
         self.0
     }
 
-    /// A number of so many bits, 24 at most.
+    /// A number of `bits` bits, at most 24.
     #[inline]
     pub fn bits(&mut self, bits: u32) -> u64 {
         self.next() >> (64 - bits)
@@ -37,12 +37,12 @@ impl Random {
         (self.bits(24) * n) >> 24
     }
 
-    /// A number of so many bits, 24 at most, and whether to do what is done `percent` times in a
+    /// A number of `bits` bits, at most 24, and whether to do what is done `percent` times in a
     /// hundred.
     #[inline]
     pub fn bits_and_chance(&mut self, bits: u32, percent: u32) -> (u64, bool) {
         let next = self.next();
-        // Bits that the number has not used, of the upper half.
+        // Bits of the upper half that the number has not used.
         let chance = (next >> 24) & 0xFFFF;
         (next >> (64 - bits), chance * 100 < u64::from(percent) << 16)
     }

@@ -1,11 +1,11 @@
-//! W1 to W4: nothing is done under the lock, so that its own cost is seen.
+//! W1 to W4: nothing is done under the lock, so the figures show its own cost.
 
 use crate::measure::{Plan, Stint, on_threads};
 use crate::rival::{Rival, User, page};
 use crate::workload::op;
 use crate::workload::pattern::Random;
 
-/// Operations between two looks at the clock.
+/// How many operations a thread does between two looks at the clock.
 pub(super) const BATCH: u64 = 64;
 
 /// Runs `op(user, thread, random)` in batches on each thread.

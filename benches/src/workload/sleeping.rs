@@ -8,12 +8,12 @@ use crate::rival::Rival;
 use crate::workload::op;
 use crate::workload::pattern::Random;
 
-/// What an operation on the device takes.
+/// The time of an operation on the device.
 pub(super) const MEDIA: Duration = Duration::from_micros(50);
 
-/// Lets this thread's sleeps end when they should: Linux adds 50 µs unless told otherwise.
+/// Lets this thread's sleeps end in time: Linux adds 50 µs by default.
 pub fn punctually() {
-    // Where that is refused, all sleep longer alike.
+    // If the kernel refuses, all sleep longer alike.
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
 }
 

@@ -1,7 +1,7 @@
-//! The reference of W7: threads that hand 200 ns of work round in a ring.
+//! The reference of W7: threads that pass 200 ns of work round in a ring.
 //!
 //! A lock that serves in strict order cannot hand a contended block on faster than this: each
-//! thread knows whose turn is next, and nothing is decided.
+//! thread knows which thread has the next turn, and nothing is decided.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,8 +16,8 @@ use crate::measure::{Plan, on_threads};
 use crate::rival::Scope;
 use crate::sample::Footprint;
 
-/// Runs W7 with yields and with futexes, each for the time of a sample, and gives the better of the
-/// two.
+/// Runs W7 with yields and with futexes, each for the time of a sample, and returns the better of
+/// the two.
 pub(super) struct TokenRing;
 
 impl Contender for TokenRing {
@@ -94,7 +94,7 @@ fn hand_round(wait: Wait, threads: usize, plan: Plan) -> Outcome {
 }
 
 impl Ring {
-    /// Returns false when the others have ended.
+    /// Waits for this thread's turn. Returns false when the other threads have ended.
     fn wait_for_turn(&self, me: usize, wait: Wait) -> bool {
         let mut looks = 0;
         while self.turn.load(Ordering::Acquire) != me {
@@ -143,8 +143,8 @@ mod tests {
                 let outcome = hand_round(wait, threads, plan);
                 assert_eq!(outcome.stints.len(), threads);
                 let ops = || outcome.stints.iter().map(|stint| stint.ops);
-                // Strict order: no thread is more than one turn ahead, and one more where the
-                // window opens.
+                // Strict order: no thread is more than one turn ahead. The place where the window
+                // opens may add one.
                 assert!(ops().max().unwrap() - ops().min().unwrap() <= 2, "{:?}", ops().collect::<Vec<_>>());
             }
         }

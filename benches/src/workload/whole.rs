@@ -41,7 +41,7 @@ pub(super) fn after_meeting<R: Rival>(lock: &R, threads: usize, plan: Plan) -> V
     )
 }
 
-/// One thread's small writes in batches of 1000; after each of them the other takes the whole
+/// One thread's small writes in batches of 1000. After each batch the other thread takes the whole
 /// domain once.
 pub(super) fn per_thousand<R: Rival>(lock: &R, plan: Plan) -> Outcome {
     const SMALL: u64 = 1000;
@@ -83,8 +83,8 @@ pub(super) fn per_thousand<R: Rival>(lock: &R, plan: Plan) -> Outcome {
     Outcome { stints: results.into_iter().filter_map(|(stint, _)| stint).collect(), waits }
 }
 
-/// `readers` threads hold random blocks of 1 GiB for reading and sleep; one more asks for the whole
-/// domain, again and again with pauses of 200 µs.
+/// `readers` threads hold random blocks of 1 GiB for reading and sleep. One more thread asks for
+/// the whole domain, again and again with pauses of 200 µs.
 pub(super) fn among_readers<R: Rival>(lock: &R, readers: usize, plan: Plan) -> Outcome {
     let mut results = on_threads(readers + 1, plan, |thread, start_line| {
         sleeping::punctually();

@@ -1,14 +1,14 @@
-//! Coherence, word by word.
+//! Decides whether what reads saw of a few calls is coherent, word by word.
 //!
 //! "Completely coherent with mmap(2)" is what [Kara's 2017 e-mail] asks of read(2) and write(2):
 //! each 8-byte word of a file behaves as one register, whichever way it is read or written. So the
-//! history of a word must be linearisable; of each byte, where an operation divides a word. There
-//! must be one order of all its reads and writes in which each read sees the write before it. In
-//! that order, a call that ended before another began comes first. Then no later read loses what a
-//! returned write or an earlier read has shown.
+//! history of each word must be linearisable, or of each byte where an operation divides a word.
+//! There must be one order of all reads and writes of the word in which each read sees the write
+//! before it. In that order, a call that ended before another began comes first. Then no later read
+//! loses what a returned write or an earlier read has shown.
 //!
-//! Judged exactly, by the search of Wing and Gong (1993): histories of explored schedules are
-//! short.
+//! The judgement is exact. It uses the search of Wing and Gong (1993), which is fast enough because
+//! histories of explored schedules are short.
 //!
 //! [Kara's 2017 e-mail]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 
@@ -19,12 +19,12 @@ use std::rc::Rc;
 
 use super::{Finding, Invariant};
 
-/// Whose bytes.
+/// What a word belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Owner {
-    /// Those of a file of the scenario.
+    /// A file of the scenario.
     File(usize),
-    /// What a private mapping has copied.
+    /// The pages that a private mapping has copied.
     Mapping(usize),
 }
 
@@ -46,7 +46,7 @@ impl Word {
     }
 }
 
-/// What a word of a private mapping holds that has not been copied: what the file does.
+/// What a word of a private mapping holds until the mapping copies its page: what the file holds.
 pub(crate) const OF_FILE: u64 = u64::MAX;
 
 /// What an operation did to a word.
@@ -54,15 +54,15 @@ pub(crate) const OF_FILE: u64 = u64::MAX;
 pub(crate) enum Effect {
     /// It saw this.
     Read(u64),
-    /// It saw this through a private mapping, of this word of the file: the mapping's own, or what
-    /// the file held at some time.
+    /// It saw this through a private mapping, of this word of the file: the mapping's own word, or
+    /// what the file held at some time.
     ReadThrough(u64, Word),
-    /// It saw to it that a crash would leave this.
+    /// It ensured that a crash would leave this.
     Left(u64),
     /// It wrote this.
     Write(u64),
-    /// It wrote what it found at another word: anything that this ever held, since it is not known
-    /// when it looked.
+    /// It wrote what it found at another word. Any value that this other word ever held is
+    /// possible, since the time of the look is not known.
     Copy(Word),
 }
 
@@ -73,7 +73,7 @@ pub(crate) struct Event {
     /// When the operation began, and when it returned.
     pub(crate) start: u32,
     pub(crate) end: u32,
-    /// Whose operation, for a reader.
+    /// The operation's name, for messages.
     pub(crate) who: Rc<str>,
 }
 
@@ -103,14 +103,14 @@ impl History {
         if from < to { self.words.range(from..to).map(|(word, _)| *word).collect() } else { Vec::new() }
     }
 
-    /// An operation has done something to a word, and has returned. One that failed has done
-    /// nothing.
+    /// Records what an operation has done to a word. The operation has returned. A failed operation
+    /// has done nothing.
     pub(crate) fn record(&mut self, word: Word, event: Event) {
         self.words.entry(word).or_default().push(event);
     }
 
-    /// What no order explains: one finding for each register, or for several in a row to which the
-    /// same was done. It names the first read that is too much.
+    /// What no order explains, as findings. Each finding covers one register, or several in a row
+    /// to which the same was done. It names the first read that no order explains.
     pub(crate) fn judge(&self) -> Vec<Finding> {
         let held = self.held();
         let mut before: Option<(Owner, &[Event])> = None;
@@ -123,7 +123,7 @@ impl History {
         findings
     }
 
-    /// What each word ever held, as far as it can be told.
+    /// What each word ever held, as far as the events show it.
     fn held(&self) -> Held {
         let mut held = Held::new();
         loop {
@@ -148,13 +148,13 @@ impl History {
 
 type Held = BTreeMap<Word, BTreeSet<u64>>;
 
-/// Zeros where nothing is watched.
+/// The values that a word ever held; zero for a word that is not watched.
 fn values_of(held: &Held, word: Word) -> Vec<u64> {
     held.get(&word).map_or_else(|| vec![0], |values| values.iter().copied().collect())
 }
 
-/// With what was seen through a private mapping told apart: what it has of its own, and what the
-/// file has.
+/// The events of a word, with the reads through a private mapping resolved: each becomes a read of
+/// the mapping's own word or of the file's.
 fn resolved<'e>(word: Word, events: &'e [Event], held: &Held) -> Cow<'e, [Event]> {
     if word.is_of_file() {
         return events.into();
@@ -171,7 +171,7 @@ fn blame(word: Word, events: &[Event], held: &Held) -> Option<Finding> {
     if is_register(events, held) {
         return None;
     }
-    // All writes, and as many reads, in the order in which they ended, as are needed to go wrong.
+    // All writes, and the shortest prefix of the reads, by their ends, that no order explains.
     let (mut history, mut reads): (Vec<Event>, Vec<Event>) =
         events.iter().cloned().partition(|event| matches!(event.effect, Effect::Write(_) | Effect::Copy(_)));
     reads.sort_by_key(|event| event.end);
@@ -213,7 +213,7 @@ fn shown(value: u64) -> String {
     if value == OF_FILE { "what the file has".into() } else { format!("{value:#x}") }
 }
 
-/// Whether there is an order.
+/// Whether there is an order of the events that explains each read.
 fn is_register(events: &[Event], held: &Held) -> bool {
     assert!(events.len() <= 64, "a history of {} operations on one word is too long", events.len());
     Search { events, held, seen: HashSet::new() }.extend(0, 0)
@@ -222,8 +222,8 @@ fn is_register(events: &[Event], held: &Held) -> bool {
 struct Search<'a> {
     events: &'a [Event],
     held: &'a Held,
-    /// Sets of operations that were put in order, with the value that they left, from which no way
-    /// led on.
+    /// Sets of operations that were put in order, each with the value that it left, from which no
+    /// order led on.
     seen: HashSet<(u64, u64)>,
 }
 
@@ -287,14 +287,15 @@ mod tests {
     fn what_a_returned_write_made_visible_is_not_unseen() {
         assert!(register(&[write(1, 1, 2), read(1, 3, 4)]));
         assert!(!register(&[write(1, 1, 2), read(0, 3, 4)]));
-        // While it is under way either may be seen; but not the new and then the old.
+        // While the write is under way a read may see either value, but not the new one and then
+        // the old.
         assert!(register(&[write(1, 1, 9), read(0, 2, 3), read(1, 4, 5)]));
         assert!(!register(&[write(1, 1, 9), read(1, 2, 3), read(0, 4, 5)]));
-        // Two writes at once are seen in one order by everybody.
+        // All readers see two overlapping writes in one order.
         let both = [write(1, 1, 4), write(2, 1, 4)];
         assert!(register(&[both.clone().to_vec(), vec![read(2, 5, 6), read(2, 7, 8)]].concat()));
         assert!(!register(&[both.to_vec(), vec![read(2, 5, 6), read(1, 7, 8)]].concat()));
-        assert!(!register(&[write(1, 1, 2), read(3, 3, 4)]), "nobody wrote it");
+        assert!(!register(&[write(1, 1, 2), read(3, 3, 4)]), "no operation wrote it");
     }
 
     #[test]
@@ -343,6 +344,6 @@ mod tests {
         assert!(judge(&[load(0, 1, 2), load(7, 3, 4), load(0xb1, 7, 8)]).is_empty());
         let lost = judge(&[load(0xb1, 5, 6), load(7, 7, 8)]);
         assert!(lost[0].starts_with("[7, 8] sees what the file has at byte 8 of M0's own pages"), "{lost:?}");
-        assert!(!judge(&[load(9, 3, 4)]).is_empty(), "nobody wrote it");
+        assert!(!judge(&[load(9, 3, 4)]).is_empty(), "no operation wrote it");
     }
 }

@@ -1,5 +1,5 @@
-//! I2 to I5: what entries, translations, the block map and the allocator say of each other when
-//! no call is under way.
+//! Checks I2 to I5: entries, translations, the block map and the allocator agree while no call is
+//! under way.
 
 use super::{Finding, Invariant};
 use crate::entries::{DaxEntry, Present};
@@ -8,8 +8,8 @@ use crate::fs::{Extent, FileSystem, Inode};
 use crate::mm::{PMD_SIZE, Pte, Target, Vma};
 use crate::pmem::BLOCK_SIZE;
 
-/// Checks I2 to I5 in files of a file system, while no call is under way: what entries,
-/// translations, the block map and the allocator say of each other.
+/// Checks I2 to I5 in files of a file system: entries, translations, the block map and the
+/// allocator agree. No call may be under way.
 pub fn check(fs: &FileSystem<'_>, files: &[File<'_>]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in files {
@@ -46,7 +46,7 @@ impl Inspection<'_> {
                     format!("an entry of a page lies below that of 2 MiB at page {first}"),
                 );
             }
-            // All blocks of 2 MiB are of one extent; its ends tell.
+            // All blocks of 2 MiB are of one extent, so its two ends are enough.
             for page in [first, last] {
                 self.entry_of_page(page, entry, page - first);
             }
@@ -56,7 +56,7 @@ impl Inspection<'_> {
     fn entry_of_page(&mut self, page: u64, entry: DaxEntry, offset: u64) {
         let extent = self.inode.extents.look_up(page);
         match entry {
-            // That a zero page has no block is seen from the block's side.
+            // The block's side shows that a zero page has no block.
             DaxEntry::Empty | DaxEntry::ZeroPage => {}
             DaxEntry::Block { block, .. } => {
                 let block = block + offset;
@@ -70,7 +70,7 @@ impl Inspection<'_> {
     }
 
     fn extents(&mut self) {
-        // Of an entry that is wrong in many pages one is told.
+        // If one entry is wrong in many pages, only one of them is reported.
         let mut told = None;
         for (page, extent) in self.inode.extents.all() {
             if let Some(block) = extent.block() {
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn whatever_is_spoilt_is_found() {
-        // Unchecked, for a lock is leaked below.
+        // Unchecked, because a lock is leaked below.
         let schedule = Schedule::none().with_checks(false);
         let zero_page = found(|_, inode, _, _| inode.entries.grab(0, &schedule).set(DaxEntry::ZeroPage));
         assert_eq!(zero_page, [Invariant::Mapping]);
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(writable, [Invariant::Protection]);
         let freed = found(|fs, inode, _, block| {
             fs.blocks.free(vec![block]);
-            // Else the file would free it once more.
+            // Otherwise the file would free the block once more.
             let _ = inode.extents.write(&schedule).remove(0, 0);
         });
         assert!(freed.contains(&Invariant::Freeing));
@@ -219,7 +219,7 @@ mod tests {
             fs.blocks.free(vec![blocks[0], blocks[2]]);
             pin.read(0, &mut [0; 8]);
             assert_eq!(found(), used[..1]);
-            // As a look-up from before would have it.
+            // As a look-up from before the change would have left it.
             let mut map = file.inode().extents.write(&fs.schedule);
             (0..).zip(of_file).for_each(|(page, extent)| map.publish(page, extent));
             drop(map);
@@ -227,7 +227,7 @@ mod tests {
             assert_eq!(found(), used);
             file.write_at(&bytes[..BLOCK_SIZE as usize + 8], BLOCK_SIZE).unwrap();
             assert_eq!(found(), used[1..]);
-            // Else the file would free them once more.
+            // Otherwise the file would free the blocks once more.
             let _ = file.inode().extents.write(&fs.schedule).remove(0, 2);
         });
     }

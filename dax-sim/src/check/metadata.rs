@@ -1,8 +1,8 @@
-//! What a crash would leave of a file's metadata, for I6.
+//! Keeps what a crash would leave of a file's metadata, for I6.
 //!
-//! A copy, made at each commit, of what the transaction has changed. It is what the code says that
-//! it makes durable, held beside what it believes to be durable: so a change that no transaction
-//! knows of is missed here.
+//! At each commit it copies what the transaction has changed. The copy is what the code claims to
+//! make durable. It is compared with what the code believes to be durable. So a change that no
+//! transaction knows of shows up here as missing.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub(crate) struct Committed {
 }
 
 impl Committed {
-    /// As the file is now.
+    /// The metadata of the file as they are now.
     pub(crate) fn now(inode: &Inode) -> Self {
         Self { size: inode.size(), extents: inode.extents.all().collect() }
     }
@@ -33,7 +33,7 @@ impl Committed {
         }
     }
 
-    /// Whether a byte of the file is found again where it is now.
+    /// Whether a byte of the file would be found where it is now.
     pub(crate) fn finds(&self, inode: &Inode, offset: u64) -> bool {
         let page = offset / BLOCK_SIZE;
         let block = self.extents.get(&page).and_then(|extent| extent.block());

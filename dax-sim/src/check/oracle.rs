@@ -1,11 +1,13 @@
-//! Which versions a read may see.
+//! Decides which versions a read may see.
 //!
-//! A word is a register: writes to it begin and end, and those that overlap may take effect in any
+//! A word is a register. Writes to it begin and end, and overlapping writes may take effect in any
 //! order. So the oracle draws a version when a write *begins*, and calls a run of overlapping
-//! writes a busy period. When one closes, whatever was written before it began has been
-//! overwritten: the period's first version becomes the *floor*, and a read that begins later and
-//! sees less is stale. Between overlapping writes nothing is judged, so there are no false alarms;
-//! a version that was never drawn, or of another page, is always wrong.
+//! writes a busy period. When a busy period closes, whatever was written before the period began
+//! has been overwritten. So the period's first version becomes the *floor*. A read that begins
+//! later and sees an older version is stale.
+//!
+//! The oracle judges nothing between overlapping writes, so it raises no false alarms. A version
+//! that was never drawn, or a word of another page, is always wrong.
 
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
@@ -16,25 +18,25 @@ use super::pattern;
 /// A word of each page that is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Register {
-    /// The first word: written by write(2) and punch hole only.
+    /// The first word: only write(2) and punch hole write it.
     Io,
-    /// The second word: stores write it as well.
+    /// The second word: stores through mappings write it as well.
     Stored,
 }
 
 impl Register {
-    /// Its place in the page, in words.
+    /// The register's place in the page, in words.
     pub fn index(self) -> usize {
         self as usize
     }
 
-    /// Its place in the file, in bytes.
+    /// The register's place in the file, in bytes.
     pub fn offset(self, page: u64) -> u64 {
         page * crate::pmem::BLOCK_SIZE + self.index() as u64 * 8
     }
 }
 
-/// What a write writes.
+/// The registers that a write writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Covers {
     /// Both registers (write(2) of the whole page).
@@ -45,20 +47,20 @@ pub enum Covers {
     StoredWord,
 }
 
-/// What a read was.
+/// The judgement on a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub enum Verdict {
-    /// Something that it may see.
+    /// The read saw something that it may see.
     Good,
-    /// Something that had been overwritten before the read began.
+    /// The read saw something that had been overwritten before the read began.
     Stale,
-    /// Something that no thread wrote there.
+    /// The read saw something that no thread wrote there.
     Foreign,
 }
 
-/// A write that has begun. To be handed to [`Oracle::end`] when it has returned, or to
-/// [`Oracle::fail`].
+/// A write that has begun. The caller hands it to [`Oracle::end`] when the write has returned, or
+/// to [`Oracle::fail`].
 #[derive(Debug)]
 #[must_use = "a write that never ends keeps its page from being judged"]
 pub struct Write {
@@ -68,7 +70,7 @@ pub struct Write {
 }
 
 impl Write {
-    /// What it is to write.
+    /// The word that the write is to write.
     pub fn word(&self) -> u64 {
         match self.covers {
             Covers::PageWithZeros => 0,
@@ -87,10 +89,10 @@ pub struct Oracle {
 struct Page {
     /// The last version drawn.
     drawn: AtomicU32,
-    /// The last version drawn for zeros: what a zero counts as. 0, the version of a fresh page, if
-    /// there was none.
+    /// The last version drawn for zeros, which is what a zero counts as. If there was none it is 0,
+    /// the version of a fresh page.
     zeroed: AtomicU32,
-    /// By register: nothing older may be seen by a read that begins now.
+    /// By register: a read that begins now may see nothing older.
     floor: [AtomicU32; 2],
     busy: Mutex<[Busy; 2]>,
 }
@@ -100,21 +102,21 @@ struct Page {
 struct Busy {
     writes: u32,
     first: u32,
-    /// One of them has failed.
+    /// Whether a write of the period has failed.
     failed: bool,
 }
 
 impl Oracle {
-    /// For a file of so many pages, all holes.
+    /// Builds an oracle for a file of `pages` pages, all of them holes.
     pub fn new(pages: u64) -> Self {
         Self { pages: std::iter::repeat_with(Page::default).take(pages as usize).collect() }
     }
 
-    /// A write is about to begin.
+    /// Begins a write: call it before the write.
     ///
     /// # Panics
     ///
-    /// If the page is not one of the file's.
+    /// If the file has no such page.
     pub fn begin(&self, page: u64, covers: Covers) -> Write {
         let state = &self.pages[page as usize];
         let mut busy = state.busy.lock();
@@ -133,13 +135,13 @@ impl Oracle {
         Write { page, version, covers }
     }
 
-    /// The write has returned.
+    /// Ends a write: call it once the write has returned.
     pub fn end(&self, write: Write) {
         self.close(&write, false);
     }
 
-    /// The write has failed: it may have happened or not. So nothing is learned from the busy
-    /// period that it is in.
+    /// Ends a write that has failed. The write may have taken effect or not, so the oracle learns
+    /// nothing from the busy period that the write is in.
     pub fn fail(&self, write: Write) {
         self.close(&write, true);
     }
@@ -161,7 +163,7 @@ impl Oracle {
     ///
     /// # Errors
     ///
-    /// Those of `read`.
+    /// The errors of `read`.
     pub fn check<E>(
         &self,
         page: u64,
@@ -172,7 +174,7 @@ impl Oracle {
         Ok(self.judge(page, floor, read()?))
     }
 
-    /// What a read that begins now must at least see, for [`Oracle::judge`].
+    /// The oldest version that a read which begins now may see, for [`Oracle::judge`].
     pub fn floor(&self, page: u64, register: Register) -> u32 {
         self.pages[page as usize].floor[register.index()].load(SeqCst)
     }
@@ -185,8 +187,8 @@ impl Oracle {
         (busy[Register::Io.index()].writes == 0).then(|| state.drawn.load(SeqCst))
     }
 
-    /// Judges a word that was read from a register of the page, with the floor from before the
-    /// read.
+    /// Judges a word that was read from a register of the page. `floor` is the floor from before
+    /// the read.
     pub fn judge(&self, page: u64, floor: u32, seen: u64) -> Verdict {
         let state = &self.pages[page as usize];
         let version = if seen == 0 {

@@ -1,18 +1,18 @@
-//! What is written: each 8-byte word of a page holds the page's number and the version of the
-//! write.
+//! The words that a checked write writes: each 8-byte word of a page holds the page's number and
+//! the version of the write.
 
 pub use crate::pmem::word_at;
 
 /// Bytes in a page.
 const PAGE: usize = crate::pmem::BLOCK_SIZE as usize;
 
-/// The word that a write with this version leaves everywhere in this page. Never 0, which is what a
-/// hole holds.
+/// The word that a write with this version leaves everywhere in this page. It is never 0, which is
+/// what a hole holds.
 pub fn word(page: u64, version: u32) -> u64 {
     (page + 1) << 32 | u64::from(version)
 }
 
-/// Page and version of a word that is not 0; the page is `u64::MAX` if no write left such a word.
+/// Page and version of a word that is not 0. The page is `u64::MAX` if no write left such a word.
 pub fn parse(word: u64) -> (u64, u32) {
     ((word >> 32).wrapping_sub(1), word as u32)
 }
@@ -29,12 +29,12 @@ pub fn fill(bytes: &mut [u8], word: u64) {
     }
 }
 
-/// Whether all words of a page but the one at `except` are the same: what one write of the whole
-/// page left.
+/// Whether all words of a page except the one at `except` are the same, as one write of the whole
+/// page leaves them.
 ///
 /// # Panics
 ///
-/// If it is not a whole page, or `except` is 0.
+/// If `page` is not a whole page, or `except` is 0.
 pub fn is_uniform(page: &[u8], except: usize) -> bool {
     assert!(page.len() == PAGE && except > 0, "a whole page, judged by its first word");
     let expected = word_at(page, 0);

@@ -1,5 +1,4 @@
-//! `dax-sim compare`: its options, what they default to, and the way from them to a finished
-//! report.
+//! `dax-sim compare`: its options, their defaults, and the steps from them to a finished report.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,20 +32,20 @@ const DEFAULT_THREADS: [usize; 5] = [1, 2, 4, 8, 16];
 const QUICK_THREADS: [usize; 3] = [1, 2, 16];
 const DEFAULT_MEDIA_US: [u64; 2] = [0, 50];
 
-/// What a run may take without `--duration-ms`; it has to end within 90 s, also on a machine that
-/// is busy.
+/// The time that a run may take without `--duration-ms`. It must end within 90 s, also on a busy
+/// machine.
 const BUDGET: Duration = Duration::from_secs(75);
-/// The same for `--quick`, which has to end within 20 s.
+/// The same for `--quick`, which must end within 20 s.
 const QUICK_BUDGET: Duration = Duration::from_secs(15);
 /// The fewest rounds that give an interval of 95 %.
 const ROUNDS: usize = 6;
-/// Where there is time for it, more rounds say more than longer samples do.
+/// If there is time, more rounds tell more than longer samples.
 const MORE_ROUNDS: usize = 12;
 const ENOUGH_FOR_MORE_ROUNDS: Duration = Duration::from_millis(150);
 
 const PAGE: &str = "compare.html";
 
-/// Options of `dax-sim compare`, which are also those of `dax-sim` alone.
+/// Options of `dax-sim compare`, which are also those of `dax-sim` without a command.
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = after_help())]
 pub(crate) struct CompareOptions {
@@ -63,16 +62,18 @@ pub(crate) struct CompareOptions {
 
     /// Variant to which tables and plots quote factors; the JSON has the ratios to all
     ///
-    /// A factor is the median over rounds of the ratios within each round. Its interval is of order
-    /// statistics: it holds that median with 95 %. Fewer than 6 rounds give their smallest and
-    /// largest ratio, with less confidence, and then no difference is claimed.
+    /// A factor is the median over rounds of the ratios within each round. Its interval is made of
+    /// order statistics: it holds that median with 95 %. With fewer than 6 rounds the interval
+    /// reaches from the smallest to the largest ratio, with less confidence, and then no difference
+    /// is claimed.
     #[arg(long, value_name = "V", default_value_t = BASE, value_parser = Variant::from_str)]
     #[arg(help_heading = WHAT)]
     ratio_to: Variant,
 
     /// Mark what has changed since an earlier run, beyond its interval
     ///
-    /// The file is what `--json` wrote then, or the compare.json beside its page.
+    /// The file is the one that `--json` of the earlier run wrote, or the compare.json beside its
+    /// page.
     #[arg(long, value_name = "FILE.json", help_heading = WHAT)]
     baseline: Option<PathBuf>,
 
@@ -87,24 +88,25 @@ pub(crate) struct CompareOptions {
 
     /// Media times in microseconds, up to 10000; 0 is CPU-bound [default: 0,50]
     ///
-    /// Each read(2) and write(2) sleeps that long, as it would for a device.
+    /// Each read(2) and write(2) sleeps for this time, as it would for a device.
     #[arg(long, value_name = "LIST", value_parser = media, allow_hyphen_values = true)]
     #[arg(help_heading = LOAD)]
     media_us: Option<List<u64>>,
 
-    /// How long each sample runs [default: so that the whole run takes a little over a minute]
+    /// How long each sample runs [default: so long that the run takes a little over a minute]
     #[arg(long, value_name = "N", value_parser = duration, allow_hyphen_values = true)]
     #[arg(help_heading = LOAD)]
     duration_ms: Option<u64>,
 
     /// How often each point is sampled [default: 6, or 12 where there is time]
     ///
-    /// One more round gives the latencies, unless only one is asked for.
+    /// One more round gives the latencies, unless only one round is requested.
     #[arg(long, value_name = "N", value_parser = rounds, allow_hyphen_values = true)]
     #[arg(help_heading = LOAD)]
     rounds: Option<u64>,
 
-    /// End within about 20 seconds: threads 1,2,16 and shorter samples, unless told otherwise
+    /// End within about 20 seconds: threads 1,2,16 and shorter samples, unless other options are
+    /// given
     #[arg(long, help_heading = LOAD)]
     quick: bool,
 
@@ -117,7 +119,7 @@ pub(crate) struct CompareOptions {
     #[arg(long, value_name = "PATH", help_heading = DEVICE)]
     file: Option<PathBuf>,
 
-    /// Use the file even if it holds something; what it holds is lost
+    /// Use the file even if it is not empty; its contents are lost
     #[arg(long, requires = "file", help_heading = DEVICE)]
     overwrite: bool,
 
@@ -127,7 +129,7 @@ pub(crate) struct CompareOptions {
     size: Option<u64>,
 
     /// Folder for the page, its plots and compare.json [default: dax-sim in cargo's target folder
-    /// under `cargo run`, else dax-sim-report]
+    /// under `cargo run`, otherwise dax-sim-report]
     #[arg(long, value_name = "DIR", help_heading = OUTPUT)]
     output: Option<PathBuf>,
 
@@ -156,15 +158,19 @@ fn after_help() -> String {
          \x20     and later: what has changed?\n\n\
          {}\n\
          A signal ends the run early: what was measured is written, marked PARTIAL.\n\n\
-         The exit code is 0 after a complete run; 1 if something failed, if figures are void because another process \
-         changed the file, or if a variant had stale reads that must not have any; 2 if the arguments were refused; 74 if \
-         the mapped file failed; 128 and the signal's number if a signal ended the run.",
-        // Or clap would fold the lines once more.
+         The exit code is:\n\
+         \x20 0    after a complete run\n\
+         \x20 1    if something failed, if another process changed the file, so that figures are void,\n\
+         \x20      or if a variant had stale reads that must not have any\n\
+         \x20 2    if the arguments were refused\n\
+         \x20 74   if the mapped file failed\n\
+         \x20 128  plus the signal's number if a signal ended the run",
+        // Otherwise clap would fold the lines once more.
         names(table::terminal_width().map_or(HELP_WIDTH, |width| width.min(HELP_WIDTH)).saturating_sub(2))
     )
 }
 
-/// Help is at most so wide.
+/// The largest width of the help.
 const HELP_WIDTH: usize = 100;
 
 /// The variants and workloads with their meaning.
@@ -223,13 +229,14 @@ fn workloads_help() -> String {
     format!("Workloads [default: {}]", Workload::ALL.map(Workload::name).join(","))
 }
 
-/// Tables and plots read from few to many, however the list was written.
+/// Tables and plots go from few to many, in whatever order the list was written.
 fn sorted<T: Ord>(List(mut items): List<T>) -> List<T> {
     items.sort();
     List(items)
 }
 
-/// Tables list variants and workloads always in the same order, however the list was written.
+/// Tables always list variants and workloads in the same order, in whatever order the list was
+/// written.
 fn in_order_of<T: Copy + PartialEq>(all: &[T]) -> impl Fn(List<T>) -> List<T> + '_ {
     |List(chosen)| List(all.iter().copied().filter(|item| chosen.contains(item)).collect())
 }
@@ -239,7 +246,8 @@ impl CompareOptions {
         self.size.unwrap_or(DEFAULT_SIZE)
     }
 
-    /// What to run. An option that was given wins over `--quick`, and `--quick` over the defaults.
+    /// What to run. An option that was given overrides `--quick`, and `--quick` overrides the
+    /// defaults.
     fn plan(&self) -> Plan {
         let mut plan = Plan {
             workloads: self.workloads.as_ref().map_or(Workload::ALL.to_vec(), |list| list.0.clone()),
@@ -277,7 +285,7 @@ impl CompareOptions {
         plan
     }
 
-    /// Without its figures there are no ratios, which were asked for by name.
+    /// Without the base's figures there are no ratios, which the user asked for by name.
     fn check_base(&self, plan: &Plan) -> Result<(), Failure> {
         let base = self.ratio_to;
         if base == BASE || plan.variants.contains(&base) {
@@ -290,7 +298,7 @@ impl CompareOptions {
         )))
     }
 
-    /// The run to compare with, if one was named.
+    /// The run to compare with, if the options name one.
     fn earlier(&self) -> Result<Option<Earlier>, Failure> {
         let Some(path) = &self.baseline else { return Ok(None) };
         let name = path.display().to_string();
@@ -308,7 +316,7 @@ impl CompareOptions {
         Earlier::parse(&name, &text).map(Some).map_err(refuse)
     }
 
-    /// A device that is too small would only be found out in the middle of the run.
+    /// Otherwise a device that is too small would be found only in the middle of the run.
     fn check_size(&self, plan: &Plan) -> Result<(), Failure> {
         let most = plan.threads.iter().copied().max().unwrap_or(1);
         let needed = workload::min_device_size(most);
@@ -324,7 +332,7 @@ impl CompareOptions {
     }
 }
 
-/// Where results go, checked before anything runs.
+/// Where results go. All of it is checked before anything runs.
 struct Destinations {
     folder: OutputDir,
     json: Option<OutputFile>,
@@ -409,7 +417,7 @@ pub(crate) fn run(options: &CompareOptions) -> Result<ExitCode, Failure> {
                 return Ok(None);
             }
             let sample = workload::run_with(&point, Setup { latency, ..setup }, &device, duration);
-            // First: it says what has happened, where a sample can only say that something has.
+            // First: it says what has happened. A sample can only say that something has.
             device.check_unchanged().map_err(Failure::broken)?;
             sample.map(Some).map_err(|error| match error {
                 WorkloadError::DataLost { .. } => Failure::broken(format!("{}: {error}", name_of(&device))),
@@ -441,7 +449,7 @@ pub(crate) fn run(options: &CompareOptions) -> Result<ExitCode, Failure> {
         baseline: options.ratio_to,
         outcomes: measured.outcomes,
     };
-    // Not before: a run that ends without figures leaves no folder behind.
+    // Only now: a run that ends without figures leaves no folder behind.
     destinations.folder.create()?;
     let page = write_files(&report, &destinations)?;
     print(&report, &page, destinations.json.as_ref())?;
@@ -459,7 +467,8 @@ fn name_of(device: &Device) -> String {
     format!("`{}`", device.path().unwrap_or(Path::new("memfd")).display())
 }
 
-/// A stale read where there must be none is told by the exit code too: scripts do not read tables.
+/// The exit code also reports a stale read where there must be none, because scripts do not read
+/// tables.
 fn check_verdict(report: &Report) -> Result<ExitCode, Failure> {
     match verdict::fault(report) {
         None => Ok(ExitCode::SUCCESS),
@@ -467,7 +476,7 @@ fn check_verdict(report: &Report) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Writes the page, its data, its plots and the JSON, and returns where the page is.
+/// Writes the page, its data, its plots and the JSON. Returns where the page is.
 fn write_files(report: &Report, to: &Destinations) -> Result<PathBuf, Failure> {
     let data = to.folder.path(page::DATA);
     remove_plots_of(&data, &report.files());
@@ -491,13 +500,13 @@ fn remove_plots_of(data: &Path, kept: &[String]) {
     let Ok(text) = fs::read(data) else { return };
     for name in json::files(&text) {
         if plot::is_file_name(&name) && !kept.contains(&name) {
-            // One that is gone already, or cannot be removed, is no reason to lose the run.
+            // A plot that is gone already, or cannot be removed, is no reason to lose the run.
             let _ = fs::remove_file(data.with_file_name(name));
         }
     }
 }
 
-/// Prints the report, and the page's path last, so that it can be opened from any folder.
+/// Prints the report. The page's path comes last and can be opened from any folder.
 fn print(report: &Report, page: &Path, json: Option<&OutputFile>) -> Result<(), Failure> {
     let absolute =
         |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string();

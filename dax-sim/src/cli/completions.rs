@@ -1,4 +1,4 @@
-//! `dax-sim completions`: what a shell needs to complete commands, options and names.
+//! `dax-sim completions`: a script by which a shell completes commands, options and names.
 
 use std::process::ExitCode;
 

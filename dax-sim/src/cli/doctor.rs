@@ -1,4 +1,4 @@
-//! `dax-sim doctor`: what a folder or a file can do, as a table or as JSON.
+//! `dax-sim doctor`: reports what a folder or a file can do, as a table or as JSON.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,21 +15,20 @@ use crate::text::{fold, push_row};
 const DEFAULT: &str = "/dev/shm";
 /// Blanks between columns.
 const GAP: usize = 2;
-/// Prose wider than this is tiring to read.
+/// Wider prose is tiring to read.
 const WIDEST: usize = 100;
-/// Of the column of values: options of a mount may be many.
+/// The widest column of values: a mount may have many options.
 const WIDEST_VALUE: usize = 24;
 const LEAST_ADVICE: usize = 20;
 
 /// Options of `dax-sim doctor`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-Nothing of yours is changed. A folder is examined by a temporary file of 64 MiB without a name, or of \
-4 MiB where there is no room. The bytes of a file stay as they are; where faults are measured its time of change moves. Faults are \
-measured in a mapping of an aligned 2 MiB of the file that are written everywhere, never in a hole.
+The command changes no contents. It examines a folder by a temporary file of 64 MiB without a name, or of \
+4 MiB where there is no room. The bytes of a file stay as they are. Measuring its faults moves its time of change. \
+Faults are measured in a mapping of an aligned 2 MiB of the file that are written everywhere, never in a hole.
 
-The exit code is 0 after a report, and 2 if there is no such file or folder, or if PATH is something \
-else.")]
+The exit code is 0 after a report. It is 2 if there is no such file or folder, or if PATH is neither.")]
 pub(crate) struct DoctorOptions {
     /// A folder or a file [default: /dev/shm, where `compare` puts its temporary file]
     #[arg(value_name = "PATH")]
@@ -53,7 +52,7 @@ fn json(rows: &[Row]) -> String {
     text
 }
 
-/// In their order, which a map would lose.
+/// The rows in their order, which a map would lose.
 struct Rows<'a>(&'a [Row]);
 
 impl Serialize for Rows<'_> {
@@ -94,7 +93,7 @@ fn table(rows: &[Row], width: usize) -> String {
     for ((row, name), value) in rows.iter().zip(names).zip(values) {
         let mut last = fold(&one_line(&row.advice), third, 0);
         last.extend(fold(&format!("[{}]", one_line(&row.source)), third, 0));
-        // A list of options has no blanks at which it could be broken.
+        // A list of options has no blanks at which it could be folded.
         let value = one_line(value).replace(',', ", ");
         let value = fold(&value, second, 0).into_iter().map(|line| line.replace(", ", ",")).collect();
         push_row(&mut text, &[vec![name], value, last], &[first, second, third], GAP);

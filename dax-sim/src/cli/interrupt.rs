@@ -1,8 +1,8 @@
 //! Ctrl-C: the first one ends the run after the sample that is under way, so that the device's file
-//! is put back as it was found; the second one ends the program at once.
+//! is put back as it was found. The second one ends the program at once.
 //!
-//! A signal that the program inherits as ignored stays ignored: `nohup` does that to SIGHUP, and a
-//! shell without job control does it to the SIGINT of a command that it starts with `&`.
+//! A signal that the program inherits as ignored stays ignored. `nohup` ignores SIGHUP in this way.
+//! A shell without job control ignores the SIGINT of a command that it starts with `&`.
 
 use std::io;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::signal;
 pub(super) struct Interrupt(Arc<AtomicUsize>);
 
 impl Interrupt {
-    /// Takes note of SIGINT, SIGTERM and SIGHUP from now on.
+    /// Records SIGINT, SIGTERM and SIGHUP from now on.
     pub(super) fn watch() -> io::Result<Interrupt> {
         let asked = Arc::new(AtomicBool::new(false));
         let by = Arc::new(AtomicUsize::new(0));
@@ -26,8 +26,7 @@ impl Interrupt {
             if signal::is_ignored(number)? {
                 continue;
             }
-            // In this order: the second signal finds the flag set, and does what it does by
-            // default.
+            // In this order: the second signal finds the flag set, and takes its default action.
             flag::register_conditional_default(number, Arc::clone(&asked))?;
             flag::register_usize(number, Arc::clone(&by), number as usize)?;
             flag::register(number, Arc::clone(&asked))?;

@@ -1,4 +1,4 @@
-//! `dax-sim kernel`: its options, its rounds, and the way to a finished report.
+//! `dax-sim kernel`: its options, its rounds, and the steps to a finished report.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,7 +19,7 @@ use crate::report::{Host, number};
 
 /// The largest part of a thread: 1024 of them are 1 TiB.
 const LARGEST: u64 = 1 << 30;
-/// The smallest: a pass over it takes longer than to start it.
+/// The smallest part: a pass over it takes longer than its start.
 const SMALLEST: u64 = 64 << 10;
 /// How often the race is run over the whole file.
 const RACES: usize = 8;
@@ -29,20 +29,20 @@ const RACES: usize = 8;
 #[command(after_help = "\
 Threads do 4 KiB operations, each in a part of its own: on one file, and in the same way on a file \
 for each thread. The quotient of the two is what sharing a file costs: the inode's lock for \
-pwrite(2), the lock of the row for stores. Operations are also run with each made durable: by \
+pwrite(2), the lock of the row for stores. A second set of samples makes each operation durable: by \
 fdatasync, and for stores by writing cache lines back (MAP_SYNC, tmpfs) or msync.
 
-The files for the threads are made beside PATH, and are removed in the end, as is PATH; a PATH that \
-was there is left empty. Twice the bytes of all threads are needed.
+The files for the threads are made beside PATH. In the end they are removed, as is PATH. If PATH \
+existed it is left empty. The run needs twice the bytes of all threads.
 
 The race of Kara's 2017 e-mail is tried against this kernel: writes into holes beside loads. A load \
-that finds anything but what was written is stale, and makes the exit code 1.")]
+that does not find what was written is stale, and makes the exit code 1.")]
 pub(crate) struct KernelOptions {
     /// The file: new or empty; on pmem, tmpfs or any other file system
     #[arg(long, value_name = "PATH")]
     file: PathBuf,
 
-    /// Use the file even if it holds something; what it holds is lost
+    /// Use the file even if it is not empty; its contents are lost
     #[arg(long)]
     overwrite: bool,
 
@@ -78,7 +78,7 @@ fn span(text: &str) -> Result<u64, String> {
 }
 
 impl KernelOptions {
-    /// What one round samples, in an order that rotates: layouts and columns that are compared run
+    /// What one round samples, in an order that rotates. Layouts and columns that are compared run
     /// one directly after the other.
     fn round(&self, round: usize) -> Vec<Point> {
         let mut points = Vec::new();
@@ -167,7 +167,7 @@ pub(super) fn run(options: &KernelOptions) -> Result<ExitCode, Failure> {
     }
 }
 
-/// A file system that is full, mostly.
+/// The error of a run: most often the file system is full.
 fn failed(options: &KernelOptions, error: std::io::Error) -> Failure {
     let path = options.file.display();
     Failure::broken(format!("`{path}`: {error}; nothing was written but to files that are removed"))

@@ -1,4 +1,4 @@
-//! The options that choose the lock of one level, of all commands that have them.
+//! The options that choose the lock of one level, for all commands that have them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -29,7 +29,7 @@ impl LockOptions {
     }
 }
 
-/// As they are given on the command line, each with a blank before it.
+/// The options as on the command line, each with a blank before it.
 impl fmt::Display for LockOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (option, kind) in [("--i-rwsem", self.i_rwsem), ("--i-mmap-sem", self.i_mmap_sem)] {

@@ -1,4 +1,4 @@
-//! The command line: parsing, dispatch, and how failures are told; it uses all rooms.
+//! The command line: parsing, dispatch, and reports of failures. It uses all rooms.
 
 mod compare;
 mod completions;
@@ -25,11 +25,11 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::report::provenance::VERSION;
 use crate::text::{nearest, with_words_cut};
 
-/// Refused before anything ran.
+/// The arguments were refused before anything ran.
 const REFUSED: u8 = 2;
-/// Began, and could not be brought to its end.
+/// The run began, and could not be completed.
 const BROKEN: u8 = 1;
-/// What shells add to the number of the signal that ended a command.
+/// What shells add to the number of a signal that ended a command.
 const SIGNALLED: u8 = 128;
 
 /// Compares a global rwsem with a range lock on a memory-mapped file.
@@ -51,10 +51,10 @@ enum Command {
     Compare(compare::CompareOptions),
     /// Try every order of a few operations, and draw one that goes wrong
     Race(race::RaceOptions),
-    /// Replay a log of operations on one file, as fsx records them, and print what becomes of the
-    /// file
+    /// Replay a log of operations on one file, as fsx records them, and print the file's final size
+    /// and SHA-256
     Replay(replay::ReplayOptions),
-    /// Say what a folder or file can do: DAX, MAP_SYNC, the size of faults, bad blocks, and more
+    /// Report what a folder or file can do: DAX, MAP_SYNC, the size of faults, bad blocks, and more
     Doctor(doctor::DoctorOptions),
     /// Measure the kernel's own write(2) beside stores under locks, on a file of yours
     Kernel(kernel::KernelOptions),
@@ -66,12 +66,12 @@ enum Command {
 #[derive(Debug)]
 struct Failure {
     code: u8,
-    /// Whole lines, as they are to appear.
+    /// Whole lines, as the user sees them.
     message: String,
 }
 
 impl Failure {
-    /// Nothing has run, and nothing of the user's was touched.
+    /// Nothing has run, and no file of the user's was touched.
     fn refused(message: impl Display) -> Failure {
         Failure { code: REFUSED, message: format!("error: {}", one_line(message)) }
     }
@@ -81,12 +81,12 @@ impl Failure {
         Failure { code: SIGNALLED + signal, message: format!("interrupted; {outcome}") }
     }
 
-    /// Something failed on the way.
+    /// Something failed during the run.
     fn broken(message: impl Display) -> Failure {
         Failure { code: BROKEN, message: format!("error: {}", one_line(message)) }
     }
 
-    /// A line of an input is not what it should be: as compilers say it, so that an editor finds
+    /// A line of an input is wrong. The message has the form of compilers, so that an editor finds
     /// the place.
     fn at_line(path: &Path, number: u64, message: impl Display) -> Failure {
         let place = one_line(path.display());
@@ -102,10 +102,14 @@ fn one_line(message: impl Display) -> String {
 
 /// Runs the program on the process's arguments.
 ///
-/// The exit code is 0 after a complete run, 2 where the arguments were refused before anything ran,
-/// and 1 where something failed later, or a variant that must not have stale reads had some. A run
-/// that a signal ended gives 128 and the signal's number: 129 for SIGHUP, 130 for SIGINT, 143 for
-/// SIGTERM. Where the mapped file fails the program ends with 74 (see `signal`).
+/// The exit code is:
+///
+/// * 0 after a complete run;
+/// * 2 if the arguments were refused before anything ran;
+/// * 1 if something failed later, or if a variant that must not have stale reads had some;
+/// * 128 plus the signal's number after a run that a signal ended: 129 for SIGHUP, 130 for SIGINT,
+///   143 for SIGTERM;
+/// * 74 if the mapped file failed (see `signal`).
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse_from(arguments()) {
         Ok(cli) => cli,
@@ -126,8 +130,8 @@ pub fn run() -> ExitCode {
     })
 }
 
-/// Help and version, or an error: without the usage, which would bury the line that says what is
-/// wrong.
+/// Prints help and version, or an error. An error comes without the usage, which would hide the
+/// line that says what is wrong.
 fn answer_unparsed(error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return match written(error.print().and_then(|()| io::stdout().flush())) {
@@ -169,8 +173,8 @@ fn arguments() -> Vec<OsString> {
     arguments
 }
 
-/// The command that the arguments name, if they do, and a blank: the options of one are not in the
-/// help of another.
+/// The command that the arguments name, if any, and a blank: each command has its options in its
+/// own help.
 fn named_command() -> String {
     let command = Cli::command();
     let named = std::env::args_os().skip(1).find_map(|word| {
@@ -195,23 +199,23 @@ fn answer(text: &str) -> Result<ExitCode, Failure> {
     written(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
 }
 
-/// What became of the text on standard output.
+/// The exit code after a write to standard output.
 fn written(result: io::Result<()>) -> Result<ExitCode, Failure> {
     match result {
-        // The reader has seen enough; everything is on the disk.
+        // The reader has seen enough. All files are on the disk.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         Err(error) => Err(Failure::broken(format!("cannot write to standard output: {error}"))),
         Ok(()) => Ok(ExitCode::SUCCESS),
     }
 }
 
-/// Says why the program ends, or what is odd about a line of its input. A standard error that is
-/// closed is no reason to panic.
+/// Reports why the program ends, or what is odd about a line of its input. A closed standard error
+/// is no reason to panic.
 fn complain(message: impl Display) {
     let _ = writeln!(io::stderr(), "{message}");
 }
 
-/// Says something in passing, on standard error: standard output is for the report.
+/// Prints a remark on standard error: standard output is for the report.
 fn say(message: impl Display) {
     let _ = writeln!(io::stderr(), "dax-sim: {message}");
 }

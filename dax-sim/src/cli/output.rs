@@ -1,8 +1,8 @@
-//! Files that are written at the end, and the checks that can be made at the beginning.
+//! Writes files at the end of a run, and checks at its beginning that they can be written.
 //!
 //! A run of a minute that ends in "permission denied" is a minute lost. So every destination is
-//! tried before anything runs, without leaving a trace, and whatever stands there already stays
-//! until its successor is complete.
+//! tried before anything runs, without leaving a trace. An existing file stays until its successor
+//! is complete.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -18,7 +18,7 @@ pub(crate) struct OutputFile {
 }
 
 impl OutputFile {
-    /// A file that a check has no need to look at: its folder has been checked.
+    /// A file that needs no check, because its folder has been checked.
     pub(crate) fn at(path: PathBuf) -> OutputFile {
         OutputFile { path }
     }
@@ -65,13 +65,13 @@ impl OutputFile {
         &self.path
     }
 
-    /// Replaces the file by `contents` at once: a reader finds the old one or the new one.
+    /// Replaces the file by `contents` at once: a reader finds the old file or the new one.
     /// Permissions stay as they were.
     pub(crate) fn write(&self, contents: &[u8]) -> Result<(), Failure> {
         self.write_with(|file| file.write_all(contents))
     }
 
-    /// The same by what `write` writes to the new file, which is empty at first.
+    /// The same with what `write` writes to the new file, which is empty at first.
     pub(crate) fn write_with(&self, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), Failure> {
         self.replace(write)
             .map_err(|error| Failure::broken(format!("cannot write `{}`: {error}", self.path.display())))
@@ -87,7 +87,7 @@ impl OutputFile {
         .and_then(|()| write(&mut file))
         .and_then(|()| fs::rename(&sibling, &self.path));
         if done.is_err() {
-            // What cannot be removed either stays; the error says where to look.
+            // If it cannot be removed either, it stays. The error says where to look.
             let _ = fs::remove_file(&sibling);
         }
         done
@@ -98,8 +98,8 @@ impl OutputFile {
     }
 }
 
-/// Where results go unless told otherwise: into the target folder of the workspace if `cargo run`
-/// has started this program, else into the current folder.
+/// Where results go by default. If `cargo run` has started this program it is the target folder of
+/// the workspace, otherwise the current folder.
 pub(crate) fn default_folder() -> PathBuf {
     let environment = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     if environment("CARGO_PKG_NAME").is_none_or(|name| name != env!("CARGO_PKG_NAME")) {
@@ -114,14 +114,14 @@ pub(crate) fn default_folder() -> PathBuf {
     target.or_else(marked).map_or_else(|| PathBuf::from("dax-sim-report"), |target| target.join("dax-sim"))
 }
 
-/// A folder that is made if it does not exist.
+/// A folder that is created if it does not exist.
 #[derive(Clone, Debug)]
 pub(crate) struct OutputDir {
     path: PathBuf,
 }
 
 impl OutputDir {
-    /// Refuses a folder that could not be made or written at the end. Makes nothing yet.
+    /// Refuses a folder that could not be made or written at the end. It makes nothing yet.
     pub(crate) fn check(path: &Path) -> Result<OutputDir, Failure> {
         let refuse = |why: String| {
             Failure::refused(format!(
@@ -177,7 +177,7 @@ fn resolved(folder: &Path) -> Option<PathBuf> {
     Some(base.join(rest))
 }
 
-/// The folder that holds `path`; the current one is written `.`, never as nothing.
+/// The folder that holds `path`. The current folder is `.`, never the empty path.
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
@@ -188,7 +188,7 @@ fn sibling(folder: &Path) -> PathBuf {
     folder.join(format!(".dax-sim-{}-{:08x}.tmp", std::process::id(), fastrand::u32(..)))
 }
 
-/// Whether a file can be made in `folder`: makes one and removes it.
+/// Whether a file can be made in `folder`. It makes one and removes it.
 fn probe(folder: &Path) -> io::Result<()> {
     let sibling = sibling(folder);
     drop(File::create_new(&sibling)?);

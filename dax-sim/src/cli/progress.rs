@@ -1,4 +1,4 @@
-//! How far the run has come, on standard error: a bar on a terminal, a few plain lines elsewhere.
+//! Shows the progress of a run on standard error: a bar on a terminal, a few plain lines elsewhere.
 
 use std::cell::Cell;
 use std::io::{self, IsTerminal};
@@ -11,12 +11,12 @@ use crate::compare::Step;
 use crate::compare::plan::Plan;
 use crate::report::number;
 
-/// Plain lines appear at every so many percent.
+/// A plain line appears each time this many more percent are done.
 const PLAIN_EVERY: usize = 10;
 
 /// Shows [`Step`]s.
 pub(crate) enum Progress {
-    /// Drawn by indicatif, only as steps come in: a thread that redraws it would run beside the
+    /// Drawn by indicatif, only when steps come in: a thread that redraws it would run beside the
     /// threads under test.
     Bar(ProgressBar),
     /// The last line's share of [`PLAIN_EVERY`] percent.
@@ -85,7 +85,7 @@ pub(crate) fn bar(total: usize, template: &str) -> Option<ProgressBar> {
     Some(bar)
 }
 
-/// Samples cost about the same each, so what is left goes on at the mean of what was.
+/// The time that is left. Samples cost about the same each, so the mean so far is used.
 fn left(step: &Step) -> Duration {
     step.elapsed.mul_f64((step.total - step.done) as f64 / step.done.max(1) as f64)
 }

@@ -1,7 +1,7 @@
-//! `dax-sim race`: every order of a few operations, and the picture of one that goes wrong.
+//! `dax-sim race`: explores every order of a few operations, and draws one that goes wrong.
 //!
-//! On a terminal all of it keeps within its width; elsewhere lines are as long as they are, the
-//! same everywhere.
+//! On a terminal all output keeps within its width. Elsewhere lines are as long as they need to be,
+//! the same everywhere.
 
 mod table;
 
@@ -50,12 +50,12 @@ pub(crate) struct RaceOptions {
     #[command(flatten)]
     locks: LockOptions,
 
-    /// Repeat one schedule, as it was printed
+    /// Repeat one schedule: SEED as an earlier run printed it
     #[arg(long, value_name = "SEED", value_parser = Seed::from_str, help_heading = SCHEDULES)]
     #[arg(conflicts_with_all = ["all", "preemptions", "schedules", "quick"])]
     seed: Option<Seed>,
 
-    /// All scenarios in all variants, or that of --scenario: a table
+    /// All scenarios in all variants, or the one of --scenario: a table
     #[arg(long, conflicts_with_all = ["named", "list"])]
     all: bool,
 
@@ -72,17 +72,17 @@ pub(crate) struct RaceOptions {
     #[arg(long, conflicts_with_all = ["all", "list", "variant", "seed", "preemptions", "schedules", "quick"])]
     print: bool,
 
-    /// All schedules with up to so many preemptions are run [default: 2]
+    /// Run all schedules with up to N preemptions [default: 2]
     #[arg(long, value_name = "N", value_parser = preemptions, allow_hyphen_values = true)]
     #[arg(help_heading = SCHEDULES)]
     preemptions: Option<u64>,
 
-    /// And so many at random, half of them uniform, half by priorities (PCT) [default: 10000]
+    /// And N schedules at random, half of them uniform, half by priorities (PCT) [default: 10000]
     #[arg(long, value_name = "N", value_parser = schedules, allow_hyphen_values = true)]
     #[arg(help_heading = SCHEDULES)]
     schedules: Option<u64>,
 
-    /// A first look: 400 random schedules, unless told otherwise
+    /// A first look: 400 random schedules, unless --schedules is given
     #[arg(long, help_heading = SCHEDULES)]
     quick: bool,
 }
@@ -96,16 +96,19 @@ fn after_help() -> &'static str {
      \x20 dax-sim race write-vs-read-fault --variant range-lock\n\
      \x20     the same with a cure: how many schedules are safe\n\
      \x20 dax-sim race --list\n\
-     \x20     the scenarios; `dax-sim compare --list` tells what the variants are\n\
+     \x20     the scenarios; `dax-sim compare --list` explains the variants\n\
      \x20 dax-sim race --all --quick --variants linux-4.11,range-lock\n\
      \x20     a table of all scenarios\n\
      \x20 dax-sim race write-vs-read-fault --print > my.scenario\n\
      \x20 dax-sim race --scenario my.scenario\n\
      \x20     a scenario of your own, made from one of these\n\n\
-     The exit code is 0 if everything is as the variant promises, races where it races included; 1 if not, \
-     or if the result cannot be written; 2 if the arguments or the scenario are refused, and then nothing runs. On a terminal, \
-     tables and pictures keep within its width, and what matters in a picture has a colour unless NO_COLOR is set. In a pipe or a file they are as wide as \
-     they need to be, and all variants of a table stand side by side.\n\n\
+     The exit code is:\n\
+     \x20 0  if everything is as the variant promises, which includes the races that it has\n\
+     \x20 1  if not, or if the result cannot be written\n\
+     \x20 2  if the arguments or the scenario are refused; then nothing runs\n\n\
+     On a terminal, tables and pictures keep within its width. What matters in a picture has a colour unless \
+     NO_COLOR is set. In a pipe or a file they are as wide as they need to be, and all variants of a table stand \
+     side by side.\n\n\
      Kara's 2017 e-mail: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz"
 }
 
@@ -130,7 +133,7 @@ impl RaceOptions {
         Mix { variant, locks: self.locks.locks() }
     }
 
-    /// The command that repeats a schedule. A seed says all of it, however the schedule was found.
+    /// The command that repeats a schedule. The seed is enough, however the schedule was found.
     fn again(&self, scenario: &Scenario, variant: Variant, seed: &Seed) -> String {
         let named = self.scenario.as_ref().map_or_else(
             || scenario.name.clone(),
@@ -149,7 +152,7 @@ impl RaceOptions {
     }
 }
 
-/// Runs what was asked for.
+/// Runs the command.
 pub(super) fn run(options: &RaceOptions) -> Result<ExitCode, Failure> {
     let of_file = options.scenario.as_deref().map(read).transpose()?;
     match of_file.or(options.named) {
@@ -194,7 +197,7 @@ fn read(path: &Path) -> Result<&'static Scenario, Failure> {
     Ok(Box::leak(Box::new(scenario)))
 }
 
-/// What is to be said, in lines that fit the terminal, if it is to one.
+/// The output of the command, in lines that fit the terminal, if it goes to one.
 struct Said {
     text: String,
     width: Option<usize>,
@@ -205,17 +208,17 @@ impl Said {
         Said { text: String::new(), width: terminal_width() }
     }
 
-    /// Folded where it does not fit.
+    /// Adds text, folded where it does not fit.
     fn prose(&mut self, text: impl Display) {
         self.hanging(text, 2);
     }
 
-    /// The same, the further lines so much further in.
+    /// The same with further lines indented by `hang`.
     fn hanging(&mut self, text: impl Display, hang: usize) {
         push_folded(&mut self.text, &text.to_string(), self.width, hang);
     }
 
-    /// As it is: what fits already, and what somebody may want to copy.
+    /// Adds text unchanged: it fits already, or the user may want to copy it.
     fn verbatim(&mut self, text: impl Display) {
         self.text.push_str(&text.to_string());
         self.text.push('\n');
@@ -231,7 +234,8 @@ fn list() -> String {
     said.text
 }
 
-/// One scenario in one variant: the shortest schedule that goes wrong, or how many went right.
+/// Runs one scenario in one variant. Prints the shortest schedule that goes wrong, or how many went
+/// right.
 fn run_one(options: &RaceOptions, scenario: &'static Scenario) -> Result<ExitCode, Failure> {
     let variant = options.variant();
     let mix = options.mix(variant);
@@ -244,7 +248,9 @@ fn run_one(options: &RaceOptions, scenario: &'static Scenario) -> Result<ExitCod
         let other = if here == seed {
             String::new()
         } else {
-            format!("{seed} is {here} here, where some of its steps cannot be taken, or are the usual ones; ")
+            format!(
+                "{seed} is {here} here, because some of its steps cannot be taken, or are the usual ones; "
+            )
         };
         let goes = if found { "this goes wrong" } else { "nothing goes wrong in this schedule" };
         said.prose(format!("in {variant}{}: {other}{goes}", options.locks));
@@ -304,7 +310,7 @@ fn painted(colour: &str, line: &str) -> String {
     format!("\x1b[{colour}m{line}\x1b[0m")
 }
 
-/// The picture of a schedule, what is wrong in it, and how to see it again.
+/// Prints the picture of a schedule, what is wrong in it, and how to repeat it.
 fn tell(said: &mut Said, options: &RaceOptions, scenario: &Scenario, timeline: &Timeline) {
     let colours = has_colours();
     let paint = |mark: Mark, line: &str| match mark {
@@ -331,7 +337,7 @@ fn tell(said: &mut Said, options: &RaceOptions, scenario: &Scenario, timeline: &
     said.verbatim(options.again(scenario, options.variant(), &timeline.failure.seed));
 }
 
-/// The table.
+/// Prints the table.
 fn run_all(options: &RaceOptions, scenarios: &'static [Scenario]) -> Result<ExitCode, Failure> {
     let variants = options.variants.as_ref().map_or(Variant::ALL.to_vec(), |list| list.0.clone());
     let effort = options.effort();
@@ -342,12 +348,12 @@ fn run_all(options: &RaceOptions, scenarios: &'static [Scenario]) -> Result<Exit
         said.prose(format!("In every variant{}.", options.locks));
     }
     said.prose(format!(
-        "A number: safe, in so many schedules, all with up to {} preemptions and {} at random.",
+        "A number alone: safe in this many schedules, which are all with up to {} preemptions and {} at random.",
         effort.preemptions,
         number::count(effort.random.into())
     ));
     said.prose(
-        "Else what is broken, the share of the exhaustive schedules in which anything is, and length and seed of the \
+        "Otherwise: what is broken, the share of the exhaustive schedules that go wrong, and length and seed of the \
          shortest.",
     );
     tell_how_to_repeat(&mut said, options, &cells);
@@ -364,12 +370,12 @@ fn run_all(options: &RaceOptions, scenarios: &'static [Scenario]) -> Result<Exit
     for cell in &surprises {
         let (scenario, variant) = (cell.scenario, cell.mix.variant);
         let expected = match scenario.expected(cell.mix) {
-            Expected::Safe => "nothing was to go wrong".into(),
+            Expected::Safe => "nothing should go wrong".into(),
             Expected::Broken(among) => {
                 let also: Vec<String> = among[1..].iter().map(|other| format!(", perhaps {other}")).collect();
-                format!("{} was to be broken{}, and nothing else", among[0], also.concat())
+                format!("{} should be broken{}, and nothing else", among[0], also.concat())
             }
-            Expected::Anything => "there was to be no panic".into(),
+            Expected::Anything => "there should be no panic".into(),
         };
         said.prose(format!("NOT AS EXPECTED: {} in {variant}: {expected}", scenario.name));
         if let Some(failure) = &cell.shortest {
@@ -400,14 +406,14 @@ fn explore_all(
     let work = || -> Result<(), DeviceError> {
         while let Some(&(scenario, variant)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             let cell = explore::explore(scenario, options.mix(variant), options.effort())?;
-            cells.lock().expect("nobody panics with it").push(cell);
+            cells.lock().expect("no thread panics with it").push(cell);
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
             if let Some(bar) = &bar {
                 bar.set_message(format!("{}, {variant}", scenario.name));
                 bar.inc(1);
                 continue;
             }
-            // Ten lines in all.
+            // Prints ten lines in all.
             let tenth = |done: usize| done * 10 / jobs.len();
             if tenth(done) != tenth(done - 1) {
                 say(format!("{done} of {} cells explored", jobs.len()));
@@ -423,7 +429,7 @@ fn explore_all(
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
-    let mut cells = cells.into_inner().expect("nobody panics with it");
+    let mut cells = cells.into_inner().expect("no thread panics with it");
     let place = |cell: &Cell| {
         jobs.iter().position(|(scenario, variant)| {
             scenario.name == cell.scenario.name && *variant == cell.mix.variant
@@ -433,8 +439,8 @@ fn explore_all(
     Ok(cells)
 }
 
-/// How the schedule of a cell is seen again: once for all, and one by one for those whose seed is
-/// not in it.
+/// Prints how to repeat the schedule of a cell: one example, and then one line for each seed that
+/// is too long for its cell.
 fn tell_how_to_repeat(said: &mut Said, options: &RaceOptions, cells: &[Cell]) {
     let failures: Vec<(&Cell, &Seed)> =
         cells.iter().filter_map(|cell| Some((cell, &cell.shortest.as_ref()?.seed))).collect();
@@ -444,11 +450,11 @@ fn tell_how_to_repeat(said: &mut Said, options: &RaceOptions, cells: &[Cell]) {
     let (in_cell, below): (Vec<_>, Vec<_>) =
         failures.into_iter().partition(|(_, seed)| table::fits(&seed.to_string()));
     if let Some(first) = in_cell.first() {
-        said.prose("One schedule again, step by step: its row, column and seed, as in");
+        said.prose("One schedule again, step by step, by its row, column and seed:");
         said.verbatim(command(first));
     }
     if !below.is_empty() {
-        said.prose("Those whose seed is too long for the table:");
+        said.prose("Schedules whose seed is too long for the table:");
         below.iter().for_each(|failure| said.verbatim(command(failure)));
     }
 }

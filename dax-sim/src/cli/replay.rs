@@ -1,4 +1,4 @@
-//! `dax-sim replay`: a log of operations on one file, and what the file holds in the end.
+//! `dax-sim replay`: does a log of operations to one file, and prints its final size and SHA-256.
 
 use std::fmt::Write as _;
 use std::io::{Seek, Write as _};
@@ -48,7 +48,7 @@ pub(crate) struct ReplayOptions {
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
 
-    /// Use the file even if it holds something; what it holds is lost
+    /// Use the file even if it is not empty; its contents are lost
     #[arg(long, requires = "file")]
     overwrite: bool,
 
@@ -56,15 +56,16 @@ pub(crate) struct ReplayOptions {
     #[arg(long, value_name = "N", value_parser = size_max, default_value = "16M", allow_hyphen_values = true)]
     size_max: u64,
 
-    /// Trim ranges to the file, and skip what has nothing left, as fsx does when it replays a log
+    /// Trim ranges to the file, and skip operations with nothing left, as fsx does when it replays
+    /// a log
     #[arg(long)]
     trim: bool,
 
-    /// Fail at the first line whose size differs from that of the file
+    /// Fail at the first line whose size is not the size of the file
     #[arg(long)]
     strict: bool,
 
-    /// Also write what the file holds in the end to OUT, which is replaced
+    /// Also write the file's final contents to OUT, which is replaced
     #[arg(long, value_name = "OUT")]
     dump: Option<PathBuf>,
 }
@@ -143,7 +144,7 @@ pub(super) fn run(options: &ReplayOptions) -> Result<ExitCode, Failure> {
     answer(&report)
 }
 
-/// There is no device to replay on.
+/// The error if there is no device to replay on.
 fn no_device(options: &ReplayOptions, error: DeviceError) -> Failure {
     let needs = |size: u64, place: String| {
         Failure::refused(format!(
@@ -161,10 +162,10 @@ fn no_device(options: &ReplayOptions, error: DeviceError) -> Failure {
     }
 }
 
-/// What is said of sizes that are not those of the log.
+/// Reports lines whose size is not the size of the file.
 struct Noticed<'a> {
     options: &'a ReplayOptions,
-    /// Once is enough: a size that is wrong stays wrong.
+    /// One report is enough: a size that is wrong stays wrong.
     said: bool,
 }
 
@@ -188,8 +189,8 @@ impl Noticed<'_> {
     }
 }
 
-/// The SHA-256 of what the file holds, which is also dumped. Pieces of zeros are left out of the
-/// dump as holes.
+/// The SHA-256 of what the file holds, which is also dumped. Pieces of zeros become holes in the
+/// dump.
 fn digest(file: &SimulatedFile<'_>, dump: Option<&OutputFile>) -> Result<[u8; 32], Failure> {
     let mut sha256 = Sha256::new();
     match dump {

@@ -1,23 +1,23 @@
-//! What the program does with signals that no crate does for it: it asks whether one is ignored,
-//! and ends with a message when the mapped file fails (SIGBUS).
+//! Handles signals where no crate does: it asks whether a signal is ignored, and ends the program
+//! with a message when the mapped file fails (SIGBUS).
 //!
 //! The kernel sends SIGBUS to a thread that touches a page of a mapping which the file no longer
 //! has, or which the medium cannot give. The copy that touched it cannot go on, so the program ends
-//! there and then: the handler writes one line, puts the file back as it was found, and exits with
-//! 74 (`EX_IOERR`). Rust's standard library has a handler of its own for SIGBUS (a stack that
-//! overflows); it gets every signal that is not about the mapping.
+//! at once: the handler writes one line, puts the file back as it was found, and exits with 74
+//! (`EX_IOERR`). Rust's standard library has a handler of its own for SIGBUS (a stack that
+//! overflows). It gets every signal that is not about the mapping.
 //!
 //! # Invariants
 //!
-//! The unsafe code of this module leans on these:
+//! The unsafe code of this module relies on these:
 //!
-//! * **Question**: `sigaction` with a null pointer in place of an action changes nothing, and fills
-//!   the structure that it is given when it succeeds.
-//! * **Prepared**: `PREPARED` is null or leads to a `Prepared` that is never changed nor freed.
-//!   Whatever the handler needs is in it.
-//! * **Async-signal-safe**: the handler calls nothing but `write`, `lstat`, `ftruncate`,
-//!   `unlink`, `pause`, `sigaction`, `raise` and `_exit`, all of which POSIX allows there,
-//!   allocates nothing and takes no lock. So it may interrupt anything.
+//! * **Question**: `sigaction` with a null pointer in place of an action changes nothing. When it
+//!   succeeds it fills the structure that it is given.
+//! * **Prepared**: `PREPARED` is null or leads to a `Prepared` that is never changed nor freed. It
+//!   has everything that the handler needs.
+//! * **Async-signal-safe**: the handler calls only `write`, `lstat`, `ftruncate`, `unlink`,
+//!   `pause`, `sigaction`, `raise` and `_exit`, all of which POSIX allows there. It allocates
+//!   nothing and takes no lock. So it may interrupt anything.
 //! * **Kernel's word**: the kernel calls the handler with a valid `siginfo_t` (SA_SIGINFO). Where
 //!   `si_code` is positive the signal is about an access, and `si_addr` is its address.
 //! * **Installed**: unless it is SIG_DFL or SIG_IGN, an action with SA_SIGINFO holds a function of
@@ -68,9 +68,9 @@ struct Prepared {
     mapped: Range<usize>,
     /// The message, before and after the offset.
     text: [String; 2],
-    /// What is undone to the files that are mapped.
+    /// What the handler undoes to the mapped files.
     files: Vec<PreparedFile>,
-    /// What the process did at SIGBUS before.
+    /// The process' action at SIGBUS before.
     before: libc::sigaction,
 }
 
@@ -90,7 +90,7 @@ impl PreparedFile {
         Ok(PreparedFile { file: file.as_raw_fd(), undo, name })
     }
 
-    /// From the handler.
+    /// Called by the handler.
     fn put_back(&self) {
         match (self.undo, &self.name) {
             (Undo::Empty, _) => {
@@ -104,7 +104,7 @@ impl PreparedFile {
                 unsafe {
                     if libc::lstat(name.as_ptr(), found.as_mut_ptr()) == 0 {
                         let found = found.assume_init_ref();
-                        // Another file may have taken its name.
+                        // Another file may have taken the name.
                         if (found.st_dev, found.st_ino) == (*device, *inode) {
                             libc::unlink(name.as_ptr());
                         }
@@ -117,11 +117,11 @@ impl PreparedFile {
 }
 
 static PREPARED: AtomicPtr<Prepared> = AtomicPtr::new(ptr::null_mut());
-/// A thread is writing the message.
+/// Whether a thread is writing the message.
 static TOLD: AtomicBool = AtomicBool::new(false);
 
-/// While it lives, an access to the mapping that fails ends the program with a message. To be
-/// dropped before the mapping and its files.
+/// While it lives, an access to the mapping that fails ends the program with a message. The caller
+/// drops it before the mapping and its files.
 #[derive(Debug)]
 pub(super) struct MappedFile<'a>(PhantomData<&'a File>);
 
@@ -130,18 +130,18 @@ impl MappedFile<'_> {
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The system's error.
     pub(super) fn watch(device: &Device) -> io::Result<MappedFile<'_>> {
         let (file, undo) = device.undo();
         MappedFile::watch_files(device.addresses(), &[(file, undo, device.path())])
     }
 
-    /// The same for addresses at which these files are mapped. The message names the first of them.
+    /// The same for addresses at which these files are mapped. The message names the first file.
     pub(super) fn watch_files<'a>(
         mapped: Range<usize>,
         files: &[(&'a File, Undo, Option<&Path>)],
     ) -> io::Result<MappedFile<'a>> {
-        // What is on the line is an unfinished bar.
+        // The line may hold an unfinished bar.
         let clear = if io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
         let path = files.first().and_then(|(_, _, path)| *path).unwrap_or(Path::new("memfd"));
         let shown = one_line(path.display());
@@ -192,7 +192,7 @@ extern "C" fn on_sigbus(signal: c_int, info: *mut libc::siginfo_t, context: *mut
     // SAFETY: *Kernel's word*.
     let (code, address) = unsafe { ((*info).si_code, (*info).si_addr().addr()) };
     let Some(prepared) = prepared else {
-        // The mapping is going at this moment, and the signal is not about it.
+        // The mapping is about to go, and the signal is not about it.
         return by_default(signal, code);
     };
     if code > 0 && prepared.mapped.contains(&address) {
@@ -231,8 +231,8 @@ fn by_default(signal: c_int, code: c_int) {
 }
 
 impl Prepared {
-    /// Says what has happened, puts the file back, and ends the program. Of several threads one
-    /// does it.
+    /// Prints what has happened, puts the file back, and ends the program. If several threads come
+    /// here, one does it.
     fn end(&self, offset: u64) -> ! {
         if TOLD.swap(true, Ordering::AcqRel) {
             loop {

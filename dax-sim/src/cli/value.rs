@@ -1,6 +1,6 @@
-//! Values as they are written on the command line: sizes, bounded numbers, lists.
+//! Parses values of the command line: sizes, bounded numbers, lists.
 //!
-//! Every error says what would have been right: clap puts the option and the value before it.
+//! Every error says what would have been right. clap puts the option and the value before it.
 
 use crate::text::quoted;
 use std::ops::RangeInclusive;
@@ -29,7 +29,7 @@ impl<T: PartialEq> List<T> {
     }
 }
 
-/// A whole number within `bounds`; `example` shows what would be accepted.
+/// A whole number within `bounds`. `example` shows an accepted value.
 pub(crate) fn number(text: &str, bounds: RangeInclusive<u64>, example: &str) -> Result<u64, String> {
     let advice =
         || format!("give a whole number from {} to {}, as in {example}", bounds.start(), bounds.end());

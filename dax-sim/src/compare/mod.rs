@@ -1,4 +1,4 @@
-//! The comparison itself: every variant at every point, interleaved, several times over; it uses
+//! Runs a comparison: every variant at every point, interleaved, several times over. It uses
 //! `workload` and the rooms below.
 //!
 //! A machine drifts while it is measured (its clock, its neighbours). So the variants of one
@@ -6,8 +6,8 @@
 //! rounds. Two variants are compared within the same round, and only the quotients are gathered
 //! over rounds ([`stats::Ratio`]).
 //!
-//! These rounds read no clock for each operation. One more round does, in longer samples, and gives
-//! the latencies.
+//! These rounds do not read the clock for each operation. One more round does, in longer samples,
+//! and gives the latencies.
 
 pub(crate) mod pace;
 pub(crate) mod plan;
@@ -23,24 +23,24 @@ use crate::workload::{Point, Sample};
 use plan::{LATENCY_LENGTH, Plan};
 use stats::Spread;
 
-/// The variant that all others are quoted against unless another one is named.
+/// The default variant to which all others are compared.
 pub(crate) const BASE: Variant = Variant::Rwsem;
 
-/// Two significant digits: a histogram is kept for every point until the end, and finer ones would
-/// fill the caches.
+/// Two significant digits. A histogram is kept for every point until the end, and finer histograms
+/// would fill the caches.
 const DIGITS: u8 = 2;
 
-/// What all rounds of one point showed.
+/// The results of all rounds of one point.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Outcome {
     pub(crate) point: Point,
     pub(crate) ops_per_s: Spread,
-    /// Operations per second, round by round: what ratios are taken of.
+    /// Operations per second, round by round. Ratios are taken of these.
     pub(crate) rates: Vec<f64>,
     pub(crate) wait_us: Wait,
-    /// Where it was taken.
+    /// Present where the latency was measured.
     pub(crate) latency_us: Option<Latency>,
-    /// Operations of the slowest thread divided by those of the fastest, the median over rounds;
+    /// Operations of the slowest thread divided by those of the fastest, the median over rounds.
     /// `None` for one thread.
     pub(crate) fairness: Option<f64>,
     pub(crate) stale_reads: u64,
@@ -69,15 +69,15 @@ pub(crate) struct Latency {
 #[derive(Clone, Debug)]
 pub(crate) struct Measured {
     pub(crate) outcomes: Vec<Outcome>,
-    /// The shortest duration that a sample was given; less than planned where preparing samples
-    /// took long.
+    /// The shortest duration that a sample was given. It is less than planned where preparing
+    /// samples took long.
     pub(crate) shortest: Duration,
-    /// How many samples were taken; fewer than `total` if the run was stopped.
+    /// How many samples were taken. It is less than `total` if the run was stopped.
     pub(crate) done: usize,
     pub(crate) total: usize,
 }
 
-/// How far a comparison has come.
+/// The progress of a comparison.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
     pub(crate) done: usize,
@@ -87,17 +87,17 @@ pub(crate) struct Step {
     pub(crate) point: Point,
 }
 
-/// How a sample is to be taken.
+/// How to take a sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Order {
     pub(crate) point: Point,
     pub(crate) duration: Duration,
-    /// Each operation is timed.
+    /// Whether each operation is timed.
     pub(crate) latency: bool,
 }
 
-/// Runs the whole plan: `sample` takes one sample, or stops the run by giving none; `observe` hears
-/// of every step.
+/// Runs the whole plan. `sample` takes one sample, or stops the run by returning none. `observe` is
+/// called after every step.
 pub(crate) fn run<E>(
     plan: &Plan,
     mut sample: impl FnMut(Order) -> Result<Option<Sample>, E>,
@@ -133,7 +133,7 @@ pub(crate) fn run<E>(
     Ok(Measured { outcomes, shortest, done, total })
 }
 
-/// `items`, beginning with another one each turn.
+/// `items` in order, beginning with another one each turn.
 fn rotated<T: Copy>(items: &[T], turn: usize) -> impl Iterator<Item = T> + '_ {
     (0..items.len()).map(move |i| items[(i + turn) % items.len()])
 }
@@ -152,12 +152,12 @@ fn outcome(point: Point, tallies: &HashMap<Point, Tally>) -> Option<Outcome> {
     })
 }
 
-/// What the rounds of one point add up to.
+/// The sums over the rounds of one point.
 struct Tally {
     /// Operations per second, round by round.
     rates: Vec<f64>,
     wait: Histogram<u64>,
-    /// Kept beside the histogram, which rounds.
+    /// Kept beside the histogram, because the histogram rounds.
     longest_wait: u64,
     latency: Histogram<u64>,
     longest_latency: u64,

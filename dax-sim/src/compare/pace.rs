@@ -1,22 +1,22 @@
-//! How long each sample may take, so that a run ends when it was said to.
+//! Decides how long each sample may take, so that a run ends in the time that was announced.
 
 use std::time::Duration;
 
-/// A sample shorter than this says more about the scheduler than about the lock.
+/// A shorter sample tells more about the scheduler than about the lock.
 const SHORTEST: Duration = Duration::from_millis(10);
 /// A longer sample adds little.
 const LONGEST: Duration = Duration::from_millis(500);
-/// What preparing one sample (formatting the device, starting threads) is taken to cost before any
-/// has been run.
+/// The assumed cost of preparing one sample (formatting the device, starting threads) before any
+/// sample has run.
 const EXPECTED_OVERHEAD: Duration = Duration::from_millis(15);
-/// So many samples are run before their measured overhead is believed: the first ones also fault
-/// the device in.
+/// How many samples run before their measured overhead is trusted: the first ones also fault the
+/// device in.
 const SAMPLES_TO_TRUST: usize = 20;
 
 /// The time a whole run may take, spread over its samples.
 ///
-/// What preparing a sample costs depends on the machine, so it is measured on the way: where it
-/// turns out dearer than expected, later samples are shortened, never lengthened. A rate does not
+/// The cost of preparing a sample depends on the machine, so it is measured during the run. If it
+/// is higher than expected, later samples are shortened. They are never lengthened. A rate does not
 /// depend on how long it was measured.
 #[derive(Clone, Debug)]
 pub(crate) struct Pace {
@@ -47,8 +47,8 @@ impl Pace {
         self.planned
     }
 
-    /// The duration of the next samples, after `done` of them took `elapsed`, of which `measured`
-    /// was asked for, with `remaining` still to come.
+    /// The duration of the next samples. So far `done` samples took `elapsed`, of which `measured`
+    /// was their planned duration, and `remaining` are still to come.
     pub(crate) fn next(
         &self,
         elapsed: Duration,

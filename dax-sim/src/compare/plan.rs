@@ -1,4 +1,4 @@
-//! Which points a comparison visits, in which order, and for how long.
+//! Plans which points a comparison visits, in which order, and for how long.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ pub(crate) struct Plan {
     pub(crate) variants: Vec<Variant>,
     pub(crate) threads: Vec<usize>,
     pub(crate) media: Vec<Duration>,
-    /// Rounds that measure throughput.
+    /// The number of rounds that measure throughput.
     pub(crate) rounds: usize,
     pub(crate) pace: Pace,
 }
 
-/// A sample of latencies is so many times as long as one of throughput: a percentile needs many
+/// How many times longer a sample of latencies is than one of throughput: a percentile needs many
 /// operations.
 pub(crate) const LATENCY_LENGTH: u32 = 3;
 
@@ -34,7 +34,7 @@ impl Plan {
         self.points().count() * self.rounds + self.latency_samples()
     }
 
-    /// The same, in lengths of a sample of throughput.
+    /// The total length of all samples, in lengths of a sample of throughput.
     pub(crate) fn lengths(&self) -> usize {
         self.points().count() * self.rounds + self.latency_samples() * LATENCY_LENGTH as usize
     }
@@ -43,15 +43,15 @@ impl Plan {
         self.latency_settings().count() * self.variants.len()
     }
 
-    /// The settings in which latencies are taken: the fewest threads and the most. One round is but
-    /// a look at throughput, and takes none.
+    /// The settings in which latencies are taken: the fewest threads and the most. A run of one
+    /// round is only a look at throughput, and takes none.
     pub(crate) fn latency_settings(&self) -> impl Iterator<Item = Setting> + '_ {
         let (fewest, most) = (self.threads.iter().min(), self.threads.iter().max());
         self.settings()
             .filter(move |setting| self.rounds > 1 && [fewest, most].contains(&Some(&setting.threads)))
     }
 
-    /// Everything but the variant: within one setting the variants are compared.
+    /// The settings: points without the variant. Variants are compared within one setting.
     pub(crate) fn settings(&self) -> impl Iterator<Item = Setting> + '_ {
         self.workloads.iter().flat_map(move |&workload| {
             self.media.iter().flat_map(move |&media| {

@@ -1,6 +1,6 @@
-//! What several rounds of one point say together: medians, their spread, and ratios.
+//! Computes from the rounds of one point: medians, their spread, and ratios.
 
-/// A median with the smallest and the largest value beside it.
+/// A median, with the smallest and the largest value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
@@ -9,7 +9,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// The spread of `values`; `None` if there are none.
+    /// The spread of `values`, or `None` if there are none.
     pub(crate) fn of(values: &[f64]) -> Option<Spread> {
         Some(Spread {
             median: median(values)?,
@@ -38,7 +38,7 @@ pub(crate) fn median(values: &[f64]) -> Option<f64> {
 ///
 /// Each quotient is taken within one round, where both sides met the same state of the machine. So
 /// a drift from round to round (frequency, neighbours) cancels. In a quotient of two medians it
-/// would not.
+/// would not cancel.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Ratio {
     pub(crate) median: f64,
@@ -46,13 +46,13 @@ pub(crate) struct Ratio {
     /// [`order_interval`].
     pub(crate) low: f64,
     pub(crate) high: f64,
-    /// The probability with which the interval holds the median of all rounds that there could be.
+    /// The probability with which the interval holds the median of all possible rounds.
     pub(crate) confidence: f64,
 }
 
 impl Ratio {
-    /// The ratio of `rates` to `base`, round by round. Rounds in which the base did nothing say
-    /// nothing and are left out; `None` if there are no others.
+    /// The ratio of `rates` to `base`, round by round. Rounds in which the base did nothing are
+    /// left out. `None` if there are no others.
     pub(crate) fn of(rates: &[f64], base: &[f64]) -> Option<Ratio> {
         let pairs = rates.iter().zip(base).filter(|&(_, &base)| base > 0.0);
         let mut quotients: Vec<f64> = pairs.map(|(rate, base)| rate / base).collect();
@@ -63,14 +63,14 @@ impl Ratio {
         Some(Ratio { median, low, high, confidence })
     }
 
-    /// Whether the interval holds the median with 95 % at least. Fewer than 6 rounds give none that
+    /// Whether the interval holds the median with at least 95 %. With fewer than 6 rounds it never
     /// does.
     pub(crate) fn is_certain(&self) -> bool {
         self.confidence >= CERTAIN
     }
 }
 
-/// With what probability an interval is to hold its median.
+/// The probability with which an interval should hold its median.
 pub(crate) const CERTAIN: f64 = 0.95;
 
 /// Which of the sorted values bound an interval of their median.
@@ -82,12 +82,12 @@ pub(crate) struct Interval {
 }
 
 /// The shortest symmetric interval of order statistics that holds the median with 95 %, whatever
-/// the distribution: the number of values below the median is binomial. Fewer than 6 values have
-/// none, and get their smallest and largest with the confidence that these have: 94 % for 5 values,
-/// 75 % for 3, none for 1.
+/// the distribution: the number of values below the median is binomial. Fewer than 6 values have no
+/// such interval. They get their smallest and largest value, with the confidence of that interval:
+/// 94 % for 5 values, 75 % for 3, none for 1.
 pub(crate) fn order_interval(values: usize) -> Interval {
     let confidence = |outside: f64| (1.0 - 2.0 * outside).max(0.0);
-    // The probability that no more than `dropped` values lie below the median.
+    // The probability that at most `dropped` values lie below the median.
     let mut term = 0.5_f64.powi(i32::try_from(values).unwrap_or(i32::MAX));
     let mut outside = term;
     let mut dropped = 0;
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_ratio_is_taken_within_each_round() {
-        // The machine was twice as fast in the second round; the variant was three times its base
+        // The machine was twice as fast in the second round. The variant was three times its base
         // in each.
         let ratio = Ratio::of(&[3.0, 6.0], &[1.0, 2.0]).unwrap();
         assert_eq!((ratio.median, ratio.low, ratio.high), (3.0, 3.0, 3.0));
@@ -143,7 +143,7 @@ mod tests {
         assert!(!certain(1) && !certain(5) && certain(6) && certain(100));
     }
 
-    /// The bounds of the sign test, as tables have them.
+    /// The bounds of the sign test, from published tables.
     #[test]
     fn intervals_of_the_median_are_those_of_the_tables() {
         for (values, dropped, confidence) in [

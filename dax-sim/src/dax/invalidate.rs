@@ -1,4 +1,4 @@
-//! Taking answers back: before a write into new blocks, and when pages go.
+//! Takes answers back: before a write into new blocks, and when pages go.
 
 use crate::entries::{DaxEntry, LockedEntry};
 use crate::fs::{Extent, FileSystem, Inode, Iomap, Origin};
@@ -6,8 +6,8 @@ use crate::mm::EvenCows;
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::{PlantedFault, SchedulePoint};
 
-/// Does what must follow an `iomap_begin` for a write before the write may go on: invalidates the
-/// pages whose blocks are new, and gives up the shared block that one of them replaced.
+/// Does what must follow an `iomap_begin` for a write before the write goes on. It invalidates the
+/// pages that got new blocks, and gives up the shared block that a new block replaced.
 #[inline]
 pub(crate) fn settle_allocation(fs: &FileSystem<'_>, inode: &Inode, iomap: &Iomap) {
     if matches!(iomap.origin, Origin::New | Origin::Copied(_)) {
@@ -26,17 +26,17 @@ fn settle_new(fs: &FileSystem<'_>, inode: &Inode, iomap: &Iomap) {
 /// Forgets what is known of the pages `first..=last`, so that the next access faults and looks up
 /// again.
 ///
-/// Waits for locked entries (`__dax_invalidate_mapping_entry` in its synchronous form). A dirty
-/// entry stays: it can only be the answer of a write fault that came after the allocation, and so
-/// is right. One of 2 MiB may be dirty for the sake of another page, and stays only if it is right.
+/// It waits for locked entries (`__dax_invalidate_mapping_entry` in its synchronous form). A dirty
+/// entry of a page stays: only a write fault that came after the allocation can have left it, so it
+/// is right. An entry of 2 MiB may be dirty because of another page, and stays only if it is right.
 /// A page without an entry is not mapped.
 ///
-/// Linux 4.12 deletes the entries, *then* unmaps the whole range once; unmapping first would not
-/// do, because a page could be mapped again before its entry is deleted, and no thread would notice
-/// (cd656375f946). Between the two a store in one address space can fault and be done while another
-/// still maps the zero page. Here the entries stay locked until the range is unmapped, which closes
-/// both gaps. Only an invalidation waits for an entry's lock while it holds another, and it goes
-/// upwards.
+/// Linux 4.12 deletes the entries, *then* unmaps the whole range once. The other order would not
+/// do: a page could be mapped again before its entry is deleted, and no thread would notice
+/// (cd656375f946). Between the two steps a store in one address space can fault and complete while
+/// another address space still maps the zero page. Here the entries stay locked until the range is
+/// unmapped, which closes both gaps. Only an invalidation waits for an entry's lock while it holds
+/// another one, and it locks entries in ascending order.
 pub(super) fn invalidate_inode_pages2_range(fs: &FileSystem<'_>, inode: &Inode, first: u64, last: u64) {
     if fs.schedule.has(PlantedFault::SkipInvalidation) {
         return;
@@ -44,7 +44,7 @@ pub(super) fn invalidate_inode_pages2_range(fs: &FileSystem<'_>, inode: &Inode, 
     let locked = inode.entries.lock_all(first, last, |_| true, &fs.schedule);
     let outdated: Vec<_> = locked.filter(|entry| !stays(inode, entry, first, last)).collect();
     if let (Some(lowest), Some(highest)) = (outdated.first(), outdated.last()) {
-        // What an entry of 2 MiB stands for goes as a whole.
+        // An entry of 2 MiB is unmapped as a whole.
         inode.i_mmap.unmap(first.min(lowest.first()), last.max(highest.last()), EvenCows::No, &fs.schedule);
         outdated.into_iter().for_each(|entry| delete_unmapped(fs, entry));
     }
@@ -57,13 +57,14 @@ fn stays(inode: &Inode, entry: &LockedEntry<'_>, first: u64, last: u64) -> bool 
         && (!entry.is_pmd() || (entry.first().max(first)..=entry.last().min(last)).all(is_right))
 }
 
-/// Forgets the pages `first..=last` for good: unmap, delete the entries, dirty or not, unmap again
-/// (`truncate_inode_pages_range` between two `unmap_mapping_range`). The caller keeps faults out.
-/// Pages that private mappings have copied go only with the end of the file ([`EvenCows::Yes`]).
+/// Forgets the pages `first..=last` for good: unmaps them, deletes their entries, dirty or not, and
+/// unmaps them again (`truncate_inode_pages_range` between two `unmap_mapping_range`). The caller
+/// keeps faults out. Pages that private mappings have copied go only with the end of the file
+/// ([`EvenCows::Yes`]).
 ///
-/// Different: where only a part of an entry of 2 MiB goes, its other pages are written back first
-/// if it is dirty; Linux forgets them. And they are unmapped everywhere, so that nothing is mapped
-/// without an entry.
+/// This differs from Linux where only a part of an entry of 2 MiB goes. If the entry is dirty, its
+/// other pages are written back first; Linux forgets them. They are also unmapped everywhere, so
+/// that nothing is mapped without an entry.
 pub(crate) fn truncate_inode_pages_range(
     fs: &FileSystem<'_>,
     inode: &Inode,
@@ -82,10 +83,10 @@ pub(crate) fn truncate_inode_pages_range(
     inode.i_mmap.unmap(first, last, even_cows, &fs.schedule);
 }
 
-/// A block of the pages `first..=last` that is pinned. They are unmapped first. So a thread that
-/// pins one at the same time has either done so before, and is seen, or it finds no translation.
-/// Then its fault waits for i_mmap_sem (`dax_layout_busy_page_range`), which the caller holds
-/// exclusively.
+/// Returns a block of the pages `first..=last` that is pinned. The pages are unmapped first. So a
+/// thread that pins one at the same time has either pinned it before, and its pin is seen, or finds
+/// no translation. Then its fault waits for i_mmap_sem (`dax_layout_busy_page_range`), which the
+/// caller holds exclusively.
 pub(crate) fn dax_layout_busy_page(fs: &FileSystem<'_>, inode: &Inode, first: u64, last: u64) -> Option<u64> {
     inode.i_mmap.unmap(first, last, EvenCows::No, &fs.schedule);
     let blocks = inode.entries.present(first, last).filter_map(|seen| match seen.entry {
@@ -95,15 +96,15 @@ pub(crate) fn dax_layout_busy_page(fs: &FileSystem<'_>, inode: &Inode, first: u6
     fs.pins.find_pinned(blocks.flatten())
 }
 
-/// Gives an entry of 2 MiB up, so that its pages get entries of their own: unmaps them everywhere,
-/// and writes them back if need be.
+/// Gives an entry of 2 MiB up, so that its pages get entries of their own. It unmaps them
+/// everywhere, and writes them back if necessary.
 pub(super) fn split_entry(fs: &FileSystem<'_>, inode: &Inode, entry: LockedEntry<'_>) {
     inode.i_mmap.unmap(entry.first(), entry.last(), EvenCows::No, &fs.schedule);
     delete_unmapped(fs, entry);
 }
 
-/// Deletes an entry that nothing maps any more. With one of 2 MiB the tag goes that says that its
-/// other pages need write-back, so they get it now.
+/// Deletes an entry that nothing maps any more. An entry of 2 MiB takes along the tag that says
+/// that its other pages need write-back, so they are written back now.
 fn delete_unmapped(fs: &FileSystem<'_>, entry: LockedEntry<'_>) {
     if let (DaxEntry::Block { block, dirty: true }, true) = (entry.get(), entry.is_pmd()) {
         fs.schedule.pass(SchedulePoint::Flush, entry.first());

@@ -11,7 +11,7 @@ pub(crate) struct Kiocb<'a, S: ?Sized> {
     pub(crate) inode: &'a Inode,
     /// The byte of the file, counted from its start, that the first byte of `source` goes to.
     pub(crate) position: u64,
-    /// What is written: `source.len()` bytes, one at least, unless it gives less.
+    /// What is written: `source.len()` bytes, at least one, unless the source gives less.
     pub(crate) source: &'a S,
 }
 

@@ -1,4 +1,4 @@
-//! read(2) and write(2): straight to the blocks, no page cache in between.
+//! read(2) and write(2): straight to the blocks, without a page cache in between.
 
 use std::ops::Range;
 
@@ -12,11 +12,11 @@ use crate::mm::grace;
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::{PlantedFault, SchedulePoint};
 
-/// Reads `len` bytes from `position` on; holes and unwritten extents read as zeros
-/// (`dax_iomap_rw`). Returns how many were read: fewer where the target takes no more.
+/// Reads `len` bytes from `position` on. Holes and unwritten extents read as zeros
+/// (`dax_iomap_rw`). Returns how many were read: fewer than `len` where the target takes no more.
 ///
-/// The caller holds i_rwsem shared over the bytes and nothing else, for the copy may have to fault,
-/// and has cut `len` at the end of the file.
+/// The caller holds i_rwsem shared over the bytes and nothing else, because the copy may have to
+/// fault. It has cut `len` at the end of the file.
 ///
 /// # Errors
 ///
@@ -50,10 +50,10 @@ pub(crate) fn dax_iomap_read<T: UserTarget + ?Sized>(
     if done == 0 { Err(FsError::BadAddress) } else { Ok(done) }
 }
 
-/// Reads bytes whose blocks were shared a moment ago.
+/// Reads bytes of blocks that were shared a moment ago.
 ///
-/// A write fault, which does not hold i_rwsem, may give the page a block of its own meanwhile, and
-/// then the shared one may go. An access that is announced before looking up is waited for.
+/// A write fault, which does not hold i_rwsem, may give the page a block of its own meanwhile. Then
+/// the shared block may go. An access that is announced before the look-up makes the fault wait.
 #[cold]
 fn read_shared(
     fs: &FileSystem<'_>,
@@ -91,8 +91,8 @@ const TRIES: u32 = 8;
 
 /// Looks up, allocates and copies answer by answer: the loop of `dax_iomap_rw`, in which
 /// `iomap_apply` calls `dax_iomap_actor` once for each answer.
-// Always inline, with what it calls: what functions on the way save on the stack a lock that is
-// taken waits for.
+// Always inline, with what it calls: taking a lock waits for whatever a function on the way has
+// saved on the stack.
 #[inline(always)]
 pub(super) fn write_released<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>) -> Result<usize, FsError> {
     let (mut done, short) = write_next(iocb, 0)?;
@@ -102,8 +102,8 @@ pub(super) fn write_released<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>) -> Res
     Ok(done)
 }
 
-/// Goes on at byte `done`. By itself, so that a write with one answer does without what a loop
-/// keeps for its next turn.
+/// Goes on at byte `done`. A function of its own, so that a write with one answer does not pay for
+/// what a loop keeps for its next turn.
 #[inline(never)]
 fn write_rest<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>, done: usize) -> Result<usize, FsError> {
     match for_each_answer(done..iocb.len(), |done| write_next(iocb, done)) {
@@ -112,13 +112,13 @@ fn write_rest<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>, done: usize) -> Resul
     }
 }
 
-/// Calls `next` with the first byte of `range`, and then with the byte that it came to, until all
-/// are done or the source gives less than was asked of it. Returns how many were done, and whether
-/// it gave less.
+/// Calls `next` with the first byte of `range`, and then with the byte that the call before
+/// reached, until all are done or the source gives less than it was asked for. Returns how many
+/// were done, and whether the source gave less.
 ///
 /// # Errors
 ///
-/// What `next` returns; but ENOSPC only if nothing was done before.
+/// What `next` returns, except that ENOSPC is returned only if nothing was done before.
 pub(super) fn for_each_answer(
     range: Range<usize>,
     mut next: impl FnMut(usize) -> Result<(usize, bool), FsError>,
@@ -143,8 +143,8 @@ fn write_next<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>, done: usize) -> Resul
     Ok(copy_covered(iocb, &iomap, done..iocb.len(), Faults::On))
 }
 
-/// Copies the bytes `range` of the source, all under i_mmap_sem held exclusively. Returns how much,
-/// and whether the source gave less.
+/// Copies the bytes `range` of the source while it holds i_mmap_sem exclusively throughout. Returns
+/// how much, and whether the source gave less.
 #[cold]
 pub(super) fn write_held<S: UserSource + ?Sized>(
     iocb: &Kiocb<'_, S>,
@@ -164,9 +164,9 @@ pub(super) fn write_held<S: UserSource + ?Sized>(
 }
 
 /// Faults the buffer in, and then copies under i_mmap_sem what can be copied without a fault, until
-/// all is done. A thread that takes the buffer's translations away again and again does not keep it
-/// from ending: after [`TRIES`] copies of nothing the next goes through a bounce buffer. Every
-/// copy after a short one is counted.
+/// all is done. It ends even if another thread takes the buffer's translations away again and
+/// again: after [`TRIES`] copies of nothing the next copy goes through a bounce buffer. Every copy
+/// after a short one is counted.
 #[cold]
 pub(super) fn write_without_faults<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>) -> Result<usize, FsError> {
     let len = iocb.len();
@@ -198,8 +198,8 @@ pub(super) fn write_without_faults<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>) 
     Ok(done)
 }
 
-/// From byte `from` of the source up to the end of the page that it goes to: copies with nothing
-/// but i_rwsem held to memory that does not fault, and from there under i_mmap_sem.
+/// Writes from byte `from` of the source up to the end of the page that the byte goes to. First it
+/// copies to memory that does not fault, with only i_rwsem held, and from there under i_mmap_sem.
 fn write_bounced<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>, from: usize) -> Result<(usize, bool), FsError> {
     let Kiocb { fs, inode, source, .. } = *iocb;
     let position = iocb.at(from);
@@ -212,9 +212,9 @@ fn write_bounced<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>, from: usize) -> Re
     Ok((written, copied < part))
 }
 
-/// {Look up, allocate, invalidate}. Under option 2 of Kara's 2017 e-mail i_mmap_sem is held
-/// meanwhile: shared to look up, and where a block is missing exclusively, to look again and to
-/// allocate, as `ext4_map_blocks` does with i_data_sem.
+/// {Look up, allocate, invalidate}. Under option 2 of Kara's 2017 e-mail it holds i_mmap_sem
+/// meanwhile, as `ext4_map_blocks` does with i_data_sem: shared to look up, and exclusively to look
+/// again and to allocate where a block is missing.
 // Always inline, as iomap_for_overwrite: an answer that is stored in parts and loaded whole waits
 // until the parts have left the CPU, for as long as a third of the copy takes.
 #[inline(always)]
@@ -231,7 +231,7 @@ fn look_up_for_write(fs: &FileSystem<'_>, inode: &Inode, start: u64, end: u64) -
     allocate(fs, inode, start, end)
 }
 
-/// The same where `iomap_for_overwrite` had no answer.
+/// The same after `iomap_for_overwrite` had no answer.
 #[inline(never)]
 fn allocate(fs: &FileSystem<'_>, inode: &Inode, start: u64, end: u64) -> Result<Iomap, FsError> {
     let _exclusive = if fs.rules.exclusive_allocation {
@@ -258,7 +258,7 @@ pub(super) fn copy_covered<S: UserSource + ?Sized>(
     (copied, copied < part)
 }
 
-/// Copies `len` bytes of the source, from `from` on; returns how many could be copied.
+/// Copies `len` bytes of the source, from `from` on. Returns how many could be copied.
 #[inline(always)]
 fn copy<S: UserSource + ?Sized>(
     iocb: &Kiocb<'_, S>,
@@ -279,7 +279,7 @@ fn copy<S: UserSource + ?Sized>(
     copied
 }
 
-/// What a copy past the caches has written is durable.
+/// Makes durable what a copy past the caches has written.
 #[inline(always)]
 fn copied_past_caches(fs: &FileSystem<'_>, offset: u64, len: u64) {
     if fs.schedule.has(PlantedFault::WriteWithoutFlush) {
@@ -312,8 +312,9 @@ mod tests {
     use crate::pmem::{Device, DeviceOptions};
     use crate::variant::{Variant, WriteCopy};
 
-    /// Gives its bytes only with faults on, but for those that are granted, as if somebody took the
-    /// buffer's translations away after each time that it was faulted in.
+    /// A source that gives its bytes only with faults on, except for those that are granted. It
+    /// behaves as if another thread took the buffer's translations away each time the buffer was
+    /// faulted in.
     struct Stubborn {
         bytes: Vec<u8>,
         granted: Cell<usize>,
@@ -346,7 +347,7 @@ mod tests {
         let source = Stubborn { bytes, granted: Cell::new(100), tries: Cell::new(0) };
         let iocb = Kiocb { fs: &fs, inode: &inode, position: 10, source: &source };
         assert_eq!(dax_iomap_write(&iocb), Ok(10_000));
-        // One that comes out short; then three pages, each after as many tries as are made.
+        // One copy comes out short. Then come three pages, each after as many tries as are made.
         assert_eq!(source.tries.get(), 1 + 3 * TRIES);
         // Each of them was followed by another copy, the last for each page through the buffer.
         let counted = fs.copy_retries();

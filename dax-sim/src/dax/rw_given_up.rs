@@ -1,4 +1,4 @@
-//! Bodies of write(2) that were proposed, or given up: they are here to be seen fail.
+//! Bodies of write(2) that were proposed or given up, kept to show how they fail.
 
 use super::invalidate::invalidate_inode_pages2_range;
 use super::rw::{copy_covered, for_each_answer, write_released};
@@ -8,10 +8,10 @@ use crate::fs::{IomapFor, ext4_should_retry_alloc, iomap_begin};
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::SchedulePoint;
 
-/// Invalidates what is mapped once more after the copy, as direct I/O does it for the page cache:
-/// "just in case. Should be cheap if there weren't any conflicting faults". The first time is that
-/// of 4.11, before the copy. A fault that looked up before the allocation may still install its
-/// answer after the second time.
+/// Invalidates what is mapped once more after the copy, as direct I/O does for the page cache:
+/// "just in case. Should be cheap if there weren't any conflicting faults". The first invalidation,
+/// as in 4.11, comes before the copy. A fault that looked up before the allocation may still
+/// install its answer after the second one.
 #[cold]
 pub(super) fn write_invalidated_twice<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>) -> Result<usize, FsError> {
     let done = write_released(iocb)?;

@@ -1,7 +1,7 @@
-//! User memory, as read(2) and write(2) see it: something to copy to or from that may fault.
+//! User memory as read(2) and write(2) see it: a source or target of a copy that may fault.
 //!
 //! Follows `copy_to_iter`, `copy_from_iter` and `fault_in_iov_iter_readable` of Linux. A process'
-//! own memory is a slice here and never faults; a mapping of a simulated file does
+//! own memory is a slice here and never faults. A mapping of a simulated file does fault
 //! ([`UserBuffer`](crate::file::UserBuffer)).
 
 use crate::error::FsError;
@@ -19,11 +19,12 @@ pub(crate) trait UserSource {
     fn len(&self) -> usize;
 
     /// Hands `len` bytes from `at` on to `write`, piece by piece, with the place of each piece
-    /// among them. Returns how many: fewer where a fault failed, or was needed with faults off.
+    /// among them. Returns how many: fewer than `len` where a fault failed, or was needed with
+    /// faults off.
     fn copy_from(&self, at: usize, len: usize, faults: Faults, write: impl FnMut(usize, &[u8])) -> usize;
 
-    /// Sees to it that the bytes can be loaded at the moment. Returns how many of them: fewer where
-    /// a fault failed.
+    /// Ensures that the bytes can be loaded at the moment. Returns how many of them: fewer than
+    /// `len` where a fault failed.
     fn fault_in(&self, at: usize, len: usize) -> usize;
 }
 
@@ -32,7 +33,7 @@ pub(crate) trait UserTarget {
     fn len(&self) -> usize;
 
     /// Fills `len` bytes from `at` on with what `read` puts there, piece by piece, given the place
-    /// of each piece among them. Returns how many: fewer where a fault failed.
+    /// of each piece among them. Returns how many: fewer than `len` where a fault failed.
     fn copy_to(
         &mut self,
         at: usize,

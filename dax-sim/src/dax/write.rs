@@ -7,16 +7,18 @@ use crate::error::FsError;
 use crate::fs::iomap_end;
 use crate::variant::WriteCopy;
 
-/// Writes what is in the source; returns how many bytes were written (`dax_iomap_rw`). These are
-/// fewer where the device is full or the source gives less; what was allocated for the rest stays.
+/// Writes what is in the source, and returns how many bytes were written (`dax_iomap_rw`). The
+/// number is smaller than asked where the device is full or the source gives less. What was
+/// allocated for the rest stays.
 ///
-/// The caller holds i_rwsem exclusively over the bytes. New blocks come zeroed; what maps their
-/// pages is invalidated *before* the copy, and the copy itself holds nothing but i_rwsem, for it
-/// may have to fault. A shared block gives way to a copy of its own first, in the same way. Under
-/// option 2 of [Kara's 2017 e-mail] i_mmap_sem is held over {look up, allocate, invalidate}:
+/// The caller holds i_rwsem exclusively over the bytes. New blocks come zeroed. Whatever maps their
+/// pages is invalidated *before* the copy. The copy itself runs with only i_rwsem held, because it
+/// may have to fault. A shared block first gives way to a copy of its own, in the same way.
+///
+/// Under option 2 of [Kara's 2017 e-mail] i_mmap_sem is held over {look up, allocate, invalidate}:
 /// exclusively where a block is missing, shared where all are there. A written block goes only
-/// under i_rwsem, so the answer holds for the copy too. Where [`WriteCopy`] says so i_mmap_sem is
-/// held, exclusively, over the copy as well.
+/// under i_rwsem, so the answer holds for the copy too. Where [`WriteCopy`] says so, i_mmap_sem is
+/// held exclusively over the copy as well.
 ///
 /// # Errors
 ///

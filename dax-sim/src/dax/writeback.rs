@@ -6,16 +6,16 @@ use crate::fs::{FileSystem, Inode};
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::{PlantedFault, SchedulePoint};
 
-/// Makes durable what was stored to the pages `first..=last` before the call; an entry of 2 MiB is
+/// Makes durable what was stored to the pages `first..=last` before the call. An entry of 2 MiB is
 /// written back as a whole.
 ///
-/// Follows Linux 4.12: what is dirty is tagged TOWRITE first, and only what has the tag is written
-/// back, so that a writer that is faster than the write-back does not keep it busy. Left out:
-/// errors of the medium.
+/// Follows Linux 4.12: dirty entries are tagged TOWRITE first, and only entries with the tag are
+/// written back. So a writer that is faster than the write-back does not keep it busy. Errors of
+/// the medium are left out.
 ///
 /// # Errors
 ///
-/// [`FsError::Device`] if the device could not.
+/// [`FsError::Device`] if the device could not write the bytes back.
 pub(crate) fn dax_writeback_mapping_range(
     fs: &FileSystem<'_>,
     inode: &Inode,
@@ -30,8 +30,8 @@ pub(crate) fn dax_writeback_mapping_range(
     fs.device.fence().map_err(|e| FsError::Device(e.kind()))
 }
 
-/// Under the entry lock: take the TOWRITE tag, write-protect every mapping, then flush, then clear
-/// the dirty tag. No store can slip in after the flush, since the next one faults, and its fault
+/// Under the entry lock: takes the TOWRITE tag, write-protects every mapping, flushes, and clears
+/// the dirty tag. No store can slip in after the flush, since the next store faults, and its fault
 /// waits for the entry. A thread that waited for the lock and finds nothing to write back any more
 /// hands the wake-up on.
 fn dax_writeback_one(fs: &FileSystem<'_>, inode: &Inode, page: u64) {

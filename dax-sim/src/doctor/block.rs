@@ -1,4 +1,4 @@
-//! The block device below a file system, as sysfs describes it.
+//! Describes the block device below a file system, from sysfs.
 
 use std::fs::File;
 use std::ops::Range;
@@ -17,21 +17,21 @@ const SECTOR: u64 = 512;
 #[derive(Clone, Debug)]
 pub(super) struct BlockDevice {
     name: String,
-    /// Its own folder in sysfs.
+    /// The device's own folder in sysfs.
     folder: PathBuf,
-    /// That of the whole disk.
+    /// The folder of the whole disk in sysfs.
     disk: PathBuf,
-    /// Sector at which it begins on the disk, and how many it has.
+    /// The first sector on the disk, and the sector behind the last.
     sectors: Range<u64>,
 }
 
 impl BlockDevice {
-    /// The one that holds the file: by number, or where the file system has a number of its own
-    /// (btrfs) by the name that was mounted.
+    /// The device that holds the file. It is found by number, or by the name that was mounted where
+    /// the file system has a number of its own (btrfs).
     pub(super) fn of(file: &File, mount: Option<&Mount>) -> Option<BlockDevice> {
         let number = file.metadata().ok()?.dev();
         let number = if major(number) == 0 {
-            // tmpfs may name a device, too, and has nothing to do with it.
+            // tmpfs may also name a device, which has nothing to do with it.
             let mount = mount.filter(|mount| matches!(mount.kind.as_str(), "btrfs" | "bcachefs"))?;
             let found = std::fs::metadata(&mount.what).ok()?;
             found.file_type().is_block_device().then(|| found.rdev())?
@@ -52,7 +52,7 @@ impl BlockDevice {
         Some(BlockDevice { name, folder, disk, sectors })
     }
 
-    /// The byte of the disk at which it begins.
+    /// The byte of the disk at which the device begins.
     pub(super) fn start(&self) -> u64 {
         self.sectors.start * SECTOR
     }
@@ -70,7 +70,7 @@ impl BlockDevice {
         Some(all.into_iter().map(inside).filter(|bad| !bad.is_empty()).collect())
     }
 
-    /// The region of persistent memory that the disk is made of, and its domain. Linux has no file
+    /// The region of persistent memory that the disk consists of, and its domain. Linux has no file
     /// for a domain that the platform does not state.
     fn persistence_domain(&self) -> Option<(String, &str)> {
         let named = |folder: &Path| Some(folder.file_name()?.to_str()?.starts_with("region"));
@@ -80,7 +80,7 @@ impl BlockDevice {
     }
 }
 
-/// The short name by which sysfs has the device, too.
+/// The shorter name under which sysfs also has the device.
 fn class_path(folder: &Path, file: &str) -> String {
     format!("/sys/class/block/{}{file}", folder.file_name().unwrap_or_default().display())
 }
@@ -99,7 +99,7 @@ fn parse_bad(text: &str) -> Vec<Range<u64>> {
     text.lines().filter_map(range).collect()
 }
 
-/// Name, dax flag, bad blocks, persistence domain. `file` is the user's own, if it is one.
+/// Name, dax flag, bad blocks, persistence domain. `file` is given if it is the user's own.
 pub(super) fn rows(device: Option<&BlockDevice>, file: Option<&File>) -> [Row; 4] {
     let Some(device) = device else {
         let none = |name, value| {
@@ -158,7 +158,8 @@ fn bad_blocks(device: &BlockDevice, file: Option<&File>) -> Row {
     Row::new("bad_blocks", Value::Count(count), &source, &advice)
 }
 
-/// The first byte of the file that is on a bad sector; `None` around it where that cannot be told.
+/// The first byte of the file that is on a bad sector. The outer `None` means that it cannot be
+/// found out.
 fn in_file(file: &File, bad: &[Range<u64>]) -> Option<Option<u64>> {
     let size = file.metadata().ok()?.len();
     let extents = extents_of(file, size)?;
@@ -233,7 +234,7 @@ mod tests {
         assert_eq!(silent.persistence_domain(), Some((String::new(), "region1")));
         let partition = BlockDevice::at(&sys.path().join("region0/pmem0/pmem0p1")).unwrap();
         assert_eq!(partition.start(), 4097 * SECTOR);
-        // Only the first sector of the eight is inside, and the one of its own is before it.
+        // Only the first sector of the eight is inside, and the partition's own entry is before it.
         assert_eq!(partition.bad().unwrap(), vec![260175..260176]);
         assert_eq!(
             values(&rows(Some(&partition), None)),

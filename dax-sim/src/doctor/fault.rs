@@ -1,13 +1,14 @@
-//! The size of the pages that write faults map: measured, and predicted from the file's extents.
+//! Finds the size of the pages that write faults map: measured, and predicted from the file's
+//! extents.
 //!
 //! # Invariants
 //!
-//! The unsafe code of this module leans on these:
+//! The unsafe code of this module relies on these:
 //!
 //! * **Reserved**: a `Reserved` has its addresses for itself, from when it is made until it is
 //!   dropped: 4 MiB that no access may touch, of which 2 MiB become a mapping of the file. No
 //!   reference into them is ever made.
-//! * **Untouched**: nothing here loads or stores there. The kernel is asked to take the faults
+//! * **Untouched**: nothing here loads or stores there. The kernel takes the faults on request
 //!   (`MADV_POPULATE_WRITE`), so a page that fails is an error and not SIGBUS, and no byte changes.
 //! * **Filled**: `getrusage` fills the structure that it is given when it succeeds.
 
@@ -23,41 +24,41 @@ use rustix::mm::{Advice, MapFlags, ProtFlags};
 use super::{HUGE, Row, Value};
 use crate::pmem::{BLOCK_SIZE, Extent, extents_of};
 
-/// As many places of a file are looked at.
+/// How many places of a file are examined at most.
 const MOST_WINDOWS: u64 = 4096;
 
 /// Aligned 2 MiB of a file that have blocks everywhere.
 #[derive(Debug)]
 pub(super) struct Window {
     offset: Option<u64>,
-    /// `None` where the file system does not tell.
+    /// `None` where the file system does not report extents.
     extents: Option<Vec<Extent>>,
     /// The byte of the disk at which the device of the file system begins.
     start: u64,
 }
 
-/// What was measured.
+/// The result of the measurement.
 #[derive(Debug, PartialEq)]
 pub(super) enum Fault {
-    /// As many faults mapped 2 MiB.
+    /// How many faults mapped the 2 MiB.
     Count(u64),
     Unknown(String),
 }
 
-/// What is to be expected, from the extents.
+/// The expectation from the extents.
 #[derive(Debug, PartialEq)]
 pub(super) enum Reason {
     Aligned,
     /// The byte of the disk at which the extent has the first of the 2 MiB.
     Unaligned(u64),
-    /// In as many extents.
+    /// The 2 MiB lie in this many extents.
     Fragmented(usize),
     Unknown(String),
 }
 
 impl Window {
-    /// The best one: such that can be mapped at once, if there is one. Of a file that is the user's
-    /// only what is written, and shared with no other file.
+    /// Chooses the best window: one that can be mapped at once, if there is one. In a file of the
+    /// user's only blocks count that are written, and shared with no other file.
     pub(super) fn choose(file: &File, is_users: bool, start: u64) -> Window {
         let size = file.metadata().map_or(0, |found| found.len()).min(MOST_WINDOWS * HUGE);
         let mut window = Window { offset: None, extents: extents_of(file, size), start };
@@ -74,7 +75,7 @@ impl Window {
     /// Whether a store to the 2 MiB needs no new block.
     fn is_settled(&self, file: &File, at: u64) -> bool {
         let Some(extents) = &self.extents else {
-            // tmpfs has no FIEMAP. What a file shares, or has reserved, is not told then.
+            // tmpfs has no FIEMAP. Whether blocks are shared or only reserved is then unknown.
             return rustix::fs::seek(file, SeekFrom::Hole(at)).is_ok_and(|hole| hole >= at + HUGE);
         };
         let mut covered = at;
@@ -101,7 +102,7 @@ impl Window {
         })
     }
 
-    /// Maps the 2 MiB anew and counts the faults that it takes until all of it may be stored to.
+    /// Maps the 2 MiB anew, and counts the faults until all of them may be stored to.
     pub(super) fn measure(&self, file: &File) -> Fault {
         let Some(offset) = self.offset else { return Fault::Unknown(NO_WINDOW.to_owned()) };
         let mapped = Reserved::new().and_then(|reserved| Ok((reserved.map(file, offset)?, reserved)));
@@ -133,7 +134,7 @@ impl Window {
         }
     }
 
-    /// What the extents say of DAX.
+    /// What the extents predict for DAX.
     pub(super) fn predict(&self, is_dax: bool) -> Reason {
         let unknown = || Reason::Unknown("the file system does not tell its extents".to_owned());
         match self.offset {
@@ -144,7 +145,7 @@ impl Window {
     }
 }
 
-/// Those that end behind `at`.
+/// The extents that end behind `at`.
 fn from(extents: &[Extent], at: u64) -> &[Extent] {
     &extents[extents.partition_point(|extent| extent.logical + extent.length <= at)..]
 }
@@ -236,7 +237,7 @@ impl Drop for Reserved {
     }
 }
 
-/// Minor and major: the pages of a file may have to be read first.
+/// Minor and major faults: the pages of a file may have to be read first.
 fn faults_of_thread() -> io::Result<u64> {
     let mut usage = MaybeUninit::<libc::rusage>::uninit();
     // SAFETY: *Filled*.

@@ -1,10 +1,10 @@
-//! What the machine is like: write-back, CPUs, huge pages.
+//! Describes the machine: write-back, CPUs, huge pages.
 
 use super::mount::Mount;
 use super::{Row, Value};
 use crate::pmem::WriteBack;
 
-/// Those rows.
+/// The rows about the machine.
 pub(super) fn rows(mount: Option<&Mount>, is_dax: bool) -> [Row; 3] {
     [write_back(is_dax), cores(), huge_pages(mount, is_dax)]
 }

@@ -1,8 +1,8 @@
-//! What a path or its file system can do, as rows of facts with where each comes from and what to
-//! do about it; it uses the device's questions to the kernel.
+//! Reports what a path or its file system can do, as rows of facts. Each row says where its fact
+//! comes from and what to do about it. It uses the device's questions to the kernel.
 //!
-//! Nothing of the user's is changed: a folder is examined by a temporary file without a name, and
-//! the bytes of a file stay as they are.
+//! The user's data stay unchanged. A folder is examined by a temporary file without a name, and the
+//! bytes of a file stay as they are.
 
 mod block;
 mod fault;
@@ -21,21 +21,21 @@ use fault::{Fault, Reason};
 use mount::Mount;
 use place::Place;
 
-/// Bytes that one entry of the upper page table maps.
+/// How many bytes one entry of the upper page table maps.
 const HUGE: u64 = 2 << 20;
 
-/// A fact.
+/// The value of a fact.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
     /// A word or a few.
     Text(String),
-    /// A number of something that the row's name says.
+    /// A number of what the row's name says.
     Count(u64),
     /// A number of bytes.
     Bytes(u64),
-    /// Whether it is so.
+    /// Whether the fact holds.
     Yes(bool),
-    /// The machine does not say.
+    /// The machine does not report it.
     Unknown,
 }
 
@@ -45,10 +45,10 @@ impl Value {
     }
 }
 
-/// One fact, where it comes from, and what follows.
+/// One fact, its source, and what follows from it.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
-    /// As in the JSON: words with underscores between them.
+    /// The name in the JSON: words with underscores between them.
     pub(crate) name: &'static str,
     pub(crate) value: Value,
     /// A path or a call.
@@ -66,7 +66,7 @@ impl Row {
 ///
 /// # Errors
 ///
-/// In one line, if there is no such file or folder, or if it is something else.
+/// One line, if there is no such file or folder, or if `path` is something else.
 pub(crate) fn examine(path: &Path) -> Result<Vec<Row>, Refused> {
     let place = Place::find(path)?;
     let mount = Mount::of(place.handle());

@@ -1,4 +1,4 @@
-//! The file system that a file is on, as /proc/self/mountinfo describes it.
+//! Describes the file system that a file is on, from /proc/self/mountinfo.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -12,11 +12,11 @@ const SOURCE: &str = "/proc/self/mountinfo";
 pub(super) struct Mount {
     /// `ext4`, `tmpfs`.
     pub(super) kind: String,
-    /// Of the mount and of the file system, as /proc/mounts joins them.
+    /// The options of the mount and of the file system, joined as in /proc/mounts.
     pub(super) options: String,
     /// What was mounted: often a device.
     pub(super) what: String,
-    /// Where.
+    /// Where it was mounted.
     at: String,
 }
 
@@ -48,7 +48,7 @@ impl Mount {
         })
     }
 
-    /// `always`, of `dax=always`; empty for an option without a value.
+    /// The value of an option: `always`, of `dax=always`. Empty for an option without a value.
     pub(super) fn option(&self, name: &str) -> Option<&str> {
         self.options.split(',').find_map(|option| match option.split_once('=') {
             Some((found, value)) => (found == name).then_some(value),
@@ -57,7 +57,7 @@ impl Mount {
     }
 }
 
-/// Blanks are written `\040`, and so on.
+/// Resolves escapes: a blank is written `\040`.
 fn unescaped(text: &str) -> String {
     let mut parts = text.split('\\');
     let mut plain = parts.next().unwrap_or_default().to_owned();
@@ -76,7 +76,7 @@ fn unescaped(text: &str) -> String {
     plain
 }
 
-/// Type and options.
+/// The rows about type and options.
 pub(super) fn rows(mount: Option<&Mount>) -> [Row; 2] {
     let Some(mount) = mount else {
         let unknown = |name| Row::new(name, Value::Unknown, SOURCE, "mount /proc to learn it");

@@ -1,4 +1,4 @@
-//! What a path leads to, and a file there by which questions are asked.
+//! Opens what a path leads to, and a file there for the questions to the kernel.
 
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io;
@@ -10,7 +10,8 @@ use rustix::io::Errno;
 
 use super::{HUGE, Row, Value};
 
-/// The size of the device of `compare`: where a file system puts a file depends on its size.
+/// The size of the device of `compare`: the place that a file system gives a file depends on its
+/// size.
 const AS_COMPARE: u64 = 64 << 20;
 
 /// Why a path is not examined. Nothing was changed.
@@ -57,8 +58,8 @@ impl Place {
         self.is_folder
     }
 
-    /// The file itself, or in a folder a temporary one without a name. The error says why there
-    /// is none.
+    /// The file itself, or in a folder a temporary one without a name. The error says why there is
+    /// none.
     pub(super) fn probe(&self) -> Result<File, String> {
         if !self.is_folder {
             return self.handle.try_clone().map_err(|error| format!("not asked: {error}"));

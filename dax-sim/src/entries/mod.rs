@@ -1,7 +1,7 @@
-//! The answers that faults have cached for the pages of a file, and the lock of each; it uses
+//! The answers that faults have cached for the pages of a file, and the lock of each. It uses
 //! `schedule` and the rooms below.
 //!
-//! They are the entries of Linux' `fs/dax.c`.
+//! The answers are the entries of Linux' `fs/dax.c`.
 
 mod entry;
 mod slots;

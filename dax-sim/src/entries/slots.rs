@@ -3,13 +3,13 @@
 //! Follows `get_unlocked_mapping_entry`, `grab_mapping_entry`, `put_locked_mapping_entry` and
 //! `put_unlocked_mapping_entry` of Linux 4.12.
 //!
-//! Different: a word changes by atomic steps, so there is no tree_lock. In Linux, tree_lock ensures
-//! that an entry of 2 MiB and an entry of a page below it are never both there. Here a thread
-//! inserts its entry first, and then looks for an entry of the other size. If it finds one, it
-//! takes its own back. All steps are sequentially consistent, so of two threads that insert at once
-//! at least one sees the other. Other threads see at most a locked placeholder that goes away
-//! again. A thread that wants a page then tries again. A thread that wants 2 MiB falls back to a
-//! page: pages always win, as in Linux.
+//! This differs from Linux: a word changes by atomic steps, so there is no tree_lock. In Linux,
+//! tree_lock ensures that an entry of 2 MiB and an entry of a page below it are never both there.
+//! Here a thread inserts its entry first, and then looks for an entry of the other size. If it
+//! finds one, it takes its own back. All steps are sequentially consistent, so of two threads that
+//! insert at once at least one sees the other. Other threads see at most a locked placeholder that
+//! goes away again. A thread that wants a page then tries again. A thread that wants 2 MiB falls
+//! back to a page: pages always win, as in Linux.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
@@ -32,7 +32,7 @@ pub(crate) struct Present {
     pub(crate) entry: DaxEntry,
     /// The TOWRITE tag.
     pub(crate) to_write: bool,
-    /// Somebody has locked it.
+    /// A thread has locked it.
     pub(crate) locked: bool,
 }
 
@@ -63,8 +63,8 @@ impl DaxEntries {
         }
     }
 
-    /// Locks the entry of the 2 MiB around `page`, made EMPTY if there is none; `None` if there are
-    /// entries of pages (-EEXIST).
+    /// Locks the entry of the 2 MiB around `page`, made EMPTY if there is none. Returns `None` if
+    /// there are entries of pages (-EEXIST).
     #[track_caller]
     pub(crate) fn grab_pmd<'a>(&'a self, page: u64, schedule: &'a Schedule) -> Option<LockedEntry<'a>> {
         let asked = self.locking(page, schedule);
@@ -91,7 +91,7 @@ impl DaxEntries {
         }
     }
 
-    /// Locks the entry that covers `page` if there is one, and it is `wanted` when it is found
+    /// Locks the entry that covers `page`, if there is one and it is `wanted` when it is found
     /// unlocked.
     #[track_caller]
     pub(crate) fn lock_if<'a>(
@@ -122,15 +122,16 @@ impl DaxEntries {
                 continue;
             }
             let Some(entry) = DaxEntry::from_word(word) else {
-                // A thread that deletes an entry wakes all that wait for it. It may have come back
-                // in the other size.
+                // A thread that deletes an entry wakes all its waiters. The entry may have come
+                // back in the other size.
                 if self.slot_of(page).is_some_and(|(again, ..)| !std::ptr::eq(again, slot)) {
                     continue;
                 }
                 return None;
             };
             if !wanted(entry) {
-                // The wake-up was meant for a thread that locks, and so wakes the next in the end.
+                // The wake-up is for a thread that locks the entry and so wakes the next one in the
+                // end.
                 let owes = woken.is_some_and(|woken| std::ptr::eq(woken, slot));
                 if owes && !schedule.has(PlantedFault::ForgetWake) {
                     wait_table::wake(slot, Wake::One);
@@ -143,8 +144,8 @@ impl DaxEntries {
         }
     }
 
-    /// The entries that cover a page of `first..=last`, each as it is when it is reached, locked or
-    /// not.
+    /// The entries that cover a page of `first..=last`, each as it is when the iterator reaches it,
+    /// locked or not.
     pub(crate) fn present(&self, first: u64, last: u64) -> impl Iterator<Item = Present> + '_ {
         self.0.occupied(first, last).filter_map(|found| {
             let entry = DaxEntry::from_word(found.word)?;
@@ -160,7 +161,7 @@ impl DaxEntries {
     }
 
     /// Locks the entries that cover a page of `first..=last`, in ascending order, as long as they
-    /// are wanted.
+    /// are `wanted`.
     pub(crate) fn lock_all<'a>(
         &'a self,
         first: u64,
@@ -181,7 +182,7 @@ impl DaxEntries {
         })
     }
 
-    /// Tags what is dirty in `first..=last` for a write-back, be it locked or not
+    /// Tags the dirty entries in `first..=last` for a write-back, locked or not
     /// (`tag_pages_for_writeback`).
     pub(crate) fn tag_for_writeback(&self, first: u64, last: u64) {
         for found in self.0.occupied(first, last) {
@@ -197,7 +198,7 @@ impl DaxEntries {
         schedule.locking(|| LockRequest::part(LockClass::Entry, self, page..page + 1, true))
     }
 
-    /// Where the entry is that covers `page`, and its first and last page.
+    /// Where the entry that covers `page` is, and its first and last page.
     fn slot_of(&self, page: u64) -> Option<(&AtomicU64, u64, u64)> {
         match self.0.huge(page) {
             Some(slot) if slot.load(SeqCst) != 0 => {
@@ -209,7 +210,7 @@ impl DaxEntries {
     }
 }
 
-/// What has been locked.
+/// A slot that the thread has locked.
 struct Locked<'a> {
     slot: &'a AtomicU64,
     entry: DaxEntry,
@@ -224,7 +225,7 @@ impl<'a> Locked<'a> {
     }
 }
 
-/// Removes a placeholder that found one of the other size. Somebody may wait for it already.
+/// Removes a placeholder that found one of the other size. A thread may wait for it already.
 fn take_back(slot: &AtomicU64) {
     slot.store(0, SeqCst);
     wait_table::wake(slot, Wake::All);
@@ -258,12 +259,12 @@ impl LockedEntry<'_> {
         self.last
     }
 
-    /// Whether it is of 2 MiB.
+    /// Whether the entry is of 2 MiB.
     pub(crate) fn is_pmd(&self) -> bool {
         self.first != self.last
     }
 
-    /// The block that it says is mapped at `page`, which it covers.
+    /// The block that the entry says is mapped at `page`, which the entry covers.
     pub(crate) fn block_of(&self, page: u64) -> Option<u64> {
         match self.get() {
             DaxEntry::Block { block, .. } => Some(block + (page - self.first)),
@@ -271,7 +272,7 @@ impl LockedEntry<'_> {
         }
     }
 
-    /// Replaces what the entry says. The TOWRITE tag stays as long as it is dirty.
+    /// Replaces what the entry says. The TOWRITE tag stays as long as the entry is dirty.
     pub(crate) fn set(&mut self, entry: DaxEntry) {
         self.schedule.pass(SchedulePoint::EntryChange, self.first);
         let size = if self.is_pmd() { PMD } else { 0 };
@@ -283,7 +284,7 @@ impl LockedEntry<'_> {
         self.entry = Some(entry);
     }
 
-    /// Takes the TOWRITE tag; whether it was there.
+    /// Takes the TOWRITE tag. Returns whether it was there.
     pub(crate) fn take_to_write(&mut self) -> bool {
         self.slot.fetch_and(!TOWRITE, SeqCst) & TOWRITE != 0
     }
@@ -297,15 +298,15 @@ impl LockedEntry<'_> {
 
 impl Drop for LockedEntry<'_> {
     fn drop(&mut self) {
-        // The next waiter is enough; but no thread will unlock what is gone.
-        let whom = if self.entry.is_some() {
+        // Waking the next waiter is enough, except that no thread will unlock a deleted entry.
+        let which = if self.entry.is_some() {
             self.slot.fetch_and(!LOCKED, SeqCst);
             Wake::One
         } else {
             self.slot.store(0, SeqCst);
             if self.schedule.has(PlantedFault::WakeOneOfDeleted) { Wake::One } else { Wake::All }
         };
-        wait_table::wake(self.slot, whom);
+        wait_table::wake(self.slot, which);
     }
 }
 
@@ -423,8 +424,8 @@ mod tests {
 
     type Grabbed = Mutex<Option<LockedEntry<'static>>>;
 
-    /// A schedule that calls `other` when somebody is about to insert an entry, for the first time,
-    /// and keeps what that grabs until somebody finds it locked.
+    /// A schedule that calls `other` when a thread is about to insert an entry, for the first time.
+    /// It keeps what `other` grabs until a thread finds the entry locked.
     fn overtaken_by(
         other: fn(&'static DaxEntries) -> Option<LockedEntry<'static>>,
     ) -> (&'static DaxEntries, Schedule) {

@@ -1,11 +1,12 @@
 //! Where threads sleep that wait for a locked entry.
 //!
-//! After the wait queues of Linux' `fs/dax.c`: a small table of them for all files, hashed by
-//! entry, with the entry as the key that tells waiters of one queue apart. Waiters are *exclusive*:
-//! unlocking an entry wakes the first that waits for it, and deleting it wakes all, since what
-//! they wait for is gone. So a thread that was woken and does not lock the entry owes the wake-up
-//! to the next ([`wake`]): forgetting that is the lost wake-up that `put_unlocked_mapping_entry` is
-//! there for.
+//! Follows the wait queues of Linux' `fs/dax.c`. A small table of queues serves all files, hashed
+//! by entry. The entry is the key that tells waiters of one queue apart.
+//!
+//! Waiters are *exclusive*. Unlocking an entry wakes the first thread that waits for it. Deleting
+//! an entry wakes all its waiters, since it is gone. So a thread that was woken and does not lock
+//! the entry must wake the next one ([`wake`]). Otherwise the wake-up is lost, which
+//! `put_unlocked_mapping_entry` prevents in Linux.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,18 +18,18 @@ use parking_lot::Mutex;
 
 use crate::schedule::{Schedule, SchedulePoint, Wait};
 
-/// Which waiters are woken.
+/// Which waiters to wake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wake {
     /// The first in the queue: the entry is unlocked.
     One,
-    /// Everybody: the entry is gone.
+    /// All of them: the entry is gone.
     All,
 }
 
 #[derive(Debug)]
 struct WaitQueue {
-    /// How many wait; changed with the mutex held.
+    /// How many threads wait. Changed with the mutex held.
     sleepers: AtomicUsize,
     waiters: Mutex<VecDeque<Arc<Waiter>>>,
 }
@@ -46,16 +47,16 @@ static WAIT_TABLE: [CachePadded<WaitQueue>; QUEUES] = [const {
     CachePadded::new(WaitQueue { sleepers: AtomicUsize::new(0), waiters: Mutex::new(VecDeque::new()) })
 }; QUEUES];
 
-/// Sleeps until it is woken for this slot, that of the entry of `page`, unless `is_locked` says
-/// meanwhile that there is nothing to wait for. Returns whether it was woken: then it must lock the
-/// entry or wake the next.
+/// Sleeps until a thread wakes it for this slot, which is the slot of the entry of `page`. It does
+/// not sleep if `is_locked` says meanwhile that there is nothing to wait for. Returns whether it
+/// was woken: then it must lock the entry or wake the next waiter.
 #[cold]
 pub(super) fn sleep(slot: &AtomicU64, page: u64, is_locked: impl Fn() -> bool, schedule: &Schedule) -> bool {
     let queue = queue(slot);
     let waiter =
         Arc::new(Waiter { key: key(slot), woken: AtomicBool::new(false), thread: thread::current() });
-    // Announced first, looked second; the waker does it the other way round, so one of the two sees
-    // the other.
+    // The sleeper announces itself and then looks. The waker changes the slot and then looks for
+    // sleepers. So one of the two sees the other.
     {
         let mut waiters = queue.waiters.lock();
         waiters.push_back(Arc::clone(&waiter));
@@ -77,23 +78,23 @@ pub(super) fn sleep(slot: &AtomicU64, page: u64, is_locked: impl Fn() -> bool, s
 
 /// Wakes the threads that sleep for this slot, after it has changed.
 #[inline]
-pub(super) fn wake(slot: &AtomicU64, whom: Wake) {
+pub(super) fn wake(slot: &AtomicU64, which: Wake) {
     let queue = queue(slot);
     if queue.sleepers.load(SeqCst) != 0 {
-        queue.wake(key(slot), whom);
+        queue.wake(key(slot), which);
     }
 }
 
 impl WaitQueue {
     #[cold]
-    fn wake(&self, key: usize, whom: Wake) {
+    fn wake(&self, key: usize, which: Wake) {
         let mut waiters = self.waiters.lock();
         while let Some(at) = waiters.iter().position(|waiter| waiter.key == key) {
             let waiter = waiters.remove(at).expect("it was found there");
             self.sleepers.fetch_sub(1, SeqCst);
             waiter.woken.store(true, SeqCst);
             waiter.thread.unpark();
-            if whom == Wake::One {
+            if which == Wake::One {
                 break;
             }
         }

@@ -1,4 +1,5 @@
-//! What simulated threads are said to hold, held against the locks themselves, after every step.
+//! Compares the locks that simulated threads claim to hold with the locks themselves, after each
+//! step.
 
 use super::SCENARIOS;
 use super::cell::replay;
@@ -9,7 +10,7 @@ use crate::schedule::ranks::HeldLock;
 use crate::schedule::{LockClass, simulated};
 use crate::variant::Variant;
 
-/// What each thread holds, or has asked for.
+/// What each thread holds or has asked for.
 type Threads = Vec<Vec<HeldLock>>;
 
 /// All locks of a kind, of one object or of any.
@@ -18,7 +19,7 @@ fn all(threads: &Threads, class: LockClass, object: Option<usize>) -> Vec<&HeldL
     all.filter(|lock| object.is_none_or(|object| lock.request.object == object)).collect()
 }
 
-/// Those of them that are said to be held.
+/// The locks of `all` that a thread claims to hold.
 fn held(threads: &Threads, class: LockClass, object: Option<usize>) -> Vec<&HeldLock> {
     all(threads, class, object).into_iter().filter(|lock| lock.granted).collect()
 }
@@ -32,14 +33,14 @@ fn addr<T>(object: &T) -> Option<usize> {
 }
 
 fn audit(world: &World<'_>, threads: &Threads) {
-    // Of a lock that is held by one exclusively, or by some shared.
+    // For a lock that one thread holds exclusively, or some threads hold shared.
     let whole = |class, object, taken: Option<bool>| {
         let held = held(threads, class, object);
         let said = held.first().map(|lock| lock.request.exclusive);
         assert_eq!(said, taken, "{class:?}: {:?}", shown(&held));
         assert!(held.len() == 1 || said != Some(true), "{class:?}: {:?}", shown(&held));
     };
-    // Of one whose ranges are handed on to a waiter, before that one knows of it.
+    // For a range lock that hands ranges on to a waiter before the waiter knows of it.
     let ranges = |class, object, taken: Vec<(_, bool)>| {
         let key = |lock: &HeldLock| (lock.request.range.clone(), lock.request.exclusive);
         for lock in held(threads, class, object) {
@@ -64,14 +65,14 @@ fn audit(world: &World<'_>, threads: &Threads) {
     for (_, map) in world.maps() {
         whole(LockClass::MmapLock, addr(&*map.vma().mm), map.vma().mm.taken());
     }
-    // A commit that ends holds all there are.
+    // A commit that ends holds all handles.
     let handles = held(threads, LockClass::Handle, None);
     let open = handles.iter().filter(|handle| !handle.request.exclusive).count();
     assert_eq!(open, world.fs.journal.open_handles());
     assert_eq!(held(threads, LockClass::Access, None).len(), simulated::accesses());
 }
 
-/// In every scenario and variant, in a few schedules at random.
+/// Covers every scenario and variant, in a few schedules at random.
 #[test]
 fn what_is_said_to_be_held_is_held_after_every_step() {
     let mut random = fastrand::Rng::with_seed(5);

@@ -1,4 +1,4 @@
-//! One scenario in one variant: all its schedules up to a bound, and many at random.
+//! Explores one scenario in one variant: all its schedules up to a bound, and many at random.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,16 +20,17 @@ use crate::variant::{LockKind, Locks, Mix, Variant};
 /// How hard to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effort {
-    /// All schedules with so many preemptions are run.
+    /// All schedules with at most this many preemptions are run.
     pub preemptions: u32,
-    /// And so many at random: half of them by uniform choices, half by priorities (PCT).
+    /// How many schedules are run at random: half of them by uniform choices, half by priorities
+    /// (PCT).
     pub random: u32,
 }
 
 impl Effort {
-    /// What makes a cell of the table safe.
+    /// The effort after which a cell of the table counts as safe.
     pub const FULL: Effort = Effort { preemptions: 2, random: 10_000 };
-    /// A first look: what is broken shows in it.
+    /// A first look. It is enough to show what is broken.
     pub const QUICK: Effort = Effort { preemptions: 2, random: 400 };
 }
 
@@ -38,16 +39,16 @@ impl Effort {
 pub struct Tally {
     /// How many were run.
     pub run: u64,
-    /// In how many something was found.
+    /// How many of them failed.
     pub failed: u64,
 }
 
 /// A schedule that went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// Repeats it.
+    /// The seed that repeats it.
     pub seed: Seed,
-    /// Its length.
+    /// Its length in steps.
     pub steps: u32,
     /// What is wrong in it.
     pub findings: Vec<Finding>,
@@ -62,7 +63,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// What became of a scenario in a variant.
+/// The result of a scenario in a variant.
 #[derive(Clone, Debug)]
 pub struct Cell {
     /// The scenario.
@@ -73,29 +74,30 @@ pub struct Cell {
     pub exhaustive: Tally,
     /// The random schedules.
     pub random: Tally,
-    /// All that is broken in some schedule.
+    /// All invariants that some schedule breaks.
     pub broken: BTreeSet<Invariant>,
     /// How often write(2) has had to copy again, in all schedules together.
     pub copy_retries: CopyRetries,
-    /// The shortest schedule that goes wrong; of those that break what is expected to be, if any
-    /// does.
+    /// The shortest schedule that goes wrong. If some schedules break what is expected to break, it
+    /// is the shortest of those.
     pub shortest: Option<Failure>,
 }
 
-/// What is expected of a cell.
+/// The expected result of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// Nothing goes wrong.
     Safe,
-    /// The first of these, and nothing that is not among them.
+    /// The first of these invariants breaks, and no invariant that is not among them.
     Broken(&'static [Invariant]),
-    /// Anything, but a panic.
+    /// Anything except a panic.
     Anything,
 }
 
 impl Scenario {
-    /// What is expected of it in a variant. With locks other than its own a variant that is correct
-    /// stays so, as long as there are some; of the others anything is expected.
+    /// The expected result of the scenario in a variant. A correct variant with locks other than
+    /// its own stays correct, as long as it has some locks. Of the other variants anything is
+    /// expected.
     pub fn expected(&'static self, mix: impl Into<Mix>) -> Expected {
         let Mix { variant, locks } = mix.into();
         if locks != Locks::default() {
@@ -112,7 +114,7 @@ impl Scenario {
 }
 
 impl Cell {
-    /// Whether what became of it is what is expected.
+    /// Whether the result is the expected one.
     pub fn is_as_expected(&self) -> bool {
         match self.scenario.expected(self.mix) {
             Expected::Safe => self.broken.is_empty(),
@@ -123,7 +125,7 @@ impl Cell {
         }
     }
 
-    /// All schedules that were run.
+    /// How many schedules were run.
     pub fn schedules(&self) -> u64 {
         self.exhaustive.run + self.random.run
     }
@@ -142,7 +144,7 @@ pub fn explore(
     explore_with_fault(scenario, mix, effort, None)
 }
 
-/// The same with something done wrong on purpose.
+/// The same with a fault planted on purpose.
 ///
 /// # Errors
 ///
@@ -194,15 +196,15 @@ pub fn explore_with_fault(
     Ok(cell)
 }
 
-/// What became of one schedule.
+/// The result of one schedule.
 pub(super) struct Replayed {
     pub(super) failure: Failure,
     pub(super) copy_retries: CopyRetries,
-    /// What was said by what came afterwards.
+    /// The notes of the operations that came afterwards.
     pub(super) afterwards: Vec<String>,
 }
 
-/// Runs one schedule, and lets `observe` see every step.
+/// Runs one schedule. `observe` sees every step.
 pub(super) fn replay(
     scenario: &'static Scenario,
     mix: Mix,
@@ -223,7 +225,7 @@ impl Tally {
 }
 
 impl Cell {
-    /// Takes note of a schedule; returns whether it went wrong.
+    /// Records a schedule. Returns whether it went wrong.
     fn judge(&mut self, outcome: Outcome, findings: Vec<Finding>) -> bool {
         if findings.is_empty() {
             return false;
@@ -236,7 +238,8 @@ impl Cell {
         self.broken.extend(findings.iter().map(|finding| finding.broken));
         let failure = Failure { seed: Seed(outcome.deviations), steps: outcome.steps, findings };
         let key = |failure: &Failure| (!shows(&failure.findings), failure.steps, failure.seed.0.len());
-        // Of those of one length the one that departs earlier, whatever order they were run in.
+        // Of two schedules of one length, the one that departs earlier, in whatever order they were
+        // run.
         let order = |shortest: &Failure| {
             key(&failure).cmp(&key(shortest)).then_with(|| failure.seed.0.cmp(&shortest.seed.0))
         };
@@ -247,7 +250,7 @@ impl Cell {
     }
 }
 
-/// Where the schedules of a cell are run.
+/// The place where the schedules of a cell run.
 struct Stage {
     scenario: &'static Scenario,
     registers: Registers,
@@ -255,9 +258,9 @@ struct Stage {
     fault: Option<PlantedFault>,
     device: Device,
     stacks: Stacks,
-    /// Of all schedules so far.
+    /// The sum over all schedules so far.
     copy_retries: CopyRetries,
-    /// What was said of what came after the last schedule that somebody observed.
+    /// The notes of what came after the last observed schedule.
     afterwards: Vec<String>,
 }
 
@@ -296,8 +299,8 @@ impl Stage {
                 }
             })
         };
-        // What comes before and after is a schedule of one thread, so that waits and locks are seen
-        // there, too.
+        // What comes before and after the threads is a schedule of one thread, so that its waits
+        // and locks are seen too.
         let mut findings = Vec::new();
         findings.extend(alone(&world, ops(None, 0, &scenario.setup), &mut self.stacks));
         world.notes();
@@ -319,7 +322,7 @@ impl Stage {
         }
         findings.extend(world.findings(complete));
         self.copy_retries += fs.copy_retries();
-        // The same may be found at several stops, and is told once.
+        // Several stops may find the same fault. It is reported once.
         let mut told = Vec::new();
         findings.retain(|finding| {
             let is_new = !told.contains(finding);
@@ -332,13 +335,13 @@ impl Stage {
     }
 }
 
-/// Runs a thread to its end; what is wrong with it.
+/// Runs a thread to its end. Returns what is wrong with it.
 fn alone(world: &World<'_>, body: Body<'_>, stacks: &mut Stacks) -> Vec<Finding> {
     let outcome = engine::run(vec![body], stacks, &mut Told(&[]), &mut |step| watch_commits(world, &step));
     thread::findings().into_iter().chain(outcome.end.finding()).collect()
 }
 
-/// Tells the world of every commit that is about to end.
+/// Calls the world at every commit that is about to end.
 fn watch_commits(world: &World<'_>, step: &Step<'_>) {
     if matches!(step.to, Place::At(SchedulePoint::Commit, ..)) {
         world.commit();
@@ -346,7 +349,7 @@ fn watch_commits(world: &World<'_>, step: &Step<'_>) {
 }
 
 impl End {
-    /// What is wrong with it.
+    /// The finding that the outcome amounts to.
     fn finding(&self) -> Option<Finding> {
         match self {
             End::Complete => None,

@@ -1,4 +1,4 @@
-//! Which thread goes on: at random, by priorities (PCT), all ways in turn, or as told.
+//! Chooses which thread goes on: at random, by priorities (PCT), all ways in turn, or by a seed.
 
 use fastrand::Rng;
 
@@ -21,19 +21,19 @@ impl Chooser for Random {
 }
 
 /// Probabilistic concurrency testing (Burckhardt, Kothari, Musuvathi, Nagarakatte, ASPLOS 2010):
-/// the thread of highest priority goes on, and at a few steps, drawn beforehand, its priority falls
-/// below all others. Finds a fault that needs `d` of these with a probability of at least 1 / (n
-/// k^(d-1)), for n threads and k steps.
+/// the thread of highest priority goes on. At a few steps, drawn beforehand, its priority falls
+/// below all others. A fault that needs `d` of these steps is found with a probability of at least
+/// 1 / (n k^(d-1)), for n threads and k steps.
 #[derive(Debug)]
 pub(super) struct Pct {
-    /// By thread; larger goes first.
+    /// By thread. The largest goes first.
     priorities: Vec<u32>,
     /// The steps at which a priority falls, in ascending order, last first.
     falls: Vec<u32>,
 }
 
 impl Pct {
-    /// For so many threads and about so many steps, with `falls` changes of priority.
+    /// For `threads` threads and about `steps` steps, with `falls` changes of priority.
     pub(super) fn new(seed: u64, threads: usize, steps: u32, falls: u32) -> Self {
         let mut rng = Rng::with_seed(seed);
         let mut priorities: Vec<u32> = (0..threads as u32).map(|thread| falls + thread).collect();
@@ -48,7 +48,7 @@ impl Chooser for Pct {
     fn choose(&mut self, choice: Choice<'_>) -> usize {
         let first = |priorities: &[u32]| {
             let enabled = choice.enabled.iter().copied();
-            enabled.max_by_key(|&thread| priorities[thread]).expect("somebody can go on")
+            enabled.max_by_key(|&thread| priorities[thread]).expect("some thread can go on")
         };
         while self.falls.last().is_some_and(|&at| at <= choice.step) {
             let falling = first(&self.priorities);
@@ -59,9 +59,10 @@ impl Chooser for Pct {
     }
 }
 
-/// All schedules with at most so many preemptions, one after another, depth first.
+/// All schedules with at most `preemptions` preemptions, one after another, depth first.
 ///
-/// A switch away from a thread that cannot go on costs nothing, and all ways to make it are tried.
+/// A switch away from a thread that cannot go on is no preemption, and all ways to make it are
+/// tried.
 #[derive(Debug)]
 pub(super) struct Exhaustive {
     preemptions: u32,
@@ -72,7 +73,7 @@ pub(super) struct Exhaustive {
 
 #[derive(Debug)]
 struct Branch {
-    /// What is still to be tried here; the last is under way.
+    /// The choices still to be tried here. The last one is under way.
     untried: Vec<u8>,
     /// The running thread, if the choice of another is a preemption.
     running: Option<u8>,
@@ -115,7 +116,7 @@ impl Chooser for Exhaustive {
                 Some(running) if spent == self.preemptions => vec![running],
                 _ => choice.enabled.iter().rev().map(|&thread| thread as u8).collect(),
             };
-            // The usual one first.
+            // The usual choice comes first.
             untried.retain(|&thread| thread != choice.usual() as u8);
             untried.push(choice.usual() as u8);
             self.path.push(Branch { untried, running, spent });
@@ -131,7 +132,7 @@ impl Chooser for Exhaustive {
     }
 }
 
-/// The usual one, but at the steps that are named.
+/// The usual choice, except at the steps that the seed names.
 #[derive(Debug)]
 pub(super) struct Told<'a>(pub(super) &'a [(u32, usize)]);
 
@@ -151,7 +152,7 @@ mod tests {
     use super::*;
     use crate::schedule::{Schedule, SchedulePoint};
 
-    /// Runs threads that each write their letters down, with a point before each.
+    /// Runs threads that each write down their letters, with a point before each letter.
     fn interleave(lengths: &[usize], chooser: &mut dyn Chooser) -> (Vec<usize>, Outcome) {
         let (schedule, written) = (&Schedule::controlled(), &RefCell::new(Vec::new()));
         let body = |(thread, &length): (usize, &usize)| -> Body<'_> {

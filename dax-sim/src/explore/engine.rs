@@ -1,5 +1,4 @@
-//! Runs one schedule: simulated threads of which one goes on at a time, and a [`Chooser`] that says
-//! which.
+//! Runs one schedule: only one simulated thread goes on at a time, and a [`Chooser`] decides which.
 //!
 //! Threads are coroutines, and one thread of the machine runs all coroutines of a schedule. A
 //! switch costs nanoseconds. Handing a token from thread to thread would cost microseconds, and a
@@ -15,7 +14,7 @@ use crate::schedule::ranks::{self, HeldLock};
 use crate::schedule::simulated::{self, Aside, Gate, Order, Pause};
 use crate::schedule::{SchedulePoint, Wait};
 
-/// A schedule of more steps than this is taken not to end.
+/// A schedule of more steps than this counts as endless.
 const MOST_STEPS: u32 = 20_000;
 
 const STACK_SIZE: usize = 128 << 10;
@@ -26,7 +25,7 @@ pub(super) type Body<'w> = Box<dyn FnOnce() + 'w>;
 /// What there is to choose from.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Choice<'a> {
-    /// How many steps were made before.
+    /// How many steps came before.
     pub(super) step: u32,
     /// The threads that can go on, in ascending order; at least one.
     pub(super) enabled: &'a [usize],
@@ -35,19 +34,19 @@ pub(super) struct Choice<'a> {
 }
 
 impl Choice<'_> {
-    /// What goes on where nothing interferes: the running thread, or else the first that can.
+    /// The thread that goes on without interference: the running thread, or the first that can.
     pub(super) fn usual(&self) -> usize {
         self.running.unwrap_or(self.enabled[0])
     }
 }
 
-/// Says which thread goes on.
+/// Decides which thread goes on.
 pub(super) trait Chooser {
-    /// One of `choice.enabled`.
+    /// Returns one of `choice.enabled`.
     fn choose(&mut self, choice: Choice<'_>) -> usize;
 }
 
-/// One step of a thread: from where it gave way to where it does so again.
+/// One step of a thread: from one place where it gave way to the next.
 #[derive(Debug)]
 pub(super) struct Step<'a> {
     pub(super) thread: usize,
@@ -55,7 +54,7 @@ pub(super) struct Step<'a> {
     pub(super) to: Place,
     /// What the thread holds now, and what it has asked for and not been granted.
     pub(super) locks: &'a [HeldLock],
-    /// What it held and has given up in this step.
+    /// What the thread held and has released in this step.
     pub(super) given_up: &'a [HeldLock],
 }
 
@@ -75,26 +74,26 @@ pub(super) enum Place {
 /// How a schedule ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// All threads did.
+    /// All threads came to their ends.
     Complete,
-    /// No thread can go on. What each one waits for.
+    /// No thread can go on. The text says what each one waits for.
     Deadlock(String),
-    /// Too many steps.
+    /// The schedule has too many steps.
     Endless,
     /// A thread panicked, with this message.
     Panic(String),
 }
 
-/// What became of a schedule.
+/// The result of a schedule.
 #[derive(Clone, Debug)]
 pub(super) struct Outcome {
     pub(super) end: End,
     pub(super) steps: u32,
-    /// By step: what was chosen instead of the usual.
+    /// What was chosen instead of the usual choice, by step.
     pub(super) deviations: Vec<(u32, usize)>,
 }
 
-/// The stacks of the simulated threads, to be used again.
+/// The stacks of the simulated threads, kept for reuse.
 #[derive(Default)]
 pub(super) struct Stacks(Vec<DefaultStack>);
 
@@ -106,7 +105,8 @@ struct Thread<'c, 's> {
     place: Place,
 }
 
-/// Runs the threads to their end, or until none can go on; then those that are left are unwound.
+/// Runs the threads to their end, or until none can go on. Then it unwinds the threads that are
+/// left.
 pub(super) fn run(
     bodies: Vec<Body<'_>>,
     stacks: &mut Stacks,
@@ -135,7 +135,7 @@ fn nest<'s>(
         body();
     });
     coroutine.scope(move |coroutine| {
-        // From here on as short-lived as the innermost scope.
+        // From here on the threads live as long as the innermost scope.
         let mut threads: Vec<Thread<'_, 's>> = threads;
         threads.push(Thread { coroutine, aside: Aside::default(), place: Place::Start });
         nest(bodies, stacks, threads, then)
@@ -205,7 +205,7 @@ impl Thread<'_, '_> {
         }
     }
 
-    /// The message, if the thread panics.
+    /// Resumes a thread. The error is the message if the thread panics.
     fn resume(&mut self, index: usize, order: Order) -> Result<(), String> {
         let Self { coroutine, aside, place } = self;
         let resume = || catch_unwind(AssertUnwindSafe(|| coroutine.as_mut().resume(order)));
@@ -237,7 +237,7 @@ fn message(payload: &(dyn Any + Send)) -> String {
 
 /// What each thread waits for and holds.
 fn deadlock(threads: &[Thread<'_, '_>]) -> String {
-    let mut text = String::from("deadlock: nobody can go on");
+    let mut text = String::from("deadlock: no thread can go on");
     for (index, thread) in threads.iter().enumerate() {
         let Place::Blocked(wait) = thread.place else { continue };
         let (held, wanted): (Vec<&HeldLock>, Vec<&HeldLock>) =
@@ -295,7 +295,7 @@ mod tests {
             outcome.end
         );
         assert_eq!(outcome.deviations, [(1, 1)]);
-        assert!(!one.is_locked() && !two.is_locked(), "guards of those who cannot go on are dropped");
+        assert!(!one.is_locked() && !two.is_locked(), "guards of threads that cannot go on are dropped");
     }
 
     #[test]
@@ -310,9 +310,9 @@ mod tests {
         let waits: Body<'_> = Box::new(|| {
             let _alive = OnDrop(&dropped);
             schedule.pass(SchedulePoint::LookUp, 0);
-            unreachable!("nobody goes on after the panic");
+            unreachable!("no thread goes on after the panic");
         });
-        // Not a panic of the test's: nothing is to be printed.
+        // This is not a panic of the test, so nothing must be printed.
         let panics: Body<'_> = Box::new(|| std::panic::resume_unwind(Box::new("broken")));
         let outcome = run_all(vec![waits, panics], &mut Told(&[(1, 1)]));
         assert_eq!((outcome.end, dropped.take()), (End::Panic("broken".into()), 1));

@@ -1,6 +1,6 @@
-//! The text form of scenarios: one operation a line (docs/scenarios.md).
+//! Reads and prints the text form of scenarios: one operation a line (docs/scenarios.md).
 //!
-//! A scenario is read from text and printed as text. What is printed reads as the same scenario.
+//! A printed scenario reads as the same scenario.
 
 mod print;
 #[cfg(test)]
@@ -19,22 +19,23 @@ use crate::radix::HUGE;
 use crate::text::quoted;
 use crate::variant::Variant;
 
-/// Bytes of the longest text.
+/// Length of the longest text, in bytes.
 pub const LONGEST_SCENARIO: usize = 64 << 10;
 const MOST_FILES: u64 = 4;
 const MOST_MAPS: usize = 8;
 const MOST_THREADS: usize = 3;
-/// Of a thread, and of all that comes before and after the threads: each writes a value of its own.
+/// How many operations a thread may have, and how many may come before and after all threads
+/// together: each of them writes a value of its own.
 const MOST_OPS: usize = 15;
-/// Bytes that one operation moves, each of which has a history of its own.
+/// How many bytes one operation may move, each of which has a history of its own.
 const MOST_DATA: u64 = 4 << 10;
 
 /// What is wrong with the text of a scenario, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormError {
-    /// The line, from 1 on.
+    /// The line, counted from 1.
     pub line: u64,
-    /// In one line.
+    /// What is wrong and what to write instead, in one line.
     pub text: String,
 }
 
@@ -46,7 +47,7 @@ impl fmt::Display for FormError {
 
 impl std::error::Error for FormError {}
 
-/// Operations, with how each is written. The first word is the key.
+/// Operations, and how each is written. The first word is the key.
 const OPERATIONS: &[&str] = &[
     "pwrite F0 AT LEN [from M0 AT]",
     "pread F0 AT LEN [into M0 AT]",
@@ -66,7 +67,7 @@ const OPERATIONS: &[&str] = &[
     "copy F1 AT LEN from F0 AT",
 ];
 
-/// What stands outside of blocks, and how.
+/// The lines outside of blocks, and how each is written.
 const HEADS: &[&str] = &[
     "about TEXT",
     "files NUMBER",
@@ -100,11 +101,11 @@ enum Block {
     Finally,
 }
 
-/// Reads a scenario, which is to have this name.
+/// Reads a scenario from text, and gives it this name.
 ///
 /// # Errors
 ///
-/// The first line that is not as it should be.
+/// The first line that is wrong.
 pub fn parse(name: &str, text: &str) -> Result<Scenario, FormError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader {
@@ -140,9 +141,9 @@ pub fn parse(name: &str, text: &str) -> Result<Scenario, FormError> {
 struct Reader {
     scenario: Scenario,
     block: Block,
-    /// A block has begun: files and mappings are known.
+    /// Whether a block has begun: then files and mappings are known.
     begun: bool,
-    /// The heads that may come once, and came.
+    /// The heads that may come once and have come.
     had: Vec<&'static str>,
     /// Where each operation stands, and in which block.
     lines: Vec<(u64, Block, Op)>,
@@ -437,7 +438,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Looks at the whole.
+    /// Checks the scenario as a whole.
     fn end(self, last: u64) -> Result<Scenario, FormError> {
         let error = |line: u64, text: String| Err(FormError { line, text });
         let scenario = self.scenario;
@@ -469,7 +470,7 @@ impl Reader {
     }
 }
 
-/// Those that a variant may break.
+/// The invariants that a variant may break.
 const INVARIANTS: [Invariant; 8] = [
     Invariant::Coherence,
     Invariant::Mapping,

@@ -1,10 +1,11 @@
-//! Every race of a small scenario, one schedule after another; it uses `check` and the rooms below.
+//! Runs every race of a small scenario, one schedule after another. It uses `check` and the rooms
+//! below.
 //!
 //! A file system whose [`Schedule`](crate::schedule::Schedule) is driven gives way at every point
-//! where another thread matters. Here its threads are simulated (`engine`), and one schedule after
-//! another is chosen (`chooser`): all with a few preemptions, and many at random. A [`Scenario`] is
-//! a few operations of two or three threads; its every order is judged by the checkers
-//! ([`check`](crate::check)), in every variant.
+//! where another thread matters. Here its threads are simulated (`engine`). The explorer chooses
+//! one schedule after another (`chooser`): all with a few preemptions, and many at random. A
+//! [`Scenario`] is a few operations of two or three threads. The checkers ([`check`](crate::check))
+//! judge its every order, in every variant.
 //!
 //! ```
 //! use dax_sim::explore::{Effort, explore, scenario};
@@ -41,7 +42,7 @@ pub use timeline::{Mark, Timeline};
 ///
 /// # Errors
 ///
-/// A line that says which ones there are.
+/// A line that names all scenarios, if there is none of this name.
 pub fn scenario(name: &str) -> Result<&'static Scenario, String> {
     SCENARIOS.iter().find(|scenario| scenario.name == name).ok_or_else(|| {
         let known: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.name.as_str()).collect();
@@ -49,7 +50,7 @@ pub fn scenario(name: &str) -> Result<&'static Scenario, String> {
     })
 }
 
-/// What a simulated thread is called.
+/// The letter that names a simulated thread.
 fn letter(thread: usize) -> char {
     char::from(b'A' + thread as u8)
 }

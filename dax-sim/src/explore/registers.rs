@@ -1,4 +1,4 @@
-//! Which bytes of a scenario have a history, and what may ever be found there.
+//! Decides which bytes of a scenario have a history, and what may ever be found there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,16 +8,17 @@ use crate::check::history::{OF_FILE, Owner, Word};
 /// The registers of a scenario: words if no operation divides a word, otherwise bytes.
 #[derive(Debug)]
 pub(super) struct Registers {
-    /// Bytes of a register.
+    /// How many bytes one register has.
     pub(super) grain: u64,
-    /// What each holds in the beginning.
+    /// What each register holds in the beginning.
     pub(super) initial: BTreeMap<Word, u64>,
-    /// What operations put into those of files, in some order of all, or in none.
+    /// What operations put into the registers of files, in some order of all operations, or in
+    /// none.
     possible: BTreeMap<Word, BTreeSet<u64>>,
 }
 
 impl Registers {
-    /// All that an operation names, and all from which what is there may have come.
+    /// The registers that an operation names, and all from which their contents may have come.
     pub(super) fn of(scenario: &Scenario) -> Self {
         let grain = scenario.grain();
         let maps = &scenario.maps;
@@ -36,7 +37,7 @@ impl Registers {
                 }
             }
         }
-        // Each operation is done once, so nothing has come further than there are operations.
+        // Each operation runs once, so nothing has moved more often than there are operations.
         let moves: Vec<Op> = scenario.ops().filter(|op| op.moves()).collect();
         for _ in &moves {
             let from: Vec<(usize, u64)> = files
@@ -54,7 +55,7 @@ impl Registers {
         Self { grain, initial, possible }
     }
 
-    /// Whether some operation puts the value there, or it is a zero.
+    /// Whether some operation puts the value there, or the value is zero.
     pub(super) fn may_hold(&self, word: Word, value: u64) -> bool {
         value == 0 || self.possible.get(&word).is_some_and(|values| values.contains(&value))
     }

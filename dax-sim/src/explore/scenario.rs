@@ -7,12 +7,12 @@ use crate::file::MapOptions;
 use crate::pmem::BLOCK_SIZE;
 use crate::variant::Variant;
 
-/// A few operations whose every order is to be tried.
+/// A few operations, every order of which is explored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scenario {
     /// Its name on the command line.
     pub name: String,
-    /// What it is about, in one line.
+    /// What the scenario is about, in one line.
     pub about: String,
     /// How many files there are.
     pub(super) files: usize,
@@ -20,16 +20,17 @@ pub struct Scenario {
     pub(super) pages: u64,
     /// Whether faults map 2 MiB where they can.
     pub(super) huge: bool,
-    /// What is mapped, each in an address space of its own.
+    /// The mappings, each in an address space of its own.
     pub(super) maps: Vec<Map>,
-    /// Done before the threads begin.
+    /// The operations before the threads begin.
     pub(super) setup: Vec<Op>,
-    /// What the threads do.
+    /// The operations of each thread.
     pub(super) threads: Vec<Vec<Op>>,
-    /// Done when all threads have ended.
+    /// The operations after all threads have ended.
     pub(super) finally: Vec<Op>,
-    /// In which variants it goes wrong, and what may be found broken there: the first of it is,
-    /// however short the search. Not for `unserialised`, of which nothing is expected.
+    /// The variants in which it goes wrong, and what may be found broken there. The first invariant
+    /// is found broken, however short the search. `unserialised` is not listed: anything is
+    /// expected of it.
     pub(super) broken_in: Vec<(Variant, Vec<Invariant>)>,
 }
 
@@ -41,11 +42,11 @@ pub(super) struct Map {
     pub(super) private: bool,
     /// MAP_SYNC.
     pub(super) sync: bool,
-    /// Pages only, whatever the file system does.
+    /// Whether faults map pages only, whatever the file system does.
     pub(super) small: bool,
-    /// Not mapped before somebody does so.
+    /// Whether it is mapped only once an operation maps it.
     pub(super) later: bool,
-    /// Where it lies; where it fits 2 MiB if this is not given.
+    /// Where it lies. Without an address it lies where 2 MiB fit.
     pub(super) address: Option<u64>,
 }
 
@@ -74,13 +75,13 @@ impl Map {
 pub(super) struct Span {
     /// The number of the file or of the mapping.
     pub(super) of: usize,
-    /// From the start of the file.
+    /// In bytes from the start of the file.
     pub(super) at: u64,
     pub(super) len: u64,
 }
 
 impl Span {
-    /// One past the last byte.
+    /// The end: one past the last byte.
     pub(super) fn end(self) -> u64 {
         self.at + self.len
     }
@@ -109,13 +110,13 @@ pub(super) enum Op {
     Read(Span),
     /// read(2) into a mapping.
     ReadInto(Span, Place),
-    /// A load within a page; of a word in one piece.
+    /// A load within a page. A word is loaded in one piece.
     Load(Span),
-    /// A store within a page; of a word in one piece.
+    /// A store within a page. A word is stored in one piece.
     Store(Span),
     /// A direct read from elsewhere into a mapping: pin, write, unpin.
     DirectWrite(Span),
-    /// The lines of a mapping are written back by the thread itself, which needs MAP_SYNC.
+    /// The thread itself writes back the lines of a mapping, which needs MAP_SYNC.
     Persist(Span),
     /// MADV_DONTNEED.
     DontNeed(Span),
@@ -143,7 +144,7 @@ pub(super) enum Op {
     Insert(Span),
     /// FALLOC_FL_UNSHARE_RANGE.
     Unshare(Span),
-    /// FICLONERANGE from another file; up to its end if the length is 0.
+    /// FICLONERANGE from another file. A length of 0 means up to its end.
     Clone(Span, Place),
     /// FIDEDUPERANGE.
     Dedupe(Span, Place),
@@ -152,7 +153,7 @@ pub(super) enum Op {
 }
 
 impl Op {
-    /// The bytes of a file that it reads or writes.
+    /// The bytes of a file that the operation reads or writes.
     pub(super) fn of_file(self) -> Option<Span> {
         match self {
             Op::Write(span) | Op::WriteFrom(span, _) | Op::Read(span) | Op::ReadInto(span, _) => Some(span),
@@ -160,7 +161,7 @@ impl Op {
         }
     }
 
-    /// The bytes of a mapping that it reads or writes.
+    /// The bytes of a mapping that the operation reads or writes.
     pub(super) fn of_map(self) -> Option<Span> {
         match self {
             Op::Load(span) | Op::Store(span) | Op::DirectWrite(span) | Op::Persist(span) => Some(span),
@@ -170,7 +171,7 @@ impl Op {
         }
     }
 
-    /// The mapping that it uses.
+    /// The mapping that the operation uses.
     pub(super) fn mapping(self) -> Option<usize> {
         match self {
             Op::Mmap { map } | Op::Munmap { map } => Some(map),
@@ -179,7 +180,7 @@ impl Op {
         }
     }
 
-    /// The numbers at which it divides what a file holds.
+    /// The places at which the operation divides what a file holds.
     pub(super) fn borders(self) -> [u64; 3] {
         match self {
             Op::Truncate { size, .. } => [size, 0, 0],
@@ -208,7 +209,7 @@ impl Op {
         }
     }
 
-    /// Whether it moves bytes from one place of a file to another.
+    /// Whether the operation moves bytes from one place of a file to another.
     pub(super) fn moves(self) -> bool {
         matches!(
             self,
@@ -221,8 +222,8 @@ impl Op {
         )
     }
 
-    /// Where it takes what it puts at `at` of a file from: file and place. `None` if that byte is
-    /// not one that it moves.
+    /// The file and place from which the operation takes what it puts at `at` of a file. `None` if
+    /// it does not move that byte.
     pub(super) fn origin(self, maps: &[Map], file: usize, at: u64) -> Option<(usize, u64)> {
         let moved = |to: usize, start: u64, len: u64, from: (usize, u64)| {
             (to == file && at >= start && at - start < len).then(|| (from.0, from.1 + (at - start)))
@@ -247,8 +248,8 @@ impl Scenario {
         self.setup.iter().chain(self.threads.iter().flatten()).chain(&self.finally).copied()
     }
 
-    /// All operations, with what each writes: a value that no other writes and that a byte holds,
-    /// made of the thread's letter and the operation's number.
+    /// All operations, with the value that each writes. No other operation writes this value, and a
+    /// byte can hold it. It is made of the thread's letter and the operation's number.
     pub(super) fn values(&self) -> impl Iterator<Item = (u64, Op)> + '_ {
         let alone = (0..).zip(self.setup.iter().chain(&self.finally)).map(|(number, op)| (None, number, op));
         let threads = (0..)
@@ -257,15 +258,15 @@ impl Scenario {
         alone.chain(threads).map(|(thread, number, op)| (value(thread, number), *op))
     }
 
-    /// How many bytes are one register: a word if no operation divides a word,
-    /// otherwise a byte.
+    /// How many bytes are one register: a word if no operation divides a word, otherwise a byte.
     pub(super) fn grain(&self) -> u64 {
         let divides = |op: Op| op.borders().iter().any(|border| !border.is_multiple_of(8));
         if self.ops().any(divides) { 1 } else { 8 }
     }
 }
 
-/// What operation `number` of a thread writes; `None` for what comes before and after all threads.
+/// What operation `number` of a thread writes. `None` stands for what comes before and after all
+/// threads.
 pub(super) fn value(thread: Option<usize>, number: usize) -> u64 {
     let thread = thread.map_or(1, |thread| 0xa + thread as u64);
     thread << 4 | (number as u64 + 1)
@@ -277,7 +278,7 @@ impl fmt::Display for Op {
         let through = |map: usize| format!(" through M{map}");
         let bytes = |Span { of: file, at, len }: Span| format!("{len} bytes at {at}{}", of(file));
         let touched = |Span { of: file, at, len }: Span| format!("{}{}", part(at, len), of(file));
-        // A word is not said to be one.
+        // The length is left out if it is a word's.
         let word = |Span { of: map, at, len }: Span| {
             let of_bytes = if len == 8 { String::new() } else { format!(" of {len} bytes") };
             format!("{of_bytes} at {at}{}", through(map))
@@ -324,7 +325,7 @@ fn pieces(to: Span, from: Place) -> String {
     format!("{len} at {} of file {} to {} of file {}", from.at, from.of, to.at, to.of)
 }
 
-/// In pages, if they are whole.
+/// A part of a file or mapping, in pages if they are whole.
 fn part(at: u64, len: u64) -> String {
     if at.is_multiple_of(BLOCK_SIZE) && len.is_multiple_of(BLOCK_SIZE) && len > 0 {
         span(at / BLOCK_SIZE, len / BLOCK_SIZE)

@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use super::letter;
 
-/// Repeats a schedule: `12B-30A` lets B go on at step 12 and A at step 30. Else the thread that
-/// runs goes on as long as it can, and then the first that can; `0` is that alone.
+/// Repeats a schedule: `12B-30A` lets B go on at step 12 and A at step 30. At all other steps the
+/// running thread goes on as long as it can, and then the first that can. `0` names the schedule
+/// without departures.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seed(pub(super) Vec<(u32, usize)>);
 

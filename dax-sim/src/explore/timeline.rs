@@ -1,10 +1,10 @@
-//! A schedule as a picture: one column for each thread, and beside each step the locks that its
-//! thread held in it and what the page is after it.
+//! Draws a schedule as a picture. There is one column for each thread. Beside each step are the
+//! locks that its thread held in it, and the state of the page after it.
 //!
 //! A lock stands beside every step from the one in which it was granted to the one in which it was
-//! given up; it is in brackets there. One that is asked for is not held, however often the thread
-//! stops before it is granted: so the lock of an entry that is locked, or that is still to be
-//! inserted.
+//! released. In the last one it is in brackets. A lock that a thread has asked for is not held,
+//! however often the thread stops before it is granted. An example is the lock of an entry that is
+//! locked, or that is still to be inserted.
 
 use std::cmp::Reverse;
 use std::fmt::Write as _;
@@ -24,7 +24,7 @@ use crate::schedule::{LockClass, LockRequest, SchedulePoint, Wait};
 use crate::text::{fold, push_folded, push_row};
 use crate::variant::Mix;
 
-/// A schedule, told step by step.
+/// A schedule with a description of each step.
 #[derive(Clone, Debug)]
 pub struct Timeline {
     /// What went wrong, if anything did.
@@ -33,11 +33,11 @@ pub struct Timeline {
     pub copy_retries: CopyRetries,
     threads: usize,
     lines: Vec<Line>,
-    /// What the operations did that came when all threads had ended.
+    /// What the operations after the end of all threads did.
     afterwards: Vec<String>,
     /// The steps after which another thread comes between.
     overtaken: Vec<u32>,
-    /// What reads saw that they must not see, as the lines of the picture say it.
+    /// The wrong values that reads saw, in the words of the picture's lines.
     wrong: Vec<String>,
 }
 
@@ -46,7 +46,7 @@ pub struct Timeline {
 pub enum Mark {
     /// After this step another thread comes between.
     Overtaken,
-    /// What is seen here must not be seen.
+    /// What a read sees here must not be seen.
     Wrong,
 }
 
@@ -60,7 +60,7 @@ struct Line {
 }
 
 impl Timeline {
-    /// Runs the schedule of a seed once more, and listens.
+    /// Runs the schedule of a seed once more, and records it.
     ///
     /// # Errors
     ///
@@ -90,14 +90,14 @@ impl Timeline {
         Ok(Self { failure, copy_retries, threads, lines, afterwards, overtaken, wrong })
     }
 
-    /// The picture, in lines of at most `width` characters where that can be: cells are folded
-    /// within their columns, and if that is not enough, all threads share one. As wide as it needs
-    /// to be if `width` is `None`.
+    /// The picture, in lines of at most `width` characters where possible. Cells are folded within
+    /// their columns. If that is not enough, all threads share one column. Without a `width` the
+    /// picture is as wide as it needs to be.
     pub fn draw(&self, width: Option<usize>) -> String {
         self.draw_marked(width, |_, line| line.to_owned())
     }
 
-    /// The same, with each line that stands out as `paint` gives it back.
+    /// The same. `paint` returns each line that stands out in the form to print.
     pub fn draw_marked(&self, width: Option<usize>, paint: impl Fn(Mark, &str) -> String) -> String {
         let mut picture = match (Drawing::of(self, false), width) {
             (drawing, None) => drawing.draw(&paint),
@@ -150,7 +150,8 @@ impl Timeline {
     fn mark(&self, index: usize) -> Option<Mark> {
         let line = &self.lines[index];
         let shows = |line: &Line, wrong: &String| has(&line.text, wrong);
-        // Of several that saw the same the last one: an earlier one may have seen it rightly.
+        // If several reads saw the same value, mark the last one: an earlier one may have been
+        // right.
         let is_last = |wrong: &&String| {
             shows(line, wrong) && !self.lines[index + 1..].iter().any(|later| shows(later, wrong))
         };
@@ -164,7 +165,7 @@ impl Timeline {
     }
 
     /// The cells: the number of the step, what each thread does, locks, pages. If threads share a
-    /// column, their letters stand in one of their own before it.
+    /// column, their letters stand in a column of their own before it.
     fn rows(&self, shared: bool) -> Vec<Vec<String>> {
         let threads = if shared { 2 } else { self.threads };
         let letters = (0..threads).map(|thread| if shared { String::new() } else { letter(thread).into() });
@@ -196,7 +197,7 @@ impl Timeline {
 /// The head of the column of locks.
 const HOLDS: &str = "holds, [gives up]";
 
-/// What is no lock, and yet waited for.
+/// Explains the one thing that is no lock, and yet waited for.
 const ACCESS: &str = "(access: a load or store may be using a translation; a shootdown waits for its end)";
 
 /// Blanks between columns.
@@ -205,7 +206,7 @@ const GAP: usize = 2;
 /// The cells of a picture, and how wide its columns are.
 struct Drawing {
     rows: Vec<Vec<String>>,
-    /// Row by row; the first is the head.
+    /// Row by row. The first row is the head.
     marks: Vec<Option<Mark>>,
     widths: Vec<usize>,
     /// By column, how far a cell's further lines are indented.
@@ -213,7 +214,7 @@ struct Drawing {
 }
 
 impl Drawing {
-    /// As wide as the cells are, but for what threads do, which is folded where it is very long.
+    /// As wide as the cells are, except that very long descriptions of steps are folded.
     fn of(timeline: &Timeline, shared: bool) -> Self {
         let rows = timeline.rows(shared);
         let does = if shared { 2..3 } else { 1..1 + timeline.threads };
@@ -231,8 +232,9 @@ impl Drawing {
         self.widths.iter().sum::<usize>() + GAP * (self.widths.len() - 1)
     }
 
-    /// Narrowed until a line fits, one column by one character at a time: the one where that makes
-    /// the fewest lines more, of several the widest. None gets narrower than its longest word.
+    /// Narrows columns until a line fits, one column by one character at a time. It takes the
+    /// column where that adds the fewest lines, and of several the widest. No column gets narrower
+    /// than its longest word.
     fn within(mut self, most: usize) -> Self {
         while self.width() > most {
             let before = self.widths.clone();
@@ -258,7 +260,7 @@ impl Drawing {
         fold(&row[column], self.widths[column], self.hangs[column])
     }
 
-    /// How many lines it has.
+    /// How many lines the drawing has.
     fn height(&self) -> usize {
         let height = |row: &Vec<String>| (0..row.len()).map(|column| self.cell(row, column).len()).max();
         self.rows.iter().filter_map(height).sum()
@@ -276,7 +278,7 @@ impl Drawing {
     }
 }
 
-/// Appends lines, those with a mark as `paint` gives them back.
+/// Appends lines. Lines with a mark go through `paint`.
 fn push_painted(
     to: &mut String,
     lines: &str,
@@ -292,14 +294,14 @@ fn push_painted(
     }
 }
 
-/// What was seen wrongly, if a finding says so: `sees 0x0`.
+/// The wrong value that a finding names: `sees 0x0`.
 fn seen(finding: &str) -> Option<String> {
     let (_, value) = finding.split_once(" sees ")?;
     let value = value.split([' ', ',']).next()?;
     value.starts_with("0x").then(|| format!("sees {value}"))
 }
 
-/// Whether the text has these words, and not only the beginning of longer ones.
+/// Whether the text has exactly these words. The beginning of longer words does not count.
 fn has(text: &str, words: &str) -> bool {
     let mut rest = text;
     while let Some(at) = rest.find(words) {
@@ -311,8 +313,9 @@ fn has(text: &str, words: &str) -> bool {
     false
 }
 
-/// What the thread held in the step: all that it held when the step began, or was granted in it; in
-/// brackets what it has given up when the step ends. What it waits for then is named last.
+/// The locks of the step: all that the thread held when the step began, or was granted in it. Locks
+/// that it has released when the step ends are in brackets. The lock that it waits for is named
+/// last.
 fn locks(step: &Step<'_>) -> String {
     let mut locks: Vec<(&HeldLock, bool)> = step.given_up.iter().map(|lock| (lock, true)).collect();
     locks.extend(step.locks.iter().filter(|lock| lock.granted).map(|lock| (lock, false)));
@@ -335,13 +338,13 @@ fn locks(step: &Step<'_>) -> String {
     text
 }
 
-/// What a thread did when it went on from where it was. What it asked for in this step came after
-/// `newest`.
+/// What a thread did when it went on from where it was. Locks that it asked for in this step came
+/// after `newest`.
 fn describe(world: &World<'_>, step: &Step<'_>, newest: Option<Id>) -> Option<String> {
     let Place::At(point, page, mapping) = step.from else {
         return matches!(step.from, Place::Ready(_)).then(|| "goes on".to_owned());
     };
-    // Of the scenario's mappings, by the address that the point names.
+    // A mapping of the scenario, by the address that the point names.
     let is_it = |map: &Mapping<'_>| Some(std::ptr::from_ref(map.vma()).addr()) == mapping;
     let map = world.maps().into_iter().find(|(_, map)| is_it(map));
     let map = map.map_or_else(String::new, |(number, _)| format!(" in M{number}"));
@@ -355,7 +358,7 @@ fn describe(world: &World<'_>, step: &Step<'_>, newest: Option<Id>) -> Option<St
                 }
                 Some((request, true)) => format!("takes {request}"),
                 Some((request, false)) => format!("asks for {request}"),
-                // Given up at once, and never held.
+                // Released at once, and never held.
                 None => format!("finds no {} of page {page} to take", class.name()),
             }
         }
@@ -403,7 +406,7 @@ fn waits(step: &Step<'_>) -> Option<String> {
     })
 }
 
-/// What the pages that the scenario names are after a step. What is not there is left out.
+/// The state of the pages that the scenario names after a step. What is not there is left out.
 fn state(world: &World<'_>) -> String {
     let mut state = Vec::new();
     for (index, file) in world.files.iter().enumerate() {
@@ -456,7 +459,7 @@ mod tests {
     use crate::explore::scenario;
     use crate::variant::Variant;
 
-    /// The last step of a thread's that says so, and what the thread held in it.
+    /// The last step in which a thread did this, and the locks that it held in it.
     #[track_caller]
     fn holds(timeline: &Timeline, thread: usize, text: &str) -> (u32, String) {
         let mut lines = timeline.lines.iter().rev();
@@ -474,7 +477,7 @@ mod tests {
     }
 
     /// The first race of Kara's 2017 e-mail: no lock stands there before it is granted, or after it
-    /// is given up.
+    /// is released.
     #[test]
     fn a_lock_is_held_from_the_step_that_grants_it_to_the_one_that_gives_it_up() {
         let race = timeline("write-vs-read-fault", Variant::Linux411, "0B-5A");
@@ -485,7 +488,7 @@ mod tests {
             (0, "publishes page 0 anew", "i_rwsem, [journal handle, i_data_sem]"),
             (0, "(is about to invalidate)", "i_rwsem"),
             (0, "copies", "[i_rwsem]"),
-            // There is no entry yet, and so no lock of it.
+            // There is no entry yet, and so its lock is not held.
             (1, "asks for entry lock of page 0", "mmap_lock, i_mmap_sem"),
             (1, "inserts an entry of page 0", "mmap_lock, i_mmap_sem, entry lock"),
             (1, "changes the entry of page 0", "mmap_lock, i_mmap_sem, entry lock"),
@@ -516,7 +519,7 @@ mod tests {
         let (granted, locks) = holds(&race, 1, "goes on");
         assert_eq!(locks, format!("{before}, entry lock"));
         assert!(asked < found && found < given_up && given_up < granted, "{}", race.draw(None));
-        // And a rwsem: A's write(2) holds it, B's waits.
+        // The same for a rwsem: A's write(2) holds it, and B's waits.
         let race = timeline("crossing-writers", Variant::Rwsem, "2B");
         assert_eq!(holds(&race, 1, "asks for i_rwsem exclusive").1, "waits for i_rwsem");
         assert_eq!(holds(&race, 1, "goes on").1, "i_rwsem");
@@ -531,7 +534,7 @@ mod tests {
             ("wake-up", Variant::Linux411, "2B"),
         ] {
             let timeline = timeline(name, variant, seed);
-            // But for the letters, which stand beside what threads do if they share a column.
+            // Except for the letters, which stand beside what threads do if they share a column.
             let words = |text: &str| {
                 let mut words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
                 words.retain(|word| !["A", "B", "C"].contains(&word.as_str()));

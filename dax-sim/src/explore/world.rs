@@ -21,15 +21,15 @@ pub(super) struct World<'w> {
     pub(super) fs: &'w FileSystem<'w>,
     pub(super) files: &'w [File<'w>],
     registers: &'w Registers,
-    /// By their numbers; `None` before mmap and after munmap.
+    /// By number. `None` before mmap and after munmap.
     maps: RefCell<Vec<Option<Rc<Mapping<'w>>>>>,
     history: RefCell<History>,
-    /// By file.
+    /// What is committed, by file.
     committed: RefCell<Vec<Committed>>,
-    /// Operations that are under way.
+    /// How many operations are under way.
     active: Cell<usize>,
     findings: RefCell<Vec<Finding>>,
-    /// What threads say of their operations, where somebody listens.
+    /// Notes of threads on their operations, if an observer is there.
     notes: Option<RefCell<Vec<String>>>,
 }
 
@@ -70,14 +70,15 @@ impl<'w> World<'w> {
         self.maps.borrow()[map].clone()
     }
 
-    /// Those that are there, with their numbers.
+    /// The mappings that are there, with their numbers.
     pub(super) fn maps(&self) -> Vec<(usize, Rc<Mapping<'w>>)> {
         let maps = self.maps.borrow();
         let there = maps.iter().enumerate().filter_map(|(index, map)| Some((index, map.clone()?)));
         there.collect()
     }
 
-    /// Does operation `number` of a thread; `None` for what comes before and after all threads.
+    /// Does operation `number` of a thread. `None` stands for what comes before and after all
+    /// threads.
     pub(super) fn perform(&self, thread: Option<usize>, number: usize, op: Op) {
         self.note(|| op.to_string());
         let value = value(thread, number);
@@ -96,7 +97,7 @@ impl<'w> World<'w> {
         }
     }
 
-    /// The pages of a file that somebody names.
+    /// The pages of a file that an operation names.
     pub(super) fn pages(&self, file: usize) -> Vec<u64> {
         let words = self.history.borrow().watched(Owner::File(file), ALL);
         let mut pages: Vec<u64> = words.iter().map(|word| word.offset / BLOCK_SIZE).collect();
@@ -104,8 +105,9 @@ impl<'w> World<'w> {
         pages
     }
 
-    /// A commit is about to end: what its transaction knows of, and nothing else, is durable as it
-    /// is now. A crash after it leaves in each place what an operation writes there, or zeros.
+    /// Called when a commit is about to end. What its transaction knows of becomes durable as it is
+    /// now, and nothing else does. A crash afterwards leaves in each place what an operation writes
+    /// there, or zeros.
     pub(super) fn commit(&self) {
         for (number, file) in self.files.iter().enumerate() {
             if !file.inode().is_datasync_dirty(&self.fs.journal) {
@@ -134,12 +136,12 @@ impl<'w> World<'w> {
         }
     }
 
-    /// What was said since this was asked last.
+    /// The notes since the last call.
     pub(super) fn notes(&self) -> Vec<String> {
         self.notes.as_ref().map(RefCell::take).unwrap_or_default()
     }
 
-    /// All that is wrong. Coherence is not judged where somebody did not come to an end.
+    /// All that is wrong. Coherence is not judged if an operation did not come to an end.
     pub(super) fn findings(&self, complete: bool) -> Vec<Finding> {
         let mut findings = self.findings.take();
         if complete {
@@ -175,7 +177,7 @@ struct Call<'a, 'w> {
     world: &'a World<'w>,
     who: Rc<str>,
     start: u32,
-    /// When it returned: one moment for all that it did.
+    /// When the operation returned: one moment for all that it did.
     end: Cell<Option<u32>>,
 }
 
@@ -183,13 +185,13 @@ struct Call<'a, 'w> {
 const ALL: Range<u64> = 0..u64::MAX;
 
 impl Call<'_, '_> {
-    /// What it returns, in words; nothing to say of most.
+    /// Does the operation. Returns its result in words, which are empty for most operations.
     fn perform(&self, op: Op, value: u64) -> Result<String, FsError> {
         let World { files, scenario, registers, .. } = self.world;
         let grain = registers.grain;
         let map = |map: usize| self.world.map(map).ok_or(FsError::Invalid("nothing is mapped there"));
         let file_of = |map: usize| scenario.maps[map].file;
-        // A byte is enough for any of the values.
+        // One byte is enough for any of the values.
         let data = |len: u64| match grain {
             1 => vec![value as u8; len as usize],
             _ => value.to_le_bytes().repeat((len / 8) as usize),
@@ -303,7 +305,7 @@ impl Call<'_, '_> {
             Op::Munmap { map: number } => {
                 let map = map(number)?;
                 self.world.maps.borrow_mut()[number] = None;
-                // The last reference: no other thread uses a mapping that goes.
+                // This is the last reference: no other thread uses a mapping that goes.
                 drop(map);
                 self.wrote(Owner::Mapping(number), ALL, |_| Effect::Write(OF_FILE));
                 done()
@@ -387,7 +389,8 @@ impl Call<'_, '_> {
         }
     }
 
-    /// It has put into these bytes of a file what it found in others, from `origin` on.
+    /// Records that the operation has put into these bytes of a file what it found from `origin`
+    /// on.
     fn copied(&self, file: usize, bytes: Range<u64>, from: usize, origin: u64) {
         let start = bytes.start;
         self.wrote(Owner::File(file), bytes, |offset| {
@@ -395,8 +398,8 @@ impl Call<'_, '_> {
         });
     }
 
-    /// It has done something to the watched words of `bytes`. What failed has done nothing, and is
-    /// not told here.
+    /// Records that the operation has done something to the watched words of `bytes`. A failed
+    /// operation has done nothing, and is not recorded.
     fn wrote(&self, owner: Owner, bytes: Range<u64>, effect: impl Fn(u64) -> Effect) {
         let words = self.world.history.borrow().watched(owner, bytes);
         words.into_iter().for_each(|word| self.did(word, effect(word.offset)));
@@ -406,7 +409,8 @@ impl Call<'_, '_> {
         self.wrote(Owner::File(file), bytes, |_| Effect::Write(0));
     }
 
-    /// What private mappings have copied from `from` on is gone, with its place in the file.
+    /// Records that what private mappings have copied from `from` on is gone, with its place in the
+    /// file.
     fn forgot_copies(&self, file: usize, from: u64) {
         let maps = self.world.scenario.maps.iter().enumerate().filter(|(_, map)| map.file == file);
         maps.for_each(|(map, _)| {
@@ -423,7 +427,7 @@ impl Call<'_, '_> {
         history.record(word, Event { effect, start: self.start, end, who: Rc::clone(&self.who) });
     }
 
-    /// A store through MAP_SYNC has returned: a crash would not lose the block that it went to.
+    /// Checks after a store through MAP_SYNC: a crash would not lose the block that it went to.
     fn is_findable(&self, file: usize, at: u64) {
         let inode = self.world.files[file].inode();
         if !self.world.committed.borrow()[file].finds(inode, at) {
@@ -433,8 +437,8 @@ impl Call<'_, '_> {
         }
     }
 
-    /// What a crash would leave of the file's watched bytes is what a read could have seen while
-    /// the call was under way.
+    /// Checks that a crash would leave in the file's watched bytes what a read could have seen
+    /// while the call was under way.
     fn is_durable(&self, file: usize, bytes: Range<u64>) {
         let World { fs, files, history, committed, registers, .. } = self.world;
         let bytes = bytes.start..bytes.end.min(files[file].size());
@@ -446,12 +450,12 @@ impl Call<'_, '_> {
     }
 }
 
-/// Whether it moves in one piece.
+/// Whether the access moves in one piece.
 fn is_word(at: u64, len: u64) -> bool {
     len == 8 && at.is_multiple_of(8)
 }
 
-/// What is in each register of these bytes.
+/// The value of each register of these bytes.
 fn values(bytes: &[u8], grain: u64) -> Vec<u64> {
     if grain == 1 {
         return bytes.iter().copied().map(u64::from).collect();
@@ -459,7 +463,7 @@ fn values(bytes: &[u8], grain: u64) -> Vec<u64> {
     bytes.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("eight bytes"))).collect()
 }
 
-/// Words one by one, and bytes that are alike together.
+/// Shows words one by one, and equal bytes together.
 fn shown(values: &[u64], grain: u64) -> String {
     let words =
         |values: &[u64]| values.iter().map(|value| format!("{value:#x}")).collect::<Vec<_>>().join(" ");

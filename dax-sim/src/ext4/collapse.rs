@@ -1,4 +1,4 @@
-//! Taking a range out of a file: what lies behind it moves up to where it began.
+//! Takes a range out of a file: what lies behind the range moves up to where the range began.
 //!
 //! Follows `ext4_collapse_range` of Linux 4.12, in the order of truncate: everything from the range
 //! on is locked, written back and forgotten, since all of it moves.

@@ -10,7 +10,7 @@ use crate::fs::{Extent, FileSystem, Handle, Inode, ext4_should_retry_alloc, rese
 use crate::pmem::BLOCK_SIZE;
 use crate::radix::HUGE;
 
-/// What becomes of the size where a range reaches past the end of the file.
+/// What happens to the size where a range reaches past the end of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Size {
     /// The file grows to reach the end of the range.
@@ -55,8 +55,8 @@ pub(crate) fn ext4_fallocate(
     })
 }
 
-/// Does `act` with i_rwsem held as a write of the range holds it, or over the range alone where the
-/// size stays.
+/// Does `act` with i_rwsem held as a write of the range holds it. Where the size stays, i_rwsem is
+/// held over the range alone.
 pub(crate) fn locked_for_allocation<R>(
     fs: &FileSystem<'_>,
     inode: &Inode,
@@ -74,7 +74,7 @@ pub(crate) fn locked_for_allocation<R>(
     }
 }
 
-/// Gives the holes among `pages` unwritten blocks: all or none.
+/// Gives the holes among `pages` unwritten blocks: all of them or none.
 pub(crate) fn reserve(
     fs: &FileSystem<'_>,
     inode: &Inode,
@@ -99,8 +99,7 @@ pub(crate) fn reserve(
                     reserved.push((page, block));
                 }
                 None => {
-                    // What was reserved is still unwritten, for a write needs i_data_sem to change
-                    // that.
+                    // Still unwritten: a write needs i_data_sem to change an extent.
                     for &(page, _) in &reserved {
                         map.publish(page, Extent::Hole);
                     }

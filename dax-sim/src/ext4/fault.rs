@@ -1,4 +1,4 @@
-//! The file system's part of a page fault: the locks around those of `dax`.
+//! The file system's part of a page fault: its locks around those that `dax` takes.
 
 use std::ops::Range;
 
@@ -24,13 +24,15 @@ pub(crate) enum PeSize {
 
 /// Handles a fault at `page` of the file, in `vma` (`ext4_dax_huge_fault`).
 ///
-/// i_mmap_sem is held shared; exclusively for a write fault under option 2 of [Kara's 2017 e-mail].
-/// From 4.12 on a write fault starts its transaction here, before the entry lock; up to 4.11
-/// `iomap_begin` does when it allocates. A fault that finds no block is tried again after a commit.
-/// If the mapping is MAP_SYNC and the metadata are not durable, they are made so when the handle
-/// has stopped (4.15). Only a write fault of a shared mapping counts as one: a copy-on-write does
-/// not touch the file. Left out: freezing, of which there is only the place in the order of locks;
-/// update of times.
+/// It holds i_mmap_sem shared, or exclusively for a write fault under option 2 of
+/// [Kara's 2017 e-mail]. From 4.12 on a write fault starts its transaction here, before the entry
+/// lock. Up to 4.11 `iomap_begin` starts it when it allocates. A fault that finds no block is tried
+/// again after a commit. If the mapping is MAP_SYNC and the metadata are not durable, they are made
+/// durable when the handle has stopped (4.15).
+///
+/// Only a write fault of a shared mapping counts as a write fault: a copy-on-write does not touch
+/// the file. Freezing is left out, except for its place in the order of locks. So is the update of
+/// times.
 ///
 /// [Kara's 2017 e-mail]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 pub(crate) fn ext4_dax_huge_fault(

@@ -1,4 +1,4 @@
-//! Putting a hole into a file: what lies behind it moves down.
+//! Puts a hole into a file: what lies behind it moves down.
 //!
 //! Follows `ext4_insert_range` of Linux 4.12, in the order of truncate: everything from the hole on
 //! is locked, written back and forgotten, since all of it moves.
@@ -34,7 +34,7 @@ pub(crate) fn ext4_insert_range(
     dax_writeback_mapping_range(fs, inode, first, u64::MAX)?;
     truncate_inode_pages_range(fs, inode, first, u64::MAX, EvenCows::Yes);
     let handle = fs.start_handle();
-    // Blocks that were reserved past the end of the file move as well, and may have no room.
+    // Blocks that were reserved past the end of the file move as well, and may find no room.
     if !inode.change_extents(&handle, &fs.schedule).shift_up(first, pages) {
         return Err(too_big);
     }

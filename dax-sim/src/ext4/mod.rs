@@ -1,8 +1,8 @@
 //! What the file system does in its calls, under the names of Linux: faults, write, truncate and
-//! the like; they use `dax`, `fs` and the rooms below.
+//! others. They use `dax`, `fs` and the rooms below.
 //!
-//! Each takes the locks of the inode, and calls `dax` and `fs` with the locks held. The caller of
-//! `write` holds i_rwsem already.
+//! Each call takes the locks of the inode, and calls `dax` and `fs` with the locks held. The caller
+//! of `write` holds i_rwsem already.
 
 mod break_layouts;
 mod collapse;

@@ -1,4 +1,4 @@
-//! Punching holes.
+//! Punches holes: frees the blocks inside a range, which then reads as zeros.
 //!
 //! Follows `ext4_punch_hole` of Linux 4.12, in the order of truncate, with the wait for pinned
 //! pages of 4.19.
@@ -28,12 +28,12 @@ pub(crate) fn ext4_punch_hole(
     Ok(())
 }
 
-/// Zeroes the parts of pages at the two ends of `offset..end`; returns the whole pages between
+/// Zeroes the parts of pages at the two ends of `offset..end`. Returns the whole pages between
 /// them.
 pub(crate) fn zero_edges(fs: &FileSystem<'_>, inode: &Inode, offset: u64, end: u64) -> std::ops::Range<u64> {
     let (first, past) = (offset.div_ceil(BLOCK_SIZE), end / BLOCK_SIZE);
     if first > past {
-        // All in the middle of one page.
+        // The whole range is in the middle of one page.
         zero_partial_page(fs, inode, offset, end);
         return first..first;
     }

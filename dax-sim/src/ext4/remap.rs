@@ -1,8 +1,15 @@
-//! Sharing blocks between two ranges of pages: clone and dedupe.
+//! Shares blocks between two ranges of pages: clone and dedupe.
 //!
 //! Follows `generic_remap_file_range_prep` and `xfs_file_remap_range` of Linux 6.0, because ext4
-//! cannot share blocks. The order: i_rwsem of both files; i_mmap_sem of both files; write back the
-//! source, which makes its mappings read-only; forget the target's pages; journal handle; extents.
+//! cannot share blocks. The order of steps:
+//!
+//! 1. Take i_rwsem of both files.
+//! 2. Take i_mmap_sem of both files.
+//! 3. Write back the source, which makes its mappings read-only.
+//! 4. Forget the target's pages.
+//! 5. Start a journal handle.
+//! 6. Change the extents.
+//!
 //! From then on no thread writes to the blocks. A writer finds a shared extent, and makes a copy
 //! first.
 
@@ -20,14 +27,14 @@ use crate::mm::EvenCows;
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::PlantedFault;
 
-/// What is to share blocks with what.
+/// The two ranges that are to share blocks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Remap<'a> {
     pub(crate) source: &'a Inode,
     pub(crate) from: u64,
     pub(crate) target: &'a Inode,
     pub(crate) to: u64,
-    /// Bytes; up to the end of the source where a clone gives 0.
+    /// In bytes. A clone of 0 bytes reaches up to the end of the source.
     pub(crate) len: u64,
 }
 
@@ -40,14 +47,14 @@ struct Plan {
     first: u64,
     target_first: u64,
     pages: u64,
-    /// In bytes: where what is remapped ends in the target.
+    /// Where the remapped range ends in the target, in bytes.
     target_end: u64,
     /// The size from which the target grows to `target_end`.
     grows_from: Option<u64>,
 }
 
-/// Lets the target's range have the blocks of the source's (FICLONERANGE); the target grows if need
-/// be.
+/// Lets the target's range have the blocks of the source's (FICLONERANGE). The target grows if
+/// necessary.
 pub(crate) fn xfs_clone_range(fs: &FileSystem<'_>, remap: &Remap<'_>) -> Result<(), FsError> {
     let Some((plan, _guards)) = lock(fs, remap, clone_plan)? else { return Ok(()) };
     if let Some(size) = plan.grows_from {
@@ -66,7 +73,7 @@ pub(crate) fn xfs_clone_range(fs: &FileSystem<'_>, remap: &Remap<'_>) -> Result<
 pub(crate) fn xfs_dedupe_range(fs: &FileSystem<'_>, remap: &Remap<'_>) -> Result<Deduped, FsError> {
     let same = Deduped::Same(remap.len.min(MOST_DEDUPED));
     let Some((plan, _guards)) = lock(fs, remap, dedupe_plan)? else { return Ok(same) };
-    // No thread stores to either while they are compared.
+    // No thread stores to either range while they are compared.
     for (inode, first) in [(remap.source, plan.first), (remap.target, plan.target_first)] {
         dax_writeback_mapping_range(fs, inode, first, first + plan.pages - 1)?;
     }
@@ -78,8 +85,8 @@ pub(crate) fn xfs_dedupe_range(fs: &FileSystem<'_>, remap: &Remap<'_>) -> Result
     Ok(same)
 }
 
-/// Locks both ranges; `None` if there is nothing to do. The sizes must not matter any more when the
-/// locks are held, so the plan that was made without them must still be the same.
+/// Locks both ranges. Returns `None` if there is nothing to do. The plan was made without the
+/// locks, so it is made again with them, and must still be the same.
 fn lock<'a>(
     fs: &FileSystem<'_>,
     remap: &Remap<'a>,
@@ -102,8 +109,8 @@ fn lock<'a>(
     }
 }
 
-/// i_mmap_sem of both, when neither has a pinned page in its range: one that is pinned for stores
-/// must not become shared, and one that is replaced must not go
+/// Takes i_mmap_sem of both when neither has a pinned page in its range. A page that is pinned for
+/// stores must not become shared, and a pinned page must not be replaced
 /// (`xfs_mmaplock_two_inodes_and_break_dax_layout` of Linux 6.0).
 fn lock_both_unpinned<'a>(
     fs: &FileSystem<'_>,
@@ -134,8 +141,8 @@ impl Plan {
     }
 }
 
-/// The checks in the order of `generic_remap_file_range_prep`: a clone of nothing, from the end of
-/// the source on, is done before any other is made.
+/// Makes the checks in the order of `generic_remap_file_range_prep`. A clone of nothing, from the
+/// end of the source on, is done before any other check.
 fn clone_plan(remap: &Remap<'_>) -> Result<Option<Plan>, FsError> {
     let (size, target_size) = (remap.source.size(), remap.target.size());
     if remap.len == 0 && remap.from == size {
@@ -156,8 +163,8 @@ fn clone_plan(remap: &Remap<'_>) -> Result<Option<Plan>, FsError> {
     plan(remap, len, target_size).map(Some)
 }
 
-/// The checks in the order of `vfs_dedupe_file_range`, which looks at the end of the source alone
-/// before a dedupe of nothing is done, and of `generic_remap_file_range_prep`.
+/// Makes the checks in the order of two functions. `vfs_dedupe_file_range` looks only at the end of
+/// the source before a dedupe of nothing is done. The rest follows `generic_remap_file_range_prep`.
 fn dedupe_plan(remap: &Remap<'_>) -> Result<Option<Plan>, FsError> {
     const OUTSIDE: FsError = FsError::Invalid("ranges to be deduped must end by the end of their files");
     let (size, target_size) = (remap.source.size(), remap.target.size());
@@ -177,12 +184,12 @@ fn dedupe_plan(remap: &Remap<'_>) -> Result<Option<Plan>, FsError> {
     if len == 0 { Ok(None) } else { plan(remap, len, target_size).map(Some) }
 }
 
-/// Whether `len` bytes from `at` on, with one byte at least, lie in a file of `size` bytes.
+/// Whether `len` bytes from `at` on, with at least one byte, lie in a file of `size` bytes.
 fn is_inside(at: u64, len: u64, size: u64) -> bool {
     at < size && len <= size - at
 }
 
-/// Whether a file can reach so far, in whole blocks.
+/// Whether a file can reach as far as `to + len`, in whole blocks.
 fn check_target(to: u64, len: u64) -> Result<(), FsError> {
     match to.checked_add(len.next_multiple_of(BLOCK_SIZE)) {
         Some(end) if end <= MAX_FILE_SIZE => Ok(()),
@@ -212,8 +219,8 @@ fn plan(remap: &Remap<'_>, len: u64, target_size: u64) -> Result<Plan, FsError> 
     })
 }
 
-/// Both ranges are locked, and no thread can store to the source's pages
-/// (`xfs_reflink_remap_blocks`).
+/// Shares the blocks (`xfs_reflink_remap_blocks`). Both ranges are locked, and no thread can store
+/// to the source's pages.
 fn share(fs: &FileSystem<'_>, remap: &Remap<'_>, plan: &Plan) {
     let (first, last) = (plan.target_first, plan.target_first + plan.pages - 1);
     truncate_inode_pages_range(fs, remap.target, first, last, EvenCows::No);
@@ -234,7 +241,7 @@ fn share(fs: &FileSystem<'_>, remap: &Remap<'_>, plan: &Plan) {
     fs.free(given_up);
 }
 
-/// Counts one more page for each written block of `first..=last`. Unwritten blocks are as good as
+/// Counts one more page for each written block of `first..=last`. Unwritten blocks are treated as
 /// holes.
 fn make_shared(fs: &FileSystem<'_>, source: &Inode, first: u64, last: u64) -> Vec<(u64, u64)> {
     let mut map = source.extents.write(&fs.schedule);

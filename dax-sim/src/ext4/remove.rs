@@ -1,4 +1,4 @@
-//! The removal of whole pages.
+//! Removes whole pages from a file.
 
 use std::ops::RangeInclusive;
 

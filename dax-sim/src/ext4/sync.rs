@@ -5,12 +5,12 @@ use crate::error::FsError;
 use crate::fs::{FileSystem, Inode};
 use crate::schedule::PlantedFault;
 
-/// Makes durable what was stored to the pages `first..=last` and what is known of the file: write
-/// back, then commit, unless blocks and size are durable already (`ext4_sync_file`).
+/// Makes durable what was stored to the pages `first..=last` and what is known of the file
+/// (`ext4_sync_file`). It writes back, and then commits unless blocks and size are durable already.
 ///
 /// # Errors
 ///
-/// [`FsError::Device`] if the device could not.
+/// [`FsError::Device`] if the device could not make the data durable.
 pub(crate) fn ext4_sync_file(
     fs: &FileSystem<'_>,
     inode: &Inode,

@@ -1,4 +1,4 @@
-//! Giving pages blocks of their own, before something other than write(2) or a write fault changes
+//! Gives pages blocks of their own before something other than write(2) or a write fault changes
 //! them.
 //!
 //! Follows `xfs_reflink_unshare` of Linux 6.0.
@@ -23,7 +23,7 @@ pub(crate) fn xfs_reflink_unshare(
     allocated.into_iter().try_for_each(|(page, _)| unshare_page(fs, inode, page))
 }
 
-/// Gives the page that `offset` cuts in two, if it does, a block of its own, so that a part of it
+/// Gives the page that `offset` cuts in two, if any, a block of its own, so that a part of the page
 /// can be zeroed. The caller holds i_rwsem and i_mmap_sem exclusively over the page.
 pub(crate) fn unshare_cut(fs: &FileSystem<'_>, inode: &Inode, offset: u64) -> Result<(), FsError> {
     if offset.is_multiple_of(BLOCK_SIZE) { Ok(()) } else { unshare_page(fs, inode, offset / BLOCK_SIZE) }

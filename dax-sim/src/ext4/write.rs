@@ -1,4 +1,4 @@
-//! write(2), and what is cleaned up after one that came out short.
+//! write(2), and the clean-up after a write that came out short.
 
 use super::remove_pages;
 use crate::dax::{Kiocb, UserSource, dax_iomap_write};
@@ -7,8 +7,8 @@ use crate::fs::{FileSystem, Inode};
 use crate::mm::EvenCows;
 use crate::pmem::BLOCK_SIZE;
 
-/// Writes what is in the source; returns how many bytes were written (`ext4_dax_write_iter`). The
-/// caller holds i_rwsem exclusively over the bytes.
+/// Writes what is in the source, and returns how many bytes were written (`ext4_dax_write_iter`).
+/// The caller holds i_rwsem exclusively over the bytes.
 ///
 /// # Errors
 ///
@@ -23,9 +23,9 @@ pub(crate) fn ext4_dax_write<S: UserSource + ?Sized>(iocb: &Kiocb<'_, S>) -> Res
     if done == 0 { Err(FsError::BadAddress) } else { Ok(done) }
 }
 
-/// A write of the bytes up to `end` came out short: gives back what was allocated for it past the
-/// end of the file (`ext4_truncate_failed_write`). The caller holds i_rwsem exclusively from the
-/// old size on, or `end` is not past it.
+/// Cleans up after a write of the bytes up to `end` that came out short: gives back what was
+/// allocated for it past the end of the file (`ext4_truncate_failed_write`). The caller holds
+/// i_rwsem exclusively from the old size on, or `end` is not past it.
 #[cold]
 fn ext4_truncate_failed_write(fs: &FileSystem<'_>, inode: &Inode, end: u64) {
     let (first, past) = (inode.size_in_pages(), end.div_ceil(BLOCK_SIZE));

@@ -1,7 +1,7 @@
-//! Zeroing a range without giving its blocks back.
+//! Zeroes a range without giving its blocks back.
 //!
 //! Follows `ext4_zero_range` of Linux 4.12, in the order of truncate: parts of pages are zeroed,
-//! whole pages become unwritten. Different: blocks are found for everything before anything is
+//! whole pages become unwritten. Here, unlike in Linux, all blocks are found before anything is
 //! changed.
 
 use std::ops::Range;
@@ -60,8 +60,8 @@ fn zero_locked(fs: &FileSystem<'_>, inode: &Inode, offset: u64, end: u64, size: 
     Ok(())
 }
 
-/// Unwritten blocks for the holes of `offset..end`, and a block for each page of `whole` that has a
-/// shared one: all or none.
+/// Allocates unwritten blocks for the holes of `offset..end`, and a block for each page of `whole`
+/// that has a shared one: all of them or none.
 fn allocate(
     fs: &FileSystem<'_>,
     inode: &Inode,
@@ -80,7 +80,7 @@ fn allocate(
     }
 }
 
-/// A block for each page of `first..past` that has a shared one.
+/// Allocates a block for each page of `first..past` that has a shared one.
 fn allocate_for_shared(
     fs: &FileSystem<'_>,
     inode: &Inode,
@@ -105,9 +105,9 @@ fn allocate_for_shared(
     Ok(blocks)
 }
 
-/// Makes `pages` unwritten, those that share a block with one of `substitutes`. Returns
-/// what is left over.
-#[must_use = "blocks that nobody frees are lost"]
+/// Makes `pages` unwritten. A page that shares its block gets one of `substitutes`. Returns the
+/// substitutes that are left over.
+#[must_use = "blocks that are not freed are lost"]
 fn make_unwritten(
     fs: &FileSystem<'_>,
     inode: &Inode,
@@ -123,8 +123,8 @@ fn make_unwritten(
                 Extent::Hole | Extent::Unwritten(_) => {}
                 Extent::Written(block) => map.publish(page, Extent::Unwritten(block)),
                 Extent::Shared(_) => {
-                    // Where nothing serialises, pages may have come to be shared since; then they
-                    // are holes.
+                    // In a variant that serialises nothing, more pages may have become shared
+                    // since. They become holes.
                     map.publish(page, substitutes.pop().map_or(Extent::Hole, Extent::Unwritten));
                     given_up.push(extent);
                 }

@@ -1,4 +1,4 @@
-//! What the memory management does with a fault, before and after it asks the file system.
+//! What the memory management does with a fault, before and after it calls the file system.
 
 use crate::dax::{FaultFor, VmFault};
 use crate::error::FsError;
@@ -10,10 +10,10 @@ use crate::pmem::BLOCK_SIZE;
 /// Handles the fault of an access to `page` of the file. The access is then tried again, and may
 /// fault again.
 ///
-/// Follows `handle_mm_fault` of Linux 4.12: 2 MiB first, where there is no table of PTEs yet; if
-/// that cannot be done what is mapped of 2 MiB is split, and a page is tried. A store to what is
-/// mapped for loads is `pfn_mkwrite` in a shared mapping and copy-on-write in a private one.
-/// mmap_lock is held shared.
+/// Follows `handle_mm_fault` of Linux 4.12. 2 MiB come first, where there is no table of PTEs yet.
+/// If they cannot be mapped, what is mapped of 2 MiB is split, and a page is tried. A store to a
+/// page that is mapped for loads is `pfn_mkwrite` in a shared mapping and copy-on-write in a
+/// private one. mmap_lock is held shared.
 pub(super) fn handle_mm_fault(
     fs: &FileSystem<'_>,
     inode: &Inode,
@@ -47,7 +47,7 @@ pub(super) fn handle_mm_fault(
     if is_first_store && ext4_dax_pfn_mkwrite(fs, inode, vma, page, mapped)? != VmFault::Fallback {
         return Ok(());
     }
-    // Mapped or not: the access is tried again, and sees.
+    // Mapped or not: the access is tried again, and finds out.
     let _: VmFault = ext4_dax_huge_fault(fs, inode, vma, page, fault, PeSize::Pte)?;
     Ok(())
 }

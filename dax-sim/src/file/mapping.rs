@@ -12,7 +12,7 @@ use crate::mm::{AnonymousPage, PMD_SIZE, Pte, Target, Vma, grace};
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::SchedulePoint;
 
-/// A mapping of a file. Dropping it unmaps. Offsets are those of the file.
+/// A mapping of a file. Dropping it unmaps. Offsets count from the start of the file.
 #[derive(Debug)]
 pub struct Mapping<'a> {
     pub(super) fs: &'a FileSystem<'a>,
@@ -65,13 +65,13 @@ impl<'a> Mapping<'a> {
         })
     }
 
-    /// Loads bytes, page by page. Bytes past the end of the file in its last page read as what is
-    /// there.
+    /// Loads bytes, page by page. In the last page of the file, bytes past the end of the file read
+    /// as what is there.
     ///
     /// # Errors
     ///
     /// [`FsError::OutsideMapping`], or [`FsError::BusError`] at the first page that lies wholly
-    /// past the end of the file; what came before it has been loaded.
+    /// past the end of the file. The bytes before that page have been loaded.
     pub fn load(&self, offset: u64, buffer: &mut [u8]) -> Result<(), FsError> {
         self.check(offset, buffer.len() as u64)?;
         let mut done = 0;
@@ -89,9 +89,11 @@ impl<'a> Mapping<'a> {
     ///
     /// # Errors
     ///
-    /// [`FsError::OutsideMapping`]; [`FsError::BusError`] at the first page that lies wholly past
-    /// the end of the file; [`FsError::NoSpace`] if a page needs a block and none is free. What
-    /// came before has been stored.
+    /// * [`FsError::OutsideMapping`].
+    /// * [`FsError::BusError`] at the first page that lies wholly past the end of the file.
+    /// * [`FsError::NoSpace`] if a page needs a block and none is free.
+    ///
+    /// The bytes before the page that failed have been stored.
     pub fn store(&self, offset: u64, bytes: &[u8]) -> Result<(), FsError> {
         self.check(offset, bytes.len() as u64)?;
         let mut done = 0;
@@ -105,8 +107,9 @@ impl<'a> Mapping<'a> {
     }
 
     /// Drops the translations of the pages that the range touches, so that the next accesses fault
-    /// (MADV_DONTNEED). The data of a shared mapping stay; what a private one has copied is gone,
-    /// and the file's pages are seen again. What lies outside the mapping is passed over.
+    /// (MADV_DONTNEED). The data of a shared mapping stay. What a private mapping has copied is
+    /// gone, and the file's pages are visible again. The part of the range outside the mapping is
+    /// ignored.
     pub fn dont_need(&self, range: Range<u64>) {
         let (start, end) = (range.start.max(self.vma.start), range.end.min(self.vma.end));
         if start < end {
@@ -116,8 +119,8 @@ impl<'a> Mapping<'a> {
         }
     }
 
-    /// In what size the page at `offset` is mapped at the moment, in bytes: [`BLOCK_SIZE`], or 2
-    /// MiB. `None` if it is not, and the next access faults.
+    /// The size in which the page at `offset` is mapped at the moment, in bytes: [`BLOCK_SIZE`], or
+    /// 2 MiB. `None` if the page is not mapped, and the next access faults.
     pub fn mapped_size(&self, offset: u64) -> Option<u64> {
         let page = offset / BLOCK_SIZE;
         let of = |size: u64, pte: Pte| pte.is_present().then_some(size);
@@ -129,23 +132,25 @@ impl<'a> Mapping<'a> {
     ///
     /// # Errors
     ///
-    /// [`FsError::OutsideMapping`], and [`FsError::Device`] if the device could not.
+    /// [`FsError::OutsideMapping`], and [`FsError::Device`] if the device could not make the data
+    /// durable.
     pub fn msync(&self, range: Range<u64>) -> Result<(), FsError> {
         let Range { start, end } = range;
         self.check(start, end.saturating_sub(start))?;
         if start >= end || !self.vma.flags.shared {
             return Ok(());
         }
-        // Linux lets go of mmap_lock before it syncs; so it is not taken here.
+        // Linux releases mmap_lock before it syncs, so it is not taken here.
         ext4_sync_file(self.fs, self.inode, start / BLOCK_SIZE, (end - 1) / BLOCK_SIZE)
     }
 
     /// Writes back the lines of a range, as a user of MAP_SYNC does after its stores, without a
-    /// system call (clwb and sfence). Each page is faulted in as by a store.
+    /// system call (clwb and sfence). Each page is faulted in as for a store.
     ///
     /// # Errors
     ///
-    /// As [`Mapping::store`], and [`FsError::Device`] if the device could not.
+    /// As [`Mapping::store`], and [`FsError::Device`] if the device could not make the data
+    /// durable.
     pub(crate) fn persist(&self, range: Range<u64>) -> Result<(), FsError> {
         self.check(range.start, range.end.saturating_sub(range.start))?;
         let mut at = range.start;
@@ -179,7 +184,7 @@ impl<'a> Mapping<'a> {
         })
     }
 
-    /// One access inside one page: `act` is told where the bytes are.
+    /// Makes one access inside one page: passes to `act` where the bytes are.
     #[inline]
     fn access<R>(
         &self,
@@ -207,8 +212,8 @@ impl<'a> Mapping<'a> {
         self.translate_with(offset, write, Faults::On, act)
     }
 
-    /// Translates, and faults until there is a translation that allows the access; with faults off,
-    /// what would be a fault is an error.
+    /// Translates, and faults until there is a translation that allows the access. With faults off,
+    /// an access that would fault is an error.
     #[inline]
     fn translate_with<R>(
         &self,
@@ -228,7 +233,7 @@ impl<'a> Mapping<'a> {
                     self.fs.about_to_use(block);
                 }
                 // The translation is used inside the access: what it leads to is not freed before
-                // that ends.
+                // the access ends.
                 return Ok(act(pte.target()));
             }
             drop(access);

@@ -27,7 +27,7 @@ impl MapOptions {
     }
 
     /// MAP_PRIVATE: a store copies the page first, and is visible through this mapping only. Pages
-    /// that were not copied show what the file holds.
+    /// without a copy show what the file holds.
     #[must_use]
     pub fn private(mut self) -> Self {
         self.shared = false;
@@ -56,8 +56,8 @@ impl MapOptions {
         self
     }
 
-    /// MAP_FIXED_NOREPLACE: the address in the address space, a multiple of 4096. Where none is
-    /// given, address and file offset are the same modulo 2 MiB.
+    /// MAP_FIXED_NOREPLACE: the address in the address space, a multiple of 4096. Without this
+    /// option, address and file offset are the same modulo 2 MiB.
     #[must_use]
     pub fn address(mut self, address: u64) -> Self {
         self.address = Some(address);
@@ -68,7 +68,7 @@ impl MapOptions {
         VmFlags {
             shared: self.shared,
             write: self.write,
-            // A private mapping has nothing that would have to be durable.
+            // A private mapping has nothing to make durable.
             sync: self.sync && self.shared,
             huge: self.huge.unwrap_or(huge_pages),
         }
@@ -81,13 +81,13 @@ impl Default for MapOptions {
     }
 }
 
-/// An address space, as a process has it: mappings of several files may lie in one, and of one file
-/// in several. Their faults hold its mmap_lock.
+/// An address space, such as a process has. Mappings of several files may lie in one address space,
+/// and one file may be mapped in several. The faults of its mappings hold its mmap_lock.
 #[derive(Clone, Default)]
 pub struct AddressSpace(pub(super) Arc<Mm>);
 
 impl AddressSpace {
-    /// One without mappings.
+    /// Builds an address space without mappings.
     pub fn new() -> Self {
         Self::default()
     }

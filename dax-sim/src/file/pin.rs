@@ -1,4 +1,4 @@
-//! Pinned pages of mappings.
+//! Pins the pages of mappings, as direct I/O and RDMA do.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use crate::fs::FileSystem;
 use crate::mm::{AnonymousPage, Target};
 use crate::pmem::BLOCK_SIZE;
 
-/// A part of a mapping whose pages stay where they are until this is dropped, as the buffer of
-/// direct I/O or RDMA does. A device reads and writes the pages without translating again, and
-/// does not fault. A call that takes blocks from the file, such as
+/// A part of a mapping whose pages stay where they are until the pin is dropped, as those of a
+/// buffer of direct I/O or RDMA do. A device reads and writes the pages without translating again,
+/// and does not fault. A call that takes blocks from the file, such as
 /// [`File::truncate`](super::File::truncate), waits for the pin. A thread that makes such a call
 /// while it holds a pin waits for itself.
 ///
@@ -20,7 +20,7 @@ use crate::pmem::BLOCK_SIZE;
 #[derive(Debug)]
 pub struct Pin<'a> {
     fs: &'a FileSystem<'a>,
-    /// Bytes from the start of the file.
+    /// In bytes from the start of the file.
     offset: u64,
     len: usize,
     write: bool,
@@ -35,12 +35,12 @@ enum Page {
 }
 
 impl Mapping<'_> {
-    /// Pins the pages that the range touches, for a device that reads them, or, if `write`, also
-    /// writes them (`get_user_pages`).
+    /// Pins the pages that the range touches, for a device that reads them. If `write` is true, the
+    /// device may also write them (`get_user_pages`).
     ///
     /// # Errors
     ///
-    /// As [`Mapping::load`], or [`Mapping::store`]; no page is pinned then.
+    /// As [`Mapping::load`], or [`Mapping::store`]. No page is pinned then.
     pub fn pin(&self, range: Range<u64>, write: bool) -> Result<Pin<'_>, FsError> {
         let len = range.end.saturating_sub(range.start);
         self.check(range.start, len)?;
@@ -49,7 +49,7 @@ impl Mapping<'_> {
 }
 
 impl<'a> Pin<'a> {
-    /// Pins page by page; faults are taken where need be (`get_user_pages`).
+    /// Pins page by page, and takes faults where necessary (`get_user_pages`).
     pub(super) fn new(mapping: &Mapping<'a>, offset: u64, len: usize, write: bool) -> Result<Self, FsError> {
         let mut pin = Self { fs: mapping.fs, offset, len, write, pages: Vec::new() };
         let mut done = 0;
@@ -68,11 +68,11 @@ impl<'a> Pin<'a> {
         Ok(pin)
     }
 
-    /// The device reads bytes, `at` bytes from where the pinned part begins.
+    /// Reads bytes as the device: fills `bytes` from `at` bytes into the pinned part.
     ///
     /// # Panics
     ///
-    /// If they do not lie in the part.
+    /// If the bytes do not lie in the part.
     pub fn read(&self, at: usize, bytes: &mut [u8]) {
         self.each_piece(at, bytes.len(), |page, in_page, place| match page {
             Page::Block(block) => {
@@ -84,11 +84,11 @@ impl<'a> Pin<'a> {
         });
     }
 
-    /// The device writes bytes.
+    /// Writes bytes as the device, `at` bytes into the pinned part.
     ///
     /// # Panics
     ///
-    /// If they do not lie in the part, or that was pinned for reading only.
+    /// If the bytes do not lie in the part, or the part was pinned for reading only.
     pub fn write(&self, at: usize, bytes: &[u8]) {
         assert!(self.write, "what was pinned for reading is not to be written");
         self.each_piece(at, bytes.len(), |page, in_page, place| match page {

@@ -8,11 +8,11 @@ use crate::ext4::{
 };
 use crate::fs::Deduped;
 
-/// What [`File::copy_range`] moves at once: as much as a pipe holds.
+/// How much [`File::copy_range`] moves at once: as much as a pipe holds.
 const PIPE: u64 = 64 << 10;
 
 impl File<'_> {
-    /// As [`File::fallocate`], but the size stays: blocks are reserved past the end of the file as
+    /// As [`File::fallocate`], but the size stays. Blocks past the end of the file are reserved as
     /// well.
     ///
     /// # Errors
@@ -23,8 +23,8 @@ impl File<'_> {
         if len > 0 { ext4_fallocate(self.fs, &self.inode, offset, end, Size::Kept) } else { Ok(()) }
     }
 
-    /// Makes a range read as zeros, with blocks reserved for all of it, and makes the file reach
-    /// its end.
+    /// Makes a range read as zeros, with blocks reserved for all of it. Makes the file larger if
+    /// the range reaches past its end.
     ///
     /// # Errors
     ///
@@ -44,8 +44,8 @@ impl File<'_> {
         if len > 0 { ext4_zero_range(self.fs, &self.inode, offset, end, Size::Kept) } else { Ok(()) }
     }
 
-    /// Takes a range of whole blocks out of the file: what lies behind it comes to lie where it
-    /// began, and the file is so much smaller.
+    /// Takes a range of whole blocks out of the file. What lies behind the range moves to where the
+    /// range began, and the file becomes `len` bytes smaller.
     ///
     /// # Errors
     ///
@@ -56,40 +56,42 @@ impl File<'_> {
         if len > 0 { ext4_collapse_range(self.fs, &self.inode, offset, end) } else { Ok(()) }
     }
 
-    /// Puts a hole of whole blocks before the byte at `offset`: what was there and behind it moves,
-    /// and the file is so much larger.
+    /// Puts a hole of whole blocks before the byte at `offset`. That byte and all behind it move,
+    /// and the file becomes `len` bytes larger.
     ///
     /// # Errors
     ///
-    /// [`FsError::Invalid`] if the hole is not of whole blocks, or `offset` is not the start of a
-    /// block before the end of the file; [`FsError::TooBig`] past the largest file.
+    /// * [`FsError::Invalid`] if the hole is not of whole blocks, or `offset` is not the start of a
+    ///   block before the end of the file.
+    /// * [`FsError::TooBig`] past the largest file.
     pub fn insert_range(&self, offset: u64, len: u64) -> Result<(), FsError> {
         self.end_of(offset, len)?;
         if len > 0 { ext4_insert_range(self.fs, &self.inode, offset, len) } else { Ok(()) }
     }
 
-    /// Gives each page of a range that shares its block a copy of its own. What the file holds
-    /// stays.
+    /// Gives each page of a range that shares its block a copy of its own. The contents of the file
+    /// stay.
     ///
     /// # Errors
     ///
-    /// [`FsError::NoSpace`] if the device has too few free blocks; [`FsError::TooBig`] past the
+    /// [`FsError::NoSpace`] if the device has too few free blocks, [`FsError::TooBig`] past the
     /// largest file.
     pub fn unshare_range(&self, offset: u64, len: u64) -> Result<(), FsError> {
         let end = self.end_of(offset, len)?;
         if len > 0 { xfs_reflink_unshare(self.fs, &self.inode, offset, end) } else { Ok(()) }
     }
 
-    /// Copies `len` bytes of `source`, from `from` on, to `to` in this file, which grows if need
-    /// be; `source` may be this file (`copy_file_range`). Returns how many bytes were copied: fewer
-    /// than asked where `source` ends or the device is full. As in Linux it is a sequence of reads
-    /// and writes, between which others may come.
+    /// Copies `len` bytes of `source`, from `from` on, to `to` in this file, which grows if
+    /// necessary (`copy_file_range`). `source` may be this file. Returns how many bytes were
+    /// copied: fewer than asked where `source` ends or the device is full. As in Linux it is a
+    /// sequence of reads and writes, and other operations may come between them.
     ///
     /// # Errors
     ///
-    /// [`FsError::Invalid`] if the ranges are of one file and overlap; [`FsError::CrossDevice`] if
-    /// the files are not of one file system; [`FsError::TooBig`] past the largest file;
-    /// [`FsError::NoSpace`] if nothing could be copied.
+    /// * [`FsError::Invalid`] if the ranges are of one file and overlap.
+    /// * [`FsError::CrossDevice`] if the files are not of one file system.
+    /// * [`FsError::TooBig`] past the largest file.
+    /// * [`FsError::NoSpace`] if nothing could be copied.
     pub fn copy_range(&self, source: &File<'_>, from: u64, to: u64, len: u64) -> Result<u64, FsError> {
         self.check_device(source)?;
         let len = len.min(source.size().saturating_sub(from));
@@ -114,10 +116,10 @@ impl File<'_> {
         Ok(done)
     }
 
-    /// Lets `len` bytes of this file, from `to` on, share the blocks of those of `source` from
-    /// `from` on (FICLONERANGE); `source` may be this file, and a `len` of 0 means up to its end.
-    /// The file grows if need be. A later write to either file makes a copy of the block
-    /// first. A `len` of 0 with `from` at the end of `source` does nothing, whatever `to` is.
+    /// Lets `len` bytes of this file, from `to` on, share the blocks of `len` bytes of `source`,
+    /// from `from` on (FICLONERANGE). `source` may be this file. A `len` of 0 means up to the end
+    /// of `source`, and does nothing if `from` is that end, whatever `to` is. The file grows if
+    /// necessary. A later write to either file makes a copy of the block first.
     ///
     /// # Errors
     ///
@@ -133,14 +135,15 @@ impl File<'_> {
         xfs_clone_range(self.fs, &self.remap(source, from, to, len)?)
     }
 
-    /// Lets `len` bytes of this file, from `to` on, share the blocks of those of `source` from
-    /// `from` on, if they are the same bytes (FIDEDUPERANGE); `source` may be this file. Of more
-    /// than 1 GiB the first 1 GiB is looked at. A `len` of 0 does nothing, whatever `to` is.
+    /// Lets `len` bytes of this file, from `to` on, share the blocks of `len` bytes of `source`,
+    /// from `from` on, if both hold the same bytes (FIDEDUPERANGE). `source` may be this file. If
+    /// `len` is more than 1 GiB, only the first 1 GiB is compared. A `len` of 0 does nothing,
+    /// whatever `to` is.
     ///
     /// # Errors
     ///
-    /// As [`File::clone_range`], except that the ranges may end anywhere inside their files.
-    /// [`FsError::Invalid`] also if one of them reaches past the end of its file.
+    /// As [`File::clone_range`], except that the ranges may end anywhere inside their files. It
+    /// also returns [`FsError::Invalid`] if one of the ranges reaches past the end of its file.
     pub fn dedupe_range(&self, source: &File<'_>, from: u64, to: u64, len: u64) -> Result<Deduped, FsError> {
         xfs_dedupe_range(self.fs, &self.remap(source, from, to, len)?)
     }

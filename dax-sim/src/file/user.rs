@@ -7,13 +7,14 @@ use crate::dax::{Faults, UserSource, UserTarget};
 use crate::error::FsError;
 use crate::pmem::BLOCK_SIZE;
 
-/// A part of a mapping, for [`File::read_vectored_at`](super::File::read_vectored_at) and
-/// [`File::write_vectored_at`](super::File::write_vectored_at) to copy to or from, as
-/// [`Mapping::buffer`] makes it.
+/// A part of a mapping that serves as the buffer of a call.
+/// [`File::read_vectored_at`](super::File::read_vectored_at) copies to it and
+/// [`File::write_vectored_at`](super::File::write_vectored_at) copies from it. [`Mapping::buffer`]
+/// makes it.
 #[derive(Clone, Copy, Debug)]
 pub struct UserBuffer<'a> {
     mapping: &'a Mapping<'a>,
-    /// Bytes from the start of the mapped file.
+    /// In bytes from the start of the mapped file.
     offset: u64,
     len: usize,
 }
@@ -22,12 +23,12 @@ pub struct UserBuffer<'a> {
 struct Piece<'a> {
     mapping: &'a Mapping<'a>,
     offset: u64,
-    /// Where it lies in the bytes that are copied.
+    /// Where the piece lies in the bytes that are copied.
     place: std::ops::Range<usize>,
 }
 
 impl Mapping<'_> {
-    /// A part of the mapping, as the buffer of a read(2) or write(2).
+    /// Takes a part of the mapping as the buffer of a read(2) or write(2).
     ///
     /// # Errors
     ///
@@ -67,7 +68,7 @@ fn pieces<'a>(buffers: &[UserBuffer<'a>], mut at: usize, len: usize) -> impl Ite
     .flatten()
 }
 
-/// Copies go through a page on the stack: what they read may be what they write.
+/// Copies go through a page on the stack, because what they read may be what they write.
 impl UserSource for &[UserBuffer<'_>] {
     fn len(&self) -> usize {
         self.iter().map(|buffer| buffer.len).sum()

@@ -1,15 +1,14 @@
-//! Which blocks of the device are free.
+//! Keeps track of which blocks of the device are free.
 //!
-//! The device is cut into regions, each with a lock of its own, as ext4 has block groups. A thread
-//! takes blocks from its own region, and goes on to others only when its own is empty. It gives
-//! blocks back to its own region, wherever they came from. So threads share a line only where they
-//! run out. A freed block is the next that its region gives out, which shows a use after free
+//! The device is divided into regions, each with a lock of its own, as ext4 has block groups. A
+//! thread takes blocks from its own region, and goes on to others only when its own is empty. It
+//! gives blocks back to its own region, wherever they came from. So threads share a line only where
+//! they run out of blocks. A region gives out a freed block next, which shows a use after free
 //! soonest. A freed block may have to wait for a commit. The region keeps it until a thread looks
 //! and finds the commit made.
 //!
-//! A region keeps the 2 MiB parts of the device that are free as a whole apart. It breaks one up
-//! only when it has no single block left. So 2 MiB pages find aligned blocks, as ext4 finds them in
-//! its buddy bitmaps.
+//! A region keeps its free aligned 2 MiB parts separate. It breaks one up only when it has no
+//! single block left. So 2 MiB pages find aligned blocks, as ext4 finds them in its buddy bitmaps.
 
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
@@ -31,14 +30,14 @@ pub(crate) struct BlockAllocator {
 struct Region {
     first: u64,
     end: u64,
-    /// Blocks of other regions, which were freed by threads whose region this is. They are given
-    /// out before `singles`, the last first.
+    /// Blocks of other regions that threads of this region freed. They are given out before
+    /// `singles`, the last first.
     strays: Vec<u32>,
     /// The last is the first to be given out.
     singles: Vec<u32>,
     /// The first blocks of free aligned 2 MiB. The last is the first to be given out.
     huge: Vec<u32>,
-    /// Of each 2 MiB of the region, how many blocks are among the singles.
+    /// For each 2 MiB of the region, how many of its blocks are among the singles.
     singles_of: Vec<u16>,
     /// Blocks of any region that are free when the transaction `freed_by` has been committed.
     freed: Vec<u32>,
@@ -46,7 +45,7 @@ struct Region {
 }
 
 impl BlockAllocator {
-    /// All of `blocks` blocks are free.
+    /// Builds an allocator in which all of `blocks` blocks are free.
     pub(crate) fn new(blocks: u64) -> Self {
         let regions = (blocks / LEAST_BLOCKS_OF_A_REGION).clamp(1, MOST_REGIONS);
         let blocks_of_a_region = blocks.div_ceil(regions).next_multiple_of(HUGE);
@@ -57,13 +56,13 @@ impl BlockAllocator {
         Self { regions: regions.collect(), blocks_of_a_region }
     }
 
-    /// Takes a free block as it is; `None` if no block is free. `committed` is the last transaction
-    /// that has been committed.
+    /// Takes a free block as it is. Returns `None` if no block is free. `committed` is the last
+    /// transaction that has been committed.
     pub(crate) fn allocate(&self, committed: u64) -> Option<u64> {
         self.first_of_all(committed, Region::allocate)
     }
 
-    /// Takes the blocks of free 2 MiB, aligned on the device, as they are; returns the first of
+    /// Takes the blocks of free 2 MiB, aligned on the device, as they are. Returns the first of
     /// them.
     pub(crate) fn allocate_huge(&self, committed: u64) -> Option<u64> {
         let whole = || self.first_of_all(committed, Region::allocate_huge);
@@ -97,8 +96,8 @@ impl BlockAllocator {
         own.freed_by = own.freed_by.max(committed + 1);
     }
 
-    /// Gives strays to their own regions, where they may make 2 MiB whole; whether there were any.
-    /// All regions are locked meanwhile, so that no thread finds them in neither.
+    /// Gives strays to their own regions, where they may complete 2 MiB. Returns whether there were
+    /// any. All regions stay locked meanwhile, so that each block is always in one of the two.
     fn bring_home(&self) -> bool {
         let mut regions: Vec<_> = self.regions.iter().map(|region| region.lock()).collect();
         let strays: Vec<_> =
@@ -109,17 +108,18 @@ impl BlockAllocator {
         !strays.is_empty()
     }
 
-    /// Whether a block is free; exact when no other call is under way.
+    /// Whether a block is free. Exact only when no other call is under way.
     pub(crate) fn is_free(&self, block: u64, committed: u64) -> bool {
         self.regions.iter().any(|region| region.lock().is_free(block, committed))
     }
 
-    /// How many blocks are free, or will be with a commit; exact when no other call is under way.
+    /// How many blocks are free, or will be after a commit. Exact only when no other call is under
+    /// way.
     pub(crate) fn free_blocks(&self) -> u64 {
         self.regions.iter().map(|region| region.lock().free_blocks()).sum()
     }
 
-    /// Whether some blocks will be free with a commit only.
+    /// Whether some blocks become free only with a commit.
     pub(crate) fn some_wait_for_commit(&self, committed: u64) -> bool {
         self.regions.iter().any(|region| region.lock().waits_for_commit(committed))
     }
@@ -179,7 +179,7 @@ impl Region {
         *self.singles_around(block) += 1;
     }
 
-    /// Frees what waited for a commit that has been made.
+    /// Frees the blocks that waited for a commit that has been made.
     fn settle(&mut self, committed: u64) {
         if !self.freed.is_empty() && !self.waits_for_commit(committed) {
             // From the last to the first, so that neighbours follow each other when they are taken
@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(allocator.free_blocks(), (huge.len() as u64 - 1) * (HUGE - 1) + 1);
     }
 
-    /// What a thread of a number does.
+    /// Acts as the thread of this number.
     fn as_thread<R>(number: usize, act: impl FnOnce() -> R) -> R {
         let before = per_thread::pretend(Some(number));
         let result = act();
@@ -274,7 +274,7 @@ mod tests {
         });
         let before = allocator.regions[1].lock().free_blocks();
         assert_eq!(before, HUGE - 1);
-        // Only a thread that needs 2 MiB brings it home.
+        // Only a thread that needs 2 MiB brings the block home.
         let huge: Vec<_> = std::iter::from_fn(|| as_thread(1, || allocator.allocate_huge(0))).collect();
         assert_eq!((huge.len(), allocator.free_blocks()), (2, 0));
         allocator.free(huge.iter().flat_map(|&first| first..first + HUGE).collect());
@@ -291,8 +291,8 @@ mod tests {
         assert!(allocator.some_wait_for_commit(6) && !allocator.some_wait_for_commit(7));
         assert_eq!((allocator.free_blocks(), allocator.allocate(6)), (3, None));
         assert_eq!([6, 7].map(|committed| allocator.is_free(taken[1], committed)), [false, true]);
-        // The next transaction's wait for the next commit; those of the one before do not wait with
-        // them.
+        // Blocks freed in the next transaction wait for the next commit. The blocks of the
+        // transaction before do not wait with them.
         allocator.free_with_commit(taken[3..].to_vec(), 7);
         assert_eq!([2, 3].map(|block| allocator.is_free(taken[block], 7)), [true, false]);
         assert_eq!(std::iter::from_fn(|| allocator.allocate(7)).collect::<Vec<_>>(), taken[..3]);

@@ -1,8 +1,8 @@
-//! A word for each block of the device, as Linux has a `struct page` for each page frame.
+//! Keeps a word for each block of the device, as Linux has a `struct page` for each page frame.
 //!
-//! A thread that changes a block's word writes to no line that others write to for their blocks,
-//! but for its seven neighbours. The words lie in pieces of 512, each made when one of its words is
-//! first changed.
+//! A block's word shares its cache line only with the words of its seven neighbours. So threads
+//! that change the words of other blocks write to other lines. The words lie in pieces of 512. A
+//! piece is made when one of its words is first changed.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 const PIECE: usize = 512;
 
-/// A word for each block; 0 where it was never changed.
+/// A word for each block. It is 0 where it was never changed.
 pub(super) struct BlockWords {
     pieces: Box<[OnceLock<Box<[AtomicU64]>>]>,
 }
@@ -26,8 +26,8 @@ impl BlockWords {
         self.pieces[piece].get().map_or(0, |words| words[at].load(SeqCst))
     }
 
-    /// Changes a word in one step, to what `change` makes of it; returns what it was. Where that
-    /// makes nothing of it, it stays, and comes back as an error.
+    /// Changes a word in one step to what `change` makes of it, and returns the old word. If
+    /// `change` returns `None`, the word stays, and comes back as the error.
     pub(super) fn update(&self, block: u64, change: impl Fn(u64) -> Option<u64>) -> Result<u64, u64> {
         let (piece, at) = place(block);
         let piece = &self.pieces[piece];
@@ -38,7 +38,7 @@ impl BlockWords {
         words[at].fetch_update(SeqCst, SeqCst, change)
     }
 
-    /// The blocks whose words are not 0, and these.
+    /// The blocks whose words are not 0, with their words.
     pub(super) fn changed(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         let words = self.pieces.iter().enumerate().flat_map(|(piece, words)| {
             let first = (piece * PIECE) as u64;

@@ -1,4 +1,4 @@
-//! How often write(2) has had to copy again, where it copies with faults off.
+//! Counts how often write(2) has copied again where it copies with faults off.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -9,21 +9,21 @@ use crate::per_thread;
 
 const SHARDS: usize = 64;
 
-/// Of the copies of write(2) that run with faults off, those that were made again
+/// How many copies of write(2) were made again, of the copies that run with faults off
 /// ([`FileSystem::copy_retries`](super::FileSystem::copy_retries)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CopyRetries {
-    /// How often a copy was made again for what was left of it, since it had come out short: the
-    /// buffer's translations had been taken away after it was faulted in.
+    /// How often the rest of a copy was made again because the copy had come out short. Another
+    /// thread had taken the buffer's translations away after the buffer was faulted in.
     pub retries: u64,
-    /// Of these, those that went through a bounce buffer, a page at most each: eight copies in a
-    /// row had got nothing.
+    /// How many of these went through a bounce buffer, at most a page each, because eight copies in
+    /// a row had copied nothing.
     pub bounced: u64,
 }
 
-/// Counted by thread, so that no thread writes to a line that another thread's count is on; and
-/// made only when there is something to count.
+/// One counter per thread, so that no thread writes to a line that another thread's count is on. A
+/// counter is made only when there is something to count.
 #[derive(Debug, Default)]
 pub(crate) struct CopyRetriesByThread(OnceLock<Box<[CachePadded<Shard>]>>);
 
@@ -34,7 +34,7 @@ struct Shard {
 }
 
 impl CopyRetriesByThread {
-    /// A copy is made again, through a bounce buffer or not.
+    /// Counts a copy that is made again, through a bounce buffer or directly.
     #[cold]
     pub(crate) fn count(&self, bounced: bool) {
         let shards =
@@ -44,7 +44,7 @@ impl CopyRetriesByThread {
         shard.bounced.fetch_add(bounced.into(), Relaxed);
     }
 
-    /// All that has been counted.
+    /// The sum of all counters.
     pub(crate) fn sum(&self) -> CopyRetries {
         let mut sum = CopyRetries::default();
         for shard in self.0.get().into_iter().flatten() {

@@ -1,7 +1,7 @@
-//! What a crash would leave of the data, for I6.
+//! Keeps what a crash would leave of the data, for I6.
 //!
-//! The device's caches as far as the check needs them: a copy of each block as it was when its
-//! lines were last written back. Kept only where threads are simulated.
+//! It models the device's caches as far as the check needs them: a copy of each block as it was
+//! when its lines were last written back. It is kept only where threads are simulated.
 
 use std::collections::HashMap;
 
@@ -35,7 +35,7 @@ impl FileSystem<'_> {
         self.flushed(offset, len);
     }
 
-    /// Takes note that the range of the device was written back.
+    /// Records that the range of the device was written back.
     #[inline]
     pub(crate) fn flushed(&self, offset: u64, len: u64) {
         if !self.schedule.is_quiet() {
@@ -43,7 +43,7 @@ impl FileSystem<'_> {
         }
     }
 
-    /// Zeroes blocks that are about to be given to a file, and writes that back
+    /// Zeroes blocks that are about to be given to a file, and writes the zeros back
     /// (`sb_issue_zeroout`).
     #[inline]
     pub(crate) fn zero_blocks(&self, block: u64, blocks: u64) {

@@ -1,8 +1,7 @@
-//! Where the pages of a file are on the device.
+//! Records where the pages of a file are on the device.
 //!
 //! A look-up is one load per page and takes no lock, as ext4 looks into its extent status tree
-//! before it takes i_data_sem. Every change is made with i_data_sem held exclusively, and looks
-//! again under it.
+//! before it takes i_data_sem. Every change holds i_data_sem exclusively, and looks again under it.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
@@ -12,17 +11,17 @@ use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::radix::{CAPACITY, HUGE, Radix};
 use crate::schedule::{Asked, Held, LockClass, LockRequest, Schedule, SchedulePoint};
 
-/// What the block map says of one page of a file.
+/// What the block map says about one page of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Extent {
-    /// No block; reads as zeros.
+    /// No block. The page reads as zeros.
     Hole,
-    /// A block is reserved, but its contents do not count; reads as zeros.
+    /// A block is reserved, but its contents do not count. The page reads as zeros.
     Unwritten(u64),
-    /// The block that holds the page's bytes, of this page alone.
+    /// The block that holds the page's bytes, and belongs to this page alone.
     Written(u64),
     /// As [`Extent::Written`], but other pages, of this file or another, may have the same block
-    /// (reflink). It is never written to: a writer gives the page a block of its own first.
+    /// (reflink). The block is never written to: a writer first gives the page a block of its own.
     Shared(u64),
 }
 
@@ -53,7 +52,7 @@ impl Extent {
         }
     }
 
-    /// The block, be it written or not.
+    /// The block, written or not.
     pub fn block(self) -> Option<u64> {
         match self {
             Extent::Hole => None,
@@ -66,12 +65,12 @@ impl Extent {
 #[derive(Debug)]
 pub(crate) struct ExtentMap {
     pages: Radix,
-    // By itself: a look-up reads what lies beside it.
+    // On lines of its own: a look-up reads what lies beside it.
     changes: CachePadded<Changes>,
 }
 
-/// What every change writes to: on one line, so that a thread that has taken it from another thread
-/// for the one has it for the other.
+/// What every change writes to. It is on one line, so that a thread that has fetched the line from
+/// another thread for one word has it for the other.
 #[derive(Debug, Default)]
 struct Changes {
     i_data_sem: RwLock<()>,
@@ -89,13 +88,13 @@ impl ExtentMap {
         &self.changes.i_datasync_tid
     }
 
-    /// What is known of `page` at this moment.
+    /// What the block map says about `page` at this moment.
     #[inline]
     pub(crate) fn look_up(&self, page: u64) -> Extent {
         Extent::from_word(self.pages.load(page))
     }
 
-    /// The pages that are not holes, each as it is when it is reached.
+    /// The pages that are not holes, each as it is when the iterator reaches it.
     pub(crate) fn all(&self) -> impl Iterator<Item = (u64, Extent)> + '_ {
         self.pages.occupied(0, u64::MAX).map(|found| (found.first, Extent::from_word(found.word)))
     }
@@ -111,7 +110,7 @@ impl ExtentMap {
         }
     }
 
-    /// For changes.
+    /// Takes the lock for changes.
     #[track_caller]
     pub(crate) fn write<'a>(&'a self, schedule: &'a Schedule) -> ExtentWriter<'a> {
         let asked = self.locking(true, schedule);
@@ -173,8 +172,8 @@ impl ExtentWriter<'_> {
         words.map(|found| (found.first, Extent::from_word(found.word))).collect()
     }
 
-    /// Turns `first..=last` into a hole; returns what was there.
-    #[must_use = "blocks that nobody frees are lost"]
+    /// Turns `first..=last` into a hole. Returns what was there.
+    #[must_use = "blocks that are not freed are lost"]
     pub(crate) fn remove(&mut self, first: u64, last: u64) -> Vec<Extent> {
         let removed = self.allocated(first, last);
         for &(page, _) in &removed {
@@ -183,8 +182,8 @@ impl ExtentWriter<'_> {
         removed.into_iter().map(|(_, extent)| extent).collect()
     }
 
-    /// Moves what is at `first` and behind it `pages` pages towards the start of the file. What it
-    /// lands on must be a hole.
+    /// Moves what is at `first` and behind it `pages` pages towards the start of the file. The
+    /// pages that it lands on must be holes.
     pub(crate) fn shift_down(&mut self, first: u64, pages: u64) {
         for (page, extent) in self.allocated(first, u64::MAX) {
             self.publish(page, Extent::Hole);
@@ -192,8 +191,8 @@ impl ExtentWriter<'_> {
         }
     }
 
-    /// Moves what is at `first` and behind it `pages` pages towards the end, and so leaves a hole.
-    /// `false`, and nothing has moved, if the last of it would come to lie past the largest file.
+    /// Moves what is at `first` and behind it `pages` pages towards the end, which leaves a hole.
+    /// Returns `false`, and moves nothing, if the last of it would lie past the largest file.
     pub(crate) fn shift_up(&mut self, first: u64, pages: u64) -> bool {
         let moving = self.allocated(first, u64::MAX);
         if moving.last().is_some_and(|&(last, _)| last + pages >= CAPACITY) {

@@ -1,15 +1,15 @@
-//! Blocks for 2 MiB pages: 512 of them, one after another, aligned on the device.
+//! Allocates blocks for 2 MiB pages: 512 of them, one after another, aligned on the device.
 //!
-//! ext4's allocator aligns what is large enough by itself; here that is done on file systems with
-//! [`FileSystem::with_huge_pages`] only, so that the others stay as they are.
+//! ext4's allocator aligns every allocation that is large enough. Here only file systems with
+//! [`FileSystem::with_huge_pages`] do, so that the others stay as they are.
 
 use super::extent::ExtentWriter;
 use super::{Extent, FileSystem};
 use crate::radix::HUGE;
 
-/// Gives the 512 pages from `first` on zeroed, written blocks in one aligned piece: new ones for
-/// 512 holes, or those that they have unwritten; returns the first of them. `None`, with nothing
-/// changed, if they have others, or there are none.
+/// Gives the 512 pages from `first` on zeroed, written blocks in one aligned piece. The blocks are
+/// new for 512 holes, or the unwritten blocks that the pages have. Returns the first block. Returns
+/// `None`, and changes nothing, if the pages have other blocks, or no piece is free.
 pub(super) fn allocate_huge(fs: &FileSystem<'_>, map: &mut ExtentWriter<'_>, first: u64) -> Option<u64> {
     let block = match map.look_up(first) {
         Extent::Hole => reserve_huge(fs, map, first)?,
@@ -21,8 +21,8 @@ pub(super) fn allocate_huge(fs: &FileSystem<'_>, map: &mut ExtentWriter<'_>, fir
     Some(block)
 }
 
-/// Gives the 512 pages from `first` on unwritten blocks in one aligned piece, if they are holes and
-/// there is one; returns the first of them.
+/// Gives the 512 pages from `first` on unwritten blocks in one aligned piece, if the pages are
+/// holes and a piece is free. Returns the first block.
 pub(crate) fn reserve_huge(fs: &FileSystem<'_>, map: &mut ExtentWriter<'_>, first: u64) -> Option<u64> {
     let are_holes = || (first..first + HUGE).all(|page| map.look_up(page) == Extent::Hole);
     if !fs.has_huge_pages() || !first.is_multiple_of(HUGE) || !are_holes() {

@@ -13,11 +13,11 @@ use crate::schedule::{LockClass, PlantedFault, Schedule, SchedulePoint};
 use crate::variant::Rules;
 
 /// A file, as the kernel has it. Its locks are taken in the order of [`LockClass`], with mmap_lock
-/// between i_rwsem and i_mmap_sem; page tables have none.
+/// between i_rwsem and i_mmap_sem. Page tables have no locks.
 #[derive(Debug)]
 pub(crate) struct Inode {
-    /// Raised and lowered with i_rwsem held exclusively from the smaller of the two sizes to the
-    /// end of the domain; read without a lock.
+    /// A thread raises and lowers it with i_rwsem held exclusively from the smaller of the two
+    /// sizes to the end of the domain. It is read without a lock.
     i_size: CachePadded<AtomicU64>,
     pub(crate) i_rwsem: CachePadded<Sem>,
     pub(crate) i_mmap_sem: CachePadded<Sem>,
@@ -57,8 +57,8 @@ impl Inode {
         self.i_size.store(size, SeqCst);
     }
 
-    /// Raises the size to at least `size` (write(2)). Where nothing serialises writers the larger
-    /// one wins.
+    /// Raises the size to at least `size` (write(2)). In a variant that does not serialise writers
+    /// the larger size wins.
     pub(crate) fn raise_size(&self, size: u64, handle: &Handle<'_>, schedule: &Schedule) {
         self.mark_datasync_dirty(handle);
         schedule.pass(SchedulePoint::Resize, size / BLOCK_SIZE);
@@ -73,15 +73,15 @@ impl Inode {
         schedule: &'a Schedule,
     ) -> ExtentWriter<'a> {
         let map = self.extents.write(schedule);
-        // Now and not before: the line is i_data_sem's.
+        // Only now: the line is also i_data_sem's.
         self.mark_datasync_dirty(handle);
         map
     }
 
-    /// The handle's transaction changes blocks or size.
+    /// Records that the handle's transaction changes blocks or size.
     fn mark_datasync_dirty(&self, handle: &Handle<'_>) {
         let (running, datasync_tid) = (handle.transaction(), self.extents.datasync_tid());
-        // Many of one transaction come here, and the first says it for all.
+        // Many changes of one transaction come here, and the first one's store is enough.
         if datasync_tid.load(SeqCst) < running {
             datasync_tid.fetch_max(running, SeqCst);
         }
@@ -96,8 +96,9 @@ impl Inode {
     /// inside the file holds these bytes alone. A write that makes the file larger holds everything
     /// from `start`, or from the old end of the file if that comes first, to the end of the domain.
     ///
-    /// The guard stays where it was made. Were it returned, it would be stored in parts and loaded
-    /// whole, which waits until the parts have left the CPU: for longer than the lock takes.
+    /// The guard stays where it was made. A returned guard would be stored in parts and loaded
+    /// whole. Such a load waits until the parts have left the CPU, which takes longer than the
+    /// lock.
     #[inline]
     #[track_caller]
     pub(crate) fn locked_for_write<R>(

@@ -1,9 +1,9 @@
-//! `iomap_begin` and `iomap_end`: where a range of a file is on the device, allocating it if it is
-//! to be written.
+//! `iomap_begin` and `iomap_end`: they find where a range of a file is on the device, and allocate
+//! it for a write.
 //!
-//! Follows `ext4_iomap_begin` and `ext4_iomap_end` of Linux 4.12; for shared blocks, which ext4
-//! does not have, XFS' reflink on DAX (Linux 6.0 on). Left out: delayed allocation, inline data,
-//! orphans.
+//! They follow `ext4_iomap_begin` and `ext4_iomap_end` of Linux 4.12. For shared blocks, which ext4
+//! does not have, they follow XFS' reflink on DAX (Linux 6.0 on). Delayed allocation, inline data
+//! and orphans are left out.
 
 use super::alloc::number;
 use super::extent::ExtentWriter;
@@ -14,21 +14,21 @@ use crate::pmem::BLOCK_SIZE;
 use crate::radix::HUGE;
 use crate::schedule::{PlantedFault, SchedulePoint};
 
-/// What a part of a file is made of.
+/// What a part of a file consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IomapType {
     /// IOMAP_HOLE: no blocks.
     Hole,
     /// IOMAP_UNWRITTEN: blocks whose contents do not count.
     Unwritten,
-    /// IOMAP_MAPPED: blocks one after another, from this one on.
+    /// IOMAP_MAPPED: blocks one after another, beginning with this one.
     Mapped {
         /// The first page's block.
         block: u64,
     },
 }
 
-/// An answer of the block map: all pages of it are of one kind, and adjacent on the device if they
+/// An answer of the block map. All its pages are of one kind, and adjacent on the device if they
 /// are mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Iomap {
@@ -41,29 +41,30 @@ pub(crate) struct Iomap {
 /// Where the blocks of an answer come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// They were there.
+    /// The blocks were there.
     Found,
-    /// IOMAP_F_SHARED: they were there, and other pages may have them, so they are only for
+    /// IOMAP_F_SHARED: the blocks were there, and other pages may have them, so they are only for
     /// reading.
     Shared,
-    /// IOMAP_F_NEW: this very call published them, so what is mapped there may be out of date.
+    /// IOMAP_F_NEW: this very call published the blocks, so what is mapped there may be out of
+    /// date.
     New,
     /// As [`Origin::New`], in the place of this shared block. The caller invalidates the page, and
-    /// then hands the block to [`FileSystem::release`]. Blocks have numbers of 32 bits, and an
-    /// answer is copied often.
+    /// then hands the block to [`FileSystem::release`]. Block numbers fit in 32 bits, and an answer
+    /// is copied often.
     Copied(u32),
 }
 
-/// What the answer is for.
+/// The access that the answer is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IomapFor {
     /// Holes stay holes.
     Read,
-    /// IOMAP_WRITE: the answer is mapped and not shared; holes and unwritten extents are given
-    /// zeroed, written blocks, and a shared block gives way to a copy.
+    /// IOMAP_WRITE: the answer is mapped and not shared. Holes and unwritten extents get zeroed,
+    /// written blocks, and a shared block gives way to a copy.
     Write,
-    /// IOMAP_WRITE by a fault of 2 MiB: 512 holes or unwritten blocks are given 512 blocks in one
-    /// piece, where there are such. Else the answer is what is there, mapped or not, and the fault
+    /// IOMAP_WRITE by a fault of 2 MiB: 512 holes or unwritten blocks get 512 blocks in one piece,
+    /// if such a piece is free. Otherwise the answer is what is there, mapped or not, and the fault
     /// falls back.
     WriteHuge,
 }
@@ -91,8 +92,8 @@ impl Iomap {
 
 /// Answers for as many of the pages `first..=last` as are of one kind, from `first` on.
 ///
-/// An allocation joins `handle` if the caller has one open, and else opens one of its own that is
-/// stopped before the return, as ext4 does since 4.10. It holds i_data_sem while it looks again,
+/// An allocation joins `handle` if the caller has one open. Otherwise it opens one of its own and
+/// stops it before the return, as ext4 does since 4.10. It holds i_data_sem while it looks again,
 /// zeroes (EXT4_GET_BLOCKS_ZERO) and publishes.
 ///
 /// # Errors
@@ -116,8 +117,8 @@ pub(crate) fn iomap_begin(
     iomap_allocate(fs, inode, first, last, purpose, handle)
 }
 
-/// Answers as [`iomap_begin`] does for a write that need not allocate (`ext4_overwrite_io`); else
-/// `None`.
+/// Answers as [`iomap_begin`] does for a write that need not allocate (`ext4_overwrite_io`).
+/// Otherwise it returns `None`.
 #[inline(always)]
 pub(crate) fn iomap_for_overwrite(
     fs: &FileSystem<'_>,
@@ -129,7 +130,7 @@ pub(crate) fn iomap_for_overwrite(
     Some(look_up(inode, first, last)).filter(Iomap::can_be_written)
 }
 
-/// The rest of [`iomap_begin`] for a write that has looked, and found no written block of its own.
+/// The rest of [`iomap_begin`] for a write that has looked and found no written block of its own.
 #[inline(never)]
 pub(crate) fn iomap_allocate(
     fs: &FileSystem<'_>,
@@ -173,14 +174,15 @@ fn ext4_map_blocks(
         let kind = IomapType::Mapped { block };
         return Ok(Iomap { first_page: first, pages: HUGE, kind, origin: Origin::New });
     }
-    // The next 2 MiB, which may be aligned, are asked for by themselves.
+    // The next 2 MiB may be aligned, so a separate call asks for them.
     let last = if fs.has_huge_pages() { last.min(first | (HUGE - 1)) } else { last };
     if purpose == IomapFor::WriteHuge {
         return Ok(look_up(inode, first, last));
     }
     match map.look_up(first) {
-        // Somebody else was faster, and has done the invalidation or is about to. Looked up with
-        // the map still held: a punch that nothing else keeps out would make it a hole again.
+        // Another thread was faster, and has done the invalidation or is about to. The look-up
+        // keeps the map held: otherwise a punch that nothing else keeps out could make the page a
+        // hole again.
         Extent::Written(block) => {
             if fs.schedule.has(PlantedFault::ConvertTwice) {
                 fs.zero_blocks(block, 1);
@@ -207,8 +209,8 @@ fn ext4_map_blocks(
     Ok(Iomap { first_page: first, pages, kind, origin: Origin::New })
 }
 
-/// The write of the bytes up to `end` is done: the file reaches at least so far. The caller holds
-/// i_rwsem exclusively from the old size on, or `end` is not past it.
+/// The write of the bytes up to `end` is done: makes the file reach at least to `end`. The caller
+/// holds i_rwsem exclusively from the old size on, or `end` is not past it.
 #[inline(always)]
 pub(crate) fn iomap_end(fs: &FileSystem<'_>, inode: &Inode, end: u64) {
     if end > inode.size() {
@@ -222,9 +224,9 @@ fn raise_size(fs: &FileSystem<'_>, inode: &Inode, end: u64) {
     inode.raise_size(end, &handle, &fs.schedule);
 }
 
-/// Gives `page`, which has a shared block, one of its own: a copy, or the block itself if no other
-/// page shares it any more. The copy is durable before it is published, as if it had always been
-/// there.
+/// Gives `page`, which has a shared block, a block of its own: a copy, or the block itself if no
+/// other page shares it any more. The copy is durable before it is published, as if it had always
+/// been there.
 #[cold]
 fn copy_on_write(
     fs: &FileSystem<'_>,
@@ -249,7 +251,7 @@ fn copy_on_write(
     Ok(Iomap { first_page: page, pages: 1, kind, origin })
 }
 
-/// Gives `page` a zeroed written block, which must be `wanted` if that is given.
+/// Gives `page` a zeroed written block. If `wanted` is given, it must be that block.
 fn make_written(
     fs: &FileSystem<'_>,
     map: &mut ExtentWriter<'_>,
@@ -270,7 +272,7 @@ fn make_written(
                 fs.blocks.free(vec![block]);
                 return None;
             }
-            // What it held before is never seen.
+            // What the block held before is never seen.
             fs.zero_blocks(block, 1);
             block
         }
@@ -292,7 +294,7 @@ fn look_up(inode: &Inode, first: u64, last: u64) -> Iomap {
     Iomap { first_page: first, pages, kind, origin }
 }
 
-/// How many pages of `first..=last` go on as the first of them begins, with `extent`.
+/// How many pages of `first..=last` continue the run that the first one begins with `extent`.
 fn pages_like(inode: &Inode, extent: Extent, first: u64, last: u64) -> u64 {
     let follows = |page: u64| match (extent, inode.extents.look_up(page)) {
         (Extent::Hole, Extent::Hole) | (Extent::Unwritten(_), Extent::Unwritten(_)) => true,

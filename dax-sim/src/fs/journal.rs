@@ -1,10 +1,10 @@
-//! The journal, as far as locking knows it: handles, and a commit that stops new handles and waits
-//! for the open ones.
+//! The journal, as far as locking is concerned: handles, and a commit that stops new handles and
+//! waits for the open ones.
 //!
-//! After jbd2: a change of metadata runs under a handle; a commit first bars new handles, then
-//! waits until the open ones have stopped. That wait is what puts the start of a transaction into
-//! the lock order. Left out: the log itself, credits and the limit of space, nested handles (a
-//! function that may find a handle open is given it).
+//! It follows jbd2. A change of metadata runs under a handle. A commit first bars new handles, then
+//! waits until the open ones have stopped. Because of this wait the start of a transaction has a
+//! place in the lock order. The log itself, credits and the limit of space are left out. So are
+//! nested handles: a caller with an open handle passes it to the function.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
@@ -30,16 +30,15 @@ pub(crate) struct Journal {
 #[derive(Debug, Default)]
 struct Commits {
     committing: AtomicBool,
-    /// The number of the last transaction that is durable, and so of all commits that have been
-    /// made.
+    /// The number of the last durable transaction, which is also the number of commits made so far.
     committed: AtomicU64,
-    /// Held while the others are changed and while somebody goes to sleep.
+    /// Held while the other fields change and while a thread goes to sleep.
     changing: Mutex<()>,
     /// A handle has stopped during a commit, or a commit has ended.
     changed: Condvar,
 }
 
-/// An open handle; dropping it stops it.
+/// An open handle. Dropping it stops it.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Handle<'a> {
@@ -56,14 +55,14 @@ impl Journal {
         }
     }
 
-    /// Starts a handle; waits while a commit is being made (`jbd2_journal_start`).
+    /// Starts a handle. Waits while a commit is under way (`jbd2_journal_start`).
     #[track_caller]
     pub(crate) fn start(&self, schedule: &Schedule) -> Handle<'_> {
         let asked = schedule.locking(|| LockRequest::whole(LockClass::Handle, self, false));
         let shard = per_thread::index() % SHARDS;
         loop {
-            // Announced first, looked second; the committer does it the other way round, so one of
-            // the two sees the other.
+            // The starter announces itself and then looks. The committer bars handles and then
+            // looks. So one of the two sees the other.
             self.open[shard].fetch_add(1, SeqCst);
             let Commits { committing, changing, changed, .. } = &*self.commits;
             if !committing.load(SeqCst) {
@@ -84,7 +83,8 @@ impl Journal {
     /// (`jbd2_journal_commit_transaction`). The caller must not have a handle open.
     #[track_caller]
     pub(crate) fn commit(&self, schedule: &Schedule) {
-        // It waits for handles, so a thread that may keep one from stopping must not commit.
+        // A commit waits for handles, so a thread that may keep a handle from stopping must not
+        // commit.
         let asked = schedule.locking(|| LockRequest::whole(LockClass::Handle, self, true));
         let Commits { committing, committed, changing, changed } = &*self.commits;
         let mut changing = changing.lock();
@@ -92,7 +92,7 @@ impl Journal {
         schedule.sleep_until(changed, &mut changing, Wait::CommitToEnd, is_over);
         committing.store(true, SeqCst);
         for shard in &self.open {
-            // Once seen at zero a shard only rises for starters that will step back.
+            // After a shard was seen at zero, only starters that will step back raise it.
             let waits = !schedule.has(PlantedFault::CommitOverHandles);
             let are_stopped = || !waits || shard.load(SeqCst) == 0;
             schedule.sleep_until(changed, &mut changing, Wait::OpenHandles, are_stopped);
@@ -111,7 +111,7 @@ impl Journal {
         self.open[shard].fetch_sub(1, SeqCst);
         let Commits { committing, changing, changed, .. } = &*self.commits;
         if committing.load(SeqCst) {
-            // Under the mutex, so that the committer is either before its look at the count or
+            // Under the mutex, so that the committer has either not yet looked at the count or is
             // asleep.
             let _changing = changing.lock();
             changed.notify_all();
@@ -120,7 +120,8 @@ impl Journal {
 }
 
 impl Handle<'_> {
-    /// The number of its transaction (`t_tid`), which is not committed while the handle is open.
+    /// The number of the handle's transaction (`t_tid`), which is not committed while the handle is
+    /// open.
     pub(crate) fn transaction(&self) -> u64 {
         self.journal.committed() + 1
     }
@@ -163,8 +164,8 @@ mod tests {
             let starter = order.clone();
             s.spawn(move || {
                 let _late = journal.start(schedule);
-                // The commit is over when a late handle is open, though its thread may not have
-                // said so yet.
+                // If a late handle is open, the commit is over, though its thread may not have
+                // recorded that yet.
                 assert!(!journal.commits.committing.load(SeqCst));
                 starter.send("started").unwrap();
             });

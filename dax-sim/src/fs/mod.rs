@@ -1,9 +1,9 @@
 //! What a file system keeps, in the shape of ext4 on persistent memory with the shared blocks of
-//! XFS: extents, blocks, a journal, inodes; it uses `entries`, `mm` and the rooms below.
+//! XFS: extents, blocks, a journal, inodes. It uses `entries`, `mm` and the rooms below.
 //!
-//! Data lies in the blocks of a [`Device`]; metadata lies in memory. One [`FileSystem`] serialises
-//! faults and I/O in one [`Variant`]'s way. What the paths of `dax` ask of a file system is here,
-//! under the names of Linux. What the file system does in its calls is above both, in `ext4`.
+//! Data lies in the blocks of a [`Device`]. Metadata lies in memory. One [`FileSystem`] serialises
+//! faults and I/O in the way of one [`Variant`]. What the paths of `dax` ask of a file system is
+//! here, under the names of Linux. What the file system does in its calls is above both, in `ext4`.
 
 mod alloc;
 mod block_words;
@@ -74,8 +74,8 @@ pub struct FileSystem<'d> {
 }
 
 impl<'d> FileSystem<'d> {
-    /// Makes an empty file system; all blocks of the device are free. What the device held is not
-    /// looked at, and a block is zeroed when it is allocated.
+    /// Builds an empty file system, in which all blocks of the device are free. It ignores what the
+    /// device held, and zeroes each block when it allocates it.
     pub fn format(device: &'d Device, variant: Variant) -> Self {
         Self {
             device,
@@ -94,14 +94,14 @@ impl<'d> FileSystem<'d> {
         }
     }
 
-    /// Says what happens at schedule points.
+    /// Sets what happens at schedule points.
     #[must_use]
     pub fn with_schedule(mut self, schedule: Schedule) -> Self {
         self.schedule = schedule;
         self
     }
 
-    /// Makes levels of locking of something else than the variant does.
+    /// Chooses what levels of locking are made of, in place of the variant's choice.
     #[must_use]
     pub fn with_locks(mut self, locks: Locks) -> Self {
         self.rules.i_rwsem = locks.i_rwsem.unwrap_or(self.rules.i_rwsem);
@@ -109,7 +109,7 @@ impl<'d> FileSystem<'d> {
         self
     }
 
-    /// Lets each read(2) and write(2) sleep that long while it holds i_rwsem, as it would while a
+    /// Lets each read(2) and write(2) sleep for `media` while it holds i_rwsem, as it would while a
     /// device works.
     #[must_use]
     pub fn with_media(mut self, media: Duration) -> Self {
@@ -117,31 +117,31 @@ impl<'d> FileSystem<'d> {
         self
     }
 
-    /// Lets faults map 2 MiB in one piece where they can, and aligns blocks for it.
+    /// Lets faults map 2 MiB in one piece where they can, and aligns blocks for this.
     #[must_use]
     pub fn with_huge_pages(mut self) -> Self {
         self.huge_pages = true;
         self
     }
 
-    /// Says when freed blocks can be given to others.
+    /// Sets when freed blocks can be given to other files.
     #[must_use]
     pub fn with_data_mode(mut self, data: DataMode) -> Self {
         self.data = data;
         self
     }
 
-    /// How faults and I/O are serialised.
+    /// The variant: how faults and I/O are serialised.
     pub fn variant(&self) -> Variant {
         self.variant
     }
 
-    /// Blocks that are free at the moment, or will be with the next commit.
+    /// The number of blocks that are free at the moment, or will be after the next commit.
     pub fn free_blocks(&self) -> u64 {
         self.blocks.free_blocks()
     }
 
-    /// Blocks that several pages have at the moment.
+    /// The number of blocks that several pages share at the moment.
     pub fn shared_blocks(&self) -> u64 {
         self.shared.blocks()
     }
@@ -151,9 +151,9 @@ impl<'d> FileSystem<'d> {
         self.journal.committed()
     }
 
-    /// How often write(2) has had to copy again so far. Only where it copies with faults off, in
-    /// [`Variant::RangeLockCopy`], and where its buffer is a mapping; else there is nothing to
-    /// count. Exact once the writes have returned.
+    /// How often write(2) has had to copy again so far. It counts only where write(2) copies with
+    /// faults off, in [`Variant::RangeLockCopy`], and where its buffer is a mapping. Otherwise it
+    /// stays 0. The number is exact once the writes have returned.
     pub fn copy_retries(&self) -> CopyRetries {
         self.copy_retries.sum()
     }
@@ -168,7 +168,7 @@ impl<'d> FileSystem<'d> {
         self.journal.start(&self.schedule)
     }
 
-    /// The time that the simulated medium takes. Called with i_rwsem held, and with nothing else.
+    /// Sleeps for the time that the simulated medium takes. Called with only i_rwsem held.
     pub(crate) fn media_time(&self) {
         if !self.media.is_zero() {
             std::thread::sleep(self.media);

@@ -16,10 +16,10 @@ pub(crate) fn page_start(offset: u64) -> u64 {
     offset - offset % BLOCK_SIZE
 }
 
-/// Zeroes the bytes from `from` to the end of its page, or to `to` if that comes first, where the
-/// page has a written block (`ext4_block_zero_page_range`). The block is the page's own: the caller
-/// ensures that with [`unshare_cut`](crate::ext4::unshare_cut). A store through a mapping may have
-/// left bytes there, past the end of the file.
+/// Zeroes the bytes from `from` to the end of its page, or to `to` if `to` comes first, where the
+/// page has a written block (`ext4_block_zero_page_range`). The block must be the page's own. The
+/// caller ensures it with [`unshare_cut`](crate::ext4::unshare_cut). A store through a mapping may
+/// have left bytes there, past the end of the file.
 pub(crate) fn zero_partial_page(fs: &FileSystem<'_>, inode: &Inode, from: u64, to: u64) {
     let end = to.min((from / BLOCK_SIZE + 1) * BLOCK_SIZE);
     if fs.schedule.has(PlantedFault::KeepWhatIsCut) {

@@ -1,27 +1,27 @@
-//! Pinned pages: blocks that somebody reads or writes by their place on the device, as direct I/O
-//! and RDMA do, without a translation that could be taken away (`get_user_pages`).
+//! Counts pinned pages: a user of direct I/O or RDMA reads or writes their blocks by their place on
+//! the device, without a translation that could be taken away (`get_user_pages`).
 //!
-//! They are counted block by block, as in Linux, where the page's reference count does it. So a pin
-//! writes to the word of its block alone. A call that frees blocks, or asks about them, reads the
-//! words of these blocks. A block's word also has what its last unpin has to do.
+//! Pins are counted block by block, as the page's reference count does in Linux. So a pin writes
+//! only to the word of its block. A call that frees blocks, or asks about them, reads the words of
+//! these blocks. A block's word also records what its last unpin has to do.
 
 use parking_lot::{Condvar, Mutex};
 
 use super::block_words::BlockWords;
 use crate::schedule::{Schedule, Wait};
 
-/// The block was given up meanwhile, and is to be freed with the last pin.
+/// The block was given up meanwhile, and the last unpin frees it.
 const GIVEN_UP: u64 = 1 << 0;
-/// Somebody sleeps until it is not pinned, and is to be woken with the last pin.
+/// A thread sleeps until the block is not pinned, and the last unpin wakes it.
 const WAITED_FOR: u64 = 1 << 1;
-/// A pin; how many there are is in all the bits from here on. Where there are none, no bit is set.
+/// One pin. The bits from here on count the pins. A word without pins has no bit set.
 const PIN: u64 = 1 << 2;
 
 /// Which blocks are pinned.
 #[derive(Debug)]
 pub(crate) struct Pins {
     blocks: BlockWords,
-    /// Held while somebody goes to sleep until a block is unpinned.
+    /// Held while a thread goes to sleep until a block is unpinned.
     waiting: Mutex<()>,
     unpinned: Condvar,
 }
@@ -31,20 +31,21 @@ impl Pins {
         Self { blocks: BlockWords::new(blocks), waiting: Mutex::default(), unpinned: Condvar::new() }
     }
 
-    /// Pins a block, which a translation leads to that the caller's access uses: so it is not free.
+    /// Pins a block. The caller's access uses a translation to the block, so the block is not free.
     pub(crate) fn pin(&self, block: u64) {
         let _ = self.blocks.update(block, |word| Some(word + PIN));
     }
 
-    /// Takes a pin back; whether the block is to be freed now.
-    #[must_use = "a block that nobody has must be freed"]
+    /// Takes a pin back. Returns whether the caller must free the block now.
+    #[must_use = "a block that no file has must be freed"]
     pub(crate) fn unpin(&self, block: u64) -> bool {
         let less = |word: u64| if word < 2 * PIN { Some(0) } else { Some(word - PIN) };
         let word = self.blocks.update(block, less).unwrap_or(0);
         assert!(word >= PIN, "block {block} is not pinned");
         let is_last = word < 2 * PIN;
         if is_last && word & WAITED_FOR != 0 {
-            // Under the mutex, so that a waiter is either before its look at the block or asleep.
+            // Under the mutex, so that a waiter has either not yet looked at the block or is
+            // asleep.
             let _waiting = self.waiting.lock();
             self.unpinned.notify_all();
         }
@@ -55,7 +56,7 @@ impl Pins {
         self.blocks.load(block) != 0
     }
 
-    /// One of the blocks that is pinned.
+    /// Returns one of the blocks that is pinned.
     pub(crate) fn find_pinned(&self, mut blocks: impl Iterator<Item = u64>) -> Option<u64> {
         blocks.find(|block| self.is_pinned(*block))
     }
@@ -67,12 +68,12 @@ impl Pins {
         schedule.sleep_until(&self.unpinned, &mut waiting, Wait::Unpin, is_unpinned);
     }
 
-    /// Takes blocks out of `freed` that are pinned still; they are freed with their last pins.
+    /// Takes blocks out of `freed` that are still pinned. The last unpin of each frees it.
     pub(crate) fn keep_pinned(&self, freed: &mut Vec<u64>) {
         freed.retain(|block| !self.mark(*block, GIVEN_UP));
     }
 
-    /// Tells the last unpin of a block what to do; whether there will be one.
+    /// Tells the last unpin of a block what to do. Returns whether there will be one.
     fn mark(&self, block: u64, what: u64) -> bool {
         self.blocks.update(block, |word| (word != 0).then_some(word | what)).is_ok()
     }
@@ -99,7 +100,7 @@ mod tests {
         assert!(!pins.unpin(4) && pins.is_pinned(4));
         assert!(pins.unpin(4) && !pins.is_pinned(4));
         pins.pin(4);
-        assert!(!pins.unpin(4) && !pins.unpin(5), "nobody has given them up");
+        assert!(!pins.unpin(4) && !pins.unpin(5), "no file has given them up");
         pins.wait(5, &Schedule::none());
     }
 

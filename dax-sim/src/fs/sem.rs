@@ -1,7 +1,7 @@
 //! i_rwsem and i_mmap_sem: a whole-file rwsem, a range lock, or nothing.
 //!
-//! A lock that is free is taken without looking at the clock. Only a thread that must wait measures
-//! how long, and adds it to a sum of its own, which [`waited`] hands out.
+//! A free lock is taken without a look at the clock. Only a thread that must wait measures how
+//! long. It adds the time to a sum of its own, which [`waited`] returns.
 
 use std::cell::Cell;
 use std::cmp::Ordering;
@@ -15,7 +15,7 @@ use range_lock::{ManyGuard, RangeLock, RangeReadGuard, RangeWriteGuard, Request}
 use crate::schedule::{Asked, Held, LockClass, LockRequest, Schedule, SchedulePoint};
 use crate::variant::LockKind;
 
-/// How long the calling thread has waited for i_rwsem and i_mmap_sem since it last asked.
+/// How long the calling thread has waited for i_rwsem and i_mmap_sem since its last call.
 pub fn waited() -> Duration {
     WAITED.take()
 }
@@ -24,7 +24,7 @@ thread_local! {
     static WAITED: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
-/// A lock over the bytes of a file, be it in one piece or not.
+/// A lock over the bytes of a file, as a whole or by ranges.
 #[derive(Debug)]
 pub(crate) struct Sem {
     kind: Kind,
@@ -34,8 +34,8 @@ pub(crate) struct Sem {
 enum Kind {
     Rwsem(RwLock<()>),
     Range(RangeLock),
-    /// A rwsem where threads are simulated: Linux' serves in the order of arrival, as a range lock
-    /// does that is always taken whole.
+    /// A rwsem where threads are simulated. Linux' rwsem serves requests in the order of arrival,
+    /// as does a range lock that is always taken whole.
     Whole(RangeLock),
     None,
 }
@@ -61,7 +61,7 @@ pub(crate) enum SemGuard<'a> {
     SharedRange(RangeReadGuard<'a>),
     ExclusiveRange(RangeWriteGuard<'a>),
     Nothing,
-    /// In a box of its own, so that the others are as small as they are.
+    /// In a box, so that the other variants stay small.
     Watched(Box<(SemGuard<'a>, Held)>),
 }
 
@@ -89,8 +89,8 @@ impl Sem {
         Self { kind, class }
     }
 
-    /// Shared over `bytes`, which end at [`u64::MAX`] if they have no end; a rwsem knows no ranges
-    /// and takes all.
+    /// Takes it shared over `bytes`, which end at [`u64::MAX`] if they have no end. A rwsem knows
+    /// no ranges and takes all.
     #[inline]
     #[track_caller]
     pub(crate) fn read(&self, bytes: Range<u64>, schedule: &Schedule) -> SemGuard<'_> {
@@ -101,8 +101,8 @@ impl Sem {
         }
     }
 
-    /// Exclusive over `bytes`, which end at [`u64::MAX`] if they have no end; a rwsem knows no
-    /// ranges and takes all.
+    /// Takes it exclusive over `bytes`, which end at [`u64::MAX`] if they have no end. A rwsem
+    /// knows no ranges and takes all.
     #[inline]
     #[track_caller]
     pub(crate) fn write(&self, bytes: Range<u64>, schedule: &Schedule) -> SemGuard<'_> {
@@ -163,10 +163,10 @@ impl Sem {
         SemGuard::Watched(Box::new((guard, asked.granted())))
     }
 
-    /// Exclusive over `bytes` of this lock and `other_bytes` of another, or of the same. Threads
-    /// that take two locks so cannot deadlock each other: rwsems are taken in the order of their
-    /// addresses, as Linux does with two i_rwsems and two invalidate locks, and ranges as one
-    /// request.
+    /// Takes `bytes` of this lock and `other_bytes` of another, or of the same, exclusive. Threads
+    /// that take two locks in this way cannot deadlock each other. Rwsems are taken in the order of
+    /// their addresses, as Linux does with two i_rwsems and two invalidate locks. Ranges are taken
+    /// as one request.
     #[track_caller]
     pub(crate) fn write_both<'a>(
         &'a self,
@@ -203,7 +203,7 @@ impl Sem {
         }
     }
 
-    /// What is locked when `bytes` are asked for.
+    /// The range that is locked for a request of `bytes`.
     fn range(&self, bytes: Range<u64>) -> Range<u64> {
         if matches!(self.kind, Kind::Range(_)) { bytes } else { 0..u64::MAX }
     }

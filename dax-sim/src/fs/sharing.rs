@@ -1,15 +1,15 @@
-//! Blocks that several pages have, and how many.
+//! Counts the pages that share each block.
 //!
-//! Only blocks that are shared have a count; an extent says by itself whether its block may be one
-//! ([`Extent::Shared`]), so that plain reads, writes and faults never come here. XFS keeps the
-//! counts in a B-tree of its own (refcountbt); here a block's count is a word of its own.
+//! Only shared blocks have a count. An extent says whether its block may be shared
+//! ([`Extent::Shared`]), so plain reads, writes and faults never come here. XFS keeps the counts in
+//! a B-tree of its own (refcountbt). Here a block's count is a word of its own.
 
 use super::block_words::BlockWords;
 use super::{Extent, FileSystem};
 use crate::mm::grace;
 use crate::schedule::{PlantedFault, SchedulePoint};
 
-/// How many pages have each shared block: by how many it is more than one.
+/// How many pages have each shared block, minus one.
 #[derive(Debug)]
 pub(crate) struct SharedBlocks(BlockWords);
 
@@ -18,24 +18,24 @@ impl SharedBlocks {
         Self(BlockWords::new(blocks))
     }
 
-    /// One more page has `block`. The caller holds i_data_sem of a page that has it already.
+    /// Counts one more page of `block`. The caller holds i_data_sem of a page that has it already.
     pub(crate) fn add(&self, block: u64) {
         let _ = self.0.update(block, |others| Some(others + 1));
     }
 
-    /// A page has `block` no more; whether it was the last.
-    #[must_use = "a block that nobody has must be freed"]
+    /// Counts one page of `block` less. Returns whether it was the last.
+    #[must_use = "a block that no page has must be freed"]
     fn remove(&self, block: u64) -> bool {
         self.0.update(block, |others| others.checked_sub(1)).is_err()
     }
 
-    /// Whether no more than one page has `block`. It stays so while the caller holds i_data_sem of
+    /// Whether at most one page has `block`. The answer holds while the caller holds i_data_sem of
     /// that page.
     pub(crate) fn is_last(&self, block: u64) -> bool {
         self.0.load(block) == 0
     }
 
-    /// How many blocks more than one page has.
+    /// How many blocks have more than one page.
     pub(crate) fn blocks(&self) -> u64 {
         self.0.changed().count() as u64
     }
@@ -46,17 +46,17 @@ impl SharedBlocks {
 #[must_use]
 pub enum Deduped {
     /// FILE_DEDUPE_RANGE_SAME, with `bytes_deduped` as the ioctl reports it: the length that was
-    /// asked for, or 1 GiB if that is less. Where the ranges do not end at a multiple of the block
-    /// size, or both at the end of their files, the last part of a block is counted, but neither
-    /// compared nor shared.
+    /// asked for, or 1 GiB if that is less. The last part of a block is counted, but neither
+    /// compared nor shared, unless the ranges end at a multiple of the block size, or both at the
+    /// end of their files.
     Same(u64),
     /// FILE_DEDUPE_RANGE_DIFFERS: nothing has changed.
     Differs,
 }
 
 impl FileSystem<'_> {
-    /// Gives up what pages had; blocks that no page has any more are free. Nothing may map them or
-    /// read them.
+    /// Gives up the extents that pages had. Blocks that no page has any more become free. Nothing
+    /// may map or read them.
     pub(crate) fn free(&self, extents: Vec<Extent>) {
         let blocks = self.give_up(extents);
         self.about_to_free(&blocks);
@@ -74,15 +74,15 @@ impl FileSystem<'_> {
         extents.into_iter().filter_map(given_up).collect()
     }
 
-    /// Gives up the shared block that a page had, after the page was given another and nothing maps
-    /// the old one. Waits for read(2)s that may still look at it: once it is given up, somebody may
-    /// write to it.
+    /// Gives up the shared block that a page had, after the page was given another block and
+    /// nothing maps the old one. Waits for every read(2) that may still look at the old block: once
+    /// it is given up, another thread may write to it.
     #[cold]
     pub(crate) fn release(&self, block: u64) {
         if !self.schedule.has(PlantedFault::ReleaseUnderRead) {
             grace::synchronize(&self.schedule);
         }
-        // It may be pinned for loads, and then goes with the pin.
+        // The block may be pinned for loads, and then goes with the pin.
         self.free_blocks_of_files(self.give_up(vec![Extent::Shared(block)]));
     }
 }

@@ -1,5 +1,5 @@
-//! What must hold when a block is used, that it is not free, and when it is freed, that it is not
-//! pinned (I4).
+//! Checks the uses of blocks (I4): a block that is used is not free, and a block that is freed is
+//! not pinned.
 
 use super::FileSystem;
 use crate::finding::{Finding, Invariant};
@@ -7,7 +7,8 @@ use crate::pmem::BLOCK_SIZE;
 use crate::schedule::thread;
 
 impl FileSystem<'_> {
-    /// A thread is about to touch a block, as a translation or the block map told it.
+    /// Checks a block that a thread is about to touch, as a translation or the block map led it
+    /// there.
     #[inline]
     pub(crate) fn about_to_use(&self, block: u64) {
         if !self.schedule.is_quiet() {
@@ -23,8 +24,8 @@ impl FileSystem<'_> {
         }
     }
 
-    /// Blocks are about to be freed. The thread that took them from their file has seen that they
-    /// are not pinned.
+    /// Checks blocks that are about to be freed. The thread that took them from their file has seen
+    /// that they are not pinned.
     pub(crate) fn about_to_free(&self, blocks: &[u64]) {
         if self.schedule.is_quiet() || thread::current().is_none() {
             return;

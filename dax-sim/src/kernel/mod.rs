@@ -1,9 +1,10 @@
-//! The kernel's own write(2) beside stores under locks of this process, on one file and on a file
-//! for each thread; it uses `compare` for its intervals, `pmem`, and nothing of the simulator.
+//! Measures the kernel's own write(2) beside stores under locks of this process, on one file and on
+//! a file for each thread. It uses `compare` for its intervals, `pmem`, and nothing of the
+//! simulator.
 //!
-//! Whatever the way, the code that runs on one file and on a file for each thread is the same, and
-//! the files are made in the same way. So the quotient of the two is what sharing one file costs:
-//! the inode's lock for write(2), the process' own lock for stores.
+//! The same code runs on one file and on a file for each thread, and the files are made in the same
+//! way. So the quotient of the two is what sharing one file costs: the inode's lock for write(2),
+//! the process' own lock for stores.
 
 pub(crate) mod race;
 pub(crate) mod region;
@@ -21,7 +22,7 @@ use rustix::fs::fdatasync;
 use crate::pmem::{self, BLOCK_SIZE, Backing, DeviceError, Opened, Undo, WriteBack};
 use region::Region;
 
-/// Bytes of an operation.
+/// The length of an operation, in bytes.
 const PAGE: usize = BLOCK_SIZE as usize;
 
 /// What one operation does.
@@ -37,7 +38,7 @@ pub(crate) enum Way {
     RangeLock,
     /// A store into the mapping under one reader/writer lock for the file.
     RwLock,
-    /// A store into the mapping. Threads keep apart by agreement.
+    /// A store into the mapping without a lock. Threads keep apart by agreement.
     NoLock,
 }
 
@@ -70,13 +71,13 @@ impl Way {
 /// Which files the threads work on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Layout {
-    /// All on one, each in a part of its own.
+    /// All threads on one file, each in a part of its own.
     OneFile,
-    /// Each on a file of its own.
+    /// Each thread on a file of its own.
     FileEach,
 }
 
-/// One sample: what is done, where, by how many threads.
+/// One sample: the operation, the files, and the number of threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Point {
     pub(crate) threads: usize,
@@ -89,8 +90,8 @@ pub(crate) struct Point {
 /// How a store is made durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Durability {
-    /// Cache lines are written back and fenced: on persistent memory with MAP_SYNC, and on tmpfs,
-    /// where nothing lasts, for what the instructions cost.
+    /// Cache lines are written back and fenced: on persistent memory with MAP_SYNC, and on tmpfs.
+    /// On tmpfs nothing lasts, and the sample shows what the instructions cost.
     Flush(WriteBack),
     /// msync of the page.
     Msync,
@@ -108,11 +109,11 @@ impl Durability {
 /// The files, mapped.
 #[derive(Debug)]
 pub(crate) struct Bench {
-    // First: it must go before the files.
+    // This field is first: it must be dropped before the files.
     region: Region,
     one: Target,
     each: Vec<Target>,
-    /// Bytes of a thread's part.
+    /// The length of a thread's part, in bytes.
     span: usize,
     backing: Backing,
     durability: Durability,
@@ -133,7 +134,7 @@ impl Target {
         self.opened.file()
     }
 
-    /// Sees to it that all blocks are written.
+    /// Ensures that all blocks are written.
     fn fill(&self) -> io::Result<()> {
         if self.full.load(Ordering::Relaxed) {
             return Ok(());
@@ -148,7 +149,7 @@ impl Target {
         Ok(())
     }
 
-    /// Without blocks: a hole of its whole length, or of no length.
+    /// Leaves the file without blocks: a hole of its whole length, or of no length.
     fn empty(&self, len: usize) -> io::Result<()> {
         self.full.store(false, Ordering::Relaxed);
         self.file().set_len(0)?;
@@ -157,8 +158,8 @@ impl Target {
 }
 
 impl Bench {
-    /// Opens or makes the file, and makes one for each thread beside it. All are removed in the
-    /// end; a file that was there is left empty.
+    /// Opens or makes the file, and makes one for each thread beside it. All new files are removed
+    /// in the end. A file that was there is left empty.
     pub(crate) fn open(
         path: &Path,
         span: usize,
@@ -168,7 +169,7 @@ impl Bench {
         let whole = span * threads;
         let mut opened = pmem::with_room(path, 2 * whole as u64, overwrite)?;
         let beside = (0..threads).map(|_| opened.beside()).collect::<Result<Vec<_>, _>>()?;
-        // The user's file is touched when nothing can be refused any more.
+        // The user's file is changed only after all checks have passed.
         opened.empty()?;
         let target = |opened, place, len| Target { opened, place, len, full: AtomicBool::new(false) };
         let each = beside.into_iter().enumerate();
@@ -200,7 +201,7 @@ impl Bench {
         self.region.addresses()
     }
 
-    /// The files, what is done to them in the end, and their names.
+    /// The files, with what the end of the run does to each, and their names.
     pub(crate) fn files(&self) -> Vec<(&File, Undo, Option<&Path>)> {
         std::iter::once(&self.one)
             .chain(&self.each)
@@ -211,7 +212,7 @@ impl Bench {
             .collect()
     }
 
-    /// Operations per second.
+    /// Runs one sample. Returns operations per second.
     pub(crate) fn sample(&self, point: Point, duration: Duration) -> io::Result<f64> {
         self.prepare(point)?;
         let (mut operations, mut elapsed) = (0, Duration::ZERO);
@@ -228,7 +229,7 @@ impl Bench {
         Ok(operations as f64 / elapsed.as_secs_f64())
     }
 
-    /// Nothing of an earlier sample is left to be done, neither faults nor writing back.
+    /// Completes the work of earlier samples: faults and write-back.
     fn prepare(&self, point: Point) -> io::Result<()> {
         for target in self.targets(point) {
             if !point.way.begins_empty() {

@@ -1,8 +1,8 @@
-//! The race of Kara's 2017 e-mail in the kernel that the program runs on: write(2) into a hole
-//! beside loads of the same page through a mapping.
+//! Tries the race of Kara's 2017 e-mail in the kernel that the program runs on: write(2) into a
+//! hole beside loads of the same page through a mapping.
 //!
 //! A load that finds a hole maps a page of zeros, or a page of the page cache. When write(2) has
-//! returned, a load must find what was written. From 4.12 on it does; in 4.10 and 4.11, on DAX, it
+//! returned, a load must find what was written. From 4.12 on it does. In 4.10 and 4.11, on DAX, it
 //! could find zeros for good.
 
 use std::io;
@@ -17,9 +17,9 @@ use super::{Bench, PAGE};
 pub(crate) struct Found {
     /// Writes into holes.
     pub(crate) writes: u64,
-    /// How many of their pages a load had found as a hole before.
+    /// How many of these pages a load had found as a hole before.
     pub(crate) seen_as_hole: u64,
-    /// Loads after the write had returned that did not find what was written.
+    /// How many loads after the return of the write did not find what was written.
     pub(crate) stale: u64,
 }
 
@@ -34,15 +34,15 @@ impl std::ops::AddAssign for Found {
 impl Bench {
     /// Makes the one file a hole, and fills it by write(2) while another thread loads.
     ///
-    /// The loader keeps to the page that is being written and the two behind it, so that its loads
-    /// meet writes without either waiting for the other.
+    /// The loader loads only from the page that is being written and the two behind it. So its
+    /// loads meet writes, and neither thread waits for the other.
     pub(crate) fn race(&self) -> io::Result<Found> {
         let len = self.one.len;
         self.one.empty(len)?;
         let pages = len / PAGE;
         let bytes = [0xda; PAGE];
         let written_word = u64::from_ne_bytes([0xda; 8]);
-        // How many pages are written: they are all before it.
+        // How many pages are written: all pages before this one.
         let written = AtomicUsize::new(0);
         let barrier = Barrier::new(2);
         let file = self.one.file();
@@ -60,7 +60,7 @@ impl Bench {
                     if self.word(page) == 0 {
                         seen_as_hole[page] = true;
                     }
-                    // These are written for certain.
+                    // The pages before `done` are written for certain.
                     if done > 0 && self.word(done - 1) != written_word {
                         stale += 1;
                     }
@@ -69,7 +69,7 @@ impl Bench {
             barrier.wait();
             for page in 0..pages {
                 if let Err(e) = file.write_all_at(&bytes, (page * PAGE) as u64) {
-                    // So that the loader ends.
+                    // Ends the loader.
                     written.store(pages, Ordering::Release);
                     return Err(e);
                 }
@@ -77,7 +77,7 @@ impl Bench {
             }
             Ok(loader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         })?;
-        // A page of zeros that stays mapped is found whenever it is looked at.
+        // A page of zeros that stays mapped is found at any later time.
         stale += (0..pages).filter(|page| self.word(*page) != written_word).count() as u64;
         let seen_as_hole = seen_as_hole.iter().filter(|seen| **seen).count() as u64;
         Ok(Found { writes: pages as u64, seen_as_hole, stale })
@@ -102,7 +102,7 @@ mod tests {
         let bench = Bench::open(&folder.path().join("file"), SIZE, 1, false).unwrap();
         let found = bench.race().unwrap();
         assert_eq!((found.writes, found.stale), (16, 0));
-        // As if pages of zeros had stayed mapped: a hole of another file is.
+        // A hole of another file stands for pages of zeros that stayed mapped.
         let other = tempfile::tempfile().unwrap();
         other.set_len(SIZE as u64).unwrap();
         bench.region.map(&other, 0, SIZE, false).unwrap();

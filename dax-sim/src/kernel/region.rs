@@ -1,15 +1,15 @@
-//! Addresses at which several files are mapped, one behind the other.
+//! Maps several files at addresses one behind the other.
 //!
 //! # Invariants
 //!
-//! The unsafe code of this room leans on these:
+//! The unsafe code of this room relies on these:
 //!
-//! * **Reserved**: `[start, start + len)` belongs to the region until it is dropped: nothing but
+//! * **Reserved**: `[start, start + len)` belongs to the region until it is dropped: only
 //!   [`Region::map`] maps anything there.
 //! * **In bounds**: every address comes from [`Region::at`], which panics unless the bytes lie in
 //!   the region.
-//! * **Disjoint**: the bytes that a thread stores to are its own part, or it holds their lock; only
-//!   words that are loaded and stored atomically are shared otherwise (`race`).
+//! * **Disjoint**: a thread stores to bytes of its own part, or holds the lock of the bytes. All
+//!   other shared bytes are words that are loaded and stored atomically (`race`).
 //! * **Long enough**: a file has its full length while its mapping is touched. Another process that
 //!   cuts it ends the program (`cli/signal.rs`).
 
@@ -40,7 +40,7 @@ unsafe impl Send for Region {}
 unsafe impl Sync for Region {}
 
 impl Region {
-    /// Reserves addresses, at which there is nothing yet.
+    /// Reserves addresses, at which nothing is mapped yet.
     pub(crate) fn reserve(len: usize) -> io::Result<Region> {
         let reserved_len = len + ALIGNMENT;
         // SAFETY: a fresh mapping at an address that the kernel picks overlaps nothing.
@@ -84,25 +84,24 @@ impl Region {
         self.start.wrapping_add(place)
     }
 
-    /// Takes the write faults of the pages.
+    /// Takes the write faults of the pages in advance.
     pub(super) fn fault_in(&self, place: usize, len: usize) -> io::Result<()> {
         let start = self.at(place, len);
         // SAFETY: *In bounds*; the advice changes no bytes.
         match unsafe { madvise(start.cast(), len, Advice::LinuxPopulateWrite) } {
             Ok(()) => Ok(()),
             // Linux has it from 5.14 on: without it, the first stores take the faults. A page that
-            // the file no longer has fails when it is stored to, with the message that is right.
+            // the file no longer has fails at the first store, with the right message.
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::FAULT) => Ok(()),
             Err(e) => Err(e.into()),
         }
     }
 
-    /// The bytes as what a lock can own, while the region is borrowed.
+    /// The bytes in a form that a lock can own, while the region is borrowed.
     ///
     /// # Safety
     ///
-    /// A file is mapped there, and as long as the window lives the bytes are reached through it
-    /// alone.
+    /// A file is mapped there. As long as the window lives, only it reaches the bytes.
     pub(super) unsafe fn window(&self, place: usize, len: usize) -> Window<'_> {
         let start = NonNull::new(self.at(place, len)).expect("a mapping is not at address 0");
         Window { bytes: NonNull::slice_from_raw_parts(start, len), region: PhantomData }

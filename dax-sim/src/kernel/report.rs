@@ -1,4 +1,4 @@
-//! What the rounds showed: a table and JSON.
+//! Reports what the rounds showed: a table and JSON.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(crate) struct Report {
     pub(crate) map_sync: bool,
     /// How a store is made durable.
     pub(crate) durability: String,
-    /// Bytes of a thread's part.
+    /// The length of a thread's part, in bytes.
     pub(crate) span: usize,
     pub(crate) duration: Duration,
     pub(crate) rounds: usize,
@@ -40,13 +40,13 @@ impl Report {
         self.rates.iter().find(|(other, _)| *other == point).map_or(&[], |(_, rates)| rates)
     }
 
-    /// One file as a multiple of a file each.
+    /// The rate on one file as a multiple of the rate on a file each.
     fn quotient(&self, threads: usize, way: Way, durable: bool) -> Option<Ratio> {
         let of = |layout| self.rates(Point { threads, way, layout, durable });
         Ratio::of(of(Layout::OneFile), of(Layout::FileEach))
     }
 
-    /// The way on one file as a multiple of pwrite over written blocks there.
+    /// The way's rate on one file as a multiple of the rate of pwrite over written blocks there.
     fn beside_pwrite(&self, threads: usize, way: Way, durable: bool) -> Option<Ratio> {
         let of = |way| self.rates(Point { threads, way, layout: Layout::OneFile, durable });
         Ratio::of(of(way), of(Way::Overwrite))
@@ -67,13 +67,13 @@ impl Report {
             "\nThe kernel beside us: {} ({}), Linux {kernel}, {} hardware threads{cpu}",
             self.path, self.backing, self.host.hardware_threads
         )?;
-        let sync = if self.map_sync { "MAP_SYNC" } else { "MAP_SHARED, since MAP_SYNC does not work here" };
+        let sync = if self.map_sync { "MAP_SYNC" } else { "MAP_SHARED, because MAP_SYNC does not work here" };
         writeln!(out, "Mapping: {sync}.")?;
         writeln!(out, "Durable: fdatasync after each write; {} after each store.", self.durability)?;
         if self.backing == "tmpfs" {
             writeln!(
                 out,
-                "On tmpfs nothing is durable: that column shows what the calls and instructions cost."
+                "On tmpfs nothing is durable: the second table shows what calls and instructions cost."
             )?;
         }
         writeln!(
@@ -84,7 +84,7 @@ impl Report {
             self.duration.as_millis()
         )?;
         for (durable, title) in [(false, "as is"), (true, "durable")] {
-            writeln!(out, "\nOperations per second, {title}; one file as a multiple of a file each")?;
+            writeln!(out, "\nOperations per second, {title}. The quotient is one file / a file each.")?;
             writeln!(
                 out,
                 "{:19}  {:>7}  {:>9}  {:>9}  {:>8}  {:>13}  {:>9}",
@@ -112,10 +112,10 @@ impl Report {
         }
         writeln!(
             out,
-            "\nThe quotient is the median over rounds of the quotients within a round. Its interval holds that\n\
+            "\nThe quotient is the median over rounds of the quotients within a round. The interval holds the\n\
              median with {:.0} %. Below 1 the threads lose by sharing one file: to the inode's lock in pwrite,\n\
-             to the lock of the row in stores. × pwrite: on one file, beside `{}` in the\n\
-             same column.",
+             to the lock of the row in stores. × pwrite: the rate on one file as a multiple of the rate of\n\
+             `{}` there.",
             crate::compare::stats::order_interval(self.rounds).confidence * 100.0,
             Way::Overwrite.name(),
         )?;
@@ -123,8 +123,9 @@ impl Report {
             let of = |way| or_dash(self.quotient(most, way, false), number::with_interval);
             writeln!(
                 out,
-                "\n{most} threads on one file do {} of what they do on a file each, by pwrite over written\n\
-                 blocks; {} by stores under a range lock, and {} under one RwLock.",
+                "\nThe rate of {most} threads on one file, as a multiple of their rate on a file each:\n\
+                 pwrite over written blocks {}, stores under a range lock {},\n\
+                 stores under one RwLock {}.",
                 of(Way::Overwrite),
                 of(Way::RangeLock),
                 of(Way::RwLock),
@@ -134,7 +135,7 @@ impl Report {
         writeln!(
             out,
             "The race of write(2) and faults: {} writes into holes, {} of them where a load had found the\n\
-             hole, {} stale loads (0 are expected since Linux 4.12).",
+             hole, {} stale loads (0 are expected from Linux 4.12 on).",
             count(writes),
             count(seen_as_hole),
             count(stale)
@@ -224,11 +225,11 @@ struct Quotients {
     threads: usize,
     durable: bool,
     one_file_to_file_each: Option<Quotient>,
-    /// On one file.
+    /// The rate on one file as a multiple of pwrite's there.
     to_pwrite_overwrite: Option<Quotient>,
 }
 
-/// As `written` writes it; a dash where there is none.
+/// The ratio as `written` writes it, or a dash if there is none.
 fn or_dash(ratio: Option<Ratio>, written: impl FnOnce(Ratio) -> String) -> String {
     ratio.map_or_else(|| "–".to_owned(), written)
 }
@@ -252,7 +253,7 @@ mod tests {
             for way in Way::ALL {
                 for durable in [false, true] {
                     for layout in [Layout::OneFile, Layout::FileEach] {
-                        // A lock on the inode: four threads do on one file what one does.
+                        // A lock on the inode: four threads on one file do what one thread does.
                         let shared = layout == Layout::OneFile && !way.is_store();
                         let rate = if shared { 1e5 } else { 1e5 * threads as f64 };
                         // The machine was twice as fast in the second round.

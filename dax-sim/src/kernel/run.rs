@@ -1,5 +1,5 @@
-//! One pass of a point: the threads begin together, and work until the time is over or their part
-//! is full. The invariants are those of [`region`](super::region).
+//! Runs one pass of a point: the threads begin together, and work until the time is over or their
+//! part is full. The invariants are those of [`region`](super::region).
 
 use std::fs::File;
 use std::io;
@@ -16,11 +16,11 @@ use rustix::mm::{MsyncFlags, msync};
 use super::region::{Region, Window};
 use super::{Bench, Durability, Layout, PAGE, Point, Way};
 
-/// Operations between two looks at the clock.
+/// How many operations a thread does between two looks at the clock.
 const UNWATCHED: u64 = 16;
 
-/// What excludes the threads that store into one file. In place: a pointer would be one more line
-/// to fetch for the range lock alone.
+/// What excludes the threads that store into one file. The lock lies in place: a pointer would be
+/// one more line to fetch, for the range lock only.
 #[allow(clippy::large_enum_variant, reason = "how large depends on features of the lock")]
 enum Lock<'a> {
     Range(RangeRwLock<Window<'a>>),
@@ -74,7 +74,7 @@ pub(super) fn pass(bench: &Bench, point: Point, duration: Duration) -> io::Resul
     let begin = each.iter().map(|(begin, ..)| *begin).min().unwrap_or_else(Instant::now);
     let end = each.iter().map(|(_, end, _)| *end).max().unwrap_or(begin);
     let operations = each.iter().map(|(.., done)| done).sum();
-    // A clock that stands still would divide by zero.
+    // A clock that stands still must not lead to a division by zero.
     Ok((operations, (end - begin).max(Duration::from_nanos(1))))
 }
 
@@ -113,7 +113,7 @@ fn work(
     Ok((begin, Instant::now(), done))
 }
 
-/// write(2) at the end of the file, on a descriptor that others write to elsewhere.
+/// write(2) at the end of the file, on a descriptor that other threads write to elsewhere.
 fn append(file: &File, bytes: &[u8]) -> io::Result<()> {
     let vector = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
     loop {
@@ -121,7 +121,7 @@ fn append(file: &File, bytes: &[u8]) -> io::Result<()> {
         let written = unsafe { libc::pwritev2(file.as_raw_fd(), &raw const vector, 1, 0, libc::RWF_APPEND) };
         match usize::try_from(written) {
             Ok(written) if written == bytes.len() => return Ok(()),
-            // Nothing makes a write to a file come out short but a file system that is full.
+            // Only a full file system makes a write to a file come out short.
             Ok(_) => return Err(io::ErrorKind::StorageFull.into()),
             Err(_) => {
                 let error = io::Error::last_os_error();
@@ -133,7 +133,7 @@ fn append(file: &File, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Copies the bytes into the mapping, and makes them durable before the lock is given up.
+/// Copies the bytes into the mapping, and makes them durable before the lock is released.
 #[inline]
 fn store(
     region: &Region,

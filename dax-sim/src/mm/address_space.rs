@@ -17,10 +17,10 @@ const BASE: u64 = 1 << 32;
 /// An address space (`mm_struct`), as one process has it. Several mappings, of several files, may
 /// lie in it.
 ///
-/// mmap_lock is held shared by page faults, and exclusively while mappings come and go, as it was
-/// before there was a lock for each VMA (6.4). As with those, faults on different pages do not
-/// write to one line: a shared holder writes to a line of its own thread. Left out: finding the VMA
-/// of an address, since a mapping is asked for by name here, and page tables that mappings share.
+/// mmap_lock is held shared by page faults, and exclusively while mappings come and go, as in Linux
+/// before there was a lock for each VMA (6.4). As with VMA locks, faults on different pages do not
+/// write to one line: a shared holder writes to a line of its own thread. Finding the VMA of an
+/// address is left out, since callers name their mapping. So are page tables that mappings share.
 #[derive(Debug, Default)]
 pub(crate) struct Mm {
     /// Where mappings begin and end.
@@ -35,14 +35,14 @@ pub(crate) struct MmapLock<'a> {
 }
 
 impl Mm {
-    /// mmap_lock, shared, for a fault.
+    /// Takes mmap_lock shared, for a fault.
     #[track_caller]
     pub(crate) fn read(&self, schedule: &Schedule) -> MmapLock<'_> {
         let asked = schedule.locking(|| LockRequest::whole(LockClass::MmapLock, self, false));
         MmapLock { _mmap_lock: schedule.read_sharded(&self.mmap_lock), _held: asked.granted() }
     }
 
-    /// mmap_lock, exclusively, to map or unmap.
+    /// Takes mmap_lock exclusively, to map or unmap.
     #[track_caller]
     pub(crate) fn write<'a>(&'a self, schedule: &Schedule) -> MmapWriteLock<'a> {
         let asked = schedule.locking(|| LockRequest::whole(LockClass::MmapLock, self, true));

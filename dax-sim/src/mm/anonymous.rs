@@ -1,8 +1,8 @@
-//! Pages of memory that are a mapping's own: what copy-on-write leaves in a private mapping.
+//! Pages of memory that belong to a mapping: copy-on-write leaves them in a private mapping.
 //!
 //! They are memory of this process, not blocks of the device. Threads may load from and store to
-//! one at once; words move in one piece, as on the device. A translation names its page by a
-//! *frame*, which is reused only when the thread that removed the translation has waited for the
+//! one page at once. Words move in one piece, as on the device. A translation names its page by a
+//! *frame*. A frame is reused only after the thread that removed the translation has waited for the
 //! accesses that may still use it.
 
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use crate::pmem::BLOCK_SIZE;
 const WORDS: usize = BLOCK_SIZE as usize / 8;
 const SHARDS: u64 = 8;
 
-/// The pages of one mapping, by the thread that copied them: a thread that keeps to its own pages
-/// writes to no line that others write to.
+/// The pages of one mapping, by the thread that copied them. A thread that uses only its own pages
+/// writes to no line that other threads write to.
 #[derive(Debug, Default)]
 pub(crate) struct AnonymousPages([CachePadded<RwLock<Frames>>; SHARDS as usize]);
 
 #[derive(Debug, Default)]
 struct Frames {
-    /// By frame, of which there is one in [`SHARDS`] here.
+    /// By frame: of [`SHARDS`] consecutive frames one is here.
     pages: Vec<Option<Arc<AnonymousPage>>>,
     free: Vec<u64>,
 }
@@ -41,7 +41,7 @@ impl AnonymousPages {
         page.expect("a frame is free after the accesses to it have ended")
     }
 
-    /// A page that holds `bytes`; returns its frame.
+    /// Makes a page that holds `bytes`. Returns its frame.
     pub(crate) fn allocate(&self, bytes: &[u8; BLOCK_SIZE as usize]) -> u64 {
         let page = Some(Arc::new(AnonymousPage::new(bytes)));
         let own = per_thread::index() as u64 % SHARDS;
@@ -99,8 +99,8 @@ impl AnonymousPage {
         }
     }
 
-    /// Stores bytes from `at` on. Their neighbours in the first and the last word stay as others
-    /// leave them.
+    /// Stores bytes from `at` on. The other bytes of the first and the last word stay as other
+    /// threads leave them.
     pub(crate) fn store(&self, at: usize, bytes: &[u8]) {
         let mut done = 0;
         while done < bytes.len() {
@@ -146,6 +146,6 @@ mod tests {
         pages.free(vec![frame]);
         assert_eq!(pages.allocate(&[2; BLOCK_SIZE as usize]), frame);
         let bytes = [frame, other].map(|frame| pages.get(frame).load_u64(0) as u8);
-        assert_eq!((bytes, page.load_u64(16)), ([2, 1], 9), "whoever holds a page keeps it");
+        assert_eq!((bytes, page.load_u64(16)), ([2, 1], 9), "a holder of a page keeps it");
     }
 }

@@ -1,15 +1,16 @@
 //! TLB shootdown as a grace period.
 //!
-//! A CPU that has read a translation goes on using it until it is told not to: the kernel sends it
-//! an interrupt and waits. Here an access is bracketed by [`enter`], and a thread that has cleared
-//! or write-protected a translation calls [`synchronize`], which waits for the accesses that might
-//! have read the old one. After that the block may be freed, or taken to be clean.
+//! A CPU that has read a translation goes on using it until the kernel sends it an interrupt, and
+//! the kernel waits for the CPU. Here an access is bracketed by [`enter`]. A thread that has
+//! cleared or write-protected a translation calls [`synchronize`], which waits for the accesses
+//! that might have read the old one. After that the block may be freed, or treated as clean.
 //!
-//! Each thread announces its accesses in a word of its own: odd while it is in one. So an access
-//! writes no cache line that another thread's access writes. The order that makes it right: an
-//! access makes its word odd, then reads the translation; a shootdown changes the translation, then
-//! reads the words. All four are sequentially consistent, so either the access sees the change, or
-//! the shootdown sees the access and waits for that word to change. Later accesses see the change.
+//! Each thread announces its accesses in a word of its own, which is odd during an access. So an
+//! access writes no cache line that another thread's access writes. The order of steps makes this
+//! correct. An access makes its word odd, then reads the translation. A shootdown changes the
+//! translation, then reads the words. All four steps are sequentially consistent. So either the
+//! access sees the change, or the shootdown sees the access and waits for that word to change.
+//! Later accesses see the change.
 //!
 //! An access never waits for anything while it is announced, so the wait is short. All threads of
 //! the process have such a word, whichever file system they work on. So a shootdown may wait for an
@@ -59,8 +60,8 @@ fn begin() {
     });
 }
 
-/// Waits until every access that was under way when this was called has ended. The calling thread
-/// must not be in one.
+/// Waits until every access that was under way at the call has ended. The calling thread must not
+/// be in an access.
 #[track_caller]
 pub(crate) fn synchronize(schedule: &Schedule) {
     if schedule.has(PlantedFault::SkipTlbFlush) {
@@ -72,7 +73,7 @@ pub(crate) fn synchronize(schedule: &Schedule) {
         return simulated::wait_for_accesses();
     }
     debug_assert_eq!(THREAD.with(|thread| thread.depth.get()), 0, "an access cannot wait for itself");
-    // A thread that is given a number only now reads what has changed before.
+    // A thread that gets its number only now reads what has changed before.
     for word in words().take(per_thread::given()) {
         let seen = word.load(SeqCst);
         if seen % 2 == 1 {
@@ -89,13 +90,13 @@ pub(crate) fn synchronize(schedule: &Schedule) {
 #[must_use]
 pub(crate) struct Access {
     watched: Option<Watched>,
-    // It ends in the thread that began it.
+    // An access ends in the thread that began it.
     _not_send: PhantomData<*const ()>,
 }
 
 #[derive(Debug)]
 struct Watched {
-    /// Of a simulated thread.
+    /// Whether the access is a simulated thread's.
     simulated: bool,
     _held: Held,
 }
@@ -124,12 +125,12 @@ thread_local! {
 
 struct Thread {
     word: &'static AtomicU64,
-    /// Accesses may nest: the word counts the outermost only.
+    /// Accesses may nest. The word counts only the outermost.
     depth: Cell<u32>,
 }
 
-// With a destructor, so that an access of a later destructor finds none: the number, and with it
-// the word, may be another thread's by then.
+// With a destructor, so that an access of a later destructor finds no state: by then the number,
+// and the word with it, may be another thread's.
 impl Drop for Thread {
     fn drop(&mut self) {
         debug_assert_eq!(self.depth.get(), 0, "an access has ended before its thread does");
@@ -137,7 +138,7 @@ impl Drop for Thread {
 }
 
 /// A word for each number of [`per_thread`], so that a look at all of them writes to nothing. A
-/// number that is free has an even word.
+/// free number has an even word.
 static WORDS: Words = Words::new();
 
 struct Words {

@@ -12,7 +12,7 @@ use crate::schedule::{Asked, LockClass, LockRequest, Schedule, SchedulePoint};
 /// All mappings of one file (`i_mmap`, under i_mmap_rwsem).
 ///
 /// In Linux every walk writes to the one word of i_mmap_rwsem. Here walks write to nothing that
-/// they share, so that it is i_mmap_sem and i_rwsem that are compared.
+/// they share. So a comparison of variants compares i_mmap_sem and i_rwsem.
 #[derive(Debug)]
 pub(crate) struct IMmap {
     vmas: ShardedLock<Vec<Arc<Vma>>>,
@@ -42,8 +42,8 @@ impl IMmap {
     /// Removes every translation of the pages `first..=last`, and waits until no access uses one
     /// (`unmap_mapping_range`).
     ///
-    /// It waits even if it found none: somebody else may have just removed them, and be waiting
-    /// still.
+    /// It waits even if it found none: another thread may have just removed them, and may still be
+    /// waiting.
     #[track_caller]
     pub(crate) fn unmap(&self, first: u64, last: u64, even_cows: EvenCows, schedule: &Schedule) {
         let mut freed = Vec::new();
@@ -67,7 +67,7 @@ impl IMmap {
         });
     }
 
-    /// All of them at this moment.
+    /// All mappings at this moment.
     pub(crate) fn all(&self) -> Vec<Arc<Vma>> {
         self.vmas.read().unwrap_or_else(PoisonError::into_inner).to_vec()
     }

@@ -1,10 +1,10 @@
 //! A memory management unit in software: address spaces that map files, page tables, and the
-//! shootdown of translations; it uses `schedule` and the rooms below.
+//! shootdown of translations. It uses `schedule` and the rooms below.
 //!
 //! A [`Vma`] is one mapping of one file with the page table below it, in an address space ([`Mm`]).
 //! [`IMmap`] lists the mappings of a file. So a thread that takes a block away finds every mapping
-//! that may translate to it. [`grace`] ensures that no access still uses a translation that is
-//! gone. Left out: several mappings under one page table, and shortage of memory.
+//! that may translate to the block. [`grace`] ensures that no access still uses a removed
+//! translation. Several mappings under one page table, and shortage of memory, are left out.
 
 mod address_space;
 mod anonymous;

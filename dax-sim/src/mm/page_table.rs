@@ -7,22 +7,22 @@ use crate::radix::{Found, HUGE, Radix};
 
 /// The page table of one mapping, indexed by page of the file.
 ///
-/// Each 2 MiB has a PMD, which is either nothing, or a translation of all of it, or stands for a
-/// table of 512 PTEs. As in Linux a table, once there, stays until the mapping goes; so a mapping
-/// that has faulted on a single page of some 2 MiB gets no PMD there any more. No PTE is present
-/// below a PMD that translates (I5). Both are installed under the lock of the DAX entry that covers
-/// the page. There is one entry for all 512 pages or one for each, and never both.
+/// Each 2 MiB has a PMD. A PMD is nothing, or a translation of all 2 MiB, or stands for a table of
+/// 512 PTEs. As in Linux a table stays until the mapping goes. So a mapping that has faulted on a
+/// single page of some 2 MiB gets no PMD there any more. No PTE is present below a PMD that
+/// translates (I5). Both are installed under the lock of the DAX entry that covers the page. There
+/// is one entry for all 512 pages or one for each, and never both.
 ///
-/// Changes are made by single atomic steps, so there is no lock of the page table (ptl).
+/// Changes are single atomic steps, so there is no lock of the page table (ptl).
 #[derive(Debug)]
 pub(crate) struct PageTable(Radix);
 
-/// Whether pages of the mapping's own go, too.
+/// Whether the mapping's own pages go, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EvenCows {
-    /// truncate: there is no such place in the file any more.
+    /// For truncate: the file no longer has this place.
     Yes,
-    /// What was copied stays, whatever becomes of its original.
+    /// What was copied stays, whatever happens to its original.
     No,
 }
 
@@ -31,7 +31,7 @@ impl PageTable {
         Self(Radix::new())
     }
 
-    /// The translation of `page`, be it its own or that of its 2 MiB.
+    /// The translation of `page`: its own or the one of its 2 MiB.
     #[inline]
     pub(crate) fn translate(&self, page: u64) -> Pte {
         match self.0.load(page) {
@@ -55,8 +55,8 @@ impl PageTable {
         !self.0.leaf_is_empty(page)
     }
 
-    /// Installs `pte` if nothing is there (`vm_insert_mixed`); what is there stays, as somebody
-    /// else's answer to the same fault.
+    /// Installs `pte` if nothing is there (`vm_insert_mixed`). A translation that is there stays:
+    /// it is another thread's answer to the same fault.
     pub(crate) fn insert(&self, page: u64, pte: Pte) {
         let _ = self.0.slot_or_insert(page).compare_exchange(0, pte.word(), SeqCst, SeqCst);
     }
@@ -80,8 +80,8 @@ impl PageTable {
         let _ = self.0.huge_or_insert(page).compare_exchange(0, pmd.word(), SeqCst, SeqCst);
     }
 
-    /// Installs a writable translation of the 2 MiB around `page` over whatever of that size is
-    /// there.
+    /// Installs a writable translation of the 2 MiB around `page`, over whatever translation of
+    /// that size is there.
     pub(crate) fn make_pmd_writable(&self, page: u64, pmd: Pte) {
         self.0.huge_or_insert(page).store(pmd.word(), SeqCst);
     }
@@ -95,9 +95,9 @@ impl PageTable {
     }
 
     /// Removes the translations of `first..=last` (`zap_page_range`), and all of a PMD that reaches
-    /// into it, as Linux does for DAX. Accesses may still be using them. Returns the frames of
-    /// pages of the mapping's own to which no translation leads any more.
-    #[must_use = "memory that nobody frees is lost"]
+    /// into the range, as Linux does for DAX. Accesses may still be using them. Returns the frames
+    /// of the mapping's own pages to which no translation leads any more.
+    #[must_use = "memory that is not freed is lost"]
     pub(crate) fn clear(&self, first: u64, last: u64, even_cows: EvenCows) -> Vec<u64> {
         let mut frames = Vec::new();
         let goes = |pte: Pte| even_cows == EvenCows::Yes || !pte.is_anonymous();
@@ -124,7 +124,7 @@ impl PageTable {
         self.0.occupied(first, last).map(|found| (found.first, found.len, Pte::from_word(found.word)))
     }
 
-    /// Changes translations, each in one step, and tells what they were.
+    /// Changes translations, each in one step, and passes the old ones to `tell`.
     fn change(&self, first: u64, last: u64, change: impl Fn(Pte) -> Pte, mut tell: impl FnMut(Pte)) {
         for found in self.0.occupied(first, last) {
             let changed = |word| Some(change(Pte::from_word(word)).word());

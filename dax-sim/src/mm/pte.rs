@@ -6,14 +6,14 @@ use crate::radix::HUGE;
 const PRESENT: u64 = 1 << 0;
 /// Stores are allowed.
 const WRITABLE: u64 = 1 << 1;
-/// It translates to the shared page of zeros, and not to a block.
+/// It translates to the shared page of zeros, which is no block.
 const ZERO_PAGE: u64 = 1 << 2;
 /// It translates to a page of memory that is this mapping's own (the result of a copy-on-write).
 const ANONYMOUS: u64 = 1 << 3;
 /// The block, or the frame, starts here, where x86 keeps the frame's number.
 const BLOCK_SHIFT: u32 = 12;
 
-/// One translation, of a page or of 2 MiB (PTE, PMD): the table says which.
+/// One translation, of a page or of 2 MiB (PTE, PMD). The table determines which.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pte(u64);
 
@@ -29,7 +29,7 @@ pub(crate) enum Target {
 }
 
 impl Pte {
-    /// Nothing.
+    /// No translation.
     pub(crate) const NONE: Pte = Pte(0);
 
     /// The zero page, for loads only.

@@ -1,4 +1,4 @@
-//! What stands behind a device, and how it is found out.
+//! Finds out what stands behind a device.
 
 use std::fs::File;
 use std::io;
@@ -10,13 +10,13 @@ use rustix::mm::{MapFlags, ProtFlags};
 /// What stands behind a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Backing {
-    /// A DAX file on which MAP_SYNC works: the file's metadata need no msync, so data are as
+    /// A DAX file on which MAP_SYNC works. The file's metadata need no msync, so data are as
     /// durable as the platform makes a cache line that is written back.
     PmemSync,
-    /// A DAX file without MAP_SYNC: stores reach the medium directly, the file's metadata needs
+    /// A DAX file without MAP_SYNC. Stores reach the medium directly, but the file's metadata need
     /// msync.
     Dax,
-    /// The kernel's page cache in front of some other device: msync makes data durable.
+    /// The kernel's page cache in front of some other device. msync makes data durable.
     PageCache,
     /// Memory with a name.
     Tmpfs,
@@ -58,7 +58,7 @@ impl std::fmt::Display for Backing {
     }
 }
 
-/// Asks the kernel. The order is libpmem's: MAP_SYNC is the real test, the DAX attribute comes
+/// Asks the kernel. The order is libpmem's: MAP_SYNC is the real test, and the DAX attribute comes
 /// second.
 pub(crate) fn detect(file: &File, memfd: bool) -> Backing {
     const TMPFS_MAGIC: i128 = 0x0102_1994;
@@ -75,12 +75,12 @@ pub(crate) fn detect(file: &File, memfd: bool) -> Backing {
     }
 }
 
-/// Whether MAP_SYNC works, tried for real. It must be asked for with MAP_SHARED_VALIDATE: with
-/// plain MAP_SHARED some file systems ignore the flag and succeed.
+/// Whether MAP_SYNC works. The answer comes from a mapping that is made and removed. The request
+/// needs MAP_SHARED_VALIDATE: with plain MAP_SHARED some file systems ignore the flag and succeed.
 ///
 /// # Errors
 ///
-/// EOPNOTSUPP, where it does not.
+/// EOPNOTSUPP, where MAP_SYNC does not work.
 pub(crate) fn map_sync(file: &File) -> io::Result<()> {
     let flags = MapFlags::SHARED_VALIDATE | MapFlags::SYNC;
     let len = super::BLOCK_SIZE as usize;
@@ -92,11 +92,11 @@ pub(crate) fn map_sync(file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// The attribute itself: its bit in the *mask* only says that this kernel knows of it.
+/// The attribute itself. Its bit in the *mask* only says that this kernel knows of it.
 ///
 /// # Errors
 ///
-/// What statx says.
+/// The error of statx.
 pub(crate) fn dax_attribute(file: &File) -> io::Result<bool> {
     let stat = rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?;
     Ok(stat.stx_attributes.contains(StatxAttributes::DAX))

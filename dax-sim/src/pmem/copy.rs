@@ -1,15 +1,15 @@
-//! The one routine through which the bytes of the device are touched.
+//! Copies bytes to and from the device: no other code touches them.
 //!
 //! User threads store to pages that others read, so a plain Rust copy would be a data race, and
 //! with it undefined behaviour. On x86-64 the copy is inline assembly, which the language's memory
-//! model does not look into: the hardware's model holds, as it does for the kernel's own copy
-//! routines. Elsewhere, under Miri, and with `--cfg dax_sim_atomic_copy`, it is relaxed atomics: by
-//! words where the device's side is aligned, by bytes at the ends. That option is for
+//! model does not look into. There the hardware's model holds, as for the kernel's own copy
+//! routines. Elsewhere, under Miri, and with `--cfg dax_sim_atomic_copy`, the copy uses relaxed
+//! atomics: words where the device's side is aligned, bytes at the ends. That option is for
 //! ThreadSanitizer, which cannot see into assembly and would report what is ordered around it.
 //!
-//! Either way a copy that starts at an aligned word of the device moves whole words: a load of a
-//! word, beside a copy over it, sees it before or after, never half. The string instructions move 4
-//! KiB in less than half the time of the atomic words.
+//! In both forms a copy that starts at an aligned word of the device moves whole words. A load of a
+//! word, beside a copy over it, sees the word before or after the copy, never half of each. The
+//! string instructions move 4 KiB in less than half the time of the atomic words.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -55,9 +55,9 @@ pub(super) unsafe fn copy_in(target: *mut u8, source: &[u8]) {
 }
 
 /// Copies to the device past the CPU's caches, as Linux' `memcpy_flushcache` does: nothing is left
-/// to be written back when it returns. Words that are aligned on the device are stored by `movnti`;
-/// the bytes before and behind them go through the caches and are written back. A store fence ends
-/// it.
+/// to be written back when it returns. Words that are aligned on the device are stored by `movnti`.
+/// The bytes before and behind them go through the caches and are written back. A store fence ends
+/// the copy.
 ///
 /// Where there is no such instruction it copies and writes back.
 ///
@@ -124,7 +124,7 @@ pub(super) unsafe fn store_u64(word: *mut u64, value: u64) {
 }
 
 /// x86-64's own block copies. The direction flag is clear on entry, as the ABI and the `asm!`
-/// contract say.
+/// contract guarantee.
 #[cfg(not(any(miri, dax_sim_atomic_copy, not(target_arch = "x86_64"))))]
 mod string_instructions {
     use std::arch::asm;
@@ -208,7 +208,7 @@ mod string_instructions {
         }
     }
 
-    /// By words as long as the device's side is aligned, then by bytes.
+    /// Copies words as long as the device's side is aligned, then bytes.
     unsafe fn copy(target: *mut u8, source: *const u8, len: usize, device: *const u8) {
         let words = if device.addr().is_multiple_of(8) { len / 8 } else { 0 };
         // SAFETY: the instructions read 8 * words + (len - 8 * words) bytes from `source` on and
@@ -217,7 +217,7 @@ mod string_instructions {
             asm!(
                 "rep movsq",
                 "mov rcx, {rest}",
-                // To move nothing takes as long as a tenth of a page.
+                // Even a move of nothing takes as long as a tenth of a page.
                 "jrcxz 2f",
                 "rep movsb",
                 "2:",
@@ -231,7 +231,7 @@ mod string_instructions {
     }
 }
 
-/// Relaxed atomics. Also compiled for the tests, which hold both against each other.
+/// Relaxed atomics. Also compiled for the tests, which compare both forms.
 #[cfg(any(test, miri, dax_sim_atomic_copy, not(target_arch = "x86_64")))]
 mod atomic {
     use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
@@ -286,7 +286,7 @@ mod atomic {
         }
     }
 
-    /// Bytes before the first aligned word, and how many words follow.
+    /// How many bytes come before the first aligned word, and how many words follow.
     fn split(device: *mut u8, len: usize) -> (usize, usize) {
         let head = device.align_offset(8).min(len);
         (head, (len - head) / 8)
@@ -344,7 +344,7 @@ mod tests {
         }
     }
 
-    /// Prints what copies cost that leave nothing in the caches: times of one copy of 4 KiB, in
+    /// Prints the cost of copies that leave nothing in the caches. It times one copy of 4 KiB, in
     /// turns within each round, as a multiple of a copy by `movnti`. Measure with
     /// `cargo test --release -p dax-sim --lib copies_of_a_page -- --ignored --nocapture`.
     #[test]
@@ -366,7 +366,7 @@ mod tests {
         let copies = |way: Option<Option<WriteBack>>| {
             let begin = thread_time();
             for page in 0..PAGES {
-                // Scattered, so that a page is not prefetched as its neighbour.
+                // Scattered, so that the neighbour of a page is not prefetched.
                 let target = device.span(page * 7919 % PAGES * BLOCK_SIZE, bytes.len());
                 // SAFETY: *Mapped* and *In bounds*.
                 unsafe {

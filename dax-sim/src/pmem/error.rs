@@ -13,9 +13,9 @@ pub enum DeviceError {
     /// The path leads to something that cannot be mapped and sized.
     #[error("`{path}` is {kind}, not a regular file; {remedy}")]
     NotRegular {
-        /// As given.
+        /// The path as given.
         path: PathBuf,
-        /// With its article: "a directory".
+        /// The kind of file with its article, such as "a directory".
         kind: &'static str,
         /// What to name in its place.
         remedy: &'static str,
@@ -26,28 +26,28 @@ pub enum DeviceError {
          was mapped; write to the whole file, which clears bad blocks, or name another file"
     )]
     BadPage {
-        /// As given, or a description for a file without a name.
+        /// The path as given, or a description for a file without a name.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The folder in which the file would be created does not exist.
     #[error("`{path}` cannot be created: there is no folder `{folder}`; create it, or name another file")]
     NoFolder {
-        /// As given.
+        /// The path as given.
         path: PathBuf,
-        /// The part that is missing.
+        /// The folder that is missing.
         folder: PathBuf,
     },
-    /// The asked size is zero, no multiple of the block size, or below the minimum.
+    /// The requested size is zero, no multiple of the block size, or below the minimum.
     #[error(
         "a device of {size} bytes is not possible: the size must be a multiple of {BLOCK_SIZE} and at least \
          {MIN_DEVICE_SIZE}; try {suggestion}"
     )]
     BadSize {
-        /// Bytes asked for.
+        /// The requested size in bytes.
         size: u64,
-        /// The nearest size above that is possible.
+        /// The nearest larger size that is possible.
         suggestion: u64,
     },
     /// The file holds something.
@@ -55,9 +55,9 @@ pub enum DeviceError {
         "`{path}` is not empty ({len} bytes); name another file, or pass --overwrite to lose what it holds"
     )]
     NotEmpty {
-        /// As given.
+        /// The path as given.
         path: PathBuf,
-        /// Bytes that it holds.
+        /// The file's length in bytes.
         len: u64,
     },
     /// The file may be overwritten, but is shorter than the device is to be.
@@ -65,59 +65,59 @@ pub enum DeviceError {
         "`{path}` holds {len} bytes, fewer than the {size} asked for; ask for a smaller size, or name another file"
     )]
     TooSmall {
-        /// As given.
+        /// The path as given.
         path: PathBuf,
-        /// Bytes that it holds.
+        /// The file's length in bytes.
         len: u64,
-        /// Bytes asked for.
+        /// The requested size in bytes.
         size: u64,
     },
-    /// The file system, or the memory, cannot hold the size asked for.
+    /// The file system, or the memory, cannot hold the requested size.
     #[error(
         "{size} bytes do not fit on `{place}`, which has {free} free; ask for a smaller size, or name another file"
     )]
     NoSpace {
         /// The folder, or "memory".
         place: PathBuf,
-        /// Bytes asked for.
+        /// The requested size in bytes.
         size: u64,
-        /// Bytes that are free.
+        /// How many bytes are free.
         free: u64,
     },
     /// The user may not use this file, or the file system is read-only.
     #[error("`{path}` cannot be opened for writing ({source}); change its permissions, or name another file")]
     Denied {
-        /// As given.
+        /// The path as given.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// Another process uses the file as its device.
     #[error("`{path}` is in use by another process; wait until that has ended, or name another file")]
     InUse {
-        /// As given.
+        /// The path as given.
         path: PathBuf,
     },
     /// Another process made the file smaller while it was a device.
     #[error("`{path}` was changed by another process: it has {now} {unit} of {then}; figures are void")]
     Changed {
-        /// As given, or a description for a file without a name.
+        /// The path as given, or a description for a file without a name.
         path: PathBuf,
-        /// What there is less of: "bytes", or "bytes in blocks".
+        /// What has become less: "bytes", or "bytes in blocks".
         unit: &'static str,
-        /// How many there were when it was opened.
+        /// How many there were when the file was opened.
         then: u64,
-        /// How many there are.
+        /// How many there are now.
         now: u64,
     },
-    /// Anything else that the system refuses.
+    /// The system refuses anything else.
     #[error("cannot {action} `{path}`: {source}; name another file")]
     Io {
-        /// What was being done, as a verb.
+        /// The action that failed, as a verb.
         action: &'static str,
-        /// As given, or a description for a file without a name.
+        /// The path as given, or a description for a file without a name.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }

@@ -1,9 +1,9 @@
-//! Where the blocks of a file are, and whether they are there already and belong to no other file:
-//! the ioctl FIEMAP.
+//! Asks the ioctl FIEMAP where the blocks of a file are, and whether they are there already and
+//! belong to no other file.
 //!
 //! # Invariants
 //!
-//! The unsafe code of this module leans on this:
+//! The unsafe code of this module relies on this:
 //!
 //! * **Layout**: [`Request`] is the kernel's `struct fiemap` with room for [`ROOM`] extents, and
 //!   says so in `extent_count`. The kernel reads and writes no more than that.
@@ -13,15 +13,15 @@ use std::os::fd::AsRawFd;
 
 use super::small_pages::HUGE;
 
-/// Extents that one call asks for.
+/// How many extents one call asks for.
 const ROOM: usize = 64;
 /// `FS_IOC_FIEMAP`.
 const FIEMAP: u64 = 0xC020_660B;
-/// Write back first, so that what is only in the page cache has blocks.
+/// Write back first, so that data that are only in the page cache get blocks.
 const SYNC: u32 = 0x1;
 /// The last extent of the file.
 const LAST: u32 = 0x1;
-/// No place, compressed, encrypted, not aligned, inline, in a shared tail; or shared with another
+/// No place, compressed, encrypted, not aligned, inline, in a shared tail, or shared with another
 /// file. A store to such an extent may need a new block.
 const NEEDS_MORE: u32 = 0x2 | 0x8 | 0x80 | 0x100 | 0x200 | 0x400 | 0x2000;
 
@@ -41,9 +41,9 @@ struct Request {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Extent {
-    /// In the file.
+    /// In bytes from the start of the file.
     pub(crate) logical: u64,
-    /// On what the file system is on.
+    /// In bytes from the start of what the file system is on.
     pub(crate) physical: u64,
     pub(crate) length: u64,
     reserved_64: [u64; 2],
@@ -51,8 +51,8 @@ pub(crate) struct Extent {
     reserved: [u32; 3],
 }
 
-/// Whether `[0, size)` of the file has blocks everywhere, which it shares with no other file.
-/// `false` where the file system cannot tell.
+/// Whether `[0, size)` of the file has blocks everywhere, and shares none of them with another
+/// file. `false` where the file system cannot tell.
 pub(super) fn are_its_own(file: &File, size: u64) -> bool {
     let mut covered = 0;
     let told = each(file, size, |extent| {
@@ -76,8 +76,8 @@ pub(super) fn have_a_huge_page(file: &File, size: u64) -> Option<bool> {
     told.then_some(found)
 }
 
-/// Calls `act` for the extents in `[0, size)` in their order, until it says `false`. Returns
-/// whether it never did, and the file system told.
+/// Calls `act` for the extents in `[0, size)` in their order, until it returns `false`. Returns
+/// whether the file system answered and `act` never returned `false`.
 fn each(file: &File, size: u64, mut act: impl FnMut(&Extent) -> bool) -> bool {
     let mut covered = 0;
     while covered < size {
@@ -109,8 +109,8 @@ fn each(file: &File, size: u64, mut act: impl FnMut(&Extent) -> bool) -> bool {
     true
 }
 
-/// The extents of `[0, size)` of the file, in order. `None` where the file system cannot tell, and
-/// of a file that has none.
+/// The extents of `[0, size)` of the file, in order. `None` where the file system cannot tell, or
+/// the file has none.
 pub(crate) fn of(file: &File, size: u64) -> Option<Vec<Extent>> {
     let mut extents = Vec::new();
     let told = each(file, size, |extent| {
@@ -121,9 +121,9 @@ pub(crate) fn of(file: &File, size: u64) -> Option<Vec<Extent>> {
 }
 
 impl Extent {
-    /// Whether a store to it needs no new block.
+    /// Whether a store to the extent needs no new block.
     pub(crate) fn is_settled(&self) -> bool {
-        /// Reserved, and not written yet: it reads as zeros.
+        /// Reserved, and not written yet. It reads as zeros.
         const UNWRITTEN: u32 = 0x800;
         self.flags & (NEEDS_MORE | UNWRITTEN) == 0
     }

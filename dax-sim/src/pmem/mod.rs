@@ -1,25 +1,25 @@
-//! The device: a real file, mapped once; it uses no other room.
+//! The device: a real file, mapped once. It uses no other room.
 //!
-//! The simulated file systems keep their data in the bytes of this file, be it on persistent
-//! memory, on tmpfs or on any other file system. [`Device::open`] refuses, before it has changed
-//! anything, a file that would be harmed or that could not hold the data; what it created it
-//! removes again when the device is dropped.
+//! The simulated file systems keep their data in the bytes of this file, on persistent memory, on
+//! tmpfs or on any other file system. [`Device::open`] refuses a file that it would harm, or that
+//! could not hold the data, before it has changed anything. A file that it creates is removed again
+//! when the device is dropped.
 //!
 //! # Invariants
 //!
-//! The unsafe code of this module leans on these, and so on nothing outside this folder:
+//! The unsafe code of this module relies on these, and on nothing outside this folder:
 //!
 //! * **Mapped**: the mapping covers `[0, size)` of the file, readable and writable, from `open`
-//!   until the device is dropped, and nothing else in the process holds a reference into it.
+//!   until the device is dropped. Nothing else in the process holds a reference into it.
 //! * **In bounds**: every access has passed `Device::span`, which panics unless it lies in
 //!   `[0, size)`.
-//! * **One door**: the bytes are only touched by the routines of `copy`, which several threads may
-//!   run over the same bytes at once. Threads may therefore see a mixture of old and new bytes, as
-//!   they do on real memory, but never undefined behaviour.
-//! * **Reserved**: every block of `[0, size)` was reserved in the file, so that touching it does
-//!   not end in SIGBUS. Truncating the file from outside breaks this, as it does for every program
-//!   that maps a file. The program `dax-sim` then says so and ends (`cli/signal.rs`); the library
-//!   installs no handler.
+//! * **One door**: only the routines of `copy` touch the bytes. Several threads may run them over
+//!   the same bytes at once. Threads may therefore see a mixture of old and new bytes, as they do
+//!   on real memory, but never undefined behaviour.
+//! * **Reserved**: every block of `[0, size)` was reserved in the file, so touching it does not end
+//!   in SIGBUS. Truncating the file from outside breaks this, as it does for every program that
+//!   maps a file. The program `dax-sim` then prints a message and ends (`cli/signal.rs`). The
+//!   library installs no handler.
 
 mod backing;
 mod copy;
@@ -46,7 +46,7 @@ pub use small_pages::SmallPages;
 pub use word::word_at;
 pub use write_back::WriteBack;
 
-/// Bytes in a block of the device, a page of a mapping, and a page of memory.
+/// The size of a block of the device, of a page of a mapping, and of a page of memory, in bytes.
 pub const BLOCK_SIZE: u64 = 4096;
 
 /// The smallest device, in bytes.
@@ -55,18 +55,18 @@ pub const MIN_DEVICE_SIZE: u64 = 1 << 20;
 /// How to open a device.
 #[derive(Clone, Debug)]
 pub struct DeviceOptions {
-    /// The file; `None` for a temporary one on /dev/shm or, failing that, a memfd.
+    /// The file. `None` stands for a temporary file on /dev/shm or, failing that, a memfd.
     pub path: Option<PathBuf>,
-    /// Bytes; a multiple of [`BLOCK_SIZE`], at least [`MIN_DEVICE_SIZE`].
+    /// The size in bytes: a multiple of [`BLOCK_SIZE`], at least [`MIN_DEVICE_SIZE`].
     pub size: u64,
-    /// Use a user's file although it is not empty. What it held is lost.
+    /// Whether to use a file of the user's that is not empty. What it held is lost.
     pub overwrite: bool,
 }
 
-/// A mapped file that plays the persistent memory.
+/// A mapped file that serves as the persistent memory.
 ///
-/// It may be read and written by many threads at once. Offsets are in bytes from the start of the
-/// device; an access that does not lie inside it is a bug of the caller and panics.
+/// Many threads may read and write it at once. Offsets are in bytes from the start of the device.
+/// An access that does not lie inside the device is a bug of the caller and panics.
 #[derive(Debug)]
 pub struct Device {
     map: MmapRaw,
@@ -83,8 +83,8 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// One line that names the value, its bound and the remedy. The user's file is then as it was
-    /// before.
+    /// Each error is one line that names the value, its bound and the remedy. The user's file is
+    /// then as it was before.
     pub fn open(options: &DeviceOptions) -> Result<Device, DeviceError> {
         let file = open::open(options)?;
         let map = file.map()?;
@@ -98,16 +98,16 @@ impl Device {
             extents::have_a_huge_page(device.file.file(), device.size())
         });
         if backing.is_dax() {
-            // Every block has just been stored to: now that the file's metadata is durable it stays
-            // so, and MAP_SYNC, which memmap2 does not offer, has nothing left to do.
+            // Every block has just been stored to. Once the file's metadata are durable they stay
+            // durable, so MAP_SYNC, which memmap2 does not offer, would add nothing.
             device.file.sync_metadata()?;
         }
         Ok(device)
     }
 
-    /// Takes the first write fault of every page, so that no run is the one that pays for it.
-    /// MAP_POPULATE does not: a shared mapping is only read, which leaves reserved blocks unwritten
-    /// and pages write-protected.
+    /// Takes the first write fault of every page, so that no run pays for it. MAP_POPULATE would
+    /// not: a shared mapping is only read, which leaves reserved blocks unwritten and pages
+    /// write-protected.
     fn populate(&self) -> Result<(), DeviceError> {
         loop {
             match self.map.advise(Advice::PopulateWrite) {
@@ -131,7 +131,7 @@ impl Device {
         }
     }
 
-    /// The same by stores. A page that cannot be stored to ends them in SIGBUS.
+    /// The same by stores. If a page cannot be stored to, SIGBUS ends the stores.
     fn touch(&self) {
         for offset in (0..self.size()).step_by(BLOCK_SIZE as usize) {
             self.store_u64(offset, self.load_u64(offset));
@@ -153,19 +153,19 @@ impl Device {
         self.backing
     }
 
-    /// By which instruction the device's cache lines are written back, chosen when it was opened;
-    /// `None` where there is no medium that they could be lost from.
+    /// The instruction that writes the device's cache lines back, chosen when the device was
+    /// opened. `None` if no medium is behind the device, so that cache lines cannot be lost.
     pub fn write_back(&self) -> Option<WriteBack> {
         self.backing.is_dax().then_some(self.write_back)
     }
 
-    /// That the file is mapped by 4 KiB pages where 2 MiB were possible; `None` if it is not, and
-    /// where there is no DAX.
+    /// Reports that the file is mapped by 4 KiB pages where 2 MiB were possible. `None` if it is
+    /// not, or if there is no DAX.
     pub fn small_pages(&self) -> Option<SmallPages> {
         self.small_pages
     }
 
-    /// The path of the file; `None` for a memfd. A temporary file loses its name as soon as it is
+    /// The path of the file. `None` for a memfd. A temporary file loses its name as soon as it is
     /// open, so that nothing is left behind even if the program is killed.
     pub fn path(&self) -> Option<&Path> {
         self.file.path()
@@ -177,12 +177,12 @@ impl Device {
         start..start + self.map.len()
     }
 
-    /// The file, and what is done to it when the device goes.
+    /// The file, and what the end of the device does to it.
     pub(crate) fn undo(&self) -> (&std::fs::File, Undo) {
         self.file.undo()
     }
 
-    /// Whether the file is as large as it was when it was opened, and has as many blocks.
+    /// Checks that the file is as large as it was when it was opened, and has as many blocks.
     ///
     /// # Errors
     ///
@@ -215,8 +215,8 @@ impl Device {
         unsafe { copy::copy_in(target, bytes) }
     }
 
-    /// Copies bytes into the device so that no [`flush`](Self::flush) of them is needed: past the
-    /// CPU's caches, where there is a medium that they could be lost from.
+    /// Copies bytes into the device so that they need no [`flush`](Self::flush). If the device has
+    /// a medium from which cache lines could be lost, the copy goes past the CPU's caches.
     ///
     /// # Panics
     ///
@@ -268,8 +268,8 @@ impl Device {
         unsafe { copy::store_u64(word, value) }
     }
 
-    /// Writes the CPU's cache lines of the range back to the medium, where there is one that they
-    /// could be lost from. [`Device::fence`] waits for it.
+    /// Writes the CPU's cache lines of the range back to the medium, if there is one from which
+    /// they could be lost. [`Device::fence`] waits for it.
     ///
     /// # Panics
     ///
@@ -288,9 +288,12 @@ impl Device {
         }
     }
 
-    /// Waits until flushed bytes are durable, as far as the backing can promise it. On persistent
-    /// memory that is a store fence. Where the kernel's page cache or a DAX file's metadata is in
-    /// between it is msync of the whole mapping. On volatile memory it does nothing.
+    /// Waits until flushed bytes are durable, as far as the backing can promise it:
+    ///
+    /// * On persistent memory it is a store fence.
+    /// * Where the kernel's page cache or a DAX file's metadata is in between, it is msync of the
+    ///   whole mapping.
+    /// * On volatile memory it does nothing.
     ///
     /// # Errors
     ///
@@ -309,7 +312,7 @@ impl Device {
         self.span(offset, 8).cast()
     }
 
-    /// The one place that makes an address: *In bounds*.
+    /// The only place that makes an address: *In bounds*.
     fn span(&self, offset: u64, len: usize) -> *mut u8 {
         let size = self.size();
         assert!(
@@ -320,7 +323,7 @@ impl Device {
     }
 }
 
-/// Minor faults that this thread has taken so far, those that MADV_POPULATE_WRITE took included.
+/// How many minor faults this thread has taken so far, including those of MADV_POPULATE_WRITE.
 fn minor_faults() -> u64 {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: `usage` has room for the answer, and zeros are one.
@@ -335,7 +338,7 @@ fn minor_faults() -> u64 {
 mod tests {
     use super::*;
 
-    /// As if another process had cut it between two steps of opening it.
+    /// As if another process had cut the file between two steps of opening it.
     #[test]
     fn a_file_that_became_shorter_while_it_was_opened_is_refused() {
         for folder in ["/dev/shm", "/tmp", "."] {
@@ -361,7 +364,8 @@ mod tests {
         }
     }
 
-    /// As an open device takes them: a fault for each page of the page cache, or for more at once.
+    /// As an open device takes its faults: one for each page of the page cache, or for more at
+    /// once.
     #[test]
     fn faults_of_a_device_are_counted() {
         let options = DeviceOptions { path: None, size: 8 << 20, overwrite: false };
@@ -378,7 +382,7 @@ mod tests {
         device.populate().unwrap();
         let faults = minor_faults() - before;
         assert!((4..=2 * 2048 + 64).contains(&faults), "{faults}");
-        // tmpfs has no extents to tell of.
+        // tmpfs has no extents to report.
         let told = extents::have_a_huge_page(device.file.file(), device.size());
         assert_eq!(told, None);
     }

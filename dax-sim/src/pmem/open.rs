@@ -1,5 +1,5 @@
-//! Opening the file behind a device: every check first, then the changes, each undone if a later
-//! one fails.
+//! Opens the file behind a device: all checks come first, then the changes. Each change is undone
+//! if a later one fails.
 
 use std::ffi::OsStr;
 use std::fs::{File, FileType, OpenOptions};
@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use super::{BLOCK_SIZE, DeviceError, DeviceOptions, MIN_DEVICE_SIZE, extents};
 
-/// The remedy where nothing of the kind will do.
+/// The remedy for a kind of file that can never serve.
 const ANOTHER: &str = "name a file that may be created";
 
 /// A file that is checked, locked and reserved. Dropping it undoes what opening it did.
@@ -23,11 +23,11 @@ pub(crate) struct Opened {
     path: Option<PathBuf>,
     size: u64,
     undo: Undo,
-    /// The file's length and the bytes in its blocks, once it is reserved.
+    /// The file's length and the bytes in its blocks, recorded once it is reserved.
     extent: (u64, u64),
 }
 
-/// What is to be undone when the device goes.
+/// What is undone when the device goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Undo {
     /// The file held something before, or has no name.
@@ -38,7 +38,7 @@ pub(crate) enum Undo {
     Remove,
 }
 
-/// Opens what the options ask for.
+/// Opens the file that the options ask for.
 pub(super) fn open(options: &DeviceOptions) -> Result<Opened, DeviceError> {
     check_size(options.size)?;
     let mut opened = match &options.path {
@@ -50,8 +50,8 @@ pub(super) fn open(options: &DeviceOptions) -> Result<Opened, DeviceError> {
     Ok(opened)
 }
 
-/// Opens a regular file of the user's, or makes it. In it and in files beside it there is room for
-/// `room` bytes, of which none are reserved.
+/// Opens a regular file of the user's, or makes it. It and files beside it have room for `room`
+/// bytes, none of which are reserved.
 pub(crate) fn with_room(path: &Path, room: u64, overwrite: bool) -> Result<Opened, DeviceError> {
     let opened = named(path, &DeviceOptions { path: None, size: 0, overwrite })?;
     check_space(path, &opened.file, room)?;
@@ -59,7 +59,7 @@ pub(crate) fn with_room(path: &Path, room: u64, overwrite: bool) -> Result<Opene
 }
 
 impl Opened {
-    /// Makes the file empty. What it held is lost, and it is left empty in the end.
+    /// Makes the file empty. What it held is lost, and the file is left empty in the end.
     pub(crate) fn empty(&mut self) -> Result<(), DeviceError> {
         self.file.set_len(0).map_err(|e| self.io("empty", e))?;
         if self.undo == Undo::Nothing {
@@ -68,7 +68,7 @@ impl Opened {
         Ok(())
     }
 
-    /// Another new file in the same folder, which is removed in the end.
+    /// Makes another file in the same folder, which is removed in the end.
     pub(crate) fn beside(&self) -> Result<Opened, DeviceError> {
         let folder = folder_of(self.path().unwrap_or(Path::new("memfd")));
         let name = format!(".dax-sim-{}-{:08x}", std::process::id(), fastrand::u32(..));
@@ -101,9 +101,9 @@ impl Opened {
         if now.0 < then.0 {
             return changed("bytes", then.0, now.0);
         }
-        // A file system may free what lies behind the end, and what it keeps its extents in: fewer
-        // blocks tell of a hole only where there are no longer enough of them. (Where files are
-        // compressed there never were.)
+        // A file system may free what lies behind the end, and what it keeps its extents in. So
+        // fewer blocks are a sign of a hole only if they are no longer enough for the file.
+        // (Compressed files never had enough.)
         let needed = if then.1 >= then.0 { then.0 } else { self.size };
         if then.1 >= needed && now.1 < needed {
             return changed("bytes in blocks", then.1, now.1);
@@ -129,8 +129,9 @@ impl Opened {
 
     /// Reserves every block, so that a full file system is an error here and not a SIGBUS later.
     ///
-    /// A file that has all of them is left alone: XFS reserves the whole range anew before it looks
-    /// what is there, and so refuses on a full file system what needs no space.
+    /// A file that has all its blocks is left alone. XFS reserves the whole range anew before it
+    /// looks at what is there, and so refuses a request that needs no space when the file system is
+    /// full.
     fn reserve(&self) -> Result<(), DeviceError> {
         let found = self.file.metadata().map_err(|e| self.io("examine", e))?;
         if found.blocks() * 512 >= self.size && extents::are_its_own(&self.file, self.size) {
@@ -149,7 +150,7 @@ impl Opened {
         }
     }
 
-    /// Reserves by writing, where the file system cannot do it otherwise.
+    /// Reserves by writing, where the file system has no other way.
     fn fill(&self) -> Result<(), DeviceError> {
         let zeros = vec![0; 1 << 20];
         let mut done = 0;
@@ -178,7 +179,7 @@ impl Opened {
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        // No caller is left to tell: what cannot be undone stays, and the user sees it.
+        // No caller is left to report to. What cannot be undone stays, and the user sees it.
         match (self.undo, &self.path) {
             (Undo::Empty, _) => drop(self.file.set_len(0)),
             (Undo::Remove, Some(path)) if same_file(path, &self.file) => drop(std::fs::remove_file(path)),
@@ -195,19 +196,19 @@ fn check_size(size: u64) -> Result<(), DeviceError> {
     Err(DeviceError::BadSize { size, suggestion })
 }
 
-/// The user's file, or a new one of that name.
+/// Opens the user's file, or makes one of that name.
 fn named(path: &Path, options: &DeviceOptions) -> Result<Opened, DeviceError> {
     let size = options.size;
     match std::fs::metadata(path) {
         Ok(found) => {
             check_regular(path, found.file_type())?;
             check_contents(path, found.len(), options)?;
-            // O_NONBLOCK, should a FIFO have taken the file's place meanwhile.
+            // O_NONBLOCK, in case a FIFO has taken the file's place meanwhile.
             let file = open_flags(false).open(path).map_err(|e| open_error(path, e))?;
             let found = file.metadata().map_err(|e| io_error("examine", path, e))?;
             check_regular(path, found.file_type())?;
             lock(path, &file)?;
-            // Once more under the lock: another run may have filled it.
+            // Once more under the lock, because another run may have filled it.
             let found = file.metadata().unwrap_or(found);
             check_contents(path, found.len(), options)?;
             check_space(path, &file, size.saturating_sub(found.blocks() * 512))?;
@@ -231,7 +232,7 @@ fn named(path: &Path, options: &DeviceOptions) -> Result<Opened, DeviceError> {
             lock(path, &opened.file)?;
             Ok(opened)
         }
-        // A file's name with a slash behind it has a folder: what is wrong is the name.
+        // A file's name with a slash behind it has a folder, so the fault is in the name.
         Err(e) if e.kind() == ErrorKind::NotADirectory && !folder_of(path).is_dir() => {
             Err(DeviceError::NoFolder { path: path.to_path_buf(), folder: folder_of(path) })
         }
@@ -239,8 +240,8 @@ fn named(path: &Path, options: &DeviceOptions) -> Result<Opened, DeviceError> {
     }
 }
 
-/// A file that loses its name at once; a memfd where there is no /dev/shm to put it, or too small a
-/// one (a container's has 64 MiB, unless it is told otherwise).
+/// A file that loses its name at once. It is a memfd if there is no /dev/shm, or too small a one (a
+/// container's has 64 MiB by default).
 fn temporary(size: u64) -> Result<Opened, DeviceError> {
     let folder = Path::new("/dev/shm");
     for _ in 0..8 {
@@ -305,8 +306,8 @@ fn check_contents(path: &Path, len: u64, options: &DeviceOptions) -> Result<(), 
     }
 }
 
-/// Before anything is changed. What is free now may be gone in a moment, so the reservation has the
-/// last word.
+/// Checks the space before anything is changed. Space that is free now may be gone in a moment, so
+/// the reservation has the last word.
 fn check_space(path: &Path, on: &File, size: u64) -> Result<(), DeviceError> {
     match free_space(on) {
         Some(free) if size > free => Err(DeviceError::NoSpace { place: folder_of(path), size, free }),
@@ -327,7 +328,8 @@ fn available_memory() -> Option<u64> {
     Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
 }
 
-/// Advisory, for the life of the open file. A file system that has no locks is used without.
+/// The lock is advisory and lasts as long as the file is open. A file system without locks is used
+/// without one.
 fn lock(path: &Path, file: &File) -> Result<(), DeviceError> {
     match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
         Err(Errno::WOULDBLOCK) => Err(DeviceError::InUse { path: path.to_path_buf() }),

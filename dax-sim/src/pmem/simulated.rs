@@ -1,6 +1,6 @@
 //! The doors to the simulated machine (`benches/smp`), which builds this crate with `--cfg
-//! range_lock_smp`. Its instrumentation does not look into assembly, so it is asked to make the
-//! copies itself: it touches their lines, lets the time pass that they take, and moves the bytes.
+//! range_lock_smp`. Its instrumentation does not look into assembly, so the machine makes the
+//! copies itself. It touches their lines, lets the time pass that they take, and moves the bytes.
 //! Each door returns `false` where nothing is simulated, and has then done nothing.
 
 unsafe extern "C" {
@@ -11,7 +11,7 @@ unsafe extern "C" {
     safe fn range_lock_smp_store_fence() -> bool;
 }
 
-/// What lies at these addresses is the medium of later runs.
+/// Declares that what lies at these addresses is the medium of later runs.
 pub(super) fn is_medium(start: usize, bytes: usize) {
     range_lock_smp_medium(start, bytes);
 }

@@ -1,27 +1,27 @@
-//! Whether a DAX file is mapped by 4 KiB pages where 2 MiB were possible: what its faults say.
+//! Judges from a DAX file's faults whether it is mapped by 4 KiB pages where 2 MiB were possible.
 
 use std::fmt;
 
 use super::{BLOCK_SIZE, Backing};
 
-/// Bytes of a huge page.
+/// The size of a huge page, in bytes.
 pub(super) const HUGE: u64 = 2 << 20;
 
 /// A DAX file is mapped by 4 KiB pages, although it has room for 2 MiB. Each 2 MiB then takes 512
-/// faults, and 512 entries of the page table. Displayed, this is one line with the remedy.
+/// faults, and 512 entries of the page table. `Display` prints one line with the remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SmallPages {
-    /// Faults that the mapping took.
+    /// How many faults the mapping took.
     pub faults: u64,
-    /// Pages of 4 KiB that it has.
+    /// How many pages of 4 KiB the mapping has.
     pub pages: u64,
-    /// Whether some 2 MiB of the file lie on 2 MiB of the file system's device, as FIEMAP says;
-    /// `None` where the file system cannot tell.
+    /// Whether some 2 MiB of the file lie on 2 MiB of the file system's device, according to
+    /// FIEMAP. `None` where the file system cannot tell.
     pub aligned: Option<bool>,
 }
 
 impl SmallPages {
-    /// What `faults` for all pages of a file of `size` bytes say.
+    /// What `faults` for all pages of a file of `size` bytes show.
     pub(super) fn of(
         backing: Backing,
         size: u64,
@@ -29,7 +29,7 @@ impl SmallPages {
         aligned: impl FnOnce() -> Option<bool>,
     ) -> Option<SmallPages> {
         let pages = size / BLOCK_SIZE;
-        // The end of a file that is no multiple of 2 MiB takes small ones in any case.
+        // The end of a file that is no multiple of 2 MiB takes small pages in any case.
         let expected = size / HUGE + size % HUGE / BLOCK_SIZE;
         let small = backing.is_dax() && size >= HUGE && faults > 2 * expected;
         small.then(|| SmallPages { faults, pages, aligned: aligned() })

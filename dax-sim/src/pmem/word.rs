@@ -1,4 +1,4 @@
-//! Words in copies of a page.
+//! Reads words in copies of a page.
 
 /// The word at `index` of a page.
 ///

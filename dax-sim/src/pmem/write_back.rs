@@ -1,11 +1,11 @@
-//! Cache lines that are written back to memory: by which instruction, and of which lines.
+//! Writes cache lines back to memory: by which instruction, and which lines.
 //!
-//! std knows neither `clwb` nor `clflushopt`, so CPUID is asked for them here, and they are inline
-//! assembly.
+//! std has neither `clwb` nor `clflushopt`, so this module asks CPUID for them, and issues them as
+//! inline assembly.
 //!
 //! # Invariants
 //!
-//! The unsafe code of this module leans on these:
+//! The unsafe code of this module relies on these:
 //!
 //! * **Supported**: a [`WriteBack`] that names an instruction was made by [`WriteBack::detect`] or
 //!   [`WriteBack::supported`], which asked the CPU for it: an unknown instruction ends the program.
@@ -15,7 +15,7 @@
 use std::fmt;
 use std::ops::Range;
 
-/// Bytes of a cache line.
+/// The size of a cache line, in bytes.
 #[cfg(any(test, all(target_arch = "x86_64", not(miri))))]
 const LINE: usize = 64;
 
@@ -30,7 +30,7 @@ enum Instruction {
     Clwb,
     /// Drops the line. Several may be under way at once.
     Clflushopt,
-    /// Drops the line, one after the other. Every x86-64 has it.
+    /// Drops the line. Only one is under way at a time. Every x86-64 has it.
     Clflush,
     /// None is known: not x86-64, or Miri.
     #[cfg_attr(all(target_arch = "x86_64", not(miri)), allow(dead_code))]
@@ -43,7 +43,7 @@ impl WriteBack {
         WriteBack::supported()[0]
     }
 
-    /// All that this CPU has, the best first. One at least.
+    /// All that this CPU has, the best first: at least one.
     pub fn supported() -> Vec<WriteBack> {
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         let known = of_cpuid(leaf_7_ebx());
@@ -62,10 +62,11 @@ impl WriteBack {
         }
     }
 
-    /// Writes the cache lines of `bytes` back, and returns when they are on their way in an order:
-    /// a store fence ends it, so another thread that learns of the return finds them written back.
+    /// Writes the cache lines of `bytes` back. A store fence ends it. So when it returns the
+    /// write-backs are ordered: another thread that learns of the return finds the lines written
+    /// back.
     ///
-    /// Nothing happens where no instruction is known.
+    /// If no instruction is known it does nothing.
     pub fn write_back(self, bytes: &[u8]) {
         // SAFETY: a slice is readable.
         unsafe { self.write_back_raw(bytes.as_ptr(), bytes.len()) }
@@ -77,7 +78,7 @@ impl WriteBack {
     ///
     /// `start` is readable for `len` bytes.
     pub(super) unsafe fn write_back_raw(self, start: *const u8, len: usize) {
-        // One branch for the range, not one a line.
+        // One branch for the whole range.
         // SAFETY: *Supported*; *Lines*, and the caller's promise.
         unsafe {
             match self.0 {
@@ -98,7 +99,7 @@ impl WriteBack {
                 }
             }
         }
-        // `clwb` and `clflushopt` wait for a fence of their own thread, and of no other.
+        // `clwb` and `clflushopt` wait only for a fence of their own thread.
         store_fence();
     }
 }

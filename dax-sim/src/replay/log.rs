@@ -1,12 +1,12 @@
-//! The log: one operation a line.
+//! Reads the log: one operation a line.
 //!
 //! ```text
 //! name 0xOFFSET 0xLENGTH [0xDEST] 0xSIZE_BEFORE [keep_size] [close_open] [unshare] [*]
 //! ```
 //!
-//! DEST stands in the operations with two ranges only. For truncate LENGTH is the new size.
+//! DEST is present only in the operations with two ranges. For truncate LENGTH is the new size.
 //! SIZE_BEFORE is the size that the file had when fsx wrote the line. A replay begins with the size
-//! that the first line names. fsx keeps its last 10,000 operations, so the log of a longer run is a
+//! that the first line names. fsx keeps its last 10,000 operations. So the log of a longer run is a
 //! tail, which begins with a file that is not empty. `*` marks the lines that touched the byte
 //! which fsx found to be wrong. Numbers are hexadecimal with `0x`: fsx writes no others. (fsx also
 //! reads decimal numbers from logs written by hand, and does not notice a forgotten `0x`.) Empty
@@ -36,8 +36,8 @@ pub(crate) enum Verb {
     Fsync,
 }
 
-/// All names. On DAX there is no cache to keep out of, and one thread cannot tear a write, so that
-/// the special forms of read and write are the plain ones.
+/// All names. On DAX there is no cache to keep out of, and one thread cannot tear a write. So the
+/// special forms of read and write are the plain ones.
 const NAMES: [(&str, Verb); 17] = [
     ("read", Verb::Read),
     ("write", Verb::Write),
@@ -58,20 +58,20 @@ const NAMES: [(&str, Verb); 17] = [
     ("write_atomic", Verb::Write),
 ];
 
-/// Names of fsx for what is not simulated.
+/// fsx' names of operations that are not simulated.
 const UNSUPPORTED: [&str; 1] = ["exchange_range"];
 
 /// One operation of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Operation {
-    /// The line, from 1 on.
+    /// The line, counted from 1.
     pub(crate) number: u64,
     pub(crate) verb: Verb,
     pub(crate) offset: u64,
     pub(crate) len: u64,
     /// Where the second range begins, if there are two.
     pub(crate) dest: u64,
-    /// The size that the file had before, says the log.
+    /// The size that the file had before, according to the log.
     pub(crate) size_before: u64,
     pub(crate) keep_size: bool,
     pub(crate) close_open: bool,
@@ -90,7 +90,7 @@ impl Verb {
 }
 
 impl Operation {
-    /// One past the last byte that the operation names; `None` if that overflows.
+    /// The end of the bytes that the operation names. `None` if it overflows.
     pub(super) fn end(&self) -> Option<u64> {
         match self.verb {
             Verb::Fsync => Some(0),
@@ -104,7 +104,7 @@ impl Operation {
 ///
 /// # Errors
 ///
-/// For UTF-16, which no line of a log could be found in.
+/// An error for UTF-16, in which no line of a log could be found.
 pub(crate) fn text_of(log: &[u8]) -> Result<Cow<'_, str>, BadLine> {
     let is_utf16 = match *log {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
@@ -217,7 +217,7 @@ fn within(operation: Operation, size_max: u64) -> Result<Operation, String> {
     }
 }
 
-/// A replay begins with the size before of its first line.
+/// Checks the size before of the first line, with which a replay begins.
 fn begins_within(operation: Operation, size_max: u64) -> Result<Operation, String> {
     let size = operation.size_before;
     if size <= size_max {

@@ -1,4 +1,4 @@
-//! Doing what a log says to a file of its own.
+//! Does the operations of a log to a file of its own.
 
 use std::io;
 use std::path::Path;
@@ -19,7 +19,7 @@ use crate::variant::Mix;
 pub(crate) enum ReplayError {
     /// The operation would have been refused by Linux as well, so fsx cannot have recorded it.
     Line(BadLine),
-    /// It was asked to end.
+    /// The caller asked it to end.
     Ended,
     /// The simulator could not do it.
     Failed {
@@ -39,7 +39,7 @@ pub(crate) struct Options {
     pub(crate) trims: bool,
 }
 
-/// The log says of a line that the file had another size before it.
+/// A line before which the log gives the file another size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OtherSize {
     /// The line.
@@ -48,7 +48,7 @@ pub(crate) struct OtherSize {
     pub(crate) has: u64,
 }
 
-/// Lines that were not done as they stand in the log.
+/// How many lines were not done as they stand in the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Trimmed {
     pub(crate) trimmed: u64,
@@ -67,9 +67,9 @@ pub(crate) fn device(
 }
 
 /// Does `operations` to a file on the [`device`], which begins as one hole of [`initial_size`]
-/// bytes. Calls `differs` at each line before which the file has not the size that the log says,
-/// and goes on unless that fails, or `ended` is true. Returns what `look` sees in the file in the
-/// end.
+/// bytes. It calls `differs` at each line before which the file has another size than the log
+/// gives. It ends early if `differs` fails, or `ended` is true. Returns what `look` sees in the
+/// file in the end.
 pub(crate) fn run<R>(
     device: &Device,
     operations: &[Operation],
@@ -79,7 +79,7 @@ pub(crate) fn run<R>(
     look: impl FnOnce(&File<'_>) -> R,
 ) -> Result<(R, Trimmed), ReplayError> {
     let Options { mix, size_max, trims } = options;
-    // A wrong order of locks, as `entry-lock-outside` has it by design, does one thread no harm.
+    // A wrong order of locks, which `entry-lock-outside` has by design, does one thread no harm.
     let schedule = Schedule::none().with_checks(false);
     let fs = FileSystem::format(device, mix.variant).with_locks(mix.locks);
     let fs = fs.with_schedule(schedule).with_huge_pages();
@@ -107,7 +107,7 @@ pub(crate) fn run<R>(
             None => trimmed.passed_over += 1,
         }
         if operation.close_open {
-            // A file is open as long as it exists here; what a close takes away are the
+            // A file is open as long as it exists here. So a close only takes away the
             // translations.
             mapping = map();
         }
@@ -115,10 +115,10 @@ pub(crate) fn run<R>(
     Ok((look(&file), trimmed))
 }
 
-/// How many blocks are in use at most while the log is replayed, but for a few.
+/// How many blocks are in use at most while the log is replayed, except for a few.
 ///
-/// Let M be the largest size that the file may come to, in blocks, be it that with which it begins.
-/// Then at most 3 M are in use at once:
+/// Let M be the largest size of the file in blocks, its initial size included. Then at most 3 M are
+/// in use at once:
 ///
 /// * Pages that have a block lie below 2 M. No operation names a byte past M, so one that reserves
 ///   past the end of the file reaches M. From there insertions move a page on, by D in all since it
@@ -126,17 +126,17 @@ pub(crate) fn run<R>(
 ///   insertion adds to both. A collapse takes from both. A truncate that makes the file smaller
 ///   leaves no page behind its new size. Every other change of the size makes it larger.
 /// * A page has one block, and a block that pages share is one: 2 M.
-/// * Before zero_range gives shared blocks up it has another for each page of its range that has
-///   one: M.
-/// * Nothing else holds more than one block that no page has. Such a block is a copy that replaces
+/// * Before zero_range gives up shared blocks it has another block for each page of its range that
+///   has one: M.
+/// * Everything else holds at most one block that no page has. Such a block is a copy that replaces
 ///   a shared block, or one that was asked for and does not follow the one before.
 ///
-/// A log may be too short to come so far, so that the file is sparse: what is in use was allocated,
-/// and no operation allocates more than [`most_allocated`] says.
+/// A log may be too short to reach this bound, so that the file is sparse. The blocks in use were
+/// allocated, and no operation allocates more than [`most_allocated`] says.
 fn blocks_needed(operations: &[Operation], size_max: u64) -> u64 {
     let inserted = operations.iter().filter(|o| o.verb == Verb::InsertRange).map(|o| o.len);
     let named = operations.iter().map(|operation| match operation.verb {
-        // To the end of the file, however long that is.
+        // To the end of the file, however long the file is.
         Verb::CloneRange if operation.len == 0 => size_max,
         _ => operation.end().unwrap_or(size_max),
     });
@@ -146,15 +146,15 @@ fn blocks_needed(operations: &[Operation], size_max: u64) -> u64 {
     allocated.min(3 * largest.div_ceil(BLOCK_SIZE))
 }
 
-/// How many blocks an operation allocates at most. It allocates one for each page that it fills,
-/// which is a hole or has a shared block. And it allocates one for each shared block that its ends,
-/// or the end of the file, cut in two.
+/// How many blocks an operation allocates at most. It allocates one for each page that it fills if
+/// the page is a hole or has a shared block. It also allocates one for each shared block that its
+/// ends, or the end of the file, cut in two.
 fn most_allocated(operation: &Operation) -> u64 {
     const CUT: u64 = 4;
     let pages = operation.len.div_ceil(BLOCK_SIZE) + 1;
     CUT + match operation.verb {
         Verb::Write | Verb::Fallocate | Verb::ZeroRange | Verb::CopyRange => pages,
-        // Its faults are given 2 MiB at once where they can be.
+        // Its faults get 2 MiB at once where possible.
         Verb::MapWrite => (pages.div_ceil(HUGE) + 1) * HUGE,
         Verb::Read
         | Verb::MapRead
@@ -183,7 +183,7 @@ pub(crate) fn each_piece(file: &File<'_>, mut act: impl FnMut(&[u8]) -> io::Resu
 
 const PIECE: usize = 1 << 20;
 
-/// What Linux refuses is the log's fault, and the rest is not.
+/// What Linux refuses is the log's fault. Everything else is not.
 fn report(operation: &Operation, error: FsError) -> ReplayError {
     let number = operation.number;
     match error {
@@ -246,7 +246,7 @@ fn apply(
             return Err(FsError::TooBig { end: dest + (file.size() - offset), max: size_max });
         }
         Verb::CloneRange => file.clone_range(file, offset, dest, len)?,
-        // Whether they were the same or not, the bytes stay.
+        // Whether the bytes were the same or not, they stay.
         Verb::DedupeRange => {
             let _: Deduped = file.dedupe_range(file, offset, dest, len)?;
         }
@@ -291,8 +291,8 @@ fn in_pieces(
     Ok(())
 }
 
-/// What the operation of line `number` writes at `offset`: from its number and the place in the
-/// file, so that it is known without fsx' random numbers.
+/// What the operation of line `number` writes at `offset`. It depends on the number and the place
+/// in the file, so it is known without fsx' random numbers.
 fn fill(piece: &mut [u8], number: u64, offset: u64) {
     for (at, byte) in (offset..).zip(piece) {
         *byte = (number.wrapping_mul(31).wrapping_add(at) % 251) as u8;
@@ -396,8 +396,9 @@ mod tests {
         assert_eq!((trimmed, others.len()), (Trimmed { trimmed: 1, passed_over: 2 }, 0));
     }
 
-    /// Everything that a log can do to have blocks at once: reserve past the end, move that on,
-    /// reserve again, share what there is, and have zero_range find other blocks for it.
+    /// Everything that a log can do to have blocks at once: reserve past the end, move the
+    /// reservation on, reserve again, share what there is, and have zero_range find other blocks
+    /// for it.
     #[test]
     fn the_device_has_room_for_whatever_the_log_does() {
         let half = SIZE_MAX / 2;

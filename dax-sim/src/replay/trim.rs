@@ -1,16 +1,16 @@
-//! Trimming ranges to the file, as fsx does when it replays a log.
+//! Trims ranges to the file, as fsx does when it replays a log.
 //!
-//! fsx has one function for what it draws at random and what it reads from a log. So it trims a
-//! range of a log like a drawn one. It takes the offset modulo the size of the file, or of the
-//! largest file for operations that may make the file larger. It cuts the length where the file
-//! ends, and passes over an operation with nothing left. Clone, dedupe and copy are not trimmed,
-//! only passed over where they begin behind the end.
+//! fsx has one function for operations that it draws at random and for operations that it reads
+//! from a log. So it trims a range of a log like a drawn one. It takes the offset modulo the size
+//! of the file, or of the largest file for operations that may make the file larger. It cuts the
+//! length where the file ends, and passes over an operation with nothing left. Clone, dedupe and
+//! copy are not trimmed. They are only passed over where they begin behind the end.
 
 use super::log::{Operation, Verb};
 use crate::pmem::BLOCK_SIZE;
 
-/// What is left of `operation` in a file of `size` bytes, which may have `size_max`; `None` if that
-/// is nothing.
+/// What is left of `operation` in a file of `size` bytes, which may have `size_max`. `None` if
+/// nothing is left.
 pub(super) fn trim(operation: &Operation, size: u64, size_max: u64) -> Option<Operation> {
     let Operation { verb, offset, len, dest, .. } = *operation;
     let (offset, len) = match verb {

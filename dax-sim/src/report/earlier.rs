@@ -1,6 +1,6 @@
-//! An earlier run, from its JSON, to be compared with this one.
+//! Reads an earlier run from its JSON, and compares it with this one.
 //!
-//! Ratios are compared, not rates: a machine that is faster today is faster with every variant.
+//! It compares ratios, not rates: a machine that is faster today is faster with every variant.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::compare::stats::{CERTAIN, Ratio};
 use crate::compare::{BASE, Outcome};
 use crate::variant::Variant;
 
-/// What is read of the JSON of an earlier run.
+/// The parts of an earlier run's JSON that are read.
 #[derive(Clone, Debug)]
 pub(crate) struct Earlier {
     /// The file, as it was named.
@@ -63,7 +63,7 @@ struct Bounds {
     confidence: f64,
 }
 
-/// How a ratio stands to that of the earlier run.
+/// How a ratio compares with that of the earlier run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Up,
@@ -80,7 +80,7 @@ impl Change {
 }
 
 impl Earlier {
-    /// Reads the JSON of an earlier run; an error says what is wrong with it.
+    /// Reads the JSON of an earlier run. An error says what is wrong with it.
     pub(crate) fn parse(name: &str, text: &[u8]) -> Result<Earlier, String> {
         let mut document: Document = serde_json::from_slice(text)
             .map_err(|error| format!("it is not what `dax-sim compare --json` writes: {error}"))?;
@@ -105,8 +105,8 @@ impl Earlier {
         Some(Ratio { median, low, high, confidence })
     }
 
-    /// Whether the outcome's ratio has changed: the intervals of the two runs are of 95 %, and do
-    /// not meet.
+    /// Whether the outcome's ratio has changed: the intervals of the two runs have 95 %, and do not
+    /// overlap.
     pub(crate) fn change(&self, report: &Report, outcome: &Outcome) -> Option<(Change, Ratio)> {
         let then = self.ratio(outcome, report.baseline)?;
         let now = report.ratio(outcome)?;
@@ -122,7 +122,7 @@ impl Earlier {
         }
     }
 
-    /// When and by what the earlier run was made.
+    /// When the earlier run was made, and by which program.
     pub(crate) fn describe(&self) -> String {
         match &self.document.run {
             Some(Run { date, commit }) => format!("{} ({date}, commit {commit})", self.name),
@@ -130,7 +130,7 @@ impl Earlier {
         }
     }
 
-    /// What makes the two runs hard to compare, if something does.
+    /// What makes the two runs hard to compare, if anything.
     pub(crate) fn difference(&self, report: &Report) -> Option<String> {
         let (then, locks) = (&self.document.host, report.setup.locks);
         let name = |kind: Option<crate::variant::LockKind>| kind.map(|kind| kind.name().to_owned());
@@ -168,7 +168,7 @@ impl Earlier {
         lines
     }
 
-    /// What was found, in one sentence.
+    /// A summary in one sentence.
     pub(crate) fn summary(&self, report: &Report) -> String {
         let compared = report.outcomes.iter().filter(|outcome| {
             outcome.point.variant != report.baseline && self.ratio(outcome, report.baseline).is_some()

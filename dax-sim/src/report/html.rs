@@ -1,4 +1,4 @@
-//! Text as HTML; it knows nothing of reports.
+//! Writes text as HTML. It knows nothing of reports.
 
 use std::fmt::{Arguments, Write};
 
@@ -22,7 +22,7 @@ pub(super) fn escaped(text: &str) -> String {
     html
 }
 
-/// Prose whose names stand in backquotes: those that `address` knows become links.
+/// Prose with names in backquotes. Names that `address` knows become links.
 pub(super) fn linked(text: &str, address: impl Fn(&str) -> Option<String>) -> String {
     let mut html = String::new();
     for (index, part) in text.split('`').enumerate() {

@@ -1,4 +1,4 @@
-//! The results as one JSON object, for other programs.
+//! Writes the results as one JSON object, for other programs.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ struct Run<'a> {
     version: &'a str,
     commit: &'a str,
     command: &'a str,
-    /// Samples that were taken and planned, if the run was stopped.
+    /// How many samples were taken and planned, if the run was stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
     partial: Option<Partial>,
     /// The files that were written beside the page.
@@ -61,7 +61,7 @@ struct Host<'a> {
     rounds: usize,
     /// Whether reads were judged.
     checks: bool,
-    /// Only where they were not left to the variants.
+    /// Only if options chose locks in place of the variants'.
     #[serde(skip_serializing_if = "Option::is_none")]
     i_rwsem: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,10 +87,10 @@ struct Entry {
     ops_per_s: Rate,
     /// The median of `ratios` to `rwsem`.
     ratio_to_rwsem: Option<f64>,
-    /// To each variant that was run at the point.
+    /// The ratios to all variants that were run at the point.
     ratios: BTreeMap<&'static str, Ratio>,
     wait_us: Wait,
-    /// From call to return, in a round of its own.
+    /// From call to return, measured in a separate round.
     latency_us: Option<Latency>,
     /// Operations of the slowest thread divided by those of the fastest.
     fairness: Option<f64>,
@@ -98,7 +98,7 @@ struct Entry {
     checked_reads: u64,
 }
 
-/// A rate, as all commands write it.
+/// A rate in the form that all commands write.
 #[derive(Serialize)]
 pub(crate) struct Rate {
     median: f64,
@@ -112,7 +112,7 @@ impl From<stats::Spread> for Rate {
     }
 }
 
-/// A ratio, as all commands write it.
+/// A ratio in the form that all commands write.
 #[derive(Serialize)]
 pub(crate) struct Ratio {
     median: f64,
@@ -183,7 +183,7 @@ pub(super) fn compact(report: &Report) -> String {
     serde_json::to_string(&document(report)).expect(PLAIN)
 }
 
-/// The files that the run wrote whose JSON this is; none if it is something else.
+/// The files that a run wrote, from its JSON. Empty if the text is something else.
 pub(crate) fn files(json: &[u8]) -> Vec<String> {
     let document: serde_json::Value = serde_json::from_slice(json).unwrap_or_default();
     let files = document["run"]["files"].as_array();

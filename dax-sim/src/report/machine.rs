@@ -1,14 +1,14 @@
-//! The machine, and what else it did during the run.
+//! Describes the machine, and what else it did during the run.
 
 use std::fs;
 
 /// The machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Host {
-    /// What this process may run on at once: a container or an affinity mask may allow less than
-    /// the machine has.
+    /// How many threads of this process can run at once: a container or an affinity mask may allow
+    /// fewer than the machine has.
     pub(crate) hardware_threads: usize,
-    /// Its name; family, model and stepping, which tell CPUs of one name apart; "virtual" if it is.
+    /// The CPU's name. Family, model and stepping tell CPUs of one name apart. "virtual" if it is.
     pub(crate) cpu: Option<String>,
     pub(crate) kernel: Option<String>,
     /// How the kernel chooses the frequency, if it does.
@@ -45,15 +45,15 @@ fn cpu(text: &str) -> Option<String> {
     Some(cpu)
 }
 
-/// From so much on the others have disturbed the run, in CPU time of the whole machine.
+/// From this share of the machine's CPU time on, other programs have disturbed the run.
 const BUSY: f64 = 0.05;
-/// The same of time that a hypervisor gave to other machines.
+/// The same for time that a hypervisor gave to other machines.
 const STOLEN: f64 = 0.01;
 
 /// What else the machine did during the run, as shares of its CPU time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct State {
-    /// Tasks that ran or wanted to, on average over the minute before the run.
+    /// How many tasks ran or wanted to, on average over the minute before the run.
     pub(crate) load: f64,
     /// CPU time of other programs.
     pub(crate) others: f64,
@@ -100,7 +100,7 @@ impl Watch {
         Watch { load, from: Ticks::now() }
     }
 
-    /// `None` where the kernel does not tell.
+    /// `None` where the kernel does not report it.
     pub(crate) fn end(&self) -> Option<State> {
         let (from, to) = (self.from?, Ticks::now()?);
         let all = to.all.saturating_sub(from.all).max(1) as f64;
@@ -114,10 +114,10 @@ impl Watch {
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Ticks {
     all: u64,
-    /// Of any program.
+    /// Of all programs.
     busy: u64,
     stolen: u64,
-    /// Of this one.
+    /// Of this program.
     own: u64,
 }
 
@@ -168,6 +168,6 @@ mod tests {
         let busy = State { others: 0.4, ..state };
         assert!(busy.warning().unwrap().contains("40 % of its CPU time went to other programs"));
         assert!(State { stolen: 0.02, ..state }.warning().unwrap().contains("2.0 % to other virtual"));
-        assert!(Watch::begin().end().is_some(), "this kernel tells");
+        assert!(Watch::begin().end().is_some(), "this kernel reports it");
     }
 }

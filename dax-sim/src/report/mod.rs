@@ -1,7 +1,7 @@
-//! Tables, plots, JSON and the page: everything that says what a comparison showed; it uses
-//! `compare` and the rooms below.
+//! Writes reports of a comparison: tables, plots, JSON and the page. It uses `compare` and the
+//! rooms below.
 //!
-//! A [`Report`] holds what was measured and where; each of the modules below renders it in one
+//! A [`Report`] holds what was measured and where. Each of the modules below renders it in one
 //! form.
 
 pub(crate) mod earlier;
@@ -42,19 +42,19 @@ pub(crate) struct Report {
     /// The run that this one is compared with.
     pub(crate) earlier: Option<Earlier>,
     pub(crate) file: BackingFile,
-    /// How long each sample was planned to take.
+    /// The planned duration of each sample.
     pub(crate) duration: Duration,
-    /// How long the shortest one took, where preparation left less time than planned.
+    /// The duration of the shortest sample, where preparation left less time than planned.
     pub(crate) shortest: Duration,
     pub(crate) rounds: usize,
-    /// What was not left to the variants, and whether reads were judged.
+    /// The options that override the variants, and whether reads were judged.
     pub(crate) setup: Setup,
     /// The variant to which tables and plots quote ratios.
     pub(crate) baseline: Variant,
     pub(crate) outcomes: Vec<Outcome>,
 }
 
-/// How far a run came that a signal stopped.
+/// How far a run came before a signal stopped it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Partial {
     pub(crate) done: usize,
@@ -105,10 +105,10 @@ impl BackingFile {
 }
 
 impl Report {
-    /// How load was put on: stated with every comparison.
+    /// The load model. It is stated with every comparison.
     pub(crate) const LOAD_MODEL: &str = "closed loop";
 
-    /// What the levels of locking are made of in every variant, if that was asked for.
+    /// What the levels of locking are made of in every variant, if options chose it.
     pub(crate) fn imposed_locks(&self) -> Option<String> {
         let levels = [("i_rwsem", self.setup.locks.i_rwsem), ("i_mmap_sem", self.setup.locks.i_mmap_sem)];
         let said: Vec<String> = levels
@@ -118,7 +118,7 @@ impl Report {
         (!said.is_empty()).then(|| format!("in every variant {}", said.join(" and ")))
     }
 
-    /// What a reader of the stale reads must know, if the run did not look for any.
+    /// What a reader of the stale reads must know if the run did not look for any.
     pub(crate) fn unchecked(&self) -> Option<&'static str> {
         (!self.setup.checks).then_some("No read was checked (`--no-checks`), so nothing is said of old data")
     }
@@ -128,7 +128,7 @@ impl Report {
         self.outcomes.iter().find(|outcome| outcome.point == point)
     }
 
-    /// How the outcome compares with the baseline at the same point, if that was run.
+    /// How the outcome compares with the baseline at the same point, if the baseline was run.
     pub(crate) fn ratio(&self, outcome: &Outcome) -> Option<Ratio> {
         self.ratio_to(outcome, self.baseline)
     }
@@ -157,14 +157,14 @@ impl Report {
             " Fewer than 6 rounds give no interval of 95 %, so no difference is claimed."
         };
         format!(
-            "{cell} The interval in brackets is that of the {} rounds' ratios, {bounds}: it holds the true median with \
+            "{cell} The interval in brackets covers the {} rounds' ratios {bounds}. It holds the true median with \
              {:.0} %, whatever the distribution.{warning}",
             self.rounds,
             (confidence * 100.0).floor()
         )
     }
 
-    /// Whether there are rounds enough for intervals of 95 %.
+    /// Whether there are enough rounds for intervals of 95 %.
     pub(crate) fn ratios_are_certain(&self) -> bool {
         order_interval(self.rounds).confidence >= CERTAIN
     }
@@ -181,7 +181,7 @@ impl Report {
         distinct(self.outcomes.iter().map(|outcome| outcome.point.variant))
     }
 
-    /// The numbers of threads that were run, ascending.
+    /// The numbers of threads that were run, in ascending order.
     pub(crate) fn threads(&self) -> Vec<usize> {
         distinct(self.outcomes.iter().map(|outcome| outcome.point.threads))
     }
@@ -191,12 +191,12 @@ impl Report {
         distinct(self.outcomes.iter().map(|outcome| outcome.point.workload))
     }
 
-    /// The media times that were run, ascending.
+    /// The media times that were run, in ascending order.
     pub(crate) fn media(&self) -> Vec<Duration> {
         distinct(self.outcomes.iter().map(|outcome| outcome.point.media))
     }
 
-    /// Each workload with each media time: what one plot, or one group of rows, is about.
+    /// Each workload with each media time: one plot, or one group of rows, for each.
     pub(crate) fn panels(&self) -> Vec<(Workload, Duration)> {
         let media = self.media();
         self.workloads()
@@ -210,12 +210,12 @@ impl Report {
         self.panels().into_iter().map(|(workload, media)| plot::file_name(workload, media)).collect()
     }
 
-    /// The most threads that were run.
+    /// The largest number of threads that was run.
     pub(crate) fn most_threads(&self) -> usize {
         self.threads().last().copied().unwrap_or(1)
     }
 
-    /// Whether so many threads cannot all run at once here.
+    /// Whether more threads than can run at once here.
     pub(crate) fn is_oversubscribed(&self, threads: usize) -> bool {
         threads > self.host.hardware_threads
     }
@@ -225,7 +225,7 @@ impl Report {
         format!("{threads}{}", if self.is_oversubscribed(threads) { "*" } else { "" })
     }
 
-    /// What the star of [`Report::marked_threads`] means; `None` if it was not used.
+    /// What the star of [`Report::marked_threads`] means. `None` if no number has it.
     pub(crate) fn oversubscription(&self) -> Option<String> {
         self.is_oversubscribed(self.most_threads())
             .then(|| format!("* more threads than the {}: oversubscribed", self.hardware_threads()))
@@ -319,7 +319,7 @@ pub(crate) mod fixture {
             (false, ..) => 1.0,
         };
         let median = 10_000.0 * ratio;
-        // The base was slow where the others were fast.
+        // The base was slow in rounds in which the others were fast.
         let rounds = [0.95, 1.05, 1.0, 0.98, 1.02, 1.0];
         let rounds =
             if point.variant == crate::compare::BASE { rounds.map(|round| 2.0 - round) } else { rounds };

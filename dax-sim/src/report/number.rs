@@ -1,4 +1,4 @@
-//! Numbers as people read them: three significant digits, and units.
+//! Formats numbers for people: three significant digits, and units.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub(crate) fn ratio(ratio: Ratio) -> String {
     format!("{}×", three_digits(ratio.median))
 }
 
-/// The interval of a ratio: `0.91–1.04`; a dash where there is none.
+/// The interval of a ratio: `0.91–1.04`. A dash if there is none.
 pub(crate) fn interval(Ratio { low, high, confidence, .. }: Ratio) -> String {
     if confidence > 0.0 {
         format!("{}–{}", three_digits(low), three_digits(high))
@@ -44,17 +44,17 @@ pub(crate) fn with_interval(of: Ratio) -> String {
     format!("{} ({})", ratio(of), interval(of))
 }
 
-/// What may be said of a ratio.
+/// The claim that a ratio supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     Faster,
     Slower,
-    /// Its interval holds 1, or is none of 95 %.
+    /// The interval holds 1, or does not have 95 %.
     Unclear,
 }
 
 impl Direction {
-    /// Judged by the interval as it is printed: a reader must be able to follow.
+    /// Judges by the interval as it is printed: a reader must be able to follow.
     pub(crate) fn of(ratio: Ratio) -> Direction {
         let printed = |bound: f64| three_digits(bound).parse::<f64>().unwrap_or(1.0);
         if !ratio.is_certain() {
@@ -69,7 +69,7 @@ impl Direction {
     }
 }
 
-/// A share in percent: two significant digits, as few zeros as can be.
+/// A share in percent, with two significant digits and as few zeros as possible.
 pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     match percent {
@@ -114,7 +114,7 @@ pub(crate) fn coarse(time: Duration) -> String {
     if seconds < 120.0 { format!("{seconds:.0} s") } else { format!("{:.0} min", seconds / 60.0) }
 }
 
-/// What a media time is called.
+/// The name of a media time.
 pub(crate) fn media(media: Duration) -> String {
     if media.is_zero() { "CPU-bound".to_owned() } else { format!("{} µs media", media.as_micros()) }
 }
@@ -124,7 +124,7 @@ pub(crate) fn threads(threads: usize) -> String {
     if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") }
 }
 
-/// Three significant digits, but never fewer than all in front of the point.
+/// Three significant digits, but never fewer than all digits before the point.
 pub(crate) fn three_digits(value: f64) -> String {
     let decimals = match value.abs() {
         v if v < 9.995 => 2,
@@ -184,7 +184,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Of any rounds: what is printed agrees with itself.
+        /// For any rounds: what is printed agrees with itself.
         #[test]
         fn a_printed_ratio_lies_in_its_printed_interval(
             rounds in proptest::collection::vec((0.001..1e7_f64, 0.001..1e7_f64), 2..40)

@@ -1,5 +1,5 @@
-//! The whole comparison as one HTML page that needs no other file: plots, style, data and a small
-//! script are set into it. The page works without the script.
+//! Writes the whole comparison as one HTML page that needs no other file: plots, style, data and a
+//! small script are embedded. The page works without the script.
 
 use std::fmt::Write;
 
@@ -38,7 +38,7 @@ pub(crate) fn render(report: &Report) -> String {
          <script type=\"application/json\" id=\"data\">{}</script>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
         if report.partial.is_some() { " (partial)" } else { "" },
         palette::dark_rules(".plot"),
-        // So that no text of the data ends the element.
+        // No text of the data may end the element.
         json::compact(report).replace('<', "\\u003c"),
     )
 }
@@ -48,7 +48,7 @@ fn head(report: &Report) -> String {
     format!(
         "<header>\n<h1>One lock for the whole file, or one for each range?</h1>\n\
          <p class=\"lead\">Page faults, reads and writes of one memory-mapped file were run under different locks. A \
-         factor of 2.00× means twice as many calls per second. The numbers in brackets are its interval{}.</p>\n\
+         factor of 2.00× means twice as many calls per second. The numbers in brackets are the factor's interval{}.</p>\n\
          <p class=\"when\">{} · dax-sim {}, commit {} · {}, {} · <a href=\"#run\">the run and its data</a></p>\n</header>\n",
         if report.ratios_are_certain() { " of 95\u{a0}%" } else { "" },
         report.run.date,
@@ -59,7 +59,7 @@ fn head(report: &Report) -> String {
     )
 }
 
-/// The address of what a name means.
+/// The address of the explanation of a name.
 fn address(report: &Report) -> impl Fn(&str) -> Option<String> {
     let (variants, workloads) = (report.variants(), report.workloads());
     move |name| {
@@ -135,7 +135,7 @@ fn glossary(report: &Report) -> String {
 
 fn plots(report: &Report) -> String {
     let mut html = String::from(
-        "<section>\n<h2>Throughput against threads</h2>\n<p class=\"note\">Rest on a marker, or tap it, for its \
+        "<section>\n<h2>Throughput against threads</h2>\n<p class=\"note\">Point at a marker, or tap it, to see its \
          values.</p>\n",
     );
     for workload in report.workloads() {
@@ -147,8 +147,8 @@ fn plots(report: &Report) -> String {
         html.push_str("</div>\n");
     }
     html.push_str(
-        "<p class=\"note\">Points with the same number of threads are set a little apart, so that they can be told from \
-         one another. The axis of threads is logarithmic, that of throughput linear from zero.</p>\n</section>\n",
+        "<p class=\"note\">Points with the same number of threads are set a little apart, so that each can be seen. \
+         The axis of threads is logarithmic. The axis of throughput is linear and starts at zero.</p>\n</section>\n",
     );
     html
 }
@@ -157,35 +157,36 @@ fn method(report: &Report) -> String {
     let mut html = String::from("<section class=\"method\">\n<h2>How the numbers were taken</h2>\n<ul>\n");
     let mut sentences = vec![
         format!(
-            "All variants ran in one process, on one device, interleaved: for each workload, media time and number of \
-             threads one directly after the other, in an order that rotates; the whole in {}. One more round, of longer \
+            "All variants ran in one process, on one device. For each workload, media time and number of threads they ran \
+             one directly after the other, in an order that rotates. The run had {}. One more round, of longer \
              samples at the fewest and the most threads, gave the latencies.",
             report.sampling()
         ),
         report.ratios_explained(),
-        "A ratio is taken within each round so that a drift of the machine cancels. \"Faster\", \"slower\" and colours go \
-         by the ratio's own interval, as it is printed: whether 1 lies in it."
+        "A ratio is taken within each round, so that a drift of the machine cancels. \"Faster\", \"slower\" and colours \
+         depend on the ratio's interval as it is printed: whether it contains 1."
             .to_owned(),
         format!(
-            "The load is a {}: as many threads as stated, each starting its next operation when the last has ended. It \
-             says nothing of an open load, in which requests arrive by themselves.",
+            "The load is a {}: each thread starts its next operation when the last has ended. The figures say nothing \
+             about an open load, in which requests arrive by themselves.",
             Report::LOAD_MODEL
         ),
-        "CPU-bound points do nothing but compute and copy. With media time, each read(2) and write(2) also sleeps that \
-         long while it holds i_rwsem, as it would wait for a device: that is where waiting can overlap beyond the number \
-         of processors. Loads, stores and punches do not sleep."
+        "CPU-bound points only compute and copy. With media time, each read(2) and write(2) also sleeps for this \
+         time while it holds i_rwsem, as it would wait for a device. Such waits can overlap beyond the number of \
+         processors. Loads, stores and punches do not sleep."
             .to_owned(),
         format!(
-            "The machine has {}. Points with more threads are marked; what they show is how waiting overlaps, not how \
-             the locks behave on more cores, and nothing is claimed about that.",
+            "The machine has {}. Points with more threads are marked. They show how waiting overlaps, not how \
+             the locks behave on more cores: nothing is claimed about more cores.",
             report.hardware_threads()
         ),
         if report.setup.checks {
-            "Every block that is written carries a pattern, and every load that must see it is checked; a load that saw \
-             older data is counted as a stale read. The interval of their share (Wilson's, of 95 %) takes reads as \
-             independent. A variant without stale reads has shown none in this run. That is evidence, not proof."
+            "Every block that is written carries a pattern, and every load that must see the pattern is checked. A load \
+             that saw older data is counted as a stale read. The interval of the share of stale reads (Wilson's, of 95 %) \
+             assumes that reads are independent. A variant without stale reads has shown none in this run, which is \
+             evidence, not proof."
         } else {
-            "Nothing that was read was checked, so that no time went into it."
+            "No read was checked, so checks took no time."
         }
         .to_owned(),
     ];
@@ -210,7 +211,7 @@ fn method(report: &Report) -> String {
     html
 }
 
-/// The run: when, where and by what, and its data.
+/// The origin of the run: its time, place and program, and its data.
 fn origin(report: &Report) -> String {
     let unknown = || "unknown".to_owned();
     let (run, host) = (&report.run, &report.host);

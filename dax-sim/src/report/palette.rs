@@ -1,4 +1,5 @@
-//! Colours and markers, told apart also by colour-blind readers, on paper, and in the dark.
+//! Colours and markers that readers can tell apart: also colour-blind readers, on paper, and in the
+//! dark.
 //!
 //! Plots are drawn in the light colours. Where a reader prefers the dark, a style sheet replaces
 //! each of them. Its rules select elements by the colour that was drawn. So a program without style
@@ -21,9 +22,9 @@ pub(crate) const INK: Tone = tone(0x1F2328, 0xE6EDF3);
 pub(crate) const MUTED: Tone = tone(0x59636E, 0x9DA7B3);
 /// Lines behind the figures.
 pub(crate) const GRID: Tone = tone(0xD8DEE4, 0x30373F);
-/// What everything is drawn on.
+/// The background of everything.
 pub(crate) const PAPER: Tone = tone(0xFFFFFF, 0x0F141A);
-/// Behind the points that are oversubscribed.
+/// The background of oversubscribed points.
 pub(crate) const SHADE: Tone = tone(0xF3F0EA, 0x1B2129);
 
 /// The shape that marks a point.
@@ -41,7 +42,7 @@ pub(crate) enum Marker {
 pub(crate) struct Look {
     pub(crate) tone: Tone,
     pub(crate) marker: Marker,
-    /// A bound, not an answer.
+    /// Whether the variant is a bound, not an answer.
     pub(crate) dashed: bool,
 }
 
@@ -96,7 +97,7 @@ mod tests {
 
     #[test]
     fn no_two_light_colours_are_the_same() {
-        // Otherwise a rule for the one would also repaint the other.
+        // Otherwise a rule for one colour would also repaint the other.
         let mut colours: Vec<String> = [INK, MUTED, GRID, PAPER, SHADE]
             .into_iter()
             .chain(Variant::ALL.map(|variant| look(variant).tone))

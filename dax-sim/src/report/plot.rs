@@ -1,7 +1,8 @@
-//! One plot for each workload and media time: throughput against threads, a line for each variant.
+//! Draws one plot for each workload and media time: throughput against threads, a line for each
+//! variant.
 //!
-//! Drawn by plotters into SVG text, in units twice as fine as the pixels that it is meant to be
-//! shown at, since plotters places everything on whole units.
+//! plotters draws it into SVG text. The units are half a pixel of the intended size, since plotters
+//! places everything on whole units.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -21,7 +22,7 @@ use crate::workload::{Point, Workload};
 const WIDTH: u32 = 1120;
 /// Without the legend.
 const HEIGHT: u32 = 700;
-/// Units to a pixel of the intended size.
+/// How many units one pixel of the intended size has.
 const FINENESS: u32 = 2;
 
 const HEAD: u32 = 116;
@@ -34,7 +35,7 @@ const RIM: i32 = 3;
 const WHISKER_END: i32 = 7;
 /// How near to the middle of a marker a pointer must come.
 const REACH: i32 = 18;
-/// Points with the same number of threads stand so far apart that their whiskers can be seen.
+/// How far apart points with the same number of threads stand, so that their whiskers can be seen.
 const DODGE: i32 = 14;
 /// Free space above the highest point, as a share of it.
 const HEADROOM: f64 = 1.06;
@@ -46,7 +47,7 @@ const SIDES: f64 = 0.05;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn<T = ()> = Result<T, Box<dyn Error>>;
 
-/// The file name of a plot that stands alone.
+/// The file name of a plot in a file of its own.
 pub(crate) fn file_name(workload: Workload, media: Duration) -> String {
     let media = if media.is_zero() { "cpu-bound".to_owned() } else { format!("{}us", media.as_micros()) };
     format!("{}-{media}.svg", workload.name())
@@ -72,12 +73,12 @@ fn description(workload: Workload, media: Duration) -> String {
     )
 }
 
-/// The head of the legend, a row for each variant, and a margin.
+/// The height of the head of the legend, a row for each variant, and a margin.
 fn legend_height(report: &Report) -> u32 {
     LEGEND_ROW * (report.variants().len() as u32 + 1) + 16
 }
 
-/// Draws one plot, to be set into a page that styles `svg.plot`.
+/// Draws one plot for a page that styles `svg.plot`.
 pub(crate) fn draw(report: &Report, workload: Workload, media: Duration) -> String {
     let mut svg = String::new();
     let height = HEIGHT + legend_height(report);
@@ -116,7 +117,7 @@ pub(crate) fn key(variant: Variant) -> String {
     svg.replacen(&format!("<svg width=\"{width}\" height=\"{height}\" "), &opening, 1)
 }
 
-/// Makes of a drawn plot a file of its own, which follows the reader's preference for light or
+/// Turns a drawn plot into a file of its own, which follows the reader's preference for light or
 /// dark.
 pub(crate) fn standalone(svg: &str) -> String {
     let style = format!(
@@ -139,7 +140,7 @@ struct Panel<'a> {
 }
 
 impl Panel<'_> {
-    /// What a pointer finds over each marker: its values, as a title.
+    /// The values that a pointer finds over each marker, as a title.
     fn hits(&self) -> String {
         let mut hits = String::new();
         for &(point, (x, y)) in self.markers.borrow().iter() {
@@ -239,7 +240,7 @@ impl Panel<'_> {
         if highest > 0.0 { highest * HEADROOM } else { 1.0 }
     }
 
-    /// Ticks stand where there are points, which plotters' own axes have no way to say.
+    /// Draws ticks where there are points, for which plotters' own axes have no option.
     fn draw_thread_axis(&self, root: &Area<'_>, place: impl Fn(f64, f64) -> (i32, i32)) -> Drawn {
         let (left, right) = self.x_ends();
         let axis = ShapeStyle::from(&MUTED.light).stroke_width(2);
@@ -275,8 +276,8 @@ impl Panel<'_> {
         Ok(())
     }
 
-    /// One line with its whiskers and markers; `place` says where so many threads and operations
-    /// per second are.
+    /// Draws one line with its whiskers and markers. `place` returns the position of a number of
+    /// threads and operations per second.
     fn draw_variant(
         &self,
         root: &Area<'_>,
@@ -310,7 +311,7 @@ impl Panel<'_> {
         self.report.outcome(Point { workload: self.workload, variant, threads, media: self.media })
     }
 
-    /// Below the plot, with the figures at the most threads, where the lines end.
+    /// Draws the legend below the plot, with the figures at the most threads, where the lines end.
     fn draw_legend(&self, area: &Area<'_>) -> Drawn {
         let most = self.report.most_threads();
         let (threads, baseline) = (self.report.marked_threads(most), self.report.baseline);
@@ -388,8 +389,7 @@ fn draw_marker(area: &Area<'_>, look: &Look, at: (i32, i32)) -> Drawn {
     Ok(())
 }
 
-/// The outline of an x: arms that reach `reach`, cut off at `width` from the corner of their
-/// square.
+/// The outline of an x. Its arms reach `reach`, cut off at `width` from the corner of their square.
 fn cross(reach: i32, width: i32) -> Vec<(i32, i32)> {
     let (far, near) = (reach, reach - width);
     vec![

@@ -1,4 +1,4 @@
-//! When, by which program and by which command a report was made.
+//! Records when, by which program and by which command a report was made.
 
 use std::env;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,13 +14,14 @@ pub(crate) struct Provenance {
     /// When the run began, in UTC: `2026-01-31 12:34:56 UTC`.
     pub(crate) date: String,
     pub(crate) version: &'static str,
-    /// `unknown` if it was not built from a repository; `-dirty` at its end if files were changed.
+    /// `unknown` if the program was not built from a repository. `-dirty` at its end if files were
+    /// changed.
     pub(crate) commit: &'static str,
     pub(crate) command: String,
 }
 
 impl Provenance {
-    /// That of this process, now.
+    /// The provenance of a report that this process makes now.
     pub(crate) fn now() -> Provenance {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let arguments = env::args_os().skip(1).map(|argument| for_a_shell(&argument.to_string_lossy()));
@@ -33,7 +34,7 @@ impl Provenance {
     }
 }
 
-/// So long after 1 January 1970.
+/// The date at this time after 1 January 1970.
 fn date(since: Duration) -> String {
     let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     // Years that begin in March end with the leap day; 400 of them have 146,097 days

@@ -1,4 +1,4 @@
-//! The report on a terminal: as much of it as fits the width, the rest being on the page.
+//! Writes the report for a terminal: as much of it as fits the width. The rest is on the page.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -17,29 +17,29 @@ use crate::workload::{Point, Workload};
 const GAP: usize = 2;
 /// Blanks before the name of a variant.
 const INDENT: usize = 1;
-/// Prose wider than this is tiring to read.
+/// Wider prose is tiring to read.
 const WIDEST_PROSE: usize = 100;
 
-/// The width of the terminal on standard output; `None` if it is not one, or does not know (0).
+/// The width of the terminal on standard output. `None` if there is none, or it reports 0.
 pub(crate) fn terminal_width() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
     Some(usize::from(size.ws_col)).filter(|&width| width > 0)
 }
 
-/// Whether colours are to be used on standard output.
+/// Whether to use colours on standard output.
 pub(crate) fn has_colours() -> bool {
     std::io::stdout().is_terminal() && !is_plain()
 }
 
-/// Whether the terminal, if it is one, would show escape sequences as they are, or its user wants
+/// Whether the terminal, if there is one, would show escape sequences as text, or its user wants
 /// none.
 fn is_plain() -> bool {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     set("NO_COLOR") || std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
-/// The whole report as text of at most `width` columns; as wide as it needs to be if that is
-/// `None`. The verdict comes last: on a terminal the last lines are those that are seen.
+/// The whole report as text of at most `width` columns, or as wide as it needs to be without a
+/// `width`. The verdict comes last: on a terminal the last lines are the visible ones.
 pub(crate) fn render(report: &Report, width: Option<usize>) -> String {
     let prose = width.unwrap_or(WIDEST_PROSE).min(WIDEST_PROSE);
     let mut text = String::from("\n");
@@ -90,14 +90,14 @@ fn legend(report: &Report) -> Vec<String> {
     let most = number::threads(report.most_threads());
     let mut lines = vec![
         format!(
-            "{} beside its operations per second; the others by their factor to it, with its interval in brackets.",
+            "{} beside its operations per second. The other variants: their factor to it, with its interval in brackets.",
             report.baseline
         ),
         report.ratios_explained(),
         format!(
             "p50 to max: how long an operation took at {most}, from call to return, in a closed loop (the next starts \
-             when the last has ended). fair: operations of the slowest thread divided by those of the fastest. stale: \
-             reads of old data, at any number of threads."
+             when the last has ended). fair: operations of the slowest thread divided by operations of the fastest. \
+             stale: reads of old data, at any number of threads."
         ),
     ];
     if report.earlier.is_some() {
@@ -115,7 +115,7 @@ fn legend(report: &Report) -> Vec<String> {
     lines
 }
 
-/// What a column shows.
+/// The content of a column.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Column {
     Variant,
@@ -158,7 +158,7 @@ impl Column {
         }
     }
 
-    /// What stands in this column in the row of `variant`.
+    /// The cell of this column in the row of `variant`.
     fn cell(self, report: &Report, (workload, media): (Workload, Duration), variant: Variant) -> Cell {
         let threads = match self {
             Column::Variant => return name_cell(variant),
@@ -182,7 +182,8 @@ impl Column {
     }
 }
 
-/// The baseline's rate, or another variant's factor to it: never both, which need not divide.
+/// The baseline's rate, or another variant's factor. Never both, because their medians need not
+/// divide.
 fn throughput_cell(report: &Report, outcome: &Outcome) -> Cell {
     let rate = || format!("{}/s", number::rate(outcome.ops_per_s.median));
     if outcome.point.variant == report.baseline {
@@ -208,7 +209,7 @@ fn name_cell(variant: Variant) -> Cell {
     if variant == Variant::RangeLock { cell.add_attribute(Attribute::Bold) } else { cell }
 }
 
-/// Stale reads over all numbers of threads: one at any of them is one too many.
+/// Stale reads over all numbers of threads, because one is too many at any of them.
 fn stale_cell(report: &Report, workload: Workload, media: Duration, variant: Variant) -> Cell {
     let (mut stale, mut checked) = (0, 0);
     for threads in report.threads() {
@@ -269,7 +270,8 @@ fn figures(report: &Report, width: Option<usize>) -> String {
     if is_plain() {
         table.force_no_tty();
     }
-    // Titles of groups are set between the lines afterwards, so no line may be broken or added.
+    // Titles of groups are set between the lines afterwards, so the table must not break or add
+    // lines.
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(
         columns.iter().map(|column| Cell::new(column.title(report)).add_attribute(Attribute::Bold)),

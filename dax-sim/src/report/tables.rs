@@ -7,7 +7,7 @@ use crate::compare::Outcome;
 use crate::variant::Variant;
 use crate::workload::{Point, Workload};
 
-/// A variant's name, linked to what it means.
+/// A variant's name, linked to its explanation.
 fn variant_link(variant: Variant) -> String {
     format!("<a href=\"#variant-{variant}\">{}</a>", words::marked_name(variant))
 }
@@ -16,7 +16,7 @@ fn workload_link(workload: Workload) -> String {
     format!("<a href=\"#workload-{workload}\">{workload}</a>")
 }
 
-/// What the marks beside numbers and names mean, as far as they were used.
+/// Explains the marks beside numbers and names, as far as they were used.
 pub(super) fn marks(report: &Report) -> String {
     let unserialised =
         report.variants().contains(&Variant::Unserialised).then(|| words::UNSERIALISED_MARK.to_owned());
@@ -26,7 +26,7 @@ pub(super) fn marks(report: &Report) -> String {
     marks.join(" Â· ")
 }
 
-/// A factor with its interval below it; the baseline's own rate.
+/// A factor with its interval below it, or the baseline's own rate.
 fn factor(report: &Report, outcome: &Outcome) -> String {
     let rate = || format!("{}/s", number::rate(outcome.ops_per_s.median));
     if outcome.point.variant == report.baseline {
@@ -40,7 +40,7 @@ fn factor(report: &Report, outcome: &Outcome) -> String {
     format!("{}{mark}<small>{}</small>", number::ratio(ratio), number::interval(ratio))
 }
 
-/// Colour is for what is faster or slower, and says how far.
+/// The colour of a cell: whether the variant is faster or slower, and how far.
 fn class(report: &Report, outcome: &Outcome) -> &'static str {
     let Some(ratio) = report.ratio(outcome) else { return "same" };
     match Direction::of(ratio) {
@@ -56,7 +56,7 @@ const COLOURS: &str = "<p class=\"key\"><span class=\"much\">faster, at least 2Ã
      <span class=\"more\">faster</span> <span class=\"less\">slower</span> \
      <span>no clear difference: the interval holds 1</span></p>\n";
 
-/// One factor for each panel and variant: that at the most threads.
+/// One factor for each panel and variant: the one at the most threads.
 pub(super) fn glance(report: &Report) -> String {
     let threads = report.most_threads();
     let variants = report.variants();
@@ -103,8 +103,8 @@ pub(super) fn glance(report: &Report) -> String {
     }
     html.push_str("</tbody>\n</table></div>\n");
     let note = format!(
-        "{} With media time each read(2) and write(2) sleeps that long, as for a device; CPU-bound ones do not sleep. \
-         Stale: reads of old data. {}",
+        "{} With media time each read(2) and write(2) sleeps for this time, as for a device. CPU-bound ones do not \
+         sleep. Stale: reads of old data. {}",
         report.ratios_explained(),
         marks(report)
     );
@@ -123,7 +123,7 @@ fn open(html: &mut String, id: &str, caption: &str, head: &str) {
     );
 }
 
-/// The rows of all outcomes that `row` has something to say of, in groups.
+/// The rows of all outcomes for which `row` returns something, in groups.
 fn groups(html: &mut String, report: &Report, columns: usize, row: impl Fn(&Outcome) -> Option<String>) {
     for (workload, media) in report.panels() {
         put(
@@ -169,11 +169,11 @@ pub(super) fn latency(report: &Report) -> String {
     }
     let mut html = String::from(
         "<section>\n<h2 id=\"latency\">How long an operation takes</h2>\n\
-         <p class=\"note\">From call to return, in a round of its own after those that measure throughput: only this \
+         <p class=\"note\">From call to return, in a round of its own after the rounds that measure throughput. Only this \
          round reads a clock for each operation. The load is a closed loop: a thread that waits long starts fewer \
-         operations meanwhile, so these percentiles are lower than those of requests that arrive by themselves. \
-         Percentiles are exact to one in a hundred; p99.9 needs 1000 operations. Fairness is the operations of the \
-         slowest thread divided by those of the fastest, the median over the rounds of throughput: 1.00 is even.</p>\n",
+         operations meanwhile. So these percentiles are lower than those of requests that arrive by themselves. \
+         Percentiles are exact to one in a hundred. p99.9 needs 1000 operations. Fairness is the operations of the \
+         slowest thread divided by those of the fastest, the median over the rounds of throughput. 1.00 is even.</p>\n",
     );
     let head = "<tr><th scope=\"col\">Variant</th><th scope=\"col\">Threads</th><th scope=\"col\">p50</th>\
                 <th scope=\"col\">p99</th><th scope=\"col\">p99.9</th><th scope=\"col\">longest</th>\
@@ -197,10 +197,10 @@ pub(super) fn latency(report: &Report) -> String {
 /// All outcomes.
 pub(super) fn all(report: &Report) -> String {
     let mut html = String::from(
-        "<section>\n<h2 id=\"figures\">All figures</h2>\n<p class=\"note\">Waits are those for the locks i_rwsem (of \
-         read(2) and write(2)) and i_mmap_sem (of page faults), over all operations of all rounds of throughput, also \
-         those that need neither; the median and 99th percentile are exact to one in a hundred. The rates of all \
-         variants are in the data below.</p>\n",
+        "<section>\n<h2 id=\"figures\">All figures</h2>\n<p class=\"note\">Waits are for the locks i_rwsem (of \
+         read(2) and write(2)) and i_mmap_sem (of page faults). They cover all operations of all rounds of throughput, \
+         also operations that need neither lock. The median and 99th percentile are exact to one in a hundred. The \
+         rates of all variants are in the data below.</p>\n",
     );
     let head = format!(
         "<tr><th rowspan=\"2\" scope=\"col\">Variant</th><th rowspan=\"2\" scope=\"col\">Threads</th>\

@@ -1,7 +1,8 @@
-//! What the figures say: three sentences, and nothing that the figures do not say.
+//! States what the figures show in three sentences, and nothing that they do not show.
 //!
-//! Each sentence has at most [`MOST_WORDS`] words, and names its condition, its factors with their
-//! intervals, and the variants. Names of variants stand in backquotes, for the page to link.
+//! Each sentence has at most [`MOST_WORDS`] words. It names its condition, its factors with their
+//! intervals, and the variants. Names of variants stand in backquotes, which the page turns into
+//! links.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::compare::stats::Ratio;
 use crate::variant::Variant;
 use crate::workload::Point;
 
-/// A reader takes so much in at once.
+/// How many words a reader takes in at once.
 #[cfg(test)]
 const MOST_WORDS: usize = 25;
 
@@ -22,16 +23,16 @@ pub(crate) struct Sentence {
     pub(crate) text: String,
 }
 
-/// How a sentence is to be taken.
+/// How to read a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// `range-lock` is faster wherever the sentence looks.
+    /// `range-lock` is faster at all points that the sentence covers.
     Gain,
-    /// It is slower.
+    /// `range-lock` is slower at all of them.
     Loss,
-    /// Neither, or both; or nothing was checked.
+    /// Neither, or both. Also if nothing was checked.
     Neutral,
-    /// Reads were checked and none saw old data.
+    /// Reads were checked, and none saw old data.
     Clean,
     /// Old data in a variant that is there to show it.
     Race,
@@ -44,12 +45,12 @@ pub(crate) fn sentences(report: &Report) -> Vec<Sentence> {
     [sleeping(report), computing(report), old_data(report)].into_iter().flatten().collect()
 }
 
-/// Without the marks of names.
+/// The text without the marks of names.
 pub(crate) fn plain(text: &str) -> String {
     text.replace('`', "")
 }
 
-/// The longest sleep at the most threads: where waiting can overlap.
+/// The longest sleep at the most threads, where waiting can overlap.
 fn sleeping(report: &Report) -> Option<Sentence> {
     let media = report.media().into_iter().rev().find(|media| !media.is_zero())?;
     let most = report.most_threads();
@@ -58,7 +59,7 @@ fn sleeping(report: &Report) -> Option<Sentence> {
     compared(report, condition, &[most], media)
 }
 
-/// No sleep, and no more threads than the machine runs at once, where any were run.
+/// No sleep, and no more threads than the machine runs at once, if any such point was run.
 fn computing(report: &Report) -> Option<Sentence> {
     let media = report.media().into_iter().find(Duration::is_zero)?;
     let all = report.threads();
@@ -80,7 +81,7 @@ fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 
-/// `range-lock` against the baseline at some numbers of threads, over all workloads.
+/// Compares `range-lock` with the baseline at some numbers of threads, over all workloads.
 fn compared(report: &Report, condition: String, threads: &[usize], media: Duration) -> Option<Sentence> {
     let (variant, base) = (Variant::RangeLock, report.baseline);
     if base == variant {
@@ -182,7 +183,8 @@ impl Reads {
     }
 }
 
-/// Stale reads: first those that must not be, then those that are to be shown.
+/// The sentence on stale reads: first those that must not be, then those that a variant is there to
+/// show.
 fn old_data(report: &Report) -> Option<Sentence> {
     if let Some(unchecked) = report.unchecked() {
         return Some(Sentence { kind: Kind::Neutral, text: format!("{unchecked}.") });
@@ -199,7 +201,7 @@ fn old_data(report: &Report) -> Option<Sentence> {
         );
         return Some(Sentence { kind: Kind::Fault, text });
     }
-    // Of a variant without locks nothing else is to be expected.
+    // A variant without locks is expected to have stale reads.
     let most = |variant: &&Variant| (**variant != Variant::Unserialised, of(**variant).old);
     let racing = variants.iter().filter(|&&variant| of(variant).old > 0).max_by_key(most);
     let Some(&racing) = racing else {
@@ -229,7 +231,7 @@ fn old_data(report: &Report) -> Option<Sentence> {
     Some(Sentence { kind: Kind::Race, text })
 }
 
-/// What must fail the run, if there is such.
+/// The finding that must fail the run, if any.
 pub(crate) fn fault(report: &Report) -> Option<String> {
     let fault = old_data(report).filter(|sentence| sentence.kind == Kind::Fault)?;
     Some(plain(&fault.text))
@@ -358,7 +360,7 @@ mod tests {
             texts(&report)
         );
         report.baseline = Variant::RangeLock;
-        assert_eq!(texts(&report).len(), 1, "nothing is set against itself");
+        assert_eq!(texts(&report).len(), 1, "nothing is compared with itself");
         report.outcomes.retain(|outcome| outcome.checked_reads == 0);
         assert_eq!(texts(&report), Vec::<String>::new());
     }

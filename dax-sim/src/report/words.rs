@@ -1,4 +1,4 @@
-//! What workloads and variants are, in one line each, and how far a reader may trust them.
+//! Explains workloads and variants, in one line each, and how far a reader may trust them.
 
 use crate::variant::Variant;
 use crate::workload::Workload;
@@ -15,7 +15,7 @@ pub(crate) fn workload(workload: Workload) -> &'static str {
     }
 }
 
-/// Where the workload of this name looks, at the beginning of a sentence.
+/// Where the workload of this name looks, as the beginning of a sentence.
 pub(crate) fn place(workload: &str) -> &'static str {
     match workload {
         "write-disjoint" => "Where threads write apart",
@@ -26,7 +26,7 @@ pub(crate) fn place(workload: &str) -> &'static str {
     }
 }
 
-/// How a variant serialises faults and I/O. Each can be understood without the others.
+/// How a variant serialises faults and I/O. Each text can be understood without the others.
 pub(crate) fn variant(variant: Variant) -> &'static str {
     match variant {
         Variant::Linux411 => {
@@ -62,7 +62,7 @@ pub(crate) fn variant(variant: Variant) -> &'static str {
     }
 }
 
-/// The variant's name, marked where its throughput is no fair answer.
+/// The variant's name, with a mark if its throughput is not a fair answer.
 pub(crate) fn marked_name(variant: Variant) -> String {
     if variant == Variant::Unserialised { format!("{variant}†") } else { variant.to_string() }
 }

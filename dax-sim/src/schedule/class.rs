@@ -3,20 +3,20 @@
 use std::fmt;
 use std::ops::Range;
 
-/// A kind of lock. The numbers are ranks: a thread that holds one takes only those of larger rank.
+/// A kind of lock. The numbers are ranks: a thread that holds one takes only locks of larger rank.
 ///
-/// The order is that of `fs/ext4/super.c` and `fs/xfs/xfs_inode.c`: i_rwsem outside of mmap_lock,
-/// since the copy of read(2) and write(2) may fault; i_mmap_sem inside of it. Then the transaction
-/// before the entry lock, which is what Linux 4.12 came back to.
+/// The order is that of `fs/ext4/super.c` and `fs/xfs/xfs_inode.c`. i_rwsem is outside of
+/// mmap_lock, since the copy of read(2) and write(2) may fault. i_mmap_sem is inside of mmap_lock.
+/// The transaction comes before the entry lock, as in Linux from 4.12 on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LockClass {
     /// i_rwsem, or its range lock.
     IRwsem = 1,
     /// mmap_lock of an address space.
     MmapLock,
-    /// Protection against freezing (`sb_start_pagefault`); in the order only.
+    /// Protection against freezing (`sb_start_pagefault`). It exists only as a place in the order.
     PageFault,
-    /// i_mmap_sem, later the invalidate lock, or its range lock.
+    /// i_mmap_sem, which later became the invalidate lock, or its range lock.
     IMmapSem,
     /// A journal handle.
     Handle,
@@ -47,29 +47,29 @@ impl LockClass {
     }
 }
 
-/// An acquisition: what of which lock.
+/// An acquisition: which part of which lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LockRequest {
     pub(crate) class: LockClass,
-    /// Tells two locks of one class apart: an address. Also their order.
+    /// The lock's address. It tells two locks of one class apart, and orders them.
     pub(crate) object: usize,
-    /// Bytes, pages, or all. No range of bytes or pages of a file reaches the last point.
+    /// The bytes, pages, or all. No range of bytes or pages of a file reaches the last point.
     pub(crate) range: Range<u64>,
     pub(crate) exclusive: bool,
 }
 
 impl LockRequest {
-    /// Of the whole of a lock.
+    /// An acquisition of a whole lock.
     pub(crate) fn whole<T>(class: LockClass, object: &T, exclusive: bool) -> Self {
         Self { class, object: std::ptr::from_ref(object).addr(), range: 0..u64::MAX, exclusive }
     }
 
-    /// Of a part.
+    /// An acquisition of a part of a lock.
     pub(crate) fn part<T>(class: LockClass, object: &T, range: Range<u64>, exclusive: bool) -> Self {
         Self { range, ..Self::whole(class, object, exclusive) }
     }
 
-    /// What it is for, in short.
+    /// A short name of what the lock is for.
     pub(crate) fn name(&self) -> &'static str {
         match self.class {
             LockClass::Handle if self.exclusive => "journal commit",

@@ -1,8 +1,8 @@
-//! Locks and waits, as the paths see them.
+//! The door through which the paths lock and wait.
 //!
-//! In a driven schedule nothing may put the thread to sleep: the simulated thread says what it
-//! waits for, and is not chosen until that has come. So a lock that everybody waits for is a
-//! deadlock that is seen, and not one that hangs.
+//! In a driven schedule nothing may put the thread to sleep. The simulated thread reports what it
+//! waits for, and is not chosen until that has come. So a lock that every thread waits for is a
+//! deadlock that is reported, and the program does not hang.
 
 use std::fmt;
 use std::future::Future;
@@ -16,20 +16,20 @@ use parking_lot::{Condvar, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard
 use super::simulated::{self, Wait};
 use super::{LockRequest, Schedule, SchedulePoint, ranks};
 
-/// The registration of a lock that is asked for; dropping it takes it back.
+/// The registration of a lock that the thread asks for. Dropping it takes it back.
 #[derive(Debug)]
 #[must_use = "a lock that is not registered is not checked"]
 pub(crate) struct Asked(Held);
 
-/// The registration of a lock that is held, until it is dropped.
+/// The registration of a lock that the thread holds, until it is dropped.
 #[must_use = "what is held is registered until this is dropped"]
 pub(crate) struct Held(Option<ranks::Id>);
 
 impl Asked {
-    /// For nothing.
+    /// The registration of no lock.
     pub(crate) const FOR_NOTHING: Asked = Asked(Held(None));
 
-    /// The lock is granted.
+    /// Records that the lock is granted.
     #[inline]
     pub(crate) fn granted(self) -> Held {
         if let Some(id) = self.0.0 {
@@ -53,36 +53,36 @@ impl fmt::Debug for Held {
     }
 }
 
-/// How a lock is asked for.
+/// How a thread asks for a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Announced {
     /// At a schedule point, in the order of locks.
     AtPoint,
     /// In the order of locks.
     Silently,
-    /// At once with the one before.
+    /// Together with the lock before.
     WithAnother,
 }
 
 impl Schedule {
-    /// The thread is about to ask for a lock. The order of locks is checked here, before anybody
-    /// waits.
+    /// Registers that the thread is about to ask for a lock. The order of locks is checked here,
+    /// before any thread waits.
     #[inline]
     #[track_caller]
     pub(crate) fn locking(&self, request: impl FnOnce() -> LockRequest) -> Asked {
         if self.quiet { Asked::FOR_NOTHING } else { self.register(request(), Announced::AtPoint) }
     }
 
-    /// As [`Schedule::locking`], for what never has to be waited for, and so without a schedule
-    /// point.
+    /// As [`Schedule::locking`], for a lock that no thread ever has to wait for: there is no
+    /// schedule point.
     #[inline]
     #[track_caller]
     pub(crate) fn entering(&self, request: impl FnOnce() -> LockRequest) -> Asked {
         if self.quiet { Asked::FOR_NOTHING } else { self.register(request(), Announced::Silently) }
     }
 
-    /// As [`Schedule::locking`], for a lock that is asked for together with the one before, so that
-    /// their order does not matter.
+    /// As [`Schedule::locking`], for a lock that the thread asks for together with the one before,
+    /// so that their order does not matter.
     #[track_caller]
     pub(crate) fn locking_too(&self, request: impl FnOnce() -> LockRequest) -> Asked {
         if self.quiet { Asked::FOR_NOTHING } else { self.register(request(), Announced::WithAnother) }
@@ -106,8 +106,8 @@ impl Schedule {
         }))
     }
 
-    /// Waits until `ready` is true, if threads are simulated; else returns `false`, and the caller
-    /// waits in its own way.
+    /// Waits until `ready` is true, if threads are simulated. Otherwise returns `false`, and the
+    /// caller waits in its own way.
     pub(crate) fn block_until(&self, wait: Wait, ready: impl FnMut() -> bool) -> bool {
         let controlled = self.is_controlled();
         if controlled {
@@ -116,7 +116,7 @@ impl Schedule {
         controlled
     }
 
-    /// Sleeps on `condition`, with the mutex given up meanwhile, until `ready` is true.
+    /// Sleeps on `condition`, with the mutex released meanwhile, until `ready` is true.
     pub(crate) fn sleep_until<T>(
         &self,
         condition: &Condvar,
@@ -151,8 +151,8 @@ impl Schedule {
         lock.write()
     }
 
-    /// Locks a lock shared that is nearly always taken so: readers write to lines of their own (a
-    /// `percpu_rw_semaphore`). Nothing is torn by a panic of its holder.
+    /// Locks a lock shared that is almost always locked shared: readers write to lines of their own
+    /// (a `percpu_rw_semaphore`). A panic of its holder leaves nothing torn.
     #[inline]
     pub(crate) fn read_sharded<'a, T>(&self, lock: &'a ShardedLock<T>) -> ShardedLockReadGuard<'a, T> {
         if self.is_controlled() {
@@ -175,7 +175,7 @@ impl Schedule {
         let mut future = pin!(future);
         let mut granted = None;
         simulated::block_until(Wait::Lock, || {
-            // Once ready it is not polled again.
+            // A future that is ready is not polled again.
             if granted.is_none()
                 && let Poll::Ready(guard) = future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
             {

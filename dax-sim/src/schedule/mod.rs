@@ -1,16 +1,16 @@
-//! The one door between the paths and the order of threads; it uses the tools of the ground floor.
+//! The one door between the paths and the order of threads. It uses the tools of the ground floor.
 //!
-//! What another thread may see, or be waited for at, passes here: a [`SchedulePoint`] before such a
-//! step (docs/design.md says which steps have none), and the waits themselves (`door`). So a file
-//! system may be told
+//! Each step passes here that another thread may see, or wait for: there is a [`SchedulePoint`]
+//! before the step (docs/design.md lists the steps without one), and the waits themselves (`door`).
+//! A file system can run in four ways:
 //!
-//! * to do nothing, as benchmarks do: a point is one predictable branch;
-//! * to linger at some points ([`Schedule::widen`]): the races of [Kara's 2017 e-mail] need a few
-//!   nanoseconds' luck;
-//! * to call out ([`Schedule::hook`]), so that a test or a demonstration can order two threads step
-//!   by step;
-//! * to be driven: one simulated thread runs at a time, and at every point somebody chooses which
-//!   goes on (`Schedule::controlled`, for [`explore`](crate::explore)).
+//! * Nothing happens at a point, as in benchmarks: a point is one predictable branch.
+//! * Threads linger at some points ([`Schedule::widen`]): the races of [Kara's 2017 e-mail] need a
+//!   few nanoseconds' luck.
+//! * Points call a function ([`Schedule::hook`]), so that a test or a demonstration can order two
+//!   threads step by step.
+//! * Threads are driven: one simulated thread runs at a time, and at every point the driver chooses
+//!   which goes on (`Schedule::controlled`, for [`explore`](crate::explore)).
 //!
 //! The points and the delays are the same in every variant.
 //!
@@ -54,8 +54,8 @@ pub enum SchedulePoint {
     IMmapSemContended,
     /// The entry is locked: the thread is about to wait for it.
     EntryContended,
-    /// The thread has said that it waits for the entry, and is about to look once more whether it
-    /// must.
+    /// The thread has announced that it waits for the entry, and is about to look once more whether
+    /// it must.
     EntryAnnounced,
     /// A page whose block is to go is pinned: the thread is about to wait for the pin.
     LayoutBusy,
@@ -88,18 +88,18 @@ pub enum SchedulePoint {
     Flush,
     /// About to zero a part of a block.
     Zero,
-    /// About to tag for a write-back what is dirty.
+    /// About to tag dirty entries for a write-back.
     Tag,
     /// About to change the size of the file.
     Resize,
-    /// All handles have stopped, and none starts: what their transaction has changed is about to be
-    /// durable.
+    /// All handles have stopped, and none starts: what their transaction has changed is about to
+    /// become durable.
     Commit,
     /// About to give blocks back.
     Free,
 }
 
-/// What is done wrong on purpose, to see that the checkers notice.
+/// A fault planted on purpose, to show that the checkers notice it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[doc(hidden)]
 pub enum PlantedFault {
@@ -125,24 +125,23 @@ pub enum PlantedFault {
     PteUnderPmd,
     /// A fault of 2 MiB does not look for a table of pages again when it has locked the entry.
     PmdOverTable,
-    /// A fault of 2 MiB does not mind at which address they are mapped.
+    /// A fault of 2 MiB ignores at which address they are mapped.
     IgnoreColour,
     /// Deleting an entry wakes only the first thread that waits for it.
     WakeOneOfDeleted,
     /// The second fault of a private page copies it once more.
     CopyTwice,
-    /// A shared block that a copy has taken the place of is given up under read(2)s that look at
-    /// it.
+    /// A shared block whose place a copy has taken is given up while read(2)s look at it.
     ReleaseUnderRead,
     /// No thread waits for pins.
     FreePinned,
     /// A write fault allocates before it unmaps the zero page.
     AllocateUnderZeroPage,
-    /// Collapse and insert hold i_mmap_sem over their first page, and not over all that moves.
+    /// Collapse and insert hold i_mmap_sem over their first page, and not over all pages that move.
     LockFirstPageOnly,
-    /// A clone does not write back what it shares.
+    /// A clone does not write back the blocks that it shares.
     CloneWithoutWriteback,
-    /// What remains of a page that is cut is not zeroed.
+    /// The rest of a page that is cut is not zeroed.
     KeepWhatIsCut,
     /// A store through MAP_SYNC does not wait for the metadata.
     MapSyncWithoutSync,
@@ -150,8 +149,8 @@ pub enum PlantedFault {
     WriteWithoutFlush,
     /// write(2) writes back its whole words, and not the bytes behind the last of them.
     FlushWholeWordsOnly,
-    /// A block becomes the file's, and its transaction is committed, before what it holds is
-    /// written back: zeros, or the copy of a shared block.
+    /// A block becomes the file's, and its transaction is committed, before the block's contents
+    /// are written back: zeros, or the copy of a shared block.
     CommitBeforeData,
     /// A dedupe shares blocks that hold different bytes.
     DedupeUnseen,
@@ -168,7 +167,8 @@ pub struct Schedule {
     /// Whether the order of locks is checked at every acquisition.
     checked: bool,
     fault: Option<PlantedFault>,
-    /// Nothing of the above: the branch that is taken at every point.
+    /// Whether nothing happens at points and nothing is checked: the one branch that every point
+    /// takes.
     quiet: bool,
 }
 
@@ -186,14 +186,14 @@ impl Schedule {
         Self { kind, checked: false, fault: None, quiet }.with_checks(cfg!(debug_assertions))
     }
 
-    /// Nothing happens.
+    /// Nothing happens at points.
     pub fn none() -> Self {
         Self::new(Kind::Nothing)
     }
 
-    /// One in `one_in` passages of [`SchedulePoint::FaultLookedUp`] and
-    /// [`SchedulePoint::WritePublished`], drawn at random, lingers for up to `delay`, and yields
-    /// the CPU meanwhile. 0 means never.
+    /// Of the passages of [`SchedulePoint::FaultLookedUp`] and [`SchedulePoint::WritePublished`],
+    /// one in `one_in`, drawn at random, lingers for up to `delay`, and yields the CPU meanwhile. 0
+    /// means never.
     pub fn widen(one_in: u32, delay: Duration) -> Self {
         Self::new(Kind::Widen { one_in, delay })
     }
@@ -205,21 +205,21 @@ impl Schedule {
     }
 
     /// Threads are simulated, and their driver chooses at every point. A thread that is not
-    /// one of the simulated passes all points, and must not have to wait.
+    /// simulated passes all points, and must not have to wait.
     pub(crate) fn controlled() -> Self {
         Self::new(Kind::Controlled).with_checks(true)
     }
 
-    /// Whether every acquisition of a lock is held against the order of locks, and a wrong one
-    /// reported: by a panic in a thread of its own, as a finding in an exploration. On in builds
-    /// with debug assertions unless told otherwise.
+    /// Sets whether every acquisition of a lock is checked against the order of locks. A violation
+    /// is reported: by a panic in a thread of the machine, as a finding in an exploration. By
+    /// default checks are on in builds with debug assertions.
     #[must_use]
     pub fn with_checks(mut self, checked: bool) -> Self {
         self.checked = checked;
         self.refresh()
     }
 
-    /// Does one thing wrong.
+    /// Plants a fault.
     #[doc(hidden)]
     #[must_use]
     pub fn with_fault(mut self, fault: Option<PlantedFault>) -> Self {
@@ -248,7 +248,7 @@ impl Schedule {
         }
     }
 
-    /// Whether this is done wrong.
+    /// Whether the fault is planted.
     #[inline]
     pub(crate) fn has(&self, fault: PlantedFault) -> bool {
         !self.quiet && self.fault == Some(fault)
@@ -301,8 +301,8 @@ impl fmt::Debug for Schedule {
     }
 }
 
-/// Yields rather than spins: with more threads than CPUs a spinner would only keep out the thread
-/// it waits to be overtaken by.
+/// Yields and does not spin: with more threads than CPUs a spinner would only keep out the thread
+/// that is to overtake it.
 fn linger(delay: Duration) {
     let start = Instant::now();
     loop {

@@ -1,14 +1,14 @@
-//! The order of locks, checked at every acquisition.
+//! Checks the order of locks at every acquisition.
 //!
 //! Each thread keeps a list of what it holds, and of what it has asked for. A thread must not ask
-//! for a lock whose rank is at most that of a lock it holds. If it does, it is reported at once,
-//! whether or not a deadlock comes of it this time. lockdep does the same, but learns the order
+//! for a lock whose rank is at most that of a lock it holds. A violation is reported at once,
+//! whether or not it leads to a deadlock this time. lockdep does the same, but learns the order
 //! while it runs. Here ranks are known beforehand. Two locks of one rank are taken in the order of
 //! their objects' addresses, and then of their ranges.
 //!
 //! A report has the stacks of both acquisitions. To walk a stack takes microseconds. So a thread of
 //! the machine does it once for each place and each set of locks held there, and uses that stack
-//! for the later times, as lockdep does. A simulated thread does it every time if an observer is
+//! for later acquisitions, as lockdep does. A simulated thread does it every time if an observer is
 //! there ([`observed`]), and never otherwise.
 
 use std::backtrace::Backtrace;
@@ -22,18 +22,18 @@ use std::sync::Arc;
 use super::{LockRequest, thread};
 use crate::finding::{Finding, Invariant};
 
-/// Names one acquisition of this thread; later ones are larger.
+/// Names one acquisition of this thread. Later ones are larger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Id(u64);
 
-/// A lock that is held, or asked for.
+/// A lock that the thread holds, or has asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct HeldLock {
     pub(crate) id: Id,
     pub(crate) request: LockRequest,
-    /// It is held.
+    /// Whether it is held.
     pub(crate) granted: bool,
-    /// Where it was asked for.
+    /// Where the thread asked for it.
     site: &'static Location<'static>,
     /// How the thread came there.
     stack: Option<Arc<Backtrace>>,
@@ -51,8 +51,8 @@ thread_local! {
 }
 
 thread_local! {
-    /// By the places where locks are held, and the one where another is asked for: how the thread
-    /// first came there.
+    /// How the thread first came to a place where it asked for a lock. The key hashes this place
+    /// and the places where it took the locks that it held.
     static WAYS: RefCell<HashMap<u64, Arc<Backtrace>>> = RefCell::default();
 }
 
@@ -60,8 +60,8 @@ thread_local! {
     static OBSERVED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `run`, and lets this thread remember the stack of every acquisition meanwhile, which takes
-/// long, and what it has given up ([`given_up`]).
+/// Runs `run`. Meanwhile this thread remembers the stack of every acquisition, which takes long,
+/// and what it has released ([`given_up`]).
 pub(crate) fn observed<R>(run: impl FnOnce() -> R) -> R {
     let before = OBSERVED.replace(true);
     let result = run();
@@ -75,8 +75,8 @@ struct Locks {
     given_up: Vec<HeldLock>,
 }
 
-/// The thread asks for a lock. `in_order` is false for one that is asked for at once with the one
-/// before it.
+/// Records that the thread asks for a lock. `in_order` is false for a lock that it asks for
+/// together with the one before.
 ///
 /// # Panics
 ///
@@ -104,7 +104,7 @@ pub(crate) fn ask(request: LockRequest, in_order: bool) -> Id {
     })
 }
 
-/// How the thread comes to ask for a lock at this place, with these held.
+/// How the thread came to ask for a lock at this place, with these locks held.
 fn stack(held: &[HeldLock], site: &'static Location<'static>) -> Option<Arc<Backtrace>> {
     let capture = || Arc::new(Backtrace::force_capture());
     if OBSERVED.get() || thread::current().is_some() {
@@ -115,14 +115,14 @@ fn stack(held: &[HeldLock], site: &'static Location<'static>) -> Option<Arc<Back
         .map(|lock| lock.site)
         .chain([site])
         .for_each(|site| std::ptr::from_ref(site).hash(&mut hasher));
-    // A thread that ends has no memory of its own any more.
+    // A thread that ends no longer has thread-local memory.
     let way = |ways: &RefCell<HashMap<_, _>>| {
         Arc::clone(ways.borrow_mut().entry(hasher.finish()).or_insert_with(capture))
     };
     WAYS.try_with(way).ok()
 }
 
-/// The thread has been granted a lock that it asked for.
+/// Records that the thread has been granted a lock that it asked for.
 pub(crate) fn grant(id: Id) {
     LOCKS.with_borrow_mut(|locks| {
         if let Some(lock) = locks.held.iter_mut().rfind(|lock| lock.id == id) {
@@ -131,7 +131,7 @@ pub(crate) fn grant(id: Id) {
     });
 }
 
-/// The thread has released a lock, or does not wait for it any more.
+/// Records that the thread has released a lock, or no longer waits for it.
 pub(crate) fn release(id: Id) {
     LOCKS.with_borrow_mut(|locks| {
         if let Some(at) = locks.held.iter().rposition(|lock| lock.id == id) {
@@ -143,8 +143,7 @@ pub(crate) fn release(id: Id) {
     });
 }
 
-/// What has been released since this was asked last, where somebody observes; whichever simulated
-/// thread did.
+/// What has been released since the last call, under an observer, by any simulated thread.
 pub(crate) fn given_up() -> Vec<HeldLock> {
     LOCKS.with_borrow_mut(|locks| std::mem::take(&mut locks.given_up))
 }
@@ -154,12 +153,12 @@ pub(crate) fn exchange(held: &mut Vec<HeldLock>) {
     LOCKS.with_borrow_mut(|locks| std::mem::swap(&mut locks.held, held));
 }
 
-/// What is wrong: `wanted` is asked for while `against` is held, one of all these.
+/// Describes a violation: `wanted` is asked for while `against`, one of `held`, is held.
 fn inversion(held: &[HeldLock], against: &HeldLock, wanted: &HeldLock) -> String {
     let all: Vec<_> = held.iter().map(|held| format!("\n  holds    {held}")).collect();
     let stacks = [against, wanted].map(|lock| {
         let frames = lock.stack.as_ref().map_or_else(String::new, |stack| frames(&stack.to_string()));
-        // There are none in a program without symbols.
+        // A program without symbols has no frames.
         if frames.is_empty() { frames } else { format!("\n  {}, by way of{frames}", lock.request) }
     });
     format!(
@@ -171,8 +170,8 @@ fn inversion(held: &[HeldLock], against: &HeldLock, wanted: &HeldLock) -> String
     )
 }
 
-/// The frames of a stack that are the simulator's own, innermost first, and not of what watches it.
-/// Without places in a program that does not know them.
+/// The frames of a stack that are the simulator's own, innermost first, without those of the code
+/// that watches it. In a program without debug information they have no places.
 fn frames(stack: &str) -> String {
     let mut lines = stack.lines().map(str::trim).peekable();
     let mut frames = String::new();
@@ -187,7 +186,7 @@ fn frames(stack: &str) -> String {
             }
             continue;
         };
-        // Paths are told from where the program was started.
+        // Paths are relative to where the program was started.
         let inside = place.split_once("dax-sim/src/").map(|(_, inside)| inside);
         let Some(place) = inside.or_else(|| place.strip_prefix("./src/")) else { continue };
         if !watches(place) {
@@ -197,7 +196,7 @@ fn frames(stack: &str) -> String {
     frames
 }
 
-/// A function's name without its path, and without what it is made for.
+/// A function's name without its path and its type parameters.
 fn short(name: &str) -> &str {
     let name = name.split_once("::<").filter(|_| name.ends_with('>')).map_or(name, |(name, _)| name);
     name.rsplit("::").next().unwrap_or(name)
@@ -263,7 +262,7 @@ mod tests {
         let mapping = file.mmap(0..4096);
         let told = catch_unwind(AssertUnwindSafe(|| mapping.store_u64(0, 1)));
         let told = *told.unwrap_err().downcast::<String>().unwrap();
-        let (_, stacks) = told.split_once("asks for journal handle at").expect("it says who asks");
+        let (_, stacks) = told.split_once("asks for journal handle at").expect("it says what asks");
         let (one, other) = stacks.split_once("\n  journal handle, by way of\n").expect(&told);
         assert!(one.contains("\n  entry lock of page 0, by way of\n"), "{told}");
         for stack in [one, other] {

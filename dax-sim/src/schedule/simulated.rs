@@ -1,12 +1,12 @@
-//! Simulated threads, from the inside: what a thread says when it comes to a point or must wait.
+//! Simulated threads, from the inside: what a thread reports when it comes to a point or must wait.
 //!
 //! A simulated thread is a coroutine. [`explore`](crate::explore) resumes one coroutine at a time,
 //! all in one thread of the machine. So what a simulated thread knows of itself is kept here and
 //! changed with it: its number, the locks that it holds, whether it is in an access. A thread of
-//! the machine that runs no simulated thread passes all points, and all waits must be over already.
+//! the machine that runs no simulated thread passes all points, and its waits must be over already.
 //!
 //! *Running*: the yielder in [`GATE`] is that of the coroutine that is running. [`enter`] puts it
-//! there when the coroutine begins, `resume` sets it aside while the coroutine is suspended, and it
+//! there when the coroutine begins, and `resume` sets it aside while the coroutine is suspended. It
 //! lives as long as the coroutine's body.
 
 use std::cell::{Cell, RefCell};
@@ -23,7 +23,7 @@ use crate::per_thread;
 pub(crate) enum Order {
     /// Go on.
     Run,
-    /// Say whether what it waits for has come.
+    /// Report whether what it waits for has come.
     Poll,
 }
 
@@ -32,19 +32,19 @@ pub(crate) enum Order {
 pub(crate) enum Wait {
     /// The lock.
     Lock,
-    /// To be woken by the thread that unlocks the entry that it asked for last.
+    /// A wake-up by the thread that unlocks the entry that it asked for last.
     WakeUp,
     /// The end of a commit, which bars new handles.
     CommitToEnd,
-    /// That all open handles have stopped.
+    /// The end of all open handles.
     OpenHandles,
-    /// That a pinned page is pinned no more.
+    /// The last unpin of a page.
     Unpin,
-    /// That the accesses end which may use old translations.
+    /// The end of the accesses that may use old translations.
     Accesses,
 }
 
-/// What a thread says when it gives way.
+/// What a thread reports when it gives way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pause {
     /// About to take this step, at work on this page, and in this one of several mappings: its
@@ -72,7 +72,7 @@ thread_local! {
     static ACCESSES: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A schedule of so many threads begins.
+/// Begins a schedule of `threads` threads.
 pub(crate) fn begin(threads: usize) {
     ACCESSES.with_borrow_mut(|accesses| {
         accesses.clear();
@@ -82,7 +82,7 @@ pub(crate) fn begin(threads: usize) {
     ranks::given_up();
 }
 
-/// A thread begins: it gives way at `gate`.
+/// Begins a thread, which gives way at `gate`.
 pub(crate) fn enter(gate: &Gate) {
     assert!(thread::current().is_some(), "a simulated thread is running");
     GATE.set(Some(NonNull::from(gate)));
@@ -109,15 +109,15 @@ impl Aside {
     }
 }
 
-/// The thread comes to a point.
+/// Called when the thread comes to a point.
 pub(super) fn pass(point: SchedulePoint, page: u64, mapping: Option<usize>) {
     if let Some(gate) = gate() {
         pause(gate, Pause::At(point, page, mapping));
     }
 }
 
-/// The thread waits until `ready` is true. In a thread that unwinds it does not wait, because it is
-/// not chosen any more.
+/// Waits until `ready` is true. A thread that unwinds does not wait, because it is not chosen any
+/// more.
 pub(super) fn block_until(wait: Wait, mut ready: impl FnMut() -> bool) {
     if ready() {
         return;
@@ -133,7 +133,7 @@ pub(super) fn block_until(wait: Wait, mut ready: impl FnMut() -> bool) {
     debug_assert!(ready(), "only threads whose wait is over are chosen");
 }
 
-/// Where the running thread gives way; `None` outside of simulated threads, and while one unwinds.
+/// Where the running thread gives way. `None` outside of simulated threads, and while one unwinds.
 fn gate() -> Option<NonNull<Gate>> {
     GATE.get().filter(|_| !std::thread::panicking())
 }
@@ -143,8 +143,8 @@ fn pause(gate: NonNull<Gate>, pause: Pause) -> Order {
     unsafe { gate.as_ref() }.suspend(pause)
 }
 
-/// An access of the running thread begins or ends. Accesses outside of simulated threads are not
-/// waited for.
+/// Records that an access of the running thread begins or ends. Accesses outside of simulated
+/// threads make no thread wait.
 pub(crate) fn toggle_access() {
     if let Some(index) = thread::current() {
         ACCESSES.with_borrow_mut(|accesses| accesses[index] += 1);

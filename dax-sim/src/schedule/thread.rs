@@ -1,4 +1,4 @@
-//! Which simulated thread is running, and what was found wrong in its schedule.
+//! Which simulated thread is running, and the faults found in its schedule.
 
 use std::cell::{Cell, RefCell};
 
@@ -19,12 +19,12 @@ pub(super) fn set_current(index: Option<usize>) {
     CURRENT.set(index);
 }
 
-/// Something is wrong in the schedule that is under way. It goes on.
+/// Records a fault in the schedule that is under way. The schedule goes on.
 pub(crate) fn find(finding: Finding) {
     FINDINGS.with_borrow_mut(|findings| findings.push(finding));
 }
 
-/// What was found, which is forgotten here.
+/// Takes the faults found so far.
 pub(crate) fn findings() -> Vec<Finding> {
     FINDINGS.take()
 }

@@ -1,14 +1,14 @@
 //! Loads and stores through a mapping, beside write(2) into holes.
 //!
 //! Every thread does both, in turn and always in the same proportion. So operations per second can
-//! be compared between variants. If only some threads wrote, a variant that holds up its writers
-//! would look fast by what the others do meanwhile.
+//! be compared between variants. If only some threads wrote, a variant that delays its writers
+//! would look fast because of what the other threads do meanwhile.
 //!
 //! As a writer a thread punches its few pages, writes into the holes, and loads what it wrote. Then
 //! it takes pages of any thread at random. It drops their translations (MADV_DONTNEED), so that
 //! there are faults to be overtaken, and loads and stores. It writes through one mapping and loads
-//! through another, as two processes would. So a writer's own faults do not mend what a stale one
-//! spoiled.
+//! through another, as two processes would. So a writer's own faults do not repair what a stale
+//! fault spoiled.
 //!
 //! # Where the schedule points linger
 //!
@@ -32,7 +32,7 @@ use crate::schedule::Schedule;
 
 /// Few, so that threads meet.
 const PAGES_PER_THREAD: u64 = 4;
-/// Loads of each judged word of a page after each time that its translation was dropped.
+/// How often each judged word of a page is loaded after its translation was dropped.
 const LOADS: usize = 4;
 const LINGER_ONE_IN: u32 = 8;
 const LINGER: Duration = Duration::from_micros(20);
@@ -86,7 +86,7 @@ fn run_in(
 }
 
 struct Thread {
-    /// The pages that it punches and writes, and no other thread.
+    /// The pages that only this thread punches and writes.
     own: Range<u64>,
     buffer: Vec<u8>,
 }
@@ -100,8 +100,8 @@ struct Shared<'a> {
 }
 
 impl Shared<'_> {
-    /// All of the writer's pages are punched before the first is written, so that there are holes
-    /// for the others to fault on while it is at work.
+    /// All of the writer's pages are punched before the first is written, so that other threads
+    /// find holes to fault on while the writer is at work.
     fn write_into_holes(
         &self,
         pages: Range<u64>,
@@ -120,7 +120,7 @@ impl Shared<'_> {
             result?;
         }
         for page in pages {
-            // What is there is to be looked at as it is.
+            // What is there must be looked at unchanged.
             if record.halted() {
                 return Ok(());
             }
@@ -142,8 +142,8 @@ impl Shared<'_> {
         record.begin();
         self.others.dont_need(page * BLOCK_SIZE..(page + 1) * BLOCK_SIZE);
         record.op();
-        // The first load faults, perhaps beside a write, and may see either state; the next ones
-        // come after, and show what was installed.
+        // The first load faults, perhaps beside a write, and may see either state. The next loads
+        // come after it, and show what was installed.
         for _ in 0..LOADS {
             self.load(&self.others, page, Register::Io, record)?;
             self.load(&self.others, page, Register::Stored, record)?;
@@ -193,7 +193,7 @@ mod tests {
         Point { workload: Workload::FaultVsWrite, variant, threads: 2, media: Duration::ZERO }
     }
 
-    /// What the variant does wrong stays the variant's fault, and stops the run at once.
+    /// A fault of the variant is reported as the variant's, and stops the run at once.
     #[test]
     fn a_planted_stale_read_is_the_variants_fault() {
         for variant in [Variant::Linux412, Variant::Rwsem, Variant::RangeLock] {
@@ -208,8 +208,8 @@ mod tests {
         }
     }
 
-    /// Another process zeroes the device, once and over again. All of it: where a thread's blocks
-    /// lie depends on how many threads there were before it.
+    /// Another process zeroes the whole device, again and again, because the place of a thread's
+    /// blocks depends on how many threads there were before it.
     #[test]
     fn zeros_from_outside_are_not_the_variants_fault() {
         for variant in [Variant::Linux412, Variant::Rwsem, Variant::RangeLock] {

@@ -1,4 +1,4 @@
-//! What is run: one [`Point`] is one workload in one variant with a number of threads. The room
+//! The workloads: one [`Point`] is one workload in one variant with a number of threads. The room
 //! uses `check` and the rooms below.
 
 mod fault_vs_write;
@@ -27,7 +27,7 @@ pub enum Workload {
     WriteDisjoint,
     /// All threads overwrite random pages of one file, 4 KiB at a time.
     WriteShared,
-    /// Every thread punches holes into its own pages and writes into them, then loads and stores
+    /// Every thread punches holes into its own pages and writes into them. Then it loads and stores
     /// through a mapping where the other threads do.
     FaultVsWrite,
     /// 95 % reads of random pages of one file, 5 % overwrites, 4 KiB each.
@@ -35,7 +35,7 @@ pub enum Workload {
 }
 
 impl Workload {
-    /// All of them, in the order in which tables list them.
+    /// All workloads, in the order in which tables list them.
     pub const ALL: [Workload; 4] =
         [Workload::WriteDisjoint, Workload::WriteShared, Workload::FaultVsWrite, Workload::ReadMostly];
 
@@ -69,61 +69,62 @@ impl FromStr for Workload {
 pub struct Point {
     /// What the threads do.
     pub workload: Workload,
-    /// How it is serialised.
+    /// How faults and I/O are serialised.
     pub variant: Variant,
-    /// How many threads; at least 1.
+    /// How many threads run, at least 1.
     pub threads: usize,
     /// How long the simulated device sleeps per read(2) and write(2), inside the section that
     /// i_rwsem protects.
     pub media: Duration,
 }
 
-/// How points are run, beside what the variant says.
+/// How points are run, beyond what the variant determines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setup {
-    /// Levels of locking that are made of something else than the variant makes them of.
+    /// The levels of locking that are made of something else than in the variant.
     pub locks: Locks,
-    /// Whether reads are judged. Otherwise nothing is checked, the order of locks included, and no
-    /// time goes into it.
+    /// Whether reads are judged. Otherwise nothing is checked, not even the order of locks, and
+    /// checks take no time.
     pub checks: bool,
-    /// Whether each operation is timed ([`Sample::latency`]). That costs two readings of the clock
-    /// for each, so throughput is measured without it.
+    /// Whether each operation is timed ([`Sample::latency`]). Timing costs two readings of the
+    /// clock for each operation, so throughput is measured without it.
     pub latency: bool,
 }
 
 impl Default for Setup {
-    /// What the variant says, with checks and without a clock for each operation.
+    /// The locks of the variant, with checks and without timing of each operation.
     fn default() -> Self {
         Self { locks: Locks::default(), checks: true, latency: false }
     }
 }
 
 impl Setup {
-    /// The order of locks is left unchecked where nothing is to be checked, or it is wrong by
-    /// design.
+    /// The order of locks is left unchecked where nothing is checked, or where the variant violates
+    /// it by design.
     fn checked(self, variant: Variant, schedule: Schedule) -> Schedule {
         if self.checks && variant.is_in_order() { schedule } else { schedule.with_checks(false) }
     }
 }
 
-/// What one run of a point showed.
+/// The results of one run of a point.
 #[derive(Clone, Debug)]
 pub struct Sample {
-    /// Calls that were made: reads, writes, punches, loads, stores.
+    /// How many calls were made: reads, writes, punches, loads, stores.
     pub ops: u64,
     /// From the first thread's start to the last one's end.
     pub elapsed: Duration,
-    /// Nanoseconds that operations waited for i_rwsem and i_mmap_sem; 0 for those that did not
-    /// wait.
+    /// How long operations waited for i_rwsem and i_mmap_sem, in nanoseconds. It is 0 for
+    /// operations that did not wait.
     pub wait: Histogram<u64>,
-    /// Nanoseconds that operations took from call to return; empty unless [`Setup::latency`].
+    /// How long operations took from call to return, in nanoseconds. Empty unless
+    /// [`Setup::latency`].
     pub latency: Histogram<u64>,
-    /// Operations of each thread, in no particular order.
+    /// How many operations each thread did, in no particular order.
     pub ops_by_thread: Vec<u64>,
-    /// Reads that saw what they may not see: overwritten before they began, torn, or of another
-    /// page.
+    /// How many reads saw what they may not see: a value overwritten before they began, a torn one,
+    /// or one of another page.
     pub stale_reads: u64,
-    /// Reads that were judged.
+    /// How many reads were judged.
     pub checked_reads: u64,
 }
 
@@ -131,39 +132,39 @@ pub struct Sample {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WorkloadError {
-    /// There is no thread to do it.
+    /// There is no thread to run the workload.
     #[error("0 threads cannot run anything; ask for at least 1")]
     NoThreads,
-    /// The device does not hold the files of so many threads.
+    /// The device cannot hold the files of `threads` threads.
     #[error(
         "a device of {size} bytes is too small for {threads} threads; ask for at least {needed} bytes, or fewer threads"
     )]
     DeviceTooSmall {
-        /// Bytes of the device.
+        /// The size of the device in bytes.
         size: u64,
-        /// The threads asked for.
+        /// The requested number of threads.
         threads: usize,
-        /// The smallest size that will do, in bytes.
+        /// The smallest sufficient size, in bytes.
         needed: u64,
     },
-    /// The system gives no more threads.
+    /// The system provides no more threads.
     #[error("{threads} threads cannot be started ({kind}); ask for fewer, or raise the limit (ulimit -u)")]
     TooManyThreads {
-        /// The threads asked for.
+        /// The requested number of threads.
         threads: usize,
-        /// What the system said.
+        /// The kind of the system's error.
         kind: std::io::ErrorKind,
     },
     /// The device's own bytes are not those that were written last, so what was read says nothing
-    /// of the variant.
+    /// about the variant.
     #[error(
         "the mapped file was changed by another process, or its medium lost data: {workload} in {variant} wrote \
          page {page} and does not find it; figures are void"
     )]
     DataLost {
-        /// What was run.
+        /// The workload that ran.
         workload: Workload,
-        /// In which variant.
+        /// The variant in which it ran.
         variant: Variant,
         /// The first such page of the simulated file.
         page: u64,
@@ -173,12 +174,12 @@ pub enum WorkloadError {
     Fs(#[from] FsError),
 }
 
-/// Pages of a thread's own part of a file.
+/// How many pages a thread's own part of a file has.
 const PAGES_PER_THREAD: u64 = 256;
-/// Pages of a file that all threads share, if the device has so many.
+/// How many pages a file that all threads share has, if the device has enough.
 const SHARED_PAGES: u64 = 4096;
 
-/// The smallest device on which any workload can run with so many threads, in bytes.
+/// The smallest device on which any workload can run with `threads` threads, in bytes.
 pub fn min_device_size(threads: usize) -> u64 {
     (threads as u64).saturating_add(1).saturating_mul(PAGES_PER_THREAD * BLOCK_SIZE)
 }
@@ -190,12 +191,12 @@ pub fn min_device_size(threads: usize) -> u64 {
 ///
 /// # Errors
 ///
-/// See [`WorkloadError`]; nothing is left running.
+/// See [`WorkloadError`]. After an error nothing is left running.
 pub fn run(point: &Point, device: &Device, duration: Duration) -> Result<Sample, WorkloadError> {
     run_with(point, Setup::default(), device, duration)
 }
 
-/// As [`run`], set up otherwise.
+/// As [`run`], with a different setup.
 ///
 /// # Errors
 ///
@@ -222,8 +223,8 @@ pub fn run_with(
     }
 }
 
-/// After a run with stale reads in a variant that promises none: an error, if they are not the
-/// variant's fault.
+/// Called after a run with stale reads in a variant that promises none. Returns an error if they
+/// are not the variant's fault.
 fn blame(
     point: &Point,
     sample: &Sample,

@@ -2,7 +2,7 @@
 //! `read-mostly`.
 //!
 //! All pages are written before the clock starts, so every write is an overwrite. Reads are judged
-//! as they come; what the writers left is read back and judged at the end.
+//! at once. What the writers left is read back and judged at the end.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::pmem::{BLOCK_SIZE, Device};
 use crate::schedule::Schedule;
 
 const PAGE: usize = BLOCK_SIZE as usize;
-/// Of a hundred operations of `read-mostly`.
+/// How many of a hundred operations of `read-mostly` write.
 const WRITES_PERCENT: u8 = 5;
 
 pub(super) fn run(
@@ -100,7 +100,7 @@ fn read(
     record.verdict(page, verdict, || judge.is_lost(file, page))
 }
 
-/// All words of a page must be of one write, and that not an overwritten one.
+/// All words of a page must be of one write, and this write must not be an overwritten one.
 fn judge_page(oracle: &Oracle, page: u64, floor: u32, bytes: &[u8]) -> Verdict {
     let first = pattern::word_at(bytes, 0);
     if pattern::is_uniform(bytes, Register::Stored.index()) && pattern::word_at(bytes, 1) == first {
@@ -110,7 +110,7 @@ fn judge_page(oracle: &Oracle, page: u64, floor: u32, bytes: &[u8]) -> Verdict {
     }
 }
 
-/// A megabyte at a time, for each write takes the medium's time.
+/// Fills a megabyte at a time, because each write takes the medium's time.
 fn fill(file: &File<'_>, judge: &Judge, pages: u64) -> Result<(), FsError> {
     for (first, last) in megabytes(pages) {
         let writes: Vec<_> = (first..=last).map(|page| judge.begin(page, Covers::Page)).collect();
@@ -129,7 +129,7 @@ fn fill(file: &File<'_>, judge: &Judge, pages: u64) -> Result<(), FsError> {
     Ok(())
 }
 
-/// How many pages were judged, and how many of them were wrong.
+/// Returns how many pages were judged, and how many of them were wrong.
 fn read_back(file: &File<'_>, oracle: &Oracle, pages: u64) -> Result<(u64, u64), FsError> {
     let mut wrong = 0;
     for (first, last) in megabytes(pages) {

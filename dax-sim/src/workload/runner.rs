@@ -1,4 +1,4 @@
-//! Threads, time, and what is counted.
+//! Runs the threads of a point, and counts operations and time.
 
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -14,22 +14,23 @@ use crate::check::Verdict;
 use crate::error::FsError;
 use crate::fs;
 
-/// How threads are run.
+/// How to run the threads.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Manner {
-    /// The first read that is not good stops all threads ([`Alarm`]).
+    /// Whether the first read that is not good stops all threads ([`Alarm`]).
     pub(super) strict: bool,
-    /// Each operation is timed.
+    /// Whether each operation is timed.
     pub(super) timed: bool,
 }
 
-/// Runs `body` in so many threads at once, each with its index, until about `duration` has passed,
-/// once at least.
+/// Runs `body` in `threads` threads at once, each with its index, until about `duration` has
+/// passed, at least once.
 ///
-/// The body is called again and again, and told to do a few operations each time; the threads look
-/// at one flag that is not written meanwhile, so no operation pays for a clock.
+/// The body is called again and again, and does a few operations each time. The threads look at one
+/// flag that is not written meanwhile, so no operation pays for a clock.
 ///
-/// The alarm is handed back ([`Manner::strict`]).
+/// Returns the sample, and the page that the device was found to have lost, if any
+/// ([`Manner::strict`]).
 pub(super) fn run<S>(
     threads: usize,
     duration: Duration,
@@ -38,8 +39,8 @@ pub(super) fn run<S>(
     body: impl Fn(&mut S, &mut Record) -> Result<(), FsError> + Sync,
 ) -> Result<(Sample, Option<u64>), WorkloadError> {
     let alarm = Alarm::new(strict);
-    // A barrier would keep those that have come waiting for ever, if the system has no more threads
-    // to give.
+    // With a barrier the threads that have come would wait for ever if the system provides no more
+    // threads.
     let (stop, start_line) = (AtomicBool::new(false), RwLock::new(()));
     let (ready, arrivals) = mpsc::channel();
     let thread = |index| {
@@ -50,8 +51,8 @@ pub(super) fn run<S>(
         let _ = ready.send(());
         drop(start_line.read());
         let from = Instant::now();
-        // Once in any case: a busy machine may let a thread run for the first time when the others
-        // are done.
+        // Once in any case: a busy machine may let a thread run for the first time when the other
+        // threads are done.
         let mut result = body(&mut state, &mut record);
         while result.is_ok() && !stop.load(Relaxed) && !record.halted() {
             result = body(&mut state, &mut record);
@@ -69,7 +70,7 @@ pub(super) fn run<S>(
             match thread::Builder::new().spawn_scoped(s, move_index(&thread, index)) {
                 Ok(thread) => started.push(thread),
                 Err(e) => {
-                    // Those that were started find the race over when they are let go.
+                    // The threads that were started find the run over when they are released.
                     stop.store(true, Relaxed);
                     return Err(WorkloadError::TooManyThreads { threads, kind: e.kind() });
                 }
@@ -92,8 +93,8 @@ fn move_index<R>(thread: &(impl Fn(usize) -> R + Sync), index: usize) -> impl Fn
     move || thread(index)
 }
 
-/// The kernel rounds sleeps up by a thread's timer slack, 50 µs by default: as much as the medium
-/// takes.
+/// The kernel rounds sleeps up by a thread's timer slack, 50 µs by default, which is as much as the
+/// medium takes.
 fn sleep_precisely() {
     // A kernel that refuses only makes the medium slower, for all variants alike.
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
@@ -122,7 +123,7 @@ impl Alarm {
         self.raise.notify_all();
     }
 
-    /// Waits for so long, or until it is raised.
+    /// Waits for `duration`, or until the alarm is raised.
     fn wait(&self, duration: Duration) {
         let until = Instant::now() + duration;
         let mut page = self.lost.lock();
@@ -142,7 +143,7 @@ impl Alarm {
 #[derive(Debug)]
 pub(super) struct Record {
     ops: u64,
-    /// Of these, those that did not wait: added to the histogram at the end, all at once.
+    /// How many of these did not wait. They are added to the histogram at the end, all at once.
     unhindered: u64,
     wait: Histogram<u64>,
     /// Empty unless operations are timed.
@@ -166,14 +167,14 @@ impl Record {
         self.alarm.raised.load(Relaxed)
     }
 
-    /// An operation is about to be called.
+    /// Called when an operation is about to be called.
     pub(super) fn begin(&mut self) {
         if self.latency.is_some() {
             self.began = Some(Instant::now());
         }
     }
 
-    /// The operation that began last has returned.
+    /// Called when the operation that began last has returned.
     pub(super) fn op(&mut self) {
         if let (Some(latency), Some(began)) = (&mut self.latency, self.began.take()) {
             latency.saturating_record(nanos(began.elapsed()));
@@ -187,8 +188,8 @@ impl Record {
         }
     }
 
-    /// A read has been judged, if there is a judge. Where no read may be other than good, `lost` is
-    /// asked whether the device has lost the page, and all threads stop.
+    /// Called when a read has been judged, if there is a judge. In a run where every read must be
+    /// good, it asks `lost` whether the device has lost the page, and all threads stop.
     pub(super) fn verdict(
         &mut self,
         page: u64,
@@ -200,7 +201,7 @@ impl Record {
         if verdict != Verdict::Good {
             self.stale += 1;
             if self.alarm.strict {
-                // First: the fewer writes follow, the more is left to be seen.
+                // First raise the alarm: the fewer writes follow, the more is left to be seen.
                 self.alarm.raise(None);
                 self.alarm.raise(lost()?.then_some(page));
             }
@@ -237,7 +238,7 @@ impl Record {
     }
 }
 
-/// Up to a minute, to three digits.
+/// Up to a minute, with three digits.
 fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("these bounds are valid")
 }

@@ -1,6 +1,7 @@
-//! Locks and unlocks one page on each CPU and prints the time of a pair: `pairs LOCK CPUS...` with
-//! `range-lock`, `one-leaf`, `parking_lot` or `pages`. The preset is `s64`, or PRESET; the seed is
-//! 1, or SEED.
+//! Locks and unlocks one page on each CPU, and prints the time of a pair.
+//!
+//! `pairs LOCK CPUS...` takes `range-lock`, `one-leaf`, `parking_lot` or `pages`. The preset is
+//! `s64`, or PRESET. The seed is 1, or SEED.
 
 use std::env;
 use std::process::ExitCode;
@@ -15,7 +16,7 @@ const PAGES: u64 = 1024;
 const WARM_UP: Ps = 1000 * US;
 const WINDOW: Ps = 200 * US;
 
-/// A lock whose section on a page of thread `n` is entered and left.
+/// A lock. Thread `n` enters and leaves a section on a page.
 trait Pair: Send + Sync {
     fn pair(&self, page: u64);
 }
@@ -32,7 +33,7 @@ impl Pair for RwLock<()> {
     }
 }
 
-/// One lock a page, each in a pair of lines.
+/// One lock for each page, each on a pair of lines.
 #[repr(align(128))]
 struct Padded(RwLock<()>);
 

@@ -1,17 +1,17 @@
-//! The same addresses in each process.
+//! Gives each process the same addresses.
 
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// Makes the addresses of the program, its threads and its memory the same in each process: it
-/// starts the program again, with the same arguments, without address randomisation. To be called
-/// first of all in `main`.
+/// Makes the addresses of the program, its threads and its memory the same in each process. It
+/// starts the program again, with the same arguments, without address randomisation. Call it before
+/// anything else in `main`.
 ///
 /// # Errors
 ///
-/// If the system refuses it, as the default filter of some containers does. Runs of one seed may
-/// then differ.
+/// If the system refuses, as the default filter of some containers does. Runs of one seed may then
+/// differ.
 pub fn fix_addresses() -> io::Result<()> {
     const QUERY: libc::c_ulong = 0xffff_ffff;
     // SAFETY: `personality` concerns the calling process alone.

@@ -1,4 +1,4 @@
-//! What each step of the machine costs, in picoseconds of virtual time.
+//! The cost of each step of the machine, in picoseconds of virtual time.
 
 use crate::Ps;
 use crate::overlap::MOST_AHEAD;
@@ -9,10 +9,10 @@ pub const NS: Ps = 1_000;
 /// One microsecond.
 pub const US: Ps = 1_000 * NS;
 
-/// What each step costs. All times are in picoseconds.
+/// The cost of each step. All times are in picoseconds.
 ///
-/// `transfer`, `hit` and `locked` describe the memory; they matter most. The costs of the kernel
-/// are those of a futex, a timer and the scheduler of Linux on a server.
+/// `transfer`, `hit` and `locked` describe the memory and matter most. The costs of the kernel are
+/// those of a futex, a timer and the scheduler of Linux on a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Costs {
     /// A transfer of a line, or its invalidation: within a cluster, within a socket, between
@@ -20,7 +20,7 @@ pub struct Costs {
     pub transfer: [Ps; 3],
     /// An access that hits, with the instructions around it.
     pub hit: Ps,
-    /// What a locked instruction costs besides its hit or miss.
+    /// A locked instruction, besides its hit or miss.
     pub locked: Ps,
     /// With [`Overlap::Ahead`](crate::Overlap::Ahead): how many locked instructions a CPU executes
     /// ahead, from 1 to 64.
@@ -30,11 +30,11 @@ pub struct Costs {
     pub known: usize,
     /// For how many percent of a transfer the CPU that loses the line can still use it.
     pub keeps: u64,
-    /// How long a line stays with the CPU that got it exclusively, at least.
+    /// How long a line stays at least with the CPU that got it exclusively.
     pub hold: Ps,
     /// How long the home of a line is busy with one reader of a shared line.
     pub occupancy: Ps,
-    /// What the invalidation of each sharer adds.
+    /// The additional cost of the invalidation for each sharer.
     pub per_sharer: Ps,
     /// The first fetch of a line, from memory.
     pub memory: Ps,
@@ -44,13 +44,13 @@ pub struct Costs {
     pub syscall: Ps,
     /// From the call of a blocking futex wait until the CPU is free.
     pub sleep: Ps,
-    /// What a waker pays for each thread that it wakes up.
+    /// A waker's cost for each thread that it wakes up.
     pub wake: Ps,
     /// From the wake-up until the thread runs, on an idle CPU.
     pub wake_latency: Ps,
-    /// By how much the kernel delays a timer.
+    /// How long the kernel delays a timer.
     pub timer_slack: Ps,
-    /// The same for a thread that has set its timer slack to the least.
+    /// The same for a thread with the smallest timer slack.
     pub timer_latency: Ps,
     /// Reading the clock.
     pub clock: Ps,
@@ -58,15 +58,16 @@ pub struct Costs {
     pub sched_yield: Ps,
     /// From one thread to another on the same CPU.
     pub context_switch: Ps,
-    /// How long a thread runs while another waits for its CPU, times 1 with one CPU, 2 with two, 3
-    /// with four, and 4 with eight or more: see `update_sysctl` in Linux's `kernel/sched/fair.c`.
+    /// How long a thread runs while another waits for its CPU. The value is multiplied by 1 with
+    /// one CPU, 2 with two, 3 with four, and 4 with eight or more: see `update_sysctl` in Linux's
+    /// `kernel/sched/fair.c`.
     pub time_slice: Ps,
     /// One allocation or one release of memory.
     pub malloc: Ps,
     /// Latencies vary by up to this many percent, up and down.
     pub jitter: u32,
     /// Whether accesses that hit run ahead of events of other CPUs that cannot yet affect them.
-    /// That makes simulations several times as fast.
+    /// Lookahead makes simulations several times as fast.
     pub lookahead: bool,
 }
 
@@ -99,13 +100,13 @@ impl Costs {
         lookahead: true,
     };
 
-    /// The same with other latencies of a transfer.
+    /// The same costs with other latencies of a transfer.
     pub const fn with_transfer(mut self, cluster: Ps, socket: Ps, machine: Ps) -> Self {
         self.transfer = [cluster, socket, machine];
         self
     }
 
-    /// The same with one cost changed, by its name: nanoseconds, or the unit of the field.
+    /// The same costs with one changed, by its name: in nanoseconds, or the unit of the field.
     /// `transfer` sets all distances.
     ///
     /// # Errors

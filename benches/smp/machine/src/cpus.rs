@@ -1,6 +1,6 @@
 //! The CPUs: coroutines with virtual clocks, and the heap of events that orders them.
 //!
-//! Each simulated thread is a coroutine. It runs ahead until its clock passes the next event; then
+//! Each simulated thread is a coroutine. It runs ahead until its clock passes the next event. Then
 //! the thread of that event runs. So all accesses whose order matters happen in the order of their
 //! times, and a run is a function of the program, the machine and the seed.
 //!
@@ -12,7 +12,7 @@
 //! * C3. A reference to the `Sim` lives only in a closure of [`with`], and no such closure
 //!   suspends, resumes, or calls `with`.
 //! * C4. `ACTIVE` is set only while simulated code runs on the stack of a coroutine, outside of the
-//!   simulator. Other real threads see it set too, so it counts only on such a stack.
+//!   simulator. Other real threads also see it set, so it counts only on such a stack.
 //! * C5. A coroutine and its yielder live in boxes until the run is over.
 
 mod device;
@@ -52,7 +52,7 @@ pub(crate) use setup::{allocates_from_arena, visible_cpus};
 type Panic = Box<dyn Any + Send>;
 type Fiber = Coroutine<(), (), Result<(), Panic>, FixedStack>;
 
-/// What a thread does.
+/// The state of a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// It has a CPU.
@@ -69,21 +69,21 @@ struct Thread {
     time: Ps,
     cpu: usize,
     state: State,
-    /// Counts sleeps and wake-ups; an event of an earlier sleep is void.
+    /// Counts sleeps and wake-ups. An event of an earlier sleep is void.
     epoch: u32,
     fiber: Option<Box<Fiber>>,
     yielder: *const Yielder<(), ()>,
     stack: (usize, usize),
     lender: Option<Lender>,
     fs: usize,
-    /// The futex that it sleeps on.
+    /// The futex on which it sleeps.
     futex: Option<usize>,
     /// See [`Sim::last`], while it does not run.
     last: (usize, u64),
     timed_out: bool,
     /// When its CPU was free, after it went to sleep.
     asleep_at: Ps,
-    /// Since when it does not run, and since when it could.
+    /// When it stopped running, and when it became able to run.
     stopped: Ps,
     ready: Ps,
     born: Ps,
@@ -92,7 +92,7 @@ struct Thread {
     report: ThreadReport,
 }
 
-/// The thread that runs.
+/// The running thread.
 #[derive(Clone, Copy, Debug, Default)]
 struct Current {
     thread: usize,
@@ -105,27 +105,27 @@ struct Current {
 /// Time, number, thread, epoch.
 type Event = (Ps, u64, u32, u32);
 
-/// How long a thread runs ahead of all others, so that a run can be stopped in which no other
-/// thread goes on.
+/// How long a thread runs ahead of all others at most, so that a run can be stopped in which no
+/// other thread goes on.
 const STRETCH: Ps = 100 * crate::US;
 
 /// A run.
 struct Sim {
     costs: Costs,
     overlapping: bool,
-    /// How many locked instructions a CPU executes ahead; 0 if it does not.
+    /// How many locked instructions a CPU executes ahead. 0 if it does not.
     window: usize,
     cpus: usize,
     time_slice: Ps,
     current: Current,
-    /// The last atomic access of the current thread, or the last one that fetched a line: its
-    /// address, and where it was made.
+    /// The last atomic access of the current thread, or its last access that fetched a line: the
+    /// address, and where in the code it was made.
     last: (usize, u64),
-    /// The time of the next event, or [`STRETCH`] from now on if that is earlier.
+    /// The time of the next event, or [`STRETCH`] from now if that is earlier.
     horizon: Ps,
-    /// How far behind the next event an access that hits needs not wait for it. A request of that
-    /// event or a later one cannot take the line away so soon, and what it writes comes later
-    /// still. The order of effects is the same as without.
+    /// How far behind the next event an access that hits may go on without waiting for it. A
+    /// request of this event or a later one cannot take the line away so soon, and what it writes
+    /// comes later still. The order of effects is the same as without lookahead.
     ahead: Ps,
     events: BinaryHeap<Reverse<Event>>,
     events_pushed: u64,
@@ -151,7 +151,7 @@ impl fmt::Debug for Sim {
 
 static SIM: AtomicPtr<Sim> = AtomicPtr::new(ptr::null_mut());
 
-/// Whether simulated code runs. The kernel reads it, too: while it is set, system calls are caught.
+/// Whether simulated code runs. The kernel reads it, too: while it is set, it reports system calls.
 pub(crate) static ACTIVE: AtomicU8 = AtomicU8::new(0);
 
 static RIGHT: Mutex<()> = Mutex::new(());
@@ -237,7 +237,7 @@ impl Sim {
         (1 << 16) * (100 - jitter) / 100 + up
     }
 
-    /// About as long.
+    /// A duration near `ps`.
     fn vary(&mut self, ps: Ps) -> Ps {
         let factor = u128::from(self.factor());
         ((u128::from(ps) * factor) >> 16) as Ps
@@ -259,7 +259,7 @@ impl Sim {
         self.horizon = self.horizon.min(time);
     }
 
-    /// If another event is earlier: the caller suspends, and runs again at its time.
+    /// If another event is earlier the caller suspends, and runs again at its time.
     #[inline]
     fn is_ahead(&mut self) -> bool {
         if self.current.now <= self.horizon {
@@ -271,7 +271,7 @@ impl Sim {
         true
     }
 
-    /// The same, and first of all gives the CPU to another thread if the time slice is over.
+    /// The same, but first the thread gives its CPU to another thread if its time slice is over.
     #[inline]
     fn gives_way(&mut self) -> bool {
         if let Some(end) = self.queues.slice_end(self.current.cpu)
@@ -284,7 +284,7 @@ impl Sim {
         self.is_ahead()
     }
 
-    /// Gives the CPU to the next thread of its queue; whether there is one.
+    /// Gives the CPU to the next thread of its queue. Returns whether there is one.
     fn rotate(&mut self) -> bool {
         let Current { cpu, now, .. } = self.current;
         let Some(next) = self.queues.rotate(cpu, now) else { return false };
@@ -296,7 +296,7 @@ impl Sim {
         true
     }
 
-    /// A thread gets a CPU, and runs after `latency`.
+    /// Gives a CPU to a thread, which runs after `latency`.
     fn place(&mut self, dispatch: Dispatch, latency: Ps) {
         let Dispatch { thread, cpu, at, idle } = dispatch;
         let start = at + latency;
@@ -314,7 +314,7 @@ impl Sim {
         self.push(thread, start);
     }
 
-    /// A thread that does not run can run from `at` on; `latency` if its CPU is idle.
+    /// Makes a thread ready to run from `at` on, after `latency` if its CPU is idle.
     fn make_ready(&mut self, thread: usize, at: Ps, latency: Ps) {
         let t = &mut self.threads[thread];
         t.epoch += 1;
@@ -327,7 +327,7 @@ impl Sim {
         }
     }
 
-    /// The CPU of the current thread takes the next thread, from `at` on.
+    /// Lets the CPU of the current thread take the next thread, from `at` on.
     fn leave_cpu(&mut self, at: Ps) {
         if let Some(next) = self.queues.next(self.current.cpu, at) {
             let latency = self.vary(self.costs.context_switch);
@@ -335,7 +335,7 @@ impl Sim {
         }
     }
 
-    /// The current thread goes to sleep: on a futex, or until a time, or both. It suspends next.
+    /// Puts the current thread to sleep: on a futex, until a time, or both. It suspends next.
     fn sleep(&mut self, futex: Option<usize>, until: Option<Ps>) {
         let Current { thread, now, .. } = self.current;
         let asleep_at = now + self.costs.sleep;
@@ -369,7 +369,7 @@ impl Sim {
         woken
     }
 
-    /// The alarm of a sleeping thread.
+    /// Handles the alarm of a sleeping thread.
     fn alarm(&mut self, thread: usize, at: Ps) {
         let t = &mut self.threads[thread];
         t.timed_out = true;
@@ -409,7 +409,7 @@ impl Sim {
 
     // Accesses.
 
-    /// A load or a store of shared memory has been made.
+    /// Counts a load or a store of shared memory.
     #[inline]
     fn made(&mut self, write: bool) {
         self.charge(self.costs.hit);
@@ -418,7 +418,7 @@ impl Sim {
         }
     }
 
-    /// A locked instruction has been made.
+    /// Counts a locked instruction.
     #[inline]
     fn made_locked(&mut self) {
         self.charge(self.costs.hit);
@@ -428,26 +428,28 @@ impl Sim {
         }
     }
 
-    /// Nothing that comes later has been executed ahead.
+    /// No later instruction has been executed ahead.
     fn serialise(&mut self) {
         let now = self.current.now;
         self.me().window.begin(now);
     }
 
-    /// Moves the clock to when something arrives.
+    /// Moves the clock to the time of an arrival.
     fn wait_until(&mut self, arrival: Ps) {
         let wait = arrival.saturating_sub(self.current.now);
         self.current.now += wait;
         self.me().report.waiting_for_lines += wait;
     }
 
-    /// Whether the thread is so far ahead of the next event that even plain accesses that hit wait.
+    /// Whether the thread is so far ahead of the next event that even plain accesses that hit must
+    /// wait.
     #[inline]
     fn is_far_ahead(&self) -> bool {
         self.current.now > self.horizon.saturating_add(STRETCH)
     }
 
-    /// A plain access that hits, or is on the thread's own stack; `false` if it is neither.
+    /// Makes a plain access that hits, or is on the thread's own stack. Returns `false` if it is
+    /// neither.
     #[inline]
     fn hits(&mut self, address: usize, size: usize, write: bool) -> bool {
         self.counts.accesses += 1;
@@ -465,8 +467,8 @@ impl Sim {
         hit
     }
 
-    /// An atomic access of `more` than a hit, if it hits and needs not wait for other threads: the
-    /// usual case of an uncontended line.
+    /// Makes an atomic access with a cost of a hit and `more`, if it hits and need not wait for
+    /// other threads: the usual case of an uncontended line.
     #[inline]
     fn is_quick(&mut self, line: u64, write: bool, more: Ps) -> bool {
         let Current { thread, cpu, now, .. } = self.current;
@@ -498,7 +500,7 @@ impl Sim {
         true
     }
 
-    /// Fetches a line, if the CPU has not got it until `until`. Returns its arrival.
+    /// Fetches a line, if the CPU does not have it until `until`. Returns its arrival.
     fn fetch(&mut self, line: u64, write: bool, more: Ps, at_once: bool, pc: u64) -> Option<Ps> {
         let Current { cpu, now, thread, .. } = self.current;
         if self.lines.has(cpu, line, write, now + more) {
@@ -516,7 +518,7 @@ impl Sim {
         Some(self.lines.fetch(Request { cpu, line, write, at: now, vary, at_once, lead }))
     }
 
-    /// A load or a store.
+    /// Makes a load or a store.
     fn access(&mut self, line: u64, write: bool, atomic: bool, pc: u64) {
         if !self.overlapping {
             if let Some(arrival) = self.fetch(line, write, 0, false, pc) {
@@ -526,7 +528,7 @@ impl Sim {
         }
         let Current { now, .. } = self.current;
         if atomic {
-            // It may be read in a loop, which does not go on before the line is there.
+            // A loop may read the line, and does not go on before the line is there.
             let arrival = self.me().outstanding.arrival_of(line, now);
             self.wait_until(arrival);
         }
@@ -578,7 +580,7 @@ fn give_way() {
     }
 }
 
-/// A load or store of `size` bytes.
+/// Simulates a load or store of `size` bytes.
 #[inline]
 pub(crate) fn plain(address: usize, size: usize, write: bool, pc: usize) {
     if size == 0 {
@@ -603,8 +605,8 @@ pub(crate) fn plain(address: usize, size: usize, write: bool, pc: usize) {
     }
 }
 
-/// An atomic load or store that is no locked instruction. The access itself takes place when this
-/// returns.
+/// Simulates an atomic load or store that is no locked instruction. The access itself takes place
+/// when this function returns.
 #[inline]
 pub(crate) fn atomic(address: usize, write: bool, pc: usize) {
     let line = address as u64 / 64;
@@ -628,8 +630,8 @@ pub(crate) fn atomic(address: usize, write: bool, pc: usize) {
     with(|s| s.made(write));
 }
 
-/// A locked instruction. The access itself takes place when this returns: at the end of its cost,
-/// during which the line stays.
+/// Simulates a locked instruction. The access itself takes place when this function returns, at the
+/// end of its cost. The line stays during the cost.
 #[inline]
 pub(crate) fn locked(address: usize, pc: usize) {
     let line = address as u64 / 64;
@@ -666,7 +668,7 @@ pub(crate) fn locked(address: usize, pc: usize) {
     with(Sim::made_locked);
 }
 
-/// A full fence.
+/// Simulates a full fence.
 pub(crate) fn fence() {
     give_way();
     with(|s| {

@@ -4,8 +4,8 @@
 //! pure: a request names its time, and the answer is the time of its arrival.
 //!
 //! Invariant: at every instant either one CPU may write a line, or any number of CPUs may read it.
-//! A copy that is taken away remains usable until the message reaches it, and a copy that is given
-//! is usable from its arrival on. Requests of one line are passed in the order of their times.
+//! A copy that is taken away remains usable until the message reaches it. A copy that is given is
+//! usable from its arrival on. Requests of one line are passed in the order of their times.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -94,7 +94,7 @@ struct Leaving {
     exclusive: bool,
 }
 
-/// How many locked instructions of a line are kept.
+/// How many locked instructions of a line are recorded.
 const AHEAD: usize = 8;
 
 /// One line.
@@ -102,21 +102,21 @@ const AHEAD: usize = 8;
 struct Line {
     /// The CPU that may write it.
     owner: Option<u16>,
-    /// If there is no owner: the CPUs that may read it.
+    /// The CPUs that may read it, if there is no owner.
     sharers: Set,
-    /// When its home can begin with the next request.
+    /// When its home can begin the next request.
     busy: Ps,
     /// The last locked instructions: a request that comes during one waits for its end. The owner
     /// runs ahead of other CPUs by less than [`AHEAD`] of them.
     locked: [(Ps, Ps); AHEAD],
     leaving: Vec<Leaving>,
-    /// When a CPU last asked for it exclusively.
+    /// When a CPU last asked for the line exclusively.
     claimed: Ps,
-    /// When a CPU last made its owner share it, and which one.
+    /// When a CPU last made its owner share it, and which CPU.
     shared: (Ps, u16),
-    /// When the home began with that.
+    /// When the home began to serve this request.
     began: Ps,
-    /// Readers whose copies are under way, with their arrivals.
+    /// Readers with copies under way, and the arrivals.
     arriving: Vec<(u16, Ps)>,
     tally: Tally,
 }
@@ -137,11 +137,12 @@ pub(crate) struct Request {
     pub(crate) line: u64,
     pub(crate) write: bool,
     pub(crate) at: Ps,
-    /// By what latencies are multiplied, in 1/65536.
+    /// The factor of latencies, in 1/65536.
     pub(crate) vary: u64,
     /// Other copies end as soon as they can: the request is a store that its CPU does not wait for.
     pub(crate) at_once: bool,
-    /// How long before `at` the CPU could have sent it. It did not before it last lost the line.
+    /// How long before `at` the CPU could have sent it. It was not sent before the CPU last lost
+    /// the line.
     pub(crate) lead: Ps,
 }
 
@@ -153,7 +154,7 @@ pub(crate) const UNVARIED: u64 = 1 << 16;
 #[derive(Debug)]
 pub(crate) struct Lines {
     lines: Map<u64, Line>,
-    /// For each CPU: those in its cluster, and those in its socket.
+    /// For each CPU: the CPUs in its cluster, and the CPUs in its socket.
     near: Vec<[Set; 2]>,
     distance: Vec<u8>,
     cpus: usize,
@@ -210,20 +211,20 @@ impl Lines {
         }
     }
 
-    /// For how long, from a time on, no request of that time or a later one takes a copy away.
+    /// How long, from a time on, no request of that time or a later one takes a copy away.
     pub(crate) fn safe(&self) -> Ps {
         let nearest = self.costs.transfer.iter().min().copied().unwrap_or(0);
         nearest * u64::from(100 - self.costs.jitter) / 100 * self.costs.keeps / 100
     }
 
-    /// Keeps a line that a store took from others at least until this time.
+    /// Keeps a line that a store took from other CPUs at least until this time.
     pub(crate) fn delay(&mut self, line: u64, until: Ps) {
         if let Some(line) = self.lines.get_mut(&line) {
             line.busy = line.busy.max(until);
         }
     }
 
-    /// Fetches a line that the CPU does not have in this way. Returns when it arrives.
+    /// Fetches a line that the CPU does not have in this mode. Returns when it arrives.
     pub(crate) fn fetch(&mut self, request: Request) -> Ps {
         let Request { cpu, line, write, at, vary, at_once, lead } = request;
         let Costs { transfer, hold, keeps, occupancy, per_sharer, memory, .. } = self.costs;
@@ -244,7 +245,7 @@ impl Lines {
         let (shared, by) = line.shared;
         let lost = if usize::from(by) == cpu { line.claimed } else { line.claimed.max(shared) };
         let sent = at.saturating_sub(lead).max(lost);
-        // A CPU that executes ahead asks for the line at once as its next access needs it.
+        // A CPU that executes ahead asks for the line in the mode that its next access needs.
         let together =
             lead != 0 && write && line.owner.is_none() && usize::from(by) == cpu && line.sharers.len() == 2;
         let busy = if together { line.began } else { line.busy };
@@ -275,7 +276,7 @@ impl Lines {
                 line.arriving.push((cpu as u16, arrival));
             }
         } else if line.sharers.is_empty() {
-            // From memory; a reader gets it exclusively, too.
+            // From memory. A reader gets it exclusively, too.
             arrival = (start + varied(memory)).max(at);
             line.owner = Some(cpu as u16);
             line.busy = arrival + hold;
@@ -335,7 +336,7 @@ impl Lines {
         arrival
     }
 
-    /// All lines that were fetched.
+    /// The tallies of all lines that were fetched.
     pub(crate) fn tallies(&self) -> impl Iterator<Item = (u64, Tally)> {
         self.lines.iter().map(|(&line, l)| (line, l.tally))
     }

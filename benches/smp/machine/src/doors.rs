@@ -1,6 +1,6 @@
-//! The functions of the C library that wait, create threads, tell the time, or ask for CPUs or
-//! randomness. The linker finds these before the C library's. Code that is not simulated gets what
-//! the C library does.
+//! Replaces the functions of the C library that wait, create threads, tell the time, or ask for
+//! CPUs or randomness. The linker finds these functions before the C library's. For code that is
+//! not simulated they do what the C library's functions do.
 //!
 //! Invariant D1: callers keep the contracts of the C functions of the same names.
 
@@ -35,7 +35,7 @@ fn in_ps(time: &timespec) -> Ps {
     seconds.saturating_add((time.tv_nsec as u64).saturating_mul(NS))
 }
 
-/// How long it is until this time of the virtual clocks.
+/// The duration from now until this time of the virtual clocks.
 fn until(time: &timespec) -> Ps {
     in_ps(time).saturating_sub(BOOT_NS * NS).saturating_sub(cpus::now())
 }
@@ -74,7 +74,7 @@ pub(crate) mod real {
 
     /// # Safety
     ///
-    /// That of the C function.
+    /// As that of the C function.
     pub(crate) unsafe fn pthread_create(
         thread: *mut pthread_t,
         attributes: *const pthread_attr_t,
@@ -95,7 +95,7 @@ pub(crate) mod real {
 
     /// # Safety
     ///
-    /// That of `pthread_join`.
+    /// As that of `pthread_join`.
     pub(crate) unsafe fn join(thread: pthread_t, result: *mut *mut c_void) -> c_int {
         type Join = unsafe extern "C" fn(pthread_t, *mut *mut c_void) -> c_int;
         let join = next!(c"pthread_join" as Join);
@@ -105,7 +105,7 @@ pub(crate) mod real {
 
     /// # Safety
     ///
-    /// That of `pthread_detach`.
+    /// As that of `pthread_detach`.
     pub(crate) unsafe fn detach(thread: pthread_t) -> c_int {
         type Detach = unsafe extern "C" fn(pthread_t) -> c_int;
         let detach = next!(c"pthread_detach" as Detach);
@@ -115,7 +115,7 @@ pub(crate) mod real {
 
     /// # Safety
     ///
-    /// That of `pthread_attr_getguardsize`.
+    /// As that of `pthread_attr_getguardsize`.
     pub(crate) unsafe fn guard_size(attributes: *const pthread_attr_t, bytes: *mut usize) -> c_int {
         type GuardSize = unsafe extern "C" fn(*const pthread_attr_t, *mut usize) -> c_int;
         let guard_size = next!(c"pthread_attr_getguardsize" as GuardSize);
@@ -237,7 +237,7 @@ doors! {
 
     fn sched_getaffinity(pid: libc::pid_t, bytes: usize, set: *mut libc::cpu_set_t) -> c_int {
         if let Some(cpus) = cpus::visible_cpus() {
-            // SAFETY: D1: there is room for so many bytes.
+            // SAFETY: D1: there is room for `bytes` bytes.
             unsafe {
                 ptr::write_bytes(set.cast::<u8>(), 0, bytes);
                 for cpu in 0..cpus.min(8 * bytes) {
@@ -248,7 +248,7 @@ doors! {
         }
         let result = outside(libc::SYS_sched_getaffinity, pid as usize, bytes, set as usize, 0);
         if let Ok(filled) = usize::try_from(result) {
-            // The kernel fills the bytes that it has CPUs for.
+            // The kernel fills the bytes for which it has CPUs.
             // SAFETY: D1.
             unsafe { ptr::write_bytes(set.cast::<u8>().add(filled), 0, bytes - filled) };
         }
@@ -262,7 +262,7 @@ doors! {
         }
     }
 
-    // `available_parallelism` looks for limits of control groups in files: a simulated machine has
+    // `available_parallelism` looks for limits of control groups in files. A simulated machine has
     // none.
     fn open64(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
         // SAFETY: D1.
@@ -309,8 +309,8 @@ doors! {
         unsafe { real::join(thread, result) }
     }
 
-    // std asks for it at the start of a thread, and expects one. The stack of a lender was passed
-    // to the C library, which knows nothing of the guard page below it.
+    // std asks for it at the start of a thread, and expects a guard page. The stack of a lender was
+    // passed to the C library, which does not know the guard page below it.
     fn pthread_attr_getguardsize(attributes: *const pthread_attr_t, bytes: *mut usize) -> c_int {
         if simulated() {
             // SAFETY: D1.
@@ -338,7 +338,7 @@ const GUARD: usize = 4096;
 fn fill(to: *mut u8, bytes: usize) {
     aside(|| {
         for i in 0..bytes {
-            // SAFETY: D1: there is room for so many bytes.
+            // SAFETY: D1: there is room for `bytes` bytes.
             unsafe { to.add(i).write((cpus::random() >> 32) as u8) };
         }
     });

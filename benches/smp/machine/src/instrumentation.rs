@@ -2,11 +2,11 @@
 //! an instrumented crate, with its real address. The names and the arguments are those of LLVM's
 //! `tsan_interface.h` and `tsan_interface_atomic.h`.
 //!
-//! Plain accesses announce themselves, and the code makes them afterwards. Atomics are made here.
-//! Each entry passes on the address that it returns to, by which reports name the function.
+//! Plain accesses announce themselves here, and the code makes them afterwards. Atomics are made
+//! here. Each entry passes on its return address, by which reports name the function.
 //!
-//! Invariant I1: the compiler calls these with the addresses and the sizes of accesses that are
-//! valid at that place, and for atomics aligned.
+//! Invariant I1: the compiler calls these functions with the addresses and the sizes of accesses
+//! that are valid at that place, and aligned for atomics.
 
 #![expect(unreachable_pub, reason = "the linker needs the symbols")]
 
@@ -80,7 +80,7 @@ extern "C" fn fence(order: i32) {
     }
 }
 
-/// How LLVM numbers sequential consistency.
+/// LLVM's number for sequential consistency.
 const SEQ_CST: i32 = 5;
 
 extern "C" fn copy<const OVERLAP: bool>(to: *mut u8, from: *const u8, bytes: usize, pc: usize) -> *mut u8 {
@@ -102,7 +102,7 @@ extern "C" fn set(to: *mut u8, value: i32, bytes: usize, pc: usize) -> *mut u8 {
     to
 }
 
-/// Entries that pass their arguments on, and where they return to in the register named.
+/// Entries that pass on their arguments, and their return address in the named register.
 macro_rules! pass {
     ($($name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? => $register:literal $to:expr;)*) => {$(
         #[doc = "An entry of the instrumentation."]

@@ -1,9 +1,9 @@
-//! Thread-locals of simulated threads. A real thread is parked and lends its block: while its
-//! simulated thread runs, the FS base of the simulating thread points to that block.
+//! Thread-locals of simulated threads. A real thread is parked and lends its block. While its
+//! simulated thread runs, the FS base of the simulating thread points to this block.
 //!
 //! Invariants:
-//! * L1. A lender runs nothing from when it has said where its block lies until it is released, so
-//!   its block is used by the simulating thread alone.
+//! * L1. After a lender has reported where its block lies it runs nothing until it is released. So
+//!   only the simulating thread uses the block.
 //! * L2. A lender is released after its simulated thread has ended, or never.
 
 use std::arch::asm;
@@ -26,7 +26,7 @@ struct Meeting {
 pub(crate) struct Lender {
     meeting: Box<Meeting>,
     pthread: libc::pthread_t,
-    /// Given back after the thread has ended.
+    /// The stack, returned after the thread has ended.
     #[expect(dead_code, reason = "it is held")]
     stack: LenderStack,
 }
@@ -60,7 +60,7 @@ impl Lender {
         Lender { meeting, pthread, stack }
     }
 
-    /// Where its block lies.
+    /// The address of its block.
     pub(crate) fn fs(&self) -> usize {
         self.meeting.fs.load(Ordering::Relaxed)
     }
@@ -70,7 +70,8 @@ impl Lender {
         self.pthread
     }
 
-    /// Lets it end, and waits for that: destructors of its thread-locals run now, not simulated.
+    /// Lets it end, and waits for the end. The destructors of its thread-locals run now, not
+    /// simulated.
     pub(crate) fn release(self) {
         self.meeting.released.store(1, Ordering::Release);
         futex(&raw const self.meeting.released as usize, libc::FUTEX_WAKE, 1);
@@ -78,7 +79,7 @@ impl Lender {
     }
 }
 
-/// What a lender does.
+/// The body of a lender.
 extern "C" fn lend(meeting: *mut c_void) -> *mut c_void {
     // SAFETY: `start` passed this pointer, and the meeting lives until this thread has ended.
     let meeting = unsafe { &*meeting.cast::<Meeting>() };
@@ -101,7 +102,7 @@ fn futex(address: usize, operation: c_int, value: usize) {
 ///
 /// # Safety
 ///
-/// That of the system call.
+/// As that of the system call.
 #[inline]
 pub(crate) unsafe fn raw_syscall(number: i64, a: [usize; 6]) -> i64 {
     let result;

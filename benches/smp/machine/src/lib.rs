@@ -7,7 +7,7 @@
 //! C library: futexes, timers, the scheduler, clocks and randomness.
 //!
 //! [`run`] runs a closure on each thread of a [`Machine`]. Call [`fix_addresses`] first in `main`,
-//! and build what the threads share in [`Machine::setup`]; then the same binary and the same seed
+//! and build what the threads share in [`Machine::setup`]. Then the same binary and the same seed
 //! give the same [`Report`].
 //!
 //! This crate itself is never instrumented.

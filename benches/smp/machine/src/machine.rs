@@ -1,4 +1,4 @@
-//! A machine: its topology, its costs and two choices of the model; and presets.
+//! Describes a machine: its topology, its costs and two choices of the model. Has presets.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use crate::topology::Topology;
 /// The most CPUs of a machine.
 pub const MOST_CPUS: usize = 256;
 
-/// The most simulated threads of a process at a time. Threads that are left asleep by a deadlock or
-/// a panic count, too.
+/// The most simulated threads of a process at a time. Threads that a deadlock or a panic leaves
+/// asleep also count.
 pub const MOST_THREADS: usize = 4096;
 
-/// How the home of a line deals with requests that meet there.
+/// How the home of a line serves requests that meet there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Directory {
     /// A request begins when the one before it has ended.
@@ -30,7 +30,7 @@ pub enum Overlap {
     /// Each access waits for the one before it.
     InOrder,
     /// Up to 10 loads that miss, and all stores, overlap until the next locked instruction. Loads
-    /// that depend on each other overlap too, so this is a bound from below on the time.
+    /// that depend on each other overlap too, so the resulting time is a lower bound.
     Overlapping,
     /// A miss begins some locked instructions earlier, if its address is known by then: see
     /// [`Costs::window`] and [`Costs::known`]. It begins no earlier than the last loss of the line.
@@ -40,7 +40,7 @@ pub enum Overlap {
 macro_rules! names {
     ($type:ident, $what:literal, $($variant:ident $name:literal),*) => {
         impl $type {
-            /// Its name, as the command line has it.
+            /// Its name on the command line.
             pub fn name(self) -> &'static str {
                 match self { $($type::$variant => $name),* }
             }
@@ -75,22 +75,22 @@ pub struct Machine {
     pub directory: Directory,
     /// Whether accesses of one CPU overlap.
     pub overlap: Overlap,
-    /// CPUs, from 1 to [`MOST_CPUS`].
+    /// The number of CPUs, from 1 to [`MOST_CPUS`].
     pub cpus: usize,
-    /// Threads that run `body`, at least 1.
+    /// The number of threads that run `body`, at least 1.
     pub threads: usize,
-    /// Where jitter and `getrandom` begin. The same seed gives the same run.
+    /// The start of jitter and `getrandom`. The same seed gives the same run.
     pub seed: u64,
-    /// When a run is given up.
+    /// When a run is stopped.
     pub limits: Limits,
 }
 
 /// How long a run may take. A run that takes longer is [`Stuck`](crate::Stuck).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Of virtual time.
+    /// In virtual time.
     pub virtual_time: Ps,
-    /// Of real time. It is looked at now and then, so the run may take somewhat longer.
+    /// In real time. The clock is read only now and then, so the run may take somewhat longer.
     pub real_time: Duration,
 }
 
@@ -101,7 +101,7 @@ impl Default for Limits {
     }
 }
 
-/// Name, what it stands for, topology, CPUs, latencies of a transfer in ns.
+/// The name, what it stands for, topology, CPUs, and latencies of a transfer in ns.
 type Preset = (&'static str, &'static str, Topology, usize, [u64; 3]);
 
 const fn sockets(sockets: usize, per_cluster: usize) -> Topology {
@@ -119,7 +119,7 @@ const PRESETS: &[Preset] = &[
 ];
 
 impl Machine {
-    /// The machine of that name, with as many threads as CPUs; `None` if there is none.
+    /// The machine of that name, with as many threads as CPUs. `None` if there is none.
     pub fn preset(name: &str) -> Option<Machine> {
         let (_, _, topology, cpus, [cluster, socket, machine]) = PRESETS.iter().find(|p| p.0 == name)?;
         Some(Machine {
@@ -149,44 +149,44 @@ impl Machine {
         &NAMES
     }
 
-    /// The same with so many CPUs, and as many threads.
+    /// The same machine with `cpus` CPUs, and as many threads.
     pub fn with_cpus(mut self, cpus: usize) -> Self {
         self.cpus = cpus;
         self.threads = cpus;
         self
     }
 
-    /// The same with so many threads.
+    /// The same machine with `threads` threads.
     pub fn with_threads(mut self, threads: usize) -> Self {
         self.threads = threads;
         self
     }
 
-    /// The same with another seed.
+    /// The same machine with another seed.
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// The same with these limits.
+    /// The same machine with these limits.
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// The same with this medium.
+    /// The same machine with this medium.
     pub fn with_medium(mut self, medium: Medium) -> Self {
         self.medium = medium;
         self
     }
 
-    /// The same with this directory.
+    /// The same machine with this directory.
     pub fn with_directory(mut self, directory: Directory) -> Self {
         self.directory = directory;
         self
     }
 
-    /// The same with this overlap.
+    /// The same machine with this overlap.
     pub fn with_overlap(mut self, overlap: Overlap) -> Self {
         self.overlap = overlap;
         self

@@ -1,12 +1,12 @@
 //! The medium behind a device: persistent memory, DRAM or memory behind CXL.
 //!
 //! Lines of the device are not kept in the directory: there are too many, and copies go over them
-//! in streams. Of each line the medium knows the CPU that touched it last, and whether it is dirty.
-//! So two CPUs that read one page take its lines from each other, and requests for a line do not
-//! queue.
+//! in streams. For each line the medium records the CPU that touched it last, and whether it is
+//! dirty. So two CPUs that read one page take its lines from each other, and requests for a line do
+//! not queue.
 //!
-//! All CPUs of a socket share its bandwidth, for reads and for writes apart. A request takes its
-//! share when the one before it has, and the CPU waits until then.
+//! All CPUs of a socket share its bandwidth, separately for reads and for writes. A request takes
+//! its share after the request before it, and the CPU waits until then.
 
 use std::ops::Range;
 use std::str::FromStr;
@@ -14,12 +14,12 @@ use std::str::FromStr;
 use crate::Ps;
 use crate::costs::NS;
 
-/// What the lines of a device cost, in picoseconds.
+/// The costs of the lines of a device, in picoseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Medium {
     /// Its name on the command line.
     pub name: &'static str,
-    /// What it stands for, and where its figures are from.
+    /// What the medium stands for, and the source of its figures.
     pub what: &'static str,
     /// A line that the CPU touched last, in a copy.
     pub held: Ps,
@@ -29,10 +29,10 @@ pub struct Medium {
     pub read: Ps,
     /// A line that a copy writes.
     pub write: Ps,
-    /// How long a line occupies the medium of a socket, when it is read and when it is written.
+    /// How long a line occupies the medium of a socket, for a read and for a write.
     pub shares: [Ps; 2],
-    /// Whether copies to it go past the caches, and what is in the caches must be written back: a
-    /// line, and the fence that waits for it.
+    /// Whether copies to it go past the caches, and data in the caches must be written back: the
+    /// cost of a line, and of the fence that waits for it.
     pub durable: Option<[Ps; 2]>,
 }
 
@@ -94,7 +94,7 @@ impl FromStr for Medium {
     }
 }
 
-/// In the word of a line: that it must be written back.
+/// A bit in the word of a line: it must be written back.
 const DIRTY: u16 = 1 << 15;
 
 /// The medium of a run.
@@ -103,13 +103,14 @@ pub(crate) struct Lines {
     medium: Medium,
     /// The number of the first line.
     first: u64,
-    /// For each line: the number of the CPU that touched it last, from 1; 0 if it is in no cache.
+    /// For each line: the number of the CPU that touched it last, from 1. 0 if the line is in no
+    /// cache.
     holders: Vec<u16>,
-    /// For each CPU: its socket, and when all that it has written back is durable.
+    /// For each CPU: its socket, and when everything that it has written back is durable.
     cpus: Vec<(usize, Ps)>,
     /// For each socket: when its medium is free for the next read, and for the next write.
     free: Vec<[Ps; 2]>,
-    /// Lines that were read from the medium, and written to it.
+    /// How many lines were read from the medium, and written to it.
     pub(crate) moved: [u64; 2],
 }
 
@@ -123,7 +124,7 @@ pub(crate) enum Touch {
 }
 
 impl Lines {
-    /// Of a device at these addresses, for CPUs in these sockets.
+    /// The medium of a device at these addresses, for CPUs in these sockets.
     pub(crate) fn new(medium: Medium, addresses: Range<usize>, sockets: Vec<usize>) -> Self {
         let most = sockets.iter().copied().max().unwrap_or(0);
         Lines {
@@ -142,7 +143,7 @@ impl Lines {
         line.wrapping_sub(self.first) < self.holders.len() as u64
     }
 
-    /// The medium moves a line for a CPU, that takes this long by itself. Returns when it is done.
+    /// Moves a line for a CPU. The line alone takes `alone`. Returns when it is done.
     fn moves(&mut self, cpu: usize, write: bool, at: Ps, alone: Ps) -> Ps {
         let way = usize::from(write);
         self.moved[way] += 1;
@@ -151,7 +152,8 @@ impl Lines {
         (at + alone).max(*free)
     }
 
-    /// A CPU touches lines of the device, `transfer` away from other CPUs. Returns when it is done.
+    /// Touches lines of the device for a CPU, `transfer` away from other CPUs. Returns when it is
+    /// done.
     pub(crate) fn touch(
         &mut self,
         cpu: usize,
@@ -160,7 +162,7 @@ impl Lines {
         now: Ps,
         transfer: impl Fn(usize) -> Ps,
     ) -> Ps {
-        /// So many transfers of a copy are under way at a time.
+        /// How many transfers of a copy are under way at a time.
         const AT_ONCE: u64 = 10;
         let (mut at, me) = (now, cpu as u16 + 1);
         let mut first = true;
@@ -199,7 +201,7 @@ impl Lines {
         at
     }
 
-    /// A CPU writes lines back. Returns when it goes on.
+    /// Writes lines back for a CPU. Returns when the CPU goes on.
     pub(crate) fn write_back(&mut self, cpu: usize, lines: Range<u64>, now: Ps) -> Ps {
         let Some([line_cost, _]) = self.medium.durable else { return now };
         let mut at = now;
@@ -216,7 +218,7 @@ impl Lines {
         at
     }
 
-    /// A CPU waits for what it has written back. Returns when that is durable.
+    /// Waits for what a CPU has written back. Returns when it is durable.
     pub(crate) fn fence(&mut self, cpu: usize, now: Ps) -> Ps {
         let Some([_, fence]) = self.medium.durable else { return now };
         match std::mem::take(&mut self.cpus[cpu].1) {

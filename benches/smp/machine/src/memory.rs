@@ -4,11 +4,11 @@
 //! Each area is reserved once, at its first use, and never given back.
 //!
 //! Invariants:
-//! * M1. An area is mapped readable and writable from its first to its last byte, apart from the
+//! * M1. An area is mapped readable and writable from its first to its last byte, except for the
 //!   guard page at the low end of each stack.
 //! * M2. Only the thread that holds the right to simulate (see `cpus`) calls `Arena::alloc` and
 //!   `Arena::free`.
-//! * M3. A block of the arena belongs to one class, which its layout alone decides.
+//! * M3. A block of the arena belongs to one class, which depends only on its layout.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, UnsafeCell};
@@ -45,11 +45,11 @@ impl Area {
         address.wrapping_sub(self.start) < self.bytes
     }
 
-    /// Reserves its addresses.
+    /// Reserves the addresses of the area.
     ///
     /// # Panics
     ///
-    /// If something else lies there.
+    /// If something else is mapped there.
     fn map(self) {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED_NOREPLACE;
@@ -72,7 +72,7 @@ impl Area {
 struct Parts {
     area: Area,
     bytes: usize,
-    /// How many were handed out, and those that were given back.
+    /// How many parts were handed out, and the parts that were given back.
     state: Mutex<(usize, Vec<usize>)>,
 }
 
@@ -81,7 +81,7 @@ impl Parts {
         Parts { area, bytes, state: Mutex::new((0, Vec::new())) }
     }
 
-    /// A part, with a guard page at its low end.
+    /// Takes a part, with a guard page at its low end.
     fn take(&self) -> usize {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (used, free) = &mut *state;
@@ -167,9 +167,9 @@ impl Drop for LenderStack {
 
 /// Sizes up to here are rounded up to 16 bytes, others to a power of two.
 const FINE: usize = 1024;
-/// What a thread takes from the arena at a time.
+/// How much a thread takes from the arena at a time.
 const CHUNK: usize = 64 << 10;
-/// Blocks above are taken from the arena one by one.
+/// Larger blocks are taken from the arena one by one.
 const LARGE: usize = CHUNK / 4;
 
 /// Free blocks and the current chunk of one simulated thread.
@@ -197,9 +197,9 @@ impl Cache {
 /// The class of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
-    /// So many times 16 bytes.
+    /// This many times 16 bytes.
     Fine(usize),
-    /// Two to this power, aligned to as much (to a page, if it is more).
+    /// Two to this power, aligned to its size (to a page, if it is larger).
     Power(usize),
 }
 
@@ -238,7 +238,7 @@ static THE_ARENA: Arena =
     Arena { caches: UnsafeCell::new([const { Cache::EMPTY }; CACHES]), next: Cell::new(0) };
 
 impl Arena {
-    /// Takes so much from the end of what was used.
+    /// Takes `bytes` bytes behind what was used so far.
     fn take(&self, bytes: usize, align: usize) -> usize {
         if self.next.get() == 0 {
             ARENA.map();

@@ -1,4 +1,4 @@
-//! What lies at which address.
+//! Names for what lies at which address.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use crate::cpus::aside;
 /// What something is, and its number.
 pub type Named = (&'static str, usize);
 
-/// Ranges by their first address: size, what it is, and its number.
+/// Ranges by their first address: size, name, and number.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Names(BTreeMap<u64, (u64, &'static str, usize)>);
 
@@ -17,7 +17,7 @@ static NAMES: Mutex<Names> = Mutex::new(Names(BTreeMap::new()));
 impl Names {
     /// What lies in the line that begins at this address, in the order of addresses.
     pub(crate) fn at(&self, line: u64) -> Vec<Named> {
-        /// So many ranges may begin between the beginning of a range and its last line.
+        /// How many ranges may begin between the beginning of a range and its last line.
         const INSIDE: usize = 8;
         let before = self.0.range(..line).rev().take(INSIDE);
         let before = before.filter(|(start, named)| line < *start + named.0).take(1);
@@ -26,7 +26,7 @@ impl Names {
     }
 }
 
-/// Says what lies at `start` and the `bytes - 1` addresses behind it, for reports: the `index`th
+/// Names what lies at `start` and the `bytes - 1` addresses behind it, for reports: the `index`th
 /// `what`. A later name of the same start replaces it.
 #[inline(never)]
 pub fn name(start: usize, bytes: usize, what: &'static str, index: usize) {
@@ -36,7 +36,7 @@ pub fn name(start: usize, bytes: usize, what: &'static str, index: usize) {
     });
 }
 
-/// What was said to lie in the line of this address.
+/// The names of what lies in the line of this address.
 pub fn names_at(address: usize) -> Vec<Named> {
     all().at(address as u64 / 64 * 64)
 }

@@ -1,8 +1,8 @@
-//! What a CPU has under way at a time, if its accesses overlap.
+//! Tracks the accesses that a CPU has under way at a time, if its accesses overlap.
 
 use crate::Ps;
 
-/// How many loads that miss a CPU has under way, at most.
+/// How many loads that miss a CPU has under way at most.
 pub(crate) const MOST_LOADS: usize = 10;
 
 /// The loads and the stores of one thread that are under way.
@@ -11,12 +11,12 @@ pub(crate) struct Outstanding {
     /// Lines and their arrivals.
     loads: Vec<(u64, Ps)>,
     stores: Vec<(u64, Ps)>,
-    /// When the last store takes effect: stores do so in their order.
+    /// When the last store takes effect: stores take effect in their order.
     last_store: Ps,
 }
 
 impl Outstanding {
-    /// A load that misses is under way until `arrival`. Returns when the CPU goes on.
+    /// Adds a load that misses and is under way until `arrival`. Returns when the CPU goes on.
     pub(crate) fn load(&mut self, line: u64, now: Ps, arrival: Ps) -> Ps {
         self.loads.retain(|l| now < l.1);
         self.loads.push((line, arrival));
@@ -28,7 +28,7 @@ impl Outstanding {
         first.max(now)
     }
 
-    /// A store that misses is under way until `arrival`. Returns when it takes effect.
+    /// Adds a store that misses and is under way until `arrival`. Returns when it takes effect.
     pub(crate) fn store(&mut self, line: u64, now: Ps, arrival: Ps) -> Ps {
         self.stores.retain(|s| now < s.1);
         self.last_store = self.last_store.max(arrival);
@@ -36,34 +36,35 @@ impl Outstanding {
         self.last_store
     }
 
-    /// When this line is there, if it is under way.
+    /// When this line arrives, if it is under way.
     pub(crate) fn arrival_of(&self, line: u64, now: Ps) -> Ps {
         let all = self.loads.iter().chain(&self.stores);
         all.filter(|l| l.0 == line).map(|l| l.1).fold(now, Ps::max)
     }
 
-    /// Whether all have arrived.
+    /// Whether all accesses have arrived.
     pub(crate) fn is_drained(&self, now: Ps) -> bool {
         self.loads.iter().chain(&self.stores).all(|l| l.1 <= now)
     }
 
-    /// Waits for all; returns when that is done.
+    /// Waits for all accesses. Returns when they have arrived.
     pub(crate) fn drain(&mut self, now: Ps) -> Ps {
         let all = self.loads.drain(..).chain(self.stores.drain(..));
         all.map(|l| l.1).fold(now, Ps::max)
     }
 }
 
-/// How many locked instructions a CPU executes ahead, at most.
+/// How many locked instructions a CPU executes ahead at most.
 pub(crate) const MOST_AHEAD: usize = 64;
 
-/// What a thread did last: how far ahead of an access its CPU can send the request.
+/// The last instructions of a thread: they decide how far ahead of an access its CPU can send the
+/// request.
 #[derive(Debug)]
 pub(crate) struct Window {
     /// When its last locked instructions ended.
     locked: [Ps; MOST_AHEAD],
     next: usize,
-    /// Loads of shared memory since the last locked instruction.
+    /// How many loads of shared memory there were since the last locked instruction.
     loads: usize,
     begin: Ps,
 }
@@ -75,13 +76,13 @@ impl Default for Window {
 }
 
 impl Window {
-    /// Notes a load of memory that is not the thread's own stack.
+    /// Records a load of memory that is not the thread's own stack.
     #[inline]
     pub(crate) fn load(&mut self) {
         self.loads += 1;
     }
 
-    /// Notes a locked instruction that ended.
+    /// Records a locked instruction that ended.
     #[inline]
     pub(crate) fn locked(&mut self, at: Ps) {
         self.locked[self.next % MOST_AHEAD] = at;
@@ -89,14 +90,14 @@ impl Window {
         self.loads = 0;
     }
 
-    /// Nothing later is executed before this time.
+    /// No later instruction is executed before this time.
     pub(crate) fn begin(&mut self, at: Ps) {
         self.begin = at;
     }
 
-    /// From when on the CPU can send the request of the next access. It executes `window` locked
-    /// instructions ahead. It does not know an address that took more than `known` loads since the
-    /// last locked instruction: these wait for that instruction.
+    /// The time from which the CPU can send the request of the next access. It executes `window`
+    /// locked instructions ahead. It does not know an address that took more than `known` loads
+    /// since the last locked instruction. Such an access waits for that instruction.
     pub(crate) fn sent(&self, window: usize, known: usize, now: Ps) -> Ps {
         if self.loads > known || window > self.next {
             return now;

@@ -1,4 +1,4 @@
-//! `pause` instructions of instrumented crates. `rustc-wrapper` replaces each by a call of
+//! Handles `pause` instructions of instrumented crates. `rustc-wrapper` replaces each by a call of
 //! `smp_pause_instruction`, which changes no register and no flag. Instrumented crates have no red
 //! zone below the stack pointer, so a call may come anywhere.
 

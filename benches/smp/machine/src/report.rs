@@ -1,4 +1,4 @@
-//! What a run leaves behind.
+//! The report of a run.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -9,30 +9,30 @@ use crate::costs::US;
 use crate::names::names_at;
 use crate::{Named, Ps};
 
-/// What happened in a run.
+/// The events of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// When the last thread ended.
     pub end: Ps,
-    /// All lines that missed or were locked, by the time that was waited for them, most first.
+    /// All lines that missed or were locked, by the time that threads waited for them, most first.
     pub lines: Vec<LineReport>,
-    /// What each thread did with its time.
+    /// How each thread spent its time.
     pub per_thread: Vec<ThreadReport>,
-    /// How often what happened.
+    /// The counts of events.
     pub counts: Counts,
 }
 
-/// What happened to one line of 64 bytes.
+/// The events of one line of 64 bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LineReport {
-    /// Its first byte.
+    /// The address of its first byte.
     pub address: u64,
-    /// What [`name`](crate::name) said lies there. Several names: threads that use different parts
-    /// wait for each other.
+    /// The names that [`name`](crate::name) gave to what lies there. If there are several names,
+    /// threads that use different parts wait for each other.
     pub what: Vec<Named>,
-    /// Accesses that had to fetch it.
+    /// How many accesses had to fetch it.
     pub misses: u64,
-    /// Locked instructions on it.
+    /// How many locked instructions it had.
     pub locked: u64,
     /// How long all threads together waited for it.
     pub waited: Ps,
@@ -40,7 +40,7 @@ pub struct LineReport {
     pub by_function: Vec<(u64, u64)>,
 }
 
-/// What one thread did with its time.
+/// How one thread spent its time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ThreadReport {
     /// It ran, and waited for no line.
@@ -51,16 +51,16 @@ pub struct ThreadReport {
     pub asleep: Ps,
     /// It could have run, and another thread had its CPU.
     pub preempted: Ps,
-    /// Its accesses that had to fetch a line.
+    /// How many of its accesses had to fetch a line.
     pub misses: u64,
 }
 
-/// How often what happened.
+/// Counts of events in a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Loads, stores and locked instructions.
     pub accesses: u64,
-    /// Of these, those that had to fetch a line.
+    /// How many of these had to fetch a line.
     pub misses: u64,
     /// Changes from one coroutine to another.
     pub switches: u64,
@@ -74,7 +74,7 @@ pub struct Counts {
     pub yields: u64,
     /// Threads that lost their CPU to another thread.
     pub preemptions: u64,
-    /// What the code under test counts by `range_lock_smp_note`.
+    /// The counts that the code under test makes by `range_lock_smp_note`.
     pub notes: [u64; 3],
 }
 
@@ -82,22 +82,22 @@ pub struct Counts {
 /// [`Limits`](crate::Limits) allow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stuck {
-    /// How that was noticed.
+    /// How the machine noticed it.
     pub why: Why,
-    /// The virtual time by then.
+    /// The virtual time then.
     pub at: Ps,
     /// The threads that have not ended.
     pub threads: Vec<StuckThread>,
 }
 
-/// How it was noticed that a run does not end.
+/// How the machine noticed that a run does not end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// All threads that are left sleep, and nothing is to wake them up.
+    /// All remaining threads sleep, and nothing will wake them up.
     Deadlock,
-    /// It took longer than this, in virtual time.
+    /// The run took longer than this, in virtual time.
     VirtualTime(Ps),
-    /// It took longer than this, in real time.
+    /// The run took longer than this, in real time.
     RealTime(Duration),
 }
 
@@ -108,15 +108,15 @@ pub struct StuckThread {
     pub thread: usize,
     /// Its CPU.
     pub cpu: usize,
-    /// What it does.
+    /// What the thread does.
     pub doing: Doing,
-    /// What it used last of all by an atomic access, or by an access that fetched a line.
+    /// The address of its last atomic access, or of its last access that fetched a line.
     pub address: usize,
     /// The address of the instruction behind that access.
     pub pc: u64,
 }
 
-/// What a thread does that has not ended.
+/// What a thread that has not ended does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Doing {
     /// It sleeps until another thread wakes it up.
@@ -141,8 +141,8 @@ impl Display for Doing {
 }
 
 impl Stuck {
-    /// What each thread waits for, with the names of its functions: a line for all that wait for
-    /// the same.
+    /// What each thread waits for, with the names of its functions: one line for all threads that
+    /// wait for the same.
     pub fn describe(&self, mut function: impl FnMut(u64) -> String) -> String {
         let mut alike: BTreeMap<(Doing, String, String), Vec<&StuckThread>> = BTreeMap::new();
         for thread in &self.threads {
@@ -181,7 +181,7 @@ impl Display for Stuck {
 
 impl Error for Stuck {}
 
-/// Ascending numbers, with those that follow each other as `1-5`.
+/// Numbers in ascending order, with consecutive ones as `1-5`.
 fn numbers(all: impl Iterator<Item = usize>) -> String {
     let mut all: Vec<usize> = all.collect();
     all.sort_unstable();

@@ -1,6 +1,7 @@
-//! Which thread has which CPU: run queues, time slices and idle CPUs. Pure, like the directory.
+//! Decides which thread has which CPU: run queues, time slices and idle CPUs. It is pure, like the
+//! directory.
 //!
-//! Invariant: a thread is on a CPU, in one run queue, or asleep, and never two of them.
+//! Invariant: a thread is on a CPU, in one run queue, or asleep, and never in two of these states.
 
 use std::collections::VecDeque;
 
@@ -10,9 +11,9 @@ use crate::Ps;
 #[derive(Debug, Default)]
 struct Cpu {
     running: Option<usize>,
-    /// Threads that could run, and since when.
+    /// Threads that could run, with the times since which they could.
     queue: VecDeque<(usize, Ps)>,
-    /// When it was left, if it is idle.
+    /// When a thread left it, if it is idle.
     free_at: Ps,
     slice_end: Ps,
 }
@@ -22,9 +23,9 @@ struct Cpu {
 pub(crate) struct Dispatch {
     pub(crate) thread: usize,
     pub(crate) cpu: usize,
-    /// When the CPU is free for it, without what the change costs.
+    /// When the CPU is free for the thread, without the cost of the change.
     pub(crate) at: Ps,
-    /// The CPU was idle.
+    /// Whether the CPU was idle.
     pub(crate) idle: bool,
 }
 
@@ -32,7 +33,7 @@ pub(crate) struct Dispatch {
 #[derive(Debug)]
 pub(crate) struct RunQueues {
     cpus: Vec<Cpu>,
-    /// Threads in all queues.
+    /// How many threads are in all queues.
     waiting: usize,
 }
 
@@ -41,8 +42,8 @@ impl RunQueues {
         RunQueues { cpus: (0..cpus).map(|_| Cpu::default()).collect(), waiting: 0 }
     }
 
-    /// A thread can run from `at` on. It gets the CPU it had, or the nearest one that is idle, or
-    /// waits for the CPU it had.
+    /// Lets a thread run from `at` on. It gets the CPU it had, or the nearest idle CPU, or waits
+    /// for the CPU it had.
     pub(crate) fn ready(
         &mut self,
         thread: usize,
@@ -66,7 +67,7 @@ impl RunQueues {
         None
     }
 
-    /// The CPU is free from `at` on: it takes the next thread of its own queue, or one of the
+    /// Lets a CPU that is free from `at` on take the next thread of its own queue, or one of the
     /// longest queue.
     pub(crate) fn next(&mut self, cpu: usize, at: Ps) -> Option<Dispatch> {
         self.cpus[cpu].running = None;
@@ -86,7 +87,7 @@ impl RunQueues {
         Some(Dispatch { thread, cpu, at: at.max(since), idle: false })
     }
 
-    /// The thread on this CPU gives it to the next one of its queue, if there is one.
+    /// Gives the CPU to the next thread of its queue, if there is one.
     pub(crate) fn rotate(&mut self, cpu: usize, at: Ps) -> Option<Dispatch> {
         if self.cpus[cpu].queue.is_empty() {
             return None;
@@ -97,12 +98,12 @@ impl RunQueues {
         self.next(cpu, at)
     }
 
-    /// The thread on this CPU may stay until then, if another one waits.
+    /// Lets the thread on this CPU stay until `end`, if another thread waits.
     pub(crate) fn begin_slice(&mut self, cpu: usize, end: Ps) {
         self.cpus[cpu].slice_end = end;
     }
 
-    /// Until when the thread on this CPU may stay; `None` if no other thread waits for it.
+    /// How long the thread on this CPU may stay. `None` if no other thread waits for it.
     #[inline]
     pub(crate) fn slice_end(&self, cpu: usize) -> Option<Ps> {
         if self.waiting == 0 || self.cpus[cpu].queue.is_empty() {

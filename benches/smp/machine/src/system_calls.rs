@@ -1,11 +1,12 @@
-//! System calls of simulated code that no door has taken: the kernel sends SIGSYS instead of
-//! running them (Syscall User Dispatch, Linux 5.11), as long as `ACTIVE` is set.
+//! Handles system calls of simulated code that no door has taken. The kernel sends SIGSYS instead
+//! of running them (Syscall User Dispatch, Linux 5.11), as long as `ACTIVE` is set.
 //!
 //! Calls that manage the process's own memory and signal mask are run, since the C library makes
-//! them by itself. Any other stops the program with its number.
+//! them by itself. Any other call stops the program with its number.
 //!
 //! Invariant S1: while the handler is installed, the calling thread's SIGSYS comes only from a
-//! system call of simulated code, between two instructions of it and never inside of the simulator.
+//! system call of simulated code, between two of its instructions and never inside of the
+//! simulator.
 
 use std::arch::global_asm;
 use std::ffi::{c_int, c_void};
@@ -18,7 +19,7 @@ const PR_SET_SYSCALL_USER_DISPATCH: usize = 59;
 const ON: usize = 1;
 const OFF: usize = 0;
 
-// The return from the handler is a system call too. Its address is exempt.
+// The return from the handler is also a system call. Its address is exempt.
 global_asm!(
     ".pushsection .text.smp_restorer, \"ax\", @progbits",
     ".balign 16",
@@ -46,7 +47,7 @@ struct KernelAction {
     mask: u64,
 }
 
-/// While it lives, system calls of simulated code are caught.
+/// While it lives, the kernel reports system calls of simulated code.
 #[derive(Debug)]
 pub(crate) struct Caught;
 
@@ -64,7 +65,7 @@ impl Caught {
         let bytes = smp_restorer_end as *const () as usize - start + 1;
         let selector = ACTIVE.as_ptr() as usize;
         // SAFETY: the action is as the kernel has it, and `ACTIVE` lives for ever. A kernel without
-        // the dispatch refuses it, and then such calls are not caught.
+        // the dispatch refuses it, and then system calls are not caught.
         unsafe {
             let act = [libc::SIGSYS as usize, &raw const action as usize, 0, 8, 0, 0];
             raw_syscall(libc::SYS_rt_sigaction, act);
@@ -83,8 +84,8 @@ impl Drop for Caught {
 
 /// Whether simulated code may make this call: it concerns memory, the signal mask or the signal
 /// stack of the process, or the name of a thread. The C library asks for the affinity when it looks
-/// for the bounds of a stack. Its own locks, as that of `malloc`, wait for a real thread that is
-/// not simulated: simulated threads do not lose their CPU inside of the C library.
+/// for the bounds of a stack. Its own locks, such as the lock of `malloc`, wait for a real thread
+/// that is not simulated, because simulated threads do not lose their CPU inside of the C library.
 fn is_own_business(number: i64, arguments: [usize; 6]) -> bool {
     /// The value of a lock of the C library that other threads wait for.
     const CONTENDED: usize = 2;

@@ -1,4 +1,4 @@
-//! Which CPUs are near to each other.
+//! Describes which CPUs are near to each other.
 
 /// How far apart two CPUs are: the index of [`Costs::transfer`](crate::Costs::transfer).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,17 +14,17 @@ pub enum Distance {
 /// How CPUs are arranged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topology {
-    /// CPUs of a cluster, at least 1.
+    /// How many CPUs a cluster has, at least 1.
     pub per_cluster: usize,
-    /// CPUs of a socket, a multiple of `per_cluster`.
+    /// How many CPUs a socket has: a multiple of `per_cluster`.
     pub per_socket: usize,
-    /// Sockets among which the CPUs are dealt out in turn. With 1, sockets are filled one after the
-    /// other, as many as are needed.
+    /// The number of sockets among which the CPUs are dealt out in turn. With 1, sockets are filled
+    /// one after the other, as many as are needed.
     pub sockets: usize,
 }
 
 impl Topology {
-    /// One socket of so many CPUs, all equally far from each other; more CPUs make more sockets.
+    /// Sockets of `cpus` CPUs, all equally far from each other. More CPUs make more sockets.
     pub const fn socket(cpus: usize) -> Self {
         Topology { per_cluster: cpus, per_socket: cpus, sockets: 1 }
     }

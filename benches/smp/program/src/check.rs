@@ -1,4 +1,4 @@
-//! Exclusion and the order of grants, of all locks.
+//! `smp check`: checks exclusion and the order of grants of all locks.
 
 use clap::Args;
 use smp_machine::{Directory, Machine, Overlap};
@@ -19,7 +19,7 @@ pub(crate) struct Options {
     cpus: Vec<usize>,
 }
 
-/// Where sections overlap in every way, and threads meet.
+/// Workloads in which sections overlap in every way, and threads meet.
 const WORKLOADS: [Workload; 7] = [
     Workload::Array { reads: 60 },
     Workload::ReadMostly,
@@ -60,7 +60,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     if failures.is_empty() { Ok(()) } else { Err(Error::Run(failures.join("\nsmp: "))) }
 }
 
-/// The four bounds of the model.
+/// The four models that bound the real one.
 fn models(machine: &Machine) -> impl Iterator<Item = Machine> + use<> {
     let machine = machine.clone();
     [Directory::Blocking, Directory::Pipelined].into_iter().flat_map(move |directory| {
@@ -73,15 +73,15 @@ fn machine() -> Machine {
     Machine::preset("s64").expect("it is a preset")
 }
 
-/// Sections that were checked, and what was wrong.
+/// Returns how many sections were checked, and what was wrong.
 fn exclusion(lock: &str, cpus: &[usize]) -> Result<(u64, Vec<String>), Error> {
     let mut sections = 0;
     let mut wrong = Vec::new();
     // More threads than CPUs, too.
     let sizes = cpus.iter().map(|&cpus| (cpus, cpus)).chain([(2, 8)]);
     for (cpus, threads) in sizes {
-        // A queue lock whose threads share CPUs hands over once in a time slice: a hundred pages
-        // take seconds.
+        // A queue lock with threads that share CPUs hands over once in a time slice: a hundred
+        // pages take seconds.
         let is_long = |workload: &Workload| matches!(workload, Workload::Hundred { .. });
         for workload in WORKLOADS.into_iter().filter(|w| threads == cpus || !is_long(w)) {
             for machine in models(&machine().with_cpus(cpus).with_threads(threads)) {

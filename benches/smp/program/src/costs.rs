@@ -1,7 +1,7 @@
-//! What steps cost on the machine that this runs on, as costs of the simulated one.
+//! `smp costs`: measures the cost of steps on the real machine, as costs of the simulated one.
 //!
-//! Nothing here is simulated. A figure is the median of many, or the lower quartile where two CPUs
-//! are needed at a time, with real clocks. The machine should have nothing else to do.
+//! Nothing here is simulated. A figure is the median of many measurements with real clocks, or the
+//! lower quartile if it needs two CPUs at a time. The machine should have nothing else to do.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +19,7 @@ use crate::table::{align, digits, new_table};
 /// The arguments of `smp costs`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Writes the costs that follow, by their names in `--set`
+    /// Writes the resulting costs, by their names in `--set`
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
@@ -46,7 +46,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     options.json.as_ref().map_or(Ok(()), |file| write(&named, file))
 }
 
-/// Measures, and returns the costs that follow.
+/// Measures, and returns the resulting costs.
 pub(crate) fn of_this_machine() -> Named {
     named(&measure())
 }
@@ -87,13 +87,13 @@ fn measure() -> Vec<Figure> {
     figures
 }
 
-/// The costs of the simulated machine that follow from the figures.
+/// The costs of the simulated machine that the figures imply.
 fn named(figures: &[Figure]) -> Named {
     let of = |name: &str| figures.iter().find(|figure| figure.0 == name).map_or(0.0, |figure| figure.1);
     let syscall = of("syscall");
     let wake = (of("wake") - syscall).max(0.0);
-    // A turn enters the kernel twice, to wake the other thread up, to sleep, and to change to it. A
-    // wake-up on the same CPU sends no interrupt; each of the three is taken for a third.
+    // A turn enters the kernel twice: to wake the other thread up, and to sleep and change to it. A
+    // wake-up on the same CPU sends no interrupt. So each of the three steps counts as a third.
     let switch = (of("same CPU") - 2.0 * syscall).max(0.0) / 3.0;
     let costs = [
         ("pause", of("pause")),
@@ -135,7 +135,7 @@ fn locked() -> f64 {
     each(2_000, || _ = black_box(word.fetch_add(1, Ordering::Relaxed)))
 }
 
-/// Nanoseconds by which a sleep of 50 µs is longer.
+/// By how many nanoseconds a sleep of 50 µs is longer than asked.
 fn naps() -> f64 {
     const NAP: Duration = Duration::from_micros(50);
     let nap = || {
@@ -155,7 +155,7 @@ fn punctual_naps() -> f64 {
     measured.join().unwrap_or(f64::NAN)
 }
 
-/// Runs `f` on one CPU of those that the process may use.
+/// Runs `f` on one of the CPUs that the process may use.
 fn pinned<T: Send>(nth: usize, f: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| {
         let thread = scope.spawn(move || {
@@ -166,7 +166,7 @@ fn pinned<T: Send>(nth: usize, f: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-/// Keeps the calling thread on the `nth` CPU of those that it may use, if there are as many.
+/// Keeps the calling thread on the `nth` of the CPUs that it may use, if there are as many.
 fn pin(nth: usize) {
     // SAFETY: a `cpu_set_t` is plain data, for which zeros are valid; both calls get its size.
     unsafe {
@@ -188,10 +188,10 @@ fn futex(word: &AtomicU32, operation: i32, value: u32) {
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, no_timeout) };
 }
 
-/// What a wake-up costs, and what two CPUs need to hand a line over.
+/// The cost of a wake-up, and the time in which two CPUs hand a line over.
 fn wake_ups() -> Vec<Figure> {
     let (mut wakes, mut latencies) = (Vec::new(), Vec::new());
-    // A sleeper on the second CPU, which notes when it is awake.
+    // A sleeper on the second CPU, which records when it is awake.
     let (word, done, epoch) = (AtomicU32::new(0), AtomicBool::new(false), Instant::now());
     let awake = AtomicU64::new(0);
     thread::scope(|scope| {
@@ -252,7 +252,7 @@ fn hand_over() -> f64 {
     turns(50_000, [0, 1], |word, turn| while word.load(Ordering::Acquire) != turn {})
 }
 
-/// Two threads take turns; nanoseconds of one turn.
+/// Two threads take turns. Returns nanoseconds of one turn.
 fn turns(round_trips: u32, cpus: [usize; 2], wait: impl Fn(&AtomicU32, u32) + Sync) -> f64 {
     let word = AtomicU32::new(0);
     let wakes = cpus[0] == cpus[1];
@@ -286,12 +286,12 @@ fn turns(round_trips: u32, cpus: [usize; 2], wait: impl Fn(&AtomicU32, u32) + Sy
 #[repr(align(128))]
 struct Alone(AtomicU64);
 
-/// Lines that fit into each first cache.
+/// How many lines are used: they fit into each first-level cache.
 const LINES: usize = 256;
-/// The low bits of a line say which line is next; those above are counted up.
+/// The low bits of a line name the next line. The high bits are counted up.
 const NEXT: u64 = u32::MAX as u64;
 
-/// How one CPU gets to a line that the other one has written.
+/// The cost for one CPU of a line that the other one has written.
 fn transfers() -> Vec<Figure> {
     let chain = |line: &AtomicU64| line.fetch_add(NEXT + 1, Ordering::Relaxed) & NEXT;
     let load = |line: &AtomicU64| line.load(Ordering::Relaxed) & NEXT;

@@ -1,4 +1,4 @@
-//! One page with all plots and tables. It loads nothing.
+//! Writes one page with all plots and tables. The page loads nothing.
 
 use std::fmt::Write;
 
@@ -15,7 +15,7 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// What the page of a sweep is of.
+/// The introduction of the page of a sweep.
 pub(crate) const OF_LOCKS: &str =
     "Virtual time. Each point is the real code of a lock, run on a simulated cache-coherent machine.";
 

@@ -1,4 +1,4 @@
-//! Points, each in a process of its own, several at a time.
+//! Runs points, each in a process of its own, several at a time.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -36,19 +36,19 @@ pub(crate) enum Ended {
     Failed(String),
 }
 
-/// So much longer than its limit of real time a process gets before it is killed: code that makes
-/// no access does not notice the limit.
+/// How much longer than its limit of real time a process may run before it is killed. Code that
+/// makes no access does not notice the limit.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A point that is run in a process of its own.
+/// A point that runs in a process of its own.
 pub(crate) trait Task: Sync {
     /// The arguments of the program.
     fn arguments(&self) -> Vec<String>;
 
-    /// What it is, for messages.
+    /// Its name, for messages.
     fn name(&self) -> String;
 
-    /// Where it runs.
+    /// The machine on which it runs.
     fn machine(&self) -> &MachineOptions;
 
     #[doc(hidden)]
@@ -72,7 +72,7 @@ pub(crate) trait Task: Sync {
         let started = Instant::now();
         let patience = Duration::from_secs(self.machine().limit) + PATIENCE;
         let mut child = self.start()?;
-        // A point prints less than a pipe holds, so it can be read when the point is over.
+        // A point prints less than a pipe holds, so its output can be read when the point is over.
         let status = loop {
             if let Some(status) = child.try_wait()? {
                 break status;
@@ -133,12 +133,12 @@ impl Task for Job {
     }
 }
 
-/// How many points run at a time unless a number is given: one for each CPU.
+/// The default number of points that run at a time: one for each CPU.
 pub(crate) fn one_for_each_cpu() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Runs all jobs, so many at a time; returns how they ended, in their order.
+/// Runs all jobs, `at_once` at a time. Returns how they ended, in their order.
 pub(crate) fn run_all<T: Task>(jobs: &[T], at_once: usize, progress: &Progress) -> Vec<Ended> {
     let queue: Mutex<VecDeque<usize>> = Mutex::new(mixed(jobs.len()).into());
     let mut ended: Vec<Option<Ended>> = jobs.iter().map(|_| None).collect();
@@ -165,15 +165,15 @@ pub(crate) fn run_all<T: Task>(jobs: &[T], at_once: usize, progress: &Progress) 
     ended.into_iter().map(|how| how.expect("the queue was emptied")).collect()
 }
 
-/// All numbers below `n` in a fixed order that mixes dear and cheap points, so that the time left
-/// can be told from the points left.
+/// All numbers below `n` in a fixed order that mixes expensive and cheap points, so that the time
+/// left can be estimated from the points left.
 fn mixed(n: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..n).collect();
     order.sort_by_key(|&i| (i as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     order
 }
 
-/// Progress on stderr: a bar on a terminal, a line for each tenth elsewhere.
+/// Shows progress on stderr: a bar on a terminal, a line for each tenth elsewhere.
 pub(crate) struct Progress {
     bar: ProgressBar,
     started: Instant,

@@ -35,31 +35,31 @@ struct Options {
 enum Command {
     /// Runs locks through workloads at several numbers of CPUs: table, plots, page, JSON
     Sweep(sweep::Options),
-    /// Says why a lock is as fast as it is: lines, functions, waits
+    /// Explains the speed of a lock: lines, functions, waits
     Why(why::Options),
     /// Checks exclusion and the order of grants of all locks
     Check(check::Options),
     /// Runs one point in this process and prints it as a line of JSON
     Point(point::Options),
-    /// Compares simulated rates with measured ones, near and far, and judges
+    /// Compares simulated rates with measured ones, near and far, and judges them
     Validate(validate::Options),
-    /// Measures what steps cost on this machine, as costs of the simulated one
+    /// Measures the cost of steps on this machine, as costs of the simulated one
     Costs(costs::Options),
     /// Runs dax-sim's variants through workloads at several numbers of CPUs: table, plots, page,
     /// JSON
     Dax(dax::Options),
     /// Runs one point of dax-sim in this process and prints it as a line of JSON
     DaxPoint(dax::PointOptions),
-    /// Says why a variant of dax-sim is as fast as it is: lines, functions, waits
+    /// Explains the speed of a variant of dax-sim: lines, functions, waits
     DaxWhy(dax::WhyOptions),
     /// Lists locks, workloads and topologies
     List,
 }
 
-/// What is wrong with the arguments has exit code 2, as in clap.
+/// The exit code if the arguments are wrong, as in clap.
 const BAD_INPUT: u8 = 2;
 
-/// Why the program ends without what it was asked for.
+/// Why the program ends without a result.
 #[derive(Debug)]
 enum Error {
     /// The arguments are wrong: one line, with the remedy.

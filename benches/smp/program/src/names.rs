@@ -1,11 +1,11 @@
-//! Names on the command line, and what to do about unknown ones.
+//! Finds what names on the command line mean, and helps with unknown names.
 
 use smp_machine::{Directory, MOST_CPUS, Machine, Overlap};
 use smp_workloads::{Workload, locks};
 
 use crate::Error;
 
-/// The error for a name that nothing has.
+/// The error for an unknown name.
 pub(crate) fn unknown(what: &str, name: &str, all: &[String]) -> Error {
     let near = |a: &String| strsim::jaro_winkler(&a.to_lowercase(), &name.to_lowercase());
     let nearest = all.iter().max_by(|a, b| near(a).total_cmp(&near(b))).filter(|a| near(a) > 0.55);

@@ -1,4 +1,4 @@
-//! For how long points are run.
+//! Plans how long points run.
 
 use clap::ValueEnum;
 use smp_machine::{Ps, US};
@@ -26,14 +26,14 @@ impl Effort {
     }
 
     /// The plan of a point. A lock that adapts itself needs some milliseconds of warm-up. The
-    /// fastest locks do enough in less, and those that spin cost too much to simulate for as long.
+    /// fastest locks need less. Locks that spin cost too much to simulate for as long.
     pub(crate) fn plan(self, workload: Workload, check: bool) -> Plan {
         let (warm_up, window, ops, cost): (Ps, Ps, u64, u64) = match self {
             Effort::Quick => (4_000 * US, 1_000 * US, 100_000, 8_000_000),
             Effort::Standard => (20_000 * US, 5_000 * US, 400_000, 40_000_000),
             Effort::Long => (40_000 * US, 20_000 * US, 2_000_000, 400_000_000),
         };
-        // Where threads sleep for 50 µs, a window needs to be longer.
+        // Where threads sleep for 50 µs, a window must be longer.
         let times = if workload.is_punctual() { 4 } else { 1 };
         Plan {
             warm_up: times * warm_up,

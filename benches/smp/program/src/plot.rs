@@ -1,4 +1,4 @@
-//! Plots: throughput against CPUs.
+//! Draws plots: throughput against CPUs.
 
 use std::error::Error;
 

@@ -1,4 +1,4 @@
-//! One point in this process, as a line of JSON.
+//! `smp point`: runs one point in this process, and prints it as a line of JSON.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(crate) struct Options {
     /// CPUs
     #[arg(long)]
     pub(crate) cpus: usize,
-    /// Threads: as many as CPUs, unless given
+    /// Number of threads [default: as many as CPUs]
     #[arg(long)]
     pub(crate) threads: Option<usize>,
     #[command(flatten)]
@@ -37,7 +37,7 @@ pub(crate) struct Options {
     pub(crate) check: bool,
 }
 
-/// Which machine.
+/// The options of the machine.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct MachineOptions {
     /// The topology, by its name in `smp list`
@@ -49,7 +49,7 @@ pub(crate) struct MachineOptions {
     /// Accesses of one CPU: in-order, overlapping or ahead
     #[arg(long, default_value = "in-order", value_name = "NAME")]
     pub(crate) overlap: String,
-    /// Where jitter and random numbers begin
+    /// Seed of jitter and random numbers
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
     /// Changes a cost: NAME=NANOSECONDS, or the unit of that cost; may be given several times
@@ -66,13 +66,13 @@ pub(crate) struct Models<'a> {
     pub(crate) topologies: &'a [String],
     pub(crate) directories: &'a [String],
     pub(crate) overlaps: &'a [String],
-    /// Of all of them: as in [`MachineOptions`].
+    /// The costs to change in all of them, as in [`MachineOptions`].
     pub(crate) set: &'a [String],
     pub(crate) limit: u64,
 }
 
 impl Models<'_> {
-    /// The machines, each with each seed. Fails if there is no such machine.
+    /// The machines, each with each seed. Fails if a name is unknown.
     pub(crate) fn machines(&self, seeds: &[u64]) -> Result<Vec<MachineOptions>, Error> {
         let mut machines = Vec::new();
         for topology in self.topologies {
@@ -96,11 +96,11 @@ impl Models<'_> {
     }
 }
 
-/// The limit of real time that a point has unless another one is given.
+/// The default limit of real time of a point.
 pub(crate) const LIMIT: u64 = 300;
 
 impl MachineOptions {
-    /// The same as arguments, by name.
+    /// The options as arguments, by name.
     pub(crate) fn arguments(&self) -> impl Iterator<Item = (&'static str, String)> {
         let MachineOptions { topology, directory, overlap, seed, set, limit } = self.clone();
         let named = [
@@ -184,7 +184,7 @@ pub(crate) fn us(ps: Ps) -> f64 {
     (ps / NS) as f64 / (US / NS) as f64
 }
 
-/// What a point gave, for the sweep.
+/// The result of a point, for the sweep.
 pub(crate) fn line(point: &Point, machine: &MachineOptions, ran: &Ran) -> PointLine {
     let Ran { outcome, report } = ran;
     let counts = &report.counts;

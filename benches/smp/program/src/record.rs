@@ -1,4 +1,4 @@
-//! Results, as the JSON file has them.
+//! Results in the form of the JSON file.
 
 use std::fs;
 use std::path::Path;
@@ -25,7 +25,7 @@ pub(crate) struct Sample {
     pub(crate) overlap: String,
     /// How long a section lasts, besides its accesses.
     pub(crate) section_ns: u64,
-    /// Millions of operations a second of virtual time.
+    /// Millions of operations per second of virtual time.
     pub(crate) mops: f64,
     pub(crate) slowest_to_fastest: f64,
     pub(crate) longest_wait_us: f64,
@@ -38,7 +38,7 @@ pub(crate) struct PointLine {
     pub(crate) result: Sample,
     /// The median wait of the writer of the whole domain.
     pub(crate) whole_median_wait_us: Option<f64>,
-    /// Operations in the window, and its length.
+    /// How many operations the window had, and its length.
     pub(crate) ops: u64,
     pub(crate) window_us: f64,
     /// See `notes` of the lock.
@@ -51,15 +51,15 @@ pub(crate) struct PointLine {
     pub(crate) naps: u64,
     pub(crate) yields: u64,
     pub(crate) preemptions: u64,
-    /// Sections that were checked, and what the check found.
+    /// How many sections were checked, and what the check found.
     pub(crate) checked: u64,
     pub(crate) violations: Vec<String>,
-    /// Of dax-sim.
+    /// Only for dax-sim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) dax: Option<DaxPart>,
 }
 
-/// What a point of dax-sim has besides.
+/// Additional results of a point of dax-sim.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct DaxPart {
     pub(crate) variant: String,
@@ -68,7 +68,7 @@ pub(crate) struct DaxPart {
     pub(crate) medium: String,
     /// Median, 99th percentile and longest wait for i_rwsem and i_mmap_sem.
     pub(crate) waits_us: [f64; 3],
-    /// Loads that were judged, those that could have been stale, and those that were.
+    /// How many loads were judged, how many could have been stale, and how many were.
     pub(crate) judged: [u64; 3],
 }
 

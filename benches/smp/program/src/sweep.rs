@@ -1,4 +1,4 @@
-//! Locks, workloads and numbers of CPUs, combined.
+//! `smp sweep`: runs combinations of locks, workloads and numbers of CPUs.
 
 use std::collections::HashSet;
 use std::io::{self, Write};
@@ -14,19 +14,19 @@ use crate::point::{LIMIT, MachineOptions, Models};
 use crate::record::Record;
 use crate::{Error, html, names, plot, table};
 
-/// The locks, workloads and numbers of CPUs of a sweep that names none.
+/// The default locks, workloads and numbers of CPUs of a sweep.
 const LOCKS: [&str; 6] = ["range-lock", "range-lock+cut", "rwsem", "page-locks", "linux-tree", "kogan-list"];
 const WORKLOADS: [&str; 10] = ["W2", "W3", "W4", "W7", "W8", "DWOM", "append", "whole", "readers", "hot"];
 const CPUS: [usize; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
-/// The same of a quick one.
+/// The default workloads of a quick sweep.
 const QUICK_WORKLOADS: [&str; 4] = ["W2", "W3", "W7", "DWOM"];
 const QUICK_CPUS: [usize; 4] = [1, 4, 16, 64];
-/// The seeds of a complete one, for the locks and the workloads above.
+/// The seeds of a complete sweep, for the locks and the workloads above.
 const SEEDS: [u64; 3] = [1, 2, 3];
-/// Where a complete one runs all bounds of the model, with the same locks and workloads: ratios are
-/// quoted there.
+/// The numbers of CPUs at which a complete sweep runs all four models, with the same locks and
+/// workloads. Ratios are quoted for these.
 const QUOTED_CPUS: [usize; 3] = [16, 64, 256];
-/// What a complete one runs on the other topologies.
+/// The workloads that a complete sweep runs on the other topologies.
 const TOPOLOGY_WORKLOADS: [&str; 3] = ["W2", "W3", "DWOM"];
 
 /// The arguments of `smp sweep`.
@@ -41,7 +41,7 @@ pub(crate) struct Options {
     /// Numbers of CPUs, from 1 to 256
     #[arg(long, value_delimiter = ',', value_name = "N")]
     cpus: Vec<usize>,
-    /// Threads: as many as CPUs, unless given
+    /// Number of threads [default: as many as CPUs]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// Topologies, by their names in `smp list`
@@ -56,14 +56,14 @@ pub(crate) struct Options {
     /// Changes a cost in all points: NAME=NANOSECONDS, or the unit of that cost
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
-    /// Where jitter and random numbers begin; several give several runs [default: 1]
+    /// Seeds of jitter and random numbers; several give several runs [default: 1]
     #[arg(long, value_delimiter = ',', value_name = "N")]
     seed: Vec<u64>,
-    /// A look in less than a minute
+    /// A first look in less than a minute
     #[arg(long, conflicts_with = "all")]
     quick: bool,
-    /// All locks and workloads. The usual ones have three seeds, and at 16, 64 and 256 CPUs the
-    /// four models of the memory; the others have short windows. And the other topologies
+    /// All locks, workloads and topologies. The default locks and workloads have three seeds, and
+    /// at 16, 64 and 256 CPUs the four models of the memory. The others have short windows
     #[arg(long)]
     all: bool,
     /// Checks the exclusion of each section
@@ -129,7 +129,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     if failures.is_empty() { Ok(()) } else { Err(Error::Run(failures.join("\nsmp: "))) }
 }
 
-/// Every combination of these.
+/// Every combination of these values.
 struct Part<'a> {
     locks: &'a [&'static str],
     workloads: &'a [Workload],
@@ -181,7 +181,7 @@ impl Options {
         .map(|names| names.map(str::to_owned));
         let bounds = Models { directories: &directories, overlaps: &overlaps, ..given };
         let mut parts = vec![
-            // What is quoted: the spread over seeds, and the four bounds of the model.
+            // The quoted results: the spread over seeds, and the four models.
             Part {
                 locks: &standard_locks,
                 workloads: &standard_workloads,
@@ -196,7 +196,7 @@ impl Options {
                 machines: bounds.machines(&seeds(&[1]))?,
                 effort: Effort::Standard,
             },
-            // All the others, in short windows.
+            // All other locks and workloads, in short windows.
             Part {
                 locks: &all_locks,
                 workloads: &all_workloads,
@@ -205,7 +205,7 @@ impl Options {
                 effort: Effort::Quick,
             },
         ];
-        // And the other machines, with all of their CPUs.
+        // The other machines, with all of their CPUs.
         let topology_workloads = self.named_workloads(&TOPOLOGY_WORKLOADS)?;
         let with_cpus = |name: &str| Ok((name.to_owned(), [names::topology(name)?.cpus]));
         let presets = Machine::presets().iter().map(|&(name, _)| with_cpus(name));
@@ -232,7 +232,7 @@ impl Options {
         Ok(names.iter().map(|name| names::workloads(name)).collect::<Result<Vec<_>, _>>()?.concat())
     }
 
-    /// All points of the parts. Of two that differ in their effort alone, the first one.
+    /// All points of the parts. If two differ only in their effort, the first one is kept.
     fn jobs_of(&self, parts: &[Part<'_>]) -> Vec<Job> {
         let mut jobs: Vec<Job> = Vec::new();
         let mut seen = HashSet::new();

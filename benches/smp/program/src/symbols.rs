@@ -1,4 +1,4 @@
-//! Names of functions, from the debug information of the program itself.
+//! Finds names of functions, from the debug information of the program itself.
 
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -15,7 +15,7 @@ struct Function {
 }
 
 impl Symbols {
-    /// Where the access of this return address was made: file and function.
+    /// The file and function of the access with this return address.
     pub(crate) fn name(&mut self, pc: u64) -> String {
         let Function { package, file, name } = self.function(pc);
         format!("{package} {file} {name}")
@@ -31,8 +31,8 @@ impl Symbols {
     }
 
     /// The innermost function that is not of the standard library, with the outermost one of the
-    /// same crate that it was inlined into. The debug information has only the last parts of names
-    /// of functions that were inlined, so the file tells where they are.
+    /// same crate that it was inlined into. For inlined functions the debug information has only
+    /// the last part of the name, so the file tells where they are.
     fn find(pc: u64) -> Function {
         let mut frames: Vec<Function> = Vec::new();
         // The instruction before the return address made the access.
@@ -53,7 +53,7 @@ impl Symbols {
     }
 }
 
-/// The directory above `src`, without a version; nothing for the standard library.
+/// The directory above `src`, without a version. Empty for the standard library.
 fn package(path: &str) -> String {
     let Some((before, _)) = path.rsplit_once("/src/") else { return String::new() };
     if path.contains("/library/") {

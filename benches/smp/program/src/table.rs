@@ -1,4 +1,4 @@
-//! Tables of a sweep.
+//! Writes the tables of a sweep.
 
 use std::fmt::Write;
 
@@ -29,12 +29,12 @@ impl Group {
     }
 }
 
-/// All groups, in the order in which they come.
+/// All groups, in the order of the lines.
 pub(crate) fn groups(lines: &[PointLine]) -> Vec<Group> {
     distinct(lines.iter().map(|line| Group::of(&line.result)))
 }
 
-/// All locks, in the order in which they come.
+/// All locks, in the order of the lines.
 pub(crate) fn lock_names(lines: &[PointLine]) -> Vec<String> {
     distinct(lines.iter().map(|line| line.result.lock.clone()))
 }
@@ -88,7 +88,7 @@ pub(crate) fn cpu_counts(lines: &[PointLine]) -> Vec<usize> {
 
 type Figure = (&'static str, fn(&PointLine) -> Option<f64>);
 
-/// What the tables show.
+/// The figures of the tables.
 const FIGURES: [Figure; 4] = [
     ("M operations a second", |line| Some(line.result.mops)),
     ("slowest thread to fastest", |line| Some(line.result.slowest_to_fastest)),
@@ -118,7 +118,7 @@ pub(crate) fn figures() -> impl Iterator<Item = &'static str> {
     FIGURES.iter().map(|figure| figure.0)
 }
 
-/// The median with three digits, and the range where seeds differ by more than a twentieth.
+/// The median with three digits, with the range if seeds differ by more than a twentieth.
 fn text(spread: Spread) -> String {
     let Spread { min, median, max } = spread;
     if max - min > 0.05 * median {
@@ -128,11 +128,11 @@ fn text(spread: Spread) -> String {
     }
 }
 
-/// The lock that ratios are of.
+/// The lock whose ratios to the others are shown.
 const OURS: &str = "range-lock";
 
 /// For each workload and topology that was run on several models of the memory: the throughput of
-/// `range-lock` divided by that of each rival, the least of the models. Title and rows.
+/// `range-lock` divided by that of each rival, and of these ratios the smallest. Title and rows.
 pub(crate) fn ratios(lines: &[PointLine]) -> Vec<(String, Vec<Row>)> {
     let groups = groups(lines);
     let mops = |line: &PointLine| Some(line.result.mops);
@@ -201,7 +201,7 @@ pub(crate) fn new_table() -> Table {
     table
 }
 
-/// Aligns all columns but the first to the right.
+/// Aligns all columns except the first to the right.
 pub(crate) fn align(table: &mut Table) {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);

@@ -1,5 +1,5 @@
-//! Simulated beside measured on two CPUs, near and far: fits a few constants, predicts the rest,
-//! and judges.
+//! `smp validate`: compares simulated with measured rates on two CPUs, near and far. It fits a few
+//! constants, predicts the other figures, and judges them.
 
 mod fit;
 mod measured;
@@ -23,23 +23,23 @@ use verdict::{Row, judge};
 /// The arguments of `smp validate`.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Measurements: files of `rivals --json` of benches. If none is given, it measures first
+    /// Measurements: files of `rivals --json` of benches. Without a FILE, it measures first
     #[arg(value_name = "FILE")]
     measured: Vec<PathBuf>,
-    /// Rounds to measure; near and far come as the machine has them
+    /// Rounds to measure; whether the CPUs are near or far depends on the machine
     #[arg(long, default_value_t = 24, value_name = "N")]
     rounds: usize,
-    /// Where to keep what it measures, with 0.json and 1.json at the end
+    /// Where to keep the measurements, with 0.json and 1.json at the end
     #[arg(long, default_value = "target/validate", value_name = "FILE")]
     keep: PathBuf,
-    /// Costs: the file of `smp costs --json` of the same machine. Measured first if no FILE is
-    /// given
+    /// Costs: the file of `smp costs --json` of the same machine. Without a FILE, they are measured
+    /// first
     #[arg(long, value_name = "FILE")]
     costs: Option<PathBuf>,
     /// How long to run
     #[arg(long, value_enum, default_value = "standard")]
     effort: Effort,
-    /// Where jitter and random numbers begin
+    /// Seed of jitter and random numbers
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
     /// Sets a cost in place of fitting it: NAME=NANOSECONDS, or the unit of that cost
@@ -145,14 +145,14 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     Err(Error::Run(format!("{missed} of {} criteria missed", criteria.len())))
 }
 
-/// Measured, simulated, and by how much that is off.
+/// The measured rate, the simulated rate, and the error.
 fn texts(row: &Option<Row>) -> [String; 3] {
     let Some(row) = row else { return ["–", "–", "–"].map(str::to_owned) };
     let fitted = if row.fitted { " (fit)" } else { "" };
     [digits(row.measured), digits(row.simulated), format!("{:+.0} %{fitted}", 100.0 * row.error())]
 }
 
-/// The costs of near CPUs: a transfer that is shorter as a hand-over is.
+/// The costs of near CPUs: the transfer is shorter in proportion to the hand-over.
 fn near(set: &Set, measured: &Measured) -> Set {
     let [Some(far), Some(near)] = measured.hand_over_ns else { return set.clone() };
     let shorter = |(name, ns): &(String, f64)| {
@@ -162,7 +162,7 @@ fn near(set: &Set, measured: &Measured) -> Set {
 }
 
 impl Options {
-    /// The costs that are set.
+    /// The costs that the options set.
     fn given(&self) -> Result<Set, Error> {
         let one = |set: &String| named_value(set).map(|(name, value)| (name.to_owned(), value));
         self.set.iter().map(one).collect()

@@ -1,4 +1,5 @@
-//! Why a lock is as fast as it is: which lines were fetched, by which functions, and what waited.
+//! `smp why`: explains the speed of a lock: which lines were fetched, by which functions, and which
+//! threads waited.
 
 use std::collections::HashMap;
 
@@ -21,7 +22,7 @@ pub(crate) struct Options {
     workload: String,
     /// CPUs
     cpus: usize,
-    /// Threads: as many as CPUs, unless given
+    /// Number of threads [default: as many as CPUs]
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     #[command(flatten)]
@@ -78,7 +79,7 @@ fn each(n: u64, ops: u64) -> String {
     digits(n as f64 / ops.max(1) as f64)
 }
 
-/// What lies in a line. What has no name is called by the crate that fetches it most.
+/// What lies in a line. Memory without a name is named after the crate that fetches it most.
 fn what(line: &LineReport, symbols: &mut Symbols) -> String {
     if line.what.is_empty() {
         return match line.by_function.first() {

@@ -1,4 +1,4 @@
-//! The program as it is called.
+//! Tests of the program `smp` by its command line.
 
 use std::path::Path;
 use std::process::{Command, Output};

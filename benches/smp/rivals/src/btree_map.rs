@@ -1,4 +1,4 @@
-//! What many write first: a map of held ranges under a mutex, and a condition variable.
+//! The first lock that comes to mind: a map of held ranges under a mutex, and a condition variable.
 //!
 //! Each release wakes up all threads that wait.
 
@@ -18,9 +18,9 @@ pub struct BTreeMapLock {
 
 #[derive(Debug, Default)]
 struct State {
-    /// By start and number: end, and whether it is a write.
+    /// By start and number: the end, and whether it is a write.
     held: BTreeMap<(u64, u64), (u64, bool)>,
-    /// No held range is longer.
+    /// The length of the longest held range.
     longest: u64,
     last_number: u64,
     waiting: usize,

@@ -1,4 +1,4 @@
-//! Locks that are wrong, to show that the checks find it.
+//! Locks that are wrong, to show that the checks detect it.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,7 +33,7 @@ impl Lock for NoLock {
     fn write(&self, _: usize, _: Range<u64>) {}
 }
 
-/// One lock for the whole domain, which promises first come, first served, and serves the last
+/// One lock for the whole domain. It promises first come, first served, and serves the last request
 /// first.
 #[derive(Debug)]
 pub struct Stack {

@@ -1,6 +1,6 @@
 //! The fair reader/writer queue lock of Mellor-Crummey and Scott, "Scalable Reader-Writer
-//! Synchronization for Shared-Memory Multiprocessors" (PPoPP 1991): requests are served in the
-//! order in which they come, neighbouring readers together.
+//! Synchronization for Shared-Memory Multiprocessors" (PPoPP 1991). It serves requests in the order
+//! of their arrival, and neighbouring readers together.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -29,7 +29,7 @@ const WRITER_FOLLOWS: u32 = 4;
 
 #[derive(Debug)]
 struct Node {
-    /// Whether it is a reader's: 0 or 1.
+    /// Whether the node is a reader's: 0 or 1.
     reads: AtomicU32,
     next: AtomicU32,
     state: AtomicU32,

@@ -3,10 +3,10 @@
 //!
 //! Requests lie in one list, ordered by their starts, without a lock. A request enters by one
 //! compare-exchange behind the last node that lies before it, and waits there for nodes that
-//! overlap it. It leaves by a mark in its link; later requests unlink it as they pass. A reader
-//! that has entered waits for writers behind it; a writer that has entered looks for readers before
-//! it, and if it finds one it leaves and begins again. An empty list is a fast path: the node
-//! enters with a mark in the head, and leaves by one compare-exchange.
+//! overlap it. It leaves by a mark in its link. Later requests unlink it when they pass. A reader
+//! that has entered waits for writers behind it. A writer that has entered looks for readers before
+//! it. If it finds one it leaves and begins again. An empty list is a fast path: the node enters
+//! with a mark in the head, and leaves by one compare-exchange.
 //!
 //! Nodes are reclaimed by epochs. A thread that waits for long gives up its epoch, yields and
 //! begins again at the head.
@@ -37,10 +37,10 @@ struct Node {
 
 const GONE: usize = 1;
 const ALONE: usize = 1;
-/// Pauses before a thread that waits for a node gives up its epoch.
+/// How many pauses a thread that waits for a node makes before it gives up its epoch.
 const PAUSES: u32 = 400;
 
-/// What became of an attempt.
+/// The result of an attempt.
 enum Attempt<'g> {
     Entered(Shared<'g, Node>),
     /// Begin again, with this node.
@@ -50,7 +50,7 @@ enum Attempt<'g> {
 /// A writer met a reader before it, or a reader waited in vain.
 struct MustLeave;
 
-/// How one node lies to another.
+/// The position of one node relative to another.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Before,
@@ -59,7 +59,7 @@ enum Place {
 }
 
 impl Node {
-    /// Where `self` lies, seen from `other`. Two readers do not overlap: their starts decide.
+    /// The position of `self` relative to `other`. Two readers do not overlap: their starts decide.
     fn place(&self, other: &Node) -> Place {
         let shared = !self.writes && !other.writes;
         if self.end <= other.start || (shared && self.start <= other.start) {
@@ -75,7 +75,7 @@ impl Node {
         self.next.load(Acquire, guard).tag() == GONE
     }
 
-    /// Waits for a while until it has left; whether it has.
+    /// Waits for a while until the node has left. Returns whether it has.
     fn wait_until_gone(&self, guard: &epoch::Guard) -> bool {
         for _ in 0..PAUSES {
             if self.is_gone(guard) {
@@ -112,7 +112,7 @@ impl KoganList {
             let guard = epoch::pin();
             node = match self.attempt(node, &guard) {
                 Attempt::Entered(entered) => {
-                    // SAFETY: it was entered by this thread, which alone retires it.
+                    // SAFETY: this thread entered it, and only this thread retires it.
                     let me = unsafe { entered.deref() };
                     let valid = if writes {
                         self.validate_write(entered, &guard)
@@ -216,7 +216,7 @@ impl KoganList {
 
     /// Looks for readers before a writer that overlap it.
     fn validate_write(&self, entered: Shared<'_, Node>, guard: &epoch::Guard) -> Result<(), MustLeave> {
-        // SAFETY: it was entered by this thread, which alone retires it.
+        // SAFETY: this thread entered it, and only this thread retires it.
         let me = unsafe { entered.deref() };
         let mut at = self.head.load(Acquire, guard);
         // SAFETY: as in `attempt`.

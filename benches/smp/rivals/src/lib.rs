@@ -1,8 +1,8 @@
 //! The locks that the simulated machine compares, each behind the trait [`Lock`].
 //!
-//! `range-lock`, `parking_lot` and the crates of crates.io run as their real code. The small ones
+//! `range-lock`, `parking_lot` and the crates of crates.io run as their real code. The small locks
 //! here are written from the papers that their modules name. They wait by `pause`, then in a futex.
-//! All of them run on real threads too.
+//! All of them also run on real threads.
 
 // The functions that the instrumentation calls.
 use smp_machine as _;
@@ -36,9 +36,9 @@ pub use range_mutex::RangeMutex01;
 pub use rwsem::RwSem;
 pub use ticket::Ticket;
 
-/// Something to be done with the type of each lock.
+/// An action on the type of each lock.
 pub trait Visitor {
-    /// Does it with `L`.
+    /// Acts on `L`.
     fn visit<L: Lock>(&mut self);
 }
 

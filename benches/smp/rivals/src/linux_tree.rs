@@ -1,10 +1,11 @@
-//! An interval tree of all requests under one queue spinlock, as Jan Kara's and Davidlohr Bueso's
-//! range locks for Linux: <https://lore.kernel.org/r/1359668994-13433-1-git-send-email-jack@suse.cz>
-//! (2013), <https://lore.kernel.org/r/20190521045242.24378-3-dave@stgolabs.net> (2019).
+//! An interval tree of all requests under one queue spinlock, like Jan Kara's and Davidlohr Bueso's
+//! range locks for Linux:
+//! <https://lore.kernel.org/r/1359668994-13433-1-git-send-email-jack@suse.cz> (2013),
+//! <https://lore.kernel.org/r/20190521045242.24378-3-dave@stgolabs.net> (2019).
 //!
 //! A request counts the conflicting requests that it finds, and waits until all have left. A
-//! request that leaves lowers the count of each request that conflicts with it: all of these came
-//! later.
+//! request that leaves lowers the count of each request that conflicts with it, because all of
+//! these came later.
 //!
 //! Invariants:
 //! * T1. `Shared` and the fields of requests behind [`UnsafeCell`] are used under the spinlock.
@@ -42,7 +43,7 @@ struct Request {
     start: AtomicU64,
     end: AtomicU64,
     writes: AtomicBool,
-    /// Conflicting requests that came before and have not left.
+    /// How many conflicting requests came before and have not left.
     blocking: AtomicU32,
     gate: Gate,
 }

@@ -7,16 +7,17 @@ use std::ops::Range;
 pub enum Order {
     /// First come, first served: of two requests that conflict, the earlier one is granted first.
     Fifo,
-    /// None is promised.
+    /// The lock promises no order.
     Any,
 }
 
-/// What a lock is built for.
+/// The parameters for which a lock is built.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// Threads that use the lock, numbered from 0. The thread that builds it has the next number.
+    /// How many threads use the lock, numbered from 0. The thread that builds it has the next
+    /// number.
     pub threads: usize,
-    /// How many ranges one thread holds at a time, at most.
+    /// How many ranges one thread holds at a time at most.
     pub held: usize,
     /// How many ranges the thread that builds the lock holds.
     pub held_before: usize,
@@ -37,11 +38,11 @@ pub trait Lock: Send + Sync + Sized + 'static {
     const ORDER: Order;
     /// Whether readers let each other in.
     const SHARED: bool;
-    /// How many ranges one thread may hold at a time, at most.
+    /// How many ranges one thread may hold at a time at most.
     const MOST_HELD: usize;
     /// Whether it is there to fail a check.
     const CONTROL: bool = false;
-    /// What it counts in the notes of the machine's report.
+    /// The names of what it counts in the notes of the machine's report.
     const NOTES: &'static [&'static str] = &[];
 
     /// Releases its range when it is dropped.
@@ -49,7 +50,7 @@ pub trait Lock: Send + Sync + Sized + 'static {
     /// Releases its range when it is dropped.
     type Write<'a>;
 
-    /// A lock in which nothing is locked.
+    /// Builds a lock in which nothing is locked.
     fn new(setup: &Setup) -> Self;
 
     /// Locks a range for reading.
@@ -59,7 +60,8 @@ pub trait Lock: Send + Sync + Sized + 'static {
     fn write(&self, me: usize, range: Range<u64>) -> Self::Write<'_>;
 
     /// Calls `visit` with the start and the bytes of each part, its name and its number, for the
-    /// profile. Called when no thread uses the lock, or all that do are stopped for good.
+    /// profile. It is called when no thread uses the lock, or all threads that do are stopped for
+    /// good.
     fn parts(&self, visit: &mut dyn FnMut(usize, usize, &'static str, usize)) {
         visit(std::ptr::from_ref(self).addr(), size_of::<Self>(), "the lock's word", 0);
     }

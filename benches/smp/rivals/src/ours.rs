@@ -9,13 +9,13 @@ use crate::lock::{Lock, Order, PAGE, Setup};
 
 /// How the lock is built.
 pub trait Shape: Send + Sync + 'static {
-    /// The name of the lock then.
+    /// The lock's name in this shape.
     const NAME: &'static str;
     /// What it is, in one line.
     const WHAT: &'static str;
     /// The order of grants.
     const ORDER: Order = Order::Fifo;
-    /// Builds it.
+    /// Builds the lock.
     fn build(setup: &Setup) -> RangeLock;
 }
 
@@ -31,7 +31,7 @@ impl Shape for AsItComes {
     }
 }
 
-/// `RangeLock::new()`, cut evenly into as many leaves as it may have.
+/// `RangeLock::new()`, split evenly into as many leaves as it may have.
 #[derive(Debug)]
 pub struct Cut;
 
@@ -42,7 +42,7 @@ impl Shape for Cut {
         let lock = RangeLock::new();
         let pages = (setup.domain / PAGE).max(1);
         let mut parts = 1;
-        // Twice as many parts each time. A cut that finds all leaves in use adds none.
+        // Twice as many parts each time. A split that finds all leaves in use adds none.
         while parts < pages {
             for n in 0..parts {
                 let before = __private::parts(&lock);
@@ -57,7 +57,7 @@ impl Shape for Cut {
     }
 }
 
-/// Never cut: one leaf under one mutex.
+/// Never split: one leaf under one mutex.
 #[derive(Debug)]
 pub struct OneLeaf;
 
@@ -69,7 +69,7 @@ impl Shape for OneLeaf {
     }
 }
 
-/// Newcomers may pass sleeping requests, each of these up to 1024 times.
+/// Newcomers may pass sleeping requests, each of them up to 1024 times.
 #[derive(Debug)]
 pub struct Bypass;
 

@@ -1,7 +1,7 @@
-//! 1024 reader/writer locks, of which each page has one by its hash.
+//! 1024 reader/writer locks. The hash of a page selects its lock.
 //!
-//! A range of several pages takes the locks of all of them in ascending order; from 1024 pages on,
-//! all locks.
+//! A range of several pages takes the locks of all its pages in ascending order. From 1024 pages on
+//! it takes all locks.
 //!
 //! Invariant L1: a [`Guard`] holds, in its mode, each lock that `each` names for its pages.
 
@@ -83,7 +83,7 @@ impl Lock for PageLocks {
     }
 }
 
-/// Holds the locks of some pages in one mode. `drop` computes again which these are.
+/// Holds the locks of some pages in one mode. `drop` computes again which locks these are.
 #[derive(Debug)]
 pub struct Guard<'a, const WRITE: bool> {
     locks: &'a PageLocks,

@@ -1,6 +1,6 @@
-//! Records of requests: each thread has its own, on lines of its own.
+//! Records of requests. Each thread has its own records, on lines of their own.
 //!
-//! Invariant P1: the free list of thread `me` is used by thread `me` alone.
+//! Invariant P1: only thread `me` uses the free list of thread `me`.
 
 use std::cell::UnsafeCell;
 
@@ -8,7 +8,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::lock::Setup;
 
-/// The same number of records for each thread; an index names one.
+/// The same number of records for each thread. An index names a record.
 #[derive(Debug)]
 pub(crate) struct PerThread<T> {
     records: Box<[CachePadded<T>]>,
@@ -31,11 +31,11 @@ impl<T: Default> PerThread<T> {
         PerThread { records: (0..next).map(|_| CachePadded::default()).collect(), free: lists.into() }
     }
 
-    /// A record that is not in use.
+    /// Takes a record that is not in use.
     ///
     /// # Panics
     ///
-    /// If the thread holds as many as there are.
+    /// If the thread holds all of its records.
     #[inline]
     pub(crate) fn take(&self, me: usize) -> u32 {
         // SAFETY: P1, since callers pass their own number.

@@ -1,4 +1,5 @@
-//! `range-mutex` 0.1.7 of crates.io. It is exclusive and guards a vector, here one of no bytes.
+//! `range-mutex` 0.1.7 of crates.io. It is exclusive and guards a vector, here a vector of no
+//! bytes.
 
 use std::fmt;
 use std::ops::Range;

@@ -1,5 +1,6 @@
-//! A ticket lock (Mellor-Crummey and Scott, TOCS 9(1), 1991): threads draw numbers and are served
-//! in their order. All that wait look at one word; each pauses in proportion to those before it.
+//! A ticket lock (Mellor-Crummey and Scott, TOCS 9(1), 1991). Threads draw numbers and are served
+//! in their order. All waiting threads look at one word. Each pauses in proportion to the number of
+//! threads before it.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};

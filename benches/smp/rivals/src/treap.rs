@@ -1,5 +1,5 @@
-//! An interval tree: a treap by start, in which each node knows the largest end below it. Its nodes
-//! are those of the requests, named by their indices.
+//! An interval tree: a treap by start, in which each node knows the largest end below it. Each
+//! request has a node, which its index names.
 
 use std::ops::Range;
 
@@ -21,7 +21,7 @@ impl Default for Links {
     }
 }
 
-/// Where the nodes are.
+/// Access to the nodes.
 pub(crate) trait Nodes {
     /// The links of a node. Called under the lock of the tree.
     fn links(&mut self, index: u32) -> &mut Links;
@@ -66,7 +66,7 @@ fn split(nodes: &mut impl Nodes, root: u32, key: (u64, u32)) -> (u32, u32) {
     }
 }
 
-/// Joins two trees, of which the first lies before the second.
+/// Joins two trees. The first lies before the second.
 fn merge(nodes: &mut impl Nodes, left: u32, right: u32) -> u32 {
     if left == NONE {
         return right;
@@ -109,7 +109,7 @@ fn remove<N: Nodes>(nodes: &mut N, root: u32, index: u32, key: (u64, u32)) -> u3
     below(nodes, root, key, |nodes, child| remove(nodes, child, index, key))
 }
 
-/// Puts what `change` makes of it in the place of the child of `root` in which `key` belongs.
+/// Replaces the child of `root` to which `key` belongs by what `change` makes of it.
 fn below<N: Nodes>(
     nodes: &mut N,
     root: u32,

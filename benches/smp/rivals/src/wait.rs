@@ -1,29 +1,30 @@
-//! Waiting: pauses first, then a futex.
+//! Waits by pauses first, then in a futex.
 
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Pauses before a thread sleeps that waits its turn in a queue: about 1 ms, so it spins as a spin
-/// lock does. It sleeps at all only so that more threads than CPUs get on.
+/// How many pauses a thread makes before it sleeps, if it waits its turn in a queue: about 1 ms, so
+/// it spins as a spin lock does. It sleeps only to let more threads than CPUs make progress.
 pub(crate) const LONG: u32 = 40_000;
-/// Pauses before a thread sleeps that waits for a range: about 5 µs.
+/// How many pauses a thread makes before it sleeps, if it waits for a range: about 5 µs.
 pub(crate) const SHORT: u32 = 200;
 
 const SHUT: u32 = 0;
 const ASLEEP: u32 = 1;
 const OPEN: u32 = 2;
 
-/// Where one thread waits until another opens it.
+/// Where one thread waits until another thread opens it.
 #[derive(Debug, Default)]
 pub(crate) struct Gate(AtomicU32);
 
 impl Gate {
-    /// Shuts it. Only the thread that is to wait, before others can know of it.
+    /// Shuts it. Only the thread that is going to wait does it, before other threads can know of
+    /// it.
     pub(crate) fn shut(&self) {
         self.0.store(SHUT, Ordering::Relaxed);
     }
 
-    /// Waits until it is open; pauses so often before it sleeps.
+    /// Waits until it is open, with `pauses` pauses before it sleeps.
     pub(crate) fn wait(&self, pauses: u32) {
         for _ in 0..pauses {
             if self.0.load(Ordering::Acquire) == OPEN {
@@ -36,8 +37,8 @@ impl Gate {
         }
     }
 
-    /// Opens it. The waiting thread may use it anew at once, so a wake-up may come to a later wait,
-    /// which then looks again.
+    /// Opens it. The waiting thread may use it again at once, so a wake-up may come to a later
+    /// wait, which then looks again.
     pub(crate) fn open(&self) {
         if self.0.swap(OPEN, Ordering::Release) == ASLEEP {
             wake(&self.0, 1);
@@ -45,7 +46,7 @@ impl Gate {
     }
 }
 
-/// Sleeps while the word is `expected`. It may wake up early: callers look again.
+/// Sleeps while the word is `expected`. It may wake up early, so callers look again.
 pub(crate) fn sleep(word: &AtomicU32, expected: u32) {
     let no_timeout = ptr::null::<libc::timespec>();
     let wait = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;

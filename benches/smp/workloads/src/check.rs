@@ -1,14 +1,14 @@
-//! The oracle of exclusion: it knows which sections are held, and says when two conflict.
+//! The oracle of exclusion: it records which sections are held, and reports when two conflict.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// What is held at the moment.
+/// The sections that are held at the moment.
 #[derive(Debug, Default)]
 pub(crate) struct Oracle {
-    /// By start and number: end, whether it is a write, and the thread.
+    /// By start and number: the end, whether it is a write, and the thread.
     held: BTreeMap<(u64, u64), (u64, bool, usize)>,
-    /// No held range is longer.
+    /// The length of the longest held range.
     longest: u64,
     sections: u64,
     violations: Vec<String>,
@@ -22,7 +22,7 @@ pub(crate) struct Held((u64, u64));
 const MOST: usize = 5;
 
 impl Oracle {
-    /// A section begins.
+    /// Begins a section.
     pub(crate) fn enter(&mut self, thread: usize, range: Range<u64>, write: bool) -> Held {
         self.sections += 1;
         let from = range.start.saturating_sub(self.longest);
@@ -42,7 +42,7 @@ impl Oracle {
         Held(key)
     }
 
-    /// A section ends.
+    /// Ends a section.
     pub(crate) fn leave(&mut self, held: Held) {
         self.held.remove(&held.0);
         if self.held.is_empty() {

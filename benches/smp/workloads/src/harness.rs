@@ -1,4 +1,4 @@
-//! Virtual time: warm-up, window, and what each thread did in it.
+//! Runs a workload in virtual time: warm-up, window, and what each thread did in the window.
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -10,10 +10,10 @@ use smp_rivals::Lock;
 use crate::check::{Held, Oracle};
 use crate::pattern::Random;
 
-/// How long a point is run. Warm-up and window each end after a time, after a number of operations
-/// of all threads, or when their simulation has cost enough, whichever comes first. The cost is
-/// that of accesses, in units of one; a change of the simulated thread costs [`SWITCH`]. So a run
-/// is the same on each machine that it is simulated on.
+/// How long a point runs. Warm-up and window each end after a time, after a number of operations of
+/// all threads, or when their simulation has cost enough, whichever comes first. The cost counts
+/// accesses. A change of the simulated thread costs [`SWITCH`]. So a run is the same on each
+/// machine that simulates it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// The longest warm-up.
@@ -31,8 +31,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The same; if operations use pages up, at most three quarters of these are used, a third of
-    /// them in the warm-up.
+    /// The same plan. If operations use up pages, they use at most three quarters of them, a third
+    /// of these in the warm-up.
     pub(crate) fn within(self, pages: Option<u64>) -> Plan {
         let Some(pages) = pages else { return self };
         let [warm_up_ops, window_ops] = [pages / 4, pages / 2];
@@ -43,19 +43,19 @@ impl Plan {
         }
     }
 
-    /// The virtual time after which a run is given up, with so many threads for each CPU. Threads
-    /// end their last operation after the window, one after the other if they need the same range.
-    /// Where they share CPUs, each hand-over may take a time slice.
+    /// The virtual time after which a run is stopped, with `threads_per_cpu` threads for each CPU.
+    /// Threads end their last operation after the window, one after the other if they need the same
+    /// range. Where they share CPUs, each hand-over may take a time slice.
     pub(crate) fn time_limit(&self, threads_per_cpu: usize) -> Ps {
         const FOR_EACH: Ps = 1_000_000 * US;
         2 * (self.warm_up + self.window) + threads_per_cpu as u64 * FOR_EACH
     }
 }
 
-/// What a change of the simulated thread costs, in accesses.
+/// The cost of a change of the simulated thread, in accesses.
 const SWITCH: u64 = 12;
 
-/// What the run has cost so far.
+/// The cost of the run so far.
 fn cost() -> u64 {
     let counts = counts();
     counts.accesses + SWITCH * counts.switches
@@ -66,27 +66,27 @@ fn cost() -> u64 {
 pub struct Outcome {
     /// The length of the window.
     pub window: Ps,
-    /// Operations of each thread whose operations count.
+    /// How many operations each thread did, for threads with operations that count.
     pub ops: Vec<u64>,
-    /// Operations in the whole run.
+    /// How many operations the whole run had.
     pub all_ops: u64,
-    /// The longest wait of a request whose wait ended in the window or went on behind it.
+    /// The longest wait of a request. Its wait ended in the window or went on behind it.
     pub longest_wait: Ps,
     /// The median wait of the writer of the whole domain.
     pub whole_median: Option<Ps>,
-    /// Sections that were checked.
+    /// How many sections were checked.
     pub checked: u64,
-    /// What the check found, the first few.
+    /// The first few findings of the check.
     pub violations: Vec<String>,
 }
 
 impl Outcome {
-    /// Millions of operations a second.
+    /// Millions of operations per second.
     pub fn mops(&self) -> f64 {
         if self.window == 0 {
             return 0.0;
         }
-        // An operation a picosecond is 10^12 a second.
+        // One operation per picosecond is 10^12 per second.
         self.ops.iter().sum::<u64>() as f64 / self.window as f64 * 1e6
     }
 
@@ -109,7 +109,7 @@ pub(crate) struct Phases {
     warm_up_ops: AtomicU64,
     ops: AtomicU64,
     pub(crate) all_ops: AtomicU64,
-    /// The cost before the first operation in the window; 0 before that.
+    /// The cost before the first operation in the window. 0 until then.
     cost: AtomicU64,
 }
 
@@ -126,12 +126,12 @@ impl Phases {
         }
     }
 
-    /// The window ends now, if it has not ended before.
+    /// Ends the window now, if it has not ended before.
     pub(crate) fn stop(&self, at: Ps) {
         self.end.fetch_min(at, Relaxed);
     }
 
-    /// Notes `n` operations that ended at `at`.
+    /// Records `n` operations that ended at `at`.
     pub(crate) fn note(&self, at: Ps, n: u64) {
         self.all_ops.fetch_add(n, Relaxed);
         let plan = &self.plan;
@@ -192,7 +192,7 @@ impl<L: Lock> Shared<L> {
         }
     }
 
-    /// A range that the thread that built the lock holds throughout.
+    /// Records a range that the thread that built the lock holds throughout.
     pub(crate) fn note_held(&self, range: Range<u64>) {
         if let Some(oracle) = &self.oracle {
             oracle.lock().expect("no check panics").enter(usize::MAX, range, true);
@@ -245,7 +245,7 @@ impl<'a, L: Lock> Worker<'a, L> {
         }
     }
 
-    /// Its operations do not count.
+    /// Marks its operations as not counted.
     pub(crate) fn does_not_count(&mut self) {
         self.stint.counts = false;
     }
@@ -255,7 +255,7 @@ impl<'a, L: Lock> Worker<'a, L> {
         &self.shared.lock.0
     }
 
-    /// Notes a wait, and enters a section that is to be checked.
+    /// Records a wait, and enters a section that must be checked.
     #[inline]
     fn enter(&mut self, asked: Ps, range: Range<u64>, write: bool) -> Option<Held> {
         let got = now();
@@ -288,7 +288,7 @@ impl<'a, L: Lock> Worker<'a, L> {
         Section { guard, held: self.enter(asked, range, true) }
     }
 
-    /// Locks the whole domain for writing, and notes how long that took.
+    /// Locks the whole domain for writing, and records how long it took.
     pub(crate) fn write_whole(&mut self) -> Section<L::Write<'a>> {
         let asked = now();
         let section = self.write(0..WHOLE);
@@ -312,7 +312,7 @@ impl<'a, L: Lock> Worker<'a, L> {
         drop(guard);
     }
 
-    /// Reads, works inside for so long, and releases.
+    /// Reads, works inside for this time, and releases.
     #[inline]
     pub(crate) fn read_for(&mut self, range: Range<u64>, inside: Ps) {
         let section = self.read(range);
@@ -320,7 +320,7 @@ impl<'a, L: Lock> Worker<'a, L> {
         self.release(section);
     }
 
-    /// Writes, works inside for so long, and releases.
+    /// Writes, works inside for this time, and releases.
     #[inline]
     pub(crate) fn write_for(&mut self, range: Range<u64>, inside: Ps) {
         let section = self.write(range);
@@ -328,7 +328,7 @@ impl<'a, L: Lock> Worker<'a, L> {
         self.release(section);
     }
 
-    /// Counts `n` operations; whether the run goes on.
+    /// Counts `n` operations. Returns whether the run goes on.
     #[inline]
     pub(crate) fn lap(&mut self, n: u64) -> bool {
         let at = now();
@@ -358,7 +358,7 @@ impl<'a, L: Lock> Worker<'a, L> {
         aside(|| at >= shared.phases.end.load(Relaxed))
     }
 
-    /// Hands in what it did. The last thread to do so names what lies where.
+    /// Adds its results to those of the run. The last thread to do so names the parts of the lock.
     pub(crate) fn finish(self) {
         let Worker { shared, stint, .. } = self;
         aside(|| {

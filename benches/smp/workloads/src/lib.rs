@@ -1,6 +1,6 @@
-//! What the locks are put to on the simulated machine.
+//! The workloads of the locks on the simulated machine.
 //!
-//! A [`Point`] is a lock, a workload and a machine; [`run`] runs it and measures in virtual time.
+//! A [`Point`] is a lock, a workload and a machine. [`run`] runs it and measures in virtual time.
 //! An operation is an acquisition and its release, unless the workload says otherwise. Looks at the
 //! clock and the bookkeeping take no virtual time.
 //!

@@ -1,8 +1,8 @@
-//! The locks as values, so that one can be chosen by name.
+//! The locks as values, so that a name can select one.
 
 use smp_rivals::{Lock, Order, Visitor, each};
 
-/// What is known of a lock.
+/// The properties of a lock.
 #[derive(Clone, Copy, Debug)]
 pub struct LockInfo {
     /// Its name.
@@ -13,7 +13,7 @@ pub struct LockInfo {
     pub fifo: bool,
     /// Whether it is there to fail a check.
     pub control: bool,
-    /// What it counts in the notes of the machine's report.
+    /// The names of what it counts in the notes of the machine's report.
     pub notes: &'static [&'static str],
 }
 

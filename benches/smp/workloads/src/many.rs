@@ -1,4 +1,4 @@
-//! Many ranges held at a time.
+//! Workloads with many ranges held at a time.
 
 use smp_rivals::Lock;
 
@@ -6,7 +6,7 @@ use crate::harness::{Shared, Worker};
 use crate::pattern::page;
 use crate::short::PART_BITS;
 
-/// A free page at a random place between `held` others.
+/// Locks a free page at a random place between `held` others.
 pub(crate) fn among<L: Lock>(shared: &Shared<L>, me: usize, held: usize) {
     let mut worker = Worker::new(shared, me);
     let between = if held == 0 { 1024 } else { held as u64 };
@@ -28,7 +28,7 @@ pub(crate) fn held_pages(held: usize) -> Vec<u64> {
     places
 }
 
-/// A hundred pages a thread, as in Dave Chinner's test of 2019
+/// Locks a hundred pages per thread, as in Dave Chinner's test of 2019
 /// (<https://lore.kernel.org/r/20190503041727.GL29573@dread.disaster.area>).
 pub(crate) fn hundred<L: Lock>(shared: &Shared<L>, me: usize, interleaved: bool) {
     const RANGES: u64 = 100;

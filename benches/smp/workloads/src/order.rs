@@ -1,9 +1,9 @@
-//! The order of grants, of a lock that promises one.
+//! Checks the order of grants of a lock that promises one.
 //!
-//! When a request enters its queue cannot be seen from outside. So threads ask one after the other,
-//! with pauses that are long enough for each to have entered: behind a holder of the whole domain,
-//! which leaves when all have asked. Then, of two requests that conflict, the earlier one must be
-//! granted first.
+//! An observer cannot see when a request enters its queue. So threads ask one after the other, with
+//! pauses that are long enough for each request to have entered. They ask behind a holder of the
+//! whole domain, which leaves when all have asked. Then, of two requests that conflict, the earlier
+//! one must be granted first.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use smp_rivals::{Lock, Setup, Visitor, each};
 use crate::Failed;
 use crate::pattern::{PAGE, Random};
 
-/// Between two requests.
+/// The time between two requests.
 const PAUSE: Ps = 50 * US;
 const PAGES: u64 = 64;
 
@@ -31,8 +31,8 @@ impl Request {
     }
 }
 
-/// Runs one round with a request for each thread of the machine; returns the pairs that conflicted
-/// and those of them that were granted in the wrong order, as text.
+/// Runs one round with a request for each thread of the machine. Returns how many pairs conflicted,
+/// and the pairs that were granted in the wrong order, as text.
 ///
 /// # Errors
 ///
@@ -61,7 +61,7 @@ fn round<L: Lock>(machine: &Machine) -> Result<(usize, Vec<String>), Failed> {
             Request { range: first * PAGE..(first + pages) * PAGE, write: random.below(2) == 0 }
         })
         .collect();
-    // Thread 0 holds; the others ask in a random order.
+    // Thread 0 holds. The others ask in a random order.
     let mut turns: Vec<usize> = (0..threads).collect();
     for last in (2..threads).rev() {
         turns.swap(last, 1 + random.below(last as u64) as usize);

@@ -1,4 +1,4 @@
-//! Where operations go.
+//! Draws where operations go.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! A point: one lock, one workload, one machine.
+//! Runs a point: one lock, one workload, one machine.
 
 use std::error::Error;
 use std::fmt::{self, Display};
@@ -13,20 +13,20 @@ use crate::pattern::page;
 use crate::workload::Workload;
 use crate::{many, short, sleeping, whole};
 
-/// What is run.
+/// What a point runs.
 #[derive(Clone, Debug)]
 pub struct Point {
     /// The name of the lock.
     pub lock: String,
-    /// What is done.
+    /// What the threads do.
     pub workload: Workload,
-    /// Where.
+    /// The machine on which it runs.
     pub machine: Machine,
-    /// For how long.
+    /// How long it runs.
     pub plan: Plan,
 }
 
-/// What a run gave.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Ran {
     /// What the threads did.
@@ -35,7 +35,7 @@ pub struct Ran {
     pub report: Report,
 }
 
-/// Why a point gave nothing.
+/// Why a point has no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failed {
     /// There is no such lock.
@@ -43,7 +43,7 @@ pub enum Failed {
     /// The lock cannot hold as many ranges in one thread as the workload needs, or the workload
     /// needs more threads.
     CannotRun(String),
-    /// It did not end.
+    /// The run did not end.
     Stuck(Stuck),
 }
 
@@ -63,9 +63,9 @@ impl Error for Failed {}
 ///
 /// # Errors
 ///
-/// If there is no such lock, or it cannot run the workload. If the run does not end: all threads
-/// sleep, or the run takes longer than the machine's limits, or much longer than the plan in
-/// virtual time.
+/// If there is no such lock, or it cannot run the workload. Also if the run does not end: all
+/// threads sleep, or the run takes longer than the machine's limits, or much longer than the plan
+/// in virtual time.
 pub fn run(point: &Point) -> Result<Ran, Failed> {
     struct Run<'a>(&'a Point, Result<Ran, Failed>);
     impl Visitor for Run<'_> {

@@ -8,7 +8,7 @@ use smp_rivals::Lock;
 use crate::harness::{Shared, Worker};
 use crate::pattern::{GIB_BITS, PAGE, page};
 
-/// Pages in the part of one thread: 64 MiB.
+/// The number of pages in the part of one thread: 64 MiB.
 pub(crate) const PART_BITS: u32 = 14;
 
 /// Runs `op(worker)` until the run is over.
@@ -60,7 +60,7 @@ pub(crate) fn same_block_reads<L: Lock>(shared: &Shared<L>, me: usize) {
     repeat(shared, me, |worker| worker.read_for(page(1), 0));
 }
 
-/// As in `benches/`, whose threads read the clock in each section and behind it.
+/// As in `benches/`, where the threads read the clock in each section and behind it.
 pub(crate) fn hand_over<L: Lock>(shared: &Shared<L>, me: usize, inside: Ps, clock: Ps) {
     repeat(shared, me, |worker| {
         worker.write_for(page(0), clock + inside);
@@ -75,7 +75,7 @@ pub(crate) fn random_writes<L: Lock>(shared: &Shared<L>, me: usize, inside: Ps) 
     });
 }
 
-/// The end of the file is known to each thread at once: the contention is that of the lock.
+/// Each thread knows the end of the file at once: the contention is that of the lock.
 pub(crate) fn append<L: Lock>(shared: &Shared<L>, me: usize, inside: Ps, end: &AtomicU64) {
     repeat(shared, me, |worker| {
         let at = aside(|| end.fetch_add(1, Relaxed));
@@ -105,7 +105,7 @@ pub(crate) fn hot_spot<L: Lock>(shared: &Shared<L>, me: usize) {
     const STAYS: Ps = 100 * US;
     repeat(shared, me, |worker| {
         let (at, hot) = worker.random.bits_and_chance(GIB_BITS, 90);
-        // Where the spot is: each place is far from the one before.
+        // The place of the spot: each place is far from the one before.
         let spot = ((now() / STAYS).wrapping_mul(0x9E37_79B9) << HOT_BITS) % (1 << GIB_BITS);
         let at = if hot { spot + at % (1 << HOT_BITS) } else { at };
         worker.write_for(page(at), 0);

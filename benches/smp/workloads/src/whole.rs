@@ -1,4 +1,4 @@
-//! The whole domain: alone, after others, and beside small operations.
+//! Workloads of the whole domain: alone, after others, and beside small operations.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -19,7 +19,7 @@ pub(crate) fn alone<L: Lock>(shared: &Shared<L>, me: usize) {
     worker.finish();
 }
 
-/// All threads meet in the warm-up; then the first one is alone.
+/// All threads meet in the warm-up. Then only the first one goes on.
 pub(crate) fn after_meeting<L: Lock>(shared: &Shared<L>, me: usize) {
     let mut worker = Worker::new(shared, me);
     while !worker.is_warm() {
@@ -49,7 +49,7 @@ fn small_writes<L: Lock>(worker: &mut Worker<'_, L>, done: Option<&AtomicU64>) {
     } {}
 }
 
-/// The last thread takes the whole domain once for each thousand small writes of the others.
+/// The last thread takes the whole domain once for each thousand small writes of the other threads.
 pub(crate) fn per_thousand<L: Lock>(shared: &Shared<L>, me: usize, done: &AtomicU64) {
     let mut worker = Worker::new(shared, me);
     if me + 1 == shared.threads {

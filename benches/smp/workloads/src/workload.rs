@@ -6,7 +6,7 @@ use smp_rivals::Setup;
 use crate::pattern::{GIB_BITS, PAGE};
 use crate::short::PART_BITS;
 
-/// What is done under and around a lock.
+/// What the threads do under and around a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Workload {
     /// Writes of a page that move on, each thread in its part of 1 GiB.
@@ -21,7 +21,7 @@ pub enum Workload {
     ReadMostly,
     /// Reads of one page.
     SameBlockReads,
-    /// Writes of a free page among so many that are held.
+    /// Writes of a free page among `held` held pages.
     Among {
         /// How many pages are held.
         held: usize,
@@ -30,8 +30,8 @@ pub enum Workload {
     Whole,
     /// Writes of the whole domain by one thread, after all threads have met all over it.
     WholeAfterMeeting,
-    /// Small writes of all threads but one. That one takes the whole domain once for each 1000 of
-    /// them. Only small writes count.
+    /// Small writes of all threads except one. This one takes the whole domain once for each 1000
+    /// of them. Only small writes count.
     WholePerThousand,
     /// One page, written for 200 ns, taken again at once.
     HandOver,
@@ -42,10 +42,10 @@ pub enum Workload {
         /// Whether the pages of the threads alternate; otherwise each thread has its own part.
         interleaved: bool,
     },
-    /// An array of 256 slots, of which random ranges are read or written, slot by slot: ArrBench of
+    /// An array of 256 slots. Random ranges of it are read or written, slot by slot: ArrBench of
     /// Kogan, Dice and Issa (EuroSys 2020).
     Array {
-        /// Reads in a hundred operations.
+        /// How many of a hundred operations read.
         reads: u32,
     },
     /// A writer of the whole domain, with pauses of 200 µs, among readers of random pages that
@@ -60,14 +60,14 @@ pub enum Workload {
     /// Disjoint random page writes, beside one writer of the whole domain with pauses of 100 µs.
     /// Only small writes count.
     WholeBeside,
-    /// Each thread reads four pages, of which its neighbours read two each.
+    /// Each thread reads four pages. Each of its neighbours also reads two of them.
     Neighbours,
-    /// Random page writes of which 90 % go to 1 MiB, which moves on every 100 µs.
+    /// Random page writes. 90 % of them go to 1 MiB, which moves on every 100 µs.
     HotSpot,
 }
 
 impl Workload {
-    /// All of them, in the order of the tables.
+    /// All workloads, in the order of the tables.
     pub const ALL: [Workload; 26] = [
         Workload::Write,
         Workload::Read,
@@ -125,7 +125,7 @@ impl Workload {
         }
     }
 
-    /// What it does, in one line.
+    /// A description in one line.
     pub fn what(self) -> String {
         match self {
             Workload::Write => "page writes that move on, each thread in its part of 1 GiB".into(),
@@ -165,12 +165,12 @@ impl Workload {
         }
     }
 
-    /// Whether its threads set their timer slack to the least, so that sleeps end in time.
+    /// Whether its threads set their timer slack to the smallest value, so that sleeps end in time.
     pub fn is_punctual(self) -> bool {
         matches!(self, Workload::Sleep | Workload::WriterAmongReaders)
     }
 
-    /// How many threads it has at least.
+    /// The least number of threads it needs.
     pub fn least_threads(self) -> usize {
         match self {
             Workload::WholePerThousand | Workload::WriterAmongReaders | Workload::WholeBeside => 2,
@@ -178,7 +178,7 @@ impl Workload {
         }
     }
 
-    /// What a lock for it is built for.
+    /// The parameters of a lock for this workload.
     pub(crate) fn setup(self, threads: usize) -> Setup {
         let (held, held_before) = match self {
             Workload::Among { held } => (1, held),

@@ -1,6 +1,6 @@
-//! The table of `race --all`: a row for each scenario, a column for each variant.
+//! Draws the table of `race --all`: a row for each scenario, a column for each variant.
 //!
-//! On a terminal that is too narrow for all variants they stand in blocks, one below the other.
+//! If the terminal is too narrow for all variants they stand in blocks, one below the other.
 
 use crate::explore::Cell;
 use crate::report::number;
@@ -13,7 +13,7 @@ const GAP: usize = 2;
 /// The most characters of a seed that a cell has room for.
 const LONGEST: usize = 16;
 
-/// What stands in a place: its lines.
+/// The contents of a place: its lines.
 type Lines = Vec<String>;
 
 /// A variant: its name, and below it a cell for each scenario.
@@ -23,8 +23,8 @@ struct Column {
     width: usize,
 }
 
-/// The cells as a table of at most `width` columns, or of all variants side by side if that is
-/// `None`. They come scenario by scenario, each in all variants.
+/// The cells as a table of at most `width` columns. Without a `width` all variants stand side by
+/// side. The cells come scenario by scenario, each in all variants.
 pub(super) fn render(variants: &[Variant], cells: &[Cell], width: Option<usize>) -> String {
     let rows: Vec<&[Cell]> = cells.chunks(variants.len()).collect();
     let columns: Vec<Column> = (0..variants.len())
@@ -61,7 +61,7 @@ pub(super) fn render(variants: &[Variant], cells: &[Cell], width: Option<usize>)
 }
 
 impl Column {
-    /// Names are folded only for a terminal: elsewhere they are searched for.
+    /// Names are folded only for a terminal: elsewhere tools search for them.
     fn new(variant: Variant, cells: Vec<Lines>, folded: bool) -> Self {
         let widest =
             |lines: &mut dyn Iterator<Item = &String>| lines.map(|line| line.len()).max().unwrap_or(0);
@@ -72,7 +72,7 @@ impl Column {
     }
 }
 
-/// The columns in as few blocks as have room, and about equally wide ones.
+/// The columns in as few blocks as have room, of about equal widths.
 fn blocks(columns: &[Column], room: Option<usize>) -> Vec<&[Column]> {
     let Some(room) = room else { return vec![columns] };
     let fewest = fill(columns, room).len();
@@ -97,7 +97,7 @@ fn fill(columns: &[Column], room: usize) -> Vec<&[Column]> {
     blocks
 }
 
-/// A name in lines of at most `width` characters where that can be, broken after hyphens.
+/// A name in lines of at most `width` characters where possible, broken after hyphens.
 fn fold_name(name: &str, width: usize) -> Lines {
     let mut lines = Lines::new();
     for part in name.split_inclusive('-') {
@@ -119,8 +119,8 @@ fn show(cell: &Cell) -> Lines {
     vec![format!("{}{mark} {share:.1} %", broken.join("+")), format!("{} at {seed}", failure.steps)]
 }
 
-/// Whether a cell has room for the seed. The others stand below the table, each in a line of its
-/// own.
+/// Whether a cell has room for the seed. The other seeds stand below the table, each in a line of
+/// its own.
 pub(super) fn fits(seed: &str) -> bool {
     seed.len() <= LONGEST
 }
@@ -148,7 +148,7 @@ mod tests {
         let words = |text: &str| {
             let mut words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
             words.retain(|word| word.starts_with(|c: char| c.is_ascii_digit()));
-            // Of names that are folded.
+            // Parts of names that are folded.
             words.retain(|word| !["4.11", "4.12"].contains(&word.as_str()));
             words.sort();
             words

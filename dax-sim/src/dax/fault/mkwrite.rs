@@ -1,5 +1,5 @@
-//! The right to store to what is mapped for loads: the first store, and the second half of
-//! MAP_SYNC.
+//! Gives the right to store to a page that is mapped for loads: at the first store, and as the
+//! second half of MAP_SYNC.
 
 use super::{VmFault, check_size};
 use crate::entries::DaxEntry;
@@ -9,12 +9,12 @@ use crate::mm::{Pte, Target, Vma};
 use crate::radix::HUGE;
 use crate::schedule::SchedulePoint;
 
-/// A store to `page`, which `mapped` maps for loads: tags the entry, and lets stores through, if
-/// the entry is still there and says the same.
+/// Handles a store to `page`, which `mapped` maps for loads. It tags the entry and lets stores
+/// through, if the entry is still there and says the same.
 ///
-/// Follows `dax_pfn_mkwrite` of 4.12. From 4.14 on Linux runs the whole write fault instead, which
-/// is what the caller does after [`VmFault::Fallback`]: for the zero page, for a block that is
-/// shared, and for MAP_SYNC.
+/// Follows `dax_pfn_mkwrite` of 4.12. From 4.14 on Linux runs the whole write fault instead. The
+/// caller does so after [`VmFault::Fallback`], which is returned for the zero page, for a shared
+/// block, and for MAP_SYNC.
 ///
 /// # Errors
 ///
@@ -52,11 +52,11 @@ pub(crate) fn dax_pfn_mkwrite(
 /// still the one that the first half left. Follows `dax_finish_sync_fault` and
 /// `dax_insert_pfn_mkwrite` of Linux 4.15.
 ///
-/// The caller holds i_mmap_sem, and no handle any more, for the sync may commit.
+/// The caller holds i_mmap_sem. It no longer holds a handle, because the sync may commit.
 ///
 /// # Errors
 ///
-/// Those of the sync.
+/// The errors of the sync.
 pub(crate) fn dax_finish_sync_fault(
     fs: &FileSystem<'_>,
     inode: &Inode,
@@ -73,8 +73,8 @@ pub(crate) fn dax_finish_sync_fault(
         return Ok(VmFault::NoPage);
     };
     let block = entry.block_of(first).expect("it has blocks");
-    // Somebody may have split or replaced the entry, or shared its block: then the access is tried
-    // again.
+    // Another thread may have split or replaced the entry, or shared its block. Then the access is
+    // tried again.
     if entry.is_pmd() == is_pmd && inode.extents.look_up(page) == Extent::Written(block + (page - first)) {
         entry.set(DaxEntry::Block { block, dirty: true });
         fs.schedule.pass(SchedulePoint::Install, first);

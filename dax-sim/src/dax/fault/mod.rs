@@ -1,9 +1,11 @@
 //! Page faults: look up where the page is, and install the answer in the entry and the page table.
 //!
-//! The paths of `fs/dax.c`: [`dax_iomap_pte_fault`] for a page, [`dax_iomap_pmd_fault`] for 2 MiB,
-//! [`dax_pfn_mkwrite`] for the first store to a page that is mapped for loads,
-//! [`dax_finish_sync_fault`] for the second half of a MAP_SYNC fault. This file has what they
-//! share.
+//! The paths follow `fs/dax.c`. This file has the code that they share.
+//!
+//! * [`dax_iomap_pte_fault`] maps a page.
+//! * [`dax_iomap_pmd_fault`] maps 2 MiB.
+//! * [`dax_pfn_mkwrite`] is the first store to a page that is mapped for loads.
+//! * [`dax_finish_sync_fault`] is the second half of a MAP_SYNC fault.
 
 mod mkwrite;
 mod pmd;
@@ -21,7 +23,7 @@ use crate::mm::{EvenCows, Vma};
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::PlantedFault;
 
-/// What a fault is for.
+/// The access that a fault is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FaultFor {
     /// A load.
@@ -32,13 +34,13 @@ pub(crate) enum FaultFor {
     Cow,
 }
 
-/// What came of a fault that did not fail.
+/// The result of a fault that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum VmFault {
     /// VM_FAULT_NOPAGE: the page is mapped, or the access is to be tried again.
     NoPage,
-    /// VM_FAULT_FALLBACK: not with 2 MiB.
+    /// VM_FAULT_FALLBACK: the fault cannot map 2 MiB.
     Fallback,
     /// VM_FAULT_NEEDDSYNC: the entry is there, but the page may be mapped for stores only when the
     /// metadata are durable.
@@ -58,8 +60,9 @@ fn check_size(inode: &Inode, page: u64) -> Result<(), FsError> {
 
 /// Locks the entry that is to answer for `page` (`grab_mapping_entry`).
 ///
-/// An entry of 2 MiB that has no blocks gives way (a *downgrade*): unmapped, if the huge zero page
-/// is mapped, deleted, and everybody woken. One with blocks is kept, and serves the page as well.
+/// An entry of 2 MiB that has no blocks gives way (a *downgrade*). It is unmapped if the huge zero
+/// page is mapped, then deleted, and all its waiters are woken. An entry with blocks is kept, and
+/// serves the page as well.
 fn grab_mapping_entry<'a>(fs: &'a FileSystem<'_>, inode: &'a Inode, page: u64) -> LockedEntry<'a> {
     loop {
         let entry = inode.entries.grab(page, &fs.schedule);
@@ -71,7 +74,8 @@ fn grab_mapping_entry<'a>(fs: &'a FileSystem<'_>, inode: &'a Inode, page: u64) -
     }
 }
 
-/// The same, before the look-up: what a write fault will replace is unmapped, and EMPTY.
+/// The same before the look-up: what a write fault will replace is unmapped, and its entry is
+/// EMPTY.
 fn grab_to_look_up<'a>(fs: &'a FileSystem<'_>, inode: &'a Inode, page: u64, write: bool) -> LockedEntry<'a> {
     loop {
         let mut entry = grab_mapping_entry(fs, inode, page);
@@ -92,8 +96,8 @@ fn grab_to_look_up<'a>(fs: &'a FileSystem<'_>, inode: &'a Inode, page: u64, writ
 /// Records the answer in the locked entry.
 ///
 /// A zero page that gives way to a block, or a shared block that gave way to a copy, is unmapped
-/// everywhere *before* the entry is swapped. A block's entry is else left alone, but for the dirty
-/// tag, which only write-back clears: truncate and punch delete the entry.
+/// everywhere *before* the entry is swapped. Otherwise a block's entry gets at most the dirty tag,
+/// which only write-back clears: truncate and punch delete the entry.
 fn dax_insert_mapping_entry(
     fs: &FileSystem<'_>,
     inode: &Inode,
@@ -117,7 +121,7 @@ fn dax_insert_mapping_entry(
     }
 }
 
-/// Whether what is mapped at `page` is about to be replaced by a write fault.
+/// Whether a write fault is about to replace what is mapped at `page`.
 fn gives_way(inode: &Inode, page: u64, mapped: DaxEntry) -> bool {
     match mapped {
         DaxEntry::Empty => false,
@@ -133,9 +137,9 @@ fn unmap_everywhere(fs: &FileSystem<'_>, inode: &Inode, entry: &mut LockedEntry<
 
 /// Records that the zero page is mapped.
 ///
-/// From 4.12 on a block's entry would stay as it is; but then none can be found there. Up to 4.11
-/// the hole page took the place of whatever entry it found, its dirty tag included: the second race
-/// of [Kara's 2017 e-mail].
+/// From 4.12 on a block's entry would be kept, but the order of that version never finds one here.
+/// Up to 4.11 the hole page took the place of whatever entry it found, its dirty tag included. This
+/// is the second race of [Kara's 2017 e-mail].
 ///
 /// [Kara's 2017 e-mail]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 fn insert_zero_page(fs: &FileSystem<'_>, inode: &Inode, entry: &mut LockedEntry<'_>) {
@@ -146,7 +150,7 @@ fn insert_zero_page(fs: &FileSystem<'_>, inode: &Inode, entry: &mut LockedEntry<
     }
 }
 
-/// Whether a store may not come to the pages yet, since the mapping is MAP_SYNC and the file's
+/// Whether stores must wait before they reach the pages: the mapping is MAP_SYNC and the file's
 /// metadata are not durable (VM_SYNC and IOMAP_F_DIRTY).
 fn needs_dsync(fs: &FileSystem<'_>, inode: &Inode, vma: &Vma, fault: FaultFor) -> bool {
     fault == FaultFor::Write

@@ -1,4 +1,4 @@
-//! The fault of 2 MiB.
+//! The fault of 2 MiB: maps them in one piece, or falls back to a page.
 
 use super::super::settle_allocation;
 use super::{
@@ -30,7 +30,7 @@ use crate::variant::FaultOrder;
 ///
 /// # Errors
 ///
-/// [`FsError::BusError`] past the end of the file. Not ENOSPC: without room for 2 MiB it falls
+/// [`FsError::BusError`] past the end of the file. Never ENOSPC: without room for 2 MiB it falls
 /// back.
 pub(crate) fn dax_iomap_pmd_fault(
     fs: &FileSystem<'_>,
@@ -70,7 +70,7 @@ pub(crate) fn dax_iomap_pmd_fault(
         }
     };
     let Some(mut entry) = entry else {
-        // The fault that is tried next minds its own page only.
+        // The fault of a page, which is tried next, settles only its own page.
         settle_allocation(fs, inode, &iomap);
         return Ok(VmFault::Fallback);
     };
@@ -78,7 +78,7 @@ pub(crate) fn dax_iomap_pmd_fault(
         give_zero_page_up(fs, inode, &mut entry);
     }
     if vma.pages.has_table(first) && !fs.schedule.has(PlantedFault::PmdOverTable) {
-        // Somebody has mapped a page of it meanwhile, so that the next try is one of a page.
+        // Another thread has mapped a page of it meanwhile, so the next try maps a page.
         return Ok(VmFault::NoPage);
     }
     match iomap.kind {

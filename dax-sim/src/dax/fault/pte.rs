@@ -1,4 +1,4 @@
-//! The fault of a page.
+//! The fault of a page: maps it to a block or to the zero page.
 
 use super::super::invalidate::split_entry;
 use super::super::read_extent;
@@ -17,19 +17,19 @@ use crate::variant::FaultOrder;
 /// Maps `page` of the file in `vma`.
 ///
 /// The first two orders of [`FaultOrder`] are all that Linux changed between 4.11 and 4.12 to
-/// answer [Kara's 2017 e-mail]. In the first the answer of `iomap_begin` may be out of date by the
-/// time the entry is locked; in the second the entry lock keeps out the invalidation that follows
-/// every allocation. MAP_SYNC is as in 4.15. Left out: poisoned pages, and counts of mapped folios
-/// (6.15).
+/// answer [Kara's 2017 e-mail]. In the first order the answer of `iomap_begin` may be out of date
+/// by the time the entry is locked. In the second the entry lock keeps out the invalidation that
+/// follows every allocation. MAP_SYNC works as in 4.15. Poisoned pages and counts of mapped folios
+/// (6.15) are left out.
 ///
-/// One step is taken earlier than in Linux 4.12: a write fault that finds a zero page, or a shared
-/// block, unmaps it *before* it looks up, and so allocates, and not after. Else a write(2) that
-/// comes in between finds the block, has nothing new to invalidate, and returns while the zero page
-/// is mapped still: a third, passing race, which the e-mail does not mention.
+/// One step comes earlier than in Linux 4.12. A write fault that finds a zero page, or a shared
+/// block, unmaps it *before* it looks up and allocates. Linux unmaps it afterwards. Then a write(2)
+/// that comes in between finds the block, has nothing new to invalidate, and returns while the zero
+/// page is still mapped. This is a third, transient race, which the e-mail does not mention.
 ///
 /// A write fault on a shared block maps a copy of it, which `iomap_begin` makes. An entry of 2 MiB
-/// serves the page as long as it has the right block for it; else it gives way, and the access is
-/// tried again.
+/// serves the page as long as it has the right block for it. Otherwise the entry gives way, and the
+/// access is tried again.
 ///
 /// # Errors
 ///
@@ -69,7 +69,7 @@ pub(crate) fn dax_iomap_pte_fault(
         return Ok(VmFault::NoPage);
     }
     if vma.pages.pmd(page).is_present() && !fs.schedule.has(PlantedFault::PteUnderPmd) {
-        // Somebody has mapped the 2 MiB around it meanwhile (d0f0931de936).
+        // Another thread has mapped the 2 MiB around the page meanwhile (d0f0931de936).
         return Ok(VmFault::NoPage);
     }
     let mut result = VmFault::NoPage;
@@ -86,7 +86,7 @@ pub(crate) fn dax_iomap_pte_fault(
         }
         (IomapType::Mapped { block }, _) => {
             let needs_dsync = needs_dsync(fs, inode, vma, fault);
-            // One of 2 MiB says the same of its first page.
+            // An entry of 2 MiB records the block of its first page.
             let first = block - (page - entry.first());
             let dirty = write && !needs_dsync;
             dax_insert_mapping_entry(fs, inode, &mut entry, DaxEntry::Block { block: first, dirty });
@@ -109,7 +109,7 @@ pub(crate) fn dax_iomap_pte_fault(
     Ok(result)
 }
 
-/// Gives up a shared block that a copy has taken the place of, once the entry says so.
+/// Gives up a shared block whose place a copy has taken, once the entry says so.
 fn settle(fs: &FileSystem<'_>, iomap: &Iomap) {
     if let Origin::Copied(block) = iomap.origin {
         fs.release(block.into());

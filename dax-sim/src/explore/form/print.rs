@@ -1,4 +1,4 @@
-//! A scenario as text.
+//! Prints a scenario as text.
 
 use std::fmt;
 
@@ -49,11 +49,11 @@ impl fmt::Display for Scenario {
     }
 }
 
-/// An operation as it is read.
+/// An operation in the form in which it is read.
 fn written(op: Op) -> String {
     let span =
         |letter: char, Span { of, at, len }: Span| format!("{letter}{of} {} {}", number(at), number(len));
-    // A word's length is left out.
+    // The length is left out if it is a word's.
     let short = |Span { of, at, len }: Span| {
         if len == 8 { format!("M{of} {}", number(at)) } else { span('M', Span { of, at, len }) }
     };
@@ -86,7 +86,7 @@ fn written(op: Op) -> String {
     }
 }
 
-/// A number of bytes as it is read.
+/// A number of bytes in the form in which it is read.
 pub(super) fn number(bytes: u64) -> String {
     const M: u64 = 1 << 20;
     let rest = bytes % BLOCK_SIZE;

@@ -131,7 +131,7 @@ proptest! {
         let _ = parse("test", &text);
     }
 
-    /// And what is read is printed so that it reads the same; a message is one line.
+    /// A scenario that was read is printed such that it reads the same. A message is one line.
     #[test]
     fn no_words_make_it_panic(
         lines in prop::collection::vec(prop::collection::vec(word(), 0..7), 0..30),
@@ -141,7 +141,7 @@ proptest! {
         for line in lines {
             let with_it = format!("{text}{}\n", line.join(" "));
             match parse("test", &with_it) {
-                // A line that fits in is kept, and so texts that are sound grow.
+                // A line that fits in is kept, so sound texts grow.
                 Ok(scenario) => {
                     prop_assert_eq!(parse("test", &scenario.to_string()), Ok(scenario));
                     text = with_it;

@@ -1,4 +1,4 @@
-//! The words of a line: names, numbers, and what is said of a word that is not as it should be.
+//! Reads the words of a line: names, numbers, and messages about words that are wrong.
 
 use std::fmt;
 
@@ -79,18 +79,18 @@ impl<'t> Words<'t> {
         bytes(word, LAST_BYTE).map_err(|text| self.wrong(text))
     }
 
-    /// A file or a mapping, of `count`, and a place in it.
+    /// A file or a mapping, one of `count`, and a place in it.
     pub(super) fn place(&mut self, letter: char, count: usize) -> Result<Place, String> {
         Ok(Place { of: self.name(letter, count)?, at: self.number("a place")? })
     }
 
-    /// The same, and a length.
+    /// The same with a length.
     pub(super) fn span(&mut self, letter: char, count: usize) -> Result<Span, String> {
         let Place { of, at } = self.place(letter, count)?;
         Ok(Span { of, at, len: self.number("a length")? })
     }
 
-    /// Bytes of a mapping; 8 of them if the line ends before the length.
+    /// Bytes of a mapping: 8 bytes if the line ends before the length.
     pub(super) fn access(&mut self, maps: usize) -> Result<Span, String> {
         let Place { of, at } = self.place('M', maps)?;
         let len = if self.is_at_end() { 8 } else { self.number("a length")? };
@@ -104,7 +104,7 @@ impl<'t> Words<'t> {
         number.ok_or_else(|| format!("{} is no number of {what}; say 1 to {most}", quoted(word)))
     }
 
-    /// An address, which begins a page.
+    /// An address at which a page begins.
     pub(super) fn address(&mut self) -> Result<u64, String> {
         let word = self.next("an address")?;
         let fits = |address: &u64| *address > 0 && address.is_multiple_of(BLOCK_SIZE);
@@ -136,7 +136,7 @@ fn plain(word: &str, most: u64) -> Option<u64> {
     u64::from_str_radix(digits, radix).ok().filter(|number| *number <= most)
 }
 
-/// A sum of numbers, each with K or M behind it, or not.
+/// A sum of numbers, each with K or M behind it, or without.
 pub(super) fn bytes(word: &str, most: u64) -> Result<u64, String> {
     let mut sum = 0_u64;
     for term in word.split('+') {

@@ -1,9 +1,9 @@
-//! The scenarios: the two races of [Kara's 2017 e-mail], and what the tests of Linux file systems
-//! and its bug fixes know.
+//! The scenarios: the two races of [Kara's 2017 e-mail], and others from the tests and bug fixes of
+//! Linux file systems.
 //!
-//! Each is a file of the form that docs/scenarios.md describes. It is small enough for all its
-//! schedules, and can go wrong in what it is named after: for what the variants do right,
-//! `tests/planted_faults.rs` does it wrong.
+//! Each is a file of the form that docs/scenarios.md describes. It is small enough to run all its
+//! schedules. It can go wrong in what it is named after: `tests/planted_faults.rs` plants a fault
+//! for each thing that the variants do right.
 //!
 //! [Kara's 2017 e-mail]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 
@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use super::form::parse;
 use super::scenario::Scenario;
 
-/// All of them.
+/// All scenarios.
 pub static SCENARIOS: LazyLock<Vec<Scenario>> = LazyLock::new(|| {
     let parsed = TEXTS
         .iter()
@@ -20,15 +20,15 @@ pub static SCENARIOS: LazyLock<Vec<Scenario>> = LazyLock::new(|| {
     parsed.collect()
 });
 
-/// Name and text of each.
+/// Name and text of each scenario.
 macro_rules! texts {
     ($($name:literal,)*) => {
         &[$(($name, include_str!(concat!($name, ".scenario")))),*]
     };
 }
 
-/// `entry-lock-outside` asks for a transaction with an entry locked, which is a deadlock where
-/// somebody commits at the same time: the order of locks, or I7. It never has a stale read.
+/// `entry-lock-outside` asks for a transaction with an entry locked. If another thread commits at
+/// the same time, that is a deadlock: the order of locks, or I7. It never has a stale read.
 const TEXTS: &[(&str, &str)] = texts! {
     // Faults against write(2), and against each other.
     "write-vs-read-fault",
@@ -50,7 +50,7 @@ const TEXTS: &[(&str, &str)] = texts! {
     "msync-to-the-byte",
     "persist-to-the-byte",
     "commit-vs-write",
-    // Blocks that go, come or move under accesses; and threads that wait for an entry that goes.
+    // Blocks that go, come or move under accesses, and threads that wait for an entry that goes.
     "punch-vs-store",
     "punch-straddles",
     "zero-vs-store",

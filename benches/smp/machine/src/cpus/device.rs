@@ -1,4 +1,4 @@
-//! The device of a run: its copies, its single words, and what is written back to its medium.
+//! The device of a run: its copies, its single words, and write-back to its medium.
 
 use std::ops::Range;
 use std::ptr;
@@ -13,12 +13,12 @@ static DEVICE: Mutex<Range<usize>> = Mutex::new(0..0);
 
 /// The lines of the device for a run, if there is a device.
 pub(super) fn lines(machine: &Machine) -> Option<Lines> {
-    let addresses = DEVICE.lock().expect("nobody panics with it").clone();
+    let addresses = DEVICE.lock().expect("no thread panics with it").clone();
     let sockets = (0..machine.cpus).map(|cpu| machine.topology.socket_of(cpu)).collect();
     (!addresses.is_empty()).then(|| Lines::new(machine.medium.clone(), addresses, sockets))
 }
 
-/// How many bytes are moved in one step. Other CPUs see a copy go on by so much.
+/// How many bytes a copy moves in one step. Other CPUs see its progress in these steps.
 const STEP: usize = 512;
 
 /// The lines in which bytes lie.
@@ -27,7 +27,7 @@ fn lines_of(address: usize, bytes: usize) -> Range<u64> {
 }
 
 impl Sim {
-    /// A load or a store of a word, if that is of the device; whether it is.
+    /// Makes a load or a store of a word, if the word is on the device. Returns whether it is.
     pub(super) fn touches_device(&mut self, line: u64, write: bool) -> bool {
         if !self.is_of_device(line) {
             return false;
@@ -46,7 +46,7 @@ impl Sim {
         self.wait_until(end);
     }
 
-    /// The calling thread waits until what `act` says.
+    /// Lets the calling thread wait until the time that `act` returns.
     fn on_device(&mut self, act: impl FnOnce(&mut Lines, usize, crate::Ps) -> crate::Ps) {
         let (cpu, now) = (self.current.cpu, self.current.now);
         let Some(device) = &mut self.device else { return };
@@ -55,7 +55,7 @@ impl Sim {
     }
 }
 
-/// One side of a copy: lines of the device, or memory.
+/// Simulates one side of a copy: lines of the device, or memory.
 fn side(address: usize, bytes: usize, write: bool) {
     let lines = lines_of(address, bytes);
     if with(|s| s.is_of_device(lines.start)) {
@@ -68,7 +68,7 @@ fn side(address: usize, bytes: usize, write: bool) {
     }
 }
 
-/// What is copied in each step: its start and its length. Steps end where lines of `to` do.
+/// The steps of a copy: start and length of each. Steps end where lines of `to` end.
 fn steps(to: usize, bytes: usize) -> impl Iterator<Item = (usize, usize)> {
     let mut done = 0;
     std::iter::from_fn(move || {
@@ -79,7 +79,7 @@ fn steps(to: usize, bytes: usize) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
-/// A copy of a crate under test, which it makes in assembly. The instrumentation does not see it.
+/// A copy that a crate under test makes in assembly, which the instrumentation does not see.
 #[unsafe(no_mangle)]
 extern "C" fn range_lock_smp_copy(to: *mut u8, from: *const u8, bytes: usize) -> bool {
     if !simulated() {
@@ -112,7 +112,7 @@ extern "C" fn range_lock_smp_zero(to: *mut u8, bytes: usize) -> bool {
     true
 }
 
-/// Lines of the device that a crate under test writes back.
+/// Writes back lines of the device for a crate under test.
 #[unsafe(no_mangle)]
 extern "C" fn range_lock_smp_write_back(start: *const u8, bytes: usize) -> bool {
     if !simulated() {
@@ -129,7 +129,7 @@ extern "C" fn range_lock_smp_write_back(start: *const u8, bytes: usize) -> bool 
     true
 }
 
-/// A crate under test waits for what it has written back.
+/// Waits for what a crate under test has written back.
 #[unsafe(no_mangle)]
 extern "C" fn range_lock_smp_store_fence() -> bool {
     if !simulated() {
@@ -141,8 +141,8 @@ extern "C" fn range_lock_smp_store_fence() -> bool {
     true
 }
 
-/// What lies at these addresses is the device of later runs.
+/// Declares that what lies at these addresses is the device of later runs.
 #[unsafe(no_mangle)]
 extern "C" fn range_lock_smp_medium(start: usize, bytes: usize) {
-    *DEVICE.lock().expect("nobody panics with it") = start..start + bytes;
+    *DEVICE.lock().expect("no thread panics with it") = start..start + bytes;
 }

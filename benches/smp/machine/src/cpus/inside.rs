@@ -1,18 +1,18 @@
-//! What simulated code calls. Never inlined: inlined into an instrumented crate these functions
-//! would be simulated themselves.
+//! The functions that simulated code calls. They are never inlined: inlined into an instrumented
+//! crate they would be simulated themselves.
 
 use std::sync::atomic::Ordering;
 
 use super::{ACTIVE, Woken, give_way, on_coroutine, plain, simulated, wait_on_futex, wake_futex, with};
 use crate::{Counts, Ps};
 
-/// The virtual time of the calling thread; 0 outside of a run.
+/// The virtual time of the calling thread. 0 outside of a run.
 #[inline(never)]
 pub fn now() -> Ps {
     if on_coroutine() { with(|s| s.current.now) } else { 0 }
 }
 
-/// Works for so long, without an access.
+/// Works for this time, without an access.
 #[inline(never)]
 pub fn work(ps: Ps) {
     /// How far a thread runs ahead, so that other threads can take its CPU meanwhile.
@@ -37,19 +37,19 @@ pub fn touch(address: usize, write: bool) {
     }
 }
 
-/// How often what happened so far; all zeros outside of a run.
+/// The counts of events so far. All are 0 outside of a run.
 #[inline(never)]
 pub fn counts() -> Counts {
     if on_coroutine() { with(|s| s.counts.clone()) } else { Counts::default() }
 }
 
-/// The number of the calling thread, from 0; 0 outside of a run.
+/// The number of the calling thread, from 0. It is 0 outside of a run.
 #[inline(never)]
 pub fn thread() -> usize {
     if on_coroutine() { with(|s| s.current.thread) } else { 0 }
 }
 
-/// The CPU of the calling thread, from 0; 0 outside of a run.
+/// The CPU of the calling thread, from 0. It is 0 outside of a run.
 #[inline(never)]
 pub fn cpu() -> usize {
     if on_coroutine() { with(|s| s.current.cpu) } else { 0 }
@@ -58,7 +58,7 @@ pub fn cpu() -> usize {
 /// Runs `f` outside of the simulation: it takes no time, and no other thread runs meanwhile. `f`
 /// must not wait for another simulated thread.
 pub fn aside<T>(f: impl FnOnce() -> T) -> T {
-    /// Back into the simulation, also if `f` panics.
+    /// Returns into the simulation, also if `f` panics.
     struct Back(bool);
     impl Drop for Back {
         #[inline(never)]
@@ -72,7 +72,7 @@ pub fn aside<T>(f: impl FnOnce() -> T) -> T {
     f()
 }
 
-/// Leaves the simulation; whether the caller was in it.
+/// Leaves the simulation. Returns whether the caller was in it.
 #[inline(never)]
 fn leave() -> bool {
     let was = simulated();
@@ -133,7 +133,7 @@ pub fn futex_wait(address: usize, expected: u32, timeout: Option<Ps>) -> bool {
     woken != Woken::TimedOut
 }
 
-/// Wakes up to `n` threads that sleep on a futex; returns how many. Outside of a run, 0.
+/// Wakes up to `n` threads that sleep on a futex. Returns how many. Outside of a run it returns 0.
 #[inline(never)]
 pub fn futex_wake(address: usize, n: usize) -> usize {
     if simulated() { wake_futex(address, n) } else { 0 }

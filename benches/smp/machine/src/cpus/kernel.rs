@@ -1,4 +1,4 @@
-//! The kernel's part: futexes, sleep, the scheduler's calls, clocks and randomness.
+//! Simulates the kernel: futexes, sleep, the scheduler's calls, clocks and randomness.
 
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -82,7 +82,7 @@ pub(crate) fn sched_yield() {
     }
 }
 
-/// What `gettid` says: the number of the thread, from 1000 on.
+/// The result of `gettid`: the number of the thread, from 1000 on.
 pub(crate) fn gettid() -> i64 {
     with(|s| {
         s.charge(s.costs.syscall);

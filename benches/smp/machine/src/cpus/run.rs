@@ -61,7 +61,7 @@ fn spawn(f: Box<dyn FnOnce()>, cpu: usize, at: Ps) -> usize {
 }
 
 impl Sim {
-    /// The current thread has ended.
+    /// Ends the current thread.
     fn finish(&mut self) {
         self.drain();
         let now = self.current.now;
@@ -78,7 +78,7 @@ impl Sim {
     }
 }
 
-/// Creates a thread from simulated code. Returns the number that the C library has for it.
+/// Creates a thread for simulated code. Returns its number in the C library.
 pub(crate) fn create_thread(f: Box<dyn FnOnce()>) -> libc::pthread_t {
     give_way();
     let pthread = aside(|| {
@@ -94,7 +94,7 @@ pub(crate) fn create_thread(f: Box<dyn FnOnce()>) -> libc::pthread_t {
     pthread
 }
 
-/// Waits until a thread has ended that `create_thread` created; `false` if there is none.
+/// Waits until a thread that `create_thread` created has ended. Returns `false` if there is none.
 pub(crate) fn join_thread(pthread: libc::pthread_t) -> bool {
     let find = move |s: &mut Sim| {
         s.threads.iter().position(|t| t.lender.as_ref().is_some_and(|l| l.pthread() == pthread))
@@ -116,12 +116,12 @@ pub(crate) fn join_thread(pthread: libc::pthread_t) -> bool {
         }
         suspend();
     }
-    // Destructors of its thread-locals run now.
+    // The destructors of its thread-locals run now.
     aside(|| with(|s| s.threads[thread].lender.take()).map(Lender::release));
     true
 }
 
-/// How a run went on.
+/// How a run ended.
 enum Outcome {
     /// No event is left.
     Ended,
@@ -132,7 +132,7 @@ enum Outcome {
 
 /// Resumes coroutines until no event is left.
 fn simulate(limits: Limits) -> Outcome {
-    /// After so many changes of the thread the real time is looked at.
+    /// How many changes of the thread come between two looks at the real time.
     const NOW_AND_THEN: u64 = 256;
     let home = fs_base();
     let began = Instant::now();
@@ -163,8 +163,9 @@ fn simulate(limits: Limits) -> Outcome {
 /// Resumes one coroutine with its thread-locals.
 #[inline(never)]
 fn resume(fiber: *mut Fiber, fs: usize, home: usize) -> CoroutineResult<(), Result<(), Panic>> {
-    // SAFETY: the block of a lender that is parked (L1), and back. This function uses no
-    // thread-local. The coroutine lives in a box, and only this loop resumes it (C5).
+    // SAFETY: the block belongs to a parked lender (L1), and the base is set back afterwards. This
+    // function uses no thread-local. The coroutine lives in a box, and only this loop resumes it
+    // (C5).
     unsafe {
         set_fs_base(fs);
         let result = (*fiber).resume(());
@@ -175,18 +176,19 @@ fn resume(fiber: *mut Fiber, fs: usize, home: usize) -> CoroutineResult<(), Resu
 
 /// Runs `body(thread)` on each thread of the machine.
 ///
-/// The accesses of crates that `rustc-wrapper` instruments take virtual time; other code takes
+/// The accesses of crates that `rustc-wrapper` instruments take virtual time. Other code takes
 /// none. `body` begins with all threads ready, at slightly different times.
 ///
 /// # Errors
 ///
-/// If all threads that have not ended sleep, and nothing is to wake them up; or if the run takes
+/// If all threads that have not ended sleep, and nothing will wake them up, or if the run takes
 /// longer than the [`Limits`] of the machine. What the threads own is leaked.
 ///
 /// # Panics
 ///
-/// If `body` panics on a thread; if the machine has no CPU or more than [`MOST_CPUS`], or no
-/// thread; if simulated code calls it.
+/// * If `body` panics on a thread.
+/// * If the machine has no CPU, more than [`MOST_CPUS`], or no thread.
+/// * If simulated code calls it.
 pub fn run<F: Fn(usize) + Send + Sync + 'static>(machine: &Machine, body: F) -> Result<Report, Stuck> {
     run_boxed(machine, Arc::new(body))
 }
@@ -237,9 +239,9 @@ fn run_boxed(machine: &Machine, body: Arc<dyn Fn(usize) + Send + Sync>) -> Resul
     }
 }
 
-/// What is done once in a process, before the first run. Messages of panics are printed outside of
-/// the simulation. The C library's `malloc` keeps to one heap, or it would read files to count CPUs
-/// once it has a heap for each of some threads.
+/// Done once in a process, before the first run. Messages of panics are printed outside of the
+/// simulation. The C library's `malloc` keeps to one heap. Otherwise it would read files to count
+/// CPUs once it has a heap for each of some threads.
 fn prepare() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

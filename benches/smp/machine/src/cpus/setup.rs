@@ -1,4 +1,4 @@
-//! [`Machine::setup`]: what a run uses is built outside of the simulation, as if on its machine.
+//! [`Machine::setup`]: builds what a run uses, outside of the simulation, as if on its machine.
 
 use std::cell::Cell;
 use std::sync::MutexGuard;
@@ -6,7 +6,7 @@ use std::sync::MutexGuard;
 use super::{on_coroutine, right, simulated, with};
 use crate::Machine;
 
-/// How many CPUs the code that calls sees, if it is simulated or in [`Machine::setup`].
+/// How many CPUs the calling code sees, if it is simulated or in [`Machine::setup`].
 pub(crate) fn visible_cpus() -> Option<usize> {
     if simulated() {
         return Some(with(|s| s.cpus));
@@ -15,7 +15,7 @@ pub(crate) fn visible_cpus() -> Option<usize> {
     (cpus != 0 && !on_coroutine()).then_some(cpus)
 }
 
-/// If the caller allocates from the arena: whose cache it uses.
+/// The number of the cache that the caller uses, if it allocates from the arena.
 #[inline]
 pub(crate) fn allocates_from_arena() -> Option<usize> {
     if simulated() {
@@ -36,8 +36,8 @@ thread_local! {
 
 impl Machine {
     /// Runs `f` outside of the simulation, but with the machine's number of CPUs as
-    /// `available_parallelism`, and with memory of the arena at its fixed address. What a run uses
-    /// is built in here; what it allocates is not given back to the system.
+    /// `available_parallelism`, and with memory of the arena at its fixed address. Build in it what
+    /// a run uses. What it allocates is not given back to the system.
     ///
     /// # Panics
     ///
@@ -48,7 +48,7 @@ impl Machine {
     }
 }
 
-/// The calling thread is in [`Machine::setup`].
+/// Marks the calling thread as being in [`Machine::setup`].
 struct InSetup(#[expect(dead_code, reason = "it is held")] MutexGuard<'static, ()>);
 
 impl InSetup {

@@ -1,4 +1,4 @@
-//! The invariant by random requests, and three patterns against closed forms.
+//! Tests the invariant by random requests, and three patterns against closed forms.
 
 use proptest::prelude::*;
 
@@ -15,7 +15,7 @@ fn request(cpu: usize, write: bool, at: Ps) -> Request {
     Request { cpu, line: LINE, write, at, vary: UNVARIED, at_once: false, lead: 0 }
 }
 
-/// From when until when a CPU could use a line, and how.
+/// When a CPU could use a line, and how.
 #[derive(Clone, Debug)]
 struct Use {
     cpu: usize,
@@ -93,7 +93,7 @@ fn ping_pong_costs_one_transfer_a_turn() {
         let mut now = lines.fetch(request(0, true, 0));
         assert_eq!(now, costs.memory);
         for turn in 1..100 {
-            // Later than the line must stay: neither waits.
+            // The time after which the line must no longer stay, so that neither waits.
             now += costs.hold;
             let arrival = lines.fetch(request(turn % 2, true, now));
             assert_eq!(arrival - now, costs.transfer[0]);
@@ -110,8 +110,8 @@ fn a_request_sent_ahead_arrives_earlier_but_not_from_before_the_line_was_lost() 
     let late = 1_000 * NS;
     let ahead = |cpu, at, lead| Request { lead, ..request(cpu, true, at) };
     assert_eq!(lines.fetch(ahead(1, late, transfer / 4)), late + transfer - transfer / 4);
-    // The line was lost at `late`, and its home was busy until the other CPU had had it for a
-    // while.
+    // The CPU lost the line at `late`, and the home was busy until the other CPU had had the line
+    // for a while.
     let free = late + transfer - transfer / 4 + lines.costs.hold;
     let again = late + transfer + lines.costs.hold;
     assert_eq!(lines.fetch(ahead(0, again, 10 * transfer)), free + transfer);
@@ -153,7 +153,7 @@ fn a_broadcast_costs_one_transfer_and_the_home_once_a_reader() {
     let Costs { transfer, hold, occupancy, per_sharer, memory, .. } = lines.costs;
     lines.fetch(request(0, true, 0));
     let now = memory + hold;
-    // The first reader takes it from the owner; the others queue at its home.
+    // The first reader takes it from the owner. The others queue at its home.
     assert_eq!(lines.fetch(request(1, false, now)), now + transfer[0]);
     let shared = now + transfer[0];
     for reader in 2..8 {

@@ -1,4 +1,4 @@
-//! Results in the form of `dax-sim --json`, marked as simulated. A round is a seed.
+//! Writes results in the form of `dax-sim --json`, marked as simulated. A round is a seed.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ struct Host {
     cpu: &'static str,
     kernel: Option<&'static str>,
     load_model: &'static str,
-    /// Of the longest and of the shortest window, in virtual time.
+    /// The longest and the shortest window, in virtual time.
     duration_ms: f64,
     shortest_duration_ms: f64,
     rounds: usize,
@@ -42,12 +42,12 @@ struct Entry {
     media_us: u64,
     ops_per_s: Rate,
     ratio_to_rwsem: Option<f64>,
-    /// To each variant that was run at the point.
+    /// The ratios to all variants that were run at the point.
     ratios: BTreeMap<String, Ratio>,
     wait_us: Wait,
     stale_reads: u64,
     checked_reads: u64,
-    // What only a simulated machine has.
+    // Fields that only a simulated machine has.
     medium: String,
     levels: String,
     topology: String,
@@ -90,7 +90,7 @@ fn most(values: &[f64]) -> f64 {
     values.iter().copied().fold(0.0, f64::max)
 }
 
-/// What one entry is of, apart from its variant and levels.
+/// What an entry belongs to, apart from its variant and levels.
 fn place(line: &PointLine) -> (String, usize, String, String, String) {
     let of = &line.result;
     (of.workload.clone(), of.cpus, of.topology.clone(), of.directory.clone(), of.overlap.clone())
@@ -106,14 +106,14 @@ fn ratios(all: &[PointLine], of: &[&PointLine]) -> BTreeMap<String, Ratio> {
         }
     }
     let ratio = |values: Vec<f64>| {
-        // The range of n ratios holds their median so often.
+        // The range of n ratios holds their median with this probability.
         let confidence = 1.0 - 0.5_f64.powi(values.len() as i32 - 1);
         Ratio { low: least(&values), high: most(&values), confidence, median: median(values) }
     };
     by_variant.into_iter().map(|(name, values)| (name, ratio(values))).collect()
 }
 
-/// The file.
+/// The contents of the file.
 pub(crate) fn render(lines: &[PointLine], judged: bool) -> String {
     let mut groups: Vec<Vec<&PointLine>> = Vec::new();
     for line in lines {

@@ -1,4 +1,4 @@
-//! `smp dax`: dax-sim's variants, workloads and numbers of CPUs, combined.
+//! `smp dax`: runs combinations of dax-sim's variants, workloads and numbers of CPUs.
 
 mod json;
 mod point;
@@ -43,7 +43,7 @@ pub(crate) struct Options {
     /// What lies behind the device: dram, optane, cxl
     #[arg(long, value_delimiter = ',', default_value = "dram", value_name = "NAMES")]
     medium: Vec<String>,
-    /// Levels of locking that are a variant's own: both, i_mmap_sem, i_rwsem
+    /// Levels of locking that use the variant's own kind of lock: both, i_mmap_sem, i_rwsem
     #[arg(long, value_delimiter = ',', default_value = "both", value_name = "NAMES")]
     levels: Vec<String>,
     /// Topologies, by their names in `smp list`
@@ -58,10 +58,10 @@ pub(crate) struct Options {
     /// Changes a cost in all points: NAME=NANOSECONDS, or the unit of that cost
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
-    /// Where jitter and random numbers begin; several give several runs
+    /// Seeds of jitter and random numbers; several give several runs
     #[arg(long, value_delimiter = ',', default_value = "1", value_name = "N")]
     seed: Vec<u64>,
-    /// A look in less than a minute
+    /// A first look in less than a minute
     #[arg(long)]
     quick: bool,
     /// Judges the loads of `read-faults`, while threads linger at schedule points by times drawn
@@ -102,7 +102,7 @@ const WORKLOADS: [Workload; 9] = [
     Workload::NowAndThen,
 ];
 
-/// Those of that name.
+/// The values with these names.
 pub(crate) fn named<T: Copy>(
     what: &str,
     all: &[T],
@@ -195,7 +195,7 @@ impl Options {
     }
 }
 
-/// What the judge saw, summed up over seeds; and what is wrong with it.
+/// What the judge saw, summed up over seeds, and what is wrong with it.
 fn judged(lines: &[PointLine]) -> (String, Vec<String>) {
     let mut table = table::new_table();
     table.set_header([

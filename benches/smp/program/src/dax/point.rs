@@ -1,4 +1,4 @@
-//! One point in this process, as a line of JSON.
+//! `smp dax-point`: runs one point in this process, and prints it as a line of JSON.
 
 use clap::Args;
 use dax_sim::variant::Variant;
@@ -19,7 +19,7 @@ pub(crate) struct Options {
     /// The variant
     #[arg(long)]
     variant: String,
-    /// Which levels of locking are the variant's own
+    /// Which levels of locking use the variant's own kind of lock
     #[arg(long, default_value = "both")]
     level: String,
     /// The workload
@@ -54,7 +54,7 @@ pub(crate) struct Job {
     pub(crate) judge: bool,
 }
 
-/// What a table calls a variant with its own locks at some level.
+/// The name in a table of a variant with its own locks at some level.
 pub(crate) fn label(variant: Variant, level: Level) -> String {
     match level {
         Level::Both => variant.name().to_owned(),
@@ -89,7 +89,7 @@ impl Task for Job {
     }
 }
 
-/// For how long a point runs.
+/// How long a point runs.
 pub(super) fn plan(effort: Effort) -> Plan {
     let (warm_up, window, ops, cost) = match effort {
         Effort::Quick => (2_000 * US, 1_000 * US, 20_000, 4_000_000),
@@ -130,7 +130,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     Ok(())
 }
 
-/// What a point gave, for the tables.
+/// The result of a point, for the tables.
 fn line(point: &Point, machine: &MachineOptions, ran: &Ran) -> PointLine {
     let Ran { outcome, report, waits, judged } = ran;
     let Outcome { longest_wait, window, ref ops, .. } = *outcome;

@@ -1,4 +1,4 @@
-//! Why a variant is as fast as it is.
+//! `smp dax-why`: explains the speed of a variant.
 
 use clap::Args;
 use smp_workloads::dax::{Point, Ran};
@@ -17,7 +17,7 @@ pub(crate) struct Options {
     workload: String,
     /// CPUs
     cpus: usize,
-    /// Which levels of locking are the variant's own
+    /// Which levels of locking use the variant's own kind of lock
     #[arg(long, default_value = "both")]
     level: String,
     /// What lies behind the device

@@ -1,4 +1,4 @@
-//! The constants that are fitted, on W1 and W2 of two locks.
+//! Fits the constants on W1 and W2 of two locks.
 
 use crate::job::{Ended, Job, Progress, one_for_each_cpu, run_all};
 use crate::plan::Effort;
@@ -7,7 +7,7 @@ use crate::{Error, names};
 
 use super::measured::{LOCKS, Measured, median};
 
-/// The locks that the constants are fitted on.
+/// The locks on which the constants are fitted.
 pub(super) const LOCKS_FITTED: [&str; 2] = ["range-lock", "page-locks"];
 
 /// Whether a cell was used to fit.
@@ -18,13 +18,14 @@ pub(super) fn is_fitted(workload: &str, threads: usize, lock: &str) -> bool {
 /// The values that are tried for `transfer` and for `window`.
 const TRANSFERS: [f64; 11] = [30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0, 110.0, 120.0, 140.0];
 const WINDOWS: [f64; 10] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0];
-/// For how many percent of a transfer an owner keeps a line: a guess. The two locks hardly tell.
+/// For how many percent of a transfer an owner keeps a line. It is a guess: the two locks hardly
+/// depend on it.
 const KEEPS: f64 = 45.0;
 
 /// Named costs, in nanoseconds or their own unit.
 pub(super) type Set = Vec<(String, f64)>;
 
-/// As the arguments of `--set`.
+/// The costs as arguments of `--set`.
 pub(super) fn arguments(set: &Set) -> Vec<String> {
     set.iter().map(|(name, value)| format!("{name}={value}")).collect()
 }
@@ -46,7 +47,8 @@ pub(super) struct Spot {
     pub(super) set: Set,
 }
 
-/// Runs the points; millions of operations a second, `None` if a lock cannot run a workload.
+/// Runs the points. Returns millions of operations per second, or `None` if a lock cannot run a
+/// workload.
 pub(super) fn simulate(
     spots: &[Spot],
     cpus: usize,
@@ -81,10 +83,10 @@ pub(super) fn simulate(
     ended.into_iter().map(rate).collect()
 }
 
-/// A measured figure that is fitted: workload, lock, rate.
+/// A measured figure to fit: workload, lock, rate.
 type Target<'a> = (&'a str, &'static str, f64);
 
-/// The points of these figures, far, with these costs.
+/// The points of these figures, for far CPUs, with these costs.
 fn spots(targets: &[Target<'_>], threads: usize, set: &Set) -> Vec<Spot> {
     let spot = |&(workload, lock, _): &Target<'_>| {
         let (workload, set) = (workload.to_owned(), set.clone());
@@ -93,14 +95,14 @@ fn spots(targets: &[Target<'_>], threads: usize, set: &Set) -> Vec<Spot> {
     targets.iter().map(spot).collect()
 }
 
-/// The measured figures that are fitted.
+/// The measured figures to fit.
 fn targets(measured: &Measured, threads: usize) -> Vec<Target<'_>> {
     let all = measured
         .cells
         .iter()
         .filter(|((workload, n, lock), _)| *n == threads && is_fitted(workload, *n, LOCKS[*lock].1));
     let rate = all.filter_map(|((workload, _, lock), rates)| {
-        // One thread is as fast near as far.
+        // One thread is as fast on near CPUs as on far ones.
         let rates = if threads == 1 && rates.far.len() < 3 { &rates.near } else { &rates.far };
         Some((workload.as_str(), LOCKS[*lock].1, median(rates)?))
     });
@@ -127,7 +129,7 @@ pub(super) fn fit(measured: &Measured, start: &Set, seed: u64) -> Result<Set, Er
         let off = rates.iter().zip(&targets).map(|(rate, target)| (rate.unwrap_or(0.0) / target.2).ln());
         Ok(off.map(|off| off * off).sum())
     };
-    // The lock whose lines are found by a search hardly depends on `window`, so one round will do.
+    // The lock that finds its lines by a search hardly depends on `window`, so one round is enough.
     for (name, values) in [("transfer", &TRANSFERS[..]), ("window", &WINDOWS), ("transfer", &TRANSFERS)] {
         if given(name) {
             continue;

@@ -1,4 +1,4 @@
-//! What `benches/` measured on this machine or on another one, near and far.
+//! Reads what `benches/` measured on this machine or on another one, near and far.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::Error;
 
-/// The file of `rivals --json`, as far as it is used here.
+/// The parts of the file of `rivals --json` that are used here.
 #[derive(Deserialize)]
 struct Record {
     host: Host,
@@ -31,7 +31,7 @@ struct Sample {
     ops_per_s: f64,
 }
 
-/// Names there and here.
+/// Names of locks in `benches/` and here.
 pub(super) const LOCKS: [(&str, &str); 6] = [
     ("range-lock", "range-lock"),
     ("range-lock (one leaf)", "one-leaf"),
@@ -41,7 +41,7 @@ pub(super) const LOCKS: [(&str, &str); 6] = [
     ("range-mutex 0.1.7", "range-mutex"),
 ];
 
-/// Up to this time two CPUs are near, if only one state was seen.
+/// The largest time at which two CPUs count as near, if only one state was seen.
 const NEAR_NS: f64 = 50.0;
 /// By which factor a hand-over may differ from the usual time of its state.
 const STEADY: f64 = 1.35;
@@ -49,7 +49,7 @@ const STEADY: f64 = 1.35;
 /// Workload, threads, and place of the lock in [`LOCKS`].
 pub(super) type Cell = (String, usize, usize);
 
-/// Millions of operations a second of one cell, far and near.
+/// Millions of operations per second of one cell, far and near.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Rates {
     pub(super) far: Vec<f64>,
@@ -59,18 +59,18 @@ pub(super) struct Rates {
 /// All that was measured.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Measured {
-    /// The processor and how many threads of it there are.
+    /// The processor and its number of threads.
     pub(super) host: String,
     pub(super) cpus: usize,
     pub(super) cells: BTreeMap<Cell, Rates>,
-    /// In what time a line changes hands, far and near.
+    /// The time in which a line changes hands, far and near.
     pub(super) hand_over_ns: [Option<f64>; 2],
 }
 
 /// The least number of samples of a figure.
 const LEAST: usize = 3;
 
-/// The middle one; `None` if there are too few.
+/// The median, or `None` if there are too few values.
 pub(super) fn median(values: &[f64]) -> Option<f64> {
     let mut values = values.to_vec();
     values.sort_unstable_by(f64::total_cmp);
@@ -99,7 +99,7 @@ impl Measured {
         Ok(all)
     }
 
-    /// Adds a sample of a lock that both sides have, if the placement was steady.
+    /// Adds a sample of a lock that both programs have, if the placement was steady.
     fn add(&mut self, sample: &Sample) {
         let Some(lock) = LOCKS.iter().position(|names| names.0 == sample.rival) else { return };
         if sample.threads > self.cpus && !["W4", "W7", "W8"].contains(&sample.workload.as_str()) {
@@ -125,9 +125,9 @@ impl Sample {
 }
 
 /// The usual time of a hand-over far and near: two means of its logarithm. The slowest tenth is
-/// left out, in which the CPUs did something else.
+/// left out, because the CPUs did something else then.
 fn states(mut times: Vec<f64>) -> [Option<f64>; 2] {
-    /// Centres less far apart are one state.
+    /// Centres that are closer are one state.
     const APART: f64 = 1.7;
     times.retain(|&ns| ns > 0.0);
     times.sort_unstable_by(f64::total_cmp);
@@ -149,11 +149,11 @@ fn states(mut times: Vec<f64>) -> [Option<f64>; 2] {
     [median(&times[border..]), median(&times[..border])]
 }
 
-/// Workloads and threads that are measured: one thread and two, then more threads than CPUs.
+/// Workloads and threads to measure: one thread and two, then more threads than CPUs.
 const RUNS: [[&str; 4]; 2] =
     [["--only", "W1,W2,W2r,W3,W4", "--threads", "1,2"], ["--only", "W4,W7,W8", "--with-threads", "4,8,16"]];
 
-/// Measures by the program `rivals` of benches, which is built first. Writes two files beside
+/// Measures by the program `rivals` of benches, which it builds first. Writes two files beside
 /// `json`.
 pub(super) fn measure(rounds: usize, json: &Path) -> Result<Vec<PathBuf>, Error> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
@@ -163,7 +163,7 @@ pub(super) fn measure(rounds: usize, json: &Path) -> Result<Vec<PathBuf>, Error>
         let names: Vec<&str> = LOCKS.iter().map(|names| names.0).collect();
         let mut command = Command::new("cargo");
         command.current_dir(&root);
-        // What `smp` has set for this workspace is wrong for that one.
+        // The variables that `smp` has set for this workspace are wrong for that one.
         for variable in ["RUSTC_WRAPPER", "RUSTFLAGS", "CARGO_TARGET_DIR"] {
             command.env_remove(variable);
         }

@@ -1,25 +1,25 @@
-//! What is demanded of the figures, and whether it is met.
+//! Judges the figures by criteria.
 
-/// One figure: what was measured, and what was simulated.
+/// One figure: the measured and the simulated rate.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     pub(super) workload: String,
     pub(super) threads: usize,
     pub(super) measured: f64,
     pub(super) simulated: f64,
-    /// A constant was fitted on it.
+    /// Whether a constant was fitted on it.
     pub(super) fitted: bool,
-    /// More threads than CPUs.
+    /// Whether there were more threads than CPUs.
     pub(super) oversubscribed: bool,
 }
 
 impl Row {
-    /// By which part the simulated rate is off.
+    /// The relative error of the simulated rate.
     pub(super) fn error(&self) -> f64 {
         self.simulated / self.measured - 1.0
     }
 
-    /// A workload that the first criterion is about.
+    /// Whether the first criterion covers this workload.
     fn is_short(&self) -> bool {
         self.workload != "W7" && self.workload != "W8"
     }
@@ -31,12 +31,12 @@ pub(super) struct Criterion {
     pub(super) what: &'static str,
     pub(super) met: usize,
     pub(super) of: usize,
-    /// The part that has to be met, in percent.
+    /// The least share of figures that must meet it, in percent.
     pub(super) least: usize,
 }
 
 impl Criterion {
-    /// A criterion about nothing is not met.
+    /// Whether the criterion is met. A criterion without figures is not met.
     pub(super) fn is_met(&self) -> bool {
         self.of != 0 && self.met * 100 >= self.least * self.of
     }
@@ -77,8 +77,8 @@ pub(super) fn judge(far: &[Row]) -> Vec<Criterion> {
     ]
 }
 
-/// Pairs of locks whose measured rates differ by more than 15 %, and how many of them are in the
-/// same order when simulated.
+/// How many pairs of locks have measured rates that differ by more than 15 %, and how many of them
+/// are in the same order when simulated.
 fn order(rows: &[Row]) -> (usize, usize) {
     let (mut right, mut pairs) = (0, 0);
     for (i, one) in rows.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Whether reads see what they must. All of this takes no virtual time.
+//! Judges whether reads see what they must. It takes no virtual time.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -12,27 +12,28 @@ use crate::random::Random;
 /// How many loads were judged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Judged {
-    /// Loads that were judged.
+    /// How many loads were judged.
     pub loads: u64,
-    /// Of these, those that could have been stale: the fault that mapped their page was under way
+    /// How many of these could have been stale. The fault that mapped their page was under way
     /// while a write of the page was, and the write had returned before they began.
     pub exposed: u64,
-    /// Loads that saw what had been overwritten before they began, or what no thread wrote there.
+    /// How many loads saw what had been overwritten before they began, or what no thread wrote
+    /// there.
     pub stale: u64,
 }
 
 /// Judges what loads see.
 pub(super) struct Judge {
     oracle: Oracle,
-    /// For each page: writes that have begun, and that have ended.
+    /// For each page: how many writes have begun, and how many have ended.
     writes: Vec<[AtomicU32; 2]>,
     counts: [AtomicU64; 3],
 }
 
-/// A page whose translation a thread has just made.
+/// The page of a translation that a thread has just made.
 pub(super) struct Mapped {
     page: u64,
-    /// Writes of it that had begun, if any was under way meanwhile.
+    /// How many writes of the page had begun, if any was under way meanwhile.
     exposed_to: Option<u32>,
 }
 
@@ -46,7 +47,7 @@ impl Judge {
         self.writes[page as usize].each_ref().map(|n| n.load(Relaxed))
     }
 
-    /// A write of a page begins; fills what it writes.
+    /// Begins a write of a page, and fills its buffer.
     pub(super) fn begin(&self, page: u64, covers: Covers, buffer: Option<&mut [u8]>) -> Write {
         aside(|| {
             self.writes[page as usize][0].fetch_add(1, Relaxed);
@@ -58,7 +59,7 @@ impl Judge {
         })
     }
 
-    /// It has returned.
+    /// Ends the write.
     pub(super) fn end(&self, page: u64, write: Write) {
         aside(|| {
             self.oracle.end(write);
@@ -66,7 +67,7 @@ impl Judge {
         });
     }
 
-    /// The first load of a page since its translation was dropped.
+    /// Makes the first load of a page since its translation was dropped.
     pub(super) fn first_load(&self, page: u64, load: impl FnOnce() -> u64) -> Mapped {
         let (floor, [_, ended]) = aside(|| (self.oracle.floor(page, Register::Io), self.writes(page)));
         let seen = load();
@@ -77,7 +78,7 @@ impl Judge {
         })
     }
 
-    /// A later one.
+    /// Makes a later load.
     pub(super) fn load(&self, mapped: &Mapped, load: impl FnOnce() -> u64) {
         let page = mapped.page;
         let (floor, exposed) = aside(|| {
@@ -102,7 +103,7 @@ impl Judge {
     }
 }
 
-/// Draws for how long a thread lingers.
+/// Draws how long a thread lingers.
 struct Delays(Mutex<Vec<Random>>);
 
 /// The longest delay.
@@ -110,7 +111,7 @@ pub(super) const LINGER: Ps = 20_000 * NS;
 
 /// One in eight threads that pass between look-up and installation of a fault, or between the
 /// publication of a block and its invalidation, lingers there for up to [`LINGER`]. The points are
-/// the same in every variant, and those of `dax-sim compare`.
+/// the same in every variant, and the same as in `dax-sim compare`.
 pub(super) fn lingering(seed: u64, threads: usize) -> Schedule {
     let delays = (0..threads).map(|thread| Random::with_seed(thread, seed ^ 0xD1A7)).collect();
     let delays = Delays(Mutex::new(delays));
@@ -120,7 +121,7 @@ pub(super) fn lingering(seed: u64, threads: usize) -> Schedule {
         }
         let me = thread();
         let delay = aside(|| {
-            let mut all = delays.0.lock().expect("nobody panics");
+            let mut all = delays.0.lock().expect("no thread panics");
             let random = &mut all[me];
             if random.below(8) == 0 { (random.bits(24) * LINGER) >> 24 } else { 0 }
         });

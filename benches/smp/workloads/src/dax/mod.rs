@@ -13,19 +13,20 @@ pub use workload::Workload;
 
 use crate::Plan;
 
-/// Which levels of locking a variant makes of its own kind of lock. What it does under them stays.
+/// Which levels of locking use the variant's own kind of lock. What the variant does under them
+/// stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Level {
-    /// Both, as the variant says.
+    /// Both levels, as in the variant.
     Both,
-    /// i_mmap_sem alone: i_rwsem is a rwsem, as Linux has it.
+    /// Only i_mmap_sem: i_rwsem is a rwsem, as in Linux.
     IMmapSem,
-    /// i_rwsem alone: i_mmap_sem is a rwsem, as Linux has it. `linux-4.12` gets a range lock.
+    /// Only i_rwsem: i_mmap_sem is a rwsem, as in Linux. `linux-4.12` gets a range lock.
     IRwsem,
 }
 
 impl Level {
-    /// All of them.
+    /// All levels.
     pub const ALL: [Level; 3] = [Level::Both, Level::IMmapSem, Level::IRwsem];
 
     /// The name on the command line.
@@ -51,7 +52,7 @@ impl Level {
         }
     }
 
-    /// Whether the variant differs at this level from what it is as it comes, and from `rwsem`.
+    /// Whether the variant at this level differs from the unchanged variant, and from `rwsem`.
     pub fn matters_to(self, variant: Variant) -> bool {
         match self {
             Level::Both => true,
@@ -63,20 +64,20 @@ impl Level {
     }
 }
 
-/// What is run.
+/// What a point runs.
 #[derive(Clone, Debug)]
 pub struct Point {
     /// How faults and I/O are serialised.
     pub variant: Variant,
-    /// Which levels of locking are the variant's.
+    /// Which levels of locking use the variant's own kind of lock.
     pub level: Level,
-    /// What is done.
+    /// What the threads do.
     pub workload: Workload,
-    /// Where.
+    /// The machine on which it runs.
     pub machine: Machine,
-    /// For how long.
+    /// How long it runs.
     pub plan: Plan,
-    /// Whether reads are judged: threads are then held up at schedule points, by times drawn from
+    /// Whether reads are judged. If so, threads are delayed at schedule points, by times drawn from
     /// the seed.
     pub judge: bool,
 }

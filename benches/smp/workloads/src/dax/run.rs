@@ -18,7 +18,7 @@ use crate::harness::Phases;
 use crate::point::Failed;
 use crate::random::Random;
 
-/// What a run gave.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Ran {
     /// What the threads did.
@@ -26,7 +26,7 @@ pub struct Ran {
     /// What the machine saw.
     pub report: Report,
     /// How long operations in the window waited for i_rwsem and i_mmap_sem: median, 99th percentile
-    /// and longest. Most wait for neither.
+    /// and longest. Most operations do not wait.
     pub waits: [Ps; 3],
     /// What the judge saw, if there was one.
     pub judged: Judged,
@@ -53,7 +53,7 @@ struct World {
     judge: Option<Judge>,
 }
 
-/// Runs a point. What it builds is leaked: a process is for one point.
+/// Runs a point. What it builds is leaked: a process runs only one point.
 ///
 /// # Errors
 ///
@@ -148,11 +148,11 @@ impl World {
             }
             from = at;
         }
-        aside(|| self.stints.lock().expect("nobody panics").push(stint));
+        aside(|| self.stints.lock().expect("no thread panics").push(stint));
         std::mem::forget(thread.buffer);
     }
 
-    /// Notes an operation; whether the thread goes on.
+    /// Records an operation. Returns whether the thread goes on.
     fn lap(&self, stint: &mut Stint, from: Ps, at: Ps, goes_on: bool) -> bool {
         let phases = &self.phases;
         let waited = fs::waited().as_nanos() as Ps * NS;
@@ -172,7 +172,7 @@ impl World {
     }
 
     fn waits(&self) -> [Ps; 3] {
-        let stints = self.stints.lock().expect("nobody panics");
+        let stints = self.stints.lock().expect("no thread panics");
         let mut waits: Vec<Ps> = stints.iter().flat_map(|stint| stint.waits.iter().copied()).collect();
         waits.sort_unstable();
         let part = |percent: usize| {
@@ -183,7 +183,7 @@ impl World {
     }
 
     fn outcome(&self) -> Outcome {
-        let stints = self.stints.lock().expect("nobody panics");
+        let stints = self.stints.lock().expect("no thread panics");
         let phases = &self.phases;
         Outcome {
             window: phases.end.load(Relaxed).saturating_sub(phases.start.load(Relaxed)),

@@ -1,4 +1,4 @@
-//! What the threads do, one operation at a time.
+//! The workloads of dax-sim: what the threads do, one operation at a time.
 
 use dax_sim::check::{Covers, Register};
 use dax_sim::file::{File, Mapping};
@@ -9,19 +9,20 @@ use smp_machine::work;
 use super::judge::{Judge, LINGER};
 use crate::random::Random;
 
-/// What is done. Each thread is a process with a mapping of its own, unless it says otherwise.
+/// What the threads do. Each thread is a process with a mapping of its own, unless stated
+/// otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Workload {
-    /// Stores to pages of the thread's own part of one file that have no block yet: each is a write
-    /// fault that allocates. FxMark's DWAL, by mapping in place of write(2).
+    /// Stores to pages of the thread's own part of one file that have no block yet: each store is a
+    /// write fault that allocates. FxMark's DWAL, by a mapping in place of write(2).
     NewPages,
     /// The same, and the thread punches its part when it has filled 16 pages of it. FxMark's DWTL,
-    /// by mapping.
+    /// by a mapping.
     NewPagesPunched,
     /// The same as `NewPages` by MAP_SYNC: each fault ends with a commit of the journal.
     MapSync,
     /// Stores to pages that have blocks and no translation: write faults that allocate nothing. The
-    /// thread drops the translation of its page before.
+    /// thread first drops the translation of its page.
     Refaults,
     /// The same in pages of 2 MiB.
     HugeRefaults,
@@ -33,21 +34,21 @@ pub enum Workload {
     /// Overwrites random pages of one file by write(2), and loads four words of random pages
     /// through a mapping beside each: FxMark's DWOM with loads.
     Overwrites,
-    /// Stores to random pages of the thread's own part that are mapped: no lock at all.
+    /// Stores to random mapped pages of the thread's own part: no lock at all.
     Stores,
-    /// Stores to random pages of one file, most of them mapped; one operation in 64 punches four
-    /// pages before. All threads are of one process.
+    /// Stores to random pages of one file, most of them mapped. One operation in 64 first punches
+    /// four pages. All threads are of one process.
     NowAndThen,
-    /// Overwrites random pages of the thread's own part by write(2), as `compare` has it.
+    /// Overwrites random pages of the thread's own part by write(2), as in `compare`.
     WriteDisjoint,
-    /// Overwrites random pages of one file by write(2), as `compare` has it.
+    /// Overwrites random pages of one file by write(2), as in `compare`.
     WriteShared,
-    /// Reads random pages of one file by read(2); 5 % are overwrites, as `compare` has it.
+    /// Reads random pages of one file by read(2). 5 % are overwrites, as in `compare`.
     ReadMostly,
 }
 
 impl Workload {
-    /// All of them.
+    /// All workloads.
     pub const ALL: [Workload; 12] = [
         Workload::NewPages,
         Workload::NewPagesPunched,
@@ -68,7 +69,7 @@ impl Workload {
         self.text().0
     }
 
-    /// What it does, in a line.
+    /// A description in one line.
     pub fn what(self) -> &'static str {
         self.text().1
     }
@@ -100,7 +101,7 @@ impl Workload {
         }
     }
 
-    /// Whether pages are used up: the run ends when a thread has none left.
+    /// Whether pages are used up. Then the run ends when a thread has none left.
     pub(super) fn uses_up(self) -> bool {
         matches!(self, Workload::NewPages | Workload::MapSync)
     }
@@ -117,7 +118,7 @@ impl Workload {
         )
     }
 
-    /// Whether a mapping reaches over the whole file.
+    /// Whether a mapping covers the whole file.
     pub(super) fn maps_all(self) -> bool {
         self.has_one_mapping() || self == Workload::Overwrites
     }
@@ -138,7 +139,7 @@ impl Workload {
         self == Workload::MapSync
     }
 
-    /// Pages of a thread's own part, with so many threads.
+    /// The number of pages of a thread's own part, with `threads` threads.
     pub(super) fn part(self, threads: usize) -> u64 {
         let threads = threads as u64;
         match self {
@@ -155,13 +156,13 @@ impl Workload {
     }
 }
 
-/// Pages of the largest file: 256 MiB.
+/// The number of pages of the largest file: 256 MiB.
 const MOST_PAGES: u64 = 65_536;
-/// Pages of a file that all threads share.
+/// The number of pages of a file that all threads share.
 const SHARED_PAGES: u64 = 4096;
-/// Pages of 2 MiB.
+/// The number of pages in 2 MiB.
 pub(super) const HUGE: u64 = 512;
-/// Pages after which a thread punches its own.
+/// After how many pages a thread punches its own.
 const FILLED: u64 = 16;
 
 /// What one thread works on.
@@ -169,12 +170,12 @@ pub(super) struct Thread<'a> {
     pub(super) workload: Workload,
     pub(super) file: &'a File<'a>,
     pub(super) mapping: &'a Mapping<'a>,
-    /// The first page of its part, and how many these are.
+    /// The first page of its part, and the number of pages of the part.
     pub(super) first: u64,
     pub(super) part: u64,
-    /// Pages of the file.
+    /// The number of pages of the file.
     pub(super) pages: u64,
-    /// Operations so far.
+    /// The number of operations so far.
     pub(super) done: u64,
     pub(super) buffer: Vec<u8>,
     pub(super) random: Random,
@@ -187,7 +188,7 @@ fn offset(page: u64) -> u64 {
 }
 
 impl Thread<'_> {
-    /// One operation; `false` if the thread has no page left.
+    /// Does one operation. Returns `false` if the thread has no page left.
     #[inline]
     pub(super) fn act(&mut self) -> bool {
         let n = self.done;
