@@ -122,6 +122,14 @@ pub(crate) type LeafCell = CachePadded<Mutex<Leaf>>;
 ))]
 const _: () = assert!(size_of::<Mutex<Leaf>>() <= 128);
 
+/// One place to fail for all that could be wrong with an index, so that the way to a leaf stays
+/// short enough to be inlined where a guard is dropped.
+#[cold]
+#[inline(never)]
+fn no_such_leaf() -> ! {
+    panic!("an index is that of a leaf")
+}
+
 /// The leaves of one lock. See the [module](self).
 pub(crate) struct Partition {
     pub(crate) root: LeafCell,
@@ -301,10 +309,11 @@ impl Partition {
 
     #[inline]
     fn cell(&self, index: LeafIndex) -> &LeafCell {
-        match usize::from(index.0).checked_sub(1) {
-            None => &self.root,
-            Some(n) => self.shared.table.get().expect("there are other leaves once there is a table").cell(n),
-        }
+        let cell = match usize::from(index.0).checked_sub(1) {
+            None => Some(&self.root),
+            Some(n) => self.shared.table.get().and_then(|table| table.cell(n)),
+        };
+        cell.unwrap_or_else(|| no_such_leaf())
     }
 
     /// The table. It is made when it is first needed, under the mutex of some leaf.

@@ -184,19 +184,20 @@ impl Table {
         structure.made.push(chunk);
     }
 
-    /// The `n`th leaf behind the root, which has been made.
+    /// The `n`th leaf behind the root, if it has been made.
     #[inline]
-    pub(super) fn cell(&self, n: usize) -> &LeafCell {
+    pub(super) fn cell(&self, n: usize) -> Option<&LeafCell> {
+        let chunk = self.chunks.get(n / Self::CHUNK)?.load(Ordering::Acquire);
         // SAFETY: it is null or lives as long as the table ("made"), and is only shared.
-        let chunk = unsafe { self.chunks[n / Self::CHUNK].load(Ordering::Acquire).as_ref() };
-        &chunk.expect("an index is that of a leaf")[n % Self::CHUNK]
+        let chunk = unsafe { chunk.as_ref()? };
+        Some(&chunk[n % Self::CHUNK])
     }
 
     /// The leaves that have been made, in use or not, in the order of their indices.
     pub(crate) fn leaves(&self) -> impl Iterator<Item = &LeafCell> {
         let is_made = |chunk: &&AtomicPtr<Chunk>| !chunk.load(Ordering::Acquire).is_null();
         let made = self.chunks.iter().take_while(is_made).count();
-        (0..made * Self::CHUNK).map(move |n| self.cell(n))
+        (0..made * Self::CHUNK).filter_map(move |n| self.cell(n))
     }
 
     /// Which leaf `point` lies in: the last one that does not begin behind it.
