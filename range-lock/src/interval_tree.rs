@@ -39,7 +39,7 @@ mod shape;
 
 use std::cell::Cell;
 
-use self::node::{MIN, N, Node};
+use self::node::{MIN, N, Node, Ranks, Whole};
 use crate::span::Span;
 
 #[cfg(all(test, not(any(loom, shuttle))))]
@@ -97,6 +97,8 @@ pub(crate) struct Forest<T, const TREES: usize, const RANKED: usize> {
     pub(crate) slots: Vec<Slot<T>>,
     vacant: u32,
     pub(crate) nodes: Vec<Node>,
+    /// The ids and ranks of each node.
+    ranks: Vec<Ranks>,
     vacant_nodes: u32,
     trees: [Tree; TREES],
     /// How many values there are.
@@ -117,6 +119,7 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
             slots: Vec::new(),
             vacant: NIL,
             nodes: Vec::new(),
+            ranks: Vec::new(),
             vacant_nodes: NIL,
             trees: [const { Tree { alone: NIL, root: NIL, hint: Cell::new(NIL) } }; TREES],
             len: 0,
@@ -242,11 +245,12 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
     /// The position in a node behind all items whose keys are this one or before. From the end,
     /// since most often keys ascend.
     #[inline]
-    fn behind(&self, node: &Node, first: u64, id: u64) -> usize {
+    fn behind(&self, at: u32, first: u64, id: u64) -> usize {
+        let node = self.node(at);
         let mut position = node.len();
         while position > 0 {
             let other = node.firsts[position - 1];
-            if other < first || other == first && self.id(node, position - 1) <= id {
+            if other < first || other == first && self.id(at, position - 1) <= id {
                 break;
             }
             position -= 1;
@@ -256,8 +260,12 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
 
     /// The id of an item of a node.
     #[inline]
-    fn id(&self, node: &Node, position: usize) -> u64 {
-        if node.keeps_ids() { node.ids[position] } else { self.slots[node.links[position] as usize].id }
+    fn id(&self, at: u32, position: usize) -> u64 {
+        let node = self.node(at);
+        match node.keeps_ids() {
+            true => self.ranks(at).ids[position],
+            false => self.slots[node.links[position] as usize].id,
+        }
     }
 
     /// Puts a value into a vacant slot, or into a new one.
@@ -288,8 +296,14 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         self.slots.push(Slot { span: Span::WHOLE, node: self.vacant, tree: 0, id: 0, rank: 0, value: None });
         self.vacant = index;
         match nodes_for(self.slots.len(), TREES).saturating_sub(self.nodes.len()) {
-            1 if self.nodes.is_empty() => self.nodes.reserve_exact(1), // Few trees grow beyond.
-            room => self.nodes.reserve(room),
+            1 if self.nodes.is_empty() => {
+                self.nodes.reserve_exact(1); // Few trees grow beyond.
+                self.ranks.reserve_exact(1);
+            }
+            room => {
+                self.nodes.reserve(room);
+                self.ranks.reserve(room);
+            }
         }
     }
 
@@ -306,6 +320,7 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         self.slots.reserve_exact(more);
         let nodes = nodes_for(self.slots.capacity(), TREES);
         self.nodes.reserve_exact(nodes.saturating_sub(self.nodes.len()));
+        self.ranks.reserve_exact(nodes.saturating_sub(self.ranks.len()));
     }
 
     /// An empty node.
@@ -314,6 +329,7 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         let is_ranked = tree >= RANKED;
         if index == NIL {
             self.nodes.push(Node::new(tree as u8, is_ranked, height));
+            self.ranks.push(Ranks::NONE);
             return self.nodes.len() as u32 - 1; // There are fewer of them than slots.
         }
         let node = self.node_mut(index);
@@ -347,6 +363,16 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
     #[inline]
     fn node_mut(&mut self, at: u32) -> &mut Node {
         &mut self.nodes[at as usize]
+    }
+
+    #[inline]
+    fn ranks(&self, at: u32) -> &Ranks {
+        &self.ranks[at as usize]
+    }
+
+    #[inline]
+    fn whole(&mut self, at: u32) -> Whole<'_> {
+        Whole { node: &mut self.nodes[at as usize], ranks: &mut self.ranks[at as usize] }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A node: up to [`N`] items in order, each with the two ends that a search compares and what it
-//! names. These fill five cache lines. Ids and ranks lie behind them. The bottom nodes of trees
-//! that are not ranked hold nearly all spans, and have no ids: the slots know the ids.
+//! names. These fill five cache lines. Ids and ranks lie elsewhere, in [`Ranks`]. The bottom nodes
+//! of trees that are not ranked hold nearly all spans, and use none: the slots know the ids. So the
+//! nodes that a search in a large tree visits lie close together.
 //!
 //! Searches, and moving held spans in and out, are plain loops that stop where they are done. Calls
 //! of `memmove` for a few words each, three to an insertion, cost more. Loops over all places
@@ -51,11 +52,29 @@ pub(crate) struct Node {
     pub(super) tree: u8,
     /// Whether `earliest` and `latest` are kept.
     pub(super) is_ranked: bool,
-    /// Orders the spans that begin at one point. Of no meaning unless
-    /// [`keeps_ids`](Self::keeps_ids).
+}
+
+const _: () = assert!(size_of::<Node>() == 5 * 64);
+
+/// The ids and the ranks of a node's items. Of no meaning unless the node
+/// [keeps ids](Node::keeps_ids).
+#[derive(Debug)]
+#[repr(align(64))]
+pub(crate) struct Ranks {
+    /// Orders the spans that begin at one point.
     pub(super) ids: [u64; N],
     pub(super) earliest: [u64; N],
     pub(super) latest: [u64; N],
+}
+
+impl Ranks {
+    pub(super) const NONE: Ranks = Ranks { ids: [0; N], earliest: [0; N], latest: [0; N] };
+}
+
+/// A node and its ranks, to be changed.
+pub(super) struct Whole<'a> {
+    pub(super) node: &'a mut Node,
+    pub(super) ranks: &'a mut Ranks,
 }
 
 impl Node {
@@ -70,9 +89,6 @@ impl Node {
             height,
             tree,
             is_ranked,
-            ids: [0; N],
-            earliest: [0; N],
-            latest: [0; N],
         }
     }
 
@@ -122,24 +138,9 @@ impl Node {
             .expect("a node has what is said to be in it")
     }
 
-    /// What its parent keeps of it, if it is known there as `link`. Without the id unless it has
-    /// ids.
-    pub(super) fn summary(&self, link: u32) -> Item {
-        let len = self.len();
-        let (earliest, latest) = if self.is_ranked {
-            let earliest = self.earliest[..len].iter().fold(u64::MAX, |min, &rank| min.min(rank));
-            (earliest, self.latest[..len].iter().fold(0, |max, &rank| max.max(rank)))
-        } else {
-            (0, 0)
-        };
-        let last = self.lasts.iter().fold(0, |max, &last| max.max(last));
-        Item { first: self.firsts[0], id: self.ids[0], last, link, earliest, latest }
-    }
-
-    /// Takes over what a summary has of the child at `position`, except where that begins.
-    pub(super) fn summarise(&mut self, position: usize, summary: Item) {
-        self.lasts[position] = summary.last;
-        (self.earliest[position], self.latest[position]) = (summary.earliest, summary.latest);
+    /// Where the last of its spans ends.
+    pub(super) fn last(&self) -> u64 {
+        self.lasts.iter().fold(0, |max, &last| max.max(last))
     }
 
     /// Puts a span among others, in a node that has room and no ids. For another span that begins
@@ -164,27 +165,9 @@ impl Node {
         self.len += 1;
     }
 
-    /// Puts `item` before the one at `position`. Asks for room.
-    pub(super) fn insert(&mut self, position: usize, item: Item) {
-        debug_assert!(self.len() < N);
-        let len = self.len().min(N - 1);
-        if position < len {
-            self.firsts.copy_within(position..len, position + 1);
-            self.lasts.copy_within(position..len, position + 1);
-            self.links.copy_within(position..len, position + 1);
-            if self.keeps_ids() {
-                self.ids.copy_within(position..len, position + 1);
-                self.earliest.copy_within(position..len, position + 1);
-                self.latest.copy_within(position..len, position + 1);
-            }
-        }
-        self.set(position, item);
-        self.len += 1;
-    }
-
-    /// Takes the item at `position` out.
+    /// Takes the item at `position` out. Its id and ranks stay where they are.
     #[inline]
-    pub(super) fn remove(&mut self, position: usize) {
+    pub(super) fn remove_span(&mut self, position: usize) {
         let end = self.len() - 1;
         let mut at = position;
         while at < end {
@@ -193,30 +176,9 @@ impl Node {
             self.links[at] = self.links[at + 1];
             at += 1;
         }
-        if self.keeps_ids() {
-            self.ids.copy_within(position + 1..=end, position);
-            self.earliest.copy_within(position + 1..=end, position);
-            self.latest.copy_within(position + 1..=end, position);
-        }
-        self.set(end, Item::NONE);
+        let none = Item::NONE;
+        (self.firsts[end], self.lasts[end], self.links[end]) = (none.first, none.last, none.link);
         self.len -= 1;
-    }
-
-    /// Moves the items from position `from` on to the end of `to`, a node of the same tree and
-    /// height that has room.
-    pub(super) fn give(&mut self, from: usize, to: &mut Node) {
-        let (here, there) = (from..self.len(), to.len());
-        let all = there..there + here.len();
-        to.firsts[all.clone()].copy_from_slice(&self.firsts[here.clone()]);
-        to.lasts[all.clone()].copy_from_slice(&self.lasts[here.clone()]);
-        to.links[all.clone()].copy_from_slice(&self.links[here.clone()]);
-        if self.keeps_ids() {
-            to.ids[all.clone()].copy_from_slice(&self.ids[here.clone()]);
-            to.earliest[all.clone()].copy_from_slice(&self.earliest[here.clone()]);
-            to.latest[all.clone()].copy_from_slice(&self.latest[here]);
-        }
-        to.len = all.end as u32;
-        self.truncate(from);
     }
 
     /// Drops the items from position `len` on.
@@ -227,26 +189,84 @@ impl Node {
         self.links[len..end].fill(Item::NONE.link);
         self.len = len as u32;
     }
+}
+
+impl Whole<'_> {
+    /// Takes over what a summary says of the child at `position`, except where that begins.
+    pub(super) fn summarise(&mut self, position: usize, summary: Item) {
+        self.node.lasts[position] = summary.last;
+        (self.ranks.earliest[position], self.ranks.latest[position]) = (summary.earliest, summary.latest);
+    }
+
+    /// Puts `item` before the one at `position`. Asks for room.
+    pub(super) fn insert(&mut self, position: usize, item: Item) {
+        let Whole { node, ranks } = self;
+        debug_assert!(node.len() < N);
+        let len = node.len().min(N - 1);
+        if position < len {
+            node.firsts.copy_within(position..len, position + 1);
+            node.lasts.copy_within(position..len, position + 1);
+            node.links.copy_within(position..len, position + 1);
+            if node.keeps_ids() {
+                ranks.ids.copy_within(position..len, position + 1);
+                ranks.earliest.copy_within(position..len, position + 1);
+                ranks.latest.copy_within(position..len, position + 1);
+            }
+        }
+        self.set(position, item);
+        self.node.len += 1;
+    }
+
+    /// Takes the item at `position` out.
+    pub(super) fn remove(&mut self, position: usize) {
+        let Whole { node, ranks } = self;
+        if node.keeps_ids() {
+            let behind = position + 1..node.len();
+            ranks.ids.copy_within(behind.clone(), position);
+            ranks.earliest.copy_within(behind.clone(), position);
+            ranks.latest.copy_within(behind, position);
+        }
+        node.remove_span(position);
+    }
+
+    /// Moves the items from position `from` on to the end of `to`, a node of the same tree and
+    /// height that has room.
+    pub(super) fn give(&mut self, from: usize, to: &mut Whole<'_>) {
+        let (here, there) = (from..self.node.len(), to.node.len());
+        let all = there..there + here.len();
+        to.node.firsts[all.clone()].copy_from_slice(&self.node.firsts[here.clone()]);
+        to.node.lasts[all.clone()].copy_from_slice(&self.node.lasts[here.clone()]);
+        to.node.links[all.clone()].copy_from_slice(&self.node.links[here.clone()]);
+        if self.node.keeps_ids() {
+            to.ranks.ids[all.clone()].copy_from_slice(&self.ranks.ids[here.clone()]);
+            to.ranks.earliest[all.clone()].copy_from_slice(&self.ranks.earliest[here.clone()]);
+            to.ranks.latest[all.clone()].copy_from_slice(&self.ranks.latest[here]);
+        }
+        to.node.len = all.end as u32;
+        self.node.truncate(from);
+    }
 
     /// Puts the first `count` items behind all others.
     pub(super) fn rotate(&mut self, count: usize) {
-        let len = self.len();
-        self.firsts[..len].rotate_left(count);
-        self.lasts[..len].rotate_left(count);
-        self.links[..len].rotate_left(count);
-        if self.keeps_ids() {
-            self.ids[..len].rotate_left(count);
-            self.earliest[..len].rotate_left(count);
-            self.latest[..len].rotate_left(count);
+        let Whole { node, ranks } = self;
+        let len = node.len();
+        node.firsts[..len].rotate_left(count);
+        node.lasts[..len].rotate_left(count);
+        node.links[..len].rotate_left(count);
+        if node.keeps_ids() {
+            ranks.ids[..len].rotate_left(count);
+            ranks.earliest[..len].rotate_left(count);
+            ranks.latest[..len].rotate_left(count);
         }
     }
 
     #[inline]
     fn set(&mut self, position: usize, item: Item) {
-        (self.firsts[position], self.lasts[position], self.links[position]) =
+        let Whole { node, ranks } = self;
+        (node.firsts[position], node.lasts[position], node.links[position]) =
             (item.first, item.last, item.link);
-        if self.keeps_ids() {
-            (self.ids[position], self.earliest[position], self.latest[position]) =
+        if node.keeps_ids() {
+            (ranks.ids[position], ranks.earliest[position], ranks.latest[position]) =
                 (item.id, item.earliest, item.latest);
         }
     }

@@ -18,14 +18,15 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         if root == NIL {
             return None;
         }
-        let mut node = self.visit(root);
+        let mut at = root;
         loop {
-            let position = self.behind(node, first, id).checked_sub(1)?;
+            let node = self.visit(at);
+            let position = self.behind(at, first, id).checked_sub(1)?;
             if node.is_bottom() {
-                let found = node.firsts[position] == first && self.id(node, position) == id;
+                let found = node.firsts[position] == first && self.id(at, position) == id;
                 return found.then_some(node.links[position]);
             }
-            node = self.visit(node.links[position]);
+            at = node.links[position];
         }
     }
 
@@ -94,17 +95,17 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
 
     fn search_latest(&self, at: u32, search: &mut Latest) {
         search.looks += 1;
-        let node = self.visit(at);
+        let (node, ranks) = (self.visit(at), self.ranks(at));
         // Most often the later ones are to the right.
         for position in (0..node.len()).rev() {
             let overlaps =
                 node.firsts[position] <= search.span.last && node.lasts[position] >= search.span.first;
             let found = search.found.map_or(0, |(rank, _)| rank);
-            if !overlaps || node.earliest[position] >= search.before || node.latest[position] <= found {
+            if !overlaps || ranks.earliest[position] >= search.before || ranks.latest[position] <= found {
                 continue;
             }
             if node.is_bottom() {
-                search.found = Some((node.latest[position], node.links[position]));
+                search.found = Some((ranks.latest[position], node.links[position]));
             } else if search.found.is_none() || search.looks < Self::LOOKS {
                 self.search_latest(node.links[position], search);
             }
@@ -129,11 +130,11 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         }
         let below = std::iter::from_fn(move || {
             while let Some((at, position)) = path.pop() {
-                let node = self.visit(at);
+                let (node, ranks) = (self.visit(at), self.ranks(at));
                 let is_found = |at: &usize| {
                     node.firsts[*at] <= span.last
                         && node.lasts[*at] >= span.first
-                        && node.earliest[*at] < rank
+                        && ranks.earliest[*at] < rank
                 };
                 let Some(found) = (position..node.len()).find(is_found) else { continue };
                 path.push((at, found + 1));

@@ -1,7 +1,7 @@
 //! The shape of the trees: how a span goes into a tree or out of it. Nodes are cut when they are
 //! full, and joined or share when they run low.
 
-use super::node::{Item, MIN, N};
+use super::node::{Item, MIN, N, Whole};
 use super::{Forest, NIL, Slot};
 use crate::span::Span;
 
@@ -63,22 +63,22 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
                 slots[index as usize].node = at;
                 return;
             }
-            let position = self.behind(node, first, id);
+            let position = self.behind(at, first, id);
             if node.is_bottom() {
                 let item = Item { first, id, last, link: index, earliest: rank, latest: rank };
                 return self.put(at, position, item);
             }
-            let node = self.node_mut(at);
+            let Whole { node, ranks } = self.whole(at);
             let child = position.saturating_sub(1);
             if position == 0 {
-                (node.firsts[0], node.ids[0]) = (first, id);
+                (node.firsts[0], ranks.ids[0]) = (first, id);
             }
             if node.lasts[child] < last {
                 node.lasts[child] = last;
             }
             if node.is_ranked {
-                node.earliest[child] = node.earliest[child].min(rank);
-                node.latest[child] = node.latest[child].max(rank);
+                ranks.earliest[child] = ranks.earliest[child].min(rank);
+                ranks.latest[child] = ranks.latest[child].max(rank);
             }
             at = node.links[child];
         }
@@ -86,8 +86,15 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
 
     /// What the parent of a node keeps of it.
     fn summary(&self, at: u32) -> Item {
-        let node = self.node(at);
-        Item { id: self.id(node, 0), ..node.summary(at) }
+        let (node, ranks) = (self.node(at), self.ranks(at));
+        let (earliest, latest) = if node.is_ranked {
+            let earliest = ranks.earliest[..node.len()].iter().fold(u64::MAX, |min, &rank| min.min(rank));
+            (earliest, ranks.latest[..node.len()].iter().fold(0, |max, &rank| max.max(rank)))
+        } else {
+            (0, 0)
+        };
+        let (first, id, last) = (node.firsts[0], self.id(at, 0), node.last());
+        Item { first, id, last, link: at, earliest, latest }
     }
 
     /// Gives a node to the one span that there is.
@@ -104,7 +111,7 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
     /// Puts an item into a node, at this position.
     fn put(&mut self, at: u32, position: usize, item: Item) {
         if self.node(at).len() < N {
-            self.node_mut(at).insert(position, item);
+            self.whole(at).insert(position, item);
             self.adopt(at, item.link);
         } else {
             self.cut_and_put(at, position, item);
@@ -133,7 +140,7 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
             self.put(root, 1, right);
         } else {
             let position = self.node(parent).position(at);
-            self.node_mut(parent).summarise(position, left);
+            self.whole(parent).summarise(position, left);
             self.put(parent, position + 1, right);
         }
     }
@@ -141,7 +148,10 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
     /// Takes an item out of a node: `gone` is that of the span which leaves the tree.
     fn take_out(&mut self, mut at: u32, mut position: usize, gone: Item) {
         loop {
-            self.node_mut(at).remove(position);
+            match self.node(at).keeps_ids() {
+                false => self.node_mut(at).remove_span(position),
+                true => self.whole(at).remove(position),
+            }
             let node = self.visit(at);
             if node.parent == NIL {
                 let enough = if node.is_bottom() { 1 } else { 2 };
@@ -181,19 +191,19 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         } else if self.node(one).len() > total / 2 {
             let had = self.node(other).len();
             self.move_items(one, total / 2, other);
-            self.node_mut(other).rotate(had); // What has come belongs in front.
+            self.whole(other).rotate(had); // What has come belongs in front.
         } else {
             let given = total / 2 - self.node(one).len();
-            self.node_mut(other).rotate(given);
+            self.whole(other).rotate(given);
             self.move_items(other, total - total / 2, one);
         }
         let left = self.summary(one);
-        self.node_mut(parent).summarise(right - 1, left);
+        self.whole(parent).summarise(right - 1, left);
         if !joins {
             let summary = self.summary(other);
-            let node = self.node_mut(parent);
-            node.summarise(right, summary);
-            (node.firsts[right], node.ids[right]) = (summary.first, summary.id);
+            let mut parent = self.whole(parent);
+            parent.summarise(right, summary);
+            (parent.node.firsts[right], parent.ranks.ids[right]) = (summary.first, summary.id);
         }
         joins
     }
@@ -226,7 +236,7 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
             }
             let parent = self.node(at).parent;
             let position = self.node(parent).position(at);
-            self.node_mut(parent).summarise(position, summary);
+            self.whole(parent).summarise(position, summary);
             at = parent;
         }
     }
@@ -234,12 +244,14 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
     /// Moves the items from position `from` on to the end of `to`, a node of the same height.
     fn move_items(&mut self, at: u32, from: usize, to: u32) {
         let begin = self.node(to).len();
-        let (one, other) = self.nodes.split_at_mut(at.max(to) as usize);
-        let (one, other) = (&mut one[at.min(to) as usize], &mut other[0]);
+        let (left, right) = (at.min(to) as usize, at.max(to) as usize);
+        let (nodes, ranks) = (self.nodes.split_at_mut(right), self.ranks.split_at_mut(right));
+        let mut left = Whole { node: &mut nodes.0[left], ranks: &mut ranks.0[left] };
+        let mut right = Whole { node: &mut nodes.1[0], ranks: &mut ranks.1[0] };
         if at < to {
-            one.give(from, other)
+            left.give(from, &mut right)
         } else {
-            other.give(from, one)
+            right.give(from, &mut left)
         }
         for position in begin..self.node(to).len() {
             self.adopt(to, self.node(to).links[position]);

@@ -70,14 +70,14 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         assert!(!std::mem::replace(&mut seen.nodes[at as usize], true), "links: a node is linked once");
         assert_eq!(usize::from(node.tree), tree, "links: a node knows its tree");
         assert_eq!(node.is_ranked, tree >= RANKED, "augmentation: a node knows whether it is ranked");
-        let keys: Vec<_> = (0..node.len()).map(|at| (node.firsts[at], self.id(node, at))).collect();
+        let keys: Vec<_> = (0..node.len()).map(|item| (node.firsts[item], self.id(at, item))).collect();
         assert!(keys.is_sorted(), "order: keys do not decrease");
         assert!(from <= keys[0] && keys[node.len() - 1] <= to, "order: keys lie in their parent's part");
         let mut all = (0, u64::MAX, 0);
         for (position, &key) in keys.iter().enumerate() {
             let link = node.links[position];
             let last = node.lasts[position];
-            let ranks = (node.earliest[position], node.latest[position]);
+            let ranks = (self.ranks(at).earliest[position], self.ranks(at).latest[position]);
             if node.is_bottom() {
                 let slot = &self.slots[link as usize];
                 assert!(
@@ -317,7 +317,7 @@ fn planted_faults_are_caught() {
     assert!(message.contains("augmentation"), "{message}");
     let message = caught(|tree| {
         let root = tree.trees[1].root;
-        tree.node_mut(root).latest[0] += 1;
+        tree.whole(root).ranks.latest[0] += 1;
     });
     assert!(message.contains("augmentation"), "{message}");
     let message = caught(|tree| {
