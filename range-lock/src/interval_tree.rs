@@ -105,8 +105,8 @@ pub(crate) struct Forest<T, const TREES: usize, const RANKED: usize> {
     len: u32,
     /// A bit for each tree that is not empty.
     occupied: u8,
-    /// Whether there have been many values, and so may be again.
-    had_many: bool,
+    /// For how many values it had room before its memory was taken.
+    had: u32,
     /// For [`some_overlap`](Self::some_overlap).
     random: Cell<u32>,
 }
@@ -124,7 +124,7 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
             trees: [const { Tree { alone: NIL, root: NIL, hint: Cell::new(NIL) } }; TREES],
             len: 0,
             occupied: 0,
-            had_many: false,
+            had: 0,
             random: Cell::new(1),
         }
     }
@@ -238,8 +238,8 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
     /// Takes the memory of an empty forest.
     pub(crate) fn take_memory(&mut self) -> Self {
         debug_assert_eq!(self.len, 0);
-        let had_many = self.has_room_for_many();
-        std::mem::replace(self, Forest { had_many, ..Forest::new() })
+        let had = self.slots.capacity() as u32;
+        std::mem::replace(self, Forest { had, ..Forest::new() })
     }
 
     /// The position in a node behind all items whose keys are this one or before. From the end,
@@ -307,15 +307,16 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         }
     }
 
-    /// Makes room for as many more slots, or for many more, and for all the nodes that these may
-    /// need. While there are few slots a vector does it better.
+    /// Makes room for as many more slots, for many more, or for a crowd like the one before, and
+    /// for all the nodes that these may need. While there are few slots a vector does it better.
     fn make_room(&mut self) {
         const VERY_MANY: usize = 64 * MANY;
-        let more = match self.slots.len() {
-            0 if self.had_many => MANY,
+        let (len, had) = (self.slots.len(), (self.had as usize).min(VERY_MANY));
+        let more = match len {
+            0 if had > MANY => MANY,
             0..MANY => return,
-            MANY..VERY_MANY => 3 * self.slots.len(),
-            len => len,
+            MANY..VERY_MANY => (3 * len).max(had.saturating_sub(len)),
+            _ => len,
         };
         self.slots.reserve_exact(more);
         let nodes = nodes_for(self.slots.capacity(), TREES);
