@@ -15,8 +15,9 @@ use crate::pmem::BLOCK_SIZE;
 /// [`File::truncate`](super::File::truncate), waits for the pin. A thread that makes such a call
 /// while it holds a pin waits for itself.
 ///
-/// Written bytes belong to the file at once. As in Linux, fsync does not make them durable if it
-/// has cleaned the page after the page was pinned.
+/// Bytes that the device writes belong to the file at once. An fsync may clean a page while the
+/// page is pinned. Bytes that the device writes afterwards are not dirty, so a later fsync does not
+/// make them durable. Linux behaves in the same way.
 #[derive(Debug)]
 pub struct Pin<'a> {
     fs: &'a FileSystem<'a>,

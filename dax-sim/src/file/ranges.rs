@@ -69,8 +69,8 @@ impl File<'_> {
         if len > 0 { ext4_insert_range(self.fs, &self.inode, offset, len) } else { Ok(()) }
     }
 
-    /// Gives each page of a range that shares its block a copy of its own. The contents of the file
-    /// stay.
+    /// Copies every shared block of the range, so that each page of the range has a block to
+    /// itself. The contents of the file stay the same.
     ///
     /// # Errors
     ///

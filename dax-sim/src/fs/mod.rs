@@ -101,7 +101,8 @@ impl<'d> FileSystem<'d> {
         self
     }
 
-    /// Chooses what levels of locking are made of, in place of the variant's choice.
+    /// Replaces the variant's `i_rwsem`, its `i_mmap_sem`, or both, by the kinds of lock in
+    /// `locks`. A level that is `None` in `locks` keeps the variant's lock.
     #[must_use]
     pub fn with_locks(mut self, locks: Locks) -> Self {
         self.rules.i_rwsem = locks.i_rwsem.unwrap_or(self.rules.i_rwsem);

@@ -4,10 +4,11 @@
 //! # The guarantee
 //!
 //! Conflicting requests are granted first come, first served. Once a request has entered, no later
-//! request that conflicts with it is granted before it. There is one exception, which a caller asks
-//! for by name: an [upgrade](crate::RangeUpgradableReadGuard::upgrade) passes the requests that
-//! wait, because its caller already holds the range. So a request waits at most for the critical
-//! sections of the requests before it, and of the requests that these wait for. No request starves.
+//! request that conflicts with it is granted before it. By default there is one exception: an
+//! [upgrade](crate::RangeUpgradableReadGuard::upgrade) passes the requests that wait. The caller of
+//! an upgrade already holds the range, and asks for the exception by name. So a request waits only
+//! for earlier requests: those that conflict with it, those that conflict with one of these earlier
+//! requests, and so on. It waits for at most one critical section of each. No request starves.
 //!
 //! Which of two requests came first is decided under a short internal mutex. Each part of the lock
 //! has a mutex of its own. The order holds from the moment at which a request has entered. Before
