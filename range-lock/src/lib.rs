@@ -1,4 +1,5 @@
-//! A reader/writer range lock: lock parts of a domain instead of the whole of it.
+//! A reader/writer range lock: a thread locks a part of a domain, and other threads can lock the
+//! rest.
 //!
 //! ```
 //! use range_lock::RangeLock;
@@ -14,7 +15,7 @@
 //!
 //! * It takes any `RangeBounds<u64>`.
 //! * It has readers, upgradable readers and writers, each with `try_` and timed forms.
-//! * Its guards may be sent to other threads, and may own a share of the lock.
+//! * Its guards may be sent to other threads. Owned guards hold a share of the lock's `Arc`.
 //! * A held range can be downgraded, shrunk and split.
 //!
 //! # When to use it

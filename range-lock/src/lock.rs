@@ -28,12 +28,13 @@ use crate::request::Lock;
 use crate::span::Span;
 use crate::sync::Deadline;
 
-/// A reader/writer lock whose users lock ranges of a domain instead of the whole of it.
+/// A reader/writer lock of ranges. A thread locks the range that it uses, and other threads can
+/// lock the rest.
 ///
-/// The domain is `u64`. Its points stand for bytes of a file, pages, keys or anything else. A
-/// request names a range, which is any [`RangeBounds<u64>`], and a mode. Two requests *conflict*
-/// when their ranges overlap and their [modes](Mode) do not go together. The lock guards no data of
-/// its own.
+/// The domain is `u64`. A point of the domain can stand for a byte of a file, a page, a key or
+/// anything else. A request has a range, which is any [`RangeBounds<u64>`], and a [mode](Mode). Two
+/// requests *conflict* when their ranges overlap and their modes are not compatible. The lock
+/// contains no data. A [`RangeRwLock`](crate::RangeRwLock) also owns the data.
 ///
 /// ```
 /// use range_lock::RangeLock;
@@ -97,11 +98,11 @@ use crate::sync::Deadline;
 /// [`write`]: Self::write
 ///
 /// An offset is a `u64`, so a `usize` must be cast. A range of one point is
-/// [`point(p)`](crate::point), or `p..=p`. Both are right for `u64::MAX` too.
+/// [`point(p)`](crate::point) or `p..=p`. Both also work for `u64::MAX`, where `p + 1` overflows.
 ///
-/// The range is locked as long as the guard lives. `let _guard = lock.write(0..10)` keeps the
-/// guard. `let _ = lock.write(0..10)` drops the guard, and so unlocks, at once. The compiler does
-/// not warn:
+/// The range is locked as long as the guard lives. `let _guard = lock.write(0..10)` keeps the guard
+/// until the end of the block. `let _ = lock.write(0..10)` drops the guard at once, which unlocks
+/// the range. The compiler does not warn:
 ///
 /// ```
 /// # let lock = range_lock::RangeLock::new();
@@ -113,23 +114,26 @@ use crate::sync::Deadline;
 ///
 /// # Fairness
 ///
-/// Requests are served first come, first served *per conflict*: a request is granted when no
-/// earlier conflicting request is held or waits.
+/// Conflicting requests are served first come, first served. A request is granted when no earlier
+/// conflicting request is held or waits.
 ///
-/// * No later request passes a request that has entered and conflicts with it, so no request
-///   starves. ([`Builder::bypass`] relaxes this by a bound.)
-/// * A request that conflicts with nothing waits for no other request. It waits only for a short
-///   internal mutex. [`fairness`](crate::docs::fairness) has the bound of that wait.
-/// * A reader that comes after a waiting writer waits for that writer, even where only readers hold
-///   the range.
-/// * A `try_` verb keeps to the same rule: it fails only if a conflicting request is held or waits.
+/// * Once a request has entered, no later conflicting request is granted before it. So no request
+///   starves. There are two exceptions: an [`upgrade`] passes the requests that wait, and
+///   [`Builder::bypass`] lets a bounded number of requests pass a sleeping request.
+/// * A request that conflicts with no other request is granted as soon as it has entered. To enter,
+///   its thread takes a short internal mutex. [`fairness`](crate::docs::fairness) has the bound of
+///   the wait for this mutex.
+/// * A reader waits for an earlier writer that overlaps it, even if that writer still waits and
+///   only readers hold the range.
+/// * A `try_` method follows the same rule. It fails only if a conflicting request is held or
+///   waits.
 ///
 /// # Deadlocks
 ///
 /// **While a thread or task holds a range, it must not block on another range of the same lock**,
-/// not even on a disjoint one or a higher one. A waiter whose range spans both ranges closes the
-/// cycle. The waiter waits for the range that is held, and the new request waits behind the
-/// waiter. Ordered acquisition does not help.
+/// not even on a disjoint range or a higher one. Another thread may wait for a range that spans
+/// both. That thread waits for the held range, and the new request waits behind that thread, so
+/// neither can go on. It does not help to take ranges in ascending order.
 ///
 /// ```
 /// use std::time::Duration;
@@ -151,23 +155,24 @@ use crate::sync::Deadline;
 /// There are three remedies:
 ///
 /// * Take all ranges as one request, with [`acquire_many`](Self::acquire_many).
-/// * Ask for the second range with a `try_` or timed verb. If the verb fails, release the first
+/// * Ask for the second range with a `try_` or timed method. If the method fails, release the first
 ///   range and start again.
-/// * Release the first range before the thread asks for the second.
+/// * Release the first range, and then ask for the second range.
 ///
 /// [Lock coupling](crate::docs::patterns#lock-coupling-b-trees) shows the first two remedies. The
-/// rule also covers a second range that overlaps the held one. Threads that block on ranges of
-/// several locks, or on other locks while they hold a range, need an order of these locks. Feature
-/// `deadlock_detection` finds threads that wait for each other.
+/// rule also applies if the second range overlaps the held range. Several locks need an order among
+/// them if a thread blocks on one of them while it holds a range of another, or holds any other
+/// lock. Feature `deadlock_detection` finds threads that wait for each other.
 ///
 /// # fork and signal handlers
 ///
-/// After `fork` in a process of several threads, the child must not use a lock that another thread
-/// may have been using. The internal mutex may have been copied locked. Then every verb waits for
-/// ever, `try_` verbs included. The child may only call `exec`.
+/// A process of several threads may `fork` while another thread is using a lock. Then the internal
+/// mutex may be locked in the child for ever, and every method of this lock may wait for ever in
+/// the child, `try_` methods included. The child must not use the lock. The child may only call
+/// `exec`.
 ///
-/// No verb is async-signal-safe, and neither is dropping a guard. In a signal handler even a `try_`
-/// verb can wait for the internal mutex that the interrupted thread holds.
+/// No method is async-signal-safe, and neither is dropping a guard. In a signal handler even a
+/// `try_` method can wait for the internal mutex that the interrupted thread holds.
 ///
 /// # Platforms
 ///
@@ -176,15 +181,16 @@ use crate::sync::Deadline;
 ///
 /// # Guards
 ///
-/// Every verb that acquires gives a guard. The guard releases the range when it is dropped, on any
-/// thread. There is no unlock by range. There is no poisoning: a guard that a panic drops releases
-/// as usual. A leaked guard (`mem::forget`) leaves its range locked, and the rest of the lock as it
-/// was. [`undo_leak`](Self::undo_leak) forgets what leaked guards hold.
+/// Every method that acquires a range returns a guard. When the guard is dropped, on any thread, it
+/// releases the range. There is no unlock by range, and no poisoning: if a panic drops a guard, the
+/// guard releases its range as usual. A leaked guard (`mem::forget`) keeps its range locked, and
+/// affects no other range. [`undo_leak`](Self::undo_leak) forgets what leaked guards hold.
 ///
 /// # Empty ranges
 ///
-/// `n..n` holds no point. It conflicts with nothing, is granted at once, and its guard releases
-/// nothing. An inverted range, such as `7..3`, panics, as it does for slices.
+/// The range `n..n` contains no point. A request for it conflicts with no request and is granted
+/// immediately. Its guard releases nothing. An inverted range, such as `7..3`, panics, as an
+/// inverted range of a slice does.
 ///
 /// # Cost
 ///
@@ -195,20 +201,25 @@ use crate::sync::Deadline;
 /// * A thread allocates when it first sleeps, and when it first waits for the internal mutex.
 /// * With feature `deadlock_detection`, a thread captures a backtrace whenever it blocks.
 ///
-/// With n requests in the lock, acquiring takes O(log n) steps under a short internal mutex.
-/// Releasing takes O(log n) steps, and O(log n) more for each request that is
-/// [registered](crate::docs::internals#registrations) with the request that leaves. The leaving
-/// request has kept out all of these. Where threads meet on the internal mutex, the lock cuts its
-/// domain into parts. Each part has a mutex of its own, and a request takes the mutexes of the
-/// parts that it touches. See [`Builder::max_leaves`].
+/// With n requests in the lock, a thread acquires in O(log n) steps under a short internal mutex.
+/// Some requests may be [registered](crate::docs::internals#registrations) with a request, which
+/// means that the request keeps them out. Its release takes O(log n) steps, and O(log n) more for
+/// each registered request.
+///
+/// Where threads meet on the internal mutex, the lock cuts its domain into parts. Each part has its
+/// own mutex. A request takes the mutexes of the parts that it touches. See
+/// [`Builder::max_leaves`].
 ///
 /// # Origin
 ///
-/// Jan Kara, ["Mapping range
-/// lock"](https://lore.kernel.org/r/1359668994-13433-1-git-send-email-jack@suse.cz) (linux-fsdevel,
-/// 31 January 2013), and Davidlohr Bueso, ["Introduce range reader/writer
-/// lock"](https://lore.kernel.org/r/20190521045242.24378-3-dave@stgolabs.net) (linux-mm, 20 May
-/// 2019). Linux merged neither.
+/// The lock follows two earlier range locks, neither of which Linux merged:
+///
+/// * Jan Kara, ["Mapping range
+///   lock"](https://lore.kernel.org/r/1359668994-13433-1-git-send-email-jack@suse.cz)
+///   (linux-fsdevel, 31 January 2013);
+/// * Davidlohr Bueso, ["Introduce range reader/writer
+///   lock"](https://lore.kernel.org/r/20190521045242.24378-3-dave@stgolabs.net) (linux-mm, 20 May
+///   2019).
 #[repr(transparent)] // Its address is that of its home.
 pub struct RangeLock {
     home: Home,
@@ -227,11 +238,11 @@ impl RangeLock {
         self.home.place()
     }
 
-    /// Whether some request *holds* a part of `range`, in any mode. Requests that wait do not
-    /// count, and an empty range is never locked.
+    /// Returns whether some request *holds* a part of `range`, in any mode. Requests that wait do
+    /// not count. An empty range is never locked.
     ///
-    /// The answer may be out of date at once, unless the caller knows that no other thread changes
-    /// it. To act on the answer, take the range with a `try_` verb.
+    /// Another thread may make the answer out of date immediately. To act on the answer, take the
+    /// range with a `try_` method.
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();
@@ -249,16 +260,16 @@ impl RangeLock {
             .is_some_and(|span| self.partition().look_over(span).iter().any(|leaf| leaf.is_locked(span)))
     }
 
-    /// Lists the requests that are held or wait, at one moment, in the order in which their ranges
-    /// begin.
+    /// Lists the requests that are held or wait at the time of the call, in the order in which
+    /// their ranges begin.
     ///
-    /// A request for several ranges is listed once for each of them, with one
+    /// A request for several ranges is listed once for each range, each time with the same
     /// [id](RequestInfo::id).
     ///
-    /// The list is for people, to be printed or logged. The `Debug` form of the lock prints the
-    /// beginning of the list. The call allocates. With n requests it copies them in O(n) steps, and
-    /// holds up the lock meanwhile. What a request waits for is derived when the caller
-    /// [asks](RequestInfo::waits_for).
+    /// The list is meant to be printed or logged. The `Debug` form of the lock prints the beginning
+    /// of the list. The call allocates memory. With n requests it copies them in O(n) steps, and
+    /// blocks other users of the lock meanwhile. The call does not compute what a request waits
+    /// for: [`RequestInfo::waits_for`] does.
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();
@@ -272,8 +283,8 @@ impl RangeLock {
         self.snapshot(Span::WHOLE).requests().collect()
     }
 
-    /// Lists the requests that overlap `range`, as [`requests`](Self::requests) does. The call
-    /// holds up only the parts of the lock that `range` touches.
+    /// Lists the requests that overlap `range`, in the same form as [`requests`](Self::requests).
+    /// The call blocks only users of the parts of the lock that `range` touches.
     ///
     /// [`RequestInfo::waits_for`] of a listed request names only requests that also overlap
     /// `range`.
@@ -300,9 +311,8 @@ impl RangeLock {
         Snapshot::new(self.partition().look_over(span), span)
     }
 
-    /// Forgets all requests. These can only be requests whose guards were leaked. The exclusive
-    /// borrow proves that no other guard is alive: a guard borrows the lock, or owns a share of its
-    /// `Arc`.
+    /// Forgets all requests. All of them have leaked guards, because the exclusive borrow proves
+    /// that no guard is alive: a guard borrows the lock, or owns a share of its `Arc`.
     ///
     /// ```
     /// let mut lock = range_lock::RangeLock::new();
@@ -315,11 +325,11 @@ impl RangeLock {
         self.partition().lock_over(Span::WHOLE).iter_mut().for_each(Leaf::clear);
     }
 
-    /// Gives back the memory that the lock keeps for requests to come.
+    /// Frees the memory that the lock keeps for future requests.
     ///
-    /// A part of the lock without requests keeps memory for at most 256 requests. The lock keeps up
-    /// to 1 MiB of records for more. This method frees both. The parts themselves stay, and so does
-    /// the memory of parts with requests.
+    /// A part of the lock that has no requests keeps memory for at most 256 requests. In addition
+    /// the lock keeps up to 1 MiB of records of waiting requests. This method frees both. It does
+    /// not free the parts themselves, nor the memory of parts that have requests.
     ///
     /// ```
     /// let mut lock = range_lock::RangeLock::new();
@@ -344,7 +354,8 @@ macro_rules! acquire {
         impl RangeLock {
             #[doc = concat!("Locks `range` ", $what, ". Waits until the request is granted.")]
             ///
-            /// Bind the guard to a name: `let _ =` drops the guard, and so unlocks, at once.
+            /// Bind the guard to a name: `let _ =` drops the guard at once, which unlocks the
+            /// range.
             ///
             /// ```
             /// # let lock = range_lock::RangeLock::new();
@@ -357,8 +368,8 @@ macro_rules! acquire {
             ///
             /// # Fairness
             ///
-            /// The request waits for the conflicting requests that came before it, and for no
-            /// others. Conflicting requests that come later wait for this request.
+            /// The request waits for earlier conflicting requests, and for no others. Later
+            /// conflicting requests wait for this request.
             ///
             /// # Deadlocks
             ///
@@ -372,9 +383,9 @@ macro_rules! acquire {
 
             #[doc = concat!("Locks `range` ", $what, " if the request can be granted at once.")]
             ///
-            /// `None` means that a conflicting request is held or waits: a `try_` verb passes no
-            /// request that waits. A caller that holds another range of this lock may call this
-            /// verb. `let _ =` drops the guard, and so unlocks, at once.
+            /// Returns `None` if a conflicting request is held or waits: a `try_` method passes no
+            /// waiting request. A caller that holds another range of this lock may call this
+            /// method. `let _ =` drops the guard at once, which unlocks the range.
             ///
             /// ```
             /// # let lock = range_lock::RangeLock::new();
@@ -416,9 +427,9 @@ macro_rules! acquire {
             ///
             /// # Fairness and cancel safety
             ///
-            /// While the request waits, it keeps its place in the queue. Giving up leaves no trace:
-            /// requests that waited for this request alone are let in. A request that is granted in
-            /// the moment in which it would have given up keeps its range.
+            /// While the request waits, it keeps its place in the queue. If it gives up, the
+            /// requests that waited only for it are granted, and nothing else changes. If the
+            /// request is granted in the moment in which it would give up, it keeps its range.
             #[track_caller]
             pub fn $try_for(
                 &self,
@@ -432,7 +443,7 @@ macro_rules! acquire {
             #[doc = concat!("Locks `range` ", $what, ". Gives up at `deadline`.")]
             ///
             #[doc = concat!("As [`", stringify!($try_for), "`](Self::", stringify!($try_for), "), which also describes fairness and")]
-            /// cancel safety. With a deadline that has passed the verb does not wait, and keeps no
+            /// cancel safety. If the deadline has passed, the method does not wait, and keeps no
             /// other request out.
             ///
             /// ```

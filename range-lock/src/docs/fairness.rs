@@ -1,58 +1,67 @@
-//! In which order requests are granted, which requests may pass others, and what strict order
-//! costs.
+//! The order in which requests are granted, the requests that may pass others, and the cost of
+//! strict order.
 //!
 //! # The guarantee
 //!
 //! Conflicting requests are granted first come, first served. Once a request has entered, no later
 //! request that conflicts with it is granted before it. By default there is one exception: an
 //! [upgrade](crate::RangeUpgradableReadGuard::upgrade) passes the requests that wait. The caller of
-//! an upgrade already holds the range, and asks for the exception by name. So a request waits only
-//! for earlier requests: those that conflict with it, those that conflict with one of these earlier
-//! requests, and so on. It waits for at most one critical section of each. No request starves.
+//! an upgrade already holds the range, and asks for the exception by calling `upgrade`.
 //!
-//! Which of two requests came first is decided under a short internal mutex. Each part of the lock
-//! has a mutex of its own. The order holds from the moment at which a request has entered. Before
-//! that moment, while the request's thread waits for the mutex, later requests may enter first:
+//! Apart from upgrades, a request waits only for earlier requests: those that conflict with it,
+//! those that conflict with one of these, and so on. It waits for at most one critical section of
+//! each. No request starves.
+//!
+//! A short internal mutex decides which of two requests came first. Each part of the lock has its
+//! own mutex. A request has its place in the order from the moment at which it has entered. Until
+//! then its thread waits for the mutex, and requests that came later may enter first:
 //!
 //! * A thread that finds the mutex taken looks again for some microseconds. Then the thread stands
-//!   in line, and sleeps there if other threads want its CPU. Nothing bounds how many requests
-//!   enter meanwhile. But a thread that has been first in line for six microseconds has the mutex
-//!   next, and then the line moves by one.
-//! * The thread that is first in line asks for the mutex and looks once more. If the mutex is still
-//!   taken, it is handed to this thread after at most two other threads have taken it. Before it
-//!   asks, a thread has slept at most once.
+//!   in line. It sleeps there if other threads want its CPU. The number of requests that enter
+//!   while a thread waits in line has no bound, but the time of each thread at the head of the line
+//!   has a bound:
+//! * The first thread in line lets other threads use the mutex for at most about six microseconds.
+//!   Then it asks for the mutex and looks once more. If the mutex is still taken, at most two other
+//!   threads take it before this thread. By the time it asks, a thread has slept in line at most
+//!   once.
 //!
 //! A thread that releases, downgrades, shrinks or splits takes the mutex too. So does a thread that
-//! polls a future or calls a `try_` verb. Each of these threads may sleep while it waits for the
-//! mutex, whatever its request conflicts with.
+//! polls a future or calls a `try_` method. Each of these threads may sleep while it waits for the
+//! mutex, even if its request conflicts with no other request.
 //!
 //! # What it costs
 //!
-//! Strict order is not free. If many threads want the same range all the time, each release hands
-//! the range to a sleeper, which has to wake up first. A lock that lets a running thread barge in
-//! ahead of the sleeper does more operations per second, and makes some threads wait much longer.
-//! Bueso measured that writers under his range lock did up to 40 % fewer operations per second than
-//! under the kernel's rwsem, at a far smaller spread. In this lock a waiter spins a little before
-//! it sleeps, which helps if critical sections are short.
+//! Strict order has a cost. If many threads want the same range all the time, each release grants
+//! the range to a sleeper, which must first wake up. A lock with barging lets a running thread take
+//! the range ahead of the sleeper. Such a lock does more operations per second, and makes some
+//! threads wait much longer.
+//!
+//! Bueso measured writers under his range lock and under the kernel's rwsem. Under the range lock
+//! they did up to 40 % fewer operations per second than under the rwsem, at a far smaller spread.
+//! In this lock a waiter spins briefly before it sleeps, which helps if critical sections are
+//! short.
 //!
 //! # Bounded bypass
 //!
-//! [`Builder::bypass`](crate::Builder::bypass) sets how many requests may pass a request that is
-//! asleep. The bound is part of the contract. A new request is granted immediately if every request
-//! in its way is asleep and has been passed fewer than `n` times. A sleeper whose turn has come has
-//! the range when it runs, unless another request has passed it by then. A request whose thread is
-//! awake is never passed. Neither is a held request, or an upgrade.
+//! [`Builder::bypass(n)`](crate::Builder::bypass) lets at most `n` requests pass a request that is
+//! asleep. The bound is part of the contract:
 //!
-//! So a request waits for the requests before it, and for up to `n` others that pass it or any of
-//! these. The range stays with threads that run while the next sleeper wakes up.
+//! * A new request is granted immediately if every request in its way is asleep and has been passed
+//!   fewer than `n` times.
+//! * A sleeper whose turn has come is woken. It has the range when it runs, unless another request
+//!   has passed it by then.
+//! * No request passes a request whose thread is awake, a held request, or an upgrade.
+//!
+//! So a request waits for the requests before it, and for at most `n` requests that pass it or any
+//! one of these. Running threads use the range while the next sleeper wakes up.
 //!
 //! # Neighbours that share a point
 //!
-//! Requests for `0..=1`, `1..=2`, `2..=3` and so on that enter in this order form a chain. Each
-//! request conflicts with the request before it, which waits. Under strict order they run one after
-//! the other. Unaligned sequential I/O, rounded to pages, makes such a chain. With
-//! `Builder::bypass(1)` every second request passes the sleeper before it, and the chain takes two
-//! turns.
+//! Suppose that requests for `0..=1`, `1..=2`, `2..=3` and so on enter in this order. They form a
+//! chain, in which each request conflicts with the request before it. Unaligned sequential I/O,
+//! rounded to pages, makes such a chain. Under strict order the requests run one after the other.
+//! With `Builder::bypass(1)` every second request passes the sleeper before it, and the whole chain
+//! runs in two turns.
 //!
 #![cfg_attr(feature = "async", doc = "```")]
 #![cfg_attr(not(feature = "async"), doc = "```ignore")]
@@ -75,11 +84,12 @@
 //! # What callers must observe
 //!
 //! * While a thread holds a range, it must not block on another range of the same lock, not even on
-//!   a disjoint or higher one. A waiter whose range spans both ranges closes the cycle. Take both
-//!   ranges at once with [`acquire_many`](crate::RangeLock::acquire_many), or use a `try_` or timed
-//!   verb. [Deadlocks](crate::RangeLock#deadlocks) has an example.
+//!   a disjoint or higher range. Another thread may wait for a range that spans both, and close a
+//!   cycle. Take both ranges at once with [`acquire_many`](crate::RangeLock::acquire_many), or take
+//!   the second range with a `try_` or timed method. [Deadlocks](crate::RangeLock#deadlocks) has an
+//!   example.
 //! * Recursive reading is not supported. A thread that holds a read range and asks for an
-//!   overlapping read range can deadlock, if a writer has come to wait in between. The second read
-//!   waits for the writer, and the writer waits for the first read.
-//! * A `try_` verb may fail although no request *holds* the range, because an earlier request waits
-//!   for the range.
+//!   overlapping read range can deadlock, if a writer begins to wait between the two requests. The
+//!   second read waits for the writer, and the writer waits for the first read.
+//! * A `try_` method also fails if no request *holds* the range, but an earlier conflicting request
+//!   waits for a part of it.

@@ -1,5 +1,5 @@
-//! Documentation that is longer than the page of one item. These modules contain text and examples
-//! only.
+//! Documentation that is too long for the page of one item. These modules contain only text and
+//! examples.
 //!
 //! | page | answers |
 //! |---|---|

@@ -3,8 +3,8 @@
 //! # Data and lock in one
 //!
 //! If the ranges are ranges of a slice, let the lock own the slice. The guards of
-//! [`RangeRwLock`](crate::RangeRwLock) give `&[T]` and `&mut [T]`. The compiler ensures that no
-//! element is touched unless its range is held.
+//! [`RangeRwLock`](crate::RangeRwLock) give `&[T]` and `&mut [T]`. The compiler ensures that a
+//! thread touches only elements whose range it holds.
 //!
 //! ```
 //! use range_lock::RangeRwLock;
@@ -22,7 +22,7 @@
 //! # Appending to a file
 //!
 //! The offset of an append is known only under the lock. Lock everything from a lower bound on,
-//! read the size, and release what the append does not need:
+//! read the size of the file, and release the part that the append does not need:
 //!
 //! ```
 //! use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,8 +50,8 @@
 //!
 //! # I/O that completes elsewhere
 //!
-//! An owned guard has no lifetime. It can be put into the I/O request, and the thread that
-//! completes the I/O drops it.
+//! An owned guard has no lifetime, so an I/O request can contain it. The thread that completes the
+//! I/O drops the guard.
 //!
 //! ```
 //! use std::sync::{Arc, mpsc};
@@ -68,19 +68,19 @@
 //!
 //! # Two files at once
 //!
-//! Copying or cloning between files needs a range of each file. Two copies in opposite directions
-//! deadlock if each takes one range after the other. They do not deadlock if each takes both ranges
-//! as one request, by [`RangeLock::acquire_many`](crate::RangeLock::acquire_many). If the copy
-//! completes in a task or on another thread, use
-//! [`acquire_many_arc`](crate::RangeLock::acquire_many_arc), whose guard can be sent there.
+//! A copy between two files needs a range of each file. Two copies in opposite directions deadlock
+//! if each takes one range after the other. They do not deadlock if each takes both ranges as one
+//! request, by [`RangeLock::acquire_many`](crate::RangeLock::acquire_many). If the copy completes
+//! in a task or on another thread, use [`acquire_many_arc`](crate::RangeLock::acquire_many_arc).
+//! Its guard can be sent there. While the copy goes on,
 //! [`ArcManyGuard::release`](crate::ArcManyGuard::release) releases the parts that have been
 //! copied.
 //!
 //! # A flush
 //!
-//! A flush must wait for the writes that are under way, and must not hold up later writes.
+//! A flush must wait for the writes that are under way, and must not delay later writes.
 //! [`wait_until_free`](crate::RangeLock::wait_until_free) does exactly this. A read lock of the
-//! whole file would stop every later writer until the last earlier writer has left.
+//! whole file would delay every later writer until the last earlier writer has left.
 //!
 //! ```
 //! use range_lock::{Mode, RangeLock};
@@ -94,14 +94,14 @@
 //!
 //! # Lock coupling (B-trees)
 //!
-//! A descent must not block on the child while it holds the parent. It would deadlock as soon as a
-//! thread waits for a range that spans both nodes, such as a scan of the whole tree: see
-//! [Deadlocks](crate::RangeLock#deadlocks). Two ways are safe:
+//! A thread that descends a tree must not block on the child while it holds the parent. Otherwise
+//! it deadlocks as soon as another thread, such as a scan of the whole tree, waits for a range that
+//! spans both nodes: see [Deadlocks](crate::RangeLock#deadlocks). Two ways are safe:
 //!
-//! * A descent tries the child. If the try fails, the descent restarts from the root, with nothing
-//!   held.
-//! * A split takes all of its nodes as one request, with nothing held. Then it checks that the
-//!   nodes are still those that it looked up.
+//! * A descent tries to lock the child with a `try_` method. If this fails, the descent releases
+//!   the parent and restarts from the root.
+//! * A thread that splits a node holds nothing, and takes all nodes of the split as one request.
+//!   Then it checks that these are still the nodes that it looked up.
 //!
 //! ```
 //! use range_lock::{RangeLock, RangeReadGuard, Request};
@@ -133,23 +133,28 @@
 //! drop(split);
 //! ```
 //!
-//! A descent that restarts has lost its place in the queue. Under steady writers, take parent and
-//! child with `acquire_many` after a few restarts. Or let each node keep the largest key that
-//! belongs in it. Then the descent can release the parent, wait for the child with nothing held,
-//! and look whether the key still belongs in the child. The example `page_cache` is a whole tree of
-//! this kind, over a cache of pages.
+//! A descent that restarts loses its place in the queue. Two ways keep steady writers from delaying
+//! it for ever:
+//!
+//! * After a few restarts, take parent and child with `acquire_many`.
+//! * Let each node keep the largest key that belongs in it. Then the descent can release the parent
+//!   and wait for the child with nothing held. Afterwards it checks whether the key still belongs
+//!   in the child.
+//!
+//! The example `page_cache` is a whole tree of this kind, over a cache of pages.
 //!
 //! # Tasks: time-outs and shutdown
 //!
-//! With feature `async` each verb has a future. A future may be dropped at any time. So a timer of
-//! the runtime serves as the time-out, and an aborted task leaves nothing behind. An owned guard
-//! can be sent to a thread that may block. For an orderly shutdown, refuse new requests, and then
-//! wait until `..` is free for writing. The example `async_service` does all of this under tokio.
+//! With feature `async` each acquiring method has a form that returns a future. A future may be
+//! dropped at any time. So a timer of the runtime can serve as the timeout, and an aborted task
+//! leaves nothing locked. An owned guard can be sent to a thread that may block. To shut down in
+//! order, refuse new requests, and then wait until `..` is free for writing. The example
+//! `async_service` does all of this under tokio.
 //!
 //! # Looking first, changing if need be
 //!
-//! An upgradable reader lets readers in while it looks. It can become a writer without another
-//! writer in between.
+//! An upgradable reader excludes writers and other upgradable readers, and lets plain readers in.
+//! It can become a writer, and no other writer comes in between.
 //!
 //! ```
 //! use range_lock::{RangeLock, RangeUpgradableReadGuard};
@@ -167,13 +172,13 @@
 //! # Checking that something is locked
 //!
 //! [`is_locked`](crate::RangeLock::is_locked) is for assertions:
-//! `debug_assert!(lock.is_locked(page..page + 1))`. It reports whether some request holds a part of
-//! the range, whichever thread made the request.
+//! `debug_assert!(lock.is_locked(page..page + 1))`. It returns whether some request holds a part of
+//! the range. The request may be one of another thread.
 //!
 //! # Splitting work
 //!
 //! Lock the whole range, split the guard, and give each part to a thread. Each thread releases its
-//! part when its work is done.
+//! own part when its work is done.
 //!
 //! ```
 //! use range_lock::{RangeLock, RangeWriteGuard};

@@ -19,8 +19,8 @@ impl RangeLock {
         Self::with_settings(Settings::DEFAULT)
     }
 
-    /// A lock in which nothing is locked. Not `const`: the mutexes of a model cannot be made in
-    /// one.
+    /// Builds a lock in which nothing is locked. It is not `const`, because a `const fn` cannot
+    /// build the mutexes of a model.
     #[cfg(any(loom, shuttle))]
     pub fn new() -> Self {
         Self::with_settings(Settings::DEFAULT)
@@ -61,14 +61,16 @@ impl Builder {
         Builder { settings: Settings::DEFAULT }
     }
 
-    /// Sets into how many parts the lock may cut its domain where threads get in each other's way.
-    /// Each part has a mutex of its own. `n` is from 1, for a lock that is never cut, to 32768. The
-    /// default is 16 for each CPU, at least 64 and at most 4096.
+    /// Sets into how many parts the lock may cut its domain. Each part has its own mutex, so
+    /// threads in different parts do not wait for each other's mutex. `n` is at least 1 and at most
+    /// 32768. A lock with `n` = 1 is never cut. The default is 16 for each CPU, but at least 64 and
+    /// at most 4096.
     ///
     /// Each part beyond the first takes 128 bytes (with feature `stats` more than a kilobyte). The
-    /// lock allocates parts a few at a time, as it needs them. More parts are better for many
-    /// threads with small ranges in random places. They are worse for threads that lock much of the
-    /// domain at once, because such a thread takes the mutex of each part that it touches.
+    /// lock allocates parts a few at a time, when it needs them. More parts are better for many
+    /// threads that lock small ranges in random places. Fewer parts are better for threads that
+    /// lock much of the domain at once, because such a thread takes the mutex of each part that it
+    /// touches.
     ///
     /// # Panics
     ///
@@ -80,27 +82,28 @@ impl Builder {
         self
     }
 
-    /// Sets how many requests may pass a request that sleeps: from 0 (strict order, the default) to
-    /// 1024.
+    /// Sets how many later requests may pass a request that sleeps: from 0 (strict order, the
+    /// default) to 1024.
     ///
-    /// Under strict order, a range that threads want all the time changes hands by waking a sleeper
-    /// each time. With a bound of `n`, a new request is granted immediately if every request in its
-    /// way is asleep and has been passed fewer than `n` times.
+    /// Under strict order, a range that threads always want goes to a sleeper at each release, and
+    /// that sleeper must first wake up. With a bound of `n`, a new request is granted immediately
+    /// if every request in its way is asleep and has been passed fewer than `n` times.
     ///
-    /// * A sleeper whose turn comes is woken. It has the range when it runs, unless another request
-    ///   has passed it by then.
-    /// * A request whose thread is awake is not passed. Neither is a held request, or an upgrade.
+    /// * A sleeper whose turn has come is woken. It has the range when it runs, unless another
+    ///   request has passed it by then.
+    /// * No request passes a request whose thread is awake, a held request, or an upgrade.
     /// * A request for several ranges passes all requests in its way or none. It passes them only
-    ///   if all of its locks allow it.
+    ///   if all locks of the request allow this.
     /// * A `try_` verb without a timeout passes no request.
     ///
-    /// A bound of 1 also helps neighbours that share one point. Under strict order a chain of them
-    /// runs one after the other. [fairness](crate::docs::fairness#neighbours-that-share-a-point)
-    /// has an example.
+    /// A bound of 1 also helps neighbours that share one point. Requests for `0..=1`, `1..=2`,
+    /// `2..=3` and so on form a chain, which strict order runs one after the other.
+    /// [fairness](crate::docs::fairness#neighbours-that-share-a-point) has an example.
     ///
-    /// With a bound, the number of requests that a request waits for is still limited. It waits for
-    /// the requests before it, for those that these wait for, and for up to `n` that pass it or any
-    /// of these.
+    /// The number of requests that a request waits for remains limited. It waits for the earlier
+    /// requests that conflict with it, for those that conflict with one of these, and so on. Each
+    /// of these requests, and the request itself, is passed at most `n` times. The request waits
+    /// for the requests that pass, too.
     ///
     /// ```
     /// use range_lock::RangeLock;
