@@ -50,11 +50,13 @@ pub use guard::{
 use guard::{Elements, Share};
 pub use storage::Storage;
 
-/// A reader/writer lock that owns the elements of `S` and locks ranges of these elements.
+/// A reader/writer lock that owns the elements of a slice, and locks ranges of these elements. `S`
+/// is the storage of the slice, such as a `Vec<T>`.
 ///
-/// As [`RangeLock`], with indices in place of points. The guards give the elements: `Deref` to
-/// `[T]`, and for writers `DerefMut`. Ranges are checked as those of slices are: a range that is
-/// inverted or reaches past the end panics, before anything is locked.
+/// This lock is like [`RangeLock`], but its points are indices and its guards give access to the
+/// elements. Every guard dereferences to `[T]`, and write guards also have `DerefMut`. Ranges are
+/// checked as ranges of slices are: an inverted range, or a range past the end, panics before
+/// anything is locked.
 ///
 /// ```
 /// use range_lock::RangeRwLock;
@@ -70,8 +72,8 @@ pub use storage::Storage;
 /// assert_eq!(table.into_inner().len(), 100);
 /// ```
 ///
-/// Elements that may be sent but not shared, such as `Cell`s, can be locked for writing. Threads
-/// may share such a lock. The verbs for reading require `Item: Sync`.
+/// Elements may be `Send` and not `Sync`, such as `Cell`s. Threads can share a lock of such
+/// elements, and lock them for writing. The methods for reading require `Item: Sync`.
 ///
 /// ```
 /// use range_lock::RangeRwLock;
@@ -86,11 +88,12 @@ pub use storage::Storage;
 /// });
 /// ```
 ///
-/// Memory that the storage borrows can be used again after the last use of the lock and its guards.
+/// The storage may borrow memory. The owner can use this memory again after the last use of the
+/// lock and its guards.
 ///
-/// Fairness, deadlocks, leaked guards, `let _ =` and cost are those of [`RangeLock`]. To wait until
-/// a range is free without locking it, call [`RangeLock::wait_until_free`] on
-/// [`range_lock`](Self::range_lock).
+/// [`RangeLock`] describes fairness, deadlocks, leaked guards, `let _ =` and cost, which are the
+/// same here. To wait until a range is free without locking it, call [`RangeLock::wait_until_free`]
+/// on [`range_lock`](Self::range_lock).
 pub struct RangeRwLock<S: Storage> {
     lock: RangeLock,
     /// The storage, taken apart.
@@ -105,7 +108,8 @@ unsafe impl<S: Storage + Send> Send for RangeRwLock<S> {}
 unsafe impl<S: Storage> Sync for RangeRwLock<S> where S::Item: Send {}
 
 impl<S: Storage> RangeRwLock<S> {
-    /// The number of elements. It never changes, so a caller needs no lock to ask for it.
+    /// Returns the number of elements. The number never changes, so a caller needs no lock to ask
+    /// for it.
     ///
     /// ```
     /// assert_eq!(range_lock::RangeRwLock::new([1, 2, 3]).len(), 3);
@@ -123,8 +127,8 @@ impl<S: Storage> RangeRwLock<S> {
         self.len() == 0
     }
 
-    /// All elements, without locking. The exclusive borrow proves that no guard is alive. What
-    /// leaked guards hold stays locked until [`undo_leak`](Self::undo_leak).
+    /// Returns all elements, without locking. The exclusive borrow proves that no guard is alive.
+    /// Ranges that leaked guards hold stay locked until [`undo_leak`](Self::undo_leak).
     ///
     /// ```
     /// let mut lock = range_lock::RangeRwLock::new(vec![3, 1, 2]);
@@ -149,7 +153,7 @@ impl<S: Storage> RangeRwLock<S> {
         self.lock.undo_leak();
     }
 
-    /// Gives the storage back as it was passed in: a `Vec` with its spare capacity. The method
+    /// Returns the storage as it was passed in. A `Vec` still has its spare capacity. The method
     /// takes the lock by value, which proves that no guard is alive.
     ///
     /// ```
@@ -163,9 +167,9 @@ impl<S: Storage> RangeRwLock<S> {
         unsafe { S::from_raw(self.raw.into_inner()) }
     }
 
-    /// The range lock itself, for example to look at its [requests](RangeLock::requests). It locks
-    /// indices. A guard that a caller takes from this range lock directly gives no access to the
-    /// elements, but keeps other requests out.
+    /// Returns the lock of the indices, for example to list its [requests](RangeLock::requests). A
+    /// caller may also lock indices through this lock. Such a guard keeps other requests out, but
+    /// gives no access to the elements.
     ///
     /// ```
     /// let lock = range_lock::RangeRwLock::new([1, 2, 3]);

@@ -6,13 +6,12 @@ use std::num::NonZeroU64;
 
 use crossbeam_utils::atomic::AtomicCell;
 
-/// Names a request within its lock. No id of a lock is given twice, for as long as the lock exists.
-/// A lock gives its first ids in order. Once the lock has been cut into parts, each part has its
-/// own blocks of ids.
+/// The id of a request within its lock. A lock never gives an id twice. A lock gives its first ids
+/// in ascending order. After the lock has been cut into parts, each part has its own blocks of ids.
 ///
 /// A request for several ranges has one id in each of its locks. A guard that is shrunk, downgraded
 /// or upgraded keeps the id of its request. When a guard is split, the left guard keeps the id, and
-/// the right guard has a new id. An id prints as `#7`, for example.
+/// the right guard has a new id. For example, the id 7 prints as `#7`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(NonZeroU64);
 

@@ -329,7 +329,7 @@ impl RangeLock {
     ///
     /// A part of the lock that has no requests keeps memory for at most 256 requests. In addition
     /// the lock keeps up to 1 MiB of records of waiting requests. This method frees both. It does
-    /// not free the parts themselves, nor the memory of parts that have requests.
+    /// not free the parts themselves, nor the trees of parts that have requests.
     ///
     /// ```
     /// let mut lock = range_lock::RangeLock::new();

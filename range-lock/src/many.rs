@@ -121,8 +121,8 @@ macro_rules! many_guard {
         $setup:literal, $verb:literal
     ) => {
         $(#[$doc])*
-        /// Releases all its ranges when it is dropped, in one step, on any thread. Bind the guard
-        /// to a name: `let _ =` drops the guard, and so unlocks, at once.
+        /// The guard releases all its ranges in one step when it is dropped, on any thread. Bind
+        /// the guard to a name: `let _ =` drops the guard at once, which unlocks the ranges.
         #[must_use = "if unused the ranges are unlocked at once"]
         pub struct $Guard$(<$lifetime>)? {
             parts: Parts<$lock>,
@@ -134,10 +134,10 @@ macro_rules! many_guard {
                 $Guard { parts }
             }
 
-            /// The ranges that are held, with their locks and modes. They are disjoint, and ordered
-            /// by the addresses of their locks and then by where they begin. Some ranges of one
-            /// lock that the caller asked for may overlap, or touch in the same mode. Then the
-            /// guard has other ranges, which together cover the same points.
+            /// Returns the held ranges, with their locks and modes. The ranges are disjoint. They
+            /// are ordered by the addresses of their locks, and within a lock by where they begin.
+            /// If the caller asked for ranges of one lock that overlap, or that touch in the same
+            /// mode, the guard returns other ranges that together cover the same points.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{Mode, RangeLock, ", stringify!($Request), "};")]
@@ -151,8 +151,9 @@ macro_rules! many_guard {
                 self.parts.iter().map(|part| ($share(&part.lock), part.claim.span.into(), part.claim.mode))
             }
 
-            /// Which of `lock`'s [`requests`](RangeLock::requests) the guard stands for. `None` if
-            /// the guard holds nothing in `lock`.
+            /// Returns the id of the guard's request among `lock`'s
+            /// [`requests`](RangeLock::requests). Returns `None` if the guard holds nothing in
+            /// `lock`.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Request), "};")]
@@ -165,10 +166,10 @@ macro_rules! many_guard {
                 self.parts.id_in(lock.place().address())
             }
 
-            /// Releases, in one step, what the guard holds of `range` in `lock`. Lets in requests
-            /// that waited for what is released. The rest stays held.
+            /// Releases the part of `range` that the guard holds in `lock`, in one step. Grants the
+            /// requests that waited only for this part. The guard keeps the rest.
             ///
-            /// This is an associated function, as are all that change a guard.
+            /// This is an associated function, as are all functions that change a guard.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]
@@ -190,8 +191,8 @@ macro_rules! many_guard {
                 }
             }
 
-            /// Releases all that the guard holds in `lock` outside of `range`. Lets in requests
-            /// that waited for what is released. What the guard holds in other locks stays held.
+            /// Releases all that the guard holds in `lock` outside of `range`. Grants the requests
+            /// that waited only for what is released. The guard keeps what it holds in other locks.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]
@@ -219,9 +220,10 @@ macro_rules! many_guard {
                 }
             }
 
-            /// Turns what the guard holds of `range` in `lock` into a read range. The range is held
-            /// throughout. Lets in the readers that no waiting writer precedes. What is held
-            /// outside of `range`, or is held for reading already, stays as it is.
+            /// Turns the part of `range` that the guard holds in `lock` into a read range. The
+            /// range is held throughout. Grants each waiting reader that now waits neither for this
+            /// guard nor for an earlier writer. What the guard holds outside of `range`, or already
+            /// holds for reading, stays the same.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]
@@ -243,8 +245,8 @@ macro_rules! many_guard {
             }
 
             /// Turns all upgradable ranges of the guard into write ranges together, if no other
-            /// reader holds a part of any of them. Returns whether it did. If it did not, all is
-            /// held as before.
+            /// reader holds a part of any of them. Returns whether the guard was upgraded. If not,
+            /// the guard holds the same as before.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]
@@ -263,11 +265,11 @@ macro_rules! many_guard {
                 guard.parts.upgrade(Deadline::after(Duration::ZERO))
             }
 
-            /// As [`try_upgrade`](Self::try_upgrade), but waits for the readers that hold a part of
-            /// the ranges. Gives up after `timeout`.
+            /// Like [`try_upgrade`](Self::try_upgrade), but waits for the readers that hold a part
+            /// of the ranges. Gives up after `timeout`.
             ///
-            /// There is no form that waits without a limit. Two guards would wait for each other
-            /// for ever, if each of them reads what the other wants to upgrade.
+            /// There is no form without a time limit. With such a form, two guards would wait for
+            /// each other for ever if each of them reads what the other wants to upgrade.
             ///
             /// ```
             /// # use std::time::Duration;
@@ -282,8 +284,9 @@ macro_rules! many_guard {
             ///
             /// # Fairness and cancel safety
             ///
-            /// As for one range. The upgrade passes requests that wait, and giving up leaves no
-            /// trace.
+            /// The same holds as for the upgrade of one range. The upgrade passes waiting requests.
+            /// If it gives up, the readers that waited only for the upgrade are granted, and
+            /// nothing else changes.
             #[must_use = "it may have failed"]
             pub fn try_upgrade_for(guard: &mut Self, timeout: Duration) -> bool {
                 guard.parts.upgrade(Deadline::after(timeout))
@@ -338,16 +341,17 @@ many_guard! {
 
 /// Verbs that acquire several ranges at once.
 impl RangeLock {
-    /// Locks several ranges, of one lock or of several, as one request. Waits until all of them are
-    /// granted.
+    /// Locks several ranges, of one lock or of several locks, as one request. Waits until all
+    /// ranges are granted.
     ///
-    /// No deadlock is possible if every thread that uses the locks takes all it needs in one such
+    /// No deadlock is possible if every thread that uses the locks takes all its ranges in one such
     /// request, and holds nothing when it asks. The order in which the ranges are named does not
-    /// matter. One thread that blocks while it holds a range is enough for a deadlock. Requests of
-    /// threads that hold nothing can be part of that deadlock: see [Deadlocks](Self#deadlocks).
+    /// matter. One thread that blocks while it holds a range can cause a deadlock. Other threads
+    /// that held nothing when they asked can be part of this deadlock: see
+    /// [Deadlocks](Self#deadlocks).
     ///
-    /// Where ranges of one lock overlap, the stronger mode wins. The same range twice is one range.
-    /// Reading 0..10 together with writing 5..8 is reading 0..5 and 8..10, and writing 5..8.
+    /// Where ranges of one lock overlap, the stronger mode wins. A range that is named twice counts
+    /// once. A request to read 0..10 and write 5..8 reads 0..5 and 8..10, and writes 5..8.
     ///
     /// ```
     /// use range_lock::{RangeLock, Request};
@@ -363,21 +367,21 @@ impl RangeLock {
     ///
     /// # Fairness
     ///
-    /// As for one range. The request waits for the earlier requests that conflict with any of its
-    /// ranges. Later requests that conflict with any of its ranges wait for this request. They do
-    /// so also while this request waits for another of its ranges.
+    /// The request waits for the earlier requests that conflict with any of its ranges. Later
+    /// requests that conflict with any of its ranges wait for this request, even while it waits for
+    /// another of its ranges.
     ///
     /// # Cost
     ///
-    /// The request takes the internal mutexes of its locks together. A request for up to four
-    /// ranges allocates nothing, if [`ManyGuard::ranges`] lists at most four ranges too. Ranges
-    /// that overlap in different modes are cut into more ranges.
+    /// The request takes the internal mutexes of all its locks together. Ranges that overlap in
+    /// different modes are cut into more ranges, as [`ManyGuard::ranges`] returns them. If the
+    /// caller names at most four ranges, and they are cut into at most four, the request allocates
+    /// nothing.
     ///
     /// # Panics
     ///
-    /// If the request has more than 65535 ranges on a 32-bit machine, after ranges that overlap or
-    /// touch have been joined. Nothing is locked then. On a 64-bit machine the bound is out of
-    /// reach.
+    /// If the request has more than 65535 ranges on a 32-bit machine. Ranges that overlap or touch
+    /// are first joined. Nothing is locked then. On a 64-bit machine the bound is out of reach.
     pub fn acquire_many<'a>(requests: impl IntoIterator<Item = Request<'a>>) -> ManyGuard<'a> {
         let mut parts = parts(requests);
         let granted = parts.acquire(Deadline::Never);
@@ -385,8 +389,8 @@ impl RangeLock {
         ManyGuard { parts }
     }
 
-    /// Locks several ranges as one request if all can be granted at once. As
-    /// [`acquire_many`](Self::acquire_many).
+    /// Locks several ranges as one request if all of them can be granted immediately. Otherwise
+    /// like [`acquire_many`](Self::acquire_many).
     ///
     /// ```
     /// # use range_lock::{RangeLock, Request};
@@ -402,7 +406,7 @@ impl RangeLock {
         parts.try_enter().then(|| ManyGuard { parts })
     }
 
-    /// Locks several ranges as one request. Gives up after `timeout`. As
+    /// Locks several ranges as one request. Gives up after `timeout`. Otherwise like
     /// [`acquire_many`](Self::acquire_many).
     ///
     /// ```
@@ -418,15 +422,15 @@ impl RangeLock {
     ///
     /// # Fairness and cancel safety
     ///
-    /// As for one range. While the request waits, it keeps its place in the queues of all its
-    /// locks. Giving up leaves no trace in any of them. With a timeout of zero the verb does not
-    /// wait, as [`try_acquire_many`](Self::try_acquire_many).
+    /// While the request waits, it keeps its place in the queues of all its locks. If it gives up,
+    /// the requests that waited only for it are granted, and nothing else changes in any of the
+    /// locks. With a timeout of zero the method does not wait, like
+    /// [`try_acquire_many`](Self::try_acquire_many).
     ///
     /// # Panics
     ///
-    /// If the request has more than 65535 ranges on a 32-bit machine, after ranges that overlap or
-    /// touch have been joined. Nothing is locked then. On a 64-bit machine the bound is out of
-    /// reach.
+    /// If the request has more than 65535 ranges on a 32-bit machine. Ranges that overlap or touch
+    /// are first joined. Nothing is locked then. On a 64-bit machine the bound is out of reach.
     pub fn try_acquire_many_for<'a>(
         requests: impl IntoIterator<Item = Request<'a>>,
         timeout: Duration,
@@ -435,7 +439,7 @@ impl RangeLock {
         parts.acquire(Deadline::after(timeout)).then(|| ManyGuard { parts })
     }
 
-    /// Locks several ranges as one request. Gives up at `deadline`. As
+    /// Locks several ranges as one request. Gives up at `deadline`. Otherwise like
     /// [`try_acquire_many_for`](Self::try_acquire_many_for).
     ///
     /// ```
@@ -448,9 +452,8 @@ impl RangeLock {
     ///
     /// # Panics
     ///
-    /// If the request has more than 65535 ranges on a 32-bit machine, after ranges that overlap or
-    /// touch have been joined. Nothing is locked then. On a 64-bit machine the bound is out of
-    /// reach.
+    /// If the request has more than 65535 ranges on a 32-bit machine. Ranges that overlap or touch
+    /// are first joined. Nothing is locked then. On a 64-bit machine the bound is out of reach.
     pub fn try_acquire_many_until<'a>(
         requests: impl IntoIterator<Item = Request<'a>>,
         deadline: Instant,
@@ -459,8 +462,8 @@ impl RangeLock {
         parts.acquire(Deadline::At(deadline)).then(|| ManyGuard { parts })
     }
 
-    /// As [`acquire_many`](Self::acquire_many), with a guard that owns a share of each lock and so
-    /// has no lifetime. A completion or a task can hold the guard.
+    /// Like [`acquire_many`](Self::acquire_many), but the guard owns a share of each lock's `Arc`
+    /// and has no lifetime. So an I/O completion or a task can hold the guard.
     ///
     /// ```
     /// use range_lock::{ArcRequest, RangeLock};
@@ -487,8 +490,8 @@ impl RangeLock {
         ArcManyGuard { parts }
     }
 
-    /// As [`try_acquire_many`](Self::try_acquire_many), with a guard that owns a share of each
-    /// lock.
+    /// Like [`try_acquire_many`](Self::try_acquire_many), but the guard owns a share of each lock's
+    /// `Arc`.
     ///
     /// ```
     /// # use range_lock::{ArcRequest, RangeLock};
@@ -502,8 +505,8 @@ impl RangeLock {
         parts.try_enter().then(|| ArcManyGuard { parts })
     }
 
-    /// As [`try_acquire_many_for`](Self::try_acquire_many_for), with a guard that owns a share of
-    /// each lock.
+    /// Like [`try_acquire_many_for`](Self::try_acquire_many_for), but the guard owns a share of
+    /// each lock's `Arc`.
     ///
     /// ```
     /// # use range_lock::{ArcRequest, RangeLock};
@@ -524,8 +527,8 @@ impl RangeLock {
         parts.acquire(Deadline::after(timeout)).then(|| ArcManyGuard { parts })
     }
 
-    /// As [`try_acquire_many_until`](Self::try_acquire_many_until), with a guard that owns a share
-    /// of each lock.
+    /// Like [`try_acquire_many_until`](Self::try_acquire_many_until), but the guard owns a share of
+    /// each lock's `Arc`.
     ///
     /// # Panics
     ///

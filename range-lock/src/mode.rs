@@ -3,12 +3,12 @@
 
 /// How a request means to use its range.
 ///
-/// Two requests *conflict* when their ranges overlap and their modes do not go together:
+/// Two requests *conflict* when their ranges overlap and their modes are not compatible:
 ///
 /// | | `Read` | `Upgradable` | `Write` |
 /// |---|---|---|---|
-/// | `Read` | together | together | conflict |
-/// | `Upgradable` | together | conflict | conflict |
+/// | `Read` | compatible | compatible | conflict |
+/// | `Upgradable` | compatible | conflict | conflict |
 /// | `Write` | conflict | conflict | conflict |
 ///
 /// The modes are ordered from weak to strong.
@@ -24,7 +24,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// Whether requests in these two modes cannot hold overlapping ranges at the same time.
+    /// Returns whether two requests in these modes conflict if their ranges overlap.
     ///
     /// ```
     /// use range_lock::Mode;

@@ -33,8 +33,8 @@ macro_rules! elements {
     ) => {
         $(#[$doc])*
         ///
-        /// It may be sent and polled on any thread, if the guard may be sent. It may be dropped at
-        /// any time.
+        /// The future may be dropped at any time. If the guard is `Send`, the future may be sent to
+        /// another thread and polled there.
         #[must_use = "futures do nothing unless polled"]
         pub struct $Future<$($generics)*> {
             /// The elements whose range `inner` will hold.
@@ -109,8 +109,8 @@ macro_rules! elements_async {
             ///
             /// # Panics
             ///
-            /// If the range is inverted or reaches past the end. This call panics, before the
-            /// future is polled.
+            /// If the range is inverted, or reaches past the end. The method itself panics, before
+            /// the future is polled.
             ///
             /// # Fairness and cancel safety
             ///
@@ -148,8 +148,8 @@ macro_rules! elements_async {
             ///
             /// # Panics
             ///
-            /// If the range is inverted or reaches past the end. This call panics, before the
-            /// future is polled.
+            /// If the range is inverted, or reaches past the end. The method itself panics, before
+            /// the future is polled.
             #[track_caller]
             pub fn $verb_arc(self: &Arc<Self>, range: impl RangeBounds<usize>) -> $FutureArc<S>
             where
@@ -218,22 +218,22 @@ macro_rules! upgrade_async {
             ///
             /// # Fairness
             ///
-            /// The future claims the upgrade when it is first polled. From then on the upgrade
-            /// passes requests that wait, and no request passes the upgrade.
+            /// The upgrade begins when the future is first polled. From then on the upgrade passes
+            /// waiting requests, and no request passes the upgrade.
             ///
             /// # Cancel safety
             ///
-            /// The future owns the guard. Dropping the future releases the elements, and leaves no
-            /// trace of the upgrade. [`try_upgrade_async`](Self::try_upgrade_async) gives the guard
-            /// back.
+            /// The future owns the guard. If the future is dropped, it releases the elements, and
+            /// the requests that waited only for them are granted.
+            /// [`try_upgrade_async`](Self::try_upgrade_async) can return the guard.
             pub fn upgrade_async(guard: Self) -> $Future<$($arguments)*> {
                 let Elements { slice, held } = guard.into_elements();
                 $Future { slice, inner: Upgrade::new(held), _borrows: PhantomData }
             }
 
-            /// As [`try_upgrade_for`](Self::try_upgrade_for), for tasks. Turns the guard into a
-            /// write guard, unless `give_up` completes first. `give_up` can be a timer of the
-            /// executor.
+            /// The form of [`try_upgrade_for`](Self::try_upgrade_for) for tasks. Turns the guard
+            /// into a write guard, unless `give_up` completes first. `give_up` can be a timer of
+            /// the executor.
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Upgradable), "};")]
@@ -258,13 +258,14 @@ macro_rules! upgrade_async {
             ///
             /// # Fairness
             ///
-            /// As [`upgrade_async`](Self::upgrade_async). If the grant and `give_up` come at once,
-            /// the guard is upgraded.
+            /// Other requests are served as with [`upgrade_async`](Self::upgrade_async). If the
+            /// grant and `give_up` come at the same time, the guard is upgraded.
             ///
             /// # Cancel safety
             ///
-            /// Giving up leaves no trace. If the future itself is dropped, the elements are
-            /// released.
+            /// If the upgrade gives up, the readers that came meanwhile and waited only for the
+            /// upgrade are granted. Nothing else changes. If the future itself is dropped, it
+            /// releases the elements.
             pub async fn try_upgrade_async(
                 guard: Self,
                 give_up: impl Future<Output = ()>,

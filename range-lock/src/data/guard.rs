@@ -101,7 +101,8 @@ macro_rules! guard {
     ) => {
         $(#[$doc])*
         ///
-        /// Dereferences to the elements. Releases their range when dropped, on any thread.
+        /// Dereferences to the elements. When the guard is dropped, on any thread, it releases
+        /// their range.
         #[must_use = "if unused the range is unlocked at once"]
         pub struct $Guard<$($generics)*> {
             elements: Elements<$T, $lock>,
@@ -129,8 +130,8 @@ macro_rules! guard {
                 $Guard { elements, _borrows: PhantomData }
             }
 
-            /// The indices that are held, or `0..0` if there are none. This is an associated
-            /// function, as are all functions of a guard, because `Deref` gives the methods of
+            /// Returns the held indices, or `0..0` if the guard has no elements. All functions of a
+            /// guard are associated functions, because `Deref` gives the guard the methods of
             /// slices.
             ///
             /// ```
@@ -143,8 +144,8 @@ macro_rules! guard {
                 guard.elements.range()
             }
 
-            /// Which request of the [lock](RangeRwLock::range_lock) the guard stands for. `None` if
-            /// the guard has no elements, because then there is no request.
+            /// Returns the id of the guard's request in the [lock](RangeRwLock::range_lock).
+            /// Returns `None` if the guard has no elements, because then there is no request.
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Guard), "};")]
@@ -158,8 +159,8 @@ macro_rules! guard {
                 guard.elements.held.id()
             }
 
-            /// Makes two guards of one. The first guard holds the first `mid` elements, the second
-            /// guard holds the rest. Nothing is released.
+            /// Splits the guard into two guards. The first guard holds the first `mid` elements,
+            /// and the second guard holds the rest. The call releases nothing.
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Guard), "};")]
@@ -174,16 +175,17 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If there are fewer than `mid` elements. The range is released then.
+            /// If there are fewer than `mid` elements. The panic drops the guard, which releases
+            /// the range.
             #[track_caller]
             pub fn split_at(guard: Self, mid: usize) -> (Self, Self) {
                 let (left, right) = guard.elements.split_at(mid);
                 (Self::new(left), Self::new(right))
             }
 
-            /// Releases all elements except those of `range`, at once. Lets in requests that waited
-            /// for the rest. As [`shrink`](crate::RangeWriteGuard::shrink) of the other guards, but
-            /// `range` is in indices of the guard's slice, counted from its first element.
+            /// Keeps the elements of `range` and releases the rest in one step. Grants the requests
+            /// that waited only for the rest. Like [`shrink`](crate::RangeWriteGuard::shrink) of
+            /// the other guards, except that `range` counts from the first element of the guard.
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Guard), "};")]
@@ -197,7 +199,8 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If the range is inverted or reaches past the guard's end. The guard stays as it was.
+            /// If the range is inverted, or reaches past the guard's end. The guard stays as it
+            /// was.
             #[track_caller]
             pub fn shrink(guard: &mut Self, range: impl RangeBounds<usize>) {
                 guard.elements.shrink(&range);
@@ -260,7 +263,7 @@ macro_rules! guards {
         }
 
         impl<$($generics)*> $Write<$($arguments)*> {
-            /// Turns the guard into a read guard. The elements are held throughout. As
+            /// Turns the guard into a read guard. The elements are held throughout. See
             /// [`RangeWriteGuard::downgrade`](crate::RangeWriteGuard::downgrade).
             ///
             /// ```
@@ -280,7 +283,7 @@ macro_rules! guards {
                 $Read::new(guard.elements.downgrade(Mode::Read))
             }
 
-            /// Turns the guard into an upgradable read guard. The elements are held throughout. As
+            /// Turns the guard into an upgradable read guard. The elements are held throughout. See
             /// [`RangeWriteGuard::downgrade_to_upgradable`](crate::RangeWriteGuard::downgrade_to_upgradable).
             ///
             /// ```
@@ -301,8 +304,8 @@ macro_rules! guards {
         }
 
         impl<$($generics)*> $Upgradable<$($arguments)*> {
-            /// Turns the guard into a write guard, when the readers of these elements have left.
-            /// What the caller has read stays true. As
+            /// Waits until all other readers of these elements have left, and turns the guard into
+            /// a write guard. What the caller has read is still true after the upgrade. See
             /// [`RangeUpgradableReadGuard::upgrade`](crate::RangeUpgradableReadGuard::upgrade).
             ///
             /// ```
@@ -325,7 +328,7 @@ macro_rules! guards {
                 $Write::new(guard.elements)
             }
 
-            /// Turns the guard into a write guard if no other reader holds any of the elements. As
+            /// Turns the guard into a write guard if no other reader holds any of the elements. See
             /// [`RangeUpgradableReadGuard::try_upgrade`](crate::RangeUpgradableReadGuard::try_upgrade).
             ///
             /// ```
@@ -341,14 +344,14 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// Returns the guard, upgradable as before, if another reader holds any of the
-            /// elements. Requests that only wait do not count.
+            /// Returns the guard, still upgradable, if another reader holds any of the elements.
+            /// Requests that only wait do not count.
             pub fn try_upgrade(guard: Self) -> Result<$Write<$($arguments)*>, Self> {
                 if guard.elements.held.try_upgrade() { Ok($Write::new(guard.elements)) } else { Err(guard) }
             }
 
-            /// Turns the guard into a write guard. Gives the guard back if the upgrade takes longer
-            /// than `timeout`. As
+            /// Turns the guard into a write guard. Returns the guard unchanged if the upgrade takes
+            /// longer than `timeout`. See
             /// [`RangeUpgradableReadGuard::try_upgrade_for`](crate::RangeUpgradableReadGuard::try_upgrade_for).
             ///
             /// ```
@@ -365,12 +368,13 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// Returns the guard, upgradable as before, if the time was up first.
+            /// Returns the guard, still upgradable, if other readers have not left within
+            /// `timeout`.
             ///
             /// # Cancel safety
             ///
-            /// Giving up leaves no trace: readers that came meanwhile, and waited for the upgrade
-            /// alone, are let in.
+            /// If the upgrade gives up, the readers that came meanwhile and waited only for the
+            /// upgrade are granted. Nothing else changes.
             pub fn try_upgrade_for(guard: Self, timeout: Duration) -> Result<$Write<$($arguments)*>, Self> {
                 guard.upgrade_until(Deadline::after(timeout))
             }
@@ -406,7 +410,8 @@ macro_rules! guards {
                 self.elements
             }
 
-            /// Turns the guard into a plain read guard. Another upgradable reader may come in. As
+            /// Turns the guard into a plain read guard. Another upgradable reader may be granted.
+            /// See
             /// [`RangeUpgradableReadGuard::downgrade`](crate::RangeUpgradableReadGuard::downgrade).
             ///
             /// ```
@@ -450,8 +455,8 @@ macro_rules! mapped {
     ) => {
         $(#[$doc])*
         ///
-        /// Dereferences to the part. A drop of the guard, on any thread, releases the whole range
-        /// that the original guard held.
+        /// Dereferences to the part. When the guard is dropped, on any thread, it releases the
+        /// whole range that the original guard held.
         #[must_use = "if unused the range is unlocked at once"]
         pub struct $Mapped<'a, U: ?Sized> {
             part: NonNull<U>,
@@ -517,8 +522,8 @@ macro_rules! mapped {
                 $Mapped { part, held: guard.held, _borrows: PhantomData }
             }
 
-            /// Which request of the [lock](RangeRwLock::range_lock) the guard stands for. `None` if
-            /// its range is empty.
+            /// Returns the id of the guard's request in the [lock](RangeRwLock::range_lock).
+            /// Returns `None` if its range is empty.
             pub fn id(guard: &Self) -> Option<RequestId> {
                 guard.held.id()
             }

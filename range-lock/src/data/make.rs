@@ -6,7 +6,7 @@ use super::{RangeRwLock, Storage};
 use crate::lock::RangeLock;
 
 impl<S: Storage> RangeRwLock<S> {
-    /// Makes a lock around `storage` in which nothing is locked. Allocates nothing.
+    /// Makes a lock that owns `storage`, in which nothing is locked. Allocates nothing.
     ///
     /// ```
     /// use range_lock::RangeRwLock;
@@ -20,8 +20,8 @@ impl<S: Storage> RangeRwLock<S> {
         Self::with_lock(storage, RangeLock::new())
     }
 
-    /// Makes a lock around `storage` that uses `lock` to lock ranges. `lock` can have
-    /// [settings](RangeLock::builder) of its own.
+    /// Makes a lock that owns `storage`, and that locks indices by `lock`. `lock` may have
+    /// [non-default settings](RangeLock::builder).
     ///
     /// What leaked guards hold in `lock` stays locked until [`undo_leak`](Self::undo_leak).
     ///

@@ -4,11 +4,12 @@
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
-/// What a [`RangeRwLock`](crate::RangeRwLock) can own: a value that gives a slice, which stays
-/// where it is.
+/// A value that a [`RangeRwLock`](crate::RangeRwLock) can own. It gives a slice, and the slice
+/// stays at one place in memory.
 ///
-/// Implemented for arrays, `Box<[T]>`, `Vec<T>`, `&mut [T]`, `&mut [T; N]`, and, with feature
-/// `memmap2`, for `memmap2::MmapMut`. The trait can be implemented for other kinds of memory too:
+/// The trait is implemented for arrays, `Box<[T]>`, `Vec<T>`, `&mut [T]` and `&mut [T; N]`. With
+/// feature `memmap2` it is also implemented for `memmap2::MmapMut`. It can be implemented for other
+/// kinds of memory:
 ///
 /// ```
 /// use std::ptr::NonNull;
@@ -44,15 +45,15 @@ use std::ptr::NonNull;
 /// # Safety
 ///
 /// * The pointer that [`slice`](Self::slice) returns is valid for reads and writes of all its
-///   elements, which are initialised. The pointer names the same number of elements at each call,
-///   until [`from_raw`](Self::from_raw). It names the same memory too, as long as the `Raw` is not
-///   moved.
+///   elements, and the elements are initialised. Until [`from_raw`](Self::from_raw), each call of
+///   `slice` returns the same number of elements. As long as the `Raw` is not moved, each call also
+///   returns the same memory.
 /// * Until `from_raw` the elements are reached in no other way.
-/// * `slice` may be called from several threads at a time, and makes no reference to the elements.
-/// * If `Self` may be sent to another thread, `Raw` may be sent too, and be put together or dropped
-///   there.
-/// * A `Raw` may be dropped instead of being given to `from_raw`, once nothing refers to the
-///   elements any more. Dropping the `Raw` does what dropping the storage would do.
+/// * Several threads may call `slice` at the same time. `slice` makes no reference to the elements.
+/// * If `Self` may be sent to another thread, `Raw` may be sent there too. That thread may pass the
+///   `Raw` to `from_raw`, or drop it.
+/// * A `Raw` may be dropped and not passed to `from_raw`, if nothing refers to the elements any
+///   more. Dropping the `Raw` does what dropping the storage would do.
 pub unsafe trait Storage: Sized {
     /// An element of the slice.
     type Item;

@@ -17,9 +17,9 @@
 //! then its thread waits for the mutex, and requests that came later may enter first:
 //!
 //! * A thread that finds the mutex taken looks again for some microseconds. Then the thread stands
-//!   in line. It sleeps there if other threads want its CPU. The number of requests that enter
-//!   while a thread waits in line has no bound, but the time of each thread at the head of the line
-//!   has a bound:
+//!   in line, and sleeps there if other threads want its CPU. There is no bound on the requests
+//!   that enter while a thread is in line. There is a bound for each thread at the head of the
+//!   line:
 //! * The first thread in line lets other threads use the mutex for at most about six microseconds.
 //!   Then it asks for the mutex and looks once more. If the mutex is still taken, at most two other
 //!   threads take it before this thread. By the time it asks, a thread has slept in line at most
@@ -52,8 +52,9 @@
 //!   has passed it by then.
 //! * No request passes a request whose thread is awake, a held request, or an upgrade.
 //!
-//! So a request waits for the requests before it, and for at most `n` requests that pass it or any
-//! one of these. Running threads use the range while the next sleeper wakes up.
+//! So a request waits for the requests before it, and for the requests that pass it or any of
+//! these. Each of them is passed at most `n` times. Running threads use the range while the next
+//! sleeper wakes up.
 //!
 //! # Neighbours that share a point
 //!

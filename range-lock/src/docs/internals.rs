@@ -9,7 +9,7 @@
 //!
 //! # Registrations
 //!
-//! Each request, held or waiting, has an entry in one or more interval trees. If earlier
+//! Each request, held or waiting, has an entry in each [leaf](#leaves) that it touches. If earlier
 //! conflicting entries keep an entry out, the entry is registered with **one** of them. The *count*
 //! of a request is the number of its registered entries. The request is granted when its count is
 //! zero.
@@ -60,8 +60,8 @@
 //! # Leaves
 //!
 //! Entries and registrations lie in *leaves*, which tile the domain. A new lock has one leaf. The
-//! lock cuts a leaf in two where threads repeatedly meet on its mutex. It joins two neighbours that
-//! requests cross and where threads have not met for a long time.
+//! lock cuts a leaf in two where threads repeatedly meet on its mutex. It joins two neighbours when
+//! many requests have crossed both since threads last met there.
 //!
 //! A request has an entry, with its whole span, in each leaf that it touches. It enters, changes
 //! and leaves under the mutexes of all these leaves. An entry is registered only with entries of

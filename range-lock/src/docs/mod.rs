@@ -3,7 +3,7 @@
 //!
 //! | page | answers |
 //! |---|---|
-//! | [`semantics`] | what exactly conflicts, what is granted when, what each verb promises |
+//! | [`semantics`] | what exactly conflicts, what is granted when, what each method promises |
 //! | [`fairness`] | in which order requests are granted, which may pass others, what strict order costs |
 //! | [`patterns`] | how to do what users of range locks have asked for |
 //! | [`performance`] | what the lock costs, where other locks are faster, how to keep it cheap |

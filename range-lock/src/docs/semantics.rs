@@ -1,15 +1,16 @@
-//! What exactly conflicts, what is granted when, and what each verb promises.
+//! Which requests conflict, when a request is granted, and what each method promises.
 //!
 //! # Spans
 //!
 //! A range is any `RangeBounds<u64>`. The lock turns a range into a *span*, a closed interval
-//! `first..=last`. So `..` is the whole domain, with `u64::MAX` in it. The caller decides what a
-//! point stands for (a byte, a page, a key), and how to round. Lock all that you touch, and not
-//! much more.
+//! `first..=last`. So `..` is the whole domain, which includes `u64::MAX`. The caller decides what
+//! a point stands for (a byte, a page, a key), and how to round offsets to points. Lock all points
+//! that you touch, and few others.
 //!
-//! * An empty range (`5..5`, `5..=4`) has no span. It is granted at once, conflicts with nothing
-//!   and releases nothing.
-//! * An inverted range (`7..3`) panics, as it does for slices. The message has both ends.
+//! * An empty range (`5..5`, `5..=4`) has no span. A request for it is granted immediately and
+//!   conflicts with no request. Its guard releases nothing.
+//! * An inverted range (`7..3`) panics, as an inverted range of a slice does. The message names
+//!   both ends.
 //!
 //! ```
 //! # let lock = range_lock::RangeLock::new();
@@ -21,23 +22,25 @@
 //! # Modes
 //!
 //! A request asks for a span in a [`Mode`](crate::Mode). Two requests *conflict* when their spans
-//! share a point and their modes do not go together. Readers go together with readers and with an
-//! upgradable reader. All other pairs of modes conflict. There are no false conflicts: whether two
-//! requests conflict depends on their spans and their modes alone. A thread that holds a range must
-//! not block on another range of the same lock: see [Deadlocks](crate::RangeLock#deadlocks).
+//! share a point and their modes are not compatible. Readers are compatible with readers and with
+//! an upgradable reader. All other pairs of modes conflict. There are no false conflicts: only the
+//! spans and the modes of two requests decide whether the requests conflict.
+//!
+//! A thread that holds a range must not block on another range of the same lock: see
+//! [Deadlocks](crate::RangeLock#deadlocks).
 //!
 //! # Admission
 //!
-//! **A request is granted when no earlier conflicting request is held or waits.** A request is
-//! earlier if it entered earlier. The rest follows:
+//! **A request is granted when no earlier conflicting request is held or waits.** The request that
+//! entered first is the earlier one. Four properties follow:
 //!
-//! * A request that conflicts with nothing in the lock is granted as soon as it has entered.
-//!   (Entering takes a short internal mutex. [`fairness`](super::fairness) has the bound of the
-//!   wait for the mutex.)
+//! * A request that conflicts with no request in the lock is granted as soon as it has entered. To
+//!   enter, its thread takes a short internal mutex. [`fairness`](super::fairness) has the bound of
+//!   the wait for the mutex.
 //! * Conflicting requests are granted first come, first served.
-//! * A waiting writer keeps later readers out of its whole range, also where no request holds a
-//!   part of the range yet.
-//! * Disjoint requests never wait for each other directly. They can wait for each other through a
+//! * A waiting writer keeps later readers out of its whole range, even out of parts that no request
+//!   holds yet.
+//! * Disjoint requests never wait for each other directly. One can wait for the other through a
 //!   third request, which overlaps both and waits. So a thread that holds one range and blocks on a
 //!   disjoint range can deadlock: see [Deadlocks](crate::RangeLock#deadlocks).
 //!
@@ -57,9 +60,9 @@
 //! });
 //! ```
 //!
-//! # The verbs
+//! # The methods
 //!
-//! | verb | promise |
+//! | method | promise |
 //! |---|---|
 //! | `read`, `write`, `upgradable_read` | returns when granted |
 //! | `try_…` | grants or fails without waiting for a request, by the same rule: fails only if a conflicting request is held or waits |
@@ -72,30 +75,31 @@
 //! | `shrink` | waits for no request, releases the rest |
 //! | `split_at` | waits for no request, lets in no request |
 //!
-//! Each verb takes a short internal mutex. So does dropping a guard. The thread may sleep while it
-//! waits for the mutex, whatever the verb. [`fairness`](super::fairness#the-guarantee) has the
-//! bound.
+//! Each of these methods takes a short internal mutex, and so does dropping a guard. The thread may
+//! sleep while it waits for the mutex, even in a method that waits for no request.
+//! [`fairness`](super::fairness#the-guarantee) has the bound of the wait.
 //!
-//! No verb widens a held range, because two neighbours that both widen their ranges could deadlock.
-//! Release the range and ask again, or ask for the larger range first.
+//! No method widens a held range, because two threads with neighbouring ranges could deadlock if
+//! both widened them. Release the range and ask for the larger range, or ask for the larger range
+//! first.
 //!
 //! # Giving up
 //!
-//! A request that times out, or whose future is dropped, is withdrawn. It no longer keeps out the
-//! later requests that conflict with it, and nothing else changes. A request may be granted in the
-//! moment in which it gives up. Then a timed verb keeps the grant and returns the guard, and a
-//! dropped future releases the range to the next request. The grant is never lost.
+//! A request that times out, or whose future is dropped, is withdrawn. It no longer keeps out later
+//! requests, and nothing else changes. A request may be granted in the moment in which it gives up.
+//! Then a timed method keeps the grant and returns the guard. A dropped future releases the range
+//! to the next request. The grant is never lost.
 //!
 //! # Guards
 //!
-//! A guard is the only way to unlock, and releases exactly what it holds. Two readers of the same
-//! range have two requests. When one of them leaves, the other still holds the range. Guards are
-//! `Send`: an I/O completion on another thread may drop them. There is no poisoning: a panic drops
-//! the guard and so unlocks the range.
+//! Only a guard can unlock, and it releases exactly what it holds. Two readers of the same range
+//! have two guards. When one of them is dropped, the other still holds the range. Guards are
+//! `Send`, so an I/O completion on another thread may drop them. There is no poisoning: a panic
+//! drops the guard, which unlocks the range.
 //!
-//! `let _ = lock.write(0..10)` drops the guard and so unlocks at once, and the compiler does not
-//! warn. `let _guard =` keeps the range locked until the end of the block. The same holds for what
-//! a `try_` verb returns.
+//! `let _ = lock.write(0..10)` drops the guard at once, which unlocks the range. The compiler does
+//! not warn. `let _guard =` keeps the range locked until the end of the block. Both hold for the
+//! result of a `try_` method too.
 //!
 //! ```
 //! # let lock = range_lock::RangeLock::new();
@@ -107,37 +111,38 @@
 //! ```
 //!
 //! A leaked guard keeps its range locked, and does no other harm.
-//! [`undo_leak`](crate::RangeLock::undo_leak) forgets the request of a leaked guard.
+//! [`undo_leak`](crate::RangeLock::undo_leak) forgets the requests of leaked guards.
 //!
 //! # Not offered
 //!
-//! This lock lacks the following features, which users of other range locks have asked for. Each
-//! item gives the reason, and what to use instead.
+//! Users of other range locks have asked for features that this lock does not have. Each item gives
+//! the reason, and what to use instead.
 //!
-//! * **Owners** whose requests do not conflict with each other (POSIX and SMB locks, a
-//!   transaction). The lock would have to compare owners whenever it looks at an entry. Keep a
-//!   table of what each owner holds beside the lock. The owner looks there before it asks the lock.
-//! * **Group modes**, such as writers that share with writers. The lock looks for conflicts by
-//!   three fixed modes. If one of two groups is exclusive, let `write` stand for that group, and
-//!   `read` for the other.
-//! * **Keys that are byte strings**, or that are not numbers for another reason. A leaf compares
-//!   two words where it would have to compare two allocations. Number the keys in order. Or lock a
-//!   hash of each key with [`point`](crate::point), and accept that keys with the same hash
-//!   conflict.
-//! * **Bounded memory, or escalation** to larger ranges. Only the caller knows which ranges may be
-//!   made one. Count the guards, and ask for the larger range anew.
-//! * **A verb that fails if a reader is in and waits if a writer is in.** A request has one place
-//!   in one queue. `try_write`, with [`wait_until_free`](crate::RangeLock::wait_until_free) in mode
-//!   `Read` before the next try, comes near.
-//! * **An empty range that conflicts** with what surrounds it, as in SMB. An empty range has no
-//!   point in common with any other range. Lock one point instead.
-//! * **Finding cycles that lead through tasks**, in module `deadlock`. The lock does not know
-//!   which task holds a guard that was moved. Use timers.
-//! * **An empty guard**, to be filled later. An `Option` of a guard serves. A range `n..n` also
-//!   gives a guard of nothing.
-//! * **The lock in a guard**, `guard.lock()`. A guard of data must not lend what its lock lends.
-//!   Keep both the lock and the guard.
-//! * **Keys or offsets with a type of their own.** Every caller would then have to name the type of
-//!   its points in the type of its locks. Use `u64` for all such types.
-//! * **A C interface.** Guards without destructors would need an unlock by range, which this lock
-//!   does not have.
+//! * **Owners.** The requests of one owner, such as a process in POSIX and SMB locks or a
+//!   transaction, would not conflict with each other. The lock would have to compare owners
+//!   whenever it looks at an entry. Keep a table beside the lock, of what each owner holds. An
+//!   owner looks there before it asks the lock.
+//! * **Group modes**, such as writers that share with writers. The lock has three fixed modes. If
+//!   there are two groups, and one of them is exclusive, use `write` for the exclusive group and
+//!   `read` for the other group.
+//! * **Keys that are not numbers**, such as byte strings. A leaf compares two words. With byte
+//!   strings it would have to compare two allocations. Number the keys in order. Or lock a hash of
+//!   each key with [`point`](crate::point), and accept that keys with the same hash conflict.
+//! * **Bounded memory, or escalation** to larger ranges. Only the caller knows which ranges may
+//!   become one. Count the guards, release them at a limit, and ask for the larger range.
+//! * **A method that waits for writers but fails if a reader holds the range.** A request has one
+//!   place in one queue. A close substitute is to call `try_write`, and
+//!   [`wait_until_free`](crate::RangeLock::wait_until_free) in mode `Read` before the next try.
+//! * **An empty range that conflicts** with the ranges around it, as in SMB. An empty range shares
+//!   no point with any other range. Lock one point instead.
+//! * **Cycles through tasks**, in module `deadlock`. The lock does not know which task holds a
+//!   guard that was moved. Use timers.
+//! * **An empty guard**, to be filled later. Use an `Option` of a guard. A request for `n..n` also
+//!   returns a guard that holds nothing.
+//! * **The lock in a guard**, `guard.lock()`. If the elements of a
+//!   [`RangeRwLock`](crate::RangeRwLock) are `Sync` and not `Send`, threads may share a guard but
+//!   not the lock. Keep both the lock and the guard.
+//! * **Keys or offsets of a separate type.** The type of each lock would have to name the type of
+//!   its points. Use `u64` for all points.
+//! * **A C interface.** C has no destructors for guards, so a C interface would need an unlock by
+//!   range. This lock has no unlock by range.

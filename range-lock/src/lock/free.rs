@@ -12,21 +12,23 @@ use crate::sync::Deadline;
 
 /// Verbs that wait and lock nothing.
 impl RangeLock {
-    /// Waits until every request in `range` that conflicts with `mode`, and that entered before the
-    /// call, has left.
+    /// Waits for every request that entered before the call and conflicts with a request for
+    /// `range` in `mode`. Locks nothing.
     ///
-    /// A flush needs this verb. It waits until all writes that were under way are done, and does
-    /// not hold up later writes. `mode` chooses the requests. A call with [`Mode::Read`] waits for
-    /// writers, a call with [`Mode::Write`] waits for all requests.
+    /// A flush uses this method. It waits until the writes that are under way are done, and does
+    /// not delay later writes. With [`Mode::Read`] the call waits for writers. With
+    /// [`Mode::Upgradable`] it waits for writers and upgradable readers, and with [`Mode::Write`]
+    /// for all requests.
     ///
-    /// The call waits for each conflicting request that was held *or waited* at the time of the
-    /// call. The wait for a request ends when the request is released or gives up. It also ends
-    /// when the request is [shrunk](crate::RangeWriteGuard::shrink) or
+    /// The call waits for each conflicting request that was held *or waited* when the call began.
+    /// It stops waiting for a request that is released, or that gives up. It also stops if the
+    /// request is [shrunk](crate::RangeWriteGuard::shrink) or
     /// [downgraded](crate::RangeWriteGuard::downgrade) so that it no longer conflicts. The call
-    /// does not wait for requests that enter later, nor for an upgrade that is claimed later.
+    /// does not wait for requests that enter later, nor for an upgrade that begins later.
     ///
-    /// When the call returns, the caller sees all that was done under the ranges that it has waited
-    /// for. These ranges may be locked again by then. To keep other requests out, lock the range.
+    /// When the call returns, the caller sees all writes that were made under the awaited ranges.
+    /// Other requests may have locked these ranges again. To keep other requests out, lock the
+    /// range.
     ///
     /// ```
     /// use range_lock::{Mode, RangeLock};
@@ -47,40 +49,41 @@ impl RangeLock {
     ///
     /// # Fairness
     ///
-    /// The call delays no request, not even a request that waits. `try_` verbs ignore the call,
+    /// The call delays no other request, not even one that waits. `try_` methods ignore the call,
     /// [`requests`](Self::requests) does not list it, and [`is_locked`](Self::is_locked) does not
-    /// count it. The wait ends when the requests that the call found have left, however many
-    /// requests come later.
+    /// count it. The call returns when the requests that it found have left, however many requests
+    /// come later.
     ///
     /// # Deadlocks
     ///
-    /// A thread waits for itself if it holds a conflicting range, or a range that one of the
+    /// The caller waits for itself if it holds a conflicting range, or a range that one of the
     /// awaited requests waits for. Feature `deadlock_detection` does not look at calls of this
-    /// verb.
+    /// method.
     ///
     /// # Cost
     ///
-    /// If m requests are in the way, the call takes O(m log m) steps under the internal mutexes,
-    /// and allocates memory for each of the m requests. A release of one of them then takes O(log
-    /// m) steps more. If nothing is in the way, the call allocates nothing and takes O(log n)
+    /// If the call waits for m requests, it takes O(m log m) steps under the internal mutexes, and
+    /// allocates memory for each of the m requests. The release of each of these takes O(log m)
+    /// additional steps. If the call waits for no request, it allocates nothing and takes O(log n)
     /// steps, with n requests in the lock. [`Stats`](crate::docs::performance) do not count these
     /// calls.
     ///
     /// # Origin
     ///
-    /// CockroachDB's latch manager has this operation as `WaitFor`, which acquires no latch. Block
-    /// layers drain writes before a flush.
+    /// CockroachDB's latch manager has this operation. Its name there is `WaitFor`, and it acquires
+    /// no latch. Block layers wait for all writes before a flush.
     #[track_caller]
     pub fn wait_until_free(&self, range: impl RangeBounds<u64>, mode: Mode) {
         let free = self.free_by(&range, mode, Deadline::Never);
         debug_assert!(free, "a wait without a deadline ends when the range is free");
     }
 
-    /// As [`wait_until_free`](Self::wait_until_free), but gives up after `timeout`. Returns whether
-    /// all requests in the way have left.
+    /// Like [`wait_until_free`](Self::wait_until_free), but gives up after `timeout`. Returns
+    /// whether all awaited requests have left.
     ///
-    /// With a timeout of zero the call does not wait. It returns `true` if no conflicting request
-    /// is held or waits at this moment. A timeout that is too long for the clock is no timeout.
+    /// With a timeout of zero the call does not wait. Then it returns `true` if no conflicting
+    /// request is held or waits at this moment. A timeout that is too long for the clock is the
+    /// same as no timeout.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -98,8 +101,9 @@ impl RangeLock {
     ///
     /// # Fairness and cancel safety
     ///
-    /// As [`wait_until_free`](Self::wait_until_free). Giving up leaves no trace. If the last
-    /// request leaves in the moment in which the call would have given up, the call returns `true`.
+    /// Other requests are served as with [`wait_until_free`](Self::wait_until_free). A call that
+    /// gives up leaves nothing behind. If the last awaited request leaves in the moment in which
+    /// the call would give up, the call returns `true`.
     #[track_caller]
     pub fn wait_until_free_for(&self, range: impl RangeBounds<u64>, mode: Mode, timeout: Duration) -> bool {
         self.free_by(&range, mode, Deadline::after(timeout))

@@ -201,7 +201,7 @@ macro_rules! guard {
         /// assert!(lock.try_write(9..20).is_some());
         /// ```
         ///
-        /// Bind the guard to a name: `let _ =` drops the guard, and so unlocks, at once.
+        /// Bind the guard to a name: `let _ =` drops the guard at once, which unlocks the range.
         #[must_use = "if unused the range is unlocked at once"]
         pub struct $Guard$(<$lifetime>)? {
             pub(crate) held: Held<$lock>,
@@ -213,8 +213,8 @@ macro_rules! guard {
                 Self { held }
             }
 
-            /// The range that is held. An empty range is given as `1..=0`, wherever the caller
-            /// asked for it.
+            /// Returns the held range. For an empty range this is `1..=0`, whatever empty range the
+            /// caller asked for.
             ///
             /// ```
             #[doc = $setup]
@@ -225,12 +225,13 @@ macro_rules! guard {
                 self.held.range()
             }
 
-            /// Which of the lock's [`requests`](RangeLock::requests) the guard stands for. `None`
-            /// if the range is empty, because then there is no request.
+            /// Returns the id of the guard's request among the lock's
+            /// [`requests`](RangeLock::requests). Returns `None` if the range is empty, because an
+            /// empty range has no request.
             ///
-            /// [`RequestInfo::id`](crate::RequestInfo::id) of the request has the same value. So
-            /// has each mention of the request in
-            /// [`RequestInfo::waits_for`](crate::RequestInfo::waits_for) of another request.
+            /// [`RequestInfo::id`](crate::RequestInfo::id) of this request returns the same id.
+            /// [`RequestInfo::waits_for`](crate::RequestInfo::waits_for) of another request
+            /// contains this id if the other request waits for this one.
             ///
             /// ```
             #[doc = $setup]
@@ -242,11 +243,11 @@ macro_rules! guard {
                 self.held.id()
             }
 
-            /// Releases all of the held range except `range`, at once. Lets in requests that waited
-            /// for the rest.
+            /// Keeps `range` and releases the rest of the held range in one step. Grants the
+            /// requests that waited only for the rest.
             ///
-            /// This is an associated function, as are all that change a guard: `Guard::shrink(&mut
-            /// guard, range)`.
+            /// This is an associated function, as are all functions that change a guard:
+            /// `Guard::shrink(&mut guard, range)`.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Guard), ";")]
@@ -259,16 +260,17 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If `range` is inverted, or not part of the held range. The guard stays as it was. An
-            /// empty range is part of every range: `shrink` then releases everything.
+            /// If `range` is inverted, or not a part of the held range. The guard stays as it was.
+            /// An empty range is a part of every range, so `shrink` to an empty range releases
+            /// everything.
             #[track_caller]
             pub fn shrink(guard: &mut Self, range: impl RangeBounds<u64>) {
                 guard.held.shrink(&range);
             }
 
-            /// Makes two guards of one. The first guard holds what lies before `mid`, a point of
-            /// the domain. The second guard holds the rest. Nothing is released, and no request is
-            /// let in.
+            /// Splits the guard into two guards. The first guard holds the points before `mid`, and
+            /// the second guard holds the rest. `mid` is a point of the domain. The call releases
+            /// nothing and grants no request.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Guard), ";")]
@@ -283,9 +285,9 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If `mid` lies before the held range, or behind its end. The range is released then,
-            /// as by any panic that drops a guard. At either end of the range `mid` is allowed, and
-            /// one of the two guards is empty.
+            /// If `mid` lies before the held range, or behind its end. The panic drops the guard,
+            /// which releases the range. `mid` may be at either end of the range. Then one of the
+            /// two guards is empty.
             #[track_caller]
             pub fn split_at(guard: Self, mid: u64) -> (Self, Self) {
                 let (left, right) = guard.held.split_at(mid);
@@ -334,8 +336,9 @@ macro_rules! guards {
         }
 
         impl$(<$lifetime>)? $Write$(<$lifetime>)? {
-            /// Turns the guard into a read guard. The range is held throughout. Lets in the waiting
-            /// readers that no waiting writer precedes, and no writer.
+            /// Turns the guard into a read guard. The range is held throughout. Grants each waiting
+            /// reader that now waits neither for this guard nor for an earlier writer. Grants no
+            /// writer.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Write), ";")]
@@ -349,8 +352,8 @@ macro_rules! guards {
                 $Read { held: guard.held.downgrade(Mode::Read) }
             }
 
-            /// Turns the guard into an upgradable read guard. The range is held throughout. Lets in
-            /// the readers that [`downgrade`](Self::downgrade) would let in.
+            /// Turns the guard into an upgradable read guard. The range is held throughout. Grants
+            /// the same readers as [`downgrade`](Self::downgrade).
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Write), ";")]
@@ -367,10 +370,11 @@ macro_rules! guards {
         }
 
         impl$(<$lifetime>)? $Upgradable$(<$lifetime>)? {
-            /// Turns the guard into a write guard. Waits until the readers that hold a part of the
-            /// range have left.
+            /// Waits until all other readers that hold a part of the range have left, and turns the
+            /// guard into a write guard.
             ///
-            /// What the caller has read stays true: no other writer comes in between.
+            /// What the caller has read is still true after the upgrade, because no other writer
+            /// comes in between.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Upgradable), ";")]
@@ -382,7 +386,7 @@ macro_rules! guards {
             ///
             /// # Fairness
             ///
-            /// The upgrade passes requests that wait, and they wait for the upgrade from now on. No
+            /// The upgrade passes the waiting requests, which then also wait for the upgrade. No
             /// request passes the upgrade.
             ///
             /// # Deadlocks
@@ -395,7 +399,7 @@ macro_rules! guards {
             }
 
             /// Turns the guard into a write guard if no other reader holds a part of the range.
-            /// Otherwise gives the guard back.
+            /// Otherwise returns the guard unchanged.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Upgradable), ";")]
@@ -409,14 +413,14 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// Returns the guard, upgradable as before, if another reader holds a part of the
-            /// range. Requests that only wait do not count.
+            /// Returns the guard, still upgradable, if another reader holds a part of the range.
+            /// Requests that only wait do not count.
             pub fn try_upgrade(guard: Self) -> Result<$Write$(<$lifetime>)?, Self> {
                 if guard.held.try_upgrade() { Ok($Write { held: guard.held }) } else { Err(guard) }
             }
 
-            /// Turns the guard into a write guard. Gives the guard back if the upgrade takes longer
-            /// than `timeout`.
+            /// Turns the guard into a write guard. Returns the guard unchanged if the upgrade takes
+            /// longer than `timeout`.
             ///
             /// ```
             /// # use std::time::Duration;
@@ -432,13 +436,14 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// Returns the guard, upgradable as before, if the time was up first.
+            /// Returns the guard, still upgradable, if other readers have not left within
+            /// `timeout`.
             ///
             /// # Cancel safety
             ///
-            /// Giving up leaves no trace: readers that came meanwhile, and waited for the upgrade
-            /// alone, are let in. With a timeout of zero the call does not wait, as
-            /// [`try_upgrade`](Self::try_upgrade).
+            /// If the upgrade gives up, the readers that came meanwhile and waited only for the
+            /// upgrade are granted. Nothing else changes. With a timeout of zero the call does not
+            /// wait, like [`try_upgrade`](Self::try_upgrade).
             pub fn try_upgrade_for(
                 guard: Self,
                 timeout: Duration,
@@ -475,7 +480,7 @@ macro_rules! guards {
             }
 
             /// Turns the guard into a plain read guard. The range is held throughout. A waiting
-            /// upgradable reader may come in.
+            /// upgradable reader may be granted.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Upgradable), ";")]
