@@ -1,10 +1,10 @@
-//! Which threads wait for which threads, over all range locks of the process (feature
+//! A search for threads that wait for each other, over all range locks of the process (feature
 //! `deadlock_detection`).
 //!
-//! [`check`] looks at every thread that is blocked in a [`RangeLock`] at this moment. It returns
-//! the cycles in which these threads wait for each other. It changes nothing and never panics. The
-//! crate itself never calls `check`. Call it from a watchdog thread, from a signal's handler
-//! thread, or from a test.
+//! [`check`] looks at every thread that is blocked in a [`RangeLock`] at the time of the call. It
+//! returns the cycles in which these threads wait for each other. It changes nothing and never
+//! panics. The crate itself never calls `check`. Call it from a watchdog thread, from a thread that
+//! handles signals, or from a test.
 //!
 //! ```
 //! use range_lock::{RangeLock, deadlock};
@@ -32,53 +32,66 @@
 //!
 //! # What is found
 //!
-//! A request waits for every request that it [counts](crate::RequestInfo::waits_for): those that
-//! hold a conflicting range, and those that wait before the request. `check` looks for cycles
-//! while nothing can change (see [Lock order](#lock-order)). So each cycle is a deadlock, not only
-//! a danger of a deadlock. A cycle ends when one of its members gives up. So a cycle of timed
-//! waits is reported until then.
+//! A request waits for two kinds of requests (see [`waits_for`](crate::RequestInfo::waits_for)):
+//! those that hold a conflicting range, and conflicting ones that wait ahead of it. While `check`
+//! looks for cycles nothing can change (see [Lock order](#lock-order)). So each reported cycle is a
+//! real deadlock, and not only a possible one. A cycle of timed waits ends when one of its threads
+//! gives up. Until then `check` reports it.
 //!
-//! There is one reservation: `check` takes a range as held by **the thread that took it**. Guards
-//! may be sent to other threads. A guard that was sent away may be released by a thread that is not
-//! blocked. A program that never sends guards has no such case. A program that sends guards must
-//! read every report as "unless one of these guards is elsewhere". The plainest case is a kind of
-//! its own, [`Kind::PossibleSelf`]: a thread that waits for what it took itself.
+//! There is one reservation: `check` assumes that **the thread that took a range** still holds it.
+//! A guard may be sent to another thread, which may not be blocked and can release the range. A
+//! program that sends guards must read every report as "unless another thread has one of these
+//! guards". A program that never sends guards can read the reports as they are.
+//! [`Kind::PossibleSelf`] reports the simplest case: a thread waits for a range that it took
+//! itself.
 //!
 //! # What is not found
 //!
-//! * **Tasks.** A future has no thread. `check` takes the requests of a future as those of "a
-//!   task", whichever thread polled the future. A cycle that leads through a task is not reported.
-//! * Cycles that lead through other kinds of locks, channels or joins.
-//! * A thread that has only just begun to wait. Its request enters the lock a moment before the
+//! * **Tasks.** A future belongs to no thread. `check` attributes the requests of a future to "a
+//!   task", whichever thread polls the future. It does not report a cycle that leads through a
+//!   task.
+//! * **Other waits.** `check` does not find cycles that lead through other kinds of locks, channels
+//!   or joins.
+//! * **A thread that has just begun to wait.** Its request enters the lock a moment before the
 //!   thread is registered as blocked.
 //!
 //! # Cost
 //!
-//! With the feature, each thread that blocks captures a [`Backtrace`], which takes some
-//! microseconds up to milliseconds. The backtrace is resolved only when it is printed. Before and
-//! after the wait the thread takes a process-wide mutex. Each acquisition looks up its thread's id.
-//! A lock allocates once, when it is first used. `check` holds up all locks in which a thread is
-//! blocked while it copies their requests. Without the feature there is none of this cost.
+//! With this feature:
+//!
+//! * A thread that blocks captures a [`Backtrace`], which takes from some microseconds to
+//!   milliseconds. The backtrace is resolved only when it is printed.
+//! * Before and after its wait, the thread takes a process-wide mutex.
+//! * Each acquisition looks up the id of its thread.
+//! * A lock allocates once, when it is first used.
+//! * `check` blocks all locks in which a thread waits, while it copies their requests.
+//!
+//! Without the feature the lock has none of these costs.
 //!
 //! # Origin
 //!
 //! parking_lot's module [`deadlock`](https://docs.rs/parking_lot/latest/parking_lot/deadlock/)
-//! (feature `deadlock_detection`) does the same for its mutexes and rwlocks. It, too, makes the
-//! graph on request. In this crate the reported cycle shows which range keeps which thread out.
+//! (feature `deadlock_detection`) does the same for its mutexes and rwlocks. It also builds the
+//! graph on request. In this crate a reported cycle also shows which range keeps which thread out.
 //!
 //! # Lock order
 //!
-//! A thread takes the registry of blocked threads first. Then it takes the leaves in ascending
-//! order of their locks' addresses, which is the order of
-//! [`acquire_many`](RangeLock::acquire_many). A thread enters and leaves the registry with no
-//! leaf's mutex held.
+//! `check` first takes the mutex of the registry of blocked threads. Then it takes the mutexes of
+//! leaves, in ascending order of their locks' addresses, which is also the order of
+//! [`acquire_many`](RangeLock::acquire_many). A thread that blocks enters and leaves the registry
+//! while it holds no leaf's mutex.
 //!
-//! While `check` copies what it looks at, it holds *all* of these mutexes: the registry's, and that
-//! of each leaf of a lock in which a registered thread waits. A registered thread is inside the
-//! wait. So its lock has not moved, and its request is in the lock. While these mutexes are held
-//! the request cannot be granted, and nothing that it waits for can leave, because both change one
-//! of these leaves. So all edges of a cycle exist at one moment, and `check` need not look at
-//! anything again, as parking_lot does. The search itself looks at the copy, and holds no mutex.
+//! While `check` copies the requests, it holds *all* of these mutexes: that of the registry, and
+//! those of all leaves of every lock in which a registered thread waits. This has three effects:
+//!
+//! * A registered thread is inside its wait. So its lock has not moved, and its request is in the
+//!   lock.
+//! * The request cannot be granted, and no request that it waits for can leave, because both would
+//!   need the mutex of one of these leaves.
+//! * So all edges of a cycle exist at one moment. `check` need not look a second time. parking_lot
+//!   does.
+//!
+//! Then `check` searches the copy, and holds no mutex.
 
 // It uses the registry of blocked threads and the leaves.
 
@@ -97,10 +110,10 @@ use crate::inspect::{RequestInfo, Snapshot};
 use crate::lock::RangeLock;
 use crate::span::Span;
 
-/// Threads that wait for each other, or for themselves, as [`check`] found them.
+/// Threads that wait for each other, or one thread that waits for itself, as [`check`] found them.
 ///
-/// `Display` prints a line for each thread, and `{:#}` also the backtraces. For another form use
-/// the parts:
+/// `Display` prints a line for each thread, and `{:#}` also prints the backtraces. To print a
+/// deadlock in another form, use its parts:
 ///
 /// ```
 /// use range_lock::deadlock::{self, Deadlock, Kind};
@@ -144,7 +157,7 @@ pub enum Kind {
     PossibleSelf,
 }
 
-/// A thread that takes part in a [`Deadlock`], which has an example.
+/// A thread that takes part in a [`Deadlock`]. The page of `Deadlock` has an example.
 ///
 /// `Display` names the thread.
 #[derive(Clone, Debug)]
@@ -156,7 +169,7 @@ pub struct Participant {
     backtrace: Arc<Backtrace>,
 }
 
-/// A range that a [`Participant`] has or wants, with its lock. [`Deadlock`] has an example.
+/// A range that a [`Participant`] holds or waits for, with its lock. [`Deadlock`] has an example.
 ///
 /// `Display` gives the request and the lock's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -171,7 +184,8 @@ impl Deadlock {
         self.kind
     }
 
-    /// The threads. Each waits for the next, and the last waits for the first.
+    /// Returns the threads. Each thread waits for the next one, and the last thread waits for the
+    /// first.
     pub fn participants(&self) -> &[Participant] {
         &self.participants
     }
@@ -183,20 +197,20 @@ impl Participant {
         &self.thread
     }
 
-    /// What the thread waits for: one range, or, in [`acquire_many`](RangeLock::acquire_many), all
-    /// ranges of the request.
+    /// Returns what the thread waits for. This is one range or, in
+    /// [`acquire_many`](RangeLock::acquire_many), all ranges of the request.
     pub fn waits_for(&self) -> &[Stake] {
         &self.waits_for
     }
 
-    /// What the thread has that the participant before it waits for. This is a range that it holds,
-    /// or a place in the queue ahead of that participant.
+    /// Returns what the thread has and the previous participant waits for. This is a range that the
+    /// thread holds, or a place in the queue ahead of the previous participant.
     pub fn in_the_way(&self) -> &[Stake] {
         &self.in_the_way
     }
 
-    /// Where the thread waits, captured when it blocked. The backtrace is resolved, at some cost,
-    /// when it is printed.
+    /// Returns where the thread waits, as captured when it blocked. Printing resolves the
+    /// backtrace, which takes time.
     pub fn backtrace(&self) -> &Backtrace {
         &self.backtrace
     }
@@ -214,16 +228,20 @@ impl Stake {
     }
 }
 
-/// Finds the threads that are deadlocked in range locks at this moment, anywhere in the process.
+/// Finds the threads of the whole process that are deadlocked in range locks at the time of the
+/// call.
 ///
-/// In a group of threads, each thread waits for each other thread, directly or through others.
-/// `check` returns one cycle for each group: a shortest one through the thread that blocked first.
-/// When that cycle has been broken, the next call finds what is left of the group. A thread that
-/// waits for a deadlocked thread, and that no thread of the group waits for, is in no cycle.
-/// Groups whose threads blocked first come first.
+/// The result begins with the threads that wait for themselves ([`Kind::PossibleSelf`]). Cycles of
+/// several threads follow ([`Kind::Cycle`]). In a *group* of threads, each thread waits for every
+/// other thread, directly or through others. `check` returns one cycle for each group: a shortest
+/// one through the thread of the group that blocked first. The cycles are in the order in which
+/// these threads blocked.
 ///
-/// A watchdog thread looks once in a while. It looks twice before it reports a deadlock, because a
-/// cycle of timed waits dissolves.
+/// After such a cycle has been broken, the next call finds the cycles that remain in the group. A
+/// thread that waits for a group, but for which no thread of the group waits, is in no cycle.
+///
+/// A watchdog thread can call `check` from time to time. A cycle of timed waits ends by itself, so
+/// a watchdog can look a second time before it reports a deadlock.
 ///
 /// ```
 /// use range_lock::deadlock;
@@ -237,9 +255,10 @@ impl Stake {
 /// });
 /// ```
 ///
-/// The [module](self) lists what is found and what is not. With n requests in the locks in which a
-/// thread is blocked, `check` holds up these locks while it copies the requests. Then it takes O(n
-/// log n) steps, unless many threads wait for what they hold themselves.
+/// The [module](self) lists what `check` finds and what it does not find. Let n be the number of
+/// requests in the locks in which a thread is blocked. `check` blocks these locks while it copies
+/// the n requests. Then it takes O(n log n) steps, unless many threads wait for what they hold
+/// themselves.
 pub fn check() -> Vec<Deadlock> {
     let copied = Copied::new();
     let graph = Graph::new(copied.threads.iter().map(|blocked| &**blocked), &copied.locks);

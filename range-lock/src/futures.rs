@@ -221,8 +221,8 @@ acquire_many! { AcquireMany ['a] &'a RangeLock => ManyGuard<'a>, "acquire_many_a
 acquire_many! { AcquireManyArc [] Arc<RangeLock> => ArcManyGuard, "acquire_many_arc_async" }
 
 impl RangeLock {
-    /// Locks several ranges as one request. The task waits until all of them are granted. As
-    /// [`acquire_many`](Self::acquire_many), for tasks (feature `async`).
+    /// Locks several ranges as one request. The task waits until all ranges are granted. This is
+    /// the form of [`acquire_many`](Self::acquire_many) for tasks (feature `async`).
     ///
     /// ```
     /// use range_lock::{RangeLock, Request};
@@ -246,8 +246,8 @@ impl RangeLock {
         AcquireMany { inner: AcquireParts::new(parts(requests)) }
     }
 
-    /// As [`acquire_many_async`](Self::acquire_many_async). The guard and the future own a share of
-    /// each lock, and so have no lifetime.
+    /// Like [`acquire_many_async`](Self::acquire_many_async), but the guard and the future own a
+    /// share of each lock's `Arc` and have no lifetime.
     ///
     /// ```
     /// use range_lock::{ArcRequest, RangeLock};
@@ -269,8 +269,8 @@ impl RangeLock {
     }
 }
 
-/// The future of [`RangeLock::wait_until_free_async`]. It may be sent and polled on any thread, and
-/// dropped at any time.
+/// The future of [`RangeLock::wait_until_free_async`]. It may be sent to any thread and polled
+/// there. It may be dropped at any time.
 #[must_use = "futures do nothing unless polled"]
 pub struct WaitUntilFree<'a> {
     /// `None` once it has completed.
@@ -320,11 +320,13 @@ impl fmt::Debug for WaitUntilFree<'_> {
 }
 
 impl RangeLock {
-    /// Waits until every request in `range` that conflicts with `mode`, and that entered before the
-    /// first poll, has left. As [`wait_until_free`](Self::wait_until_free), for tasks.
+    /// Waits for every request that entered before the first poll and conflicts with a request for
+    /// `range` in `mode`. Locks nothing. This is the form of
+    /// [`wait_until_free`](Self::wait_until_free) for tasks.
     ///
-    /// No form of this verb owns a share of the lock. Nothing is held after the wait, so a task
-    /// that owns a share can lend it for the duration of the wait.
+    /// This method has no form whose future owns a share of the lock. The future holds nothing when
+    /// the wait has ended. So a task that owns a share can lend its share to the future, as in the
+    /// example.
     ///
     /// ```
     /// use range_lock::{Mode, RangeLock};
@@ -345,11 +347,12 @@ impl RangeLock {
     ///
     /// # Panics
     ///
-    /// If the range is inverted. This call panics, before the future is polled.
+    /// If the range is inverted. The method itself panics, before the future is polled.
     ///
     /// # Fairness and cancel safety
     ///
-    /// The future delays no request. It may be dropped at any time, and leaves no trace.
+    /// The future delays no request. It may be dropped at any time, and then leaves nothing in the
+    /// lock.
     #[track_caller]
     pub fn wait_until_free_async(&self, range: impl RangeBounds<u64>, mode: Mode) -> WaitUntilFree<'_> {
         WaitUntilFree { lock: Some(self), claim: claim(&range, mode), waiting: None }
@@ -426,7 +429,7 @@ macro_rules! acquire_async {
             ///
             /// # Panics
             ///
-            /// If the range is inverted. This call panics, before the future is polled.
+            /// If the range is inverted. The method itself panics, before the future is polled.
             ///
             /// # Fairness and cancel safety
             ///
@@ -436,7 +439,7 @@ macro_rules! acquire_async {
             /// # Deadlocks
             ///
             /// The task must not hold another range of this lock: see [Deadlocks](Self#deadlocks).
-            /// Once granted, the future holds its range, also while it is [not
+            /// A granted future holds its range even while it is [not
             /// polled](crate::future#a-granted-future-that-is-not-polled).
             #[track_caller]
             pub fn $verb(&self, range: impl RangeBounds<u64>) -> $Future<'_> {
@@ -444,8 +447,8 @@ macro_rules! acquire_async {
             }
 
             #[doc = concat!("As [`", stringify!($verb), "`](Self::", stringify!($verb), "). The guard and the future own")]
-            /// a share of the lock, and so have no lifetime. Both may be sent into a task that
-            /// outlives the caller.
+            /// a share of the lock's `Arc`, and so have no lifetime. Both may be sent into a task
+            /// that outlives the caller.
             ///
             /// ```
             #[doc = concat!("use range_lock::{", stringify!($ArcGuard), ", RangeLock};")]
@@ -462,7 +465,7 @@ macro_rules! acquire_async {
             ///
             /// # Panics
             ///
-            /// If the range is inverted. This call panics, before the future is polled.
+            /// If the range is inverted. The method itself panics, before the future is polled.
             #[track_caller]
             pub fn $verb_arc(self: &Arc<Self>, range: impl RangeBounds<u64>) -> $FutureArc {
                 $FutureArc { inner: Acquire::new(Arc::clone(self), claim(&range, $mode)) }
@@ -503,8 +506,9 @@ macro_rules! upgrade_async {
 
         /// The upgrade for tasks (feature `async`).
         impl$(<$lifetime>)? $Upgradable {
-            /// Turns the guard into a write guard. The task waits until the readers that hold a
-            /// part of the range have left. As [`upgrade`](Self::upgrade), for tasks.
+            /// The task waits until all other readers that hold a part of the range have left. Then
+            /// the guard becomes a write guard. This is the form of [`upgrade`](Self::upgrade) for
+            /// tasks.
             ///
             /// ```
             #[doc = concat!("use range_lock::", $link, ";")]
@@ -522,21 +526,21 @@ macro_rules! upgrade_async {
             ///
             /// # Fairness
             ///
-            /// The future claims the upgrade when it is first polled. From then on the upgrade
-            /// passes requests that wait, and no request passes the upgrade.
+            /// The upgrade begins when the future is first polled. From then on the upgrade passes
+            /// waiting requests, and no request passes the upgrade.
             ///
             /// # Cancel safety
             ///
-            /// The future owns the guard. Dropping the future releases the range, and leaves no
-            /// trace of the upgrade. [`try_upgrade_async`](Self::try_upgrade_async) gives the guard
-            /// back.
+            /// The future owns the guard. If the future is dropped, it withdraws the upgrade and
+            /// releases the range. [`try_upgrade_async`](Self::try_upgrade_async) can return the
+            /// guard.
             pub fn upgrade_async(guard: Self) -> $Future$(<$lifetime>)? {
                 $Future { inner: Upgrade::new(guard.held) }
             }
 
-            /// As [`try_upgrade_for`](Self::try_upgrade_for), for tasks. Turns the guard into a
-            /// write guard, unless `give_up` completes first. `give_up` can be a timer of the
-            /// executor.
+            /// The form of [`try_upgrade_for`](Self::try_upgrade_for) for tasks. Turns the guard
+            /// into a write guard, unless `give_up` completes first. `give_up` can be a timer of
+            /// the executor.
             ///
             /// ```
             #[doc = concat!("use range_lock::", $link, ";")]
@@ -561,13 +565,14 @@ macro_rules! upgrade_async {
             ///
             /// # Fairness
             ///
-            /// As [`upgrade_async`](Self::upgrade_async). If the grant and `give_up` come at once,
-            /// the guard is upgraded.
+            /// Other requests are served as with [`upgrade_async`](Self::upgrade_async). If the
+            /// grant and `give_up` come at the same time, the guard is upgraded.
             ///
             /// # Cancel safety
             ///
-            /// Giving up leaves no trace: readers that came meanwhile, and waited for the upgrade
-            /// alone, are let in. If the future itself is dropped, the range is released.
+            /// If the upgrade gives up, the readers that came meanwhile and waited only for the
+            /// upgrade are granted. Nothing else changes. If the future itself is dropped, it
+            /// releases the range.
             pub async fn try_upgrade_async(
                 guard: Self,
                 give_up: impl Future<Output = ()>,

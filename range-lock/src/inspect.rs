@@ -14,11 +14,11 @@ use crate::owner::Owner;
 use crate::partition::Locked;
 use crate::span::Span;
 
-/// One request, or one range of a request for several, as it stood when
-/// [`RangeLock::requests`](crate::RangeLock::requests) looked.
+/// A request, or one range of a request for several ranges, as
+/// [`RangeLock::requests`](crate::RangeLock::requests) found it.
 ///
 /// `Display` prints range, mode and state. `Debug` also prints the requests that this request waits
-/// for, and how long it has waited by the time of printing:
+/// for, and how long this request has waited at the time of printing:
 ///
 /// ```
 /// # let lock = range_lock::RangeLock::new();
@@ -232,7 +232,7 @@ impl RequestInfo {
         &self.snapshot.all[self.at]
     }
 
-    /// Which request of the lock this is. Requests of another lock may have the same ids.
+    /// Returns the id of the request in its lock. Requests of other locks may have the same id.
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();
@@ -245,7 +245,7 @@ impl RequestInfo {
         self.seen().id
     }
 
-    /// The range that the request asked for, or what is left of it after shrinking.
+    /// Returns the range that the request asked for, or the rest of it after shrinking.
     ///
     /// ```
     /// # use range_lock::RangeWriteGuard;
@@ -259,7 +259,7 @@ impl RequestInfo {
         self.seen().span.into()
     }
 
-    /// The mode that the request asked for. For an upgrade that waits this is
+    /// Returns the mode that the request asked for. For a waiting upgrade this is
     /// [`Write`](Mode::Write).
     ///
     /// ```
@@ -284,20 +284,23 @@ impl RequestInfo {
         self.seen().state
     }
 
-    /// The requests of the same lock that this request waits for, in ascending order. They must
-    /// leave, or give up this range, before this request can be granted. They conflict with this
-    /// request, and are before it: they are held, or are upgrades that wait, or are waiting
-    /// requests that came earlier.
+    /// Returns the requests of the same lock that this request waits for, in ascending order.
+    /// Before this request can be granted, each of them must leave, or give up the part that
+    /// overlaps. A request is in the list if it conflicts with this request, and is held, is a
+    /// waiting upgrade, or waits and came earlier.
     ///
-    /// The list is derived when it is first asked for, from what was in the lock when the lock was
-    /// looked at. The derivation does not hold up the lock. In a list of
-    /// [`requests_over`](crate::RangeLock::requests_over) a range, it names only requests that
-    /// overlap that range too.
+    /// The first call computes the list from the copy that [`requests`](crate::RangeLock::requests)
+    /// made, so it does not block the lock. If the copy was made by
+    /// [`requests_over`](crate::RangeLock::requests_over), the list contains only requests that
+    /// overlap the range of that call too.
     ///
     /// The list is empty if the request is held. It may also be empty while the request waits, for
-    /// two reasons. A request for several ranges is granted as a whole, so another of its ranges
-    /// may be kept out, perhaps in another lock. Where requests may be
-    /// [passed](crate::Builder::bypass), a request that sleeps has its range only when it wakes.
+    /// two reasons:
+    ///
+    /// * A request for several ranges is granted as a whole. Another of its ranges may be kept out,
+    ///   perhaps in another lock.
+    /// * With [`Builder::bypass`](crate::Builder::bypass), a sleeping request whose turn has come
+    ///   has its range only when it has woken up.
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();
@@ -308,8 +311,8 @@ impl RequestInfo {
         self.waits_for.get_or_init(|| self.snapshot.waits_for(self.at))
     }
 
-    /// When the request began to wait. `None` if it does not wait, or where std has no clock
-    /// (`wasm32-unknown-unknown`).
+    /// Returns when the request began to wait. Returns `None` if the request does not wait, or if
+    /// std has no clock (`wasm32-unknown-unknown`).
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();

@@ -16,10 +16,11 @@ use crate::lock::RangeLock;
 use crate::mode::Mode;
 use crate::span::Span;
 
-/// What a [`RangeLock`] has counted since it was made, or between two looks (feature `stats`).
+/// The counts of a [`RangeLock`] since it was made, or between two calls of [`RangeLock::stats`]
+/// (feature `stats`).
 ///
-/// A copy, taken by [`RangeLock::stats`]. Subtract an earlier copy to get what was counted in
-/// between:
+/// [`RangeLock::stats`] returns this copy of the counts. To get the counts of an interval, subtract
+/// an earlier copy:
 ///
 /// ```
 /// # use range_lock::{Mode, RangeLock};
@@ -35,19 +36,21 @@ use crate::span::Span;
 ///
 /// # What counts
 ///
-/// Every request that enters the lock counts, whichever verb makes it: blocking, timed, `try_`,
-/// async, with borrowed or owned guards.
+/// Every request that enters the lock counts: blocking, timed, `try_` and async requests, with
+/// borrowed or owned guards.
 ///
 /// * A request counts in the mode that it asks for. A request for several ranges counts once in
-///   each of its locks, in the strongest mode that it asks for there.
-/// * An upgrade is a request for [`Write`](Mode::Write). Downgrading, shrinking and splitting count
-///   as nothing.
-/// * A `try_` verb that fails does not enter, and counts as nothing. Neither does an empty range.
+///   each of its locks, in the strongest mode that it asks for in that lock.
+/// * An upgrade counts as a request for [`Write`](Mode::Write). Downgrading, shrinking and
+///   splitting do not count.
+/// * A `try_` method that fails does not enter the lock, and does not count. Empty ranges do not
+///   count either.
 ///
 /// # Cost
 ///
-/// A request that is granted at once costs one increment. A request that waits costs a look at the
-/// clock, and takes the lock's internal mutex once more. A lock is about 1.1 KiB larger.
+/// A request that is granted immediately costs one additional increment. A request that waits reads
+/// the clock, and takes the lock's internal mutex one additional time. A lock is about 1.1 KiB
+/// larger than without the feature.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Stats {
     /// By mode.
@@ -90,7 +93,7 @@ impl Stats {
     }
 }
 
-/// What requests in one mode have done, or in all modes. This is a part of [`Stats`].
+/// The counts of the requests in one mode, or in all modes. They are a part of [`Stats`].
 ///
 /// ```
 /// # use range_lock::{Mode, RangeLock};
@@ -123,9 +126,10 @@ impl ModeStats {
         self.waits.count()
     }
 
-    /// How many requests waited and gave up: they timed out, or their futures were dropped, even in
-    /// the moment after the grant. Their waits are not among the [waits](Self::waits). A timed verb
-    /// whose deadline has passed when it is called does not wait.
+    /// Returns how many requests waited and gave up. These requests timed out, or their futures
+    /// were dropped, even in the moment after the grant. Their waits are not among the
+    /// [waits](Self::waits). If the deadline of a timed method has passed when it is called, its
+    /// request does not wait.
     pub fn gave_up(&self) -> u64 {
         self.gave_up
     }
@@ -136,12 +140,10 @@ impl ModeStats {
     }
 }
 
-/// How long requests waited until they were granted, as a histogram. This is a part of
-/// [`ModeStats`].
+/// A histogram of how long requests waited until they were granted. It is a part of [`ModeStats`].
 ///
-/// A wait begins when the request enters. It ends when the thread runs again, or the task is
-/// polled. The buckets are powers of two: bucket `n` holds waits from 2^n up to, not including,
-/// 2^(n+1) nanoseconds.
+/// A wait begins when the request enters. It ends when the thread runs again, or when the task is
+/// polled. Bucket `n` holds the waits of at least 2^n and less than 2^(n+1) nanoseconds.
 ///
 /// ```
 /// # let lock = range_lock::RangeLock::new();
@@ -176,18 +178,20 @@ impl Waits {
 
     /// The longest wait. Zero if there was none.
     ///
-    /// In the difference of two [`Stats`], the result is exact if the longest wait of all lies
-    /// between the two looks. Otherwise it is the upper end of a bucket, which is less than twice
-    /// the longest wait.
+    /// For the difference of two [`Stats`], the result is exact if the longest of all waits ended
+    /// between the two calls. Otherwise the result is the upper end of a bucket, which is less than
+    /// twice the longest wait of the interval.
     pub fn longest(&self) -> Duration {
         self.0.longest
     }
 
-    /// A wait that at least the fraction `q` of all waits did not exceed: 0.5 for the median, 0.99
-    /// for the 99th percentile. `None` if there was no wait.
+    /// Returns the `q` quantile of the waits: at least the fraction `q` of all waits is at most
+    /// this long. `q` is 0.5 for the median and 0.99 for the 99th percentile. Returns `None` if no
+    /// request waited.
     ///
-    /// The result is an upper bound: the upper end of the bucket in which the quantile lies, or
-    /// [`longest`](Self::longest), if that is less. It is less than twice the quantile.
+    /// The result is an upper bound of the quantile, and less than twice the quantile. It is the
+    /// smaller of two times: the upper end of the bucket that contains the quantile, and
+    /// [`longest`](Self::longest).
     ///
     /// # Panics
     ///
@@ -205,9 +209,9 @@ impl Waits {
         Some(*range.end())
     }
 
-    /// The buckets that are not empty, from short waits to long waits. Each item is the range of
-    /// waits, and how many waits there were. The upper end of the last bucket is at most
-    /// [`longest`](Self::longest).
+    /// Returns the buckets that are not empty, from short waits to long waits. Each item has the
+    /// range of waits of a bucket, and how many waits the bucket holds. The upper end of the last
+    /// bucket is at most [`longest`](Self::longest).
     pub fn buckets(&self) -> impl Iterator<Item = (RangeInclusive<Duration>, u64)> {
         let bounded = |n| bucket_first(n)..=bucket_last(n).min(self.0.longest);
         self.0
@@ -304,7 +308,7 @@ impl fmt::Debug for Waits {
 }
 
 impl RangeLock {
-    /// What the lock has counted since it was made (feature `stats`). See [`Stats`].
+    /// Returns the counts of the lock since it was made (feature `stats`). See [`Stats`].
     ///
     /// Copies about 1 KiB under the lock's internal mutex.
     ///

@@ -223,9 +223,9 @@ macro_rules! upgrade_async {
             ///
             /// # Cancel safety
             ///
-            /// The future owns the guard. If the future is dropped, it releases the elements, and
-            /// the requests that waited only for them are granted.
-            /// [`try_upgrade_async`](Self::try_upgrade_async) can return the guard.
+            /// The future owns the guard. If the future is dropped, it withdraws the upgrade and
+            /// releases the elements. [`try_upgrade_async`](Self::try_upgrade_async) can return the
+            /// guard.
             pub fn upgrade_async(guard: Self) -> $Future<$($arguments)*> {
                 let Elements { slice, held } = guard.into_elements();
                 $Future { slice, inner: Upgrade::new(held), _borrows: PhantomData }
