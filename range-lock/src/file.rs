@@ -1,10 +1,10 @@
 //! [`FileRangeLock`]: bytes of a file, locked among threads, processes and machines (feature
 //! `file`, Linux on 64-bit machines).
 //!
-//! The verbs are those of [`RangeLock`], and return `io::Result`. A request first waits for the
-//! other threads of this process, by a `RangeLock`, which is fair and exact. Then the request asks
-//! the kernel for a lock of the *open file description* (`F_OFD_SETLK` of fcntl(2)). On a network
-//! file system the kernel asks the server.
+//! The methods have the names of those of [`RangeLock`], and return `io::Result`. A request waits
+//! twice. First it waits for the other threads of this process, by a `RangeLock`, which is fair and
+//! exact. Then it asks the kernel for a lock of the *open file description* (`F_OFD_SETLK` of
+//! fcntl(2)). On a network file system the kernel asks the server.
 //!
 //! ```
 //! use range_lock::file::{Access, FileRangeLock};
@@ -36,35 +36,38 @@
 //!
 //! # Whose lock it is
 //!
-//! A lock of the kernel belongs to an open file description. A duplicate of the descriptor, made by
-//! `dup`, [`File::try_clone`], `fork` or by passing it on, is the same description. The locks of
-//! two duplicates replace each other, and either duplicate can unlock. So each `FileRangeLock`
-//! opens the file for itself, and no two of them share a description.
+//! A lock of the kernel belongs to an open file description. If a descriptor is duplicated, by
+//! `dup`, [`File::try_clone`], `fork` or by passing it on, the duplicate refers to the same
+//! description. A lock through one duplicate replaces a lock through the other, and either
+//! duplicate can unlock. So each `FileRangeLock` opens the file for itself, and no two of them
+//! share a description.
 //!
 //! * **fork**: a guard that is dropped in the child leaves the parent's lock alone. Every other
-//!   verb of the copied lock is an error in the child. The child opens the file anew. While the
-//!   child keeps its copy of the descriptor, what the parent has locked stays locked, even if the
+//!   method of the copied lock returns an error in the child. The child must open the file again.
+//!   While the child keeps its copy of the descriptor, the parent's ranges stay locked, even if the
 //!   parent dies.
-//! * **exec**: the descriptor is closed, and the locks end. [`from_description`] keeps the flag of
-//!   the descriptor that it is given. Without `FD_CLOEXEC` the locks go on in the new program.
-//! * **death**: the kernel closes what a process had open, so what the process had locked is free
-//!   at once.
+//! * **exec**: the descriptor is closed, and its locks end. A lock that [`from_description`] made
+//!   keeps the flag `FD_CLOEXEC` of its descriptor as it was. Without this flag the locks go on in
+//!   the new program.
+//! * **death**: the kernel closes the descriptors of a process that dies, so the ranges of the
+//!   process are free at once.
 //!
 //! [`from_description`]: FileRangeLock::from_description
 //! [`File::try_clone`]: std::fs::File::try_clone
 //!
 //! # Fairness
 //!
-//! Across descriptions the kernel promises no order. A writer can starve beside readers that come
-//! and go all the time. A verb without a time limit sleeps in the kernel. A verb with a time limit
-//! looks again after pauses, which grow from 1 ms to 50 ms by doubling.
+//! The kernel promises no order among descriptions. A writer can starve if other processes read all
+//! the time. A method without a time limit sleeps in the kernel. A method with a time limit asks
+//! again after pauses. The first pause is 1 ms, and each further pause is twice as long, up to 50
+//! ms.
 //!
 //! # Deadlocks
 //!
-//! As for [`RangeLock`](RangeLock#deadlocks): **while a thread holds a range, it must not block on
-//! another range of the same file**, through this lock or another. Nothing detects a deadlock
-//! across processes. Take several ranges by [`acquire_many`](FileRangeLock::acquire_many), or by
-//! verbs with a time limit.
+//! The rule of [`RangeLock`](RangeLock#deadlocks) applies to the file: **while a thread holds a
+//! range, it must not block on another range of the same file**, through this lock or another one.
+//! No code detects deadlocks across processes. To take several ranges, use
+//! [`acquire_many`](FileRangeLock::acquire_many) or methods with a time limit.
 //!
 //! # Signals
 //!
@@ -72,9 +75,9 @@
 //!
 //! # Errors
 //!
-//! The message names the range, what was refused, and what the caller can do. The kernel's error is
-//! the `source` of the error in the `io::Error`. An error or a wait that has ended leaves nothing
-//! locked.
+//! The message of an error names the range, what was refused, and what the caller can do. The
+//! kernel's error is the `source` of the error inside the `io::Error`. A method that returns an
+//! error, or that has given up, leaves nothing locked.
 //!
 //! | error | when |
 //! |---|---|
@@ -136,14 +139,14 @@ pub enum Access {
     ReadWrite,
 }
 
-/// A reader/writer lock whose users lock ranges of bytes of a file, among the threads of this
-/// process and among processes. See the [module](self).
+/// A reader/writer lock of ranges of bytes of a file, among the threads of this process and among
+/// processes. See the [module](self).
 ///
-/// A range of bytes may be locked whether the file has these bytes or not. The lock is advisory:
-/// calls that read and write do not look at it.
+/// A range may be locked even if the file is shorter than the range. The lock is advisory: read(2)
+/// and write(2) do not check it.
 ///
-/// Threads of one process should share one `FileRangeLock` of a file. Two `FileRangeLock`s of one
-/// file exclude each other, but without an order.
+/// The threads of one process should share one `FileRangeLock` of a file. Two `FileRangeLock`s of
+/// one file exclude each other, but keep no order among their requests.
 pub struct FileRangeLock {
     bytes: Bytes,
     /// The lock among the threads of this process.
@@ -154,8 +157,9 @@ pub struct FileRangeLock {
 }
 
 impl FileRangeLock {
-    /// Lists what the threads of this process hold and wait for, as [`RangeLock::requests`] does. A
-    /// request that this process has granted, and that waits for the file, is listed as held.
+    /// Lists the requests that the threads of this process hold and wait for, like
+    /// [`RangeLock::requests`]. A request that is granted in this process, but still waits for the
+    /// file, is listed as held.
     ///
     /// ```
     /// # let lock = range_lock::file::FileRangeLock::from_file(&tempfile::tempfile()?)?;
@@ -167,8 +171,8 @@ impl FileRangeLock {
         self.local.requests()
     }
 
-    /// Tries once more to unlock what the kernel refused to unlock when it was released. Every verb
-    /// that acquires does this first, and drops the error.
+    /// Tries again to unlock the bytes that the kernel refused to unlock when they were released.
+    /// Every acquiring method does this first, and ignores the error.
     ///
     /// ```
     /// # let lock = range_lock::file::FileRangeLock::from_file(&tempfile::tempfile()?)?;
@@ -226,7 +230,8 @@ macro_rules! acquire {
         impl FileRangeLock {
             #[doc = concat!("Locks `range` ", $what, ". Waits until the request is granted.")]
             ///
-            /// Bind the guard to a name: `let _ =` drops the guard, and so unlocks, at once.
+            /// Bind the guard to a name: `let _ =` drops the guard at once, which unlocks the
+            /// range.
             ///
             /// ```
             /// # let file = tempfile::tempfile()?;
@@ -246,9 +251,10 @@ macro_rules! acquire {
             ///
             /// # Fairness
             ///
-            /// Threads of this process are served first come, first served per conflict. A thread
-            /// keeps its place while it waits for another process, so threads that conflict with it
-            /// wait behind it. Among processes the kernel promises no order.
+            /// Conflicting requests of this process are served first come, first served. A request
+            /// keeps its place in this process while it waits for another process. So requests of
+            /// this process that conflict with it wait behind it. Among processes the kernel
+            /// promises no order.
             ///
             /// # Deadlocks
             ///
@@ -261,8 +267,8 @@ macro_rules! acquire {
 
             #[doc = concat!("Locks `range` ", $what, " if the request can be granted at once.")]
             ///
-            /// `None` means that a conflicting request is held, by this process or another, or
-            /// waits in this process. `let _ =` drops the guard, and so unlocks, at once.
+            /// Returns `None` if a conflicting request is held by any process, or waits in this
+            /// process. `let _ =` drops the guard at once, which unlocks the range.
             ///
             /// ```
             /// # let file = tempfile::tempfile()?;
@@ -319,10 +325,11 @@ macro_rules! acquire {
             /// # Fairness and cancel safety
             ///
             /// While the request waits, it keeps its place among the requests of this process. It
-            /// has no place among other processes. The verb looks again after pauses, which grow
-            /// from 1 ms to 50 ms by doubling, and a last time at the end. So it takes a free range
-            /// at most one pause late, and may miss a range that is free for a shorter time. Giving
-            /// up leaves nothing locked, and lets in the requests that waited for this request.
+            /// has no place among other processes. The method asks the kernel again after pauses,
+            /// and a last time at the end. The first pause is 1 ms, and each further pause is twice
+            /// as long, up to 50 ms. So the method may take a free range one pause late, and may
+            /// miss a range that is free for less than a pause. If the request gives up, it leaves
+            /// nothing locked, and the requests that waited only for it are granted.
             #[track_caller]
             pub fn $try_for(
                 &self,
@@ -335,8 +342,8 @@ macro_rules! acquire {
             #[doc = concat!("Locks `range` ", $what, ". Gives up at `deadline`.")]
             ///
             #[doc = concat!("As [`", stringify!($try_for), "`](Self::", stringify!($try_for), "),")]
-            /// which also describes fairness and cancel safety. With a deadline that has passed the
-            /// verb does not wait.
+            /// which also describes fairness and cancel safety. If the deadline has passed, the
+            /// method does not wait.
             ///
             /// ```
             /// # use std::time::Instant;

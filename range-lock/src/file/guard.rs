@@ -20,16 +20,16 @@ use crate::mode::Mode;
 use crate::span::Span;
 use crate::sync::Deadline;
 
-/// The error of a verb that could not change a guard, with the guard as it was.
+/// The error of a function that could not change a guard. It contains the guard, unchanged.
 ///
-/// Converts into an `io::Error`. So `?` drops the guard, and unlocks, in a function that returns
-/// `io::Result`.
+/// The error converts into an `io::Error`. So `?` in a function that returns `io::Result` drops the
+/// guard, which unlocks the range.
 #[must_use = "if unused the range is unlocked at once"]
 pub struct Unchanged<G> {
     /// The guard, which holds what it held before.
     pub guard: G,
-    /// The reason. The kind is [`WouldBlock`](io::ErrorKind::WouldBlock) or
-    /// [`TimedOut`](io::ErrorKind::TimedOut) if other requests are in the way.
+    /// The reason. If other requests are in the way, its kind is
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut).
     pub error: io::Error,
 }
 
@@ -240,10 +240,10 @@ macro_rules! guard {
     ) => {
         $(#[$doc])*
         ///
-        /// Bind the guard to a name: `let _ =` drops the guard, and so unlocks, at once.
+        /// Bind the guard to a name: `let _ =` drops the guard at once, which unlocks the range.
         ///
-        /// A guard that is dropped in a forked child unlocks nothing, because the parent holds the
-        /// bytes.
+        /// A guard that is dropped in a forked child unlocks nothing, because the bytes belong to
+        /// the parent.
         #[must_use = "if unused the range is unlocked at once"]
         pub struct $Guard$(<$lifetime>)? {
             held: Held<$lock>,
@@ -259,9 +259,9 @@ macro_rules! guard {
                 Ok(Held::acquire(lock, range, $mode, wait)?.map(|held| Self { held }))
             }
 
-            /// The bytes that are held. An empty range is given as `1..=0`, wherever the caller
-            /// asked for it. A range without an end is held to byte 2^63 - 1, the last byte that a
-            /// file can have.
+            /// Returns the held bytes. For an empty range this is `1..=0`, whatever empty range the
+            /// caller asked for. A range without an end is held up to byte 2^63 - 1, the last byte
+            /// that a file can have.
             ///
             /// ```
             #[doc = $setup]
@@ -273,8 +273,8 @@ macro_rules! guard {
                 self.held.range()
             }
 
-            /// Which of the lock's [`requests`](FileRangeLock::requests) the guard stands for.
-            /// `None` if its range is empty.
+            /// Returns the id of the guard's request among the lock's
+            /// [`requests`](FileRangeLock::requests). Returns `None` if the range is empty.
             ///
             /// ```
             #[doc = $setup]
@@ -286,8 +286,8 @@ macro_rules! guard {
                 self.held.local().id()
             }
 
-            /// Releases the range, and reports whether the file has been unlocked. Dropping the
-            /// guard also releases the range, and drops the error.
+            /// Releases the range, and reports whether the file was unlocked. Dropping the guard
+            /// also releases the range, but ignores the error.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Guard), ";")]
@@ -299,20 +299,20 @@ macro_rules! guard {
             ///
             /// # Errors
             ///
-            /// Returns an error if the kernel or the server refuses to unlock. The range is
-            /// released in this process all the same. Bytes that are still locked in the file are
-            /// unlocked as soon as possible by a later verb, by [`settle`](FileRangeLock::settle),
-            /// or when the lock is dropped.
+            /// Returns an error if the kernel or the server refuses to unlock. The range is still
+            /// released in this process. If bytes stay locked in the file, a later method unlocks
+            /// them as soon as possible, or [`settle`](FileRangeLock::settle), or the drop of the
+            /// lock.
             ///
-            /// Returns an error in a forked child, which has nothing to release.
+            /// Returns an error in a forked child, because the child has nothing to release.
             pub fn release(mut guard: Self) -> io::Result<()> {
                 guard.held.release()
             }
 
-            /// Releases all of the held range except `range`. Bytes that another reader of this
-            /// process holds stay locked in the file.
+            /// Keeps `range` and releases the rest of the held range. Bytes that another reader of
+            /// this process holds stay locked in the file.
             ///
-            /// This is an associated function, as are all that change a guard.
+            /// This is an associated function, as are all functions that change a guard.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Guard), ";")]
@@ -326,21 +326,23 @@ macro_rules! guard {
             ///
             /// # Errors
             ///
-            /// As for [`release`](Self::release). The guard is shrunk all the same. The call also
-            /// fails if the kernel cannot express the range, and in a forked child. Then the guard
-            /// stays as it was.
+            /// If the kernel or the server refuses to unlock: see [`release`](Self::release). The
+            /// guard is shrunk even then. The call also fails if the kernel cannot express the
+            /// range, and in a forked child. In these two cases the guard stays as it was.
             ///
             /// # Panics
             ///
-            /// If `range` is inverted, or not part of the held range. The guard stays as it was. An
-            /// empty range is part of every range: `shrink` then releases everything.
+            /// If `range` is inverted, or not a part of the held range. The guard stays as it was.
+            /// An empty range is a part of every range, so `shrink` to an empty range releases
+            /// everything.
             #[track_caller]
             pub fn shrink(guard: &mut Self, range: impl RangeBounds<u64>) -> io::Result<()> {
                 guard.held.shrink(&range)
             }
 
-            /// Makes two guards of one. The first guard holds what lies before `mid`, the second
-            /// guard holds the rest. The function does not ask the file, so it cannot fail.
+            /// Splits the guard into two guards. The first guard holds the bytes before `mid`, and
+            /// the second guard holds the rest. The function does not ask the kernel, so it cannot
+            /// fail.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Guard), ";")]
@@ -355,31 +357,31 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If `mid` lies before the held range, or behind its end. The range is released then,
-            /// as by any panic that drops a guard. At either end of the range `mid` is allowed, and
-            /// one of the two guards is empty.
+            /// If `mid` lies before the held range, or behind its end. The panic drops the guard,
+            /// which releases the range. `mid` may be at either end of the range. Then one of the
+            /// two guards is empty.
             #[track_caller]
             pub fn split_at(guard: Self, mid: u64) -> (Self, Self) {
                 let (left, right) = guard.held.split_at(mid);
                 (Self { held: left }, Self { held: right })
             }
 
-            /// Whether the first byte of the range is still locked in the file, as far as a probe
-            /// through a second description can see.
+            /// Returns whether the first byte of the range is still locked in the file, as far as a
+            /// second description can see.
             ///
-            /// The kernel keeps a lock until it is released. A server may drop the locks of a
-            /// machine that it has not heard of for a while, and grant them to another machine. The
-            /// function asks two questions:
+            /// A local kernel keeps a lock until it is released. A server may drop the locks of a
+            /// machine that it has not heard from for a while, and grant them to another machine.
+            /// The function asks two questions:
             ///
             /// * Does another description have a conflicting lock on the byte?
             /// * Is the byte locked at all? If this guard is a reader, other readers of the byte
-            ///   can hide that its own lock is gone. An NFS client answers this question from its
-            ///   own memory. So after a server has forgotten a lock, the answer stays yes until
-            ///   another machine has the byte.
+            ///   can hide the loss of its lock. An NFS client answers this question from its own
+            ///   memory. So after a server has forgotten a lock, the answer stays yes until another
+            ///   machine has locked the byte.
             ///
-            /// Data that is written through the
-            /// [descriptor](FileRangeLock#impl-AsFd-for-FileRangeLock) of the lock is safe from a
-            /// lost lock: fsync(2) on the descriptor fails with `EIO`.
+            /// A program can detect a lost lock when it writes through the
+            /// [descriptor](FileRangeLock#impl-AsFd-for-FileRangeLock) of the lock: fsync(2) on
+            /// this descriptor then fails with `EIO`.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Guard), ";")]
@@ -391,8 +393,8 @@ macro_rules! guard {
             ///
             /// # Errors
             ///
-            /// If the file cannot be opened once more, if the kernel or the server does not answer,
-            /// and in a forked child.
+            /// If the file cannot be opened again, if the kernel or the server does not answer, and
+            /// in a forked child.
             pub fn is_still_held(guard: &Self) -> io::Result<bool> {
                 guard.held.is_still_held()
             }
@@ -483,13 +485,13 @@ macro_rules! guards {
         }
 
         impl$(<$lifetime>)? $Upgradable$(<$lifetime>)? {
-            /// Turns the guard into a write guard if no other reader, in this process or another,
-            /// holds any of the bytes.
+            /// Turns the guard into a write guard if no other reader, in any process, holds any of
+            /// the bytes.
             ///
-            /// Among threads of this process, one thread at a time is an upgradable reader of a
-            /// byte. Among processes there is no such limit. Two processes that wait to upgrade the
-            /// same byte would wait for each other for ever, so no form of this verb waits without
-            /// a limit. If an upgrade fails, release the guard, and lock the range with `write`.
+            /// Within this process, one thread at a time is an upgradable reader of a byte. Among
+            /// processes there is no such limit, and two processes that wait to upgrade the same
+            /// byte wait for each other. So this function has no form without a time limit. If an
+            /// upgrade fails, release the guard, and lock the range with `write`.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Upgradable), ";")]
@@ -505,16 +507,19 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// If another reader holds any of the bytes
-            /// ([`WouldBlock`](io::ErrorKind::WouldBlock)), if the file is not open for writing, if
-            /// the kernel or the server refuses, and in a forked child. The guard stays an
-            /// upgradable read guard, and was one all the time.
+            /// The guard stays an upgradable read guard, and its bytes stay locked throughout, in
+            /// these cases:
+            ///
+            /// * Another reader holds any of the bytes ([`WouldBlock`](io::ErrorKind::WouldBlock)).
+            /// * The file is not open for writing.
+            /// * The kernel or the server refuses.
+            /// * The process is a forked child.
             pub fn try_upgrade(guard: Self) -> Result<$Write$(<$lifetime>)?, Unchanged<Self>> {
                 guard.upgrade(Wait::Not)
             }
 
-            /// Turns the guard into a write guard. Gives the guard back if the upgrade takes longer
-            /// than `timeout`.
+            /// Turns the guard into a write guard. Returns the guard unchanged if the upgrade takes
+            /// longer than `timeout`.
             ///
             /// ```
             /// # use std::time::Duration;
@@ -531,14 +536,15 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// As for [`try_upgrade`](Self::try_upgrade). If another reader keeps the bytes, the
-            /// kind is [`TimedOut`](io::ErrorKind::TimedOut).
+            /// The errors of [`try_upgrade`](Self::try_upgrade). If another reader still holds any
+            /// of the bytes at the end, the kind is [`TimedOut`](io::ErrorKind::TimedOut).
             ///
             /// # Fairness and cancel safety
             ///
-            /// While the upgrade waits, no reader of this process comes in, but readers of other
-            /// processes may. The upgrade looks again after pauses, which grow from 1 ms to 50 ms
-            /// by doubling. The bytes are locked for reading all the time.
+            /// While the upgrade waits, readers of this process do not come in, but readers of
+            /// other processes may. The function asks the kernel again after pauses. The first
+            /// pause is 1 ms, and each further pause is twice as long, up to 50 ms. The bytes are
+            /// locked for reading all the time.
             pub fn try_upgrade_for(
                 guard: Self,
                 timeout: Duration,
@@ -575,7 +581,7 @@ macro_rules! guards {
             }
 
             /// Turns the guard into a plain read guard. Another upgradable reader of this process
-            /// may come in. The function does not ask the file.
+            /// may be granted. The function does not ask the kernel.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Upgradable), ";")]

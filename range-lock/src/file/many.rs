@@ -14,8 +14,7 @@ use crate::many::{self, ManyGuard};
 use crate::mode::Mode;
 use crate::span::Span;
 
-/// One of several ranges of a file that [`FileRangeLock::acquire_many`] locks together, with its
-/// mode.
+/// One of the ranges of a file that [`FileRangeLock::acquire_many`] locks together, with its mode.
 #[derive(Debug)]
 pub struct Request {
     span: io::Result<Option<Span>>,
@@ -58,11 +57,12 @@ impl Request {
     }
 }
 
-/// Several ranges of a file that are held at once. [`FileRangeLock::acquire_many`] makes this
-/// guard. It releases all its ranges when it is dropped, on any thread of the process. Bind the
-/// guard to a name: `let _ =` drops the guard, and so unlocks, at once.
+/// The guard of several ranges of a file, made by [`FileRangeLock::acquire_many`]. It releases all
+/// its ranges when it is dropped, on any thread of the process. Bind the guard to a name: `let _ =`
+/// drops the guard at once, which unlocks the ranges.
 ///
-/// A guard that is dropped in a forked child unlocks nothing, because the parent holds the bytes.
+/// A guard that is dropped in a forked child unlocks nothing, because the bytes belong to the
+/// parent.
 #[must_use = "if unused the ranges are unlocked at once"]
 pub struct FileManyGuard<'a> {
     lock: &'a FileRangeLock,
@@ -70,9 +70,9 @@ pub struct FileManyGuard<'a> {
 }
 
 impl FileManyGuard<'_> {
-    /// The ranges that are held, with their modes. They are disjoint and in ascending order. Some
-    /// ranges that the caller asked for may overlap, or touch in the same mode. Then the guard has
-    /// other ranges, which together cover the same bytes.
+    /// Returns the held ranges, with their modes. The ranges are disjoint and in ascending order.
+    /// If the caller asked for ranges that overlap, or that touch in the same mode, the guard
+    /// returns other ranges that together cover the same bytes.
     ///
     /// ```
     /// # use range_lock::{Mode, file::{FileRangeLock, Request}};
@@ -86,8 +86,8 @@ impl FileManyGuard<'_> {
         self.local.iter().flat_map(ManyGuard::ranges).map(|(_, range, mode)| (range, mode))
     }
 
-    /// Releases the ranges, and reports whether the file has been unlocked. Dropping the guard also
-    /// releases the ranges, and drops the error.
+    /// Releases the ranges, and reports whether the file was unlocked. Dropping the guard also
+    /// releases the ranges, but ignores the error.
     ///
     /// ```
     /// # use range_lock::file::{FileManyGuard, FileRangeLock, Request};
@@ -141,7 +141,7 @@ fn parts(local: &ManyGuard<'_>) -> Vec<(Span, Mode)> {
 
 /// Verbs that acquire several ranges at once.
 impl FileRangeLock {
-    /// Locks several ranges as one request. Waits until all of them are granted.
+    /// Locks several ranges as one request. Waits until all ranges are granted.
     ///
     /// Where ranges overlap, the stronger mode wins.
     ///
@@ -163,11 +163,14 @@ impl FileRangeLock {
     ///
     /// # Fairness
     ///
-    /// In this process the ranges are queued as one request, as by [`RangeLock::acquire_many`].
-    /// From the file the request asks for the ranges in ascending order, by calls that do not wait.
-    /// If one range is refused, the request gives back all ranges. It looks again after pauses,
-    /// which grow from 1 ms to 50 ms by doubling. So two such requests of two processes cannot
-    /// deadlock. But a request may starve beside processes that come and go all the time.
+    /// In this process the ranges are queued as one request, as in [`RangeLock::acquire_many`].
+    /// Then the request asks the kernel for the ranges in ascending order, by calls that do not
+    /// wait. If the kernel refuses one range, the request gives all ranges back, and asks again
+    /// after a pause. The first pause is 1 ms, and each further pause is twice as long, up to 50
+    /// ms.
+    ///
+    /// So two such requests of two processes cannot deadlock. But a request can starve if other
+    /// processes lock its ranges all the time.
     ///
     /// # Deadlocks
     ///
@@ -177,7 +180,8 @@ impl FileRangeLock {
         Ok(guard.expect("a wait without an end ends with the grant"))
     }
 
-    /// Locks several ranges if all can be granted at once. As [`acquire_many`](Self::acquire_many).
+    /// Locks several ranges if all of them can be granted immediately. Otherwise like
+    /// [`acquire_many`](Self::acquire_many).
     ///
     /// ```
     /// # use range_lock::file::{FileRangeLock, Request};
@@ -218,7 +222,8 @@ impl FileRangeLock {
     ///
     /// # Cancel safety
     ///
-    /// Giving up leaves nothing locked, and lets in the requests that waited for this request.
+    /// If the request gives up, it leaves nothing locked, and the requests that waited only for it
+    /// are granted.
     pub fn try_acquire_many_for(
         &self,
         requests: impl IntoIterator<Item = Request>,

@@ -31,16 +31,16 @@ impl FileRangeLock {
     ///
     /// # Errors
     ///
-    /// If the file cannot be opened, or is not a regular file or block device, or if there are no
-    /// locks of open file descriptions for it.
+    /// If the file cannot be opened, if it is neither a regular file nor a block device, or if the
+    /// file system has no locks of open file descriptions.
     pub fn open(path: impl AsRef<Path>, access: Access) -> io::Result<Self> {
         let file = File::options().read(true).write(access == Access::ReadWrite).open(path)?;
         Ok(Self::new(Description::new(file.into())?))
     }
 
-    /// Makes a lock of the bytes of `file`. It opens the file once more through `/proc/self/fd`,
-    /// with the same access. So the lock has a description of its own, whatever becomes of `file`
-    /// and its clones.
+    /// Makes a lock of the bytes of `file`. The method opens the file again through
+    /// `/proc/self/fd`, with the same access. So the lock has its own description, whatever the
+    /// caller does with `file` and its clones.
     ///
     /// ```
     /// use range_lock::file::FileRangeLock;
@@ -55,18 +55,18 @@ impl FileRangeLock {
     ///
     /// # Errors
     ///
-    /// If `/proc` is not mounted, or if this process may not open the file any more, for example
-    /// because its permissions have changed. To avoid this, [`open`](Self::open) the file by its
-    /// path before, or use [`from_description`](Self::from_description). The call also fails where
-    /// `open` does.
+    /// If `/proc` is not mounted, or if this process may no longer open the file, for example
+    /// because the permissions have changed. To avoid this, [`open`](Self::open) the file by its
+    /// path earlier, or use [`from_description`](Self::from_description). The call also fails in
+    /// the cases in which `open` fails.
     pub fn from_file(file: impl AsFd) -> io::Result<Self> {
         Ok(Self::new(Description::reopen(file.as_fd())?))
     }
 
-    /// Makes a lock of the bytes of the file that `fd` is a descriptor of. The lock uses the
+    /// Makes a lock of the bytes of the file that the descriptor `fd` refers to. The lock uses the
     /// description of `fd`.
     ///
-    /// The flag `FD_CLOEXEC` stays as it is. Without the flag the locks go on over exec.
+    /// The flag `FD_CLOEXEC` of `fd` stays as it is. Without the flag the locks go on after exec.
     ///
     /// ```
     /// use range_lock::file::FileRangeLock;
@@ -81,10 +81,10 @@ impl FileRangeLock {
     /// # Safety
     ///
     /// As long as the lock is used, no other descriptor of the same description may be used to lock
-    /// or unlock bytes. Such a call would replace, or release, what guards of this lock hold.
-    /// Descriptors of the same description come from `dup`, [`File::try_clone`], `fork`, and from
-    /// being passed on. On a file system where flock(2) shares its namespace with these locks, the
-    /// same holds for flock(2).
+    /// or unlock bytes. Such a call would replace or release what guards of this lock hold. Other
+    /// descriptors of the same description come from `dup`, [`File::try_clone`] and `fork`, and
+    /// from any other way to pass a descriptor on. On file systems where flock(2) and these locks
+    /// exclude each other, the same holds for calls of flock(2).
     ///
     /// # Errors
     ///

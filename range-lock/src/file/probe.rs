@@ -13,24 +13,25 @@ use super::sys::{self, Description, Found};
 use crate::mode::Mode;
 use crate::span::Span;
 
-/// A lock in the way, which another description or process has. [`FileRangeLock::conflicting`]
-/// finds it.
+/// A lock of another description or process that a request would wait for.
+/// [`FileRangeLock::conflicting`] finds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Conflict {
     /// Whether the lock is for reading or for writing.
     pub mode: Mode,
-    /// The bytes of the lock. The kernel joins locks of one description that touch.
+    /// The bytes of the lock. If locks of one description touch, the kernel joins them into one.
     pub range: RangeInclusive<u64>,
-    /// The process, if the lock is a POSIX record lock. For a lock of an open file description the
-    /// kernel names no process, because any number of processes may have the description open.
+    /// The process that holds the lock, if it is a POSIX record lock. For a lock of an open file
+    /// description the kernel names no process, because any number of processes may have the
+    /// description open.
     pub process: Option<u32>,
 }
 
 impl FileRangeLock {
     /// Returns *one* lock of another description that a writer of `range` would wait for, if there
-    /// is any. If there are several, the method may return any of them. The lock may be gone at
-    /// once.
+    /// is one. If there are several, the method may return any of them. The lock may be released
+    /// before the method returns.
     ///
     /// ```
     /// use range_lock::{Mode, file::FileRangeLock};
@@ -62,11 +63,12 @@ impl FileRangeLock {
         Ok(found.map(|Found { mode, span, process }| Conflict { mode, range: span.into(), process }))
     }
 
-    /// Whether flock(2) and these locks exclude each other on the file system of this file. On
-    /// local file systems they do not. On some network file systems they do. `None` if the method
-    /// cannot find out.
+    /// Returns whether flock(2) and these locks exclude each other on the file system of this file.
+    /// They do on some network file systems, and do not on local file systems. Returns `None` if
+    /// the method cannot find out.
     ///
-    /// The method tries this on a temporary file in the same folder, and removes that file at once.
+    /// The method tries this with a temporary file in the same folder, and then removes the
+    /// temporary file.
     ///
     /// ```
     /// # use range_lock::file::{Access, FileRangeLock};
