@@ -247,9 +247,9 @@ macro_rules! acquire {
         $wait:ident, $try:ident, $try_for:ident, $try_until:ident;
         $wait_arc:ident, $try_arc:ident, $try_arc_for:ident, $try_arc_until:ident
     ) => {
-        /// As the verbs of [`RangeLock`] with the same names.
+        /// Like the methods of [`RangeLock`] with the same names.
         impl<S: Storage> RangeRwLock<S> {
-            #[doc = concat!("Locks the elements of `range`. Waits until the request is granted. As [`RangeLock::", stringify!($wait), "`].")]
+            #[doc = concat!("Locks the elements of `range`. Waits until the request is granted. Like [`RangeLock::", stringify!($wait), "`].")]
             ///
             /// ```
             /// # let lock = range_lock::RangeRwLock::new([1, 2, 3, 4]);
@@ -270,7 +270,7 @@ macro_rules! acquire {
                 $Guard::new(Elements { slice: self.part(&indices), held })
             }
 
-            #[doc = concat!("Locks the elements of `range` if the request can be granted at once. As [`RangeLock::", stringify!($try), "`].")]
+            #[doc = concat!("Locks the elements of `range` if the request can be granted at once. Like [`RangeLock::", stringify!($try), "`].")]
             ///
             /// ```
             /// # let lock = range_lock::RangeRwLock::new([1, 2, 3, 4]);
@@ -291,7 +291,7 @@ macro_rules! acquire {
                 Some($Guard::new(Elements { slice: self.part(&indices), held }))
             }
 
-            #[doc = concat!("Locks the elements of `range`. Gives up after `timeout`. As [`RangeLock::", stringify!($try_for), "`],")]
+            #[doc = concat!("Locks the elements of `range`. Gives up after `timeout`. Like [`RangeLock::", stringify!($try_for), "`],")]
             /// which also describes fairness and cancel safety.
             ///
             /// ```
@@ -320,7 +320,7 @@ macro_rules! acquire {
                 Some($Guard::new(Elements { slice: self.part(&indices), held }))
             }
 
-            #[doc = concat!("Locks the elements of `range`. Gives up at `deadline`. As [`RangeLock::", stringify!($try_until), "`].")]
+            #[doc = concat!("Locks the elements of `range`. Gives up at `deadline`. Like [`RangeLock::", stringify!($try_until), "`].")]
             ///
             /// ```
             /// # use std::time::{Duration, Instant};
@@ -348,7 +348,7 @@ macro_rules! acquire {
                 Some($Guard::new(Elements { slice: self.part(&indices), held }))
             }
 
-            #[doc = concat!("As [`", stringify!($wait), "`](Self::", stringify!($wait), "), with a guard that owns")]
+            #[doc = concat!("Like [`", stringify!($wait), "`](Self::", stringify!($wait), "), but the guard owns")]
             /// a share of the lock and so has no lifetime.
             ///
             /// ```
@@ -370,7 +370,7 @@ macro_rules! acquire {
                 $ArcGuard::new(Elements { slice: self.part(&indices), held })
             }
 
-            #[doc = concat!("As [`", stringify!($try), "`](Self::", stringify!($try), "), with a guard that owns")]
+            #[doc = concat!("Like [`", stringify!($try), "`](Self::", stringify!($try), "), but the guard owns")]
             /// a share of the lock.
             ///
             /// ```
@@ -394,7 +394,7 @@ macro_rules! acquire {
             }
 
             #[doc = concat!(
-                "As [`", stringify!($try_for), "`](Self::", stringify!($try_for), "), with a guard that owns"
+                "Like [`", stringify!($try_for), "`](Self::", stringify!($try_for), "), but the guard owns"
             )]
             /// a share of the lock.
             ///
@@ -423,7 +423,7 @@ macro_rules! acquire {
             }
 
             #[doc = concat!(
-                "As [`", stringify!($try_until), "`](Self::", stringify!($try_until), "), with a guard that owns"
+                "Like [`", stringify!($try_until), "`](Self::", stringify!($try_until), "), but the guard owns"
             )]
             /// a share of the lock.
             ///

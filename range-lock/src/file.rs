@@ -83,7 +83,7 @@
 //! |---|---|
 //! | [`InvalidInput`](io::ErrorKind::InvalidInput) | the range ends behind byte 2^63 - 1; the descriptor is not one of a regular file or block device |
 //! | [`PermissionDenied`](io::ErrorKind::PermissionDenied) | a lock for writing on a file that is open for reading only, or the reverse |
-//! | [`Unsupported`](io::ErrorKind::Unsupported) | any verb except dropping, in a forked child |
+//! | [`Unsupported`](io::ErrorKind::Unsupported) | any method except dropping, in a forked child |
 //! | `ENOLCK` | the kernel has no memory for one more lock, or the server refuses |
 //! | `ESTALE`, `EIO`, `ETIMEDOUT` and others | the server has forgotten the file, or does not answer |
 //! | `EINVAL`, `ENOSYS`, `EOPNOTSUPP` | there are no locks of open file descriptions here: reported when the lock is made |
@@ -225,7 +225,7 @@ macro_rules! acquire {
         $wait_arc:ident, $try_arc:ident, $try_arc_for:ident, $try_arc_until:ident,
         $example:literal
     ) => {
-        /// Verbs that acquire
+        /// Methods that acquire
         #[doc = concat!($what, ".")]
         impl FileRangeLock {
             #[doc = concat!("Locks `range` ", $what, ". Waits until the request is granted.")]
@@ -294,7 +294,7 @@ macro_rules! acquire {
 
             #[doc = concat!("Locks `range` ", $what, ". Gives up after `timeout`.")]
             ///
-            /// With a timeout of zero the verb does not wait. With a timeout that is too long for
+            /// With a timeout of zero the method does not wait. With a timeout that is too long for
             /// the clock, it waits as
             #[doc = concat!("[`", stringify!($wait), "`](Self::", stringify!($wait), ").")]
             ///
@@ -341,7 +341,7 @@ macro_rules! acquire {
 
             #[doc = concat!("Locks `range` ", $what, ". Gives up at `deadline`.")]
             ///
-            #[doc = concat!("As [`", stringify!($try_for), "`](Self::", stringify!($try_for), "),")]
+            #[doc = concat!("Like [`", stringify!($try_for), "`](Self::", stringify!($try_for), "),")]
             /// which also describes fairness and cancel safety. If the deadline has passed, the
             /// method does not wait.
             ///
@@ -369,7 +369,7 @@ macro_rules! acquire {
                 $Guard::acquire(self, &range, Wait::Until(deadline))
             }
 
-            #[doc = concat!("As [`", stringify!($wait), "`](Self::", stringify!($wait), "), with a guard that owns")]
+            #[doc = concat!("Like [`", stringify!($wait), "`](Self::", stringify!($wait), "), but the guard owns")]
             /// a share of the lock and so has no lifetime.
             ///
             /// ```
@@ -395,7 +395,7 @@ macro_rules! acquire {
                 Ok(guard.expect("a wait without an end ends with the grant"))
             }
 
-            #[doc = concat!("As [`", stringify!($try), "`](Self::", stringify!($try), "), with a guard that owns")]
+            #[doc = concat!("Like [`", stringify!($try), "`](Self::", stringify!($try), "), but the guard owns")]
             /// a share of the lock.
             ///
             /// ```
@@ -419,7 +419,7 @@ macro_rules! acquire {
             }
 
             #[doc = concat!(
-                "As [`", stringify!($try_for), "`](Self::", stringify!($try_for), "), with a guard that owns"
+                "Like [`", stringify!($try_for), "`](Self::", stringify!($try_for), "), but the guard owns"
             )]
             /// a share of the lock.
             ///
@@ -448,7 +448,7 @@ macro_rules! acquire {
             }
 
             #[doc = concat!(
-                "As [`", stringify!($try_until), "`](Self::", stringify!($try_until), "), with a guard that owns"
+                "Like [`", stringify!($try_until), "`](Self::", stringify!($try_until), "), but the guard owns"
             )]
             /// a share of the lock.
             ///

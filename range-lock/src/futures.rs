@@ -374,7 +374,7 @@ macro_rules! future {
             /// # Panics
             ///
             /// If the future is polled again after it has completed, or if it would have to wait
-            /// for too many ranges, as for the blocking verbs.
+            /// for too many ranges, as for the blocking methods.
             fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
                 let held = ready!(self.get_mut().inner.poll(cx));
                 Poll::Ready(<$Guard>::from_held(held))
@@ -446,7 +446,7 @@ macro_rules! acquire_async {
                 $Future { inner: Acquire::new(self, claim(&range, $mode)) }
             }
 
-            #[doc = concat!("As [`", stringify!($verb), "`](Self::", stringify!($verb), "). The guard and the future own")]
+            #[doc = concat!("Like [`", stringify!($verb), "`](Self::", stringify!($verb), "), but the guard and the future own")]
             /// a share of the lock's `Arc`, and so have no lifetime. Both may be sent into a task
             /// that outlives the caller.
             ///

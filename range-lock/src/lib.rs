@@ -34,7 +34,7 @@
 //! | Linux, x86-64 | every change is tested here |
 //! | Linux, 32-bit and other 64-bit | not tested; a request may have 65535 ranges on 32 bits |
 //! | macOS, the BSDs, Windows | not tested; `parking_lot_core`, which parks the threads, has code of its own for them |
-//! | WebAssembly | not tested; in a browser std has no clock, so requests wait as futures and timed verbs panic |
+//! | WebAssembly | not tested; in a browser std has no clock, so requests wait as futures and timed methods panic |
 //! | `no_std` | does not build: it needs threads, `Arc` and a clock |
 //!
 //! Feature `file` is for 64-bit Linux.

@@ -349,7 +349,7 @@ macro_rules! acquire {
         $wait_arc:ident, $try_arc:ident, $try_arc_for:ident, $try_arc_until:ident,
         $example:literal
     ) => {
-        /// Verbs that acquire
+        /// Methods that acquire
         #[doc = concat!($what, ".")]
         impl RangeLock {
             #[doc = concat!("Locks `range` ", $what, ". Waits until the request is granted.")]
@@ -406,7 +406,7 @@ macro_rules! acquire {
             #[doc = concat!("Locks `range` ", $what, ". Gives up after `timeout`.")]
             ///
             /// A timeout that is too long for the clock is no timeout. With a timeout of zero the
-            /// verb does not wait.
+            /// method does not wait.
             ///
             /// ```
             /// # use std::time::Duration;
@@ -442,7 +442,7 @@ macro_rules! acquire {
 
             #[doc = concat!("Locks `range` ", $what, ". Gives up at `deadline`.")]
             ///
-            #[doc = concat!("As [`", stringify!($try_for), "`](Self::", stringify!($try_for), "), which also describes fairness and")]
+            #[doc = concat!("Like [`", stringify!($try_for), "`](Self::", stringify!($try_for), "), which also describes fairness and")]
             /// cancel safety. If the deadline has passed, the method does not wait, and keeps no
             /// other request out.
             ///
@@ -468,7 +468,7 @@ macro_rules! acquire {
                 Some($Guard { held: Held::acquire_until(self, claim, Deadline::At(deadline))? })
             }
 
-            #[doc = concat!("As [`", stringify!($wait), "`](Self::", stringify!($wait), "), with a guard that owns")]
+            #[doc = concat!("Like [`", stringify!($wait), "`](Self::", stringify!($wait), "), but the guard owns")]
             /// a share of the lock and so has no lifetime.
             ///
             /// ```
@@ -488,7 +488,7 @@ macro_rules! acquire {
                 $ArcGuard { held: Held::acquire(Arc::clone(self), claim(&range, $mode)) }
             }
 
-            #[doc = concat!("As [`", stringify!($try), "`](Self::", stringify!($try), "), with a guard that owns")]
+            #[doc = concat!("Like [`", stringify!($try), "`](Self::", stringify!($try), "), but the guard owns")]
             /// a share of the lock.
             ///
             /// ```
@@ -509,7 +509,7 @@ macro_rules! acquire {
             }
 
             #[doc = concat!(
-                "As [`", stringify!($try_for), "`](Self::", stringify!($try_for), "), with a guard that owns"
+                "Like [`", stringify!($try_for), "`](Self::", stringify!($try_for), "), but the guard owns"
             )]
             /// a share of the lock.
             ///
@@ -537,7 +537,7 @@ macro_rules! acquire {
             }
 
             #[doc = concat!(
-                "As [`", stringify!($try_until), "`](Self::", stringify!($try_until), "), with a guard that owns"
+                "Like [`", stringify!($try_until), "`](Self::", stringify!($try_until), "), but the guard owns"
             )]
             /// a share of the lock.
             ///

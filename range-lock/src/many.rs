@@ -100,7 +100,8 @@ macro_rules! request {
 }
 
 request! {
-    /// One of the ranges that [`RangeLock::acquire_many`] locks together. That verb has an example.
+    /// One of the ranges that [`RangeLock::acquire_many`] locks together. That method has an
+    /// example.
     #[derive(Copy)]
     Request ['a] &'a RangeLock, from &'a RangeLock, by std::convert::identity,
     "# let lock = RangeLock::new();", "acquire_many"
@@ -292,7 +293,7 @@ macro_rules! many_guard {
                 guard.parts.upgrade(Deadline::after(timeout))
             }
 
-            /// As [`try_upgrade_for`](Self::try_upgrade_for), but gives up at `deadline`.
+            /// Like [`try_upgrade_for`](Self::try_upgrade_for), but gives up at `deadline`.
             ///
             /// ```
             /// # use std::time::{Duration, Instant};
@@ -339,7 +340,7 @@ many_guard! {
     "# let lock = std::sync::Arc::new(RangeLock::new());", "acquire_many_arc"
 }
 
-/// Verbs that acquire several ranges at once.
+/// Methods that acquire several ranges at once.
 impl RangeLock {
     /// Locks several ranges, of one lock or of several locks, as one request. Waits until all
     /// ranges are granted.
@@ -482,7 +483,7 @@ impl RangeLock {
     ///
     /// # Panics
     ///
-    /// As [`acquire_many`](Self::acquire_many).
+    /// Like [`acquire_many`](Self::acquire_many).
     pub fn acquire_many_arc(requests: impl IntoIterator<Item = ArcRequest>) -> ArcManyGuard {
         let mut parts = arc_parts(requests);
         let granted = parts.acquire(Deadline::Never);
@@ -518,7 +519,7 @@ impl RangeLock {
     ///
     /// # Panics
     ///
-    /// As [`acquire_many`](Self::acquire_many).
+    /// Like [`acquire_many`](Self::acquire_many).
     pub fn try_acquire_many_arc_for(
         requests: impl IntoIterator<Item = ArcRequest>,
         timeout: Duration,
@@ -532,7 +533,7 @@ impl RangeLock {
     ///
     /// # Panics
     ///
-    /// As [`acquire_many`](Self::acquire_many).
+    /// Like [`acquire_many`](Self::acquire_many).
     pub fn try_acquire_many_arc_until(
         requests: impl IntoIterator<Item = ArcRequest>,
         deadline: Instant,

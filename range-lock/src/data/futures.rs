@@ -92,7 +92,7 @@ macro_rules! elements_async {
         }
 
         impl<S: Storage> RangeRwLock<S> {
-            #[doc = concat!("As [`", $blocking, "`](Self::", $blocking, "), for tasks.")]
+            #[doc = concat!("Like [`", $blocking, "`](Self::", $blocking, "), but for tasks.")]
             ///
             /// ```
             /// use range_lock::RangeRwLock;
@@ -129,7 +129,7 @@ macro_rules! elements_async {
                 }
             }
 
-            #[doc = concat!("As [`", stringify!($verb), "`](Self::", stringify!($verb), "). The guard and the future own")]
+            #[doc = concat!("Like [`", stringify!($verb), "`](Self::", stringify!($verb), "), but the guard and the future own")]
             /// a share of the lock, and so have no lifetime.
             ///
             /// ```
@@ -199,7 +199,7 @@ macro_rules! upgrade_async {
         }
 
         impl<$($generics)*> $Upgradable<$($arguments)*> {
-            /// As [`upgrade`](Self::upgrade), for tasks.
+            /// The form of [`upgrade`](Self::upgrade) for tasks.
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Upgradable), "};")]

@@ -379,7 +379,7 @@ macro_rules! guards {
                 guard.upgrade_until(Deadline::after(timeout))
             }
 
-            /// As [`try_upgrade_for`](Self::try_upgrade_for), but gives the guard back at
+            /// Like [`try_upgrade_for`](Self::try_upgrade_for), but gives the guard back at
             /// `deadline`.
             ///
             /// ```

@@ -90,8 +90,8 @@
 //!
 //! * Random histories call all methods. After every step a reference model of a hundred lines
 //!   checks the lock.
-//! * loom explores the verbs in every order of their steps.
-//! * Real threads run the verbs against an oracle.
+//! * loom explores the methods in every order of their steps.
+//! * Real threads run the methods against an oracle.
 //! * For each bug that other range locks are known to have had, there is a test.
 //!
 //! `docs/testing.md` in the repository lists what each kind of test proves.

@@ -554,7 +554,7 @@ macro_rules! guards {
                 guard.upgrade(Wait::after(timeout.min(longest)))
             }
 
-            /// As [`try_upgrade_for`](Self::try_upgrade_for), but gives the guard back at
+            /// Like [`try_upgrade_for`](Self::try_upgrade_for), but gives the guard back at
             /// `deadline`.
             ///
             /// ```

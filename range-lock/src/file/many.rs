@@ -139,7 +139,7 @@ fn parts(local: &ManyGuard<'_>) -> Vec<(Span, Mode)> {
     spans.collect()
 }
 
-/// Verbs that acquire several ranges at once.
+/// Methods that acquire several ranges at once.
 impl FileRangeLock {
     /// Locks several ranges as one request. Waits until all ranges are granted.
     ///
@@ -205,7 +205,8 @@ impl FileRangeLock {
         self.many(requests, Wait::Not)
     }
 
-    /// Locks several ranges. Gives up after `timeout`. As [`acquire_many`](Self::acquire_many).
+    /// Locks several ranges. Gives up after `timeout`. Otherwise like
+    /// [`acquire_many`](Self::acquire_many).
     ///
     /// ```
     /// # use range_lock::file::{FileRangeLock, Request};

@@ -94,7 +94,7 @@ impl Builder {
     /// * No request passes a request whose thread is awake, a held request, or an upgrade.
     /// * A request for several ranges passes all requests in its way or none. It passes them only
     ///   if all locks of the request allow this.
-    /// * A `try_` verb without a timeout passes no request.
+    /// * A `try_` method without a timeout passes no request.
     ///
     /// A bound of 1 also helps neighbours that share one point. Requests for `0..=1`, `1..=2`,
     /// `2..=3` and so on form a chain, which strict order runs one after the other.

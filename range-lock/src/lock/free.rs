@@ -10,7 +10,7 @@ use crate::mode::Mode;
 use crate::request;
 use crate::sync::Deadline;
 
-/// Verbs that wait and lock nothing.
+/// Methods that wait and lock nothing.
 impl RangeLock {
     /// Waits for every request that entered before the call and conflicts with a request for
     /// `range` in `mode`. Locks nothing.
@@ -109,7 +109,7 @@ impl RangeLock {
         self.free_by(&range, mode, Deadline::after(timeout))
     }
 
-    /// As [`wait_until_free_for`](Self::wait_until_free_for), but gives up at `deadline`.
+    /// Like [`wait_until_free_for`](Self::wait_until_free_for), but gives up at `deadline`.
     ///
     /// ```
     /// # use std::time::Instant;
