@@ -1,10 +1,12 @@
 //! What an operation on a file can fail with. It uses no other room.
 
-/// Why an operation on a file failed. A failing operation is an answer, not a bug, and leaves
-/// nothing behind. Two operations work page by page and are exceptions.
-/// [`Mapping::store`](crate::file::Mapping::store) has stored what came before the page that
-/// failed. [`File::unshare_range`](crate::file::File::unshare_range) has unshared what came before
-/// it.
+/// The reason why an operation on a file failed. A failure is a valid result, not a bug. A failed
+/// operation has changed nothing, with two exceptions, which work page by page:
+///
+/// * [`Mapping::store`](crate::file::Mapping::store) has stored the bytes before the page that
+///   failed.
+/// * [`File::unshare_range`](crate::file::File::unshare_range) has unshared the pages before the
+///   page that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FsError {

@@ -1,4 +1,4 @@
-//! What a user calls: files and mappings of them. They use `ext4` and the rooms below.
+//! What a user calls: files and mappings of them. The module uses `ext4` and the modules below it.
 
 mod fault;
 mod mapping;
@@ -24,8 +24,8 @@ pub use options::{AddressSpace, MapOptions};
 pub use pin::Pin;
 pub use user::UserBuffer;
 
-/// An open file without a name. Dropping it frees its blocks. Many threads may call its methods at
-/// once.
+/// An open file without a name. Dropping the `File` frees the file's blocks. Many threads may call
+/// its methods at the same time.
 #[derive(Debug)]
 pub struct File<'a> {
     fs: &'a FileSystem<'a>,
@@ -47,13 +47,13 @@ impl<'a> File<'a> {
     ///
     /// # Errors
     ///
-    /// None at present. A read past the end of the file returns 0.
+    /// There are none at present. A read past the end of the file returns 0.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, FsError> {
         self.read_to(buffer, offset)
     }
 
-    /// Writes at `offset`, and makes the file larger if necessary. Returns how many bytes were
-    /// written: fewer than asked only if the device is full.
+    /// Writes `bytes` at `offset`, and makes the file larger if necessary. Returns how many bytes
+    /// were written. These are fewer than `bytes` has only if the device is full.
     ///
     /// # Errors
     ///
@@ -62,23 +62,25 @@ impl<'a> File<'a> {
         self.write_from(bytes, offset)
     }
 
-    /// As [`File::read_at`], into mappings of files, this one included: the copy may fault
-    /// (preadv). Fewer bytes are read where a fault fails.
+    /// Like [`File::read_at`], but copies to buffers in mappings of files (preadv). The buffers may
+    /// lie in mappings of this file. The copy may fault. If a fault fails, the call reads fewer
+    /// bytes.
     ///
     /// # Errors
     ///
-    /// [`FsError::BadAddress`] if not even the first byte of the buffers could be stored to.
+    /// [`FsError::BadAddress`] if even the first byte of the buffers cannot be stored.
     pub fn read_vectored_at(&self, buffers: &[UserBuffer<'_>], offset: u64) -> Result<usize, FsError> {
         self.read_to(&mut { buffers }, offset)
     }
 
-    /// As [`File::write_at`], from mappings of files, this one included: the copy may fault
-    /// (pwritev). Fewer bytes are written where a fault fails.
+    /// Like [`File::write_at`], but copies from buffers in mappings of files (pwritev). The buffers
+    /// may lie in mappings of this file. The copy may fault. If a fault fails, the call writes
+    /// fewer bytes.
     ///
     /// # Errors
     ///
-    /// As [`File::write_at`], and [`FsError::BadAddress`] if not even the first byte of the buffers
-    /// could be loaded.
+    /// The errors of [`File::write_at`], and [`FsError::BadAddress`] if even the first byte of the
+    /// buffers cannot be loaded.
     pub fn write_vectored_at(&self, buffers: &[UserBuffer<'_>], offset: u64) -> Result<usize, FsError> {
         self.write_from(&buffers, offset)
     }
@@ -114,45 +116,47 @@ impl<'a> File<'a> {
         })
     }
 
-    /// Sets the size. What lies past a smaller size is gone, and accesses through mappings to whole
-    /// pages past it fail. A larger size adds a hole.
+    /// Sets the size. A smaller size discards the bytes past it. Then an access through a mapping
+    /// fails if its page lies wholly past the new size. A larger size adds a hole.
     ///
     /// # Errors
     ///
     /// * [`FsError::TooBig`] past the largest file.
-    /// * [`FsError::NoSpace`] if a part of a shared block must be zeroed and there is no room for a
-    ///   copy.
+    /// * [`FsError::NoSpace`] if a part of a shared block must be zeroed, and there is no free
+    ///   block for a copy.
     pub fn truncate(&self, size: u64) -> Result<(), FsError> {
         self.end_of(size, 0)?;
         ext4_truncate(self.fs, &self.inode, size)
     }
 
-    /// Makes a range read as zeros and frees the blocks that lie wholly inside. The size stays.
+    /// Makes a range read as zeros, and frees the blocks that lie wholly inside the range. The size
+    /// of the file stays the same.
     ///
     /// # Errors
     ///
     /// * [`FsError::TooBig`] past the largest file.
-    /// * [`FsError::NoSpace`] if a part of a shared block must be zeroed and there is no room for a
-    ///   copy.
+    /// * [`FsError::NoSpace`] if a part of a shared block must be zeroed, and there is no free
+    ///   block for a copy.
     pub fn punch_hole(&self, offset: u64, len: u64) -> Result<(), FsError> {
         let end = self.end_of(offset, len)?;
         if len > 0 { ext4_punch_hole(self.fs, &self.inode, offset, end) } else { Ok(()) }
     }
 
-    /// Reserves blocks for the holes of a range, as unwritten extents that read as zeros. Makes the
-    /// file larger if the range reaches past its end.
+    /// Reserves blocks for the holes of a range, as unwritten extents, which read as zeros. Makes
+    /// the file larger if the range reaches past its end.
     ///
     /// # Errors
     ///
-    /// * [`FsError::NoSpace`] if the device has too few free blocks. Then none is reserved.
+    /// * [`FsError::NoSpace`] if the device has too few free blocks. Then the call reserves no
+    ///   block.
     /// * [`FsError::TooBig`] past the largest file.
     pub fn fallocate(&self, offset: u64, len: u64) -> Result<(), FsError> {
         let end = self.end_of(offset, len)?;
         if len > 0 { ext4_fallocate(self.fs, &self.inode, offset, end, Size::Grows) } else { Ok(()) }
     }
 
-    /// Makes durable what was written and stored before. It write-protects and flushes dirty pages,
-    /// then commits the journal if blocks or size have changed.
+    /// Makes earlier writes and stores durable. The call write-protects and flushes the dirty
+    /// pages. Then it commits the journal, if blocks or the size have changed.
     ///
     /// # Errors
     ///
@@ -161,8 +165,8 @@ impl<'a> File<'a> {
         ext4_sync_file(self.fs, &self.inode, 0, u64::MAX)
     }
 
-    /// Maps a range of the file, shared, into an address space of its own. So each mapping stands
-    /// for a process.
+    /// Maps a range of the file, shared, into a new address space. So each mapping that this method
+    /// makes stands for a process.
     ///
     /// # Panics
     ///
@@ -171,13 +175,14 @@ impl<'a> File<'a> {
         self.mmap_in(&AddressSpace::new(), range, MapOptions::new())
     }
 
-    /// Maps a range of the file into an address space, up to the end of the range's last page.
+    /// Maps a range of the file into an address space. The mapping reaches to the end of the last
+    /// page of the range.
     ///
     /// # Panics
     ///
     /// * If the range is empty or inverted, does not start at a multiple of [`BLOCK_SIZE`], or ends
     ///   past [`MAX_FILE_SIZE`].
-    /// * If `options` asks for an address that is not a multiple of [`BLOCK_SIZE`], or is not free.
+    /// * If `options` asks for an address that is not free, or not a multiple of [`BLOCK_SIZE`].
     pub fn mmap_in(&self, space: &AddressSpace, range: Range<u64>, options: MapOptions) -> Mapping<'_> {
         let Range { start, end } = range;
         assert!(
@@ -198,7 +203,7 @@ impl<'a> File<'a> {
         Mapping::new(self.fs, &self.inode, vma)
     }
 
-    /// The pages of the file that are not holes, all at one instant (FIEMAP).
+    /// Returns the pages of the file that are not holes, as they are at one instant (FIEMAP).
     pub fn extents(&self) -> Vec<(u64, Extent)> {
         self.inode.extents.read(&self.fs.schedule).allocated(0, u64::MAX).collect()
     }
@@ -217,8 +222,7 @@ impl<'a> File<'a> {
 }
 
 impl FileSystem<'_> {
-    /// Makes an empty file. It has no name, and its blocks are free again when the [`File`] is
-    /// dropped.
+    /// Makes an empty file without a name. When the [`File`] is dropped, its blocks are free again.
     pub fn create(&self) -> File<'_> {
         File::new(self, Inode::new(&self.rules, &self.schedule))
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What is wrong, by the name of the invariant that does not hold.
+/// The name of an invariant that does not hold. It says what is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Invariant {
     /// I1: reads, writes, loads and stores are coherent.
@@ -63,12 +63,12 @@ impl fmt::Display for Invariant {
     }
 }
 
-/// An invariant that does not hold, and how a checker saw it.
+/// An invariant that does not hold, with the observation of the checker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The invariant.
     pub broken: Invariant,
-    /// How the checker saw it. The first line is a summary, and more lines may give details.
+    /// What the checker observed. The first line is a summary, and further lines may give details.
     pub text: String,
 }
 

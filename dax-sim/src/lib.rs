@@ -1,12 +1,15 @@
-//! A file system on persistent memory, in user space, in which page faults race with block
-//! allocation as they did in Linux.
+//! A simulator, in user space, of file systems on persistent memory. In it page faults race with
+//! block allocation as they did in Linux.
 //!
-//! In April 2017 [Jan Kara showed][race] that a DAX page fault could be overtaken by write(2), and
-//! leave a page of zeros mapped over data. [He named two cures][cures]. One is to look the block up
-//! under the lock of the page's entry: [Linux 4.12 did][cure] that. The other is to hold a
-//! semaphore over faults and writes, which "would scale rather poorly but if we later replaced it
-//! with a range lock ... it won't be as bad". Here both are built, and some others
-//! ([`variant::Variant`]), so that they can be compared on real bytes in a real file.
+//! In April 2017 [Jan Kara showed][race] that write(2) could overtake a DAX page fault, and that a
+//! page of zeros was then mapped over data. [He named two cures][cures]:
+//!
+//! * The fault looks the block up under the lock of the page's entry. [Linux 4.12 did][cure] this.
+//! * A semaphore is held over faults and writes. This "would scale rather poorly but if we later
+//!   replaced it with a range lock ... it won't be as bad".
+//!
+//! This crate has both cures and some other variants ([`variant::Variant`]), and compares them on
+//! real bytes in a real file.
 //!
 //! ```
 //! use dax_sim::fs::FileSystem;
@@ -24,7 +27,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! From the ground up. Each module uses only modules above it in this list:
+//! These are the modules, from the lowest to the highest. Each module uses only modules above it in
+//! this list:
 //!
 //! * [`pmem`] is the device.
 //! * [`schedule`] has the steps at which threads can be ordered.
@@ -35,9 +39,9 @@
 //! * `ext4` has what the file system does in its calls.
 //! * [`mod@file`] has what a user calls.
 //! * [`check`] has what every read must see.
-//! * [`workload`] runs at length, [`explore`] tries every order of a few threads, and `replay`
+//! * [`workload`] measures throughput, [`explore`] tries every order of a few threads, and `replay`
 //!   repeats a log of operations.
-//! * `doctor` reports what a path can do, and `kernel` measures the kernel beside stores.
+//! * `doctor` reports what a path can do, and `kernel` measures the Linux kernel beside stores.
 //! * [`cli`] is the program.
 //!
 //! Names without a link are private modules. `tests/floors.rs` checks the order.

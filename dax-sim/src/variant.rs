@@ -77,20 +77,20 @@ impl Variant {
         }
     }
 
-    /// Whether write(2), read(2) and mapped accesses are coherent in this variant: no read is
-    /// stale.
+    /// Returns whether write(2), read(2) and mapped accesses are coherent in this variant, so that
+    /// no read is stale.
     pub fn is_coherent(self) -> bool {
         !matches!(self, Variant::Linux411 | Variant::InvalidateTwice | Variant::Unserialised)
     }
 
-    /// Whether the variant is coherent, and every operation comes to an end.
+    /// Returns whether the variant is coherent, and every operation comes to an end.
     pub fn is_correct(self) -> bool {
         matches!(self, Variant::Linux412 | Variant::Rwsem | Variant::RangeLock | Variant::RangeLockCopy)
     }
 
-    /// Whether the variant always takes its locks in the order of their ranks. In a variant that
-    /// does not, by design, the order is checked only where schedules are explored. Elsewhere the
-    /// first violation would end the program.
+    /// Returns whether the variant always takes its locks in the order of their ranks. Some
+    /// variants violate the order by design. For these the order is checked only in explorations,
+    /// because elsewhere the first violation would end the program.
     pub fn is_in_order(self) -> bool {
         !matches!(self, Variant::EntryLockOutside | Variant::RwsemCopy)
     }
@@ -133,18 +133,19 @@ impl Variant {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// The lock that read(2) takes shared, and that every system call that changes a file takes
-    /// exclusive.
+    /// exclusively.
     pub i_rwsem: LockKind,
-    /// The lock that faults take shared, and that everything that takes blocks from pages or moves
-    /// them takes exclusive.
+    /// The lock that faults take shared. Every operation that takes blocks from pages, or moves the
+    /// blocks, takes it exclusively.
     pub i_mmap_sem: LockKind,
     /// What a fault does first.
     pub fault_order: FaultOrder,
-    /// A read fault that saw a hole replaces even a block's entry with the zero page, as Linux did
-    /// up to 4.11.
+    /// Whether a read fault that saw a hole replaces every entry with the zero page, even the entry
+    /// of a block. Linux did this up to 4.11.
     pub hole_replaces_any_entry: bool,
-    /// Option 2: write faults hold i_mmap_sem exclusively, and write(2) holds it over {look up,
-    /// allocate, invalidate}: exclusively where it allocates and shared where it overwrites.
+    /// Whether the variant is option 2 of Kara's 2017 e-mail. Then a write fault holds i_mmap_sem
+    /// exclusively, and write(2) holds i_mmap_sem while it looks up, allocates and invalidates.
+    /// write(2) holds it exclusively where it allocates, and shared where it overwrites.
     pub exclusive_allocation: bool,
     /// What surrounds the copy of write(2).
     pub write_copy: WriteCopy,
@@ -189,7 +190,7 @@ impl FromStr for LockKind {
     }
 }
 
-/// What each level of locking is made of, where the variant does not decide it.
+/// The kinds of lock that replace the variant's own locks. `None` keeps the lock of the variant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Locks {
     /// In place of the variant's i_rwsem.
@@ -198,8 +199,8 @@ pub struct Locks {
     pub i_mmap_sem: Option<LockKind>,
 }
 
-/// A variant, with levels of locking that may be made of something else than in the variant itself.
-/// A mix made from a [`Variant`] is that variant unchanged.
+/// A variant, some of whose locks may be replaced by locks of another kind. A `Mix` that is
+/// converted from a [`Variant`] is this variant unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Mix {
     /// The variant.
@@ -214,7 +215,8 @@ impl From<Variant> for Mix {
     }
 }
 
-/// What a fault does first. In each case the answer is installed under the entry lock.
+/// What a fault does first. In every order the fault stores its answer in the entry under the entry
+/// lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FaultOrder {
     /// `iomap_begin`, then the entry lock (Linux 4.10 and 4.11, since commit 9f141d6ef625).

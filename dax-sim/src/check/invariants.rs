@@ -8,8 +8,8 @@ use crate::fs::{Extent, FileSystem, Inode};
 use crate::mm::{PMD_SIZE, Pte, Target, Vma};
 use crate::pmem::BLOCK_SIZE;
 
-/// Checks I2 to I5 in files of a file system: entries, translations, the block map and the
-/// allocator agree. No call may be under way.
+/// Checks that the entries, the translations, the block map and the allocator agree (I2 to I5) for
+/// `files`, which are files of `fs`. No call on the files may be under way.
 pub fn check(fs: &FileSystem<'_>, files: &[File<'_>]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in files {

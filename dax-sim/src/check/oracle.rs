@@ -59,8 +59,8 @@ pub enum Verdict {
     Foreign,
 }
 
-/// A write that has begun. The caller hands it to [`Oracle::end`] when the write has returned, or
-/// to [`Oracle::fail`].
+/// A write that has begun. The caller passes it to [`Oracle::end`] when the write has returned, or
+/// to [`Oracle::fail`] if the write has failed.
 #[derive(Debug)]
 #[must_use = "a write that never ends keeps its page from being judged"]
 pub struct Write {
@@ -79,7 +79,7 @@ impl Write {
     }
 }
 
-/// Knows, for every page of one file, which versions may still be seen.
+/// An oracle for one file. For every page it knows which versions a read may still see.
 #[derive(Debug)]
 pub struct Oracle {
     pages: Box<[Page]>,
@@ -107,7 +107,7 @@ struct Busy {
 }
 
 impl Oracle {
-    /// Builds an oracle for a file of `pages` pages, all of them holes.
+    /// Builds an oracle for a file of `pages` pages, all of which are holes.
     pub fn new(pages: u64) -> Self {
         Self { pages: std::iter::repeat_with(Page::default).take(pages as usize).collect() }
     }
@@ -141,7 +141,7 @@ impl Oracle {
     }
 
     /// Ends a write that has failed. The write may have taken effect or not, so the oracle learns
-    /// nothing from the busy period that the write is in.
+    /// nothing from the write's busy period.
     pub fn fail(&self, write: Write) {
         self.close(&write, true);
     }
@@ -159,7 +159,7 @@ impl Oracle {
         }
     }
 
-    /// Runs `read`, which reads the register of the page, and judges what it saw.
+    /// Runs `read`, which must read the register of the page, and judges the version that it saw.
     ///
     /// # Errors
     ///
@@ -174,7 +174,8 @@ impl Oracle {
         Ok(self.judge(page, floor, read()?))
     }
 
-    /// The oldest version that a read which begins now may see, for [`Oracle::judge`].
+    /// Returns the oldest version that a read that begins now may see. The caller passes it to
+    /// [`Oracle::judge`].
     pub fn floor(&self, page: u64, register: Register) -> u32 {
         self.pages[page as usize].floor[register.index()].load(SeqCst)
     }
@@ -187,8 +188,8 @@ impl Oracle {
         (busy[Register::Io.index()].writes == 0).then(|| state.drawn.load(SeqCst))
     }
 
-    /// Judges a word that was read from a register of the page. `floor` is the floor from before
-    /// the read.
+    /// Judges a word that was read from a register of the page. `floor` is the result of
+    /// [`Oracle::floor`] from before the read.
     pub fn judge(&self, page: u64, floor: u32, seen: u64) -> Verdict {
         let state = &self.pages[page as usize];
         let version = if seen == 0 {

@@ -6,13 +6,14 @@ pub use crate::pmem::word_at;
 /// Bytes in a page.
 const PAGE: usize = crate::pmem::BLOCK_SIZE as usize;
 
-/// The word that a write with this version leaves everywhere in this page. It is never 0, which is
-/// what a hole holds.
+/// Returns the word that a write of this version writes everywhere in this page. The word is never
+/// 0, because a hole reads as 0.
 pub fn word(page: u64, version: u32) -> u64 {
     (page + 1) << 32 | u64::from(version)
 }
 
-/// Page and version of a word that is not 0. The page is `u64::MAX` if no write left such a word.
+/// Returns the page and the version of a word that is not 0. The page is `u64::MAX` if no write can
+/// have written the word.
 pub fn parse(word: u64) -> (u64, u32) {
     ((word >> 32).wrapping_sub(1), word as u32)
 }
@@ -29,8 +30,8 @@ pub fn fill(bytes: &mut [u8], word: u64) {
     }
 }
 
-/// Whether all words of a page except the one at `except` are the same, as one write of the whole
-/// page leaves them.
+/// Returns whether all words of a page, except the word at index `except`, are the same. After one
+/// write of the whole page they are.
 ///
 /// # Panics
 ///

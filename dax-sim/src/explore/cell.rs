@@ -22,13 +22,13 @@ use crate::variant::{LockKind, Locks, Mix, Variant};
 pub struct Effort {
     /// All schedules with at most this many preemptions are run.
     pub preemptions: u32,
-    /// How many schedules are run at random: half of them by uniform choices, half by priorities
-    /// (PCT).
+    /// How many random schedules are run. Half of them choose the next thread uniformly, and half
+    /// of them use priorities (PCT).
     pub random: u32,
 }
 
 impl Effort {
-    /// The effort after which a cell of the table counts as safe.
+    /// The effort after which a cell without failures counts as safe.
     pub const FULL: Effort = Effort { preemptions: 2, random: 10_000 };
     /// A first look. It is enough to show what is broken.
     pub const QUICK: Effort = Effort { preemptions: 2, random: 400 };
@@ -76,10 +76,10 @@ pub struct Cell {
     pub random: Tally,
     /// All invariants that some schedule breaks.
     pub broken: BTreeSet<Invariant>,
-    /// How often write(2) has had to copy again, in all schedules together.
+    /// How often write(2) had to copy again, in all schedules together.
     pub copy_retries: CopyRetries,
-    /// The shortest schedule that goes wrong. If some schedules break what is expected to break, it
-    /// is the shortest of those.
+    /// The shortest schedule that goes wrong. If some schedules break an invariant that is expected
+    /// to break, this is the shortest of these.
     pub shortest: Option<Failure>,
 }
 
@@ -95,9 +95,10 @@ pub enum Expected {
 }
 
 impl Scenario {
-    /// The expected result of the scenario in a variant. A correct variant with locks other than
-    /// its own stays correct, as long as it has some locks. Of the other variants anything is
-    /// expected.
+    /// Returns the expected result of the scenario in a variant. With the variant's own locks, the
+    /// scenario lists which invariants break. If `mix` replaces a lock, a correct variant is
+    /// expected to be safe as long as neither lock is [`LockKind::None`]. All other results are
+    /// [`Expected::Anything`].
     pub fn expected(&'static self, mix: impl Into<Mix>) -> Expected {
         let Mix { variant, locks } = mix.into();
         if locks != Locks::default() {
@@ -131,7 +132,7 @@ impl Cell {
     }
 }
 
-/// Explores a scenario in a variant, with its own locks or with others.
+/// Explores a scenario in a variant, with the variant's own locks or with others.
 ///
 /// # Errors
 ///

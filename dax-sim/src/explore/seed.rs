@@ -5,9 +5,10 @@ use std::str::FromStr;
 
 use super::letter;
 
-/// Repeats a schedule: `12B-30A` lets B go on at step 12 and A at step 30. At all other steps the
-/// running thread goes on as long as it can, and then the first that can. `0` names the schedule
-/// without departures.
+/// The text that names a schedule, and from which the schedule can be repeated. `12B-30A` switches
+/// to thread B at step 12 and to thread A at step 30. At all other steps the running thread goes on
+/// as long as it can. When it cannot, the first thread that can goes on. `0` names the schedule
+/// without switches of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seed(pub(super) Vec<(u32, usize)>);
 

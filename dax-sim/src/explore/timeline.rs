@@ -90,14 +90,15 @@ impl Timeline {
         Ok(Self { failure, copy_retries, threads, lines, afterwards, overtaken, wrong })
     }
 
-    /// The picture, in lines of at most `width` characters where possible. Cells are folded within
-    /// their columns. If that is not enough, all threads share one column. Without a `width` the
-    /// picture is as wide as it needs to be.
+    /// Returns the picture. Its lines have at most `width` characters where possible. To achieve
+    /// this, cells are folded within their columns, and then all threads share one column. Without
+    /// a `width`, the picture is as wide as necessary.
     pub fn draw(&self, width: Option<usize>) -> String {
         self.draw_marked(width, |_, line| line.to_owned())
     }
 
-    /// The same. `paint` returns each line that stands out in the form to print.
+    /// Like [`draw`](Self::draw), but calls `paint` for each line that stands out. `paint` returns
+    /// the line in the form in which it is printed.
     pub fn draw_marked(&self, width: Option<usize>, paint: impl Fn(Mark, &str) -> String) -> String {
         let mut picture = match (Drawing::of(self, false), width) {
             (drawing, None) => drawing.draw(&paint),

@@ -12,7 +12,7 @@ use crate::mm::{AnonymousPage, PMD_SIZE, Pte, Target, Vma, grace};
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::SchedulePoint;
 
-/// A mapping of a file. Dropping it unmaps. Offsets count from the start of the file.
+/// A mapping of a file. Dropping the mapping unmaps it. Offsets count from the start of the file.
 #[derive(Debug)]
 pub struct Mapping<'a> {
     pub(super) fs: &'a FileSystem<'a>,
@@ -65,8 +65,8 @@ impl<'a> Mapping<'a> {
         })
     }
 
-    /// Loads bytes, page by page. In the last page of the file, bytes past the end of the file read
-    /// as what is there.
+    /// Loads bytes, page by page. Bytes between the end of the file and the end of its last page
+    /// are loaded as they are in the block.
     ///
     /// # Errors
     ///
@@ -84,8 +84,8 @@ impl<'a> Mapping<'a> {
         Ok(())
     }
 
-    /// Stores bytes, page by page. Bytes that are stored past the end of the file in its last page
-    /// are zeros again when the file grows over them.
+    /// Stores bytes, page by page. Bytes may be stored between the end of the file and the end of
+    /// its last page. If the file grows over these bytes, they are zeros again.
     ///
     /// # Errors
     ///
@@ -106,10 +106,10 @@ impl<'a> Mapping<'a> {
         Ok(())
     }
 
-    /// Drops the translations of the pages that the range touches, so that the next accesses fault
-    /// (MADV_DONTNEED). The data of a shared mapping stay. What a private mapping has copied is
-    /// gone, and the file's pages are visible again. The part of the range outside the mapping is
-    /// ignored.
+    /// Removes the translations of all pages that the range touches, so that the next accesses
+    /// fault (MADV_DONTNEED). A shared mapping keeps its data. A private mapping loses its copies
+    /// of these pages, and shows the pages of the file again. The call ignores the part of the
+    /// range outside the mapping.
     pub fn dont_need(&self, range: Range<u64>) {
         let (start, end) = (range.start.max(self.vma.start), range.end.min(self.vma.end));
         if start < end {
@@ -119,20 +119,21 @@ impl<'a> Mapping<'a> {
         }
     }
 
-    /// The size in which the page at `offset` is mapped at the moment, in bytes: [`BLOCK_SIZE`], or
-    /// 2 MiB. `None` if the page is not mapped, and the next access faults.
+    /// Returns the size in which the page at `offset` is mapped at the moment, in bytes:
+    /// [`BLOCK_SIZE`] or 2 MiB. Returns `None` if the page is not mapped. Then the next access
+    /// faults.
     pub fn mapped_size(&self, offset: u64) -> Option<u64> {
         let page = offset / BLOCK_SIZE;
         let of = |size: u64, pte: Pte| pte.is_present().then_some(size);
         of(PMD_SIZE, self.vma.pages.pmd(page)).or(of(BLOCK_SIZE, self.vma.pages.translate(page)))
     }
 
-    /// Makes durable what was stored to the pages that the range touches, and what the file system
-    /// knows of the file (msync with MS_SYNC). A private mapping has nothing to sync.
+    /// Makes durable all earlier stores to the pages that the range touches, and the metadata of
+    /// the file (msync with MS_SYNC). For a private mapping the call does nothing.
     ///
     /// # Errors
     ///
-    /// [`FsError::OutsideMapping`], and [`FsError::Device`] if the device could not make the data
+    /// [`FsError::OutsideMapping`], or [`FsError::Device`] if the device could not make the data
     /// durable.
     pub fn msync(&self, range: Range<u64>) -> Result<(), FsError> {
         let Range { start, end } = range;

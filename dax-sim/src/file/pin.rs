@@ -9,11 +9,12 @@ use crate::fs::FileSystem;
 use crate::mm::{AnonymousPage, Target};
 use crate::pmem::BLOCK_SIZE;
 
-/// A part of a mapping whose pages stay where they are until the pin is dropped, as those of a
-/// buffer of direct I/O or RDMA do. A device reads and writes the pages without translating again,
-/// and does not fault. A call that takes blocks from the file, such as
-/// [`File::truncate`](super::File::truncate), waits for the pin. A thread that makes such a call
-/// while it holds a pin waits for itself.
+/// A part of a mapping, for a device. Its pages stay where they are until the pin is dropped, like
+/// the pages of a buffer of direct I/O or RDMA. The device reads and writes these pages, but does
+/// not translate again or fault.
+///
+/// A call that takes blocks from the file, such as [`File::truncate`](super::File::truncate), waits
+/// for the pin. A thread that makes such a call while it holds a pin waits for itself.
 ///
 /// Bytes that the device writes belong to the file at once. An fsync may clean a page while the
 /// page is pinned. Bytes that the device writes afterwards are not dirty, so a later fsync does not
@@ -36,8 +37,8 @@ enum Page {
 }
 
 impl Mapping<'_> {
-    /// Pins the pages that the range touches, for a device that reads them. If `write` is true, the
-    /// device may also write them (`get_user_pages`).
+    /// Pins the pages that the range touches (`get_user_pages`). A device may read these pages. If
+    /// `write` is true, it may also write them.
     ///
     /// # Errors
     ///
@@ -69,7 +70,8 @@ impl<'a> Pin<'a> {
         Ok(pin)
     }
 
-    /// Reads bytes as the device: fills `bytes` from `at` bytes into the pinned part.
+    /// Fills `bytes` from the pinned part, as a device does. `at` is the place of the first byte in
+    /// the pinned part.
     ///
     /// # Panics
     ///
@@ -89,7 +91,8 @@ impl<'a> Pin<'a> {
     ///
     /// # Panics
     ///
-    /// If the bytes do not lie in the part, or the part was pinned for reading only.
+    /// If some of the bytes lie outside the pinned part, or if the part was pinned for reading
+    /// only.
     pub fn write(&self, at: usize, bytes: &[u8]) {
         assert!(self.write, "what was pinned for reading is not to be written");
         self.each_piece(at, bytes.len(), |page, in_page, place| match page {

@@ -12,8 +12,8 @@ use crate::fs::Deduped;
 const PIPE: u64 = 64 << 10;
 
 impl File<'_> {
-    /// As [`File::fallocate`], but the size stays. Blocks past the end of the file are reserved as
-    /// well.
+    /// Like [`File::fallocate`], but the size of the file stays the same. The call also reserves
+    /// blocks past the end of the file.
     ///
     /// # Errors
     ///
@@ -23,8 +23,8 @@ impl File<'_> {
         if len > 0 { ext4_fallocate(self.fs, &self.inode, offset, end, Size::Kept) } else { Ok(()) }
     }
 
-    /// Makes a range read as zeros, with blocks reserved for all of it. Makes the file larger if
-    /// the range reaches past its end.
+    /// Makes a range read as zeros, and reserves blocks for the whole range. Makes the file larger
+    /// if the range reaches past its end.
     ///
     /// # Errors
     ///
@@ -44,25 +44,25 @@ impl File<'_> {
         if len > 0 { ext4_zero_range(self.fs, &self.inode, offset, end, Size::Kept) } else { Ok(()) }
     }
 
-    /// Takes a range of whole blocks out of the file. What lies behind the range moves to where the
-    /// range began, and the file becomes `len` bytes smaller.
+    /// Removes a range of whole blocks from the file. The bytes behind the range move to the
+    /// beginning of the range. The file becomes `len` bytes smaller.
     ///
     /// # Errors
     ///
-    /// [`FsError::Invalid`] if the range is not of whole blocks, or does not end before the end of
-    /// the file.
+    /// [`FsError::Invalid`] if the range does not consist of whole blocks, or does not end before
+    /// the end of the file.
     pub fn collapse_range(&self, offset: u64, len: u64) -> Result<(), FsError> {
         let end = self.end_of(offset, len)?;
         if len > 0 { ext4_collapse_range(self.fs, &self.inode, offset, end) } else { Ok(()) }
     }
 
-    /// Puts a hole of whole blocks before the byte at `offset`. That byte and all behind it move,
-    /// and the file becomes `len` bytes larger.
+    /// Inserts a hole of whole blocks at `offset`. The byte at `offset` and all bytes behind it
+    /// move by `len` bytes. The file becomes `len` bytes larger.
     ///
     /// # Errors
     ///
-    /// * [`FsError::Invalid`] if the hole is not of whole blocks, or `offset` is not the start of a
-    ///   block before the end of the file.
+    /// * [`FsError::Invalid`] if the hole does not consist of whole blocks, or if `offset` is not
+    ///   the start of a block before the end of the file.
     /// * [`FsError::TooBig`] past the largest file.
     pub fn insert_range(&self, offset: u64, len: u64) -> Result<(), FsError> {
         self.end_of(offset, len)?;
@@ -74,17 +74,18 @@ impl File<'_> {
     ///
     /// # Errors
     ///
-    /// [`FsError::NoSpace`] if the device has too few free blocks, [`FsError::TooBig`] past the
+    /// [`FsError::NoSpace`] if the device has too few free blocks, or [`FsError::TooBig`] past the
     /// largest file.
     pub fn unshare_range(&self, offset: u64, len: u64) -> Result<(), FsError> {
         let end = self.end_of(offset, len)?;
         if len > 0 { xfs_reflink_unshare(self.fs, &self.inode, offset, end) } else { Ok(()) }
     }
 
-    /// Copies `len` bytes of `source`, from `from` on, to `to` in this file, which grows if
-    /// necessary (`copy_file_range`). `source` may be this file. Returns how many bytes were
-    /// copied: fewer than asked where `source` ends or the device is full. As in Linux it is a
-    /// sequence of reads and writes, and other operations may come between them.
+    /// Copies `len` bytes of `source`, from offset `from` on, to offset `to` of this file
+    /// (`copy_file_range`). This file grows if necessary. `source` may be this file. Returns how
+    /// many bytes were copied. These are fewer than `len` if `source` ends before, or if the device
+    /// is full. As in Linux, the call is a sequence of reads and writes, and other operations may
+    /// come between these.
     ///
     /// # Errors
     ///
@@ -116,34 +117,38 @@ impl File<'_> {
         Ok(done)
     }
 
-    /// Lets `len` bytes of this file, from `to` on, share the blocks of `len` bytes of `source`,
-    /// from `from` on (FICLONERANGE). `source` may be this file. A `len` of 0 means up to the end
-    /// of `source`, and does nothing if `from` is that end, whatever `to` is. The file grows if
-    /// necessary. A later write to either file makes a copy of the block first.
+    /// Makes `len` bytes of this file, from offset `to` on, share the blocks of `len` bytes of
+    /// `source`, from offset `from` on (FICLONERANGE). This file grows if necessary. `source` may
+    /// be this file. A later write to either file first copies the block.
+    ///
+    /// A `len` of 0 means all bytes up to the end of `source`. If `from` is the end of `source`, a
+    /// call with a `len` of 0 does nothing, whatever `to` is.
     ///
     /// # Errors
     ///
-    /// * [`FsError::Invalid`] if the ranges do not begin at multiples of
-    ///   [`BLOCK_SIZE`](crate::pmem::BLOCK_SIZE), end neither at such a multiple nor at the end of
-    ///   both files, reach past the end of `source`, or overlap.
+    /// * [`FsError::Invalid`] if a range does not begin at a multiple of
+    ///   [`BLOCK_SIZE`](crate::pmem::BLOCK_SIZE), if the ranges overlap, or if one reaches past the
+    ///   end of `source`. The same if the ranges end neither at such a multiple nor at the end of
+    ///   both files.
     /// * [`FsError::CrossDevice`] if the files are not of one file system.
     /// * [`FsError::TooBig`] past the largest file.
-    /// * [`FsError::NoSpace`] if a part of a shared block must be zeroed and there is no room for a
-    ///   copy.
+    /// * [`FsError::NoSpace`] if a part of a shared block must be zeroed, and there is no free
+    ///   block for a copy.
     /// * [`FsError::Device`] if the source could not be written back.
     pub fn clone_range(&self, source: &File<'_>, from: u64, to: u64, len: u64) -> Result<(), FsError> {
         xfs_clone_range(self.fs, &self.remap(source, from, to, len)?)
     }
 
-    /// Lets `len` bytes of this file, from `to` on, share the blocks of `len` bytes of `source`,
-    /// from `from` on, if both hold the same bytes (FIDEDUPERANGE). `source` may be this file. If
-    /// `len` is more than 1 GiB, only the first 1 GiB is compared. A `len` of 0 does nothing,
-    /// whatever `to` is.
+    /// Makes `len` bytes of this file, from offset `to` on, share the blocks of `len` bytes of
+    /// `source`, from offset `from` on, if both have the same bytes (FIDEDUPERANGE). `source` may
+    /// be this file. If `len` is more than 1 GiB, the call handles only the first 1 GiB. A `len` of
+    /// 0 does nothing, whatever `to` is.
     ///
     /// # Errors
     ///
-    /// As [`File::clone_range`], except that the ranges may end anywhere inside their files. It
-    /// also returns [`FsError::Invalid`] if one of the ranges reaches past the end of its file.
+    /// The errors of [`File::clone_range`], except that the ranges may end anywhere inside their
+    /// files. The call also returns [`FsError::Invalid`] if a range reaches past the end of its
+    /// file.
     pub fn dedupe_range(&self, source: &File<'_>, from: u64, to: u64, len: u64) -> Result<Deduped, FsError> {
         xfs_dedupe_range(self.fs, &self.remap(source, from, to, len)?)
     }

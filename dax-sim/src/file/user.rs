@@ -7,10 +7,9 @@ use crate::dax::{Faults, UserSource, UserTarget};
 use crate::error::FsError;
 use crate::pmem::BLOCK_SIZE;
 
-/// A part of a mapping that serves as the buffer of a call.
-/// [`File::read_vectored_at`](super::File::read_vectored_at) copies to it and
-/// [`File::write_vectored_at`](super::File::write_vectored_at) copies from it. [`Mapping::buffer`]
-/// makes it.
+/// A part of a mapping that is the buffer of a call. [`Mapping::buffer`] makes it.
+/// [`File::read_vectored_at`](super::File::read_vectored_at) copies to it, and
+/// [`File::write_vectored_at`](super::File::write_vectored_at) copies from it.
 #[derive(Clone, Copy, Debug)]
 pub struct UserBuffer<'a> {
     mapping: &'a Mapping<'a>,
@@ -28,7 +27,7 @@ struct Piece<'a> {
 }
 
 impl Mapping<'_> {
-    /// Takes a part of the mapping as the buffer of a read(2) or write(2).
+    /// Makes a part of the mapping the buffer of a read(2) or write(2).
     ///
     /// # Errors
     ///

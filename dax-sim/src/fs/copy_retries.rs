@@ -9,16 +9,17 @@ use crate::per_thread;
 
 const SHARDS: usize = 64;
 
-/// How many copies of write(2) were made again, of the copies that run with faults off
-/// ([`FileSystem::copy_retries`](super::FileSystem::copy_retries)).
+/// How often write(2) copied again, among the copies that run with faults off.
+/// [`FileSystem::copy_retries`](super::FileSystem::copy_retries) returns it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CopyRetries {
-    /// How often the rest of a copy was made again because the copy had come out short. Another
-    /// thread had taken the buffer's translations away after the buffer was faulted in.
+    /// How often write(2) copied the rest of a copy again, because the copy had copied fewer bytes
+    /// than it should. Another thread had removed translations of the buffer after the buffer was
+    /// faulted in.
     pub retries: u64,
-    /// How many of these went through a bounce buffer, at most a page each, because eight copies in
-    /// a row had copied nothing.
+    /// How many of the retries went through a bounce buffer, each for at most a page, because eight
+    /// copies in a row had copied nothing.
     pub bounced: u64,
 }
 

@@ -52,7 +52,7 @@ pub(crate) use sharing::SharedBlocks;
 /// The largest size of a file, in bytes.
 pub const MAX_FILE_SIZE: u64 = radix::CAPACITY * BLOCK_SIZE;
 
-/// A file system on a device, with one answer to [Kara's 2017 e-mail].
+/// A file system on a device. Its [`Variant`] is one answer to [Kara's 2017 e-mail].
 ///
 /// [Kara's 2017 e-mail]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 #[derive(Debug)]
@@ -74,8 +74,8 @@ pub struct FileSystem<'d> {
 }
 
 impl<'d> FileSystem<'d> {
-    /// Builds an empty file system, in which all blocks of the device are free. It ignores what the
-    /// device held, and zeroes each block when it allocates it.
+    /// Builds an empty file system, in which all blocks of the device are free. Earlier contents of
+    /// the device do not matter: the file system zeroes each block when it allocates the block.
     pub fn format(device: &'d Device, variant: Variant) -> Self {
         Self {
             device,
@@ -102,7 +102,7 @@ impl<'d> FileSystem<'d> {
     }
 
     /// Replaces the variant's `i_rwsem`, its `i_mmap_sem`, or both, by the kinds of lock in
-    /// `locks`. A level that is `None` in `locks` keeps the variant's lock.
+    /// `locks`. Where `locks` has `None`, the variant's lock stays.
     #[must_use]
     pub fn with_locks(mut self, locks: Locks) -> Self {
         self.rules.i_rwsem = locks.i_rwsem.unwrap_or(self.rules.i_rwsem);
@@ -110,15 +110,15 @@ impl<'d> FileSystem<'d> {
         self
     }
 
-    /// Lets each read(2) and write(2) sleep for `media` while it holds i_rwsem, as it would while a
-    /// device works.
+    /// Makes each read(2) and write(2) sleep for `media` while it holds i_rwsem, as if it waited
+    /// for a slow device.
     #[must_use]
     pub fn with_media(mut self, media: Duration) -> Self {
         self.media = media;
         self
     }
 
-    /// Lets faults map 2 MiB in one piece where they can, and aligns blocks for this.
+    /// Lets a fault map 2 MiB in one piece where possible. The allocator aligns blocks for this.
     #[must_use]
     pub fn with_huge_pages(mut self) -> Self {
         self.huge_pages = true;
@@ -137,7 +137,8 @@ impl<'d> FileSystem<'d> {
         self.variant
     }
 
-    /// The number of blocks that are free at the moment, or will be after the next commit.
+    /// Returns the number of blocks that are free at the moment, or that will be free after the
+    /// next commit.
     pub fn free_blocks(&self) -> u64 {
         self.blocks.free_blocks()
     }
@@ -152,9 +153,9 @@ impl<'d> FileSystem<'d> {
         self.journal.committed()
     }
 
-    /// How often write(2) has had to copy again so far. It counts only where write(2) copies with
-    /// faults off, in [`Variant::RangeLockCopy`], and where its buffer is a mapping. Otherwise it
-    /// stays 0. The number is exact once the writes have returned.
+    /// Returns how often write(2) has copied again. Only copies with faults off count. Such copies
+    /// exist in [`Variant::RangeLockCopy`], for buffers in mappings. In all other cases the number
+    /// is 0. After the writes have returned, the number is exact.
     pub fn copy_retries(&self) -> CopyRetries {
         self.copy_retries.sum()
     }

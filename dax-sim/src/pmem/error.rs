@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use super::{BLOCK_SIZE, MIN_DEVICE_SIZE};
 
-/// Why a device cannot be opened. Each message is one line that names the value, the bound and the
-/// remedy.
+/// The reason why a device cannot be opened. Each message is one line that names the value, the
+/// bound and the remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceError {

@@ -46,7 +46,7 @@ pub use small_pages::SmallPages;
 pub use word::word_at;
 pub use write_back::WriteBack;
 
-/// The size of a block of the device, of a page of a mapping, and of a page of memory, in bytes.
+/// The size in bytes of a block of the device, of a page of a mapping, and of a page of memory.
 pub const BLOCK_SIZE: u64 = 4096;
 
 /// The smallest device, in bytes.
@@ -55,18 +55,19 @@ pub const MIN_DEVICE_SIZE: u64 = 1 << 20;
 /// How to open a device.
 #[derive(Clone, Debug)]
 pub struct DeviceOptions {
-    /// The file. `None` stands for a temporary file on /dev/shm or, failing that, a memfd.
+    /// The path of the file. `None` stands for a temporary file on /dev/shm or, if that is not
+    /// possible, a memfd.
     pub path: Option<PathBuf>,
     /// The size in bytes: a multiple of [`BLOCK_SIZE`], at least [`MIN_DEVICE_SIZE`].
     pub size: u64,
-    /// Whether to use a file of the user's that is not empty. What it held is lost.
+    /// Whether to use an existing file that is not empty. The contents of the file are lost.
     pub overwrite: bool,
 }
 
 /// A mapped file that serves as the persistent memory.
 ///
-/// Many threads may read and write it at once. Offsets are in bytes from the start of the device.
-/// An access that does not lie inside the device is a bug of the caller and panics.
+/// Many threads may read and write the device at the same time. Offsets are in bytes from the start
+/// of the device. An access outside the device is a bug of the caller, and panics.
 #[derive(Debug)]
 pub struct Device {
     map: MmapRaw,
@@ -83,8 +84,8 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// Each error is one line that names the value, its bound and the remedy. The user's file is
-    /// then as it was before.
+    /// Each error is one line that names the value, its bound and the remedy. After an error the
+    /// user's file is as it was before the call.
     pub fn open(options: &DeviceOptions) -> Result<Device, DeviceError> {
         let file = open::open(options)?;
         let map = file.map()?;
@@ -153,20 +154,21 @@ impl Device {
         self.backing
     }
 
-    /// The instruction that writes the device's cache lines back, chosen when the device was
-    /// opened. `None` if no medium is behind the device, so that cache lines cannot be lost.
+    /// Returns the instruction that writes the device's cache lines back to the medium. It was
+    /// chosen when the device was opened. Returns `None` if the device has no medium, so that no
+    /// cache line can be lost.
     pub fn write_back(&self) -> Option<WriteBack> {
         self.backing.is_dax().then_some(self.write_back)
     }
 
-    /// Reports that the file is mapped by 4 KiB pages where 2 MiB were possible. `None` if it is
-    /// not, or if there is no DAX.
+    /// Returns a report if the file is mapped by 4 KiB pages where 2 MiB pages were possible.
+    /// Returns `None` otherwise, and for a file without DAX.
     pub fn small_pages(&self) -> Option<SmallPages> {
         self.small_pages
     }
 
-    /// The path of the file. `None` for a memfd. A temporary file loses its name as soon as it is
-    /// open, so that nothing is left behind even if the program is killed.
+    /// Returns the path of the file, or `None` for a memfd. A temporary file loses its name as soon
+    /// as it is open. So nothing remains even if the program is killed.
     pub fn path(&self) -> Option<&Path> {
         self.file.path()
     }
@@ -182,11 +184,13 @@ impl Device {
         self.file.undo()
     }
 
-    /// Checks that the file is as large as it was when it was opened, and has as many blocks.
+    /// Checks that the file still has the size and the number of blocks that it had when it was
+    /// opened.
     ///
     /// # Errors
     ///
-    /// [`DeviceError::Changed`], if another process made the file shorter or punched holes into it.
+    /// [`DeviceError::Changed`] if another process has made the file shorter, or has punched holes
+    /// into it.
     pub fn check_unchanged(&self) -> Result<(), DeviceError> {
         self.file.check_unchanged()
     }
@@ -215,8 +219,8 @@ impl Device {
         unsafe { copy::copy_in(target, bytes) }
     }
 
-    /// Copies bytes into the device so that they need no [`flush`](Self::flush). If the device has
-    /// a medium from which cache lines could be lost, the copy goes past the CPU's caches.
+    /// Copies bytes into the device in such a way that they need no [`flush`](Self::flush). If the
+    /// device has a medium, and cache lines could be lost, the copy bypasses the caches of the CPU.
     ///
     /// # Panics
     ///
@@ -250,7 +254,7 @@ impl Device {
     ///
     /// # Panics
     ///
-    /// If `offset` is not a multiple of 8, or the word does not lie inside the device.
+    /// If `offset` is not a multiple of 8, or the word lies outside the device.
     pub fn load_u64(&self, offset: u64) -> u64 {
         let word = self.word(offset);
         // SAFETY: *Mapped* and *In bounds*; `word` checked the alignment.
@@ -261,15 +265,15 @@ impl Device {
     ///
     /// # Panics
     ///
-    /// If `offset` is not a multiple of 8, or the word does not lie inside the device.
+    /// If `offset` is not a multiple of 8, or the word lies outside the device.
     pub fn store_u64(&self, offset: u64, value: u64) {
         let word = self.word(offset);
         // SAFETY: *Mapped* and *In bounds*; `word` checked the alignment.
         unsafe { copy::store_u64(word, value) }
     }
 
-    /// Writes the CPU's cache lines of the range back to the medium, if there is one from which
-    /// they could be lost. [`Device::fence`] waits for it.
+    /// Writes the cache lines of the range back to the medium. Does nothing if the device has no
+    /// medium. [`Device::fence`] waits until the write-back is done.
     ///
     /// # Panics
     ///
@@ -288,11 +292,11 @@ impl Device {
         }
     }
 
-    /// Waits until flushed bytes are durable, as far as the backing can promise it:
+    /// Waits until flushed bytes are durable, as far as the backing can promise this:
     ///
     /// * On persistent memory it is a store fence.
-    /// * Where the kernel's page cache or a DAX file's metadata is in between, it is msync of the
-    ///   whole mapping.
+    /// * If the kernel's page cache, or the metadata of a DAX file, must also become durable, the
+    ///   wait is an msync of the whole mapping.
     /// * On volatile memory it does nothing.
     ///
     /// # Errors

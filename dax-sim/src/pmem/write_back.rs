@@ -52,7 +52,8 @@ impl WriteBack {
         known.into_iter().map(WriteBack).collect()
     }
 
-    /// The instruction's name, as tables and JSON have it; `none` where none is known.
+    /// Returns the name of the instruction, as in tables and JSON. The name is `none` if no
+    /// instruction is known.
     pub fn name(self) -> &'static str {
         match self.0 {
             Instruction::Clwb => "clwb",
@@ -62,9 +63,9 @@ impl WriteBack {
         }
     }
 
-    /// Writes the cache lines of `bytes` back. A store fence ends it. So when it returns the
-    /// write-backs are ordered: another thread that learns of the return finds the lines written
-    /// back.
+    /// Writes the cache lines of `bytes` back, and then executes a store fence. So the write-backs
+    /// are ordered before the return: another thread that learns of the return finds the lines
+    /// written back.
     ///
     /// If no instruction is known it does nothing.
     pub fn write_back(self, bytes: &[u8]) {

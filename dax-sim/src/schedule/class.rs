@@ -3,11 +3,14 @@
 use std::fmt;
 use std::ops::Range;
 
-/// A kind of lock. The numbers are ranks: a thread that holds one takes only locks of larger rank.
+/// A kind of lock. The number of a kind is its rank. A thread that holds a lock takes only locks of
+/// larger rank.
 ///
-/// The order is that of `fs/ext4/super.c` and `fs/xfs/xfs_inode.c`. i_rwsem is outside of
-/// mmap_lock, since the copy of read(2) and write(2) may fault. i_mmap_sem is inside of mmap_lock.
-/// The transaction comes before the entry lock, as in Linux from 4.12 on.
+/// The order is that of `fs/ext4/super.c` and `fs/xfs/xfs_inode.c`:
+///
+/// * i_rwsem comes before mmap_lock, because the copy of read(2) and write(2) may fault.
+/// * i_mmap_sem comes after mmap_lock.
+/// * The transaction comes before the entry lock, as in Linux 4.12 and later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LockClass {
     /// i_rwsem, or its range lock.

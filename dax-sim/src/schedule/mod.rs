@@ -191,15 +191,16 @@ impl Schedule {
         Self::new(Kind::Nothing)
     }
 
-    /// Of the passages of [`SchedulePoint::FaultLookedUp`] and [`SchedulePoint::WritePublished`],
-    /// one in `one_in`, drawn at random, lingers for up to `delay`, and yields the CPU meanwhile. 0
-    /// means never.
+    /// Delays some threads that pass [`SchedulePoint::FaultLookedUp`] or
+    /// [`SchedulePoint::WritePublished`]. A thread is delayed with a probability of 1 in `one_in`,
+    /// for a random time of at most `delay`, and yields the CPU meanwhile. If `one_in` is 0, no
+    /// thread is delayed.
     pub fn widen(one_in: u32, delay: Duration) -> Self {
         Self::new(Kind::Widen { one_in, delay })
     }
 
-    /// Calls `hook` with the point and the page's index in its file, in the thread that passes it.
-    /// The hook may block.
+    /// Calls `hook` in each thread that passes a point. The arguments are the point, and the index
+    /// of the page in its file. The hook may block.
     pub fn hook(hook: impl Fn(SchedulePoint, u64) + Send + Sync + 'static) -> Self {
         Self::new(Kind::Hook(Arc::new(hook)))
     }
@@ -210,9 +211,9 @@ impl Schedule {
         Self::new(Kind::Controlled).with_checks(true)
     }
 
-    /// Sets whether every acquisition of a lock is checked against the order of locks. A violation
-    /// is reported: by a panic in a thread of the machine, as a finding in an exploration. By
-    /// default checks are on in builds with debug assertions.
+    /// Sets whether each acquisition of a lock is checked against the order of locks. A thread of
+    /// the machine that violates the order panics. In an exploration the violation is a finding. By
+    /// default the check is on in builds with debug assertions.
     #[must_use]
     pub fn with_checks(mut self, checked: bool) -> Self {
         self.checked = checked;

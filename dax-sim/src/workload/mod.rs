@@ -73,21 +73,20 @@ pub struct Point {
     pub variant: Variant,
     /// How many threads run, at least 1.
     pub threads: usize,
-    /// How long the simulated device sleeps per read(2) and write(2), inside the section that
-    /// i_rwsem protects.
+    /// How long the simulated device sleeps in each read(2) and write(2), while i_rwsem is held.
     pub media: Duration,
 }
 
 /// How points are run, beyond what the variant determines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setup {
-    /// The levels of locking that are made of something else than in the variant.
+    /// The kinds of lock that replace the variant's own locks.
     pub locks: Locks,
-    /// Whether reads are judged. Otherwise nothing is checked, not even the order of locks, and
-    /// checks take no time.
+    /// Whether the reads are judged. If not, nothing is checked, not even the order of locks, so
+    /// the run contains no time of checks.
     pub checks: bool,
-    /// Whether each operation is timed ([`Sample::latency`]). Timing costs two readings of the
-    /// clock for each operation, so throughput is measured without it.
+    /// Whether each operation is timed ([`Sample::latency`]). Timing reads the clock twice for each
+    /// operation. So throughput is measured without timing.
     pub latency: bool,
 }
 
@@ -113,16 +112,16 @@ pub struct Sample {
     pub ops: u64,
     /// From the first thread's start to the last one's end.
     pub elapsed: Duration,
-    /// How long operations waited for i_rwsem and i_mmap_sem, in nanoseconds. It is 0 for
-    /// operations that did not wait.
+    /// How long operations waited for i_rwsem and i_mmap_sem, in nanoseconds. For an operation that
+    /// did not wait this is 0.
     pub wait: Histogram<u64>,
-    /// How long operations took from call to return, in nanoseconds. Empty unless
-    /// [`Setup::latency`].
+    /// How long operations took from call to return, in nanoseconds. It is empty unless
+    /// [`Setup::latency`] is set.
     pub latency: Histogram<u64>,
     /// How many operations each thread did, in no particular order.
     pub ops_by_thread: Vec<u64>,
-    /// How many reads saw what they may not see: a value overwritten before they began, a torn one,
-    /// or one of another page.
+    /// How many reads saw a wrong value: a value that was overwritten before the read began, a torn
+    /// value, or a value of another page.
     pub stale_reads: u64,
     /// How many reads were judged.
     pub checked_reads: u64,
@@ -179,15 +178,16 @@ const PAGES_PER_THREAD: u64 = 256;
 /// How many pages a file that all threads share has, if the device has enough.
 const SHARED_PAGES: u64 = 4096;
 
-/// The smallest device on which any workload can run with `threads` threads, in bytes.
+/// Returns the size in bytes of the smallest device on which every workload can run with `threads`
+/// threads.
 pub fn min_device_size(threads: usize) -> u64 {
     (threads as u64).saturating_add(1).saturating_mul(PAGES_PER_THREAD * BLOCK_SIZE)
 }
 
 /// Runs one point for about `duration` on a freshly formatted device.
 ///
-/// In [`Workload::FaultVsWrite`] with more than one thread the schedule points linger
-/// (`fault_vs_write`), in every variant alike.
+/// In [`Workload::FaultVsWrite`] with more than one thread, the run delays threads at schedule
+/// points, as `fault_vs_write` describes. It does so in every variant.
 ///
 /// # Errors
 ///
