@@ -95,10 +95,14 @@ pub enum Expected {
 }
 
 impl Scenario {
-    /// Returns the expected result of the scenario in a variant. With the variant's own locks, the
-    /// scenario lists which invariants break. If `mix` replaces a lock, a correct variant is
-    /// expected to be safe as long as neither lock is [`LockKind::None`]. All other results are
-    /// [`Expected::Anything`].
+    /// Returns the expected result of the scenario in a variant with its own locks, or with other
+    /// locks.
+    ///
+    /// * With its own locks, a variant that the scenario lists must break the listed invariants.
+    ///   Another variant must be safe, except [`Variant::Unserialised`], of which anything is
+    ///   expected.
+    /// * With other locks, a correct variant must be safe, as long as neither lock is
+    ///   [`LockKind::None`]. In all other cases anything is expected.
     pub fn expected(&'static self, mix: impl Into<Mix>) -> Expected {
         let Mix { variant, locks } = mix.into();
         if locks != Locks::default() {

@@ -65,8 +65,8 @@ impl<'a> Mapping<'a> {
         })
     }
 
-    /// Loads bytes, page by page. Bytes between the end of the file and the end of its last page
-    /// are loaded as they are in the block.
+    /// Loads bytes, page by page. The bytes between the end of the file and the end of its last
+    /// page are loaded too, whatever they are.
     ///
     /// # Errors
     ///

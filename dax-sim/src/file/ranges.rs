@@ -127,9 +127,9 @@ impl File<'_> {
     /// # Errors
     ///
     /// * [`FsError::Invalid`] if a range does not begin at a multiple of
-    ///   [`BLOCK_SIZE`](crate::pmem::BLOCK_SIZE), if the ranges overlap, or if one reaches past the
-    ///   end of `source`. The same if the ranges end neither at such a multiple nor at the end of
-    ///   both files.
+    ///   [`BLOCK_SIZE`](crate::pmem::BLOCK_SIZE), if the source range reaches past the end of
+    ///   `source`, or if the ranges overlap. The call also fails in this way if the ranges end
+    ///   neither at such a multiple nor at the end of both files.
     /// * [`FsError::CrossDevice`] if the files are not of one file system.
     /// * [`FsError::TooBig`] past the largest file.
     /// * [`FsError::NoSpace`] if a part of a shared block must be zeroed, and there is no free

@@ -155,8 +155,8 @@ impl Device {
     }
 
     /// Returns the instruction that writes the device's cache lines back to the medium. It was
-    /// chosen when the device was opened. Returns `None` if the device has no medium, so that no
-    /// cache line can be lost.
+    /// chosen when the device was opened. Returns `None` if the device is not a DAX file: then the
+    /// kernel writes it back, or it is volatile memory.
     pub fn write_back(&self) -> Option<WriteBack> {
         self.backing.is_dax().then_some(self.write_back)
     }
@@ -220,7 +220,7 @@ impl Device {
     }
 
     /// Copies bytes into the device in such a way that they need no [`flush`](Self::flush). If the
-    /// device has a medium, and cache lines could be lost, the copy bypasses the caches of the CPU.
+    /// device is a DAX file, the copy bypasses the caches of the CPU.
     ///
     /// # Panics
     ///
@@ -272,8 +272,8 @@ impl Device {
         unsafe { copy::store_u64(word, value) }
     }
 
-    /// Writes the cache lines of the range back to the medium. Does nothing if the device has no
-    /// medium. [`Device::fence`] waits until the write-back is done.
+    /// Writes the cache lines of the range back to the medium, if the device is a DAX file.
+    /// Otherwise does nothing. [`Device::fence`] waits until the write-back is done.
     ///
     /// # Panics
     ///
@@ -294,10 +294,10 @@ impl Device {
 
     /// Waits until flushed bytes are durable, as far as the backing can promise this:
     ///
-    /// * On persistent memory it is a store fence.
-    /// * If the kernel's page cache, or the metadata of a DAX file, must also become durable, the
-    ///   wait is an msync of the whole mapping.
-    /// * On volatile memory it does nothing.
+    /// * In every case the call executes a store fence. On a DAX file with MAP_SYNC this is enough.
+    /// * If the kernel's page cache, or the metadata of a DAX file, stands between the mapping and
+    ///   the medium, the call makes an msync of the whole mapping.
+    /// * In volatile memory nothing becomes durable.
     ///
     /// # Errors
     ///

@@ -186,8 +186,9 @@ pub fn min_device_size(threads: usize) -> u64 {
 
 /// Runs one point for about `duration` on a freshly formatted device.
 ///
-/// In [`Workload::FaultVsWrite`] with more than one thread, the run delays threads at schedule
-/// points, as `fault_vs_write` describes. It does so in every variant.
+/// In [`Workload::FaultVsWrite`] with more than one thread, the run also delays threads
+/// ([`Schedule::widen`](crate::schedule::Schedule::widen)): one passage in eight, for up to 20 µs.
+/// It does so in every variant.
 ///
 /// # Errors
 ///
