@@ -41,7 +41,8 @@
 //! * [`check`] has what every read must see.
 //! * [`workload`] measures throughput, [`explore`] tries every order of a few threads, and `replay`
 //!   repeats a log of operations.
-//! * `doctor` reports what a path can do, and `kernel` measures the Linux kernel beside stores.
+//! * `doctor` reports what a path can do. `kernel` measures write(2) of the kernel, beside stores
+//!   under locks of this process.
 //! * [`cli`] is the program.
 //!
 //! Names without a link are private modules. `tests/floors.rs` checks the order.

@@ -88,8 +88,8 @@ pub use storage::Storage;
 /// });
 /// ```
 ///
-/// The storage may borrow memory. The owner can use this memory again after the last use of the
-/// lock and its guards.
+/// The storage may borrow memory. The owner of the memory can use it again after the last use of
+/// the lock and its guards.
 ///
 /// [`RangeLock`] describes fairness, deadlocks, leaked guards, `let _ =` and cost, which are the
 /// same here. To wait until a range is free without locking it, call [`RangeLock::wait_until_free`]
@@ -168,8 +168,8 @@ impl<S: Storage> RangeRwLock<S> {
     }
 
     /// Returns the lock of the indices, for example to list its [requests](RangeLock::requests). A
-    /// caller may also lock indices through this lock. Such a guard keeps other requests out, but
-    /// gives no access to the elements.
+    /// caller may also lock indices through this lock. A guard from this lock keeps other requests
+    /// out, but gives no access to the elements.
     ///
     /// ```
     /// let lock = range_lock::RangeRwLock::new([1, 2, 3]);

@@ -32,11 +32,11 @@
 //!
 //! # What is found
 //!
-//! A request waits for two kinds of requests (see [`waits_for`](crate::RequestInfo::waits_for)):
-//! those that hold a conflicting range, and conflicting ones that wait ahead of it. While `check`
-//! looks for cycles nothing can change (see [Lock order](#lock-order)). So each reported cycle is a
-//! real deadlock, and not only a possible one. A cycle of timed waits ends when one of its threads
-//! gives up. Until then `check` reports it.
+//! A request waits for the requests that [`waits_for`](crate::RequestInfo::waits_for) returns:
+//! conflicting requests that are held, or that wait ahead of it. `check` copies all requests at one
+//! instant (see [Lock order](#lock-order)), and looks for cycles in the copy. So each reported
+//! cycle is a real deadlock, and not only a possible one. A cycle of timed waits ends when one of
+//! its threads gives up. Until then `check` reports it.
 //!
 //! There is one reservation: `check` assumes that **the thread that took a range** still holds it.
 //! A guard may be sent to another thread, which may not be blocked and can release the range. A
@@ -82,14 +82,15 @@
 //! while it holds no leaf's mutex.
 //!
 //! While `check` copies the requests, it holds *all* of these mutexes: that of the registry, and
-//! those of all leaves of every lock in which a registered thread waits. This has three effects:
+//! those of all leaves of every lock in which a registered thread waits. So all edges of a cycle
+//! exist at one instant, for two reasons:
 //!
 //! * A registered thread is inside its wait. So its lock has not moved, and its request is in the
 //!   lock.
 //! * The request cannot be granted, and no request that it waits for can leave, because both would
 //!   need the mutex of one of these leaves.
-//! * So all edges of a cycle exist at one moment. `check` need not look a second time. parking_lot
-//!   does.
+//!
+//! Because of this `check` looks once. parking_lot's search looks a second time, to be sure.
 //!
 //! Then `check` searches the copy, and holds no mutex.
 

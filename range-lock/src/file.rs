@@ -1,10 +1,10 @@
 //! [`FileRangeLock`]: bytes of a file, locked among threads, processes and machines (feature
 //! `file`, Linux on 64-bit machines).
 //!
-//! The methods have the names of those of [`RangeLock`], and return `io::Result`. A request waits
-//! twice. First it waits for the other threads of this process, by a `RangeLock`, which is fair and
-//! exact. Then it asks the kernel for a lock of the *open file description* (`F_OFD_SETLK` of
-//! fcntl(2)). On a network file system the kernel asks the server.
+//! The methods are those of [`RangeLock`], but return `io::Result`. A request waits twice. First it
+//! waits for the other threads of this process, by a `RangeLock`, which is fair and exact. Then it
+//! asks the kernel for a lock of the *open file description* (`F_OFD_SETLK` of fcntl(2)). On a
+//! network file system the kernel asks the server.
 //!
 //! ```
 //! use range_lock::file::{Access, FileRangeLock};
@@ -49,8 +49,8 @@
 //! * **exec**: the descriptor is closed, and its locks end. A lock that [`from_description`] made
 //!   keeps the flag `FD_CLOEXEC` of its descriptor as it was. Without this flag the locks go on in
 //!   the new program.
-//! * **death**: the kernel closes the descriptors of a process that dies, so the ranges of the
-//!   process are free at once.
+//! * **death**: the kernel closes the descriptors of a process that dies, and unlocks the ranges of
+//!   the process.
 //!
 //! [`from_description`]: FileRangeLock::from_description
 //! [`File::try_clone`]: std::fs::File::try_clone

@@ -28,7 +28,7 @@
 //! * If the future waits, its request is withdrawn, and the requests that waited only for this
 //!   request are granted.
 //! * If the request has been granted and the future has not been polled since, the range is
-//!   released.
+//!   released to the next request.
 //!
 //! In both cases the place in the queue is lost. A new future enters behind all waiting requests.
 //!
@@ -59,9 +59,9 @@
 //! request asleep.
 //!
 //! A waker may panic when it is woken, cloned or dropped. Such a panic leaves no range locked
-//! without an owner. The call that woke the waker wakes all other tasks that it has granted, and
-//! only then lets the panic go on. The call may be a release, a timeout, or the entry of another
-//! request. If several wakers panic in one call, the first panic goes on. If the thread is
+//! without an owner. The call in which a waker panics first wakes all other tasks that it has
+//! granted, and then lets the panic go on. The call may be a release, a timeout, or the entry of
+//! another request. If several wakers panic in one call, the first panic goes on. If the thread is
 //! unwinding already, a release swallows the panics.
 //!
 //! A call that unwinds because of a waker has completed its work, as far as other threads can see:

@@ -286,8 +286,8 @@ impl RequestInfo {
 
     /// Returns the requests of the same lock that this request waits for, in ascending order.
     /// Before this request can be granted, each of them must leave, or give up the part that
-    /// overlaps. A request is in the list if it conflicts with this request, and is held, is a
-    /// waiting upgrade, or waits and came earlier.
+    /// overlaps. They conflict with this request and are ahead of it: they are held, are waiting
+    /// upgrades, or wait and came earlier.
     ///
     /// The first call computes the list from the copy that [`requests`](crate::RangeLock::requests)
     /// made, so it does not block the lock. If the copy was made by

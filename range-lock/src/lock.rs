@@ -117,9 +117,9 @@ use crate::sync::Deadline;
 /// Conflicting requests are served first come, first served. A request is granted when no earlier
 /// conflicting request is held or waits.
 ///
-/// * Once a request has entered, no later conflicting request is granted before it. So no request
-///   starves. There are two exceptions: an [`upgrade`] passes the requests that wait, and
-///   [`Builder::bypass`] lets a bounded number of requests pass a sleeping request.
+/// * Once a request has entered, no later conflicting request is granted before it, with two
+///   exceptions. An [`upgrade`] passes the requests that wait. [`Builder::bypass`] lets a bounded
+///   number of requests pass a sleeping request. In every case no request starves.
 /// * A request that conflicts with no other request is granted as soon as it has entered. To enter,
 ///   its thread takes a short internal mutex. [`fairness`](crate::docs::fairness) has the bound of
 ///   the wait for this mutex.
@@ -166,10 +166,9 @@ use crate::sync::Deadline;
 ///
 /// # fork and signal handlers
 ///
-/// A process of several threads may `fork` while another thread is using a lock. Then the internal
-/// mutex may be locked in the child for ever, and every method of this lock may wait for ever in
-/// the child, `try_` methods included. The child must not use the lock. The child may only call
-/// `exec`.
+/// A process of several threads may `fork` while another thread uses a lock. Then the internal
+/// mutex may stay locked in the child, and every method of this lock may wait for ever, `try_`
+/// methods included. Such a child must not use the lock. It may only call `exec`.
 ///
 /// No method is async-signal-safe, and neither is dropping a guard. In a signal handler even a
 /// `try_` method can wait for the internal mutex that the interrupted thread holds.
@@ -201,10 +200,10 @@ use crate::sync::Deadline;
 /// * A thread allocates when it first sleeps, and when it first waits for the internal mutex.
 /// * With feature `deadlock_detection`, a thread captures a backtrace whenever it blocks.
 ///
-/// With n requests in the lock, a thread acquires in O(log n) steps under a short internal mutex.
-/// Some requests may be [registered](crate::docs::internals#registrations) with a request, which
-/// means that the request keeps them out. Its release takes O(log n) steps, and O(log n) more for
-/// each registered request.
+/// With n requests in the lock, a thread acquires in O(log n) steps under a short internal mutex. A
+/// release takes O(log n) steps, and O(log n) more for each request that is
+/// [registered](crate::docs::internals#registrations) with the released request. The released
+/// request has kept each of these out.
 ///
 /// Where threads meet on the internal mutex, the lock cuts its domain into parts. Each part has its
 /// own mutex. A request takes the mutexes of the parts that it touches. See
@@ -267,9 +266,9 @@ impl RangeLock {
     /// [id](RequestInfo::id).
     ///
     /// The list is meant to be printed or logged. The `Debug` form of the lock prints the beginning
-    /// of the list. The call allocates memory. With n requests it copies them in O(n) steps, and
-    /// blocks other users of the lock meanwhile. The call does not compute what a request waits
-    /// for: [`RequestInfo::waits_for`] does.
+    /// of the list. The call allocates memory. With n requests it takes O(n) steps, and blocks
+    /// other users of the lock meanwhile. The call does not compute what a request waits for:
+    /// [`RequestInfo::waits_for`] does.
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();

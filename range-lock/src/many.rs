@@ -222,9 +222,9 @@ macro_rules! many_guard {
             }
 
             /// Turns the part of `range` that the guard holds in `lock` into a read range. The
-            /// range is held throughout. Grants each waiting reader that now waits neither for this
-            /// guard nor for an earlier writer. What the guard holds outside of `range`, or already
-            /// holds for reading, stays the same.
+            /// range is held throughout. Grants the waiting readers that no other writer keeps out.
+            /// What the guard holds outside of `range`, or already holds for reading, stays the
+            /// same.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]
@@ -270,7 +270,7 @@ macro_rules! many_guard {
             /// of the ranges. Gives up after `timeout`.
             ///
             /// There is no form without a time limit. With such a form, two guards would wait for
-            /// each other for ever if each of them reads what the other wants to upgrade.
+            /// each other for ever if each of them read what the other wants to upgrade.
             ///
             /// ```
             /// # use std::time::Duration;
@@ -382,7 +382,8 @@ impl RangeLock {
     /// # Panics
     ///
     /// If the request has more than 65535 ranges on a 32-bit machine. Ranges that overlap or touch
-    /// are first joined. Nothing is locked then. On a 64-bit machine the bound is out of reach.
+    /// are joined before they are counted. Nothing is locked then. On a 64-bit machine the bound is
+    /// out of reach.
     pub fn acquire_many<'a>(requests: impl IntoIterator<Item = Request<'a>>) -> ManyGuard<'a> {
         let mut parts = parts(requests);
         let granted = parts.acquire(Deadline::Never);
@@ -431,7 +432,8 @@ impl RangeLock {
     /// # Panics
     ///
     /// If the request has more than 65535 ranges on a 32-bit machine. Ranges that overlap or touch
-    /// are first joined. Nothing is locked then. On a 64-bit machine the bound is out of reach.
+    /// are joined before they are counted. Nothing is locked then. On a 64-bit machine the bound is
+    /// out of reach.
     pub fn try_acquire_many_for<'a>(
         requests: impl IntoIterator<Item = Request<'a>>,
         timeout: Duration,
@@ -454,7 +456,8 @@ impl RangeLock {
     /// # Panics
     ///
     /// If the request has more than 65535 ranges on a 32-bit machine. Ranges that overlap or touch
-    /// are first joined. Nothing is locked then. On a 64-bit machine the bound is out of reach.
+    /// are joined before they are counted. Nothing is locked then. On a 64-bit machine the bound is
+    /// out of reach.
     pub fn try_acquire_many_until<'a>(
         requests: impl IntoIterator<Item = Request<'a>>,
         deadline: Instant,

@@ -127,9 +127,9 @@ impl ModeStats {
     }
 
     /// Returns how many requests waited and gave up. These requests timed out, or their futures
-    /// were dropped, even in the moment after the grant. Their waits are not among the
-    /// [waits](Self::waits). If the deadline of a timed method has passed when it is called, its
-    /// request does not wait.
+    /// were dropped. A future that was dropped just after the grant counts too. The waits of these
+    /// requests are not among the [waits](Self::waits). If the deadline of a timed method has
+    /// passed when it is called, its request does not wait.
     pub fn gave_up(&self) -> u64 {
         self.gave_up
     }
@@ -185,8 +185,8 @@ impl Waits {
         self.0.longest
     }
 
-    /// Returns the `q` quantile of the waits: at least the fraction `q` of all waits is at most
-    /// this long. `q` is 0.5 for the median and 0.99 for the 99th percentile. Returns `None` if no
+    /// Returns the `q` quantile of the waits: at least the fraction `q` of all waits are no longer
+    /// than this. `q` is 0.5 for the median and 0.99 for the 99th percentile. Returns `None` if no
     /// request waited.
     ///
     /// The result is an upper bound of the quantile, and less than twice the quantile. It is the

@@ -30,8 +30,8 @@ pub fn fill(bytes: &mut [u8], word: u64) {
     }
 }
 
-/// Returns whether all words of a page, except the word at index `except`, are the same. After one
-/// write of the whole page they are.
+/// Returns whether all words of a page, except the word at index `except`, are the same, as after
+/// one write of the whole page.
 ///
 /// # Panics
 ///

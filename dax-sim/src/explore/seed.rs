@@ -7,8 +7,8 @@ use super::letter;
 
 /// The text that names a schedule, and from which the schedule can be repeated. `12B-30A` switches
 /// to thread B at step 12 and to thread A at step 30. At all other steps the running thread goes on
-/// as long as it can. When it cannot, the first thread that can goes on. `0` names the schedule
-/// without switches of its own.
+/// as long as it can, and otherwise the first thread that can run. The text `0` names the schedule
+/// that has no other switches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seed(pub(super) Vec<(u32, usize)>);
 

@@ -90,9 +90,9 @@ impl Timeline {
         Ok(Self { failure, copy_retries, threads, lines, afterwards, overtaken, wrong })
     }
 
-    /// Returns the picture. Its lines have at most `width` characters where possible. To achieve
-    /// this, cells are folded within their columns, and then all threads share one column. Without
-    /// a `width`, the picture is as wide as necessary.
+    /// Returns the picture. Its lines have at most `width` characters where possible. If the
+    /// picture is too wide, its cells are folded within their columns. If it is still too wide, all
+    /// threads share one column. Without a `width`, the picture is as wide as necessary.
     pub fn draw(&self, width: Option<usize>) -> String {
         self.draw_marked(width, |_, line| line.to_owned())
     }

@@ -17,13 +17,12 @@
 //! then its thread waits for the mutex, and requests that came later may enter first:
 //!
 //! * A thread that finds the mutex taken looks again for some microseconds. Then the thread stands
-//!   in line, and sleeps there if other threads want its CPU. There is no bound on the requests
-//!   that enter while a thread is in line. There is a bound for each thread at the head of the
-//!   line:
-//! * The first thread in line lets other threads use the mutex for at most about six microseconds.
-//!   Then it asks for the mutex and looks once more. If the mutex is still taken, at most two other
-//!   threads take it before this thread. By the time it asks, a thread has slept in line at most
-//!   once.
+//!   in line, and sleeps there if other threads want its CPU. There is no bound on how many
+//!   requests enter while a thread is in line.
+//! * The wait of the first thread in line has a bound. It lets other threads use the mutex for
+//!   about six microseconds at most. Then it asks for the mutex and looks once more. If the mutex
+//!   is still taken, at most two other threads take it before this thread. By the time it asks, a
+//!   thread has slept in line at most once.
 //!
 //! A thread that releases, downgrades, shrinks or splits takes the mutex too. So does a thread that
 //! polls a future or calls a `try_` method. Each of these threads may sleep while it waits for the
@@ -53,7 +52,7 @@
 //! * No request passes a request whose thread is awake, a held request, or an upgrade.
 //!
 //! So a request waits for the requests before it, and for the requests that pass it or any of
-//! these. Each of them is passed at most `n` times. Running threads use the range while the next
+//! these. Each request is passed at most `n` times. Running threads use the range while the next
 //! sleeper wakes up.
 //!
 //! # Neighbours that share a point

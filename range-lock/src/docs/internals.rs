@@ -4,8 +4,9 @@
 //!
 //! The lock is Jan Kara's range lock of 2013 with the readers that Davidlohr Bueso added in 2017
 //! (the links are at [`RangeLock`](crate::RangeLock#origin)). A request is granted when no earlier
-//! conflicting request is held or waits. The locks of Kara and Bueso count the requests in the way
-//! of a request. This lock *registers* a request with one of them.
+//! conflicting request is held or waits. In the locks of Kara and Bueso, a request counts the
+//! earlier requests that conflict with it. In this lock, a request is *registered* with one of
+//! them.
 //!
 //! # Registrations
 //!
@@ -50,9 +51,9 @@
 //! previous holders wrote.
 //!
 //! A waiter first spins, and then yields to other threads. Then it sets a bit next to the count,
-//! and parks. The bit tells the thread that grants the request to wake the waiter. A thread
-//! collects wake-ups while it has the mutex, and does them after it has released the mutex. So a
-//! woken thread does not find the mutex taken, and a waker may call back into the lock.
+//! and parks. The bit tells the thread that grants the request to wake the waiter. That thread
+//! notes the wake-up while it has the mutex, and wakes the waiter after it has released the mutex.
+//! So a woken thread does not find the mutex taken, and a waker may call back into the lock.
 //!
 //! Records are reference-counted. A record is used again only when no other thread holds it. So a
 //! late wake-up wakes the right sleeper or no sleeper.

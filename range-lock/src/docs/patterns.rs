@@ -70,11 +70,12 @@
 //!
 //! A copy between two files needs a range of each file. Two copies in opposite directions deadlock
 //! if each takes one range after the other. They do not deadlock if each takes both ranges as one
-//! request, by [`RangeLock::acquire_many`](crate::RangeLock::acquire_many). If the copy completes
-//! in a task or on another thread, use [`acquire_many_arc`](crate::RangeLock::acquire_many_arc).
-//! Its guard can be sent there. While the copy goes on,
-//! [`ArcManyGuard::release`](crate::ArcManyGuard::release) releases the parts that have been
-//! copied.
+//! request, by [`RangeLock::acquire_many`](crate::RangeLock::acquire_many).
+//!
+//! If the copy completes in a task or on another thread, use
+//! [`acquire_many_arc`](crate::RangeLock::acquire_many_arc), whose guard can be sent there. During
+//! the copy, the caller can release the parts that have been copied, by
+//! [`ArcManyGuard::release`](crate::ArcManyGuard::release).
 //!
 //! # A flush
 //!
@@ -94,9 +95,9 @@
 //!
 //! # Lock coupling (B-trees)
 //!
-//! A thread that descends a tree must not block on the child while it holds the parent. Otherwise
-//! it deadlocks as soon as another thread, such as a scan of the whole tree, waits for a range that
-//! spans both nodes: see [Deadlocks](crate::RangeLock#deadlocks). Two ways are safe:
+//! A thread that descends a tree must not block on the child while it holds the parent. Another
+//! thread, for example one that scans the whole tree, may wait for a range that spans both nodes.
+//! Then both threads deadlock: see [Deadlocks](crate::RangeLock#deadlocks). Two ways are safe:
 //!
 //! * A descent tries to lock the child with a `try_` method. If this fails, the descent releases
 //!   the parent and restarts from the root.
@@ -145,11 +146,14 @@
 //!
 //! # Tasks: time-outs and shutdown
 //!
-//! With feature `async` each acquiring method has a form that returns a future. A future may be
-//! dropped at any time. So a timer of the runtime can serve as the timeout, and an aborted task
-//! leaves nothing locked. An owned guard can be sent to a thread that may block. To shut down in
-//! order, refuse new requests, and then wait until `..` is free for writing. The example
-//! `async_service` does all of this under tokio.
+//! With feature `async` each acquiring method has a form that returns a future. The example
+//! `async_service` uses these futures under tokio, in three ways:
+//!
+//! * A future may be dropped at any time. So a timer of the runtime can serve as the timeout, and
+//!   an aborted task leaves nothing locked.
+//! * An owned guard can be sent to a thread that may block.
+//! * For an orderly shutdown, the service refuses new requests, and then waits until `..` is free
+//!   for writing.
 //!
 //! # Looking first, changing if need be
 //!
@@ -172,8 +176,8 @@
 //! # Checking that something is locked
 //!
 //! [`is_locked`](crate::RangeLock::is_locked) is for assertions:
-//! `debug_assert!(lock.is_locked(page..page + 1))`. It returns whether some request holds a part of
-//! the range. The request may be one of another thread.
+//! `debug_assert!(lock.is_locked(page..page + 1))`. It returns whether any request holds a part of
+//! the range, even a request of another thread.
 //!
 //! # Splitting work
 //!

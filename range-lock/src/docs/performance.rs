@@ -8,8 +8,8 @@
 //!
 //! With n requests in the same part, acquiring and releasing take O(log n) steps each. A release
 //! also looks again at the requests that are [registered](super::internals#registrations) with the
-//! released request. If writers wait for one range, this is one request. If readers wait, these are
-//! all readers that the release lets in.
+//! released request. If writers wait for its range, only the first of them is registered with it.
+//! If readers wait, all readers that the release grants are registered with it.
 //!
 //! After warm-up (the partition is stable) the lock allocates nothing, as long as each part has at
 //! most 256 requests at a time. A part that has had more requests frees their memory when it
@@ -35,7 +35,7 @@
 //!   the mutex of every part. If no other requests come in between, the lock joins the parts again.
 //! * **One hot range.** In strict order each release hands the range to a sleeper.
 //!   [`fairness`](super::fairness) describes the cost, and the option that limits it.
-//! * **A release that lets in thousands of requests.** The release visits each of them under the
+//! * **A release that grants thousands of requests.** The release visits each of them under the
 //!   internal mutex.
 //! * **Memory after a peak.** As long as a part has requests, it keeps the records and tree nodes
 //!   of its peak. An empty part keeps the records and nodes for at most 256 requests, and the lock
@@ -44,8 +44,8 @@
 //!   has at most 40 bytes for each part that it may have (see
 //!   [`max_leaves`](crate::Builder::max_leaves)), and 128 bytes for each part that it has had.
 //!   These bytes are freed when the lock is dropped.
-//! * **Wide ranges in random places.** They cross most parts and overlap most other ranges. So
-//!   their critical sections cannot run in parallel.
+//! * **Wide ranges in random places.** Such ranges cross most parts and overlap most other ranges.
+//!   So critical sections in these ranges cannot run in parallel.
 //! * **Fixed blocks, of which each user takes one.** If false conflicts do not matter, an array of
 //!   locks is a little faster and smaller than a range lock.
 //! * **CPUs far apart**, for which a cache line takes 200 ns or more from one to the other. With a

@@ -98,8 +98,8 @@
 //! drops the guard, which unlocks the range.
 //!
 //! `let _ = lock.write(0..10)` drops the guard at once, which unlocks the range. The compiler does
-//! not warn. `let _guard =` keeps the range locked until the end of the block. Both hold for the
-//! result of a `try_` method too.
+//! not warn. `let _guard =` keeps the range locked until the end of the block. The same is true of
+//! the result of a `try_` method.
 //!
 //! ```
 //! # let lock = range_lock::RangeLock::new();
@@ -131,8 +131,9 @@
 //! * **Bounded memory, or escalation** to larger ranges. Only the caller knows which ranges may
 //!   become one. Count the guards, release them at a limit, and ask for the larger range.
 //! * **A method that waits for writers but fails if a reader holds the range.** A request has one
-//!   place in one queue. A close substitute is to call `try_write`, and
-//!   [`wait_until_free`](crate::RangeLock::wait_until_free) in mode `Read` before the next try.
+//!   place in one queue, and waits there for all earlier conflicting requests. Instead, call
+//!   `try_write`, and call [`wait_until_free`](crate::RangeLock::wait_until_free) in mode `Read`
+//!   before the next try.
 //! * **An empty range that conflicts** with the ranges around it, as in SMB. An empty range shares
 //!   no point with any other range. Lock one point instead.
 //! * **Cycles through tasks**, in module `deadlock`. The lock does not know which task holds a
@@ -141,7 +142,7 @@
 //!   returns a guard that holds nothing.
 //! * **The lock in a guard**, `guard.lock()`. If the elements of a
 //!   [`RangeRwLock`](crate::RangeRwLock) are `Sync` and not `Send`, threads may share a guard but
-//!   not the lock. Keep both the lock and the guard.
+//!   not the lock. So a guard must not give access to its lock. Keep both the lock and the guard.
 //! * **Keys or offsets of a separate type.** The type of each lock would have to name the type of
 //!   its points. Use `u64` for all points.
 //! * **A C interface.** C has no destructors for guards, so a C interface would need an unlock by

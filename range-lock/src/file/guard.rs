@@ -300,9 +300,9 @@ macro_rules! guard {
             /// # Errors
             ///
             /// Returns an error if the kernel or the server refuses to unlock. The range is still
-            /// released in this process. If bytes stay locked in the file, a later method unlocks
-            /// them as soon as possible, or [`settle`](FileRangeLock::settle), or the drop of the
-            /// lock.
+            /// released in this process. Bytes that stay locked in the file are unlocked as soon as
+            /// possible by a later method, by [`settle`](FileRangeLock::settle), or when the lock
+            /// is dropped.
             ///
             /// Returns an error in a forked child, because the child has nothing to release.
             pub fn release(mut guard: Self) -> io::Result<()> {

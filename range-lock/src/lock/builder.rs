@@ -61,8 +61,10 @@ impl Builder {
         Builder { settings: Settings::DEFAULT }
     }
 
-    /// Sets into how many parts the lock may cut its domain. Each part has its own mutex, so
-    /// threads in different parts do not wait for each other's mutex. `n` is at least 1 and at most
+    /// Sets how many parts (*leaves*) the lock may cut its domain into. Each part has its own
+    /// mutex, so threads in different parts do not wait for each other's mutex. `n` is from 1 to
+    /// 32768, and a lock with `n` = 1 is never cut. The default is 16 for each CPU, but at least 64
+    /// and at most 4096.
     /// 32768. A lock with `n` = 1 is never cut. The default is 16 for each CPU, but at least 64 and
     /// at most 4096.
     ///

@@ -15,20 +15,20 @@ impl RangeLock {
     /// Waits for every request that entered before the call and conflicts with a request for
     /// `range` in `mode`. Locks nothing.
     ///
-    /// A flush uses this method. It waits until the writes that are under way are done, and does
-    /// not delay later writes. With [`Mode::Read`] the call waits for writers. With
+    /// A flush uses this method to wait until the writes that are under way are done, without
+    /// delaying later writes. With [`Mode::Read`] the call waits for writers. With
     /// [`Mode::Upgradable`] it waits for writers and upgradable readers, and with [`Mode::Write`]
     /// for all requests.
     ///
     /// The call waits for each conflicting request that was held *or waited* when the call began.
-    /// It stops waiting for a request that is released, or that gives up. It also stops if the
-    /// request is [shrunk](crate::RangeWriteGuard::shrink) or
-    /// [downgraded](crate::RangeWriteGuard::downgrade) so that it no longer conflicts. The call
-    /// does not wait for requests that enter later, nor for an upgrade that begins later.
+    /// It stops waiting for a request that is released, or that gives up. It also stops waiting for
+    /// a request that no longer conflicts, because it was [shrunk](crate::RangeWriteGuard::shrink)
+    /// or [downgraded](crate::RangeWriteGuard::downgrade). The call does not wait for requests that
+    /// enter later, nor for an upgrade that begins later.
     ///
-    /// When the call returns, the caller sees all writes that were made under the awaited ranges.
-    /// Other requests may have locked these ranges again. To keep other requests out, lock the
-    /// range.
+    /// When the call returns, the caller sees all that other threads did while they held the
+    /// awaited ranges. By then new requests may have locked these ranges again. To keep other
+    /// requests out, lock the range.
     ///
     /// ```
     /// use range_lock::{Mode, RangeLock};

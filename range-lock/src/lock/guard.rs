@@ -336,9 +336,8 @@ macro_rules! guards {
         }
 
         impl$(<$lifetime>)? $Write$(<$lifetime>)? {
-            /// Turns the guard into a read guard. The range is held throughout. Grants each waiting
-            /// reader that now waits neither for this guard nor for an earlier writer. Grants no
-            /// writer.
+            /// Turns the guard into a read guard. The range is held throughout. Grants the waiting
+            /// readers that no other writer keeps out. Grants no writer.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Write), ";")]
