@@ -411,8 +411,8 @@ macro_rules! acquire_async {
         /// Futures that lock
         #[doc = concat!($what, " (feature `async`).")]
         impl RangeLock {
-            #[doc = concat!("Locks `range` ", $what, ". The task waits until the request is granted. As")]
-            #[doc = concat!("[`", $blocking, "`](Self::", $blocking, "), for tasks.")]
+            #[doc = concat!("Locks `range` ", $what, ". The task waits until the request is granted. Like")]
+            #[doc = concat!("[`", $blocking, "`](Self::", $blocking, "), but for tasks.")]
             ///
             /// ```
             /// # futures_lite_block_on(async {
