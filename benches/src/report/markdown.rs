@@ -43,7 +43,7 @@ pub fn figures(record: &Record) -> String {
     let host = &record.host;
     let _ = writeln!(
         text,
-        "Measured on {} with {} hardware threads, Linux {}: {} rounds, {} ms a sample (some workloads a multiple).\n",
+        "Measured on {} with {} hardware threads, Linux {}: {} rounds, {} ms a sample (longer in some workloads).\n",
         host.cpu,
         host.hardware_threads,
         host.kernel,
@@ -85,7 +85,7 @@ impl State<'_> {
             let _ = writeln!(
                 text,
                 "A cache line changes hands in {} ns ({} to {}). {rounds} rounds had samples in this state; {lost} of all {} \
-                 samples were dropped because the state changed under them.\n",
+                 samples were dropped because the state changed during the sample.\n",
                 three_digits(hand_over.median),
                 three_digits(hand_over.min),
                 three_digits(hand_over.max),
@@ -263,7 +263,7 @@ impl State<'_> {
             }
         }
         if !table.is_empty() {
-            let _ = write!(text, "### What the lock is held to: ratios within a round\n\n{table}\n\n");
+            let _ = write!(text, "### The goals of the lock: ratios within a round\n\n{table}\n\n");
         }
     }
 
@@ -289,7 +289,7 @@ impl State<'_> {
         if !lines.is_empty() {
             let _ = write!(
                 text,
-                "### Where it loses: workload with threads, our rate divided by theirs\n\n{lines}\n"
+                "### Where range-lock is slower: workload and threads, its rate divided by the rate of the rival\n\n{lines}\n"
             );
         }
     }
