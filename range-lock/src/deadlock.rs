@@ -238,8 +238,9 @@ impl Stake {
 /// one through the thread of the group that blocked first. The cycles are in the order in which
 /// these threads blocked.
 ///
-/// After such a cycle has been broken, the next call finds the cycles that remain in the group. A
-/// thread that waits for a group, but for which no thread of the group waits, is in no cycle.
+/// Other cycles of the group can remain after the returned cycle has been broken. Later calls
+/// return them, again one for each group. A thread belongs to a group only if the group also waits
+/// for the thread.
 ///
 /// A watchdog thread can call `check` from time to time. A cycle of timed waits ends by itself, so
 /// a watchdog can look a second time before it reports a deadlock.
@@ -257,9 +258,9 @@ impl Stake {
 /// ```
 ///
 /// The [module](self) lists what `check` finds and what it does not find. Let n be the number of
-/// requests in the locks in which a thread is blocked. `check` blocks these locks while it copies
-/// the n requests. Then it takes O(n log n) steps, unless many threads wait for what they hold
-/// themselves.
+/// requests in the locks in which a thread is blocked. `check` blocks these locks only while it
+/// copies the n requests. The search of the copy blocks no lock. It takes O(n log n) steps, and at
+/// most O(n²) steps if threads hold many ranges and wait for many.
 pub fn check() -> Vec<Deadlock> {
     let copied = Copied::new();
     let graph = Graph::new(copied.threads.iter().map(|blocked| &**blocked), &copied.locks);

@@ -73,9 +73,9 @@
 //! answer under the leaf's mutex. An uncontended request that touches one leaf takes its mutex once
 //! to enter and once to leave, and writes one cache line.
 //!
-//! Threads wait in line for the mutex of a leaf. Each thread in line waits at a *seat*, which has
-//! its own cache line. So many CPUs can wait without slowing down the thread that has the mutex.
-//! That thread can hand the mutex over to the first thread in line.
+//! Threads wait in line for the mutex of a leaf. Each thread in line waits at a *seat*, a cache
+//! line of its own. Therefore a large number of CPUs can wait without slowing down the thread that
+//! has the mutex. That thread can hand the mutex over to the first thread in line.
 //!
 //! # The trees
 //!
