@@ -155,17 +155,23 @@ impl Sections {
         self.left.notify_all();
     }
 
-    /// Counts a reader of `span`. The caller holds it for writing in this process.
+    /// Counts a reader of `span`. The caller holds it for writing in this process. A slot that was
+    /// kept for a part of it is given up ("apart").
     pub(super) fn add(&self, span: Span) {
-        lock(&self.state).table.add(span);
+        self.vacated(span).table.add(span);
     }
 
     /// Takes a reader of `span` out of the count. The caller holds it for writing in this process.
     pub(super) fn remove(&self, span: Span) {
+        self.vacated(span).table.remove(span);
+    }
+
+    /// The state, when no slot overlaps `span`, which the caller holds for writing in this process.
+    fn vacated(&self, span: Span) -> MutexGuard<'_, State> {
         let mut state = lock(&self.state);
         let vacated = state.vacate(&self.slots, span);
         debug_assert!(vacated, "another thread is busy in {span:?}");
-        state.table.remove(span);
+        state
     }
 }
 
@@ -347,6 +353,17 @@ mod tests {
         assert!(sections.leave_alone(first).is_none());
         assert!(sections.enter(first).table().covers(first));
         assert!(sections.leave_alone(other).is_some());
+    }
+
+    #[test]
+    fn a_slot_that_was_kept_is_given_up_where_a_writer_becomes_a_reader() {
+        let sections = Sections::new();
+        let (kept, written) = (span(0, 9), span(9, 20));
+        drop(alone(&sections, kept));
+        sections.add(written);
+        assert!(matches!(sections.enter_alone(kept), Entered::Section(_)), "byte 9 has a reader");
+        sections.remove(written);
+        drop(alone(&sections, kept));
     }
 
     /// Lets another thread `enter`; asserts that it sleeps until `leave` has been called, and

@@ -41,7 +41,9 @@ fn ends() -> impl Strategy<Value = Ends> {
     let near = (0..64_usize, 0..12_usize).prop_map(|(first, more)| (first, (first + more).min(63)));
     let far = (64..BYTES, 64..BYTES).prop_map(|(a, b)| (a.min(b), a.max(b)));
     let across = (0..BYTES, 0..BYTES).prop_map(|(a, b)| (a.min(b), a.max(b)));
-    prop_oneof![6 => near, 2 => far, 1 => across]
+    // A lock keeps something for a span that comes again.
+    let again = prop::sample::select(vec![(8, 15), (12, 19), (8, 9)]);
+    prop_oneof![4 => near, 2 => far, 1 => across, 5 => again]
 }
 
 fn mode() -> impl Strategy<Value = Mode> {

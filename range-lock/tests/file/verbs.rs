@@ -287,6 +287,24 @@ fn a_guard_whose_change_panics_releases_or_stays() {
     assert!(one.requests().is_empty());
 }
 
+/// A reader that was alone, and comes again, leaves a writer that has become a reader its bytes.
+#[test]
+fn a_reader_that_comes_again_beside_a_downgraded_writer_leaves_it_its_bytes() {
+    let (one, _other, seen) = three();
+    drop(one.read(2..6).unwrap());
+    let writer = one.write(4..9).unwrap();
+    let reader = FileWriteGuard::downgrade(writer).unwrap();
+    drop(one.read(2..6).unwrap());
+    assert_eq!(seen.bytes(0..=9), "----rrrrr-");
+    drop(reader);
+    drop(one.read(2..6).unwrap());
+    let looking = FileWriteGuard::downgrade_to_upgradable(one.write(0..3).unwrap()).unwrap();
+    drop(one.read(2..6).unwrap());
+    assert_eq!(seen.bytes(0..=9), "rrr-------");
+    drop(looking);
+    assert_eq!(seen.bytes(0..=9), "----------");
+}
+
 #[test]
 fn upgrades_and_downgrades_keep_the_bytes_locked() {
     let (one, other, seen) = three();
