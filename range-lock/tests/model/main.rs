@@ -146,16 +146,20 @@ impl<'a> Pending<'a> {
     }
 }
 
-fn try_guard(locks: &[RangeLock], (lock, first, last, mode): Part, times_out: bool) -> Option<Guard<'_>> {
+/// Tries, or asks for at most so long.
+fn try_guard(
+    locks: &[RangeLock],
+    (lock, first, last, mode): Part,
+    limit: Option<Duration>,
+) -> Option<Guard<'_>> {
     let (lock, range) = (&locks[lock], first..=last);
-    let soon = Duration::from_micros(100);
-    match (mode, times_out) {
-        (Mode::Read, false) => lock.try_read(range).map(Guard::Read),
-        (Mode::Read, true) => lock.try_read_for(range, soon).map(Guard::Read),
-        (Mode::Upgradable, false) => lock.try_upgradable_read(range).map(Guard::Upgradable),
-        (Mode::Upgradable, true) => lock.try_upgradable_read_for(range, soon).map(Guard::Upgradable),
-        (Mode::Write, false) => lock.try_write(range).map(Guard::Write),
-        (Mode::Write, true) => lock.try_write_for(range, soon).map(Guard::Write),
+    match (mode, limit) {
+        (Mode::Read, None) => lock.try_read(range).map(Guard::Read),
+        (Mode::Read, Some(limit)) => lock.try_read_for(range, limit).map(Guard::Read),
+        (Mode::Upgradable, None) => lock.try_upgradable_read(range).map(Guard::Upgradable),
+        (Mode::Upgradable, Some(limit)) => lock.try_upgradable_read_for(range, limit).map(Guard::Upgradable),
+        (Mode::Write, None) => lock.try_write(range).map(Guard::Write),
+        (Mode::Write, Some(limit)) => lock.try_write_for(range, limit).map(Guard::Write),
     }
 }
 
@@ -197,11 +201,14 @@ impl<'a> Users<'a> {
             }
             Step::Try(part) => {
                 let id = self.model.try_enter(vec![part]);
-                self.tried(id, try_guard(self.locks, part, false));
+                self.tried(id, try_guard(self.locks, part, None));
             }
             Step::TimeOut(part) => {
                 let id = self.model.enter_and_time_out(vec![part]);
-                self.tried(id, try_guard(self.locks, part, true));
+                // A request whose deadline has passed passes no sleeper. So one that is granted at
+                // once gets a deadline that does not pass, however slow the machine is.
+                let limit = id.map_or(Duration::from_micros(100), |_| Duration::from_secs(60));
+                self.tried(id, try_guard(self.locks, part, Some(limit)));
             }
             Step::AcquireMany(parts) => {
                 let future = RangeLock::acquire_many_async(requests(self.locks, &parts));
