@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 
 use crossbeam_utils::atomic::AtomicCell;
 
-/// The id of a request within its lock. A lock never gives an id twice. A lock gives its first ids
+/// The id of a request within its lock. A lock never gives an id twice. The first ids of a lock are
 /// in ascending order. After the lock has been cut into parts, each part has its own blocks of ids.
 ///
 /// A request for several ranges has one id in each of its locks. A guard that is shrunk, downgraded

@@ -14,11 +14,11 @@ use crate::owner::Owner;
 use crate::partition::Locked;
 use crate::span::Span;
 
-/// A request, or one range of a request for several ranges, as
-/// [`RangeLock::requests`](crate::RangeLock::requests) found it.
+/// A request, or one range of a request for several ranges, in the list of
+/// [`RangeLock::requests`](crate::RangeLock::requests).
 ///
 /// `Display` prints range, mode and state. `Debug` also prints the requests that this request waits
-/// for, and how long this request has waited at the time of printing:
+/// for. It prints how long this request has waited at the time of printing:
 ///
 /// ```
 /// # let lock = range_lock::RangeLock::new();
@@ -245,7 +245,7 @@ impl RequestInfo {
         self.seen().id
     }
 
-    /// Returns the range that the request asked for, or the rest of it after shrinking.
+    /// Returns the range of the request. After shrinking this is the rest of the range.
     ///
     /// ```
     /// # use range_lock::RangeWriteGuard;
@@ -259,8 +259,7 @@ impl RequestInfo {
         self.seen().span.into()
     }
 
-    /// Returns the mode that the request asked for. For a waiting upgrade this is
-    /// [`Write`](Mode::Write).
+    /// Returns the mode of the request. For a waiting upgrade the mode is [`Write`](Mode::Write).
     ///
     /// ```
     /// # use range_lock::{Mode, RangeLock};
@@ -285,22 +284,22 @@ impl RequestInfo {
     }
 
     /// Returns the requests of the same lock that this request waits for, in ascending order.
-    /// Before this request can be granted, each of them must leave, or give up the part that
-    /// overlaps. They conflict with this request and are ahead of it: they are held, are waiting
-    /// upgrades, or wait and came earlier.
+    /// Before this request can be granted, each listed request must leave, or give up the
+    /// overlapping part. Each listed request conflicts with this request, and is before it. The
+    /// listed request is held, or is a waiting upgrade, or came earlier and waits.
     ///
     /// The first call computes the list from the copy that [`requests`](crate::RangeLock::requests)
-    /// made, so it does not block the lock. If the copy was made by
-    /// [`requests_over`](crate::RangeLock::requests_over), the list contains only requests that
-    /// overlap the range of that call too.
+    /// made. So the call does not block the lock. If
+    /// [`requests_over`](crate::RangeLock::requests_over) made the copy, the list contains only
+    /// requests that also overlap the range of `requests_over`.
     ///
     /// The list is empty if the request is held. It may also be empty while the request waits, for
     /// two reasons:
     ///
-    /// * A request for several ranges is granted as a whole. Another of its ranges may be kept out,
-    ///   perhaps in another lock.
+    /// * A request for several ranges is granted as a whole. Conflicting requests may keep another
+    ///   range of this request out, perhaps in another lock.
     /// * With [`Builder::bypass`](crate::Builder::bypass), a sleeping request whose turn has come
-    ///   has its range only when it has woken up.
+    ///   has its range only after its thread has woken up.
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();

@@ -1,4 +1,4 @@
-//! A reader/writer range lock: a thread locks a part of a domain, and other threads can lock the
+//! A reader/writer range lock. A thread locks a part of a domain, and other threads can lock the
 //! rest.
 //!
 //! ```
@@ -14,7 +14,7 @@
 //! served. It is exact: two requests conflict only if their ranges overlap.
 //!
 //! * It takes any `RangeBounds<u64>`.
-//! * It has readers, upgradable readers and writers, each with `try_` and timed forms.
+//! * The lock has readers, upgradable readers and writers, each with `try_` and timed forms.
 //! * Its guards may be sent to other threads. Owned guards hold a share of the lock's `Arc`.
 //! * A held range can be downgraded, shrunk and split.
 //!

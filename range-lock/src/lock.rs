@@ -28,8 +28,8 @@ use crate::request::Lock;
 use crate::span::Span;
 use crate::sync::Deadline;
 
-/// A reader/writer lock of ranges. A thread locks the range that it uses, and other threads can
-/// lock the rest.
+/// A reader/writer lock of ranges. Each thread locks the range that it uses. Other threads can lock
+/// the rest.
 ///
 /// The domain is `u64`. A point of the domain can stand for a byte of a file, a page, a key or
 /// anything else. A request has a range, which is any [`RangeBounds<u64>`], and a [mode](Mode). Two
@@ -114,7 +114,7 @@ use crate::sync::Deadline;
 ///
 /// # Fairness
 ///
-/// Conflicting requests are served first come, first served. A request is granted when no earlier
+/// Conflicting requests are granted first come, first served. A request is granted when no earlier
 /// conflicting request is held or waits.
 ///
 /// * Once a request has entered, no later conflicting request is granted before it, with two
@@ -123,17 +123,18 @@ use crate::sync::Deadline;
 /// * A request that conflicts with no other request is granted as soon as it has entered. To enter,
 ///   its thread takes a short internal mutex. [`fairness`](crate::docs::fairness) has the bound of
 ///   the wait for this mutex.
-/// * A reader waits for an earlier writer that overlaps it, even if that writer still waits and
-///   only readers hold the range.
+/// * A reader waits for an earlier overlapping writer, even if the writer still waits and only
+///   readers hold the range.
 /// * A `try_` method follows the same rule. It fails only if a conflicting request is held or
 ///   waits.
 ///
 /// # Deadlocks
 ///
 /// **While a thread or task holds a range, it must not block on another range of the same lock**,
-/// not even on a disjoint range or a higher one. Another thread may wait for a range that spans
-/// both. That thread waits for the held range, and the new request waits behind that thread, so
-/// neither can go on. It does not help to take ranges in ascending order.
+/// not even on a disjoint range or a higher one. Another thread may wait for a third range that
+/// overlaps both ranges. The other thread waits for the held range, and the new request waits for
+/// the other thread. So neither thread can continue. Taking ranges in ascending order does not
+/// prevent this deadlock.
 ///
 /// ```
 /// use std::time::Duration;
@@ -160,58 +161,59 @@ use crate::sync::Deadline;
 /// * Release the first range, and then ask for the second range.
 ///
 /// [Lock coupling](crate::docs::patterns#lock-coupling-b-trees) shows the first two remedies. The
-/// rule also applies if the second range overlaps the held range. Several locks need an order among
-/// them if a thread blocks on one of them while it holds a range of another, or holds any other
-/// lock. Feature `deadlock_detection` finds threads that wait for each other.
+/// rule also applies if the second range overlaps the held range. A thread may block on a lock
+/// while it holds a range of another lock, or any other lock. Then the program needs an order among
+/// these locks. Feature `deadlock_detection` finds threads that wait for each other.
 ///
 /// # fork and signal handlers
 ///
 /// A process of several threads may `fork` while another thread uses a lock. Then the internal
-/// mutex may stay locked in the child, and every method of this lock may wait for ever, `try_`
-/// methods included. Such a child must not use the lock. It may only call `exec`.
+/// mutex may stay locked in the child. So every method of this lock may wait for ever in the child,
+/// even `try_` methods. Such a child must not use the lock. It may only call `exec`.
 ///
-/// No method is async-signal-safe, and neither is dropping a guard. In a signal handler even a
-/// `try_` method can wait for the internal mutex that the interrupted thread holds.
+/// No method is async-signal-safe. Dropping a guard is not async-signal-safe either. In a signal
+/// handler even a `try_` method can wait for the internal mutex that the interrupted thread holds.
 ///
 /// # Platforms
 ///
-/// The lock is tested on Linux on x86-64. The [crate's page](crate#platforms) lists what is known
-/// of other platforms.
+/// The lock is tested on Linux on x86-64. The [crate's page](crate#platforms) lists the known facts
+/// about other platforms.
 ///
 /// # Guards
 ///
 /// Every method that acquires a range returns a guard. When the guard is dropped, on any thread, it
-/// releases the range. There is no unlock by range, and no poisoning: if a panic drops a guard, the
-/// guard releases its range as usual. A leaked guard (`mem::forget`) keeps its range locked, and
-/// affects no other range. [`undo_leak`](Self::undo_leak) forgets what leaked guards hold.
+/// releases the range. The lock has no unlock by range. It has no poisoning: if a panic drops a
+/// guard, the guard releases its range as usual. A leaked guard (`mem::forget`) keeps its range
+/// locked, and affects no other range. [`undo_leak`](Self::undo_leak) releases the ranges of leaked
+/// guards.
 ///
 /// # Empty ranges
 ///
-/// The range `n..n` contains no point. A request for it conflicts with no request and is granted
-/// immediately. Its guard releases nothing. An inverted range, such as `7..3`, panics, as an
-/// inverted range of a slice does.
+/// The range `n..n` contains no point. A request for an empty range conflicts with no request, and
+/// is granted immediately. The guard of an empty range releases nothing. A method that is given an
+/// inverted range, such as `7..3`, panics, as an inverted range of a slice does.
 ///
 /// # Cost
 ///
 /// A new lock allocates nothing. After warm-up, acquiring and releasing do not allocate. A lock has
 /// warmed up when its partition is stable, and each part has had its peak number of concurrent
-/// requests, at most 256. There are two exceptions:
+/// requests. The peak counts up to 256 requests. There are two exceptions:
 ///
 /// * A thread allocates when it first sleeps, and when it first waits for the internal mutex.
 /// * With feature `deadlock_detection`, a thread captures a backtrace whenever it blocks.
 ///
 /// With n requests in the lock, a thread acquires in O(log n) steps under a short internal mutex. A
 /// release takes O(log n) steps, and O(log n) more for each request that is
-/// [registered](crate::docs::internals#registrations) with the released request. The released
-/// request has kept each of these out.
+/// [registered](crate::docs::internals#registrations) with the released request. A registered
+/// request is one that the released request has kept out.
 ///
-/// Where threads meet on the internal mutex, the lock cuts its domain into parts. Each part has its
-/// own mutex. A request takes the mutexes of the parts that it touches. See
+/// If threads contend for the internal mutex, the lock cuts its domain into parts. Each part has
+/// its own mutex. A request takes the mutexes of the parts that its range touches. See
 /// [`Builder::max_leaves`].
 ///
 /// # Origin
 ///
-/// The lock follows two earlier range locks, neither of which Linux merged:
+/// The lock follows two earlier range locks. Linux merged neither of them:
 ///
 /// * Jan Kara, ["Mapping range
 ///   lock"](https://lore.kernel.org/r/1359668994-13433-1-git-send-email-jack@suse.cz)
@@ -266,9 +268,9 @@ impl RangeLock {
     /// [id](RequestInfo::id).
     ///
     /// The list is meant to be printed or logged. The `Debug` form of the lock prints the beginning
-    /// of the list. The call allocates memory. With n requests it takes O(n) steps, and blocks
-    /// other users of the lock meanwhile. The call does not compute what a request waits for:
-    /// [`RequestInfo::waits_for`] does.
+    /// of the list. The call allocates memory. With n requests the call takes O(n) steps, and
+    /// blocks other users of the lock during these steps. It does not compute for which requests a
+    /// request waits. [`RequestInfo::waits_for`] computes them.
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();
@@ -310,8 +312,9 @@ impl RangeLock {
         Snapshot::new(self.partition().look_over(span), span)
     }
 
-    /// Forgets all requests. All of them have leaked guards, because the exclusive borrow proves
-    /// that no guard is alive: a guard borrows the lock, or owns a share of its `Arc`.
+    /// Forgets all requests. The guards of all these requests have leaked. The exclusive borrow
+    /// proves that no guard is alive, because a guard borrows the lock, or owns a share of its
+    /// `Arc`.
     ///
     /// ```
     /// let mut lock = range_lock::RangeLock::new();
@@ -327,8 +330,8 @@ impl RangeLock {
     /// Frees the memory that the lock keeps for future requests.
     ///
     /// A part of the lock that has no requests keeps memory for at most 256 requests. In addition
-    /// the lock keeps up to 1 MiB of records of waiting requests. This method frees both. It does
-    /// not free the parts themselves, nor the trees of parts that have requests.
+    /// the lock keeps up to 1 MiB of records of waiting requests. This method frees both kinds of
+    /// memory. It does not free the parts themselves, nor the trees of parts that have requests.
     ///
     /// ```
     /// let mut lock = range_lock::RangeLock::new();
@@ -353,8 +356,8 @@ macro_rules! acquire {
         impl RangeLock {
             #[doc = concat!("Locks `range` ", $what, ". Waits until the request is granted.")]
             ///
-            /// Bind the guard to a name: `let _ =` drops the guard at once, which unlocks the
-            /// range.
+            /// Bind the guard to a name, because `let _ =` drops the guard at once, which unlocks
+            /// the range.
             ///
             /// ```
             /// # let lock = range_lock::RangeLock::new();
@@ -367,7 +370,7 @@ macro_rules! acquire {
             ///
             /// # Fairness
             ///
-            /// The request waits for earlier conflicting requests, and for no others. Later
+            /// The request waits for earlier conflicting requests, and for no other requests. Later
             /// conflicting requests wait for this request.
             ///
             /// # Deadlocks
@@ -382,9 +385,9 @@ macro_rules! acquire {
 
             #[doc = concat!("Locks `range` ", $what, " if the request can be granted at once.")]
             ///
-            /// Returns `None` if a conflicting request is held or waits: a `try_` method passes no
-            /// waiting request. A caller that holds another range of this lock may call this
-            /// method. `let _ =` drops the guard at once, which unlocks the range.
+            /// Returns `None` if a conflicting request is held or waits, because a `try_` method
+            /// passes no waiting request. A caller that holds another range of this lock may call
+            /// this method. `let _ =` drops the guard at once, which unlocks the range.
             ///
             /// ```
             /// # let lock = range_lock::RangeLock::new();
@@ -426,9 +429,10 @@ macro_rules! acquire {
             ///
             /// # Fairness and cancel safety
             ///
-            /// While the request waits, it keeps its place in the queue. If it gives up, the
-            /// requests that waited only for it are granted, and nothing else changes. If the
-            /// request is granted in the moment in which it would give up, it keeps its range.
+            /// While the request waits, it keeps its place in the queue. If the request gives up,
+            /// the requests that waited only for this request are granted, and nothing else
+            /// changes. If the grant and the deadline come at the same moment, the request keeps
+            /// its range.
             #[track_caller]
             pub fn $try_for(
                 &self,

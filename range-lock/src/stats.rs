@@ -39,8 +39,8 @@ use crate::span::Span;
 /// Every request that enters the lock counts: blocking, timed, `try_` and async requests, with
 /// borrowed or owned guards.
 ///
-/// * A request counts in the mode that it asks for. A request for several ranges counts once in
-///   each of its locks, in the strongest mode that it asks for in that lock.
+/// * A request counts in its mode. A request for several ranges counts once in each of its locks,
+///   in its strongest mode in this lock.
 /// * An upgrade counts as a request for [`Write`](Mode::Write). Downgrading, shrinking and
 ///   splitting do not count.
 /// * A `try_` method that fails does not enter the lock, and does not count. Empty ranges do not
@@ -48,7 +48,7 @@ use crate::span::Span;
 ///
 /// # Cost
 ///
-/// A request that is granted immediately costs one additional increment. A request that waits reads
+/// A request that is granted immediately makes one additional increment. A request that waits reads
 /// the clock, and takes the lock's internal mutex one additional time. A lock is about 1.1 KiB
 /// larger than without the feature.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl Stats {
     }
 }
 
-/// The counts of the requests in one mode, or in all modes. They are a part of [`Stats`].
+/// The counts of the requests in one mode, or in all modes, as a part of [`Stats`].
 ///
 /// ```
 /// # use range_lock::{Mode, RangeLock};
@@ -127,9 +127,9 @@ impl ModeStats {
     }
 
     /// Returns how many requests waited and gave up. These requests timed out, or their futures
-    /// were dropped. A future that was dropped just after the grant counts too. The waits of these
-    /// requests are not among the [waits](Self::waits). If the deadline of a timed method has
-    /// passed when it is called, its request does not wait.
+    /// were dropped. A future that was dropped just after the grant counts, too.
+    /// [`waits`](Self::waits) does not include the waits of these requests. If the deadline of a
+    /// timed method has passed before the call, the request does not wait, and does not count here.
     pub fn gave_up(&self) -> u64 {
         self.gave_up
     }
@@ -140,7 +140,8 @@ impl ModeStats {
     }
 }
 
-/// A histogram of how long requests waited until they were granted. It is a part of [`ModeStats`].
+/// A histogram of the times that requests waited until they were granted, as a part of
+/// [`ModeStats`].
 ///
 /// A wait begins when the request enters. It ends when the thread runs again, or when the task is
 /// polled. Bucket `n` holds the waits of at least 2^n and less than 2^(n+1) nanoseconds.
@@ -185,9 +186,9 @@ impl Waits {
         self.0.longest
     }
 
-    /// Returns the `q` quantile of the waits: at least the fraction `q` of all waits are no longer
-    /// than this. `q` is 0.5 for the median and 0.99 for the 99th percentile. Returns `None` if no
-    /// request waited.
+    /// Returns the `q` quantile of the waits. At least the fraction `q` of all waits are at most as
+    /// long as the result. `q` is 0.5 for the median and 0.99 for the 99th percentile. Returns
+    /// `None` if no request waited.
     ///
     /// The result is an upper bound of the quantile, and less than twice the quantile. It is the
     /// smaller of two times: the upper end of the bucket that contains the quantile, and
@@ -210,7 +211,7 @@ impl Waits {
     }
 
     /// Returns the buckets that are not empty, from short waits to long waits. Each item has the
-    /// range of waits of a bucket, and how many waits the bucket holds. The upper end of the last
+    /// range of waits of a bucket, and the number of waits in the bucket. The upper end of the last
     /// bucket is at most [`longest`](Self::longest).
     pub fn buckets(&self) -> impl Iterator<Item = (RangeInclusive<Duration>, u64)> {
         let bounded = |n| bucket_first(n)..=bucket_last(n).min(self.0.longest);

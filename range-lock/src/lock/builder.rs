@@ -19,8 +19,8 @@ impl RangeLock {
         Self::with_settings(Settings::DEFAULT)
     }
 
-    /// Builds a lock in which nothing is locked. It is not `const`, because a `const fn` cannot
-    /// build the mutexes of a model.
+    /// Builds a lock in which nothing is locked. This method is not `const`, because a `const fn`
+    /// cannot build the mutexes of a model.
     #[cfg(any(loom, shuttle))]
     pub fn new() -> Self {
         Self::with_settings(Settings::DEFAULT)
@@ -71,8 +71,8 @@ impl Builder {
     /// Each part beyond the first takes 128 bytes (with feature `stats` more than a kilobyte). The
     /// lock allocates parts a few at a time, when it needs them. More parts are better for many
     /// threads that lock small ranges in random places. Fewer parts are better for threads that
-    /// lock much of the domain at once, because such a thread takes the mutex of each part that it
-    /// touches.
+    /// lock much of the domain at once. The reason is that a thread takes the mutex of each part
+    /// that its range touches.
     ///
     /// # Panics
     ///
@@ -84,28 +84,30 @@ impl Builder {
         self
     }
 
-    /// Sets how many later requests may pass a request that sleeps: from 0 (strict order, the
-    /// default) to 1024.
+    /// Sets how many later requests may pass a sleeping request: from 0 (strict order, the default)
+    /// to 1024.
     ///
-    /// Under strict order, a range that threads always want goes to a sleeper at each release, and
-    /// that sleeper must first wake up. With a bound of `n`, a new request is granted immediately
-    /// if every request in its way is asleep and has been passed fewer than `n` times.
+    /// Under strict order, each release of a contended range grants the range to a sleeping
+    /// request. The thread of this request must first wake up. With a bound of `n`, a new request
+    /// is granted immediately if every request in its way is asleep and has been passed fewer than
+    /// `n` times.
     ///
-    /// * A sleeper whose turn has come is woken. It has the range when it runs, unless another
-    ///   request has passed it by then.
+    /// * When the turn of a sleeping request has come, the lock wakes up its thread. The thread has
+    ///   the range when it runs, unless another request has passed the sleeping request by then.
     /// * No request passes a request whose thread is awake, a held request, or an upgrade.
-    /// * A request for several ranges passes all requests in its way or none. It passes them only
-    ///   if all locks of the request allow this.
+    /// * A request for several ranges passes all requests in its way, or none of them. It passes
+    ///   them only if all locks of the request allow the passing.
     /// * A `try_` method without a timeout passes no request.
     ///
-    /// A bound of 1 also helps neighbours that share one point. Requests for `0..=1`, `1..=2`,
-    /// `2..=3` and so on form a chain, which strict order runs one after the other.
-    /// [fairness](crate::docs::fairness#neighbours-that-share-a-point) has an example.
+    /// A bound of 1 also helps neighbouring ranges that share one point. Requests for `0..=1`,
+    /// `1..=2`, `2..=3` and so on form a chain. Under strict order the requests of the chain run
+    /// one after the other. [fairness](crate::docs::fairness#neighbours-that-share-a-point) has an
+    /// example.
     ///
-    /// The number of requests that a request waits for remains limited. It waits for the earlier
-    /// requests that conflict with it, for those that conflict with one of these, and so on. Each
-    /// of these requests, and the request itself, is passed at most `n` times. The request waits
-    /// for the requests that pass, too.
+    /// The number of requests that a request waits for remains limited. The request waits for the
+    /// earlier requests that conflict with it, for the requests that conflict with one of these,
+    /// and so on. At most `n` requests pass each of these requests, and at most `n` pass the
+    /// request itself. The request also waits for the requests that pass.
     ///
     /// ```
     /// use range_lock::RangeLock;

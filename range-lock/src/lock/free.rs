@@ -13,21 +13,20 @@ use crate::sync::Deadline;
 /// Methods that wait and lock nothing.
 impl RangeLock {
     /// Waits for every request that entered before the call and conflicts with a request for
-    /// `range` in `mode`. Locks nothing.
+    /// `range` in `mode`. The call locks nothing.
     ///
-    /// A flush uses this method to wait until the writes that are under way are done, without
-    /// delaying later writes. With [`Mode::Read`] the call waits for writers. With
-    /// [`Mode::Upgradable`] it waits for writers and upgradable readers, and with [`Mode::Write`]
-    /// for all requests.
+    /// With this method a flush can wait until the current writes are done, without delaying later
+    /// writes. With [`Mode::Read`] the call waits for writers. With [`Mode::Upgradable`] the call
+    /// waits for writers and upgradable readers. With [`Mode::Write`] it waits for all requests.
     ///
     /// The call waits for each conflicting request that was held *or waited* when the call began.
-    /// It stops waiting for a request that is released, or that gives up. It also stops waiting for
-    /// a request that no longer conflicts, because it was [shrunk](crate::RangeWriteGuard::shrink)
-    /// or [downgraded](crate::RangeWriteGuard::downgrade). The call does not wait for requests that
-    /// enter later, nor for an upgrade that begins later.
+    /// The wait for a request ends when the request is released, or when it gives up. The wait also
+    /// ends when the request no longer conflicts, because the request was
+    /// [shrunk](crate::RangeWriteGuard::shrink) or [downgraded](crate::RangeWriteGuard::downgrade).
+    /// The call does not wait for requests that enter later, nor for an upgrade that begins later.
     ///
-    /// When the call returns, the caller sees all that other threads did while they held the
-    /// awaited ranges. By then new requests may have locked these ranges again. To keep other
+    /// When the call returns, the caller sees every write that other threads made while they held
+    /// the awaited ranges. By then new requests may have locked these ranges again. To keep other
     /// requests out, lock the range.
     ///
     /// ```
@@ -49,29 +48,29 @@ impl RangeLock {
     ///
     /// # Fairness
     ///
-    /// The call delays no other request, not even one that waits. `try_` methods ignore the call,
-    /// [`requests`](Self::requests) does not list it, and [`is_locked`](Self::is_locked) does not
-    /// count it. The call returns when the requests that it found have left, however many requests
-    /// come later.
+    /// The call delays no other request, not even a waiting request. `try_` methods ignore the
+    /// call. [`requests`](Self::requests) does not list the call, and
+    /// [`is_locked`](Self::is_locked) does not count it. The call returns when the requests that it
+    /// found at its begin have left, even if new requests keep coming.
     ///
     /// # Deadlocks
     ///
-    /// The caller waits for itself if it holds a conflicting range, or a range that one of the
-    /// awaited requests waits for. Feature `deadlock_detection` does not look at calls of this
-    /// method.
+    /// The caller waits for itself if it holds a conflicting range, or if one of the awaited
+    /// requests waits for a range of the caller. Feature `deadlock_detection` does not examine
+    /// calls of this method.
     ///
     /// # Cost
     ///
     /// If the call waits for m requests, it takes O(m log m) steps under the internal mutexes, and
-    /// allocates memory for each of the m requests. The release of each of these takes O(log m)
-    /// additional steps. If the call waits for no request, it allocates nothing and takes O(log n)
-    /// steps, with n requests in the lock. [`Stats`](crate::docs::performance) do not count these
-    /// calls.
+    /// allocates memory for each of the m requests. The release of each of these requests takes
+    /// O(log m) additional steps. If the call waits for no request, it allocates nothing and takes
+    /// O(log n) steps, with n requests in the lock. [`Stats`](crate::docs::performance) do not
+    /// count these calls.
     ///
     /// # Origin
     ///
-    /// CockroachDB's latch manager has this operation. Its name there is `WaitFor`, and it acquires
-    /// no latch. Block layers wait for all writes before a flush.
+    /// The latch manager of CockroachDB has this operation, under the name `WaitFor`. There the
+    /// operation acquires no latch. Block layers also wait for all writes before a flush.
     #[track_caller]
     pub fn wait_until_free(&self, range: impl RangeBounds<u64>, mode: Mode) {
         let free = self.free_by(&range, mode, Deadline::Never);
@@ -81,9 +80,9 @@ impl RangeLock {
     /// Like [`wait_until_free`](Self::wait_until_free), but gives up after `timeout`. Returns
     /// whether all awaited requests have left.
     ///
-    /// With a timeout of zero the call does not wait. Then it returns `true` if no conflicting
-    /// request is held or waits at this moment. A timeout that is too long for the clock is the
-    /// same as no timeout.
+    /// With a timeout of zero the call does not wait. Then the call returns `true` if no
+    /// conflicting request is held or waits at this moment. A timeout that is too long for the
+    /// clock has the same effect as no timeout.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -101,9 +100,9 @@ impl RangeLock {
     ///
     /// # Fairness and cancel safety
     ///
-    /// Other requests are served as with [`wait_until_free`](Self::wait_until_free). A call that
-    /// gives up leaves nothing behind. If the last awaited request leaves in the moment in which
-    /// the call would give up, the call returns `true`.
+    /// The call delays no other request, like [`wait_until_free`](Self::wait_until_free). A call
+    /// that gives up leaves nothing in the lock. If the last awaited request leaves at the moment
+    /// of the timeout, the call returns `true`.
     #[track_caller]
     pub fn wait_until_free_for(&self, range: impl RangeBounds<u64>, mode: Mode, timeout: Duration) -> bool {
         self.free_by(&range, mode, Deadline::after(timeout))

@@ -201,7 +201,8 @@ macro_rules! guard {
         /// assert!(lock.try_write(9..20).is_some());
         /// ```
         ///
-        /// Bind the guard to a name: `let _ =` drops the guard at once, which unlocks the range.
+        /// Bind the guard to a name, because `let _ =` drops the guard at once, which unlocks the
+        /// range.
         #[must_use = "if unused the range is unlocked at once"]
         pub struct $Guard$(<$lifetime>)? {
             pub(crate) held: Held<$lock>,
@@ -213,8 +214,7 @@ macro_rules! guard {
                 Self { held }
             }
 
-            /// Returns the held range. For an empty range this is `1..=0`, whatever empty range the
-            /// caller asked for.
+            /// Returns the held range. For every empty range the result is `1..=0`.
             ///
             /// ```
             #[doc = $setup]
@@ -231,7 +231,7 @@ macro_rules! guard {
             ///
             /// [`RequestInfo::id`](crate::RequestInfo::id) of this request returns the same id.
             /// [`RequestInfo::waits_for`](crate::RequestInfo::waits_for) of another request
-            /// contains this id if the other request waits for this one.
+            /// contains this id if the other request waits for this request.
             ///
             /// ```
             #[doc = $setup]
@@ -246,7 +246,7 @@ macro_rules! guard {
             /// Keeps `range` and releases the rest of the held range in one step. Grants the
             /// requests that waited only for the rest.
             ///
-            /// This is an associated function, as are all functions that change a guard:
+            /// All functions that change a guard are associated functions. Call this function as
             /// `Guard::shrink(&mut guard, range)`.
             ///
             /// ```
@@ -260,16 +260,16 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If `range` is inverted, or not a part of the held range. The guard stays as it was.
-            /// An empty range is a part of every range, so `shrink` to an empty range releases
-            /// everything.
+            /// If `range` is inverted, or not a part of the held range. After the panic the guard
+            /// holds the same range as before. An empty range is a part of every range. So `shrink`
+            /// to an empty range releases the whole range.
             #[track_caller]
             pub fn shrink(guard: &mut Self, range: impl RangeBounds<u64>) {
                 guard.held.shrink(&range);
             }
 
-            /// Splits the guard into two guards. The first guard holds the points before `mid`, and
-            /// the second guard holds the rest. `mid` is a point of the domain. The call releases
+            /// Splits the guard into two guards. The first guard holds the points before `mid`. The
+            /// second guard holds the rest. `mid` is a point of the domain. The call releases
             /// nothing and grants no request.
             ///
             /// ```
@@ -336,8 +336,8 @@ macro_rules! guards {
         }
 
         impl$(<$lifetime>)? $Write$(<$lifetime>)? {
-            /// Turns the guard into a read guard. The range is held throughout. Grants the waiting
-            /// readers that no other writer keeps out. Grants no writer.
+            /// Turns the guard into a read guard. The range stays held during the change. The call
+            /// grants the waiting readers that no other writer keeps out. It grants no writer.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Write), ";")]
@@ -351,8 +351,8 @@ macro_rules! guards {
                 $Read { held: guard.held.downgrade(Mode::Read) }
             }
 
-            /// Turns the guard into an upgradable read guard. The range is held throughout. Grants
-            /// the same readers as [`downgrade`](Self::downgrade).
+            /// Turns the guard into an upgradable read guard. The range stays held during the
+            /// change. The call grants the same readers as [`downgrade`](Self::downgrade).
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Write), ";")]
@@ -369,11 +369,11 @@ macro_rules! guards {
         }
 
         impl$(<$lifetime>)? $Upgradable$(<$lifetime>)? {
-            /// Waits until all other readers that hold a part of the range have left, and turns the
-            /// guard into a write guard.
+            /// Waits until all other readers that hold a part of the range have left. Then turns
+            /// the guard into a write guard.
             ///
-            /// What the caller has read is still true after the upgrade, because no other writer
-            /// comes in between.
+            /// The data that the caller has read are still valid after the upgrade, because no
+            /// other writer is granted in between.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Upgradable), ";")]
@@ -440,9 +440,9 @@ macro_rules! guards {
             ///
             /// # Cancel safety
             ///
-            /// If the upgrade gives up, the readers that came meanwhile and waited only for the
-            /// upgrade are granted. Nothing else changes. With a timeout of zero the call does not
-            /// wait, like [`try_upgrade`](Self::try_upgrade).
+            /// If the upgrade gives up, the readers that came after the upgrade and waited only for
+            /// it are granted. Nothing else changes. With a timeout of zero the call does not wait,
+            /// like [`try_upgrade`](Self::try_upgrade).
             pub fn try_upgrade_for(
                 guard: Self,
                 timeout: Duration,
@@ -478,8 +478,8 @@ macro_rules! guards {
                 if self.held.upgrade_until(deadline) { Ok($Write { held: self.held }) } else { Err(self) }
             }
 
-            /// Turns the guard into a plain read guard. The range is held throughout. A waiting
-            /// upgradable reader may be granted.
+            /// Turns the guard into a plain read guard. The range stays held during the change. The
+            /// call may grant a waiting upgradable reader.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Upgradable), ";")]
