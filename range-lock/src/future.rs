@@ -1,8 +1,8 @@
 //! Futures that acquire (feature `async`).
 //!
 //! The futures work with any executor. Tasks and blocked threads may use the same lock. The request
-//! of a future enters the lock when the future is first polled, and from then on has a place in the
-//! queue.
+//! of a future enters the lock when the future is first polled. From then on the request has a
+//! place in the queue.
 //!
 //! ```
 //! use range_lock::RangeLock;
@@ -18,7 +18,7 @@
 //! # assert!(future.as_mut().poll(&mut cx).is_ready());
 //! ```
 //!
-//! There are no timed futures. Instead, a timer of the executor can drop the future, as in
+//! The crate has no timed futures. Instead, a timer of the executor can drop the future, as in
 //! `tokio::time::timeout(soon, lock.write_async(..))`.
 //!
 //! # Cancel safety
@@ -30,14 +30,16 @@
 //! * If the request has been granted and the future has not been polled since, the range is
 //!   released to the next request.
 //!
-//! In both cases the place in the queue is lost. A new future enters behind all waiting requests.
+//! In both cases the request loses its place in the queue. A new future enters behind all waiting
+//! requests.
 //!
 //! # A granted future that is not polled
 //!
 //! A release grants a waiting future its range immediately, before the executor polls the future.
-//! From then on the future holds the range, even if it is not polled. A task must not keep such a
-//! future alive while it awaits something that needs the range. Otherwise the task waits for
-//! itself. `select!` on `&mut future` easily leads to this. Poll the future to its end, or drop it.
+//! From then on the future holds the range, even if it is not polled. A task must not keep a
+//! granted future alive while the task awaits an event that needs the range. Otherwise the task
+//! waits for itself. `select!` on `&mut future` easily leads to this deadlock. Poll the future to
+//! its end, or drop the future.
 //!
 //! ```
 //! # let lock = range_lock::RangeLock::new();
@@ -53,22 +55,22 @@
 //!
 //! # Wakers
 //!
-//! The lock wakes, clones and drops wakers while it holds none of its own mutexes, so wakers may
-//! call back into the lock. A waker should not *wait* for a range. One release wakes the requests
-//! that it grants one after the other. If a waker waits for one of these requests, it keeps that
-//! request asleep.
+//! The lock wakes, clones and drops wakers while it holds none of its own mutexes. So wakers may
+//! call back into the lock. A waker should not *wait* for a range. One release wakes up the
+//! requests that it grants one after the other. If a waker waits for one of these requests, the
+//! waker keeps this request asleep.
 //!
 //! A waker may panic when it is woken, cloned or dropped. Such a panic leaves no range locked
-//! without an owner. The call in which a waker panics first wakes all other tasks that it has
-//! granted, and then lets the panic go on. The call may be a release, a timeout, or the entry of
-//! another request. If several wakers panic in one call, the first panic goes on. If the thread is
-//! unwinding already, a release swallows the panics.
+//! without an owner. The call in which a waker panics first wakes up all other tasks that it has
+//! granted. Then the call resumes the panic. The call may be a release, a timeout, or the entry of
+//! another request. If several wakers panic in one call, the call resumes the first panic. If the
+//! thread is already unwinding, a release swallows the panics.
 //!
-//! A call that unwinds because of a waker has completed its work, as far as other threads can see:
+//! For other threads, a call that unwinds because of a waker has completed its work:
 //!
 //! * A request that was entering is withdrawn.
 //! * A guard that was passed by value is released.
-//! * A guard that was passed by reference holds what it would hold after the call.
+//! * A guard that was passed by reference holds the same range as after a call without a panic.
 
 // It hands on the futures of `futures` and of `data`.
 pub use crate::data::{

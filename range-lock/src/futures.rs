@@ -247,7 +247,7 @@ impl RangeLock {
     }
 
     /// Like [`acquire_many_async`](Self::acquire_many_async), but the guard and the future own a
-    /// share of each lock's `Arc` and have no lifetime.
+    /// share of each lock's `Arc`. So they have no lifetime.
     ///
     /// ```
     /// use range_lock::{ArcRequest, RangeLock};
@@ -269,8 +269,8 @@ impl RangeLock {
     }
 }
 
-/// The future of [`RangeLock::wait_until_free_async`]. It may be sent to any thread and polled
-/// there. It may be dropped at any time.
+/// The future of [`RangeLock::wait_until_free_async`]. A task may send this future to any thread
+/// and poll it there. The future may be dropped at any time.
 #[must_use = "futures do nothing unless polled"]
 pub struct WaitUntilFree<'a> {
     /// `None` once it has completed.
@@ -321,12 +321,12 @@ impl fmt::Debug for WaitUntilFree<'_> {
 
 impl RangeLock {
     /// Waits for every request that entered before the first poll and conflicts with a request for
-    /// `range` in `mode`. Locks nothing. This is the form of
+    /// `range` in `mode`. The future locks nothing. This is the form of
     /// [`wait_until_free`](Self::wait_until_free) for tasks.
     ///
-    /// This method has no form whose future owns a share of the lock. The future holds nothing when
-    /// the wait has ended. So a task that owns a share can lend its share to the future, as in the
-    /// example.
+    /// This method has no form whose future owns a share of the lock. When the wait has ended, the
+    /// future holds nothing. So a task that owns a share can lend the share to the future, as in
+    /// the example.
     ///
     /// ```
     /// use range_lock::{Mode, RangeLock};
@@ -351,8 +351,8 @@ impl RangeLock {
     ///
     /// # Fairness and cancel safety
     ///
-    /// The future delays no request. It may be dropped at any time, and then leaves nothing in the
-    /// lock.
+    /// The future delays no request. The future may be dropped at any time. A dropped future leaves
+    /// nothing in the lock.
     #[track_caller]
     pub fn wait_until_free_async(&self, range: impl RangeBounds<u64>, mode: Mode) -> WaitUntilFree<'_> {
         WaitUntilFree { lock: Some(self), claim: claim(&range, mode), waiting: None }
@@ -565,14 +565,14 @@ macro_rules! upgrade_async {
             ///
             /// # Fairness
             ///
-            /// Other requests are served as with [`upgrade_async`](Self::upgrade_async). If the
-            /// grant and `give_up` come at the same time, the guard is upgraded.
+            /// The upgrade passes waiting requests, like [`upgrade_async`](Self::upgrade_async). If
+            /// the grant and `give_up` come at the same time, the guard is upgraded.
             ///
             /// # Cancel safety
             ///
-            /// If the upgrade gives up, the readers that came meanwhile and waited only for the
-            /// upgrade are granted. Nothing else changes. If the future itself is dropped, it
-            /// releases the range.
+            /// If the upgrade gives up, the readers that came after the upgrade and waited only for
+            /// it are granted. Nothing else changes. If the future itself is dropped, it releases
+            /// the range.
             pub async fn try_upgrade_async(
                 guard: Self,
                 give_up: impl Future<Output = ()>,
