@@ -50,13 +50,13 @@ pub use guard::{
 use guard::{Elements, Share};
 pub use storage::Storage;
 
-/// A reader/writer lock that owns the elements of a slice, and locks ranges of these elements. `S`
+/// A reader/writer lock that owns the elements of a slice. It locks ranges of these elements. `S`
 /// is the storage of the slice, such as a `Vec<T>`.
 ///
 /// This lock is like [`RangeLock`], but its points are indices and its guards give access to the
-/// elements. Every guard dereferences to `[T]`, and write guards also have `DerefMut`. Ranges are
-/// checked as ranges of slices are: an inverted range, or a range past the end, panics before
-/// anything is locked.
+/// elements. Every guard dereferences to `[T]`. Write guards also have `DerefMut`. The lock checks
+/// a range as a slice does. A request with an inverted range, or with a range past the end, panics
+/// before it locks anything.
 ///
 /// ```
 /// use range_lock::RangeRwLock;
@@ -73,7 +73,7 @@ pub use storage::Storage;
 /// ```
 ///
 /// Elements may be `Send` and not `Sync`, such as `Cell`s. Threads can share a lock of such
-/// elements, and lock them for writing. The methods for reading require `Item: Sync`.
+/// elements, and lock the elements for writing. The methods for reading require `Item: Sync`.
 ///
 /// ```
 /// use range_lock::RangeRwLock;
@@ -91,9 +91,9 @@ pub use storage::Storage;
 /// The storage may borrow memory. The owner of the memory can use it again after the last use of
 /// the lock and its guards.
 ///
-/// [`RangeLock`] describes fairness, deadlocks, leaked guards, `let _ =` and cost, which are the
-/// same here. To wait until a range is free without locking it, call [`RangeLock::wait_until_free`]
-/// on [`range_lock`](Self::range_lock).
+/// The page of [`RangeLock`] describes fairness, deadlocks, leaked guards, `let _ =` and cost. All
+/// of them are the same here. To wait until a range is free without locking the range, call
+/// [`RangeLock::wait_until_free`] on [`range_lock`](Self::range_lock).
 pub struct RangeRwLock<S: Storage> {
     lock: RangeLock,
     /// The storage, taken apart.
@@ -108,8 +108,8 @@ unsafe impl<S: Storage + Send> Send for RangeRwLock<S> {}
 unsafe impl<S: Storage> Sync for RangeRwLock<S> where S::Item: Send {}
 
 impl<S: Storage> RangeRwLock<S> {
-    /// Returns the number of elements. The number never changes, so a caller needs no lock to ask
-    /// for it.
+    /// Returns the number of elements. The number never changes. So a caller needs no lock for this
+    /// call.
     ///
     /// ```
     /// assert_eq!(range_lock::RangeRwLock::new([1, 2, 3]).len(), 3);
@@ -128,7 +128,7 @@ impl<S: Storage> RangeRwLock<S> {
     }
 
     /// Returns all elements, without locking. The exclusive borrow proves that no guard is alive.
-    /// Ranges that leaked guards hold stay locked until [`undo_leak`](Self::undo_leak).
+    /// The ranges of leaked guards stay locked until [`undo_leak`](Self::undo_leak).
     ///
     /// ```
     /// let mut lock = range_lock::RangeRwLock::new(vec![3, 1, 2]);
@@ -154,7 +154,7 @@ impl<S: Storage> RangeRwLock<S> {
     }
 
     /// Returns the storage as it was passed in. A `Vec` still has its spare capacity. The method
-    /// takes the lock by value, which proves that no guard is alive.
+    /// takes the lock by value. So no guard can be alive.
     ///
     /// ```
     /// let lock = range_lock::RangeRwLock::new(vec![1, 2, 3]);

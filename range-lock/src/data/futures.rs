@@ -258,14 +258,14 @@ macro_rules! upgrade_async {
             ///
             /// # Fairness
             ///
-            /// Other requests are served as with [`upgrade_async`](Self::upgrade_async). If the
-            /// grant and `give_up` come at the same time, the guard is upgraded.
+            /// The upgrade passes waiting requests, like [`upgrade_async`](Self::upgrade_async). If
+            /// the grant and `give_up` come at the same time, the guard is upgraded.
             ///
             /// # Cancel safety
             ///
-            /// If the upgrade gives up, the readers that came meanwhile and waited only for the
-            /// upgrade are granted. Nothing else changes. If the future itself is dropped, it
-            /// releases the elements.
+            /// If the upgrade gives up, the readers that came after the upgrade and waited only for
+            /// it are granted. Nothing else changes. If the future itself is dropped, it releases
+            /// the elements.
             pub async fn try_upgrade_async(
                 guard: Self,
                 give_up: impl Future<Output = ()>,

@@ -101,8 +101,8 @@ macro_rules! guard {
     ) => {
         $(#[$doc])*
         ///
-        /// Dereferences to the elements. When the guard is dropped, on any thread, it releases
-        /// their range.
+        /// Dereferences to the elements. When the guard is dropped, on any thread, it releases the
+        /// range of the elements.
         #[must_use = "if unused the range is unlocked at once"]
         pub struct $Guard<$($generics)*> {
             elements: Elements<$T, $lock>,
@@ -145,7 +145,7 @@ macro_rules! guard {
             }
 
             /// Returns the id of the guard's request in the [lock](RangeRwLock::range_lock).
-            /// Returns `None` if the guard has no elements, because then there is no request.
+            /// Returns `None` if the guard has no elements, because an empty range has no request.
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Guard), "};")]
@@ -159,8 +159,8 @@ macro_rules! guard {
                 guard.elements.held.id()
             }
 
-            /// Splits the guard into two guards. The first guard holds the first `mid` elements,
-            /// and the second guard holds the rest. The call releases nothing.
+            /// Splits the guard into two guards. The first guard holds the first `mid` elements.
+            /// The second guard holds the rest. The call releases nothing.
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Guard), "};")]
@@ -184,8 +184,9 @@ macro_rules! guard {
             }
 
             /// Keeps the elements of `range` and releases the rest in one step. Grants the requests
-            /// that waited only for the rest. Like [`shrink`](crate::RangeWriteGuard::shrink) of
-            /// the other guards, except that `range` counts from the first element of the guard.
+            /// that waited only for the rest. The function is like
+            /// [`shrink`](crate::RangeWriteGuard::shrink) of the other guards, except that `range`
+            /// counts from the first element of the guard.
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Guard), "};")]
@@ -199,8 +200,8 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If the range is inverted, or reaches past the guard's end. The guard stays as it
-            /// was.
+            /// If the range is inverted, or reaches past the guard's end. After the panic the guard
+            /// holds the same elements as before.
             #[track_caller]
             pub fn shrink(guard: &mut Self, range: impl RangeBounds<usize>) {
                 guard.elements.shrink(&range);
@@ -263,7 +264,7 @@ macro_rules! guards {
         }
 
         impl<$($generics)*> $Write<$($arguments)*> {
-            /// Turns the guard into a read guard. The elements are held throughout. See
+            /// Turns the guard into a read guard. The elements stay held during the change. See
             /// [`RangeWriteGuard::downgrade`](crate::RangeWriteGuard::downgrade).
             ///
             /// ```
@@ -283,7 +284,8 @@ macro_rules! guards {
                 $Read::new(guard.elements.downgrade(Mode::Read))
             }
 
-            /// Turns the guard into an upgradable read guard. The elements are held throughout. See
+            /// Turns the guard into an upgradable read guard. The elements stay held during the
+            /// change. See
             /// [`RangeWriteGuard::downgrade_to_upgradable`](crate::RangeWriteGuard::downgrade_to_upgradable).
             ///
             /// ```
@@ -304,8 +306,9 @@ macro_rules! guards {
         }
 
         impl<$($generics)*> $Upgradable<$($arguments)*> {
-            /// Waits until all other readers of these elements have left, and turns the guard into
-            /// a write guard. What the caller has read is still true after the upgrade. See
+            /// Waits until all other readers of these elements have left. Then turns the guard into
+            /// a write guard. The values that the caller has read are still valid after the
+            /// upgrade. See
             /// [`RangeUpgradableReadGuard::upgrade`](crate::RangeUpgradableReadGuard::upgrade).
             ///
             /// ```
@@ -373,8 +376,8 @@ macro_rules! guards {
             ///
             /// # Cancel safety
             ///
-            /// If the upgrade gives up, the readers that came meanwhile and waited only for the
-            /// upgrade are granted. Nothing else changes.
+            /// If the upgrade gives up, the readers that came after the upgrade and waited only for
+            /// it are granted. Nothing else changes.
             pub fn try_upgrade_for(guard: Self, timeout: Duration) -> Result<$Write<$($arguments)*>, Self> {
                 guard.upgrade_until(Deadline::after(timeout))
             }
@@ -410,8 +413,8 @@ macro_rules! guards {
                 self.elements
             }
 
-            /// Turns the guard into a plain read guard. Another upgradable reader may be granted.
-            /// See
+            /// Turns the guard into a plain read guard. The call may grant another upgradable
+            /// reader. See
             /// [`RangeUpgradableReadGuard::downgrade`](crate::RangeUpgradableReadGuard::downgrade).
             ///
             /// ```
@@ -523,7 +526,7 @@ macro_rules! mapped {
             }
 
             /// Returns the id of the guard's request in the [lock](RangeRwLock::range_lock).
-            /// Returns `None` if its range is empty.
+            /// Returns `None` if the range of the original guard is empty.
             pub fn id(guard: &Self) -> Option<RequestId> {
                 guard.held.id()
             }

@@ -6,7 +6,7 @@ use super::{RangeRwLock, Storage};
 use crate::lock::RangeLock;
 
 impl<S: Storage> RangeRwLock<S> {
-    /// Makes a lock that owns `storage`, in which nothing is locked. Allocates nothing.
+    /// Makes a lock that owns `storage`, in which nothing is locked. The call allocates nothing.
     ///
     /// ```
     /// use range_lock::RangeRwLock;
@@ -20,7 +20,7 @@ impl<S: Storage> RangeRwLock<S> {
         Self::with_lock(storage, RangeLock::new())
     }
 
-    /// Makes a lock that owns `storage`, and that locks indices by `lock`. `lock` may have
+    /// Makes a lock that owns `storage`. It uses `lock` to lock the indices. `lock` may have
     /// [non-default settings](RangeLock::builder).
     ///
     /// What leaked guards hold in `lock` stays locked until [`undo_leak`](Self::undo_leak).

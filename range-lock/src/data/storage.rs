@@ -4,12 +4,12 @@
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
-/// A value that a [`RangeRwLock`](crate::RangeRwLock) can own. It gives a slice, and the slice
+/// A value that a [`RangeRwLock`](crate::RangeRwLock) can own. The value provides a slice, which
 /// stays at one place in memory.
 ///
 /// The trait is implemented for arrays, `Box<[T]>`, `Vec<T>`, `&mut [T]` and `&mut [T; N]`. With
-/// feature `memmap2` it is also implemented for `memmap2::MmapMut`. It can be implemented for other
-/// kinds of memory:
+/// feature `memmap2` the trait is also implemented for `memmap2::MmapMut`. You can implement the
+/// trait for other kinds of memory:
 ///
 /// ```
 /// use std::ptr::NonNull;
@@ -45,15 +45,15 @@ use std::ptr::NonNull;
 /// # Safety
 ///
 /// * The pointer that [`slice`](Self::slice) returns is valid for reads and writes of all its
-///   elements, and the elements are initialised. Until [`from_raw`](Self::from_raw), each call of
+///   elements. All elements are initialised. Until [`from_raw`](Self::from_raw), each call of
 ///   `slice` returns the same number of elements. As long as the `Raw` is not moved, each call also
 ///   returns the same memory.
 /// * Until `from_raw` the elements are reached in no other way.
 /// * Several threads may call `slice` at the same time. `slice` makes no reference to the elements.
-/// * If `Self` may be sent to another thread, `Raw` may be sent there too. That thread may pass the
-///   `Raw` to `from_raw`, or drop it.
-/// * A `Raw` may be dropped and not passed to `from_raw`, if nothing refers to the elements any
-///   more. Dropping the `Raw` does what dropping the storage would do.
+/// * If `Self` may be sent to another thread, `Raw` may be sent to another thread, too. The other
+///   thread may pass the `Raw` to `from_raw`, or drop the `Raw`.
+/// * A `Raw` may be dropped instead of passed to `from_raw`, if nothing refers to the elements any
+///   more. Dropping the `Raw` has the same effect as dropping the storage.
 pub unsafe trait Storage: Sized {
     /// An element of the slice.
     type Item;
