@@ -1,10 +1,10 @@
 //! [`FileRangeLock`]: bytes of a file, locked among threads, processes and machines (feature
 //! `file`, Linux on 64-bit machines).
 //!
-//! The methods are those of [`RangeLock`], but return `io::Result`. A request waits twice. First it
-//! waits for the other threads of this process, by a `RangeLock`, which is fair and exact. Then it
-//! asks the kernel for a lock of the *open file description* (`F_OFD_SETLK` of fcntl(2)). On a
-//! network file system the kernel asks the server.
+//! The methods are the methods of [`RangeLock`], but return `io::Result`. A request has two steps.
+//! First the request waits for the other threads of this process, in a `RangeLock`, which is fair
+//! and exact. Then the request asks the kernel for a lock of the *open file description*
+//! (`F_OFD_SETLK` of fcntl(2)). On a network file system the kernel asks the server.
 //!
 //! ```
 //! use range_lock::file::{Access, FileRangeLock};
@@ -36,36 +36,36 @@
 //!
 //! # Whose lock it is
 //!
-//! A lock of the kernel belongs to an open file description. If a descriptor is duplicated, by
-//! `dup`, [`File::try_clone`], `fork` or by passing it on, the duplicate refers to the same
-//! description. A lock through one duplicate replaces a lock through the other, and either
-//! duplicate can unlock. So each `FileRangeLock` opens the file for itself, and no two of them
-//! share a description.
+//! A lock of the kernel belongs to an open file description. `dup`, [`File::try_clone`], `fork` and
+//! passing a descriptor to another process make duplicates of a descriptor. All duplicates refer to
+//! the same description. A lock through one duplicate replaces a lock through another, and each
+//! duplicate can unlock. So each `FileRangeLock` opens the file for itself. Therefore no two
+//! `FileRangeLock`s share a description.
 //!
-//! * **fork**: a guard that is dropped in the child leaves the parent's lock alone. Every other
+//! * **fork**: a guard that is dropped in the child does not change the parent's lock. Every other
 //!   method of the copied lock returns an error in the child. The child must open the file again.
 //!   While the child keeps its copy of the descriptor, the parent's ranges stay locked, even if the
 //!   parent dies.
-//! * **exec**: the descriptor is closed, and its locks end. A lock that [`from_description`] made
-//!   keeps the flag `FD_CLOEXEC` of its descriptor as it was. Without this flag the locks go on in
-//!   the new program.
-//! * **death**: the kernel closes the descriptors of a process that dies, and unlocks the ranges of
-//!   the process.
+//! * **exec**: the kernel closes the descriptor, and its locks end. A lock that
+//!   [`from_description`] made does not change the flag `FD_CLOEXEC` of its descriptor. Without
+//!   this flag the locks stay in the new program.
+//! * **death**: when a process dies, the kernel closes the descriptors of the process, and unlocks
+//!   its ranges.
 //!
 //! [`from_description`]: FileRangeLock::from_description
 //! [`File::try_clone`]: std::fs::File::try_clone
 //!
 //! # Fairness
 //!
-//! The kernel promises no order among descriptions. A writer can starve if other processes read all
-//! the time. A method without a time limit sleeps in the kernel. A method with a time limit asks
-//! again after pauses. The first pause is 1 ms, and each further pause is twice as long, up to 50
-//! ms.
+//! The kernel promises no order among descriptions. A writer can starve if other processes read
+//! continuously. A method without a time limit sleeps in the kernel. A method with a time limit
+//! asks again after pauses. The first pause is 1 ms, and each further pause is twice as long, up to
+//! 50 ms.
 //!
 //! # Deadlocks
 //!
 //! The rule of [`RangeLock`](RangeLock#deadlocks) applies to the file: **while a thread holds a
-//! range, it must not block on another range of the same file**, through this lock or another one.
+//! range, it must not block on another range of the same file**, through this lock or another lock.
 //! No code detects deadlocks across processes. To take several ranges, use
 //! [`acquire_many`](FileRangeLock::acquire_many) or methods with a time limit.
 //!
@@ -75,9 +75,9 @@
 //!
 //! # Errors
 //!
-//! The message of an error names the range, what was refused, and what the caller can do. The
-//! kernel's error is the `source` of the error inside the `io::Error`. A method that returns an
-//! error, or that has given up, leaves nothing locked.
+//! The message of an error names the range, the refused operation, and a remedy. The kernel's error
+//! is the `source` of the error inside the `io::Error`. A method that returns an error, or that
+//! gives up, leaves nothing locked.
 //!
 //! | error | when |
 //! |---|---|
@@ -143,7 +143,7 @@ pub enum Access {
 /// processes. See the [module](self).
 ///
 /// A range may be locked even if the file is shorter than the range. The lock is advisory: read(2)
-/// and write(2) do not check it.
+/// and write(2) do not check the lock.
 ///
 /// The threads of one process should share one `FileRangeLock` of a file. Two `FileRangeLock`s of
 /// one file exclude each other, but keep no order among their requests.
@@ -158,8 +158,8 @@ pub struct FileRangeLock {
 
 impl FileRangeLock {
     /// Lists the requests that the threads of this process hold and wait for, like
-    /// [`RangeLock::requests`]. A request that is granted in this process, but still waits for the
-    /// file, is listed as held.
+    /// [`RangeLock::requests`]. The list shows a request as held if the request is granted in this
+    /// process, even if it still waits for the file.
     ///
     /// ```
     /// # let lock = range_lock::file::FileRangeLock::from_file(&tempfile::tempfile()?)?;
@@ -171,8 +171,8 @@ impl FileRangeLock {
         self.local.requests()
     }
 
-    /// Tries again to unlock the bytes that the kernel refused to unlock when they were released.
-    /// Every acquiring method does this first, and ignores the error.
+    /// Tries again to unlock the bytes that the kernel refused to unlock when their guards released
+    /// them. Every acquiring method first makes the same try, and ignores the error.
     ///
     /// ```
     /// # let lock = range_lock::file::FileRangeLock::from_file(&tempfile::tempfile()?)?;
@@ -230,8 +230,8 @@ macro_rules! acquire {
         impl FileRangeLock {
             #[doc = concat!("Locks `range` ", $what, ". Waits until the request is granted.")]
             ///
-            /// Bind the guard to a name: `let _ =` drops the guard at once, which unlocks the
-            /// range.
+            /// Bind the guard to a name, because `let _ =` drops the guard at once, which unlocks
+            /// the range.
             ///
             /// ```
             /// # let file = tempfile::tempfile()?;
@@ -251,10 +251,10 @@ macro_rules! acquire {
             ///
             /// # Fairness
             ///
-            /// Conflicting requests of this process are served first come, first served. A request
-            /// keeps its place in this process while it waits for another process. So requests of
-            /// this process that conflict with it wait behind it. Among processes the kernel
-            /// promises no order.
+            /// Conflicting requests of this process are granted first come, first served. A request
+            /// keeps its place in this process while it waits for another process. So later
+            /// conflicting requests of this process wait for this request. Among processes the
+            /// kernel promises no order.
             ///
             /// # Deadlocks
             ///
@@ -267,8 +267,9 @@ macro_rules! acquire {
 
             #[doc = concat!("Locks `range` ", $what, " if the request can be granted at once.")]
             ///
-            /// Returns `None` if a conflicting request is held by any process, or waits in this
-            /// process. `let _ =` drops the guard at once, which unlocks the range.
+            /// Returns `None` if any process holds a conflicting request, or if a conflicting
+            /// request waits in this process. `let _ =` drops the guard at once, which unlocks the
+            /// range.
             ///
             /// ```
             /// # let file = tempfile::tempfile()?;
@@ -327,9 +328,9 @@ macro_rules! acquire {
             /// While the request waits, it keeps its place among the requests of this process. It
             /// has no place among other processes. The method asks the kernel again after pauses,
             /// and a last time at the end. The first pause is 1 ms, and each further pause is twice
-            /// as long, up to 50 ms. So the method may take a free range one pause late, and may
+            /// as long, up to 50 ms. So the method may take a free range one pause late. It may
             /// miss a range that is free for less than a pause. If the request gives up, it leaves
-            /// nothing locked, and the requests that waited only for it are granted.
+            /// nothing locked, and the requests that waited only for this request are granted.
             #[track_caller]
             pub fn $try_for(
                 &self,

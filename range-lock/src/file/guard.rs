@@ -20,7 +20,7 @@ use crate::mode::Mode;
 use crate::span::Span;
 use crate::sync::Deadline;
 
-/// The error of a function that could not change a guard. It contains the guard, unchanged.
+/// The error of a function that could not change a guard. The error contains the unchanged guard.
 ///
 /// The error converts into an `io::Error`. So `?` in a function that returns `io::Result` drops the
 /// guard, which unlocks the range.
@@ -28,7 +28,7 @@ use crate::sync::Deadline;
 pub struct Unchanged<G> {
     /// The guard, which holds what it held before.
     pub guard: G,
-    /// The reason. If other requests are in the way, its kind is
+    /// The reason for the error. If conflicting requests are the reason, its kind is
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut).
     pub error: io::Error,
 }
@@ -240,7 +240,8 @@ macro_rules! guard {
     ) => {
         $(#[$doc])*
         ///
-        /// Bind the guard to a name: `let _ =` drops the guard at once, which unlocks the range.
+        /// Bind the guard to a name, because `let _ =` drops the guard at once, which unlocks the
+        /// range.
         ///
         /// A guard that is dropped in a forked child unlocks nothing, because the bytes belong to
         /// the parent.
@@ -259,9 +260,9 @@ macro_rules! guard {
                 Ok(Held::acquire(lock, range, $mode, wait)?.map(|held| Self { held }))
             }
 
-            /// Returns the held bytes. For an empty range this is `1..=0`, whatever empty range the
-            /// caller asked for. A range without an end is held up to byte 2^63 - 1, the last byte
-            /// that a file can have.
+            /// Returns the held bytes. For every empty range the result is `1..=0`. A guard of a
+            /// range without an end holds the bytes up to byte 2^63 - 1, the last byte that a file
+            /// can have.
             ///
             /// ```
             #[doc = $setup]
@@ -286,8 +287,8 @@ macro_rules! guard {
                 self.held.local().id()
             }
 
-            /// Releases the range, and reports whether the file was unlocked. Dropping the guard
-            /// also releases the range, but ignores the error.
+            /// Releases the range, and returns an error if the range stays locked in the file.
+            /// Dropping the guard also releases the range, but ignores the error.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Guard), ";")]
@@ -299,10 +300,10 @@ macro_rules! guard {
             ///
             /// # Errors
             ///
-            /// Returns an error if the kernel or the server refuses to unlock. The range is still
-            /// released in this process. Bytes that stay locked in the file are unlocked as soon as
-            /// possible by a later method, by [`settle`](FileRangeLock::settle), or when the lock
-            /// is dropped.
+            /// Returns an error if the kernel or the server refuses to unlock. Even then the call
+            /// releases the range in this process. A later method,
+            /// [`settle`](FileRangeLock::settle), or the drop of the lock unlocks the remaining
+            /// bytes in the file as soon as possible.
             ///
             /// Returns an error in a forked child, because the child has nothing to release.
             pub fn release(mut guard: Self) -> io::Result<()> {
@@ -312,7 +313,7 @@ macro_rules! guard {
             /// Keeps `range` and releases the rest of the held range. Bytes that another reader of
             /// this process holds stay locked in the file.
             ///
-            /// This is an associated function, as are all functions that change a guard.
+            /// All functions that change a guard are associated functions.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Guard), ";")]
@@ -326,22 +327,22 @@ macro_rules! guard {
             ///
             /// # Errors
             ///
-            /// If the kernel or the server refuses to unlock: see [`release`](Self::release). The
-            /// guard is shrunk even then. The call also fails if the kernel cannot express the
-            /// range, and in a forked child. In these two cases the guard stays as it was.
+            /// If the kernel or the server refuses to unlock: see [`release`](Self::release). In
+            /// this case the guard is shrunk, too. The call also fails if the kernel cannot express
+            /// the range, and in a forked child. In these two cases the guard does not change.
             ///
             /// # Panics
             ///
-            /// If `range` is inverted, or not a part of the held range. The guard stays as it was.
-            /// An empty range is a part of every range, so `shrink` to an empty range releases
-            /// everything.
+            /// If `range` is inverted, or not a part of the held range. After the panic the guard
+            /// holds the same range as before. An empty range is a part of every range. So `shrink`
+            /// to an empty range releases the whole range.
             #[track_caller]
             pub fn shrink(guard: &mut Self, range: impl RangeBounds<u64>) -> io::Result<()> {
                 guard.held.shrink(&range)
             }
 
-            /// Splits the guard into two guards. The first guard holds the bytes before `mid`, and
-            /// the second guard holds the rest. The function does not ask the kernel, so it cannot
+            /// Splits the guard into two guards. The first guard holds the bytes before `mid`. The
+            /// second guard holds the rest. The function does not ask the kernel, so it cannot
             /// fail.
             ///
             /// ```
@@ -366,22 +367,22 @@ macro_rules! guard {
                 (Self { held: left }, Self { held: right })
             }
 
-            /// Returns whether the first byte of the range is still locked in the file, as far as a
-            /// second description can see.
+            /// Returns whether the first byte of the range is still locked in the file, as seen
+            /// through a second description.
             ///
-            /// A local kernel keeps a lock until it is released. A server may drop the locks of a
-            /// machine that it has not heard from for a while, and grant them to another machine.
-            /// The function asks two questions:
+            /// A local kernel keeps a lock until the owner releases it. If a server gets no
+            /// messages from a machine for a while, the server may drop the locks of this machine,
+            /// and grant them to another machine. The function asks two questions:
             ///
             /// * Does another description have a conflicting lock on the byte?
-            /// * Is the byte locked at all? If this guard is a reader, other readers of the byte
-            ///   can hide the loss of its lock. An NFS client answers this question from its own
-            ///   memory. So after a server has forgotten a lock, the answer stays yes until another
-            ///   machine has locked the byte.
+            /// * Is the byte locked at all? If this guard is a reader, locks of other readers of
+            ///   the byte can hide the loss of this guard's lock. An NFS client answers this
+            ///   question from its own memory. So after a server has forgotten a lock, the answer
+            ///   stays yes until another machine has locked the byte.
             ///
-            /// A program can detect a lost lock when it writes through the
-            /// [descriptor](FileRangeLock#impl-AsFd-for-FileRangeLock) of the lock: fsync(2) on
-            /// this descriptor then fails with `EIO`.
+            /// A program can also detect a lost lock by writing through the
+            /// [descriptor](FileRangeLock#impl-AsFd-for-FileRangeLock) of the lock. If the lock is
+            /// lost, fsync(2) on this descriptor then fails with `EIO`.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Guard), ";")]
@@ -441,7 +442,7 @@ macro_rules! guards {
         }
 
         impl$(<$lifetime>)? $Write$(<$lifetime>)? {
-            /// Turns the guard into a read guard. The bytes are locked throughout.
+            /// Turns the guard into a read guard. The bytes stay locked during the change.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Write), ";")]
@@ -461,7 +462,8 @@ macro_rules! guards {
                 convert(guard.held.downgrade(Mode::Read), |held| $Read { held }, |held| Self { held })
             }
 
-            /// Turns the guard into an upgradable read guard. The bytes are locked throughout.
+            /// Turns the guard into an upgradable read guard. The bytes stay locked during the
+            /// change.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Write), ";")]
@@ -489,9 +491,9 @@ macro_rules! guards {
             /// the bytes.
             ///
             /// Within this process, one thread at a time is an upgradable reader of a byte. Among
-            /// processes there is no such limit, and two processes that wait to upgrade the same
-            /// byte wait for each other. So this function has no form without a time limit. If an
-            /// upgrade fails, release the guard, and lock the range with `write`.
+            /// processes, several may be upgradable readers of a byte. Two processes that wait to
+            /// upgrade the same byte wait for each other. So this function has no form without a
+            /// time limit. If an upgrade fails, release the guard, and lock the range with `write`.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Upgradable), ";")]
@@ -507,8 +509,7 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// The guard stays an upgradable read guard, and its bytes stay locked throughout, in
-            /// these cases:
+            /// In these cases the guard stays an upgradable read guard, and its bytes stay locked:
             ///
             /// * Another reader holds any of the bytes ([`WouldBlock`](io::ErrorKind::WouldBlock)).
             /// * The file is not open for writing.
@@ -541,10 +542,10 @@ macro_rules! guards {
             ///
             /// # Fairness and cancel safety
             ///
-            /// While the upgrade waits, readers of this process do not come in, but readers of
-            /// other processes may. The function asks the kernel again after pauses. The first
-            /// pause is 1 ms, and each further pause is twice as long, up to 50 ms. The bytes are
-            /// locked for reading all the time.
+            /// While the upgrade waits, no new reader of this process is granted, but readers of
+            /// other processes may be granted. The function asks the kernel again after pauses. The
+            /// first pause is 1 ms, and each further pause is twice as long, up to 50 ms. During
+            /// the wait the bytes stay locked for reading.
             pub fn try_upgrade_for(
                 guard: Self,
                 timeout: Duration,
@@ -580,8 +581,8 @@ macro_rules! guards {
                 convert(self.held.upgrade(wait), |held| $Write { held }, |held| Self { held })
             }
 
-            /// Turns the guard into a plain read guard. Another upgradable reader of this process
-            /// may be granted. The function does not ask the kernel.
+            /// Turns the guard into a plain read guard. The call may grant another upgradable
+            /// reader of this process. The function does not ask the kernel.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Upgradable), ";")]

@@ -57,9 +57,9 @@ impl Request {
     }
 }
 
-/// The guard of several ranges of a file, made by [`FileRangeLock::acquire_many`]. It releases all
-/// its ranges when it is dropped, on any thread of the process. Bind the guard to a name: `let _ =`
-/// drops the guard at once, which unlocks the ranges.
+/// The guard of several ranges of a file, made by [`FileRangeLock::acquire_many`]. When the guard
+/// is dropped, on any thread of the process, it releases all its ranges. Bind the guard to a name,
+/// because `let _ =` drops the guard at once, which unlocks the ranges.
 ///
 /// A guard that is dropped in a forked child unlocks nothing, because the bytes belong to the
 /// parent.
@@ -71,8 +71,8 @@ pub struct FileManyGuard<'a> {
 
 impl FileManyGuard<'_> {
     /// Returns the held ranges, with their modes. The ranges are disjoint and in ascending order.
-    /// If the caller asked for ranges that overlap, or that touch in the same mode, the guard
-    /// returns other ranges that together cover the same bytes.
+    /// They may differ from the ranges of the request. If ranges of the request overlap, or touch
+    /// in the same mode, the guard has other ranges that together cover the same bytes.
     ///
     /// ```
     /// # use range_lock::{Mode, file::{FileRangeLock, Request}};
@@ -86,8 +86,8 @@ impl FileManyGuard<'_> {
         self.local.iter().flat_map(ManyGuard::ranges).map(|(_, range, mode)| (range, mode))
     }
 
-    /// Releases the ranges, and reports whether the file was unlocked. Dropping the guard also
-    /// releases the ranges, but ignores the error.
+    /// Releases the ranges, and returns an error if bytes stay locked in the file. Dropping the
+    /// guard also releases the ranges, but ignores the error.
     ///
     /// ```
     /// # use range_lock::file::{FileManyGuard, FileRangeLock, Request};
@@ -163,14 +163,13 @@ impl FileRangeLock {
     ///
     /// # Fairness
     ///
-    /// In this process the ranges are queued as one request, as in [`RangeLock::acquire_many`].
-    /// Then the request asks the kernel for the ranges in ascending order, by calls that do not
-    /// wait. If the kernel refuses one range, the request gives all ranges back, and asks again
-    /// after a pause. The first pause is 1 ms, and each further pause is twice as long, up to 50
-    /// ms.
+    /// In this process the ranges are one request, as in [`RangeLock::acquire_many`]. Then the
+    /// request asks the kernel for the ranges in ascending order, by calls that do not wait. If the
+    /// kernel refuses one range, the request gives all ranges back, and asks again after a pause.
+    /// The first pause is 1 ms, and each further pause is twice as long, up to 50 ms.
     ///
-    /// So two such requests of two processes cannot deadlock. But a request can starve if other
-    /// processes lock its ranges all the time.
+    /// So two requests of two processes cannot deadlock. But a request can starve if other
+    /// processes continuously lock its ranges.
     ///
     /// # Deadlocks
     ///
@@ -223,8 +222,8 @@ impl FileRangeLock {
     ///
     /// # Cancel safety
     ///
-    /// If the request gives up, it leaves nothing locked, and the requests that waited only for it
-    /// are granted.
+    /// If the request gives up, it leaves nothing locked. The requests that waited only for this
+    /// request are granted.
     pub fn try_acquire_many_for(
         &self,
         requests: impl IntoIterator<Item = Request>,

@@ -39,8 +39,8 @@ impl FileRangeLock {
     }
 
     /// Makes a lock of the bytes of `file`. The method opens the file again through
-    /// `/proc/self/fd`, with the same access. So the lock has its own description, whatever the
-    /// caller does with `file` and its clones.
+    /// `/proc/self/fd`, with the same access. So the lock has its own description. Locks through
+    /// `file` and its clones do not affect this description.
     ///
     /// ```
     /// use range_lock::file::FileRangeLock;
@@ -56,17 +56,18 @@ impl FileRangeLock {
     /// # Errors
     ///
     /// If `/proc` is not mounted, or if this process may no longer open the file, for example
-    /// because the permissions have changed. To avoid this, [`open`](Self::open) the file by its
-    /// path earlier, or use [`from_description`](Self::from_description). The call also fails in
-    /// the cases in which `open` fails.
+    /// because the permissions have changed. To avoid this error, [`open`](Self::open) the file by
+    /// its path earlier, or use [`from_description`](Self::from_description). The call also fails
+    /// in the cases in which `open` fails.
     pub fn from_file(file: impl AsFd) -> io::Result<Self> {
         Ok(Self::new(Description::reopen(file.as_fd())?))
     }
 
-    /// Makes a lock of the bytes of the file that the descriptor `fd` refers to. The lock uses the
-    /// description of `fd`.
+    /// Makes a lock of the bytes of the file of descriptor `fd`. The lock uses the description of
+    /// `fd`.
     ///
-    /// The flag `FD_CLOEXEC` of `fd` stays as it is. Without the flag the locks go on after exec.
+    /// The method does not change the flag `FD_CLOEXEC` of `fd`. Without the flag the locks stay
+    /// after exec.
     ///
     /// ```
     /// use range_lock::file::FileRangeLock;
@@ -81,10 +82,11 @@ impl FileRangeLock {
     /// # Safety
     ///
     /// As long as the lock is used, no other descriptor of the same description may be used to lock
-    /// or unlock bytes. Such a call would replace or release what guards of this lock hold. Other
-    /// descriptors of the same description come from `dup`, [`File::try_clone`] and `fork`, and
-    /// from any other way to pass a descriptor on. On file systems where flock(2) and these locks
-    /// exclude each other, the same holds for calls of flock(2).
+    /// or unlock bytes. A call through another descriptor would replace or release the locks of
+    /// this lock's guards. Other descriptors of the same description come from `dup`,
+    /// [`File::try_clone`] and `fork`, and from any other way to pass a descriptor on. On file
+    /// systems where flock(2) and these locks exclude each other, the same rule holds for calls of
+    /// flock(2).
     ///
     /// # Errors
     ///

@@ -14,13 +14,13 @@ use crate::mode::Mode;
 use crate::span::Span;
 
 /// A lock of another description or process that a request would wait for.
-/// [`FileRangeLock::conflicting`] finds it.
+/// [`FileRangeLock::conflicting`] returns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Conflict {
     /// Whether the lock is for reading or for writing.
     pub mode: Mode,
-    /// The bytes of the lock. If locks of one description touch, the kernel joins them into one.
+    /// The bytes of the lock. The kernel joins touching locks of one description into one lock.
     pub range: RangeInclusive<u64>,
     /// The process that holds the lock, if it is a POSIX record lock. For a lock of an open file
     /// description the kernel names no process, because any number of processes may have the
@@ -29,9 +29,9 @@ pub struct Conflict {
 }
 
 impl FileRangeLock {
-    /// Returns *one* lock of another description that a writer of `range` would wait for, if there
-    /// is one. If there are several, the method may return any of them. The lock may be released
-    /// before the method returns.
+    /// Returns *one* lock of another description that a writer of `range` would wait for, if such a
+    /// lock exists. If there are several such locks, the method may return any of them. The owner
+    /// may release the lock before the method returns.
     ///
     /// ```
     /// use range_lock::{Mode, file::FileRangeLock};
@@ -64,11 +64,11 @@ impl FileRangeLock {
     }
 
     /// Returns whether flock(2) and these locks exclude each other on the file system of this file.
-    /// They do on some network file systems, and do not on local file systems. Returns `None` if
-    /// the method cannot find out.
+    /// They exclude each other on some network file systems, and do not on local file systems.
+    /// Returns `None` if the method cannot determine the answer.
     ///
-    /// The method tries this with a temporary file in the same folder, and then removes the
-    /// temporary file.
+    /// The method makes both kinds of lock on a temporary file in the same folder. Then it removes
+    /// the temporary file.
     ///
     /// ```
     /// # use range_lock::file::{Access, FileRangeLock};
