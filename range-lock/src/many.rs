@@ -123,7 +123,8 @@ macro_rules! many_guard {
     ) => {
         $(#[$doc])*
         /// The guard releases all its ranges in one step when it is dropped, on any thread. Bind
-        /// the guard to a name: `let _ =` drops the guard at once, which unlocks the ranges.
+        /// the guard to a name, because `let _ =` drops the guard at once, which unlocks the
+        /// ranges.
         #[must_use = "if unused the ranges are unlocked at once"]
         pub struct $Guard$(<$lifetime>)? {
             parts: Parts<$lock>,
@@ -136,9 +137,10 @@ macro_rules! many_guard {
             }
 
             /// Returns the held ranges, with their locks and modes. The ranges are disjoint. They
-            /// are ordered by the addresses of their locks, and within a lock by where they begin.
-            /// If the caller asked for ranges of one lock that overlap, or that touch in the same
-            /// mode, the guard returns other ranges that together cover the same points.
+            /// are in the order of the addresses of their locks. The ranges of one lock are in
+            /// ascending order. The ranges may differ from the ranges of the request. If ranges of
+            /// the request, in one lock, overlap or touch in the same mode, the guard has other
+            /// ranges that together cover the same points.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{Mode, RangeLock, ", stringify!($Request), "};")]
@@ -170,7 +172,7 @@ macro_rules! many_guard {
             /// Releases the part of `range` that the guard holds in `lock`, in one step. Grants the
             /// requests that waited only for this part. The guard keeps the rest.
             ///
-            /// This is an associated function, as are all functions that change a guard.
+            /// All functions that change a guard are associated functions.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]
@@ -192,8 +194,9 @@ macro_rules! many_guard {
                 }
             }
 
-            /// Releases all that the guard holds in `lock` outside of `range`. Grants the requests
-            /// that waited only for what is released. The guard keeps what it holds in other locks.
+            /// Releases the ranges that the guard holds in `lock` outside of `range`. Grants the
+            /// requests that waited only for the released ranges. The guard keeps its ranges in
+            /// other locks.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]
@@ -221,10 +224,10 @@ macro_rules! many_guard {
                 }
             }
 
-            /// Turns the part of `range` that the guard holds in `lock` into a read range. The
-            /// range is held throughout. Grants the waiting readers that no other writer keeps out.
-            /// What the guard holds outside of `range`, or already holds for reading, stays the
-            /// same.
+            /// Turns the part of `range` that the guard holds in `lock` into a read range. This
+            /// part stays held during the change. The call grants the waiting readers that no other
+            /// writer keeps out. The guard keeps its other ranges, and its ranges for reading, as
+            /// they are.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]
@@ -246,8 +249,8 @@ macro_rules! many_guard {
             }
 
             /// Turns all upgradable ranges of the guard into write ranges together, if no other
-            /// reader holds a part of any of them. Returns whether the guard was upgraded. If not,
-            /// the guard holds the same as before.
+            /// reader holds a part of any of these ranges. Returns whether the guard was upgraded.
+            /// Otherwise the guard holds the same ranges and modes as before.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]
@@ -269,8 +272,9 @@ macro_rules! many_guard {
             /// Like [`try_upgrade`](Self::try_upgrade), but waits for the readers that hold a part
             /// of the ranges. Gives up after `timeout`.
             ///
-            /// There is no form without a time limit. With such a form, two guards would wait for
-            /// each other for ever if each of them read what the other wants to upgrade.
+            /// This function has no form without a time limit. Without a limit, two guards would
+            /// wait for each other for ever if each of them reads a range that the other guard
+            /// wants to upgrade.
             ///
             /// ```
             /// # use std::time::Duration;
@@ -285,9 +289,9 @@ macro_rules! many_guard {
             ///
             /// # Fairness and cancel safety
             ///
-            /// The same holds as for the upgrade of one range. The upgrade passes waiting requests.
-            /// If it gives up, the readers that waited only for the upgrade are granted, and
-            /// nothing else changes.
+            /// The upgrade passes waiting requests, like the upgrade of one range. If the upgrade
+            /// gives up, the readers that waited only for the upgrade are granted, and nothing else
+            /// changes.
             #[must_use = "it may have failed"]
             pub fn try_upgrade_for(guard: &mut Self, timeout: Duration) -> bool {
                 guard.parts.upgrade(Deadline::after(timeout))
@@ -345,14 +349,15 @@ impl RangeLock {
     /// Locks several ranges, of one lock or of several locks, as one request. Waits until all
     /// ranges are granted.
     ///
-    /// No deadlock is possible if every thread that uses the locks takes all its ranges in one such
-    /// request, and holds nothing when it asks. The order in which the ranges are named does not
-    /// matter. One thread that blocks while it holds a range can cause a deadlock. Other threads
-    /// that held nothing when they asked can be part of this deadlock: see
+    /// No deadlock is possible under one condition: every thread that uses the locks takes all its
+    /// ranges in one request of this kind, and holds nothing when it asks. The order of the ranges
+    /// in the request does not matter. One thread that blocks while it holds a range can cause a
+    /// deadlock. This deadlock can include threads that held nothing when they asked: see
     /// [Deadlocks](Self#deadlocks).
     ///
-    /// Where ranges of one lock overlap, the stronger mode wins. A range that is named twice counts
-    /// once. A request to read 0..10 and write 5..8 reads 0..5 and 8..10, and writes 5..8.
+    /// If ranges of one lock overlap, the overlapping part gets the stronger mode. A range that is
+    /// named twice counts once. A request to read 0..10 and write 5..8 reads 0..5 and 8..10, and
+    /// writes 5..8.
     ///
     /// ```
     /// use range_lock::{RangeLock, Request};
@@ -374,9 +379,9 @@ impl RangeLock {
     ///
     /// # Cost
     ///
-    /// The request takes the internal mutexes of all its locks together. Ranges that overlap in
-    /// different modes are cut into more ranges, as [`ManyGuard::ranges`] returns them. If the
-    /// caller names at most four ranges, and they are cut into at most four, the request allocates
+    /// The request takes the internal mutexes of all its locks together. Overlapping ranges in
+    /// different modes become more ranges, as [`ManyGuard::ranges`] returns them. If the caller
+    /// names at most four ranges, and they become at most four ranges, the request allocates
     /// nothing.
     ///
     /// # Panics
@@ -424,9 +429,9 @@ impl RangeLock {
     ///
     /// # Fairness and cancel safety
     ///
-    /// While the request waits, it keeps its place in the queues of all its locks. If it gives up,
-    /// the requests that waited only for it are granted, and nothing else changes in any of the
-    /// locks. With a timeout of zero the method does not wait, like
+    /// While the request waits, it keeps its place in the queues of all its locks. If the request
+    /// gives up, the requests that waited only for this request are granted, and nothing else
+    /// changes in any of the locks. With a timeout of zero the method does not wait, like
     /// [`try_acquire_many`](Self::try_acquire_many).
     ///
     /// # Panics
@@ -466,8 +471,8 @@ impl RangeLock {
         parts.acquire(Deadline::At(deadline)).then(|| ManyGuard { parts })
     }
 
-    /// Like [`acquire_many`](Self::acquire_many), but the guard owns a share of each lock's `Arc`
-    /// and has no lifetime. So an I/O completion or a task can hold the guard.
+    /// Like [`acquire_many`](Self::acquire_many), but the guard owns a share of each lock's `Arc`,
+    /// and so has no lifetime. An I/O completion or a task can hold this guard.
     ///
     /// ```
     /// use range_lock::{ArcRequest, RangeLock};
