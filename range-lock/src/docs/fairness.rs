@@ -5,40 +5,40 @@
 //!
 //! Conflicting requests are granted first come, first served. Once a request has entered, no later
 //! request that conflicts with it is granted before it. By default there is one exception: an
-//! [upgrade](crate::RangeUpgradableReadGuard::upgrade) passes the requests that wait. The caller of
-//! an upgrade already holds the range, and asks for the exception by calling `upgrade`.
+//! [upgrade](crate::RangeUpgradableReadGuard::upgrade) passes the waiting requests. The caller of
+//! an upgrade already holds the range.
 //!
-//! Apart from upgrades, a request waits only for earlier requests: those that conflict with it,
-//! those that conflict with one of these, and so on. It waits for at most one critical section of
-//! each. No request starves.
+//! Except for upgrades, a request waits only for earlier requests. These are the requests that
+//! conflict with it, the requests that conflict with one of these, and so on. The request waits for
+//! at most one critical section of each of them. No request starves.
 //!
 //! A short internal mutex decides which of two requests came first. Each part of the lock has its
-//! own mutex. A request has its place in the order from the moment at which it has entered. Until
-//! then its thread waits for the mutex, and requests that came later may enter first:
+//! own mutex. A request gets its place in the order when it enters. Before that its thread may wait
+//! for the mutex, while requests of other threads enter:
 //!
-//! * A thread that finds the mutex taken looks again for some microseconds. Then the thread stands
-//!   in line, and sleeps there if other threads want its CPU. There is no bound on how many
-//!   requests enter while a thread is in line.
-//! * The wait of the first thread in line has a bound. It lets other threads use the mutex for
-//!   about six microseconds at most. Then it asks for the mutex and looks once more. If the mutex
-//!   is still taken, at most two other threads take it before this thread. By the time it asks, a
-//!   thread has slept in line at most once.
+//! * A thread that finds the mutex taken reads the mutex again for some microseconds. Then the
+//!   thread joins a line, and sleeps there if other threads want its CPU. The number of requests
+//!   that enter while a thread is in line has no bound.
+//! * The wait of the first thread in line has a bound. This thread lets other threads use the mutex
+//!   for about six microseconds at most. Then the first thread asks for the mutex, and reads the
+//!   mutex once more. If the mutex is still taken, at most two other threads take it before the
+//!   first thread. Before it asks, a thread has slept in line at most once.
 //!
-//! A thread that releases, downgrades, shrinks or splits takes the mutex too. So does a thread that
-//! polls a future or calls a `try_` method. Each of these threads may sleep while it waits for the
-//! mutex, even if its request conflicts with no other request.
+//! A thread that releases, downgrades, shrinks or splits also takes the mutex. A thread that polls
+//! a future or calls a `try_` method takes it, too. Each of these threads may sleep while it waits
+//! for the mutex, even if its request conflicts with no other request.
 //!
 //! # What it costs
 //!
 //! Strict order has a cost. If many threads want the same range all the time, each release grants
-//! the range to a sleeper, which must first wake up. A lock with barging lets a running thread take
-//! the range ahead of the sleeper. Such a lock does more operations per second, and makes some
-//! threads wait much longer.
+//! the range to a sleeping thread, which must first wake up. A lock that allows barging lets a
+//! running thread take the range before the sleeping thread. A lock of this kind does more
+//! operations per second, but some threads wait much longer.
 //!
 //! Bueso measured writers under his range lock and under the kernel's rwsem. Under the range lock
-//! they did up to 40 % fewer operations per second than under the rwsem, at a far smaller spread.
-//! In this lock a waiter spins briefly before it sleeps, which helps if critical sections are
-//! short.
+//! the writers did up to 40 % fewer operations per second than under the rwsem. The spread between
+//! the writers was much smaller under the range lock. In `RangeLock` a waiting thread spins briefly
+//! before it sleeps. This helps if critical sections are short.
 //!
 //! # Bounded bypass
 //!
@@ -47,21 +47,21 @@
 //!
 //! * A new request is granted immediately if every request in its way is asleep and has been passed
 //!   fewer than `n` times.
-//! * A sleeper whose turn has come is woken. It has the range when it runs, unless another request
-//!   has passed it by then.
+//! * When the turn of a sleeping request has come, the lock wakes up its thread. The thread has the
+//!   range when it runs, unless another request has passed the sleeping request by then.
 //! * No request passes a request whose thread is awake, a held request, or an upgrade.
 //!
-//! So a request waits for the requests before it, and for the requests that pass it or any of
-//! these. Each request is passed at most `n` times. Running threads use the range while the next
-//! sleeper wakes up.
+//! So a request waits for the requests before it, and for the requests that pass it or one of
+//! these. At most `n` requests pass each request. Running threads use the range while the next
+//! sleeping thread wakes up.
 //!
 //! # Neighbours that share a point
 //!
-//! Suppose that requests for `0..=1`, `1..=2`, `2..=3` and so on enter in this order. They form a
-//! chain, in which each request conflicts with the request before it. Unaligned sequential I/O,
-//! rounded to pages, makes such a chain. Under strict order the requests run one after the other.
-//! With `Builder::bypass(1)` every second request passes the sleeper before it, and the whole chain
-//! runs in two turns.
+//! Suppose that requests for `0..=1`, `1..=2`, `2..=3` and so on enter in this order. These
+//! requests form a chain, in which each request conflicts with the previous request. Unaligned
+//! sequential I/O, rounded to pages, makes a chain of this kind. Under strict order the requests
+//! run one after the other. With `Builder::bypass(1)` every second request passes the sleeping
+//! request before it. So the whole chain runs in two turns.
 //!
 #![cfg_attr(feature = "async", doc = "```")]
 #![cfg_attr(not(feature = "async"), doc = "```ignore")]
@@ -84,12 +84,12 @@
 //! # What callers must observe
 //!
 //! * While a thread holds a range, it must not block on another range of the same lock, not even on
-//!   a disjoint or higher range. Another thread may wait for a range that spans both, and close a
-//!   cycle. Take both ranges at once with [`acquire_many`](crate::RangeLock::acquire_many), or take
-//!   the second range with a `try_` or timed method. [Deadlocks](crate::RangeLock#deadlocks) has an
-//!   example.
+//!   a disjoint or higher range. Another thread may wait for a third range that overlaps both
+//!   ranges, and close a cycle. Take both ranges at once with
+//!   [`acquire_many`](crate::RangeLock::acquire_many), or take the second range with a `try_` or
+//!   timed method. [Deadlocks](crate::RangeLock#deadlocks) has an example.
 //! * Recursive reading is not supported. A thread that holds a read range and asks for an
 //!   overlapping read range can deadlock, if a writer begins to wait between the two requests. The
 //!   second read waits for the writer, and the writer waits for the first read.
 //! * A `try_` method also fails if no request *holds* the range, but an earlier conflicting request
-//!   waits for a part of it.
+//!   waits for a part of the range.

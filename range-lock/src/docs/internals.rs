@@ -2,23 +2,24 @@
 //!
 //! # The rule
 //!
-//! The lock is Jan Kara's range lock of 2013 with the readers that Davidlohr Bueso added in 2017
-//! (the links are at [`RangeLock`](crate::RangeLock#origin)). A request is granted when no earlier
-//! conflicting request is held or waits. In the locks of Kara and Bueso, a request counts the
-//! earlier requests that conflict with it. In this lock, a request is *registered* with one of
-//! them.
+//! The lock has the rule of Jan Kara's range lock of 2013, with the readers that Davidlohr Bueso
+//! added in 2017. The page of [`RangeLock`](crate::RangeLock#origin) has the links. A request is
+//! granted when no earlier conflicting request is held or waits. In the locks of Kara and Bueso, a
+//! request counts the earlier requests that conflict with it. In `RangeLock`, a request is
+//! *registered* with one of these earlier requests.
 //!
 //! # Registrations
 //!
-//! Each request, held or waiting, has an entry in each [leaf](#leaves) that it touches. If earlier
-//! conflicting entries keep an entry out, the entry is registered with **one** of them. The *count*
-//! of a request is the number of its registered entries. The request is granted when its count is
-//! zero.
+//! Each request, held or waiting, has an entry in each [leaf](#leaves) that its range touches. If
+//! earlier conflicting entries keep an entry out, the entry is registered with **one** of these
+//! entries. The *count* of a request is the number of its registered entries. The request is
+//! granted when its count is zero.
 //!
-//! When an entry leaves, the lock looks again only at the entries that are registered with it. If
-//! another entry keeps such an entry out, the lock registers it with that other entry. Otherwise
-//! the lock lowers the count of the request. The thread that lowers a count to zero wakes the
-//! waiter. So a release searches no queue, and wakes only threads that can run.
+//! When an entry leaves, the lock takes a second look at the entries that are registered with this
+//! entry, and at no others. If another entry keeps a registered entry out, the lock registers it
+//! with the other entry. Otherwise the lock lowers the count of the registered entry's request. The
+//! thread that lowers a count to zero wakes up the waiting thread or task. So a release searches no
+//! queue, and wakes up only threads that can run.
 //!
 //! ```text
 //! A holds [0, 20)                          A leaves: B is free of all, and runs
@@ -26,10 +27,10 @@
 //! C wants [5, 15), registered with B
 //! ```
 //!
-//! C conflicts with A too, but one registration suffices. As long as B is in the leaf, C must wait
-//! anyway. When B leaves, the second look finds any other entry that keeps C out. A waiting entry
-//! is registered with the latest of the earlier entries. So m writers of one range form a chain,
-//! and the release of one writer looks at one entry.
+//! C also conflicts with A, but one registration suffices. As long as B is in the leaf, C must wait
+//! in any case. When B leaves, the second look finds any other entry that keeps C out. If earlier
+//! entries wait, a new entry is registered with the latest of them. So m writers of one range form
+//! a chain. The release of one writer looks at one entry.
 //!
 //! An operation looks at registrations if, and only if, it changes which entries conflict:
 //!
@@ -43,35 +44,36 @@
 //!
 //! # Waiting
 //!
-//! A request that is granted immediately has entries and nothing else. A request that waits also
-//! has a record. The record has the request's count, and the place where the request's thread
-//! sleeps or the waker of its task. The count is atomic, so a waiter reads it without a mutex, and
-//! goes on without a mutex when its request is granted. Lowering the count is a release operation,
-//! and the waiter's last read of the count is an acquire operation. So the waiter sees what the
-//! previous holders wrote.
+//! A request that is granted immediately has entries, but no record. A request that waits also has
+//! a record. The record has the request's count. It also has the place where the request's thread
+//! sleeps, or the waker of the request's task. The count is atomic. So a waiting thread reads the
+//! count without a mutex, and continues without a mutex when its request is granted. Lowering the
+//! count is a release operation. The last read of the count by the waiting thread is an acquire
+//! operation. So this thread sees every write that previous holders made.
 //!
-//! A waiter first spins, and then yields to other threads. Then it sets a bit next to the count,
-//! and parks. The bit tells the thread that grants the request to wake the waiter. That thread
-//! notes the wake-up while it has the mutex, and wakes the waiter after it has released the mutex.
-//! So a woken thread does not find the mutex taken, and a waker may call back into the lock.
+//! A waiting thread first spins, and then yields to other threads. Then it sets a bit next to the
+//! count, and parks. The bit tells the thread that grants the request to wake up the waiting
+//! thread. The granting thread notes the wake-up while it has the mutex, and wakes up the waiting
+//! thread after it has released the mutex. So a thread that wakes up does not find the mutex taken.
+//! A waker may call back into the lock.
 //!
-//! Records are reference-counted. A record is used again only when no other thread holds it. So a
-//! late wake-up wakes the right sleeper or no sleeper.
+//! Records are reference-counted. The lock reuses a record only when no other thread refers to the
+//! record. So a late wake-up wakes up the right thread or no thread.
 //!
 //! # Leaves
 //!
 //! Entries and registrations lie in *leaves*, which tile the domain. A new lock has one leaf. The
-//! lock cuts a leaf in two where threads repeatedly meet on its mutex. It joins two neighbours when
-//! many requests have crossed both since threads last met there.
+//! lock cuts a leaf in two if the leaf's mutex is repeatedly contended. It joins two neighbouring
+//! leaves if many requests have crossed both leaves since one of their mutexes was last contended.
 //!
-//! A request has an entry, with its whole span, in each leaf that it touches. It enters, changes
-//! and leaves under the mutexes of all these leaves. An entry is registered only with entries of
-//! its own leaf. The partition is internal to the lock: it changes neither which requests are
-//! granted nor their order.
+//! A request has an entry, with its whole span, in each leaf that the span touches. The request
+//! enters, changes and leaves under the mutexes of all these leaves. An entry is registered only
+//! with entries of its own leaf. The partition does not affect which requests are granted, nor
+//! their order.
 //!
 //! A table leads from a point to its leaf. A thread reads the table without a lock, and checks the
-//! answer under the leaf's mutex. An uncontended request that touches one leaf takes its mutex once
-//! to enter and once to leave, and writes one cache line.
+//! answer under the leaf's mutex. An uncontended request that touches one leaf takes the leaf's
+//! mutex once to enter and once to leave. It writes one cache line.
 //!
 //! Threads wait in line for the mutex of a leaf. Each thread in line waits at a *seat*, a cache
 //! line of its own. Therefore a large number of CPUs can wait without slowing down the thread that
@@ -79,13 +81,14 @@
 //!
 //! # The trees
 //!
-//! A leaf keeps three granted entries right behind its mutex. Its other granted entries, and the
-//! entries that wait, are in interval trees. Each mode has its own trees, so a search on behalf of
-//! a reader does not visit readers.
+//! A leaf keeps three granted entries right behind its mutex. The other granted entries, and the
+//! waiting entries, are in interval trees. Each mode has its own trees. So a search for the
+//! conflicts of a reader does not visit readers.
 //!
-//! The trees are B-trees, ordered by the beginnings of the spans. A node knows the largest end
-//! below each of its children, so a search skips each subtree that ends before the span in
-//! question. Nodes and values name each other by `u32` index. The trees contain no unsafe code.
+//! The trees are B-trees, ordered by the beginnings of the spans. A node records the largest end
+//! below each of its children. So a search for the overlaps of a span skips each subtree that ends
+//! before this span. Nodes and values refer to each other by `u32` index. The trees contain no
+//! unsafe code.
 //!
 //! # How the lock is tested
 //!
@@ -93,6 +96,6 @@
 //!   checks the lock.
 //! * loom explores the methods in every order of their steps.
 //! * Real threads run the methods against an oracle.
-//! * For each bug that other range locks are known to have had, there is a test.
+//! * For each known bug of other range locks, the crate has a test.
 //!
 //! `docs/testing.md` in the repository lists what each kind of test proves.

@@ -21,8 +21,8 @@
 //!
 //! # Appending to a file
 //!
-//! The offset of an append is known only under the lock. Lock everything from a lower bound on,
-//! read the size of the file, and release the part that the append does not need:
+//! A thread that appends learns its offset only under the lock. Lock the whole range from a lower
+//! bound on. Then read the size of the file, and release the part that the append does not need:
 //!
 //! ```
 //! use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,8 +50,8 @@
 //!
 //! # I/O that completes elsewhere
 //!
-//! An owned guard has no lifetime, so an I/O request can contain it. The thread that completes the
-//! I/O drops the guard.
+//! An owned guard has no lifetime. So an I/O request can contain the guard. The thread that
+//! completes the I/O drops the guard.
 //!
 //! ```
 //! use std::sync::{Arc, mpsc};
@@ -73,15 +73,15 @@
 //! request, by [`RangeLock::acquire_many`](crate::RangeLock::acquire_many).
 //!
 //! If the copy completes in a task or on another thread, use
-//! [`acquire_many_arc`](crate::RangeLock::acquire_many_arc), whose guard can be sent there. During
-//! the copy, the caller can release the parts that have been copied, by
+//! [`acquire_many_arc`](crate::RangeLock::acquire_many_arc). Its guard can be sent to this task or
+//! thread. During the copy, the caller can release the parts that have been copied, by
 //! [`ArcManyGuard::release`](crate::ArcManyGuard::release).
 //!
 //! # A flush
 //!
-//! A flush must wait for the writes that are under way, and must not delay later writes.
-//! [`wait_until_free`](crate::RangeLock::wait_until_free) does exactly this. A read lock of the
-//! whole file would delay every later writer until the last earlier writer has left.
+//! A flush must wait for the current writes, and must not delay later writes.
+//! [`wait_until_free`](crate::RangeLock::wait_until_free) is the method for this task. A read lock
+//! of the whole file would delay every later writer until the last earlier writer has left.
 //!
 //! ```
 //! use range_lock::{Mode, RangeLock};
@@ -96,13 +96,14 @@
 //! # Lock coupling (B-trees)
 //!
 //! A thread that descends a tree must not block on the child while it holds the parent. Another
-//! thread, for example one that scans the whole tree, may wait for a range that spans both nodes.
-//! Then both threads deadlock: see [Deadlocks](crate::RangeLock#deadlocks). Two ways are safe:
+//! thread, for example a thread that scans the whole tree, may wait for a range that contains both
+//! nodes. Then both threads deadlock: see [Deadlocks](crate::RangeLock#deadlocks). Two ways are
+//! safe:
 //!
-//! * A descent tries to lock the child with a `try_` method. If this fails, the descent releases
-//!   the parent and restarts from the root.
+//! * A descent tries to lock the child with a `try_` method. If the method fails, the descent
+//!   releases the parent and restarts from the root.
 //! * A thread that splits a node holds nothing, and takes all nodes of the split as one request.
-//!   Then it checks that these are still the nodes that it looked up.
+//!   Then the thread checks that the tree still has these nodes at the same places.
 //!
 //! ```
 //! use range_lock::{RangeLock, RangeReadGuard, Request};
@@ -134,13 +135,13 @@
 //! drop(split);
 //! ```
 //!
-//! A descent that restarts loses its place in the queue. Two ways keep steady writers from delaying
-//! it for ever:
+//! A descent that restarts loses its place in the queue. So a steady stream of writers could delay
+//! the descent for ever. Two ways prevent this delay:
 //!
 //! * After a few restarts, take parent and child with `acquire_many`.
-//! * Let each node keep the largest key that belongs in it. Then the descent can release the parent
-//!   and wait for the child with nothing held. Afterwards it checks whether the key still belongs
-//!   in the child.
+//! * Let each node keep the largest key that belongs in the node. Then the descent can release the
+//!   parent, and wait for the child with nothing held. Afterwards the descent checks whether its
+//!   key still belongs in the child.
 //!
 //! The example `page_cache` is a whole tree of this kind, over a cache of pages.
 //!
@@ -149,16 +150,16 @@
 //! With feature `async` each acquiring method has a form that returns a future. The example
 //! `async_service` uses these futures under tokio, in three ways:
 //!
-//! * A future may be dropped at any time. So a timer of the runtime can serve as the timeout, and
-//!   an aborted task leaves nothing locked.
+//! * A future may be dropped at any time. So a timer of the runtime can end a wait. An aborted task
+//!   leaves nothing locked.
 //! * An owned guard can be sent to a thread that may block.
 //! * For an orderly shutdown, the service refuses new requests, and then waits until `..` is free
 //!   for writing.
 //!
 //! # Looking first, changing if need be
 //!
-//! An upgradable reader excludes writers and other upgradable readers, and lets plain readers in.
-//! It can become a writer, and no other writer comes in between.
+//! An upgradable reader excludes writers and other upgradable readers, and admits plain readers.
+//! The upgradable reader can become a writer, and no other writer is granted in between.
 //!
 //! ```
 //! use range_lock::{RangeLock, RangeUpgradableReadGuard};
