@@ -1,8 +1,8 @@
 //! A search for threads that wait for each other, over all range locks of the process (feature
 //! `deadlock_detection`).
 //!
-//! [`check`] looks at every thread that is blocked in a [`RangeLock`] at the time of the call. It
-//! returns the cycles in which these threads wait for each other. It changes nothing and never
+//! [`check`] examines every thread that is blocked in a [`RangeLock`] at the time of the call. It
+//! returns the cycles in which these threads wait for each other. `check` changes nothing and never
 //! panics. The crate itself never calls `check`. Call it from a watchdog thread, from a thread that
 //! handles signals, or from a test.
 //!
@@ -33,23 +33,23 @@
 //! # What is found
 //!
 //! A request waits for the requests that [`waits_for`](crate::RequestInfo::waits_for) returns:
-//! conflicting requests that are held, or that wait ahead of it. `check` copies all requests at one
-//! instant (see [Lock order](#lock-order)), and looks for cycles in the copy. So each reported
-//! cycle is a real deadlock, and not only a possible one. A cycle of timed waits ends when one of
-//! its threads gives up. Until then `check` reports it.
+//! conflicting requests that are held, or that wait before it. `check` copies all requests at one
+//! instant (see [Lock order](#lock-order)), and searches the copy for cycles. So each reported
+//! cycle is a real deadlock, and not only a possible deadlock. A cycle of timed waits ends when one
+//! of its threads gives up. Until then `check` reports the cycle.
 //!
-//! There is one reservation: `check` assumes that **the thread that took a range** still holds it.
-//! A guard may be sent to another thread, which may not be blocked and can release the range. A
-//! program that sends guards must read every report as "unless another thread has one of these
-//! guards". A program that never sends guards can read the reports as they are.
+//! `check` makes one assumption: **the thread that took a range** still holds the range. But a
+//! guard may be sent to another thread, which may not be blocked and can release the range. In a
+//! program that sends guards, every report holds "unless another thread has one of these guards".
+//! In a program that never sends guards, the reports hold without this condition.
 //! [`Kind::PossibleSelf`] reports the simplest case: a thread waits for a range that it took
 //! itself.
 //!
 //! # What is not found
 //!
 //! * **Tasks.** A future belongs to no thread. `check` attributes the requests of a future to "a
-//!   task", whichever thread polls the future. It does not report a cycle that leads through a
-//!   task.
+//!   task", regardless of the thread that polls the future. It does not report a cycle that leads
+//!   through a task.
 //! * **Other waits.** `check` does not find cycles that lead through other kinds of locks, channels
 //!   or joins.
 //! * **A thread that has just begun to wait.** Its request enters the lock a moment before the
@@ -59,8 +59,8 @@
 //!
 //! With this feature:
 //!
-//! * A thread that blocks captures a [`Backtrace`], which takes from some microseconds to
-//!   milliseconds. The backtrace is resolved only when it is printed.
+//! * A thread that blocks captures a [`Backtrace`]. The capture takes from some microseconds to
+//!   milliseconds. Only printing resolves the backtrace.
 //! * Before and after its wait, the thread takes a process-wide mutex.
 //! * Each acquisition looks up the id of its thread.
 //! * A lock allocates once, when it is first used.
@@ -71,26 +71,27 @@
 //! # Origin
 //!
 //! parking_lot's module [`deadlock`](https://docs.rs/parking_lot/latest/parking_lot/deadlock/)
-//! (feature `deadlock_detection`) does the same for its mutexes and rwlocks. It also builds the
-//! graph on request. In this crate a reported cycle also shows which range keeps which thread out.
+//! (feature `deadlock_detection`) finds the deadlocks of parking_lot's mutexes and rwlocks. It also
+//! builds the graph on request. In `range-lock` a reported cycle also shows which range keeps which
+//! thread out.
 //!
 //! # Lock order
 //!
 //! `check` first takes the mutex of the registry of blocked threads. Then it takes the mutexes of
-//! leaves, in ascending order of their locks' addresses, which is also the order of
-//! [`acquire_many`](RangeLock::acquire_many). A thread that blocks enters and leaves the registry
-//! while it holds no leaf's mutex.
+//! leaves, in ascending order of their locks' addresses. [`acquire_many`](RangeLock::acquire_many)
+//! has the same order. A thread that blocks enters and leaves the registry while it holds no leaf's
+//! mutex.
 //!
-//! While `check` copies the requests, it holds *all* of these mutexes: that of the registry, and
-//! those of all leaves of every lock in which a registered thread waits. So all edges of a cycle
-//! exist at one instant, for two reasons:
+//! While `check` copies the requests, it holds *all* of these mutexes: the mutex of the registry,
+//! and the mutexes of all leaves of every lock in which a registered thread waits. So all edges of
+//! a cycle exist at one instant, for two reasons:
 //!
-//! * A registered thread is inside its wait. So its lock has not moved, and its request is in the
-//!   lock.
-//! * The request cannot be granted, and no request that it waits for can leave, because both would
-//!   need the mutex of one of these leaves.
+//! * A registered thread is in its wait. So its lock has not moved, and its request is in the lock.
+//! * A grant of the request needs the mutex of one of these leaves. The release of a request that
+//!   it waits for needs one of them, too. So neither can happen during the copy.
 //!
-//! Because of this `check` looks once. parking_lot's search looks a second time, to be sure.
+//! Therefore `check` copies the requests only once. parking_lot's search looks a second time, to be
+//! sure.
 //!
 //! Then `check` searches the copy, and holds no mutex.
 
@@ -113,8 +114,8 @@ use crate::span::Span;
 
 /// Threads that wait for each other, or one thread that waits for itself, as [`check`] found them.
 ///
-/// `Display` prints a line for each thread, and `{:#}` also prints the backtraces. To print a
-/// deadlock in another form, use its parts:
+/// `Display` prints a line for each thread. `{:#}` also prints the backtraces. To print a deadlock
+/// in another form, use the methods of `Deadlock`:
 ///
 /// ```
 /// use range_lock::deadlock::{self, Deadlock, Kind};
@@ -185,8 +186,8 @@ impl Deadlock {
         self.kind
     }
 
-    /// Returns the threads. Each thread waits for the next one, and the last thread waits for the
-    /// first.
+    /// Returns the threads. Each thread waits for the next thread. The last thread waits for the
+    /// first thread.
     pub fn participants(&self) -> &[Participant] {
         &self.participants
     }
@@ -198,20 +199,20 @@ impl Participant {
         &self.thread
     }
 
-    /// Returns what the thread waits for. This is one range or, in
+    /// Returns the ranges that the thread waits for. This is one range or, in
     /// [`acquire_many`](RangeLock::acquire_many), all ranges of the request.
     pub fn waits_for(&self) -> &[Stake] {
         &self.waits_for
     }
 
-    /// Returns what the thread has and the previous participant waits for. This is a range that the
-    /// thread holds, or a place in the queue ahead of the previous participant.
+    /// Returns the range of this thread that the previous participant waits for. The thread either
+    /// holds this range, or waits for it before the previous participant.
     pub fn in_the_way(&self) -> &[Stake] {
         &self.in_the_way
     }
 
-    /// Returns where the thread waits, as captured when it blocked. Printing resolves the
-    /// backtrace, which takes time.
+    /// Returns the backtrace of the place where the thread waits, captured when the thread blocked.
+    /// Printing resolves the backtrace, which takes time.
     pub fn backtrace(&self) -> &Backtrace {
         &self.backtrace
     }
@@ -239,11 +240,11 @@ impl Stake {
 /// these threads blocked.
 ///
 /// Other cycles of the group can remain after the returned cycle has been broken. Later calls
-/// return them, again one for each group. A thread belongs to a group only if the group also waits
-/// for the thread.
+/// return these cycles, again one cycle for each group. A thread belongs to a group only if the
+/// group also waits for the thread.
 ///
-/// A watchdog thread can call `check` from time to time. A cycle of timed waits ends by itself, so
-/// a watchdog can look a second time before it reports a deadlock.
+/// A watchdog thread can call `check` from time to time. A cycle of timed waits ends by itself. So
+/// a watchdog can call `check` a second time before it reports a deadlock.
 ///
 /// ```
 /// use range_lock::deadlock;
@@ -259,8 +260,8 @@ impl Stake {
 ///
 /// The [module](self) lists what `check` finds and what it does not find. Let n be the number of
 /// requests in the locks in which a thread is blocked. `check` blocks these locks only while it
-/// copies the n requests. The search of the copy blocks no lock. It takes O(n log n) steps, and at
-/// most O(n²) steps if threads hold many ranges and wait for many.
+/// copies the n requests. The search of the copy blocks no lock. The search takes O(n log n) steps,
+/// and at most O(n²) steps if threads hold many ranges and wait for many ranges.
 pub fn check() -> Vec<Deadlock> {
     let copied = Copied::new();
     let graph = Graph::new(copied.threads.iter().map(|blocked| &**blocked), &copied.locks);
