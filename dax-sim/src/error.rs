@@ -1,7 +1,7 @@
 //! What an operation on a file can fail with. It uses no other room.
 
 /// The reason why an operation on a file failed. A failure is a valid result, not a bug. A failed
-/// operation has changed nothing, with two exceptions, which work page by page:
+/// operation has changed nothing. Two operations, which work page by page, are exceptions:
 ///
 /// * [`Mapping::store`](crate::file::Mapping::store) has stored the bytes before the page that
 ///   failed.

@@ -1,4 +1,5 @@
-//! What a user calls: files and mappings of them. The module uses `ext4` and the modules below it.
+//! The interface for users: files, and mappings of files. The module uses `ext4` and the modules
+//! below `ext4`.
 
 mod fault;
 mod mapping;
@@ -25,7 +26,7 @@ pub use pin::Pin;
 pub use user::UserBuffer;
 
 /// An open file without a name. Dropping the `File` frees the file's blocks. Many threads may call
-/// its methods at the same time.
+/// the methods of a `File` at the same time.
 #[derive(Debug)]
 pub struct File<'a> {
     fs: &'a FileSystem<'a>,
@@ -42,18 +43,19 @@ impl<'a> File<'a> {
         self.inode.size()
     }
 
-    /// Reads from `offset` on, up to the end of the buffer or of the file. Returns how many bytes
-    /// were read. Holes read as zeros.
+    /// Reads from `offset` on, up to the end of the buffer or of the file. Returns the number of
+    /// bytes that were read. Holes read as zeros.
     ///
     /// # Errors
     ///
-    /// There are none at present. A read past the end of the file returns 0.
+    /// The method returns no error at present. A read past the end of the file returns 0.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, FsError> {
         self.read_to(buffer, offset)
     }
 
-    /// Writes `bytes` at `offset`, and makes the file larger if necessary. Returns how many bytes
-    /// were written. These are fewer than `bytes` has only if the device is full.
+    /// Writes `bytes` at `offset`, and makes the file larger if necessary. Returns the number of
+    /// bytes that were written. This number is smaller than the length of `bytes` only if the
+    /// device is full.
     ///
     /// # Errors
     ///
@@ -116,8 +118,9 @@ impl<'a> File<'a> {
         })
     }
 
-    /// Sets the size. A smaller size discards the bytes past it. Then an access through a mapping
-    /// fails if its page lies wholly past the new size. A larger size adds a hole.
+    /// Sets the size of the file. A smaller size discards the bytes past the new size. Then an
+    /// access through a mapping fails if its page lies wholly past the new size. A larger size adds
+    /// a hole.
     ///
     /// # Errors
     ///
@@ -165,8 +168,8 @@ impl<'a> File<'a> {
         ext4_sync_file(self.fs, &self.inode, 0, u64::MAX)
     }
 
-    /// Maps a range of the file, shared, into a new address space. So each mapping that this method
-    /// makes stands for a process.
+    /// Maps a range of the file, shared, into a new address space. So each mapping of this method
+    /// stands for a process.
     ///
     /// # Panics
     ///
@@ -203,7 +206,7 @@ impl<'a> File<'a> {
         Mapping::new(self.fs, &self.inode, vma)
     }
 
-    /// Returns the pages of the file that are not holes, as they are at one instant (FIEMAP).
+    /// Returns the pages of the file that are not holes, at one instant (FIEMAP).
     pub fn extents(&self) -> Vec<(u64, Extent)> {
         self.inode.extents.read(&self.fs.schedule).allocated(0, u64::MAX).collect()
     }
@@ -222,7 +225,7 @@ impl<'a> File<'a> {
 }
 
 impl FileSystem<'_> {
-    /// Makes an empty file without a name. When the [`File`] is dropped, its blocks are free again.
+    /// Makes an empty file without a name. Dropping the [`File`] frees its blocks.
     pub fn create(&self) -> File<'_> {
         File::new(self, Inode::new(&self.rules, &self.schedule))
     }

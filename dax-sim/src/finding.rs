@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The name of an invariant that does not hold. It says what is wrong.
+/// The name of an invariant that a checker found broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Invariant {
     /// I1: reads, writes, loads and stores are coherent.
@@ -63,12 +63,12 @@ impl fmt::Display for Invariant {
     }
 }
 
-/// An invariant that does not hold, with the observation of the checker.
+/// A broken invariant, with the observation of the checker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The invariant.
     pub broken: Invariant,
-    /// What the checker observed. The first line is a summary, and further lines may give details.
+    /// The observation of the checker. The first line is a summary. Further lines may have details.
     pub text: String,
 }
 

@@ -1,15 +1,16 @@
-//! A simulator, in user space, of file systems on persistent memory. In it page faults race with
-//! block allocation as they did in Linux.
+//! A simulator, in user space, of file systems on persistent memory. In the simulator page faults
+//! race with block allocation as they did in Linux.
 //!
-//! In April 2017 [Jan Kara showed][race] that write(2) could overtake a DAX page fault, and that a
-//! page of zeros was then mapped over data. [He named two cures][cures]:
+//! In April 2017 [Jan Kara showed][race] that write(2) could overtake a DAX page fault. Then the
+//! fault mapped a page of zeros over data. [Kara named two cures][cures]:
 //!
-//! * The fault looks the block up under the lock of the page's entry. [Linux 4.12 did][cure] this.
-//! * A semaphore is held over faults and writes. This "would scale rather poorly but if we later
+//! * The fault looks the block up under the lock of the page's entry. [Linux 4.12][cure] has this
+//!   cure.
+//! * Faults and writes hold a semaphore. This cure "would scale rather poorly but if we later
 //!   replaced it with a range lock ... it won't be as bad".
 //!
-//! This crate has both cures and some other variants ([`variant::Variant`]), and compares them on
-//! real bytes in a real file.
+//! This crate has both cures and some other variants ([`variant::Variant`]). It compares the
+//! variants on real bytes in a real file.
 //!
 //! ```
 //! use dax_sim::fs::FileSystem;
@@ -39,9 +40,9 @@
 //! * `ext4` has what the file system does in its calls.
 //! * [`mod@file`] has what a user calls.
 //! * [`check`] has what every read must see.
-//! * [`workload`] measures throughput, [`explore`] tries every order of a few threads, and `replay`
-//!   repeats a log of operations.
-//! * `doctor` reports what a path can do. `kernel` measures write(2) of the kernel, beside stores
+//! * [`workload`] measures throughput. [`explore`] tries every order of the steps of a few threads.
+//!   `replay` repeats a log of operations.
+//! * `doctor` reports the features of a path. `kernel` measures write(2) of the kernel, and stores
 //!   under locks of this process.
 //! * [`cli`] is the program.
 //!

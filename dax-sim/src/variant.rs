@@ -77,20 +77,20 @@ impl Variant {
         }
     }
 
-    /// Returns whether write(2), read(2) and mapped accesses are coherent in this variant, so that
-    /// no read is stale.
+    /// Returns whether write(2), read(2) and mapped accesses are coherent in this variant. In a
+    /// coherent variant no read is stale.
     pub fn is_coherent(self) -> bool {
         !matches!(self, Variant::Linux411 | Variant::InvalidateTwice | Variant::Unserialised)
     }
 
-    /// Returns whether the variant is coherent, and every operation comes to an end.
+    /// Returns whether the variant is coherent, and every operation ends.
     pub fn is_correct(self) -> bool {
         matches!(self, Variant::Linux412 | Variant::Rwsem | Variant::RangeLock | Variant::RangeLockCopy)
     }
 
     /// Returns whether the variant always takes its locks in the order of their ranks. Some
-    /// variants violate the order by design. For these the order is checked only in explorations,
-    /// because elsewhere the first violation would end the program.
+    /// variants violate the order by design. For these variants only explorations check the order.
+    /// In other runs the first violation would end the program.
     pub fn is_in_order(self) -> bool {
         !matches!(self, Variant::EntryLockOutside | Variant::RwsemCopy)
     }
@@ -136,16 +136,17 @@ pub struct Rules {
     /// exclusively.
     pub i_rwsem: LockKind,
     /// The lock that faults take shared. Every operation that takes blocks from pages, or moves the
-    /// blocks, takes it exclusively.
+    /// blocks, takes this lock exclusively.
     pub i_mmap_sem: LockKind,
     /// What a fault does first.
     pub fault_order: FaultOrder,
     /// Whether a read fault that saw a hole replaces every entry with the zero page, even the entry
-    /// of a block. Linux did this up to 4.11.
+    /// of a block. A fault of Linux up to 4.11 replaces every entry.
     pub hole_replaces_any_entry: bool,
     /// Whether the variant is option 2 of Kara's 2017 e-mail. Then a write fault holds i_mmap_sem
-    /// exclusively, and write(2) holds i_mmap_sem while it looks up, allocates and invalidates.
-    /// write(2) holds it exclusively where it allocates, and shared where it overwrites.
+    /// exclusively. write(2) holds i_mmap_sem while it looks up, allocates and invalidates. A
+    /// write(2) that allocates holds i_mmap_sem exclusively, and a write(2) that overwrites holds
+    /// it shared.
     pub exclusive_allocation: bool,
     /// What surrounds the copy of write(2).
     pub write_copy: WriteCopy,
@@ -199,8 +200,8 @@ pub struct Locks {
     pub i_mmap_sem: Option<LockKind>,
 }
 
-/// A variant, some of whose locks may be replaced by locks of another kind. A `Mix` that is
-/// converted from a [`Variant`] is this variant unchanged.
+/// A variant in which locks of another kind may replace some of the locks. A `Mix` that is
+/// converted from a [`Variant`] is this variant, with its own locks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Mix {
     /// The variant.
@@ -215,8 +216,8 @@ impl From<Variant> for Mix {
     }
 }
 
-/// What a fault does first. In every order the fault stores its answer in the entry under the entry
-/// lock.
+/// The first step of a fault. In every order the fault stores its answer in the entry under the
+/// entry lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FaultOrder {
     /// `iomap_begin`, then the entry lock (Linux 4.10 and 4.11, since commit 9f141d6ef625).

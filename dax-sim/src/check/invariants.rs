@@ -9,7 +9,7 @@ use crate::mm::{PMD_SIZE, Pte, Target, Vma};
 use crate::pmem::BLOCK_SIZE;
 
 /// Checks that the entries, the translations, the block map and the allocator agree (I2 to I5) for
-/// `files`, which are files of `fs`. No call on the files may be under way.
+/// `files`, which are files of `fs`. No call on these files may be in progress.
 pub fn check(fs: &FileSystem<'_>, files: &[File<'_>]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in files {

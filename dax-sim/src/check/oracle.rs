@@ -59,8 +59,8 @@ pub enum Verdict {
     Foreign,
 }
 
-/// A write that has begun. The caller passes it to [`Oracle::end`] when the write has returned, or
-/// to [`Oracle::fail`] if the write has failed.
+/// A write that has begun. The caller passes this value to [`Oracle::end`] when the write has
+/// returned, or to [`Oracle::fail`] if the write has failed.
 #[derive(Debug)]
 #[must_use = "a write that never ends keeps its page from being judged"]
 pub struct Write {
@@ -79,7 +79,7 @@ impl Write {
     }
 }
 
-/// An oracle for one file. For every page it knows which versions a read may still see.
+/// An oracle for one file. For every page the oracle knows which versions a read may still see.
 #[derive(Debug)]
 pub struct Oracle {
     pages: Box<[Page]>,
@@ -140,8 +140,8 @@ impl Oracle {
         self.close(&write, false);
     }
 
-    /// Ends a write that has failed. The write may have taken effect or not, so the oracle learns
-    /// nothing from the write's busy period.
+    /// Ends a write that has failed. The write may have taken effect or not. So the oracle still
+    /// accepts the older versions after the busy period of this write.
     pub fn fail(&self, write: Write) {
         self.close(&write, true);
     }
@@ -159,7 +159,7 @@ impl Oracle {
         }
     }
 
-    /// Runs `read`, which must read the register of the page, and judges the version that it saw.
+    /// Runs `read`, which must read the register of the page. Judges the version that `read` saw.
     ///
     /// # Errors
     ///
@@ -174,8 +174,8 @@ impl Oracle {
         Ok(self.judge(page, floor, read()?))
     }
 
-    /// Returns the oldest version that a read that begins now may see. The caller passes it to
-    /// [`Oracle::judge`].
+    /// Returns the oldest version that a read that begins now may see. The caller passes this
+    /// version to [`Oracle::judge`].
     pub fn floor(&self, page: u64, register: Register) -> u32 {
         self.pages[page as usize].floor[register.index()].load(SeqCst)
     }

@@ -106,7 +106,7 @@ fn one_line(message: impl Display) -> String {
 ///
 /// * 0 after a complete run;
 /// * 2 if the arguments were refused before anything ran;
-/// * 1 if something failed later, or if a variant that must not have stale reads had some;
+/// * 1 if the run failed later, or if a variant that must not have stale reads had stale reads;
 /// * 128 plus the number of the signal if a signal ended the run: 129 for SIGHUP, 130 for SIGINT,
 ///   143 for SIGTERM;
 /// * 74 if the mapped file failed (see `signal`).

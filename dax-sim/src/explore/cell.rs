@@ -22,8 +22,8 @@ use crate::variant::{LockKind, Locks, Mix, Variant};
 pub struct Effort {
     /// All schedules with at most this many preemptions are run.
     pub preemptions: u32,
-    /// How many random schedules are run. Half of them choose the next thread uniformly, and half
-    /// of them use priorities (PCT).
+    /// How many random schedules the exploration runs. Half of these schedules choose the next
+    /// thread uniformly. The other half use priorities (PCT).
     pub random: u32,
 }
 
@@ -78,8 +78,8 @@ pub struct Cell {
     pub broken: BTreeSet<Invariant>,
     /// How often write(2) had to copy again, in all schedules together.
     pub copy_retries: CopyRetries,
-    /// The shortest schedule that goes wrong. If some schedules break an invariant that is expected
-    /// to break, this is the shortest of these.
+    /// The shortest schedule that breaks an invariant. If some schedules break an invariant that is
+    /// expected to break, this is the shortest of these schedules.
     pub shortest: Option<Failure>,
 }
 
@@ -99,10 +99,9 @@ impl Scenario {
     /// locks.
     ///
     /// * With its own locks, a variant that the scenario lists must break the listed invariants.
-    ///   Another variant must be safe, except [`Variant::Unserialised`], of which anything is
-    ///   expected.
+    ///   Another variant must be safe. For [`Variant::Unserialised`] every result is expected.
     /// * With other locks, a correct variant must be safe, as long as neither lock is
-    ///   [`LockKind::None`]. In all other cases anything is expected.
+    ///   [`LockKind::None`]. In all other cases every result is expected.
     pub fn expected(&'static self, mix: impl Into<Mix>) -> Expected {
         let Mix { variant, locks } = mix.into();
         if locks != Locks::default() {
@@ -136,7 +135,7 @@ impl Cell {
     }
 }
 
-/// Explores a scenario in a variant, with the variant's own locks or with others.
+/// Explores a scenario in a variant, with the variant's own locks or with other locks.
 ///
 /// # Errors
 ///

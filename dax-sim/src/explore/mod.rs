@@ -42,7 +42,7 @@ pub use timeline::{Mark, Timeline};
 ///
 /// # Errors
 ///
-/// If there is no scenario of this name. The error is a line that names all scenarios.
+/// If no scenario has this name. The error is a line that names all scenarios.
 pub fn scenario(name: &str) -> Result<&'static Scenario, String> {
     SCENARIOS.iter().find(|scenario| scenario.name == name).ok_or_else(|| {
         let known: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.name.as_str()).collect();

@@ -5,10 +5,10 @@ use std::str::FromStr;
 
 use super::letter;
 
-/// The text that names a schedule, and from which the schedule can be repeated. `12B-30A` switches
-/// to thread B at step 12 and to thread A at step 30. At all other steps the running thread goes on
-/// as long as it can, and otherwise the first thread that can run. The text `0` names the schedule
-/// that has no other switches.
+/// The text that names a schedule. With this text a run can repeat the schedule. `12B-30A` switches
+/// to thread B at step 12 and to thread A at step 30. At all other steps the running thread
+/// continues if possible. Otherwise the first thread that can run continues. The text `0` names the
+/// schedule that has no other switches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seed(pub(super) Vec<(u32, usize)>);
 

@@ -65,13 +65,13 @@ impl<'a> Mapping<'a> {
         })
     }
 
-    /// Loads bytes, page by page. The bytes between the end of the file and the end of its last
-    /// page are loaded too, whatever they are.
+    /// Loads bytes, page by page. The method also loads the bytes between the end of the file and
+    /// the end of its last page. These bytes can have any value.
     ///
     /// # Errors
     ///
     /// [`FsError::OutsideMapping`], or [`FsError::BusError`] at the first page that lies wholly
-    /// past the end of the file. The bytes before that page have been loaded.
+    /// past the end of the file. The bytes before this page have been loaded.
     pub fn load(&self, offset: u64, buffer: &mut [u8]) -> Result<(), FsError> {
         self.check(offset, buffer.len() as u64)?;
         let mut done = 0;
@@ -84,14 +84,14 @@ impl<'a> Mapping<'a> {
         Ok(())
     }
 
-    /// Stores bytes, page by page. Bytes may be stored between the end of the file and the end of
-    /// its last page. If the file grows over these bytes, they are zeros again.
+    /// Stores bytes, page by page. A caller may store bytes between the end of the file and the end
+    /// of its last page. If the file grows over these bytes, they become zeros again.
     ///
     /// # Errors
     ///
     /// * [`FsError::OutsideMapping`].
     /// * [`FsError::BusError`] at the first page that lies wholly past the end of the file.
-    /// * [`FsError::NoSpace`] if a page needs a block and none is free.
+    /// * [`FsError::NoSpace`] if a page needs a block and no block is free.
     ///
     /// The bytes before the page that failed have been stored.
     pub fn store(&self, offset: u64, bytes: &[u8]) -> Result<(), FsError> {
@@ -119,7 +119,7 @@ impl<'a> Mapping<'a> {
         }
     }
 
-    /// Returns the size in which the page at `offset` is mapped at the moment, in bytes:
+    /// Returns the size in bytes with which the page at `offset` is mapped at the moment:
     /// [`BLOCK_SIZE`] or 2 MiB. Returns `None` if the page is not mapped. Then the next access
     /// faults.
     pub fn mapped_size(&self, offset: u64) -> Option<u64> {
@@ -128,7 +128,7 @@ impl<'a> Mapping<'a> {
         of(PMD_SIZE, self.vma.pages.pmd(page)).or(of(BLOCK_SIZE, self.vma.pages.translate(page)))
     }
 
-    /// Makes durable all earlier stores to the pages that the range touches, and the metadata of
+    /// Makes all earlier stores to the pages that the range touches durable, and the metadata of
     /// the file (msync with MS_SYNC). For a private mapping the call does nothing.
     ///
     /// # Errors

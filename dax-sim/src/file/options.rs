@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::mm::{Mm, VmFlags};
 
-/// How a file is mapped: the protection and the flags of mmap(2).
+/// The protection and the flags with which a file is mapped, as in mmap(2).
 ///
 /// ```
 /// use dax_sim::file::MapOptions;
@@ -21,14 +21,14 @@ pub struct MapOptions {
 }
 
 impl MapOptions {
-    /// Options for a shared mapping that can be loaded and stored. It uses 2 MiB pages if the file
-    /// system has them.
+    /// Options for a shared mapping that permits loads and stores. The mapping uses 2 MiB pages if
+    /// the file system has pages of this size.
     pub fn new() -> Self {
         Self { shared: true, write: true, sync: false, huge: None, address: None }
     }
 
-    /// MAP_PRIVATE: a store first copies the page, and only this mapping shows the copy. Pages that
-    /// were not copied show the contents of the file.
+    /// MAP_PRIVATE: a store first copies the page. Only this mapping shows the copy. Pages without
+    /// a copy show the contents of the file.
     #[must_use]
     pub fn private(mut self) -> Self {
         self.shared = false;
@@ -57,8 +57,9 @@ impl MapOptions {
         self
     }
 
-    /// MAP_FIXED_NOREPLACE: maps at this address of the address space, a multiple of 4096. Without
-    /// this option, the file system chooses an address that equals the file offset modulo 2 MiB.
+    /// MAP_FIXED_NOREPLACE: maps the file at this address of the address space, a multiple of 4096.
+    /// Without this option, the file system chooses an address that equals the file offset modulo 2
+    /// MiB.
     #[must_use]
     pub fn address(mut self, address: u64) -> Self {
         self.address = Some(address);
@@ -82,9 +83,9 @@ impl Default for MapOptions {
     }
 }
 
-/// An address space, such as that of a process. It can have mappings of several files, and a file
-/// can be mapped in several address spaces. A fault holds the mmap_lock of the address space of its
-/// mapping.
+/// An address space, such as the address space of a process. It can have mappings of several files.
+/// Several address spaces can have mappings of one file. A fault holds the mmap_lock of the address
+/// space of its mapping.
 #[derive(Clone, Default)]
 pub struct AddressSpace(pub(super) Arc<Mm>);
 

@@ -9,12 +9,12 @@ use crate::fs::FileSystem;
 use crate::mm::{AnonymousPage, Target};
 use crate::pmem::BLOCK_SIZE;
 
-/// A part of a mapping, for a device. Its pages stay where they are until the pin is dropped, like
-/// the pages of a buffer of direct I/O or RDMA. The device reads and writes these pages, but does
-/// not translate again or fault.
+/// A part of a mapping, pinned for a device. The pages of this part keep their places until the pin
+/// is dropped, like the pages of a buffer of direct I/O or RDMA. The device reads and writes these
+/// pages without another translation and without faults.
 ///
 /// A call that takes blocks from the file, such as [`File::truncate`](super::File::truncate), waits
-/// for the pin. A thread that makes such a call while it holds a pin waits for itself.
+/// for the pin. If the calling thread holds the pin, it waits for itself.
 ///
 /// Bytes that the device writes belong to the file at once. An fsync may clean a page while the
 /// page is pinned. Bytes that the device writes afterwards are not dirty, so a later fsync does not
@@ -38,7 +38,7 @@ enum Page {
 
 impl Mapping<'_> {
     /// Pins the pages that the range touches (`get_user_pages`). A device may read these pages. If
-    /// `write` is true, it may also write them.
+    /// `write` is true, the device may also write them.
     ///
     /// # Errors
     ///

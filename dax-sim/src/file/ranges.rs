@@ -82,10 +82,10 @@ impl File<'_> {
     }
 
     /// Copies `len` bytes of `source`, from offset `from` on, to offset `to` of this file
-    /// (`copy_file_range`). This file grows if necessary. `source` may be this file. Returns how
-    /// many bytes were copied. These are fewer than `len` if `source` ends before, or if the device
-    /// is full. As in Linux, the call is a sequence of reads and writes, and other operations may
-    /// come between these.
+    /// (`copy_file_range`). This file grows if necessary. `source` may be this file. Returns the
+    /// number of bytes that were copied. This number is smaller than `len` if `source` ends
+    /// earlier, or if the device is full. As in Linux, the call is a sequence of reads and writes.
+    /// Other operations may come between these reads and writes.
     ///
     /// # Errors
     ///
@@ -119,17 +119,17 @@ impl File<'_> {
 
     /// Makes `len` bytes of this file, from offset `to` on, share the blocks of `len` bytes of
     /// `source`, from offset `from` on (FICLONERANGE). This file grows if necessary. `source` may
-    /// be this file. A later write to either file first copies the block.
+    /// be this file. A later write to one of the files first copies the block.
     ///
     /// A `len` of 0 means all bytes up to the end of `source`. If `from` is the end of `source`, a
-    /// call with a `len` of 0 does nothing, whatever `to` is.
+    /// call with a `len` of 0 does nothing, for every `to`.
     ///
     /// # Errors
     ///
     /// * [`FsError::Invalid`] if a range does not begin at a multiple of
     ///   [`BLOCK_SIZE`](crate::pmem::BLOCK_SIZE), if the source range reaches past the end of
-    ///   `source`, or if the ranges overlap. The call also fails in this way if the ranges end
-    ///   neither at such a multiple nor at the end of both files.
+    ///   `source`, or if the ranges overlap. The end of the ranges must be a multiple of
+    ///   `BLOCK_SIZE`, or the end of both files. Otherwise the call also returns this error.
     /// * [`FsError::CrossDevice`] if the files are not of one file system.
     /// * [`FsError::TooBig`] past the largest file.
     /// * [`FsError::NoSpace`] if a part of a shared block must be zeroed, and there is no free
@@ -141,8 +141,8 @@ impl File<'_> {
 
     /// Makes `len` bytes of this file, from offset `to` on, share the blocks of `len` bytes of
     /// `source`, from offset `from` on, if both have the same bytes (FIDEDUPERANGE). `source` may
-    /// be this file. If `len` is more than 1 GiB, the call handles only the first 1 GiB. A `len` of
-    /// 0 does nothing, whatever `to` is.
+    /// be this file. If `len` is more than 1 GiB, the call handles only the first 1 GiB. A call
+    /// with a `len` of 0 does nothing, for every `to`.
     ///
     /// # Errors
     ///

@@ -7,9 +7,9 @@ use crate::dax::{Faults, UserSource, UserTarget};
 use crate::error::FsError;
 use crate::pmem::BLOCK_SIZE;
 
-/// A part of a mapping that is the buffer of a call. [`Mapping::buffer`] makes it.
-/// [`File::read_vectored_at`](super::File::read_vectored_at) copies to it, and
-/// [`File::write_vectored_at`](super::File::write_vectored_at) copies from it.
+/// A part of a mapping that is the buffer of a call. [`Mapping::buffer`] makes the buffer.
+/// [`File::read_vectored_at`](super::File::read_vectored_at) copies to the buffer.
+/// [`File::write_vectored_at`](super::File::write_vectored_at) copies from the buffer.
 #[derive(Clone, Copy, Debug)]
 pub struct UserBuffer<'a> {
     mapping: &'a Mapping<'a>,

@@ -9,17 +9,16 @@ use crate::per_thread;
 
 const SHARDS: usize = 64;
 
-/// How often write(2) copied again, among the copies that run with faults off.
-/// [`FileSystem::copy_retries`](super::FileSystem::copy_retries) returns it.
+/// The number of retries of copies of write(2), for copies that run with faults off.
+/// [`FileSystem::copy_retries`](super::FileSystem::copy_retries) returns this number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CopyRetries {
-    /// How often write(2) copied the rest of a copy again, because the copy had copied fewer bytes
-    /// than it should. Another thread had removed translations of the buffer after the buffer was
-    /// faulted in.
+    /// How often write(2) copied the rest of a copy again, because a copy was short. A copy is
+    /// short if another thread removed translations of the buffer after the buffer was faulted in.
     pub retries: u64,
-    /// How many of the retries went through a bounce buffer, each for at most a page, because eight
-    /// copies in a row had copied nothing.
+    /// How many of the retries went through a bounce buffer. After eight copies in a row that
+    /// copied nothing, write(2) copies at most a page through a bounce buffer.
     pub bounced: u64,
 }
 

@@ -52,7 +52,8 @@ pub(crate) use sharing::SharedBlocks;
 /// The largest size of a file, in bytes.
 pub const MAX_FILE_SIZE: u64 = radix::CAPACITY * BLOCK_SIZE;
 
-/// A file system on a device. Its [`Variant`] is one answer to [Kara's 2017 e-mail].
+/// A file system on a device. Its [`Variant`] is one way to serialise faults and writes, such as
+/// the two ways of [Kara's 2017 e-mail].
 ///
 /// [Kara's 2017 e-mail]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 #[derive(Debug)]
@@ -75,7 +76,8 @@ pub struct FileSystem<'d> {
 
 impl<'d> FileSystem<'d> {
     /// Builds an empty file system, in which all blocks of the device are free. Earlier contents of
-    /// the device do not matter: the file system zeroes each block when it allocates the block.
+    /// the device do not matter, because the file system zeroes each block when it allocates the
+    /// block.
     pub fn format(device: &'d Device, variant: Variant) -> Self {
         Self {
             device,
@@ -102,7 +104,7 @@ impl<'d> FileSystem<'d> {
     }
 
     /// Replaces the variant's `i_rwsem`, its `i_mmap_sem`, or both, by the kinds of lock in
-    /// `locks`. Where `locks` has `None`, the variant's lock stays.
+    /// `locks`. A `None` in `locks` keeps the lock of the variant.
     #[must_use]
     pub fn with_locks(mut self, locks: Locks) -> Self {
         self.rules.i_rwsem = locks.i_rwsem.unwrap_or(self.rules.i_rwsem);
@@ -110,15 +112,15 @@ impl<'d> FileSystem<'d> {
         self
     }
 
-    /// Makes each read(2) and write(2) sleep for `media` while it holds i_rwsem, as if it waited
-    /// for a slow device.
+    /// Makes each read(2) and write(2) sleep for `media` while the call holds i_rwsem, like a call
+    /// that waits for a slow device.
     #[must_use]
     pub fn with_media(mut self, media: Duration) -> Self {
         self.media = media;
         self
     }
 
-    /// Lets a fault map 2 MiB in one piece where possible. The allocator aligns blocks for this.
+    /// Lets a fault map 2 MiB in one piece if possible. The allocator then aligns blocks to 2 MiB.
     #[must_use]
     pub fn with_huge_pages(mut self) -> Self {
         self.huge_pages = true;
@@ -153,9 +155,9 @@ impl<'d> FileSystem<'d> {
         self.journal.committed()
     }
 
-    /// Returns how often write(2) has copied again. Only copies with faults off count. Such copies
-    /// exist in [`Variant::RangeLockCopy`], for buffers in mappings. In all other cases the number
-    /// is 0. After the writes have returned, the number is exact.
+    /// Returns how often write(2) has copied again. Only copies with faults off count. Only
+    /// [`Variant::RangeLockCopy`] copies with faults off, if the buffer is in a mapping. In all
+    /// other cases the number is 0. After the writes have returned, the number is exact.
     pub fn copy_retries(&self) -> CopyRetries {
         self.copy_retries.sum()
     }

@@ -55,12 +55,13 @@ pub const MIN_DEVICE_SIZE: u64 = 1 << 20;
 /// How to open a device.
 #[derive(Clone, Debug)]
 pub struct DeviceOptions {
-    /// The path of the file. `None` stands for a temporary file on /dev/shm or, if that is not
-    /// possible, a memfd.
+    /// The path of the file. `None` stands for a temporary file on /dev/shm. If no file can be made
+    /// there, the device is a memfd.
     pub path: Option<PathBuf>,
     /// The size in bytes: a multiple of [`BLOCK_SIZE`], at least [`MIN_DEVICE_SIZE`].
     pub size: u64,
-    /// Whether to use an existing file that is not empty. The contents of the file are lost.
+    /// Whether the device may use an existing file that is not empty. The device destroys the
+    /// contents of this file.
     pub overwrite: bool,
 }
 
@@ -85,7 +86,7 @@ impl Device {
     /// # Errors
     ///
     /// Each error is one line that names the value, its bound and the remedy. After an error the
-    /// user's file is as it was before the call.
+    /// user's file is the same as before the call.
     pub fn open(options: &DeviceOptions) -> Result<Device, DeviceError> {
         let file = open::open(options)?;
         let map = file.map()?;
@@ -154,21 +155,21 @@ impl Device {
         self.backing
     }
 
-    /// Returns the instruction that writes the device's cache lines back to the medium. It was
-    /// chosen when the device was opened. Returns `None` if the device is not a DAX file: then the
-    /// kernel writes it back, or it is volatile memory.
+    /// Returns the instruction that writes the device's cache lines back to the medium. The device
+    /// chose this instruction when it was opened. Returns `None` if the device is not a DAX file.
+    /// Then the kernel writes the file back, or the file is volatile memory.
     pub fn write_back(&self) -> Option<WriteBack> {
         self.backing.is_dax().then_some(self.write_back)
     }
 
-    /// Returns a report if the file is mapped by 4 KiB pages where 2 MiB pages were possible.
-    /// Returns `None` otherwise, and for a file without DAX.
+    /// Returns a report if the file is mapped by 4 KiB pages although 2 MiB pages were possible.
+    /// Otherwise, and for a file without DAX, returns `None`.
     pub fn small_pages(&self) -> Option<SmallPages> {
         self.small_pages
     }
 
     /// Returns the path of the file, or `None` for a memfd. A temporary file loses its name as soon
-    /// as it is open. So nothing remains even if the program is killed.
+    /// as the file is open. So no file remains even if the program is killed.
     pub fn path(&self) -> Option<&Path> {
         self.file.path()
     }
@@ -184,8 +185,7 @@ impl Device {
         self.file.undo()
     }
 
-    /// Checks that the file still has the size and the number of blocks that it had when it was
-    /// opened.
+    /// Checks that the file still has the same size and number of blocks as when it was opened.
     ///
     /// # Errors
     ///
@@ -219,8 +219,8 @@ impl Device {
         unsafe { copy::copy_in(target, bytes) }
     }
 
-    /// Copies bytes into the device in such a way that they need no [`flush`](Self::flush). If the
-    /// device is a DAX file, the copy bypasses the caches of the CPU.
+    /// Copies bytes into the device so that the bytes need no [`flush`](Self::flush). If the device
+    /// is a DAX file, the copy bypasses the caches of the CPU.
     ///
     /// # Panics
     ///
@@ -292,11 +292,12 @@ impl Device {
         }
     }
 
-    /// Waits until flushed bytes are durable, as far as the backing can promise this:
+    /// Waits until flushed bytes are durable, as far as the backing can promise durability:
     ///
-    /// * In every case the call executes a store fence. On a DAX file with MAP_SYNC this is enough.
-    /// * If the kernel's page cache, or the metadata of a DAX file, stands between the mapping and
-    ///   the medium, the call makes an msync of the whole mapping.
+    /// * In every case the call executes a store fence. On a DAX file with MAP_SYNC the fence is
+    ///   enough.
+    /// * If the file is in the kernel's page cache, or is a DAX file without MAP_SYNC, the call
+    ///   also makes an msync of the whole mapping.
     /// * In volatile memory nothing becomes durable.
     ///
     /// # Errors

@@ -7,17 +7,17 @@ use super::{BLOCK_SIZE, Backing};
 /// The size of a huge page, in bytes.
 pub(super) const HUGE: u64 = 2 << 20;
 
-/// A report that a DAX file is mapped by 4 KiB pages, although it has room for 2 MiB pages. Each 2
-/// MiB then takes 512 faults, and 512 entries of the page table. `Display` prints one line with the
-/// remedy.
+/// A report that a DAX file is mapped by 4 KiB pages, although the file is large enough for 2 MiB
+/// pages. With 4 KiB pages each 2 MiB takes 512 faults, and 512 entries of the page table.
+/// `Display` prints one line with the remedy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SmallPages {
     /// How many faults the mapping took.
     pub faults: u64,
     /// How many pages of 4 KiB the mapping has.
     pub pages: u64,
-    /// Whether FIEMAP reports a piece of 2 MiB of the file that begins at a multiple of 2 MiB in
-    /// the file and on the file system's device. `None` if the file system cannot tell.
+    /// Whether FIEMAP reports a piece of 2 MiB whose beginning is aligned to 2 MiB both in the file
+    /// and on the file system's device. `None` if FIEMAP gives no answer.
     pub aligned: Option<bool>,
 }
 

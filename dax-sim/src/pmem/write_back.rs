@@ -64,7 +64,7 @@ impl WriteBack {
     }
 
     /// Writes the cache lines of `bytes` back, and then executes a store fence. So the write-backs
-    /// are ordered before the return: another thread that learns of the return finds the lines
+    /// are ordered before the return. If another thread observes the return, the lines have been
     /// written back.
     ///
     /// If no instruction is known it does nothing.

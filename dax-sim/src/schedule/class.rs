@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 /// A kind of lock. The number of a kind is its rank. A thread that holds a lock takes only locks of
-/// larger rank.
+/// larger ranks.
 ///
 /// The order is that of `fs/ext4/super.c` and `fs/xfs/xfs_inode.c`:
 ///

@@ -99,7 +99,7 @@ pub enum SchedulePoint {
     Free,
 }
 
-/// A fault planted on purpose, to show that the checkers notice it.
+/// A fault planted on purpose, to show that the checkers find the fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[doc(hidden)]
 pub enum PlantedFault {
@@ -193,8 +193,8 @@ impl Schedule {
 
     /// Delays some threads that pass [`SchedulePoint::FaultLookedUp`] or
     /// [`SchedulePoint::WritePublished`]. A thread is delayed with a probability of 1 in `one_in`,
-    /// for a random time of at most `delay`, and yields the CPU meanwhile. If `one_in` is 0, no
-    /// thread is delayed.
+    /// for a random time of at most `delay`. During the delay the thread yields the CPU. If
+    /// `one_in` is 0, no thread is delayed.
     pub fn widen(one_in: u32, delay: Duration) -> Self {
         Self::new(Kind::Widen { one_in, delay })
     }
@@ -211,9 +211,9 @@ impl Schedule {
         Self::new(Kind::Controlled).with_checks(true)
     }
 
-    /// Sets whether each acquisition of a lock is checked against the order of locks. A thread of
-    /// the machine that violates the order panics. In an exploration the violation is a finding. By
-    /// default the check is on in builds with debug assertions.
+    /// Sets whether the schedule checks each acquisition of a lock against the order of locks. A
+    /// thread of the operating system that violates the order panics. In an exploration the
+    /// violation is a finding. By default the check is on in builds with debug assertions.
     #[must_use]
     pub fn with_checks(mut self, checked: bool) -> Self {
         self.checked = checked;

@@ -73,7 +73,7 @@ pub struct Point {
     pub variant: Variant,
     /// How many threads run, at least 1.
     pub threads: usize,
-    /// How long the simulated device sleeps in each read(2) and write(2), while i_rwsem is held.
+    /// How long each read(2) and write(2) sleeps for the simulated device, while it holds i_rwsem.
     pub media: Duration,
 }
 
@@ -82,11 +82,11 @@ pub struct Point {
 pub struct Setup {
     /// The kinds of lock that replace the variant's own locks.
     pub locks: Locks,
-    /// Whether the reads are judged. If not, nothing is checked, not even the order of locks, so
-    /// the run contains no time of checks.
+    /// Whether the run judges the reads. Otherwise the run checks nothing, not even the order of
+    /// locks. So it contains no time of checks.
     pub checks: bool,
-    /// Whether each operation is timed ([`Sample::latency`]). Timing reads the clock twice for each
-    /// operation. So throughput is measured without timing.
+    /// Whether the run times each operation ([`Sample::latency`]). Timing reads the clock twice for
+    /// each operation. So measure throughput without timing.
     pub latency: bool,
 }
 
@@ -112,10 +112,10 @@ pub struct Sample {
     pub ops: u64,
     /// From the first thread's start to the last one's end.
     pub elapsed: Duration,
-    /// How long operations waited for i_rwsem and i_mmap_sem, in nanoseconds. For an operation that
-    /// did not wait this is 0.
+    /// How long operations waited for i_rwsem and i_mmap_sem, in nanoseconds. An operation that did
+    /// not wait has the time 0.
     pub wait: Histogram<u64>,
-    /// How long operations took from call to return, in nanoseconds. It is empty unless
+    /// How long operations took from call to return, in nanoseconds. The histogram is empty unless
     /// [`Setup::latency`] is set.
     pub latency: Histogram<u64>,
     /// How many operations each thread did, in no particular order.
@@ -188,7 +188,7 @@ pub fn min_device_size(threads: usize) -> u64 {
 ///
 /// In [`Workload::FaultVsWrite`] with more than one thread, the run also delays threads
 /// ([`Schedule::widen`](crate::schedule::Schedule::widen)): one passage in eight, for up to 20 µs.
-/// It does so in every variant.
+/// The delays are the same in every variant.
 ///
 /// # Errors
 ///
