@@ -1,4 +1,4 @@
-//! What an operation on a file can fail with. It uses no other room.
+//! What an operation on a file can fail with. It uses no other module.
 
 /// The reason why an operation on a file failed. A failure is a valid result, not a bug. A failed
 /// operation has changed nothing. Two operations, which work page by page, are exceptions:

@@ -1,4 +1,4 @@
-//! What the checkers find. It uses no other room.
+//! What the checkers find. It uses no other module.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
 //! Gives each living thread a small number, so that counters can be kept apart by thread. It uses
-//! no other room.
+//! no other module.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};

@@ -1,5 +1,5 @@
 //! A sparse table of atomic words, indexed by page: three levels of 512, as a page table has. It
-//! uses no other room.
+//! uses no other module.
 //!
 //! Extents, DAX entries and page tables are such tables. Nodes are added on demand and stay until
 //! the table is dropped, so a slot once found may be used without a lock. All accesses are

@@ -1,5 +1,5 @@
 //! Folds prose to a width, sets table rows in columns, and quotes words for messages and for
-//! shells. It uses no other room.
+//! shells. It uses no other module.
 
 /// The lines of `text`, folded to `width` characters. Lines break at blanks, never within a word,
 /// so a long word may exceed `width`. Lines after the first begin with as many blanks as the first,

@@ -1,5 +1,5 @@
 //! How faults and I/O are serialised: one value for each answer to Kara's 2017 e-mail. It uses no
-//! other room.
+//! other module.
 //!
 //! [Jan Kara's e-mail of 25 April 2017][race] shows a race. A page fault looks up a block and
 //! installs the answer. In between, write(2) can allocate the block and invalidate what is mapped.

@@ -1,4 +1,4 @@
-//! The rooms of the simulator stand on floors, and each knows only what is below it.
+//! Each module of the simulator is on a floor, and uses only modules below it.
 
 #[path = "../../range-lock/tests/floors/checks.rs"]
 mod checks;
@@ -10,10 +10,10 @@ mod rules;
 mod source;
 
 use checks::{are_told, every_rule_holds, planted, the_documentation_quotes};
-use rules::House;
+use rules::Layout;
 
 /// docs/design.md quotes these.
-const HOUSE: House = House {
+const LAYOUT: Layout = Layout {
     floors: &[
         &["pmem", "radix", "per_thread", "error", "variant", "text", "finding"],
         &["schedule"],
@@ -33,19 +33,19 @@ const HOUSE: House = House {
 };
 
 #[test]
-fn every_room_knows_only_what_is_below_it() {
-    every_rule_holds(&HOUSE);
+fn every_module_uses_only_what_is_below_it() {
+    every_rule_holds(&LAYOUT);
 }
 
 #[test]
 fn the_documentation_quotes_the_floors() {
-    the_documentation_quotes(&HOUSE);
+    the_documentation_quotes(&LAYOUT);
 }
 
 #[test]
 fn a_use_line_upward_is_found() {
     let found = planted(
-        &HOUSE,
+        &LAYOUT,
         &[
             ("fs/pins.rs", "", "use crate::check::Oracle;"),
             // What `check` hands on is defined below.
@@ -59,7 +59,7 @@ fn a_use_line_upward_is_found() {
 #[test]
 fn a_path_in_a_body_is_found() {
     let found = planted(
-        &HOUSE,
+        &LAYOUT,
         &[
             ("fs/pins.rs", "self.mark(*block, GIVEN_UP)", "super::super::file::part(block)"),
             ("fs/pages.rs", "offset - offset", "assert!(offset > crate::file::LEAST); offset - offset"),
@@ -73,7 +73,7 @@ fn a_path_in_a_body_is_found() {
 fn a_use_under_a_feature_is_found_and_one_in_a_test_is_none() {
     let function = "fn planted() { crate::ext4::planted() }";
     let found = planted(
-        &HOUSE,
+        &LAYOUT,
         &[
             ("dax/rw.rs", "", &format!("#[cfg(feature = \"planted\")]\n{function}")),
             ("dax/user.rs", "", &format!("#[cfg(test)]\n{function}")),
@@ -85,16 +85,16 @@ fn a_use_under_a_feature_is_found_and_one_in_a_test_is_none() {
 #[test]
 fn a_use_through_a_pub_use_is_found_where_the_item_is_defined() {
     let found = planted(
-        &HOUSE,
+        &LAYOUT,
         &[("lib.rs", "", "pub use check::Oracle;"), ("fs/pins.rs", "", "fn planted(_: &crate::Oracle) {}")],
     );
     are_told(&found, &[("fs/pins.rs:", "`fs` uses `check`, which stands above it")]);
 }
 
 #[test]
-fn a_call_of_a_method_that_a_room_above_adds_is_found() {
+fn a_call_of_a_method_that_a_module_above_adds_is_found() {
     let found = planted(
-        &HOUSE,
+        &LAYOUT,
         &[
             ("check/metadata.rs", "", "impl FileSystem<'_> { pub(crate) fn planted(&self) {} }"),
             ("fs/commit.rs", "self.journal.commit(", "self.planted(); self.journal.commit("),
@@ -107,8 +107,8 @@ fn a_call_of_a_method_that_a_room_above_adds_is_found() {
 }
 
 #[test]
-fn a_circle_in_a_folder_is_found() {
-    let found = planted(&HOUSE, &[("schedule/thread.rs", "", "use super::ranks::Id;")]);
+fn a_cycle_in_a_folder_is_found() {
+    let found = planted(&LAYOUT, &[("schedule/thread.rs", "", "use super::ranks::Id;")]);
     let [there, back] = ["`thread` uses `ranks`", "`ranks` uses `thread`"];
     are_told(&found, &[("schedule/thread.rs:", there), ("schedule/ranks.rs:", back)]);
 }

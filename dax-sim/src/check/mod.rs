@@ -1,5 +1,5 @@
 //! Checks what every read must see, and what must hold of everything else ([`Invariant`]). It uses
-//! `file` and the rooms below.
+//! `file` and the modules below.
 //!
 //! Two checks judge reads:
 //!
@@ -14,8 +14,8 @@
 //! * [`check_invariants`] compares translations, entries and block map while no call is under way.
 //! * `metadata` compares what fsync promised with what was flushed and committed.
 //!
-//! The order of locks is checked in `schedule`, and the use of blocks in `fs`, because rooms below
-//! this one ask for both checks.
+//! The order of locks is checked in `schedule`, and the use of blocks in `fs`, because modules
+//! below `check` ask for both checks.
 
 pub(crate) mod history;
 pub(crate) mod invariants;

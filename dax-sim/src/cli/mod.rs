@@ -1,4 +1,4 @@
-//! The command line: parsing, dispatch, and reports of failures. It uses all rooms.
+//! The command line: parsing, dispatch, and reports of failures. It uses all modules.
 
 mod compare;
 mod completions;

@@ -1,5 +1,5 @@
 //! Runs a comparison: every variant at every point, interleaved, several times over. It uses
-//! `workload` and the rooms below.
+//! `workload` and the modules below.
 //!
 //! A machine drifts while it is measured (its clock, its neighbours). So the variants of one
 //! setting run directly one after the other, in an order that rotates. The whole is repeated in

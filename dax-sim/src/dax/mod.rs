@@ -1,5 +1,5 @@
 //! The paths of Linux' `fs/dax.c`, under their own names: faults, read(2) and write(2),
-//! invalidation, write-back. They use `fs` and the rooms below.
+//! invalidation, write-back. They use `fs` and the modules below.
 
 mod fault;
 mod invalidate;

@@ -1,5 +1,5 @@
 //! The answers that faults have cached for the pages of a file, and the lock of each. It uses
-//! `schedule` and the rooms below.
+//! `schedule` and the modules below.
 //!
 //! The answers are the entries of Linux' `fs/dax.c`.
 

@@ -1,4 +1,4 @@
-//! Runs every race of a small scenario, one schedule after another. It uses `check` and the rooms
+//! Runs every race of a small scenario, one schedule after another. It uses `check` and the modules
 //! below.
 //!
 //! A file system whose [`Schedule`](crate::schedule::Schedule) is driven gives way at every point

@@ -1,5 +1,5 @@
 //! What the file system does in its calls, under the names of Linux: faults, write, truncate and
-//! others. They use `dax`, `fs` and the rooms below.
+//! others. They use `dax`, `fs` and the modules below.
 //!
 //! Each call takes the locks of the inode, and calls `dax` and `fs` with the locks held. The caller
 //! of `write` holds i_rwsem already.

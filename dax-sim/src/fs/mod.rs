@@ -1,5 +1,5 @@
 //! What a file system keeps, in the shape of ext4 on persistent memory with the shared blocks of
-//! XFS: extents, blocks, a journal, inodes. It uses `entries`, `mm` and the rooms below.
+//! XFS: extents, blocks, a journal, inodes. It uses `entries`, `mm` and the modules below.
 //!
 //! Data lies in the blocks of a [`Device`]. Metadata lies in memory. One [`FileSystem`] serialises
 //! faults and I/O in the way of one [`Variant`]. What the paths of `dax` ask of a file system is

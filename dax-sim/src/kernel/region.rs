@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //!
-//! The unsafe code of this room relies on these:
+//! The unsafe code of this module relies on these:
 //!
 //! * **Reserved**: `[start, start + len)` belongs to the region until it is dropped: only
 //!   [`Region::map`] maps anything there.

@@ -1,5 +1,5 @@
 //! A memory management unit in software: address spaces that map files, page tables, and the
-//! shootdown of translations. It uses `schedule` and the rooms below.
+//! shootdown of translations. It uses `schedule` and the modules below.
 //!
 //! A [`Vma`] is one mapping of one file with the page table below it, in an address space ([`Mm`]).
 //! [`IMmap`] lists the mappings of a file. So a thread that takes a block away finds every mapping

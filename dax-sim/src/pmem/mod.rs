@@ -1,4 +1,4 @@
-//! The device: a real file, mapped once. It uses no other room.
+//! The device: a real file, mapped once. It uses no other module.
 //!
 //! The simulated file systems keep their data in the bytes of this file, on persistent memory, on
 //! tmpfs or on any other file system. [`Device::open`] refuses a file that it would harm, or that

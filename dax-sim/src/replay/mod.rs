@@ -1,5 +1,5 @@
 //! Replays a log of operations on one file, in the format of fsx' `--record-ops`. It uses `file`
-//! and the rooms below.
+//! and the modules below.
 //!
 //! fsx, of xfstests, applies random operations to a file and compares it with a model in memory.
 //! The same log gives the same bytes on every correct file system, whether fsx or a person wrote

@@ -1,5 +1,5 @@
 //! Writes reports of a comparison: tables, plots, JSON and the page. It uses `compare` and the
-//! rooms below.
+//! modules below.
 //!
 //! A [`Report`] holds what was measured and where. Each of the modules below renders it in one
 //! form.

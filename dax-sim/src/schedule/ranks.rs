@@ -176,7 +176,7 @@ fn frames(stack: &str) -> String {
     let mut lines = stack.lines().map(str::trim).peekable();
     let mut frames = String::new();
     let watches =
-        |room: &str| ["check", "schedule", "explore", "cli"].iter().any(|other| room.starts_with(other));
+        |module: &str| ["check", "schedule", "explore", "cli"].iter().any(|other| module.starts_with(other));
     while let Some(line) = lines.next() {
         let Some((_, name)) = line.split_once(": ") else { continue };
         let Some(place) = lines.peek().and_then(|next| next.strip_prefix("at ")) else {

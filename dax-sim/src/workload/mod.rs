@@ -1,5 +1,5 @@
-//! The workloads: one [`Point`] is one workload in one variant with a number of threads. The room
-//! uses `check` and the rooms below.
+//! The workloads: one [`Point`] is one workload in one variant with a number of threads. The module
+//! uses `check` and the modules below.
 
 mod fault_vs_write;
 mod judge;

@@ -1,9 +1,9 @@
-//! What the crates assert of their houses: that the rules hold, that the documentation quotes the
+//! What the crates assert of their floors: that the rules hold, that the documentation quotes the
 //! floors, and that planted faults are found.
 
 use std::path::{Path, PathBuf};
 
-use crate::rules::{House, breaches};
+use crate::rules::{Layout, breaches};
 
 /// The sources of the crate whose tests these are.
 fn src() -> PathBuf {
@@ -12,32 +12,32 @@ fn src() -> PathBuf {
 
 /// Asserts that no file breaks a rule.
 #[track_caller]
-pub(crate) fn every_rule_holds(house: &House) {
-    let breaches = breaches(&src(), house, &|_, text| text);
+pub(crate) fn every_rule_holds(layout: &Layout) {
+    let breaches = breaches(&src(), layout, &|_, text| text);
     assert!(breaches.is_empty(), "{} breaches:\n{}", breaches.len(), breaches.join("\n"));
 }
 
-/// Asserts that docs/design.md has a row for each room, with the number of its floor.
+/// Asserts that docs/design.md has a row for each module, with the number of its floor.
 #[track_caller]
-pub(crate) fn the_documentation_quotes(house: &House) {
+pub(crate) fn the_documentation_quotes(layout: &Layout) {
     let design = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/design.md");
     let design = std::fs::read_to_string(design).unwrap();
-    for (floor, rooms) in (1..).zip(house.floors) {
+    for (floor, modules) in (1..).zip(layout.floors) {
         let rows: Vec<_> = design.lines().filter(|row| row.starts_with(&format!("| {floor} | "))).collect();
-        let quoted = |room: &str| {
+        let quoted = |module: &str| {
             rows.iter()
-                .any(|row| row.contains(&format!("`{room}/`")) || row.contains(&format!("`{room}.rs`")))
+                .any(|row| row.contains(&format!("`{module}/`")) || row.contains(&format!("`{module}.rs`")))
         };
-        let missing: Vec<_> = rooms.iter().filter(|room| !quoted(room)).collect();
+        let missing: Vec<_> = modules.iter().filter(|module| !quoted(module)).collect();
         assert!(missing.is_empty(), "floor {floor} of docs/design.md lacks {missing:?}");
     }
 }
 
 /// What the rules say of the sources with faults planted in them: in each file, `before` becomes
 /// `after`, or `after` is put at the end where `before` is empty.
-pub(crate) fn planted(house: &House, faults: &[(&str, &str, &str)]) -> Vec<String> {
+pub(crate) fn planted(layout: &Layout, faults: &[(&str, &str, &str)]) -> Vec<String> {
     let src = src();
-    let found = breaches(&src, house, &|file, text| {
+    let found = breaches(&src, layout, &|file, text| {
         let mut text = text;
         for (name, before, after) in faults {
             if file == src.join(name) {
@@ -48,7 +48,7 @@ pub(crate) fn planted(house: &House, faults: &[(&str, &str, &str)]) -> Vec<Strin
         text
     });
     // Only what the faults add.
-    found.into_iter().filter(|breach| !breach.starts_with("methods that rooms give")).collect()
+    found.into_iter().filter(|breach| !breach.starts_with("methods that modules give")).collect()
 }
 
 /// Asserts that these are all breaches, by the places where they begin and by what they say.

@@ -1,4 +1,4 @@
-//! The rooms of the library stand on floors, and each knows only what is below it.
+//! Each module of the library is on a floor, and uses only modules below it.
 
 mod checks;
 #[allow(clippy::collapsible_if, reason = "Rust 1.85, which range-lock is for, has no let chains")]
@@ -7,10 +7,10 @@ mod rules;
 mod source;
 
 use checks::{are_told, every_rule_holds, planted, the_documentation_quotes};
-use rules::House;
+use rules::Layout;
 
 /// docs/design.md quotes these.
-const HOUSE: House = House {
+const LAYOUT: Layout = Layout {
     floors: &[
         &["span", "bounds", "mode", "ids", "claim", "owner", "histogram", "interval_tree", "inline_vec"],
         &["spin", "atomics", "parking", "mutex", "sync"],
@@ -60,25 +60,25 @@ const HOUSE: House = House {
 };
 
 #[test]
-fn every_room_knows_only_what_is_below_it() {
-    every_rule_holds(&HOUSE);
+fn every_module_uses_only_what_is_below_it() {
+    every_rule_holds(&LAYOUT);
 }
 
 #[test]
 fn the_documentation_quotes_the_floors() {
-    the_documentation_quotes(&HOUSE);
+    the_documentation_quotes(&LAYOUT);
 }
 
 #[test]
 fn a_use_line_upward_is_found() {
-    let found = planted(&HOUSE, &[("leaf/entry.rs", "", "use crate::lock::RangeLock;")]);
+    let found = planted(&LAYOUT, &[("leaf/entry.rs", "", "use crate::lock::RangeLock;")]);
     are_told(&found, &[("leaf/entry.rs:", "`leaf` uses `lock`, which stands above it")]);
 }
 
 #[test]
 fn a_path_in_a_body_is_found() {
     let found = planted(
-        &HOUSE,
+        &LAYOUT,
         &[
             ("leaf.rs", "slots &= slots - 1;", "_ = crate::partition::Settings::DEFAULT;"),
             ("waiter.rs", "waiter.reset(blocking, passes);", "super::leaf::planted();"),
@@ -97,7 +97,7 @@ fn a_path_in_a_body_is_found() {
 fn a_use_under_a_feature_is_found_and_one_in_a_test_is_none() {
     let function = "fn planted() { crate::deadlock::check(); }";
     let found = planted(
-        &HOUSE,
+        &LAYOUT,
         &[
             ("blocked.rs", "", &format!("#[cfg(feature = \"deadlock_detection\")]\n{function}")),
             ("partition.rs", "", &format!("#[cfg(test)]\n{function}")),
@@ -108,14 +108,14 @@ fn a_use_under_a_feature_is_found_and_one_in_a_test_is_none() {
 
 #[test]
 fn a_use_through_a_pub_use_is_found_where_the_item_is_defined() {
-    let found = planted(&HOUSE, &[("request/parts.rs", "", "fn planted(_: &crate::ManyGuard<'_>) {}")]);
+    let found = planted(&LAYOUT, &[("request/parts.rs", "", "fn planted(_: &crate::ManyGuard<'_>) {}")]);
     are_told(&found, &[("request/parts.rs:", "`request` uses `many`, which stands above it")]);
 }
 
 #[test]
-fn a_call_of_a_method_that_a_room_above_adds_is_found() {
+fn a_call_of_a_method_that_a_module_above_adds_is_found() {
     let found = planted(
-        &HOUSE,
+        &LAYOUT,
         &[
             (
                 "lock.rs",
@@ -139,9 +139,9 @@ fn a_call_of_a_method_that_a_room_above_adds_is_found() {
 }
 
 #[test]
-fn a_circle_in_a_folder_is_found_but_not_in_lock() {
+fn a_cycle_in_a_folder_is_found_but_not_in_lock() {
     let found = planted(
-        &HOUSE,
+        &LAYOUT,
         &[
             ("leaf/entry.rs", "", "use super::contention::Contention;"),
             ("leaf/contention.rs", "", "use super::entry::Entry;"),

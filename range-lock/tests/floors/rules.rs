@@ -1,22 +1,23 @@
-//! The rules: which room stands on which floor, and what a file may use.
+//! The rules: which module is on which floor, and what a file may use.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::source::Source;
 
-/// A crate's rooms, which are its top modules with their folders.
+/// The floors of a crate's top modules, each with its folder. In these tests a *module* without
+/// further words is a top module.
 #[derive(Debug)]
-pub(crate) struct House {
-    /// From the ground up. A room uses rooms of lower floors, and of its own floor without a
-    /// circle.
+pub(crate) struct Layout {
+    /// From the ground up. A module uses modules of lower floors, and of its own floor without a
+    /// cycle.
     pub(crate) floors: &'static [&'static [&'static str]],
-    /// Rooms in which the files of the folder may use each other in circles.
+    /// Modules in which the files of the folder may use each other in cycles.
     pub(crate) free: &'static [&'static str],
-    /// Where a room gives methods to a type of a lower one: room, type, methods. No file of a room
-    /// lower than the first may call them.
+    /// Where a module gives methods to a type of a lower module: module, type, methods. No file of
+    /// a module lower than the first may call them.
     pub(crate) extensions: &'static [(&'static str, &'static str, &'static [&'static str])],
-    /// The same for methods that macros make, which are not parsed: room, methods.
+    /// The same for methods that macros make, which are not parsed: module, methods.
     pub(crate) made_by_macros: &'static [(&'static str, &'static [&'static str])],
 }
 
@@ -44,13 +45,13 @@ impl Named {
 }
 
 /// Every breach of the rules in the crate whose sources stand in `src`, a line each.
-pub(crate) fn breaches(src: &Path, house: &House, change: &dyn Fn(&Path, String) -> String) -> Vec<String> {
+pub(crate) fn breaches(src: &Path, layout: &Layout, change: &dyn Fn(&Path, String) -> String) -> Vec<String> {
     let source = Source::read(src, change);
-    let checker = Checker { src, source: &source, house };
+    let checker = Checker { src, source: &source, layout };
     let edges = checker.edges();
-    let mut breaches = checker.rooms_without_floor();
+    let mut breaches = checker.modules_without_floor();
     breaches.extend(checker.upward(&edges));
-    breaches.extend(checker.circles(&edges));
+    breaches.extend(checker.cycles(&edges));
     breaches.extend(checker.extensions());
     breaches
 }
@@ -58,19 +59,19 @@ pub(crate) fn breaches(src: &Path, house: &House, change: &dyn Fn(&Path, String)
 struct Checker<'a> {
     src: &'a Path,
     source: &'a Source,
-    house: &'a House,
+    layout: &'a Layout,
 }
 
 impl Checker<'_> {
     /// Which top module a module belongs to; `None` for the crate's root.
-    fn room(&self, module: usize) -> Option<&str> {
+    fn top(&self, module: usize) -> Option<&str> {
         self.source.modules[module].path.first().map(String::as_str)
     }
 
-    /// The root stands above all.
-    fn floor(&self, room: Option<&str>) -> usize {
-        let floors = self.house.floors;
-        room.and_then(|room| floors.iter().position(|floor| floor.contains(&room))).unwrap_or(floors.len())
+    /// The root is above all floors.
+    fn floor(&self, top: Option<&str>) -> usize {
+        let floors = self.layout.floors;
+        top.and_then(|top| floors.iter().position(|floor| floor.contains(&top))).unwrap_or(floors.len())
     }
 
     fn place(&self, module: usize, line: usize) -> String {
@@ -78,11 +79,11 @@ impl Checker<'_> {
         format!("{}:{line}", file.strip_prefix(self.src).unwrap_or(file).display())
     }
 
-    fn rooms_without_floor(&self) -> Vec<String> {
-        let rooms: BTreeSet<_> = self.source.modules[0].children.keys().map(String::as_str).collect();
-        let listed: BTreeSet<_> = self.house.floors.iter().flat_map(|floor| floor.iter().copied()).collect();
-        let missing = rooms.difference(&listed).map(|room| format!("`{room}` stands on no floor"));
-        let gone = listed.difference(&rooms).map(|room| format!("there is no room `{room}`"));
+    fn modules_without_floor(&self) -> Vec<String> {
+        let tops: BTreeSet<_> = self.source.modules[0].children.keys().map(String::as_str).collect();
+        let listed: BTreeSet<_> = self.layout.floors.iter().flat_map(|floor| floor.iter().copied()).collect();
+        let missing = tops.difference(&listed).map(|top| format!("`{top}` is on no floor"));
+        let gone = listed.difference(&tops).map(|top| format!("there is no module `{top}`"));
         missing.chain(gone).collect()
     }
 
@@ -102,8 +103,8 @@ impl Checker<'_> {
         edges
     }
 
-    /// The modules that `path` names on its way, but for the root: a room that hands on what
-    /// another one defines is used, too.
+    /// The modules that `path` names on its way, except the root: a module that hands on what
+    /// another module defines is used, too.
     fn passed<'a>(&'a self, module: usize, path: &'a [String]) -> impl Iterator<Item = usize> + 'a {
         (1..path.len()).filter_map(move |len| match self.resolve(module, &path[..len])? {
             Named::Module(at) if at != 0 => Some(at),
@@ -179,31 +180,31 @@ impl Checker<'_> {
         result
     }
 
-    /// (1) A room uses rooms of lower floors only, or of its own.
+    /// (1) A module uses modules of lower floors only, or of its own.
     fn upward(&self, edges: &BTreeSet<Edge>) -> Vec<String> {
         let upward = edges.iter().filter(|edge| {
-            let (from, to) = (self.room(edge.from), self.room(edge.to));
+            let (from, to) = (self.top(edge.from), self.top(edge.to));
             from.is_some() && from != to && self.floor(to) > self.floor(from)
         });
         upward
             .map(|edge| {
-                let [from, to] = [edge.from, edge.to].map(|module| self.room(module).unwrap_or("the root"));
+                let [from, to] = [edge.from, edge.to].map(|module| self.top(module).unwrap_or("the root"));
                 format!("{}: `{from}` uses `{to}`, which stands above it", self.place(edge.from, edge.line))
             })
             .collect()
     }
 
-    /// (1) The rooms of one floor, and (2) the files of one folder, use each other in no circle.
-    fn circles(&self, edges: &BTreeSet<Edge>) -> Vec<String> {
-        // For each parent, which of its children uses which: the rooms are those of the root.
+    /// (1) The modules of one floor, and (2) the files of one folder, use each other in no cycle.
+    fn cycles(&self, edges: &BTreeSet<Edge>) -> Vec<String> {
+        // For each parent, which of its children uses which: the top modules are those of the root.
         let mut uses: BTreeMap<&[String], BTreeMap<(&str, &str), Edge>> = BTreeMap::new();
         for edge in edges {
             let [from, to] = [edge.from, edge.to].map(|module| &self.source.modules[module].path[..]);
             let common = from.iter().zip(to).take_while(|(a, b)| a == b).count();
-            let is_free = from.first().is_some_and(|room| self.house.free.contains(&room.as_str()));
-            // A file may use what its parent defines, and the parent uses it: that is no circle.
+            let is_free = from.first().is_some_and(|top| self.layout.free.contains(&top.as_str()));
+            // A file may use what its parent defines, and the parent uses it: that is no cycle.
             if common < from.len() && common < to.len() && (common == 0 || !is_free) {
-                if common == 0 && self.floor(self.room(edge.from)) != self.floor(self.room(edge.to)) {
+                if common == 0 && self.floor(self.top(edge.from)) != self.floor(self.top(edge.to)) {
                     continue;
                 }
                 uses.entry(&from[..common]).or_default().entry((&from[common], &to[common])).or_insert(*edge);
@@ -215,57 +216,59 @@ impl Checker<'_> {
                 if leads(uses, to, from) {
                     let parent = if parent.is_empty() { "the crate".to_owned() } else { parent.join("::") };
                     let place = self.place(edge.from, edge.line);
-                    breaches.push(format!("{place}: in {parent}, `{from}` uses `{to}` in a circle"));
+                    breaches.push(format!("{place}: in {parent}, `{from}` uses `{to}` in a cycle"));
                 }
             }
         }
         breaches
     }
 
-    /// (3) Where a room gives methods to a type of a lower room, rooms below do not call them.
+    /// (3) Where a module gives methods to a type of a lower module, lower modules do not call
+    /// them. F CONTRIBUTING.md - The modules of `range-lock` and of `dax-sim` stand on floors. +
+    /// Each module of `range-lock` and of `dax-sim` is on a *floor*.
     fn extensions(&self) -> Vec<String> {
         let mut found: BTreeMap<(&str, String), BTreeSet<&str>> = BTreeMap::new();
         let mut at: BTreeMap<&str, Vec<(&str, String)>> = BTreeMap::new();
         for (module, gives) in self.source.modules.iter().enumerate() {
             for method in &gives.methods {
-                let Some(room) = self.room(module) else { continue };
+                let Some(top) = self.top(module) else { continue };
                 let Some(of) = self.resolve(module, &method.of) else { continue };
-                let home = self.room(of.module());
-                if home != Some(room) && self.floor(home) < self.floor(Some(room)) {
+                let home = self.top(of.module());
+                if home != Some(top) && self.floor(home) < self.floor(Some(top)) {
                     let name = method.of.last().expect("a path has a segment").clone();
-                    found.entry((room, name)).or_default().insert(&method.name);
-                    at.entry(&method.name).or_default().push((room, self.place(module, method.line)));
+                    found.entry((top, name)).or_default().insert(&method.name);
+                    at.entry(&method.name).or_default().push((top, self.place(module, method.line)));
                 }
             }
         }
         let listed: BTreeMap<(&str, String), BTreeSet<&str>> = self
-            .house
+            .layout
             .extensions
             .iter()
-            .map(|(room, of, methods)| ((*room, (*of).to_owned()), methods.iter().copied().collect()))
+            .map(|(top, of, methods)| ((*top, (*of).to_owned()), methods.iter().copied().collect()))
             .collect();
         let mut breaches = Vec::new();
         if found != listed {
             breaches.push(format!(
-                "methods that rooms give to types of lower rooms:\n{found:?}\nlisted:\n{listed:?}"
+                "methods that modules give to types of lower modules:\n{found:?}\nlisted:\n{listed:?}"
             ));
         }
-        for (room, methods) in self.house.made_by_macros {
+        for (top, methods) in self.layout.made_by_macros {
             for method in *methods {
-                match self.named_in(room, method) {
-                    Some(place) => at.entry(*method).or_default().push((*room, place)),
-                    None => breaches.push(format!("`{room}` makes no method `{method}`")),
+                match self.named_in(top, method) {
+                    Some(place) => at.entry(*method).or_default().push((*top, place)),
+                    None => breaches.push(format!("`{top}` makes no method `{method}`")),
                 }
             }
         }
         for (module, calls) in self.source.modules.iter().enumerate() {
-            let Some(room) = self.room(module) else { continue };
+            let Some(top) = self.top(module) else { continue };
             for (method, line) in &calls.calls {
                 for (above, place) in at.get(method.as_str()).into_iter().flatten() {
-                    if self.floor(Some(room)) < self.floor(Some(above)) {
+                    if self.floor(Some(top)) < self.floor(Some(above)) {
                         let from = self.place(module, *line);
                         breaches.push(format!(
-                            "{from}: `{room}` calls `{method}`, which `{above}` adds at {place}"
+                            "{from}: `{top}` calls `{method}`, which `{above}` adds at {place}"
                         ));
                     }
                 }
@@ -274,11 +277,11 @@ impl Checker<'_> {
         breaches
     }
 
-    /// Where a room names something that is no part of a longer path, as the argument of a macro
+    /// Where a module names something that is no part of a longer path, as the argument of a macro
     /// is.
-    fn named_in(&self, room: &str, name: &str) -> Option<String> {
+    fn named_in(&self, top: &str, name: &str) -> Option<String> {
         let modules = self.source.modules.iter().enumerate();
-        modules.filter(|(module, _)| self.room(*module) == Some(room)).find_map(|(module, source)| {
+        modules.filter(|(module, _)| self.top(*module) == Some(top)).find_map(|(module, source)| {
             let mention = source.mentions.iter().find(|mention| mention.path == [name])?;
             Some(self.place(module, mention.line))
         })
