@@ -1,4 +1,4 @@
-//! [`Director`]: stops two threads at their schedule points, so that their steps come in one order.
+//! [`Director`]: lets two threads take turns at their schedule points, and records their steps.
 
 use std::cell::Cell;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

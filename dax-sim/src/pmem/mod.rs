@@ -55,8 +55,8 @@ pub const MIN_DEVICE_SIZE: u64 = 1 << 20;
 /// How to open a device.
 #[derive(Clone, Debug)]
 pub struct DeviceOptions {
-    /// The path of the file. `None` stands for a temporary file on /dev/shm. If no file can be made
-    /// there, the device is a memfd.
+    /// The path of the file. `None` stands for a temporary file on /dev/shm. If /dev/shm cannot be
+    /// used, the device is a memfd.
     pub path: Option<PathBuf>,
     /// The size in bytes: a multiple of [`BLOCK_SIZE`], at least [`MIN_DEVICE_SIZE`].
     pub size: u64,

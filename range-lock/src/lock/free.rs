@@ -69,8 +69,9 @@ impl RangeLock {
     ///
     /// # Origin
     ///
-    /// The latch manager of CockroachDB has this operation, under the name `WaitFor`. There the
-    /// operation acquires no latch. Block layers also wait for all writes before a flush.
+    /// The latch manager of CockroachDB has this operation, under the name `WaitFor`. In
+    /// CockroachDB, too, the operation acquires no latch. Block layers also wait for all writes
+    /// before a flush.
     #[track_caller]
     pub fn wait_until_free(&self, range: impl RangeBounds<u64>, mode: Mode) {
         let free = self.free_by(&range, mode, Deadline::Never);
