@@ -197,8 +197,8 @@ use crate::sync::Deadline;
 ///
 /// A new lock allocates nothing. After warm-up, acquiring and releasing do not allocate. A lock has
 /// warmed up when its partition is stable, and each part has had its peak number of concurrent
-/// requests. A part that had more than 256 requests at a time frees the memory of the other
-/// requests when it becomes empty. Two cases allocate even after warm-up:
+/// requests. A part that becomes empty keeps memory for at most 256 requests. Two cases allocate
+/// even after warm-up:
 ///
 /// * A thread allocates when it first sleeps, and when it first waits for the internal mutex.
 /// * With feature `deadlock_detection`, a thread captures a backtrace whenever it blocks.

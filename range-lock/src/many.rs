@@ -386,9 +386,9 @@ impl RangeLock {
     ///
     /// # Panics
     ///
-    /// If the request has more than 65535 ranges on a 32-bit machine. Ranges that overlap or touch
-    /// are joined before they are counted. Nothing is locked then. On a 64-bit machine the bound is
-    /// out of reach.
+    /// If the request has more than 65535 ranges on a 32-bit machine, counted after overlapping and
+    /// touching ranges have been joined. The panic leaves nothing locked. On a 64-bit machine no
+    /// request can reach the bound.
     pub fn acquire_many<'a>(requests: impl IntoIterator<Item = Request<'a>>) -> ManyGuard<'a> {
         let mut parts = parts(requests);
         let granted = parts.acquire(Deadline::Never);
@@ -436,9 +436,9 @@ impl RangeLock {
     ///
     /// # Panics
     ///
-    /// If the request has more than 65535 ranges on a 32-bit machine. Ranges that overlap or touch
-    /// are joined before they are counted. Nothing is locked then. On a 64-bit machine the bound is
-    /// out of reach.
+    /// If the request has more than 65535 ranges on a 32-bit machine, counted after overlapping and
+    /// touching ranges have been joined. The panic leaves nothing locked. On a 64-bit machine no
+    /// request can reach the bound.
     pub fn try_acquire_many_for<'a>(
         requests: impl IntoIterator<Item = Request<'a>>,
         timeout: Duration,
@@ -460,9 +460,9 @@ impl RangeLock {
     ///
     /// # Panics
     ///
-    /// If the request has more than 65535 ranges on a 32-bit machine. Ranges that overlap or touch
-    /// are joined before they are counted. Nothing is locked then. On a 64-bit machine the bound is
-    /// out of reach.
+    /// If the request has more than 65535 ranges on a 32-bit machine, counted after overlapping and
+    /// touching ranges have been joined. The panic leaves nothing locked. On a 64-bit machine no
+    /// request can reach the bound.
     pub fn try_acquire_many_until<'a>(
         requests: impl IntoIterator<Item = Request<'a>>,
         deadline: Instant,
