@@ -88,12 +88,12 @@ pub use storage::Storage;
 /// });
 /// ```
 ///
-/// The storage may borrow memory. The owner of the memory can use it again after the last use of
-/// the lock and its guards.
+/// The storage may borrow memory. The owner of the memory can use the memory again after the last
+/// use of the lock and its guards.
 ///
 /// The page of [`RangeLock`] describes fairness, deadlocks, leaked guards, `let _ =` and cost. All
-/// of them are the same here. To wait until a range is free without locking the range, call
-/// [`RangeLock::wait_until_free`] on [`range_lock`](Self::range_lock).
+/// of these are the same for this lock. To wait until a range is free without locking the range,
+/// call [`RangeLock::wait_until_free`] on [`range_lock`](Self::range_lock).
 pub struct RangeRwLock<S: Storage> {
     lock: RangeLock,
     /// The storage, taken apart.

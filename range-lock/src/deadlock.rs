@@ -87,8 +87,8 @@
 //! a cycle exist at one instant, for two reasons:
 //!
 //! * A registered thread is in its wait. So its lock has not moved, and its request is in the lock.
-//! * A grant of the request needs the mutex of one of these leaves. The release of a request that
-//!   it waits for needs one of them, too. So neither can happen during the copy.
+//! * A grant of the request needs the mutex of one of these leaves. The release of an awaited
+//!   request also needs one of these mutexes. So neither event can happen during the copy.
 //!
 //! Therefore `check` copies the requests only once. parking_lot's search looks a second time, to be
 //! sure.
@@ -236,7 +236,7 @@ impl Stake {
 /// The result begins with the threads that wait for themselves ([`Kind::PossibleSelf`]). Cycles of
 /// several threads follow ([`Kind::Cycle`]). In a *group* of threads, each thread waits for every
 /// other thread, directly or through others. `check` returns one cycle for each group: a shortest
-/// one through the thread of the group that blocked first. The cycles are in the order in which
+/// cycle through the thread of the group that blocked first. The cycles are in the order in which
 /// these threads blocked.
 ///
 /// Other cycles of the group can remain after the returned cycle has been broken. Later calls

@@ -18,7 +18,7 @@ use crate::span::Span;
 /// [`RangeLock::requests`](crate::RangeLock::requests).
 ///
 /// `Display` prints range, mode and state. `Debug` also prints the requests that this request waits
-/// for. It prints how long this request has waited at the time of printing:
+/// for, and the time for which it has waited when it is printed:
 ///
 /// ```
 /// # let lock = range_lock::RangeLock::new();

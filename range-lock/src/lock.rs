@@ -131,7 +131,7 @@ use crate::sync::Deadline;
 /// # Deadlocks
 ///
 /// **While a thread or task holds a range, it must not block on another range of the same lock**,
-/// not even on a disjoint range or a higher one. Another thread may wait for a third range that
+/// not even on a disjoint range or a higher range. Another thread may wait for a third range that
 /// overlaps both ranges. The other thread waits for the held range, and the new request waits for
 /// the other thread. So neither thread can continue. Taking ranges in ascending order does not
 /// prevent this deadlock.
@@ -191,7 +191,7 @@ use crate::sync::Deadline;
 ///
 /// The range `n..n` contains no point. A request for an empty range conflicts with no request, and
 /// is granted immediately. The guard of an empty range releases nothing. A method that is given an
-/// inverted range, such as `7..3`, panics, as an inverted range of a slice does.
+/// inverted range, such as `7..3`, panics, as a slice does.
 ///
 /// # Cost
 ///
@@ -206,7 +206,7 @@ use crate::sync::Deadline;
 /// With n requests in the lock, a thread acquires in O(log n) steps under a short internal mutex. A
 /// release takes O(log n) steps, and O(log n) more for each request that is
 /// [registered](crate::docs::internals#registrations) with the released request. A registered
-/// request is one that the released request has kept out.
+/// request is a request that the released request has kept out.
 ///
 /// If threads contend for the internal mutex, the lock cuts its domain into parts. Each part has
 /// its own mutex. A request takes the mutexes of the parts that its range touches. See
@@ -271,7 +271,7 @@ impl RangeLock {
     /// The list is meant to be printed or logged. The `Debug` form of the lock prints the beginning
     /// of the list. The call allocates memory. With n requests the call takes O(n) steps, and
     /// blocks other users of the lock during these steps. It does not compute for which requests a
-    /// request waits. [`RequestInfo::waits_for`] computes them.
+    /// request waits. [`RequestInfo::waits_for`] computes these requests.
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();

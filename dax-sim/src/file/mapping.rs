@@ -128,8 +128,8 @@ impl<'a> Mapping<'a> {
         of(PMD_SIZE, self.vma.pages.pmd(page)).or(of(BLOCK_SIZE, self.vma.pages.translate(page)))
     }
 
-    /// Makes all earlier stores to the pages that the range touches durable, and the metadata of
-    /// the file (msync with MS_SYNC). For a private mapping the call does nothing.
+    /// Makes the metadata of the file durable, and all earlier stores to the pages that the range
+    /// touches (msync with MS_SYNC). For a private mapping the call does nothing.
     ///
     /// # Errors
     ///

@@ -14,7 +14,7 @@ use crate::pmem::BLOCK_SIZE;
 /// pages without another translation and without faults.
 ///
 /// A call that takes blocks from the file, such as [`File::truncate`](super::File::truncate), waits
-/// for the pin. If the calling thread holds the pin, it waits for itself.
+/// for the pin. A thread that holds the pin and makes this call waits for itself.
 ///
 /// Bytes that the device writes belong to the file at once. An fsync may clean a page while the
 /// page is pinned. Bytes that the device writes afterwards are not dirty, so a later fsync does not

@@ -119,7 +119,7 @@ impl File<'_> {
 
     /// Makes `len` bytes of this file, from offset `to` on, share the blocks of `len` bytes of
     /// `source`, from offset `from` on (FICLONERANGE). This file grows if necessary. `source` may
-    /// be this file. A later write to one of the files first copies the block.
+    /// be this file. A later write to one of the files first copies the shared block.
     ///
     /// A `len` of 0 means all bytes up to the end of `source`. If `from` is the end of `source`, a
     /// call with a `len` of 0 does nothing, for every `to`.

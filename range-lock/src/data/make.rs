@@ -20,7 +20,7 @@ impl<S: Storage> RangeRwLock<S> {
         Self::with_lock(storage, RangeLock::new())
     }
 
-    /// Makes a lock that owns `storage`. It uses `lock` to lock the indices. `lock` may have
+    /// Makes a lock that owns `storage`, with `lock` as the lock of the indices. `lock` may have
     /// [non-default settings](RangeLock::builder).
     ///
     /// What leaked guards hold in `lock` stays locked until [`undo_leak`](Self::undo_leak).

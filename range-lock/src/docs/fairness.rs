@@ -1,5 +1,5 @@
-//! The order in which requests are granted, the requests that may pass others, and the cost of
-//! strict order.
+//! The order in which requests are granted, the requests that may pass other requests, and the cost
+//! of strict order.
 //!
 //! # The guarantee
 //!
@@ -38,7 +38,7 @@
 //! Bueso measured writers under his range lock and under the kernel's rwsem. Under the range lock
 //! the writers did up to 40 % fewer operations per second than under the rwsem. The spread between
 //! the writers was much smaller under the range lock. In `RangeLock` a waiting thread spins briefly
-//! before it sleeps. This helps if critical sections are short.
+//! before it sleeps. The spinning helps if critical sections are short.
 //!
 //! # Bounded bypass
 //!

@@ -10,11 +10,12 @@
 //! With n requests in the same part, acquiring and releasing take O(log n) steps each. A release
 //! also looks again at the requests that are [registered](super::internals#registrations) with the
 //! released request. If writers wait for the range, only the first writer is registered with the
-//! released request. If readers wait, all readers that the release grants are registered with it.
+//! released request. If readers wait, all readers that the release grants are registered with the
+//! released request.
 //!
 //! After warm-up (the partition is stable) the lock allocates nothing, as long as each part has at
-//! most 256 requests at a time. A part that has had more requests frees their memory when it
-//! becomes empty.
+//! most 256 requests at a time. A part that has had more requests frees the additional memory when
+//! it becomes empty.
 //!
 //! If threads contend for the internal mutex, the lock cuts its domain into parts. Each part has
 //! its own mutex (see [`internals`](super::internals)). Then threads in different parts no longer

@@ -81,8 +81,8 @@
 //! [`fairness`](super::fairness#the-guarantee) has the bound of the wait.
 //!
 //! No method widens a held range, because two threads with neighbouring ranges could deadlock if
-//! both widened them. Release the range and ask for the larger range, or ask for the larger range
-//! first.
+//! both threads widened their ranges. Release the range and ask for the larger range, or ask for
+//! the larger range first.
 //!
 //! # Giving up
 //!
@@ -134,9 +134,9 @@
 //!   become one range. Instead, count the guards. At a limit, release the guards and ask for the
 //!   larger range.
 //! * **A method that waits for writers but fails if a reader holds the range.** A request has one
-//!   place in one queue, and waits there for all earlier conflicting requests. Instead, call
-//!   `try_write`, and call [`wait_until_free`](crate::RangeLock::wait_until_free) in mode `Read`
-//!   before the next try.
+//!   place in one queue, and waits in this queue for all earlier conflicting requests. Instead,
+//!   call `try_write`, and call [`wait_until_free`](crate::RangeLock::wait_until_free) in mode
+//!   `Read` before the next try.
 //! * **An empty range that conflicts** with the ranges around it, as in SMB. An empty range shares
 //!   no point with any other range. Lock one point instead.
 //! * **Cycles through tasks**, in module `deadlock`. The lock does not know which task holds a

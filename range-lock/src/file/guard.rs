@@ -28,7 +28,7 @@ use crate::sync::Deadline;
 pub struct Unchanged<G> {
     /// The guard, which holds what it held before.
     pub guard: G,
-    /// The reason for the error. If conflicting requests are the reason, its kind is
+    /// The reason for the error. If conflicting requests are the reason, the kind of the error is
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut).
     pub error: io::Error,
 }
