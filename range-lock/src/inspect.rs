@@ -18,7 +18,7 @@ use crate::span::Span;
 /// [`RangeLock::requests`](crate::RangeLock::requests).
 ///
 /// `Display` prints range, mode and state. `Debug` also prints the requests that this request waits
-/// for, and the time for which it has waited when it is printed:
+/// for, and how long this request has waited until the time of printing:
 ///
 /// ```
 /// # let lock = range_lock::RangeLock::new();

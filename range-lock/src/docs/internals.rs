@@ -16,10 +16,10 @@
 //! granted when its count is zero.
 //!
 //! When an entry leaves, the lock takes a second look at the entries that are registered with this
-//! entry, and at no others. If another entry keeps a registered entry out, the lock registers it
-//! with the other entry. Otherwise the lock lowers the count of the registered entry's request. The
-//! thread that lowers a count to zero wakes up the waiting thread or task. So a release searches no
-//! queue, and wakes up only threads that can run.
+//! entry, and at no others. If another entry keeps a registered entry out, the lock registers this
+//! entry anew, with the other entry. Otherwise the lock lowers the count of the registered entry's
+//! request. The thread that lowers a count to zero wakes up the waiting thread or task. So a
+//! release searches no queue, and wakes up only threads that can run.
 //!
 //! ```text
 //! A holds [0, 20)                          A leaves: B is free of all, and runs

@@ -24,7 +24,7 @@
 //! In a lock that has been cut, a request searches for its part. The search takes 5 ns (two parts)
 //! to 16 ns (64 parts). Without the search, an uncontended acquire and release take 5 ns. So with
 //! empty critical sections a cut gains little. The table is for two threads on two CPUs, with 4 KiB
-//! blocks of one file. It has the operations per second under the range lock, divided by the
+//! blocks of one file. The table has the operations per second under the range lock, divided by the
 //! operations per second under one shared `RwLock`:
 //!
 //! | two threads | near CPUs | far CPUs |

@@ -20,8 +20,8 @@ impl RangeLock {
     /// waits for writers and upgradable readers. With [`Mode::Write`] it waits for all requests.
     ///
     /// The call waits for each conflicting request that was held *or waited* when the call began.
-    /// The wait for a request ends when the request is released, or when it gives up. The wait also
-    /// ends when the request no longer conflicts, because the request was
+    /// The wait for a request ends when the request is released or gives up. The wait also ends
+    /// when the request no longer conflicts, because the request was
     /// [shrunk](crate::RangeWriteGuard::shrink) or [downgraded](crate::RangeWriteGuard::downgrade).
     /// The call does not wait for requests that enter later, nor for an upgrade that begins later.
     ///
