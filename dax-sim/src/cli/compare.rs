@@ -60,20 +60,20 @@ pub(crate) struct CompareOptions {
     #[command(flatten)]
     locks: LockOptions,
 
-    /// Variant to which tables and plots quote factors; the JSON has the ratios to all
+    /// Base of the factors in tables and plots; the JSON has the ratios to all variants
     ///
     /// A factor is the median over rounds of the ratios within each round. Its interval is made of
-    /// order statistics: it holds that median with 95 %. With fewer than 6 rounds the interval
-    /// reaches from the smallest to the largest ratio, with less confidence, and then no difference
-    /// is claimed.
+    /// order statistics, and holds the true median with 95 % confidence. With fewer than 6 rounds
+    /// the interval reaches from the smallest to the largest ratio. Then the confidence is lower,
+    /// and the report claims no difference.
     #[arg(long, value_name = "V", default_value_t = BASE, value_parser = Variant::from_str)]
     #[arg(help_heading = WHAT)]
     ratio_to: Variant,
 
-    /// Mark what has changed since an earlier run, beyond its interval
+    /// Mark the ratios that have changed since an earlier run, beyond their intervals
     ///
-    /// The file is the one that `--json` of the earlier run wrote, or the compare.json beside its
-    /// page.
+    /// The file is the JSON of the earlier run: the file of its `--json`, or the compare.json next
+    /// to its page.
     #[arg(long, value_name = "FILE.json", help_heading = WHAT)]
     baseline: Option<PathBuf>,
 
@@ -88,7 +88,7 @@ pub(crate) struct CompareOptions {
 
     /// Media times in microseconds, up to 10000; 0 is CPU-bound [default: 0,50]
     ///
-    /// Each read(2) and write(2) sleeps for this time, as it would for a device.
+    /// Each read(2) and write(2) sleeps for this time, as an operation on a device does.
     #[arg(long, value_name = "LIST", value_parser = media, allow_hyphen_values = true)]
     #[arg(help_heading = LOAD)]
     media_us: Option<List<u64>>,
@@ -157,11 +157,11 @@ fn after_help() -> String {
          \x20 dax-sim --file /mnt/pmem/device --size 1G --baseline before.json\n\
          \x20     and later: what has changed?\n\n\
          {}\n\
-         A signal ends the run early: what was measured is written, marked PARTIAL.\n\n\
+         A signal ends the run early. The run writes the results that are complete, marked PARTIAL.\n\n\
          The exit code is:\n\
          \x20 0    after a complete run\n\
-         \x20 1    if something failed, if another process changed the file, so that figures are void,\n\
-         \x20      or if a variant had stale reads that must not have any\n\
+         \x20 1    if the run failed, if another process changed the file, so that figures are void,\n\
+         \x20      or if a variant that must not have stale reads had some\n\
          \x20 2    if the arguments were refused\n\
          \x20 74   if the mapped file failed\n\
          \x20 128  plus the signal's number if a signal ended the run",

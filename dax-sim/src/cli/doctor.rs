@@ -24,11 +24,11 @@ const LEAST_ADVICE: usize = 20;
 /// Options of `dax-sim doctor`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-The command changes no contents. It examines a folder by a temporary file of 64 MiB without a name, or of \
-4 MiB where there is no room. The bytes of a file stay as they are. Measuring its faults moves its time of change. \
-Faults are measured in a mapping of an aligned 2 MiB of the file that are written everywhere, never in a hole.
+The command changes no contents. In a folder it examines a temporary file without a name, of 64 MiB, or of \
+4 MiB if there is no room for 64 MiB. The bytes of a file stay as they are. The measurement of faults changes \
+the time of change of the file. The measurement maps an aligned 2 MiB of the file without a hole.
 
-The exit code is 0 after a report. It is 2 if there is no such file or folder, or if PATH is neither.")]
+The exit code is 0 after a report. It is 2 if PATH does not exist, or is neither a file nor a folder.")]
 pub(crate) struct DoctorOptions {
     /// A folder or a file [default: /dev/shm, where `compare` puts its temporary file]
     #[arg(value_name = "PATH")]

@@ -28,15 +28,17 @@ const RACES: usize = 8;
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
 Threads do 4 KiB operations, each in a part of its own: on one file, and in the same way on a file \
-for each thread. The quotient of the two is what sharing a file costs: the inode's lock for \
-pwrite(2), the lock of the row for stores. A second set of samples makes each operation durable: by \
-fdatasync, and for stores by writing cache lines back (MAP_SYNC, tmpfs) or msync.
+for each thread. The quotient of the two rates shows the cost of sharing a file: the inode's lock \
+for pwrite(2), the lock of the row for stores. A second set of samples makes each operation durable: \
+by fdatasync, and for stores by writing cache lines back (MAP_SYNC, tmpfs) or msync.
 
-The files for the threads are made beside PATH. In the end they are removed, as is PATH. If PATH \
-existed it is left empty. The run needs twice the bytes of all threads.
+The run makes the files for the threads in the folder of PATH. At the end it removes these files \
+and PATH. If PATH existed before, the run leaves it empty. The run needs twice the bytes of all \
+threads.
 
-The race of Kara's 2017 e-mail is tried against this kernel: writes into holes beside loads. A load \
-that does not find what was written is stale, and makes the exit code 1.")]
+The last test tries the race of Kara's 2017 e-mail on this kernel: threads write into holes, and \
+other threads load from the same pages. A load that does not find the written bytes is stale, and \
+makes the exit code 1.")]
 pub(crate) struct KernelOptions {
     /// The file: new or empty; on pmem, tmpfs or any other file system
     #[arg(long, value_name = "PATH")]

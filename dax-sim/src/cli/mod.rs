@@ -49,14 +49,14 @@ struct Cli {
 enum Command {
     /// Compare the variants: throughput, waiting, stale reads (the default)
     Compare(compare::CompareOptions),
-    /// Try every order of a few operations, and draw one that goes wrong
+    /// Try every order of the steps of a few operations, and print the shortest that goes wrong
     Race(race::RaceOptions),
     /// Replay a log of operations on one file, as fsx records them, and print the file's final size
     /// and SHA-256
     Replay(replay::ReplayOptions),
     /// Report what a folder or file can do: DAX, MAP_SYNC, the size of faults, bad blocks, and more
     Doctor(doctor::DoctorOptions),
-    /// Measure the kernel's own write(2) beside stores under locks, on a file of yours
+    /// Measure the kernel's own write(2), and stores under locks, on a file of yours
     Kernel(kernel::KernelOptions),
     /// Print a completion script for a shell
     Completions(completions::CompletionOptions),

@@ -103,11 +103,11 @@ fn after_help() -> &'static str {
      \x20 dax-sim race --scenario my.scenario\n\
      \x20     a scenario of your own, made from one of these\n\n\
      The exit code is:\n\
-     \x20 0  if everything is as the variant promises, which includes the races that it has\n\
-     \x20 1  if not, or if the result cannot be written\n\
+     \x20 0  if every result is as the variant promises; a variant with known races must show them\n\
+     \x20 1  if a result is different, or if the results cannot be written\n\
      \x20 2  if the arguments or the scenario are refused; then nothing runs\n\n\
-     On a terminal, tables and pictures keep within its width. What matters in a picture has a colour unless \
-     NO_COLOR is set. In a pipe or a file they are as wide as they need to be, and all variants of a table stand \
+     On a terminal, tables and pictures fit the width. Colours mark the important places of a picture, unless \
+     NO_COLOR is set. In a pipe or a file the output has its full width, and all variants of a table are \
      side by side.\n\n\
      Kara's 2017 e-mail: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz"
 }

@@ -28,9 +28,9 @@ as fsx writes it with --record-ops. Byte o of the file, when the operation of li
 (31 k + o) mod 251.
 
 fsx keeps the last 10,000 operations. So the log of a longer run is a tail: the SIZE_BEFORE of its \
-first line is not 0, and the replay starts from a hole of that size in place of what the run had \
-written before. The first line of output says so. Compare the digest with that of the same lines on \
-a file made by `truncate -s SIZE_BEFORE`.")]
+first line is not 0. The replay of a tail starts from a hole of this size, and reports the start in \
+its first line of output. To check the replay, apply the same lines to a file made by \
+`truncate -s SIZE_BEFORE`, and compare the two digests.")]
 pub(crate) struct ReplayOptions {
     /// The log
     #[arg(value_name = "FILE")]
