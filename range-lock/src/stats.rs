@@ -129,7 +129,7 @@ impl ModeStats {
     /// Returns how many requests waited and gave up. These requests timed out, or their futures
     /// were dropped. A future that was dropped just after the grant counts, too.
     /// [`waits`](Self::waits) does not include the waits of these requests. If the deadline of a
-    /// timed method has passed before the call, the request does not wait, and does not count here.
+    /// timed method has passed before the call, the request does not wait.
     pub fn gave_up(&self) -> u64 {
         self.gave_up
     }

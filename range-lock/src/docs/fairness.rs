@@ -13,8 +13,8 @@
 //! at most one critical section of each of them. No request starves.
 //!
 //! A short internal mutex decides which of two requests came first. Each part of the lock has its
-//! own mutex. A request gets its place in the order when it enters. Before that its thread may wait
-//! for the mutex, while requests of other threads enter:
+//! own mutex. A request gets its place in the order when it enters. Before the request enters, its
+//! thread may wait for the mutex, while requests of other threads enter:
 //!
 //! * A thread that finds the mutex taken reads the mutex again for some microseconds. Then the
 //!   thread joins a line, and sleeps in the line if other threads want its CPU. The number of
