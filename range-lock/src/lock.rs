@@ -378,7 +378,7 @@ macro_rules! acquire {
             ///
             /// The caller must not hold another range of this lock: see
             /// [Deadlocks](Self#deadlocks).
-            #[inline]
+            #[inline(always)]
             #[track_caller]
             pub fn $wait(&self, range: impl RangeBounds<u64>) -> $Guard<'_> {
                 $Guard { held: Held::acquire(self, claim(&range, $mode)) }
@@ -400,7 +400,7 @@ macro_rules! acquire {
             /// # Panics
             ///
             /// If the range is inverted.
-            #[inline]
+            #[inline(always)]
             #[track_caller]
             pub fn $try(&self, range: impl RangeBounds<u64>) -> Option<$Guard<'_>> {
                 Some($Guard { held: Held::try_acquire(self, claim(&range, $mode))? })

@@ -86,6 +86,7 @@
 //! It has kept their guards, and only it gives them up. Since it holds the leaves, the links
 //! between them stay as they are.
 
+mod grid;
 mod place;
 mod table;
 

@@ -35,6 +35,9 @@ pub fn layout(lock: &RangeLock, visit: &mut Visit<'_>) {
     for (n, group) in table.levels.iter().flatten().enumerate() {
         of(group, visit, "table row", n);
     }
+    for (n, cells) in table.grid().iter().flat_map(|grid| grid.cells.chunks(32)).enumerate() {
+        of(cells, visit, "table: cells of the grid", n);
+    }
     of(&table.levels[..], visit, "table: levels", 0);
     for (n, line) in table.indices.chunks(32).enumerate() {
         of(line, visit, "table: leaves of a row", n);

@@ -13,11 +13,14 @@
 //! are until the lock is dropped. So a lock that is cut once needs no pointer for each leaf that
 //! there may be.
 //!
+//! Before it searches the rows, a thread looks into the [grid], which names most leaves at once.
+//!
 //! # Invariant of the unsafe code
 //!
 //! **made**: a pointer in `chunks` is null, or names a chunk of `Structure::made`, which is freed
 //! with the table. The pointer is stored once, before any row, link or key has the index of one of
 //! the chunk's leaves. All of these are handed from thread to thread by a release and an acquire.
+//! The pointer `grid` is null, or names a grid of `Structure::grids`, which is freed with the table.
 
 use std::iter;
 use std::ptr;
@@ -26,6 +29,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use crossbeam_utils::CachePadded;
 
 use super::LeafCell;
+use super::grid::Grid;
 use crate::bounds::Bounds;
 use crate::claim::LeafIndex;
 use crate::leaf::Leaf;
@@ -33,6 +37,8 @@ use crate::sync::{AtomicHint, AtomicIndex, Mutex};
 
 /// Where each leaf begins, and the leaves except for the root.
 pub(crate) struct Table {
+    /// Null while there is one leaf.
+    grid: AtomicPtr<Grid>,
     /// How many of the `levels` are searched: as many as the groups in use need.
     searched: AtomicHint,
     /// Whether there is more than one leaf.
@@ -84,6 +90,8 @@ pub(super) struct Structure {
     fresh: usize,
     /// Of std in a model too: what is done with it involves nothing that is modelled.
     made: Vec<std::sync::Arc<Chunk>>,
+    /// One for each size that has been needed.
+    grids: Vec<std::sync::Arc<Grid>>,
     /// Which leaf is asked next whether it is quiet.
     pub(super) hand: usize,
     /// How many rows of each group are in use, for the groups in use.
@@ -115,6 +123,7 @@ impl Table {
             groups = groups.div_ceil(Self::FAN_OUT);
         }
         let table = Table {
+            grid: AtomicPtr::new(ptr::null_mut()),
             searched: AtomicHint::new(1),
             is_cut: AtomicHint::new(0),
             levels,
@@ -127,6 +136,7 @@ impl Table {
                 unused: Vec::new(),
                 fresh: 1,
                 made: Vec::new(),
+                grids: Vec::new(),
                 hand: 0,
                 filled: vec![1],
             })),
@@ -203,12 +213,27 @@ impl Table {
     /// Which leaf `point` lies in: the last one that does not begin behind it.
     #[inline]
     pub(super) fn route(&self, point: u64) -> LeafIndex {
+        match self.grid().and_then(|grid| grid.look_up(point)) {
+            Some(leaf) => leaf,
+            None => self.search(point),
+        }
+    }
+
+    /// The grid, if there is more than one leaf.
+    #[inline]
+    pub(crate) fn grid(&self) -> Option<&Grid> {
+        // SAFETY: it is null or lives as long as the table ("made"), and is only shared.
+        unsafe { self.grid.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// The same as [`route`](Self::route), by the rows.
+    #[inline(never)]
+    fn search(&self, point: u64) -> LeafIndex {
         let (group, slot) = self.find(point);
         LeafIndex(self.indices[group * Self::FAN_OUT + slot].get())
     }
 
     /// The row of the leaf in which `point` lies: its group, and which it is there.
-    #[inline]
     fn find(&self, point: u64) -> (usize, usize) {
         let searched = self.searched.get() as usize;
         let (mut group, mut slot) = (0, 0);
@@ -254,7 +279,7 @@ impl Table {
             None => self.spread(structure, Some(row)),
         }
         structure.leaves += 1;
-        self.end_change(structure);
+        self.end_change(structure, lower, &[lower - 1, lower]);
     }
 
     /// The nearest group with a free row. `None` if all near ones are full and the rows could be
@@ -300,7 +325,55 @@ impl Table {
         } else {
             self.spread(structure, None);
         }
-        self.end_change(structure);
+        self.end_change(structure, lower, &[lower - 1]);
+    }
+
+    /// Brings the grid up to date with the rows.
+    fn paint(&self, structure: &mut Structure, border: u64, points: &[u64]) {
+        let size = Grid::size_for(structure.leaves);
+        match self.grid() {
+            _ if structure.leaves == 1 => self.grid.store(ptr::null_mut(), Ordering::Release),
+            Some(grid) if grid.cells.len() == size && grid.covers(border..=border) => {
+                for point in points {
+                    let (first, last, leaf) = self.span(structure, self.find(*point));
+                    grid.paint(first, last, leaf);
+                }
+            }
+            _ => self.paint_all(structure, size),
+        }
+    }
+
+    /// Paints a grid of `size` cells, which is the one in use from now on.
+    #[cold]
+    fn paint_all(&self, structure: &mut Structure, size: usize) {
+        let made = structure.grids.iter().position(|grid| grid.cells.len() == size);
+        let made = made.unwrap_or_else(|| {
+            structure.grids.push(std::sync::Arc::new(Grid::new(size)));
+            structure.grids.len() - 1
+        });
+        let grid = &structure.grids[made];
+        let (_, before, _) = self.span(structure, (0, 0));
+        let (highest, ..) = self.span(structure, self.find(u64::MAX));
+        grid.place(before + 1..=highest);
+        let mut next = Some(0);
+        while let Some(first) = next {
+            let (first, last, leaf) = self.span(structure, self.find(first));
+            grid.paint(first, last, leaf);
+            next = last.checked_add(1);
+        }
+        self.grid.store(std::sync::Arc::as_ptr(grid).cast_mut(), Ordering::Release);
+    }
+
+    /// The first and the last point of the leaf in a row, and the leaf.
+    fn span(&self, structure: &Structure, (group, slot): (usize, usize)) -> (u64, u64, LeafIndex) {
+        let row = self.row(group * Self::FAN_OUT + slot);
+        let next = match slot + 1 < usize::from(structure.filled[group]) {
+            true => Some((group, slot + 1)),
+            false => Some((group + 1, 0)).filter(|(group, _)| *group < structure.filled.len()),
+        };
+        let last = next.map_or(u64::MAX, |(group, slot)| self.row(group * Self::FAN_OUT + slot).before);
+        let first = if (group, slot) == (0, 0) { 0 } else { row.before + 1 };
+        (first, last, row.leaf)
     }
 
     /// Spreads the rows, and one more, evenly over as many groups as suit them.
@@ -339,11 +412,14 @@ impl Table {
         self.version.set(self.version.get() + 1);
     }
 
-    fn end_change(&self, structure: &Structure) {
+    /// The leaves in which `points` lie have changed, because one begins at `border`, or does not
+    /// begin there any more.
+    fn end_change(&self, structure: &mut Structure, border: u64, points: &[u64]) {
         let groups = structure.filled.len();
         let searched = (0..self.levels.len()).find(|n| groups <= Self::FAN_OUT.pow(*n as u32));
         set_if_other(&self.searched, 1 + searched.expect("the last level is one group") as u64);
         set_if_other(&self.is_cut, u64::from(structure.leaves > 1));
+        self.paint(structure, border, points);
         self.version.set(self.version.get() + 1);
     }
 }
