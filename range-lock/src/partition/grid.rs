@@ -3,9 +3,9 @@
 //!
 //! The grid covers the part of the domain in which leaves begin. Each cell stands for as many
 //! points, a power of two, beginning at a multiple of that power. Leaves begin at round points
-//! where they can, so few of them begin inside a cell. Such a cell is *mixed*: it names no leaf, and
-//! the table is searched. What lies before the grid belongs to its first cell, and what lies behind
-//! it to its last.
+//! where they can, so few of them begin inside a cell. Such a cell is *mixed*: it names no leaf,
+//! and the table is searched. What lies before the grid belongs to its first cell, and what lies
+//! behind it to its last.
 //!
 //! The grid is a hint, as the table is. Threads read it without a lock, and change it under the
 //! mutex of the table, while the version is odd.

@@ -20,7 +20,8 @@
 //! **made**: a pointer in `chunks` is null, or names a chunk of `Structure::made`, which is freed
 //! with the table. The pointer is stored once, before any row, link or key has the index of one of
 //! the chunk's leaves. All of these are handed from thread to thread by a release and an acquire.
-//! The pointer `grid` is null, or names a grid of `Structure::grids`, which is freed with the table.
+//! The pointer `grid` is null, or names a grid of `Structure::grids`, which is freed with the
+//! table.
 
 use std::iter;
 use std::ptr;
