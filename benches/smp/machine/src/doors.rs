@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicU32;
 
 use libc::{pthread_attr_t, pthread_t, timespec};
 
+use crate::addresses::fixed_random;
 use crate::costs::{NS, US};
 use crate::cpus::{self, Woken, aside, simulated};
 use crate::lender::raw_syscall;
@@ -191,11 +192,11 @@ doors! {
     }
 
     fn getrandom(to: *mut c_void, bytes: usize, flags: c_uint) -> isize {
-        if simulated() {
-            fill(to.cast(), bytes);
-            return bytes as isize;
+        if !simulated() && fixed_random().is_none() {
+            return outside(libc::SYS_getrandom, to as usize, bytes, flags as usize, 0) as isize;
         }
-        outside(libc::SYS_getrandom, to as usize, bytes, flags as usize, 0) as isize
+        fill(to.cast(), bytes);
+        bytes as isize
     }
 
     fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long {
@@ -334,12 +335,13 @@ doors! {
 /// The size of the guard page of a lender's stack.
 const GUARD: usize = 4096;
 
-/// Fills a buffer from the run's seed.
+/// Fills a buffer: in a run from the run's seed, otherwise as in each process.
 fn fill(to: *mut u8, bytes: usize) {
+    let next = if simulated() { cpus::random } else { || fixed_random().unwrap_or(0) };
     aside(|| {
         for i in 0..bytes {
             // SAFETY: D1: there is room for `bytes` bytes.
-            unsafe { to.add(i).write((cpus::random() >> 32) as u8) };
+            unsafe { to.add(i).write((next() >> 32) as u8) };
         }
     });
 }
