@@ -35,6 +35,9 @@ pub fn layout(lock: &RangeLock, visit: &mut Visit<'_>) {
     for (n, group) in table.levels.iter().flatten().enumerate() {
         of(group, visit, "table row", n);
     }
+    if let Some(grid) = table.grid() {
+        of(grid, visit, "table: head of the grid", 0);
+    }
     for (n, cells) in table.grid().iter().flat_map(|grid| grid.cells.chunks(32)).enumerate() {
         of(cells, visit, "table: cells of the grid", n);
     }
