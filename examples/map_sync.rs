@@ -10,7 +10,8 @@
 //! without a system call. Where MAP_SYNC does not work the program prints a message, and calls
 //! msync.
 //!
-//! PATH is a new file, which is removed in the end. Without PATH the file is a temporary one.
+//! PATH is a new file, which is removed in the end. Without PATH the file is a temporary one. If
+//! PATH exists, the program refuses it with exit code 2, and changes nothing.
 
 use std::fs::File;
 use std::io;

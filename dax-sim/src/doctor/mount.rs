@@ -83,7 +83,7 @@ pub(super) fn rows(mount: Option<&Mount>) -> [Row; 2] {
         return [unknown("file_system"), unknown("mount_options")];
     };
     let on_it = match mount.kind.as_str() {
-        "ext4" | "xfs" => "has DAX, on a block device of persistent memory",
+        "ext4" | "xfs" => "can have DAX, if its device is persistent memory",
         "tmpfs" => "memory: fast, and gone after a restart",
         _ => "DAX is known of ext4, xfs and virtiofs; here expect the page cache",
     };

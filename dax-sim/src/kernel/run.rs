@@ -14,7 +14,7 @@ use rustix::fs::fdatasync;
 use rustix::mm::{MsyncFlags, msync};
 
 use super::region::{Region, Window};
-use super::{Bench, Durability, Layout, PAGE, Point, Way};
+use super::{Bench, Durability, Layout, PAGE, Point, Target, Way};
 
 /// How many operations a thread does between two looks at the clock.
 const UNWATCHED: u64 = 16;
@@ -39,30 +39,12 @@ struct Part<'a, 'r> {
 /// Runs the threads, and returns how many operations they did in how much time.
 pub(super) fn pass(bench: &Bench, point: Point, duration: Duration) -> io::Result<(u64, Duration)> {
     let targets = bench.targets(point);
-    let locks: Vec<_> = targets
-        .iter()
-        .map(|target| match point.way {
-            // SAFETY: the file is mapped there, and in this way of writing each access goes through
-            // the lock.
-            Way::RangeLock => unsafe {
-                Lock::Range(RangeRwLock::new(bench.region.window(target.place, target.len)))
-            },
-            Way::RwLock => Lock::Whole(RwLock::new(())),
-            _ => Lock::Nothing,
-        })
-        .collect();
-    let part = |thread: usize| {
-        let (i, offset) = match point.layout {
-            Layout::OneFile => (0, thread * bench.span),
-            Layout::FileEach => (thread, 0),
-        };
-        Part { file: targets[i].file(), lock: &locks[i], offset, place: targets[i].place }
-    };
+    let locks = locks(bench, point, &targets);
     let barrier = Barrier::new(point.threads);
     let each = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..point.threads)
             .map(|thread| {
-                let (part, barrier) = (part(thread), &barrier);
+                let (part, barrier) = (part(bench, point, &targets, &locks, thread), &barrier);
                 scope.spawn(move || work(bench, point, &part, barrier, duration))
             })
             .collect();
@@ -76,6 +58,34 @@ pub(super) fn pass(bench: &Bench, point: Point, duration: Duration) -> io::Resul
     let operations = each.iter().map(|(.., done)| done).sum();
     // A clock that stands still must not lead to a division by zero.
     Ok((operations, (end - begin).max(Duration::from_nanos(1))))
+}
+
+/// One lock for each file.
+fn locks<'a>(bench: &'a Bench, point: Point, targets: &[&Target]) -> Vec<Lock<'a>> {
+    let lock = |target: &&Target| match point.way {
+        // SAFETY: the file is mapped there, and in this way of writing each access goes through the
+        // lock.
+        Way::RangeLock => unsafe {
+            Lock::Range(RangeRwLock::new(bench.region.window(target.place, target.len)))
+        },
+        Way::RwLock => Lock::Whole(RwLock::new(())),
+        _ => Lock::Nothing,
+    };
+    targets.iter().map(lock).collect()
+}
+
+fn part<'a, 'r>(
+    bench: &Bench,
+    point: Point,
+    targets: &[&'a Target],
+    locks: &'a [Lock<'r>],
+    thread: usize,
+) -> Part<'a, 'r> {
+    let (i, offset) = match point.layout {
+        Layout::OneFile => (0, thread * bench.span),
+        Layout::FileEach => (thread, 0),
+    };
+    Part { file: targets[i].file(), lock: &locks[i], offset, place: targets[i].place }
 }
 
 fn work(
@@ -94,23 +104,36 @@ fn work(
     let mut done = 0;
     while done < most {
         let offset = part.offset + (done % pages) as usize * PAGE;
-        match point.way {
-            Way::Overwrite | Way::Hole => part.file.write_all_at(&bytes, offset as u64)?,
-            Way::Append => append(part.file, &bytes)?,
-            Way::RangeLock | Way::RwLock | Way::NoLock => {
-                let durable = point.durable.then_some(bench.durability);
-                store(&bench.region, part, offset, &bytes, durable)?;
-            }
-        }
-        if point.durable && !point.way.is_store() {
-            fdatasync(part.file)?;
-        }
+        operate(bench, point, part, offset, &bytes)?;
         done += 1;
         if (point.durable || done % UNWATCHED == 0) && begin.elapsed() >= duration {
             break;
         }
     }
     Ok((begin, Instant::now(), done))
+}
+
+/// Does one operation, and makes it durable if the point says so.
+#[inline]
+fn operate(
+    bench: &Bench,
+    point: Point,
+    part: &Part<'_, '_>,
+    offset: usize,
+    bytes: &[u8; PAGE],
+) -> io::Result<()> {
+    match point.way {
+        Way::Overwrite | Way::Hole => part.file.write_all_at(bytes, offset as u64)?,
+        Way::Append => append(part.file, bytes)?,
+        Way::RangeLock | Way::RwLock | Way::NoLock => {
+            let durable = point.durable.then_some(bench.durability);
+            return store(&bench.region, part, offset, bytes, durable);
+        }
+    }
+    if point.durable {
+        fdatasync(part.file)?;
+    }
+    Ok(())
 }
 
 /// write(2) at the end of the file, on a descriptor that other threads write to elsewhere.
@@ -179,6 +202,83 @@ fn make_durable(bytes: &[u8], how: Durability) -> io::Result<()> {
             // SAFETY: the bytes are those of a mapping, and msync changes none.
             unsafe { msync(bytes.as_ptr().cast_mut().cast(), bytes.len(), MsyncFlags::SYNC)? };
             Ok(())
+        }
+    }
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use std::arch::asm;
+    use std::hint::black_box;
+
+    use super::*;
+    use crate::compare::stats::median;
+    use crate::report::number::count;
+
+    /// How many operations are timed at once. So few seldom meet a tick of the clock.
+    const OPERATIONS: usize = 64;
+    /// How often they are timed.
+    const REPEATS: usize = 201;
+
+    /// A loop of this many instructions, which is even.
+    fn instructions(many: u64) {
+        let times = many / 2;
+        // SAFETY: changes one register and the flags.
+        unsafe {
+            asm!("2:", "dec {0}", "jnz 2b", inout(reg) times => _, options(nomem, nostack));
+        }
+    }
+
+    /// The median of the nanoseconds that the work takes. A repeat in which a tick of the clock
+    /// interrupts it takes longer, and is not the median.
+    fn nanoseconds(mut work: impl FnMut()) -> f64 {
+        let repeats = (0..REPEATS).map(|_| {
+            let begin = Instant::now();
+            work();
+            begin.elapsed().as_nanos() as f64
+        });
+        median(&repeats.collect::<Vec<_>>()).unwrap()
+    }
+
+    /// The nanoseconds of one operation, on one thread. The first repeats warm up the lock.
+    fn of_an_operation(bench: &Bench, point: Point, clock: f64) -> f64 {
+        bench.prepare(point).unwrap();
+        let targets = bench.targets(point);
+        let locks = locks(bench, point, &targets);
+        let part = part(bench, point, &targets, &locks, 0);
+        let bytes = black_box([2; PAGE]);
+        let of_many = nanoseconds(|| {
+            for i in 0..OPERATIONS {
+                operate(bench, point, &part, i * PAGE, &bytes).unwrap();
+            }
+        });
+        (of_many - clock) / OPERATIONS as f64
+    }
+
+    /// Prints how many instructions one operation of one thread takes. The machine of
+    /// `.ci/real-dax icount` has an emulated CPU on which each instruction takes 1 ns. A loop of
+    /// known length checks this. On any other machine the check fails.
+    #[test]
+    #[ignore = "counts instructions only in the machine of .ci/real-dax icount"]
+    fn instructions_of_an_operation() {
+        let clock = nanoseconds(|| ());
+        println!("check: reading the clock twice takes {clock} ns");
+        for known in [100_000, 1_000_000] {
+            let took = nanoseconds(|| instructions(known)) - clock;
+            println!("check: a loop of {} instructions takes {} ns", count(known), count(took as u64));
+            let off = (took / known as f64 - 1.0).abs();
+            assert!(off < 0.001, "a nanosecond is not an instruction: off by {:.2} %", off * 100.0);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let bench = Bench::open(&folder.path().join("file"), OPERATIONS * PAGE, 1, false).unwrap();
+        let backing = bench.backing().name();
+        println!("count: backing {backing}, a store is durable by {}", bench.durability().name());
+        for way in [Way::Overwrite, Way::RangeLock, Way::RwLock, Way::NoLock] {
+            let of = |durable| {
+                of_an_operation(&bench, Point { threads: 1, way, layout: Layout::OneFile, durable }, clock)
+            };
+            let (as_is, durable) = (of(false), of(true));
+            println!("count: {:17}  as is {as_is:6.0}, durable {durable:6.0}", way.name());
         }
     }
 }

@@ -74,6 +74,20 @@ fn what_cannot_be_measured_is_refused() {
     let folder = TempDir::new().unwrap();
     let _listening = UnixListener::bind(folder.path().join("device")).unwrap();
     refused_in(folder.path(), &words(TINY), &["device", "a socket"]);
+    // What is wrong with the file, or with the place for results, is said in a line.
+    for arguments in [
+        &["--file", "/dev"][..],
+        &["--file", "/dev/null"],
+        &["--file", "no/such/folder/device"],
+        &["--file", "/etc/passwd"],
+        &["--file", "device", "--json", "./device"],
+        &["--file", "device", "--json", "no/such"],
+        &["--file", "device", "--threads", "1024", "--size", "1G"],
+    ] {
+        let output = run(TempDir::new().unwrap().path(), &[&["kernel"], arguments].concat());
+        let said = text(&output.stderr);
+        assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+    }
 }
 
 /// Those that the run made are gone, and the user's own is empty.
