@@ -65,8 +65,6 @@ impl Builder {
     /// mutex, so threads in different parts do not wait for each other's mutex. `n` is from 1 to
     /// 32768, and a lock with `n` = 1 is never cut. The default is 16 for each CPU, but at least 64
     /// and at most 4096.
-    /// 32768. A lock with `n` = 1 is never cut. The default is 16 for each CPU, but at least 64 and
-    /// at most 4096.
     ///
     /// Each part beyond the first takes 128 bytes (with feature `stats` more than a kilobyte). The
     /// lock allocates parts a few at a time, when it needs them. More parts are better for many
