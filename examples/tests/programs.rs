@@ -118,25 +118,48 @@ impl Drop for Killed {
     }
 }
 
+/// Connects as soon as a server listens.
+fn connect(socket: &Path) -> UnixStream {
+    let start = Instant::now();
+    loop {
+        match UnixStream::connect(socket) {
+            Ok(stream) => return stream,
+            Err(_) if start.elapsed() < Duration::from_secs(60) => sleep(Duration::from_millis(1)),
+            Err(error) => panic!("no server listens: {error}"),
+        }
+    }
+}
+
+fn greet(stream: &mut UnixStream) {
+    let mut greeting = [0; 8];
+    stream.read_exact(&mut greeting).unwrap();
+    assert_eq!(&greeting, b"NBDMAGIC");
+}
+
 #[test]
 fn a_server_that_was_killed_starts_again_on_its_socket() {
     let folder = tempfile::tempdir().unwrap();
     let (file, socket) = (folder.path().join("disk"), folder.path().join("socket"));
     fs::write(&file, [0; 4096]).unwrap();
     for _ in 0..3 {
-        let mut server = Killed::start(NBD_SERVER, &[&file, &socket]);
-        let start = Instant::now();
-        let mut stream = loop {
-            match UnixStream::connect(&socket) {
-                Ok(stream) => break stream,
-                Err(_) if start.elapsed() < Duration::from_secs(60) => sleep(Duration::from_millis(1)),
-                Err(error) => panic!("{error}: the server is {:?}", server.0.try_wait()),
-            }
-        };
-        let mut greeting = [0; 8];
-        stream.read_exact(&mut greeting).unwrap();
-        assert_eq!(&greeting, b"NBDMAGIC");
+        let _server = Killed::start(NBD_SERVER, &[&file, &socket]);
+        greet(&mut connect(&socket));
     }
+}
+
+/// It admits more when some have left.
+#[test]
+fn a_server_outlives_more_clients_than_it_may_have_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, socket) = (folder.path().join("disk"), folder.path().join("socket"));
+    fs::write(&file, [0; 4096]).unwrap();
+    let script = ["-c", "ulimit -n 32; exec \"$@\" 2>/dev/null", "sh", NBD_SERVER].map(Path::new);
+    let _server = Killed::start("sh", &[&script[..], &[&file, &socket]].concat());
+    let first = connect(&socket);
+    let many: Vec<_> = (0..64).map(|_| connect(&socket)).collect();
+    sleep(Duration::from_millis(300)); // It tries in vain.
+    drop((first, many));
+    greet(&mut connect(&socket));
 }
 
 #[test]
