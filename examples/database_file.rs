@@ -134,9 +134,11 @@ fn start(role: &str, path: &Path) -> io::Result<Child> {
 /// Waits for a process that must succeed.
 fn succeed(child: Child) -> io::Result<()> {
     let output = child.wait_with_output()?;
-    let failed =
-        || io::Error::other(format!("a process failed: {}", String::from_utf8_lossy(&output.stderr)));
-    output.status.success().then_some(()).ok_or_else(failed)
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(io::Error::other(format!("a process failed, {}: {}", output.status, said.trim())))
 }
 
 /// The error message of a process that fails.
@@ -190,7 +192,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("database_file: {error}");
+            eprintln!("{error}");
             ExitCode::FAILURE
         }
     }
