@@ -163,8 +163,8 @@
 //! A block device is the smallest case. Each request waits as a task, does its I/O on a thread that
 //! may block, and unlocks there:
 //!
-#![cfg_attr(feature = "async", doc = "```")]
-#![cfg_attr(not(feature = "async"), doc = "```ignore")]
+#![cfg_attr(all(feature = "async", unix), doc = "```")]
+#![cfg_attr(not(all(feature = "async", unix)), doc = "```ignore")]
 //! use std::fs::File;
 //! use std::io;
 //! use std::os::unix::fs::FileExt;
