@@ -143,3 +143,18 @@ async fn scenes() -> io::Result<()> {
     println!("the ledger has each sold seat exactly once");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_booking_is_refused_if_the_ledger_cannot_be_written() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let read_only = std::fs::File::open(file.path()).unwrap();
+        let service = Service::new(read_only);
+        assert_eq!(service.book(1, 0..2, SHORT, async { true }).await, Err(Refusal::NotWritten));
+        assert_eq!(service.seats.read(0..2)[..], [FREE; 2]);
+        assert!(service.seats.range_lock().requests().is_empty());
+    }
+}

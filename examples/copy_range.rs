@@ -60,7 +60,7 @@ impl Copy {
         Copy { from: from.clone(), to: to.clone(), source, target, length, guard }
     }
 
-    /// Copies, and unlocks each part as soon as it is copied.
+    /// Copies. Unlocks each part of the source as soon as it is copied, and the target at the end.
     fn complete(mut self) -> io::Result<()> {
         let (mut source, mut target) = (self.source, self.target);
         let end = self.source + self.length;

@@ -15,7 +15,7 @@
 //!
 //! The file has two slots and a header that names the current one. The writer fills the other slot
 //! as soon as no reader uses it, and then changes the header. So readers never wait for the writer,
-//! and see one snapshot each.
+//! and see one snapshot each. A writer that is killed leaves the last snapshot that it completed.
 
 use std::fs::File;
 use std::io;
@@ -57,7 +57,10 @@ impl Database {
     fn current(&self) -> io::Result<u64> {
         let mut header = [0];
         self.file.read_exact_at(&mut header, 0)?;
-        Ok(u64::from(header[0]))
+        match header[0] {
+            slot @ 0..2 => Ok(slot.into()),
+            slot => Err(io::Error::other(format!("this is no database: slot {slot} in its header"))),
+        }
     }
 
     /// Reads the snapshot that is current. Never waits for the writer.
@@ -89,8 +92,10 @@ impl Database {
         let alone = alone.ok_or_else(|| io::Error::other("a reader keeps an old snapshot for 10 s"))?;
         let bytes: Vec<u8> = std::iter::repeat_n(number.to_le_bytes(), NUMBERS).flatten().collect();
         self.file.write_all_at(&bytes, place(slot))?;
+        self.file.sync_data()?; // The header must not be on the disk before the snapshot.
         FileWriteGuard::release(alone)?;
-        self.file.write_all_at(&[slot as u8], 0)
+        self.file.write_all_at(&[slot as u8], 0)?;
+        self.file.sync_data()
     }
 }
 
@@ -126,6 +131,16 @@ fn start(role: &str, path: &Path) -> io::Result<Child> {
     Command::new(std::env::current_exe()?).arg(role).arg(path).stderr(Stdio::piped()).spawn()
 }
 
+/// Waits for a process that must succeed.
+fn succeed(child: Child) -> io::Result<()> {
+    let output = child.wait_with_output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(io::Error::other(format!("a process failed, {}: {}", output.status, said.trim())))
+}
+
 /// The error message of a process that fails.
 fn refusal(child: Child) -> io::Result<String> {
     let output = child.wait_with_output()?;
@@ -151,12 +166,13 @@ fn play() -> io::Result<()> {
     FileWriteGuard::release(writes)?;
 
     println!("one process writes, and four read");
-    let readers = (0..4).map(|_| start("read", &path)).collect::<io::Result<Vec<_>>>()?;
-    let writer = start("write", &path)?;
-    for process in readers.into_iter().chain([writer]) {
-        let output = process.wait_with_output()?;
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut readers = (0..4).map(|_| start("read", &path)).collect::<io::Result<Vec<_>>>()?;
+    let written = start("write", &path).and_then(succeed);
+    if written.is_err() {
+        readers.iter_mut().try_for_each(Child::kill)?; // They would wait for the last commit for ever.
     }
+    let read = readers.into_iter().try_for_each(succeed);
+    written.and(read)?;
     println!("  {COMMITS} commits, and each reader saw whole snapshots, none older than the one before");
     assert_eq!(database.read()?, COMMITS);
     FileReadGuard::release(shared)
@@ -168,7 +184,10 @@ fn main() -> ExitCode {
         [] => play(),
         [role, path] if role == "read" => reader(Path::new(path)),
         [role, path] if role == "write" => writer(Path::new(path)),
-        _ => Err(io::Error::other("usage: database_file")),
+        _ => {
+            eprintln!("usage: database_file [read FILE | write FILE]");
+            return ExitCode::from(2);
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -23,6 +23,9 @@ use std::process::{Command, ExitCode};
 
 use range_lock::file::{Access, FileManyGuard, FileRangeLock, Request};
 
+/// The exit code of a process that is not admitted.
+const REFUSED: i32 = 3;
+
 const USED: u64 = 100;
 const UNSHARED: u64 = 200;
 
@@ -64,7 +67,7 @@ fn qemu(program: &str, arguments: &[&str], image: &Path) -> io::Result<bool> {
     let output = Command::new(program).args(arguments).arg(image).output()?;
     let said = String::from_utf8_lossy(&output.stderr);
     // `qemu-io` may exit with success although it could not open the image.
-    let refused = said.contains("lock");
+    let refused = said.contains(" lock"); // Not "block".
     assert!(refused || output.status.success(), "{program}: {said}");
     println!("  {program} {}: {}", arguments.join(" "), if refused { "refused" } else { "admitted" });
     if refused {
@@ -89,21 +92,27 @@ fn qemu_all(image: &Path) -> io::Result<[bool; 4]> {
 /// Whether another process can open the image: this program, started once more.
 fn second(how: &str, image: &Path) -> io::Result<bool> {
     let status = Command::new(std::env::current_exe()?).arg(how).arg(image).status()?;
-    println!("  a second process, {how}: {}", if status.success() { "admitted" } else { "refused" });
-    Ok(status.success())
+    let admitted = match status.code() {
+        Some(0) => true,
+        Some(REFUSED) => false,
+        _ => return Err(io::Error::other(format!("a second process failed: {status}"))),
+    };
+    println!("  a second process, {how}: {}", if admitted { "admitted" } else { "refused" });
+    Ok(admitted)
 }
 
 fn play() -> io::Result<()> {
     let folder = tempfile::tempdir()?;
     let image = folder.path().join("disk.qcow2");
-    let has_qemu =
-        match Command::new("qemu-img").args(["create", "-q", "-f", "qcow2"]).arg(&image).arg("1M").status() {
-            Ok(status) => status.success() && Command::new("qemu-io").arg("--version").output().is_ok(),
-            Err(_) => false,
-        };
+    let is_here = |program| Command::new(program).arg("--version").output().is_ok();
+    let has_qemu = is_here("qemu-img") && is_here("qemu-io");
     if !has_qemu {
         println!("######## SKIPPED: qemu-img and qemu-io are missing (apt-get install qemu-utils)");
         std::fs::write(&image, vec![0; 1 << 20])?;
+    } else {
+        let made =
+            Command::new("qemu-img").args(["create", "-q", "-f", "qcow2"]).arg(&image).arg("1M").status()?;
+        assert!(made.success(), "qemu-img create: {made}");
     }
     let lock = FileRangeLock::open(&image, Access::ReadWrite)?;
 
@@ -134,18 +143,24 @@ fn play() -> io::Result<()> {
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let enter = |image: &str, permissions| {
+        let lock = FileRangeLock::open(image, Access::ReadWrite)?;
+        Ok(open(&lock, permissions)?.is_some())
+    };
     let admitted = match &arguments[..] {
         [] => play().map(|()| true),
-        [how, image] => FileRangeLock::open(image, Access::ReadWrite).and_then(|lock| {
-            Ok(open(&lock, if how == "exclusive" { &EXCLUSIVE } else { &READ_ONLY })?.is_some())
-        }),
-        _ => Err(io::Error::other("usage: disk_image")),
+        [how, image] if how == "exclusive" => enter(image, &EXCLUSIVE),
+        [how, image] if how == "read-only" => enter(image, &READ_ONLY),
+        _ => {
+            eprintln!("usage: disk_image [exclusive FILE | read-only FILE]");
+            return ExitCode::from(2);
+        }
     };
     match admitted {
         Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(false) => ExitCode::from(REFUSED as u8),
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("disk_image: {error}");
             ExitCode::FAILURE
         }
     }

@@ -1,14 +1,19 @@
-//! Plays the race of [Kara's 2017 e-mail] step by step. A read fault has looked up "hole". Then
-//! write(2) allocates the block, before the fault installs its answer. The output has the form of
-//! the e-mail, with one column for each CPU. In the order of Linux 4.11 the reader keeps loading
-//! zeros. With the range lock the writer waits until the fault is done. `fault_race/director.rs`
-//! keeps the two threads in this order.
+//! Plays the race of [Kara's 2017 e-mail] step by step: a read fault has looked up "hole", and
+//! write(2) allocates the block before the fault installs what it saw. The output has the form of
+//! the e-mail, with one column for each CPU. In Linux 4.11's order the reader goes on seeing zeros.
+//! With the range lock the writer waits until the fault is done.
 //!
 //! [Kara's 2017 e-mail]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 //!
 //! ```text
 //! cargo run --release -p range-lock-examples --bin fault_race [VARIANT...]
 //! ```
+
+#[path = "fault_race/director.rs"]
+mod director;
+#[cfg(test)]
+#[path = "fault_race/tests.rs"]
+mod tests;
 
 use std::fmt::Write;
 use std::process::ExitCode;
@@ -19,11 +24,7 @@ use dax_sim::fs::FileSystem;
 use dax_sim::pmem::{BLOCK_SIZE, Device, DeviceOptions};
 use dax_sim::schedule::Schedule;
 use dax_sim::variant::Variant;
-
 use director::{Cpu, Director};
-
-#[path = "fault_race/director.rs"]
-mod director;
 
 /// What the writer stores and the reader should see.
 const DATA: u64 = 0x4441_5441;
@@ -34,8 +35,11 @@ const WIDTH: usize = 44;
 fn picture(steps: &[(Cpu, String)]) -> String {
     let mut picture = format!("{:WIDTH$}  CPU2 - read fault\n", "CPU1 - write(2)");
     for (cpu, step) in steps {
-        let indent = if *cpu == Cpu::Reader { WIDTH + 2 } else { 0 };
-        writeln!(picture, "{:indent$}{step}", "").expect("a string takes everything");
+        match cpu {
+            Cpu::Writer => writeln!(picture, "{step}"),
+            Cpu::Reader => writeln!(picture, "{:WIDTH$}  {step}", ""),
+        }
+        .expect("a string takes everything");
     }
     picture
 }
@@ -43,7 +47,7 @@ fn picture(steps: &[(Cpu, String)]) -> String {
 /// Plays the scene in `variant`. Returns its picture, and whether the reader goes on seeing what
 /// was there before the write.
 fn play(variant: Variant) -> Result<(String, bool), Box<dyn std::error::Error>> {
-    let director = Arc::new(Director::default());
+    let director = Arc::new(Director::new());
     let hook = Arc::clone(&director);
     let schedule = Schedule::hook(move |point, _page| hook.pass(point));
 
@@ -79,16 +83,6 @@ fn play(variant: Variant) -> Result<(String, bool), Box<dyn std::error::Error>> 
     Ok((picture, stale))
 }
 
-/// Prints the scene in `variant`. Fails if a variant that must have no stale read has one.
-fn show(variant: Variant) -> Result<(), Box<dyn std::error::Error>> {
-    let (picture, stale) = play(variant)?;
-    println!("{variant}\n\n{picture}");
-    if stale && variant.is_correct() {
-        return Err(format!("a stale read in {variant}, which must not have any").into());
-    }
-    Ok(())
-}
-
 fn main() -> ExitCode {
     let named: Result<Vec<Variant>, _> = std::env::args().skip(1).map(|name| name.parse()).collect();
     let variants = match named {
@@ -100,14 +94,19 @@ fn main() -> ExitCode {
         }
     };
     for variant in variants {
-        if let Err(error) = show(variant) {
-            eprintln!("fault_race: {error}");
-            return ExitCode::FAILURE;
+        match play(variant) {
+            Ok((picture, stale)) => {
+                println!("{variant}\n\n{picture}");
+                if stale && variant.is_correct() {
+                    eprintln!("fault_race: a stale read in {variant}, which must not have any");
+                    return ExitCode::FAILURE;
+                }
+            }
+            Err(error) => {
+                eprintln!("fault_race: {error}");
+                return ExitCode::FAILURE;
+            }
         }
     }
     ExitCode::SUCCESS
 }
-
-#[cfg(test)]
-#[path = "fault_race/tests.rs"]
-mod tests;

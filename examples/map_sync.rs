@@ -15,6 +15,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::ptr::{self, NonNull};
@@ -30,7 +31,6 @@ const RECORD: usize = 64;
 const RECORDS: usize = 256;
 const THREADS: usize = 4;
 const ROUNDS: u64 = 4;
-const PAGE: usize = 4096;
 
 /// How changes of the mapping are made durable.
 #[derive(Clone, Copy)]
@@ -49,7 +49,7 @@ impl Durability {
             Durability::WriteBack(instruction) => instruction.write_back(bytes),
             Durability::Msync => {
                 // The kernel wants whole pages.
-                let before = bytes.as_ptr().addr() % PAGE;
+                let before = bytes.as_ptr().addr() % rustix::param::page_size();
                 let start = bytes.as_ptr().wrapping_sub(before).cast_mut();
                 // SAFETY: these pages are the mapping's, and msync changes no bytes.
                 unsafe { rustix::mm::msync(start.cast(), before + bytes.len(), MsyncFlags::SYNC)? };
@@ -137,7 +137,8 @@ fn count(data: &RangeRwLock<SyncMapping>, record: usize, how: Durability) -> io:
 }
 
 fn play(path: &Path, file: &File) -> io::Result<()> {
-    file.set_len(SIZE as u64)?;
+    // Not `set_len`: a store into a hole kills the program when the file system is full.
+    file.write_all_at(&vec![0; SIZE], 0)?;
     // SAFETY: the file is new, and no other process knows it.
     let (mapping, how) = unsafe { SyncMapping::map(file)? };
     let data = RangeRwLock::new(mapping);
@@ -164,8 +165,16 @@ fn play(path: &Path, file: &File) -> io::Result<()> {
 }
 
 fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let folder = tempfile::tempdir().expect("there is room for temporary files");
-    let path = std::env::args_os().nth(1).map_or_else(|| folder.path().join("counters"), PathBuf::from);
+    let path = match &arguments[..] {
+        [] => folder.path().join("counters"),
+        [path] => PathBuf::from(path),
+        _ => {
+            eprintln!("usage: map_sync [PATH]");
+            return ExitCode::from(2);
+        }
+    };
     // An existing file is not ours to use.
     let file = match File::options().read(true).write(true).create_new(true).open(&path) {
         Ok(file) => file,

@@ -9,29 +9,40 @@
 //! the other. Requests that do not overlap run at the same time. A flush waits for the writes that
 //! are under way ([`RangeLock::wait_until_free`]), and delays no new request.
 //!
+//! The server gives FILE all its blocks, because a store into a hole kills the program when the
+//! file system is full. It replaces a SOCKET on which no server listens any more.
+//!
 //! Without arguments it serves a file of 256 MiB to clients of its own, which look for torn reads,
 //! and to `nbdinfo` and `nbdcopy` (Debian: `libnbd-bin`) and `qemu-io` (`qemu-utils`). A program
 //! that is not installed is skipped, with a message.
 
+#[path = "nbd_server/demonstration.rs"]
+mod demonstration;
 #[path = "nbd_server/protocol.rs"]
 mod protocol;
+#[cfg(test)]
+#[path = "nbd_server/tests.rs"]
+mod tests;
 
-use std::fs::File;
+use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::process::{Command as Program, ExitCode, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::process::ExitCode;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use memmap2::MmapMut;
-use protocol::{Client, Command, EINVAL, MOST, Request};
+use protocol::{Command, EINVAL, EIO, MOST, Request};
 #[allow(unused_imports, reason = "the head names it")]
 use range_lock::RangeLock;
 use range_lock::{Mode, RangeRwLock};
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 
 /// What keeps the requests apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,6 +66,14 @@ struct Disk {
 impl Disk {
     fn open(path: &Path, locking: Locking) -> io::Result<Arc<Self>> {
         let file = File::options().read(true).write(true).open(path)?;
+        let size = file.metadata()?.len();
+        if size == 0 {
+            return Err(io::Error::other("the file is empty, so there is nothing to serve"));
+        }
+        match fallocate(&file, FallocateFlags::empty(), 0, size) {
+            Ok(()) | Err(Errno::OPNOTSUPP) => {} // Where it is not supported, the risk stays.
+            Err(error) => return Err(error.into()),
+        }
         // SAFETY: no other process changes the file while it is served: the caller ensures that.
         let map = unsafe { MmapMut::map_mut(&file)? };
         let (bytes, whole) = (RangeRwLock::new(map), RwLock::new(()));
@@ -69,12 +88,17 @@ impl Disk {
         data
     }
 
-    fn write(&self, range: Range<usize>, data: &[u8]) {
+    /// Writes the data, or zeros.
+    fn write(&self, range: Range<usize>, data: Option<&[u8]>) {
         let _whole = (self.locking == Locking::Whole)
             .then(|| self.whole.write().unwrap_or_else(PoisonError::into_inner));
         let start = range.start;
         for step in self.steps(range) {
-            self.bytes.write(step.clone()).copy_from_slice(&data[step.start - start..step.end - start]);
+            let mut bytes = self.bytes.write(step.clone());
+            match data {
+                Some(data) => bytes.copy_from_slice(&data[step.start - start..step.end - start]),
+                None => bytes.fill(0),
+            }
         }
     }
 
@@ -91,36 +115,25 @@ impl Disk {
         self.file.sync_data()
     }
 
-    fn answer(&self, request: &Request) -> io::Result<Result<Vec<u8>, u32>> {
+    /// Returns what was read, or the number of an error.
+    fn answer(&self, request: &Request) -> Result<Vec<u8>, u32> {
         let end = request.offset.checked_add(request.length.into());
         if end.is_none_or(|end| end > self.bytes.len() as u64) {
-            return Ok(Err(EINVAL));
+            return Err(EINVAL);
         }
         let range = request.offset as usize..request.offset as usize + request.length as usize;
-        let read = match &request.command {
-            Command::Read if request.length <= MOST => self.read(range),
-            Command::Write(data) => {
-                self.write(range, data);
-                Vec::new()
-            }
-            Command::WriteZeroes => {
-                // In pieces that may be seen one by one: a request of 4 GiB is not held in memory.
-                for at in range.clone().step_by(MOST as usize) {
-                    let piece = at..(at + MOST as usize).min(range.end);
-                    self.write(piece.clone(), &vec![0; piece.len()]);
-                }
-                Vec::new()
-            }
-            Command::Flush => {
-                self.flush()?;
-                Vec::new()
-            }
-            _ => return Ok(Err(EINVAL)),
-        };
-        if request.fua {
-            self.file.sync_data()?;
+        let (mut read, mut done) = (Vec::new(), Ok(()));
+        match &request.command {
+            Command::Read if request.length <= MOST => read = self.read(range),
+            Command::Write(data) => self.write(range, Some(data)),
+            Command::WriteZeroes => self.write(range, None),
+            Command::Flush => done = self.flush(),
+            _ => return Err(EINVAL),
         }
-        Ok(Ok(read))
+        if request.fua {
+            done = done.and_then(|()| self.file.sync_data());
+        }
+        done.map(|()| read).map_err(|_| EIO)
     }
 
     /// Serves one client, one request after the other.
@@ -132,155 +145,68 @@ impl Disk {
             if request.command == Command::Disconnect {
                 break;
             }
-            let answer = self.answer(&request)?;
+            let answer = self.answer(&request);
             protocol::reply(&mut stream, &request, answer.as_deref().map_err(|&error| error))?;
         }
         Ok(())
     }
 }
 
+/// Listens on the socket, in place of a server that has ended without removing it.
+fn bind(socket: &Path) -> io::Result<UnixListener> {
+    let is_socket = fs::symlink_metadata(socket).is_ok_and(|found| found.file_type().is_socket());
+    let refuses = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    if is_socket && UnixStream::connect(socket).is_err_and(refuses) {
+        fs::remove_file(socket)?;
+    }
+    UnixListener::bind(socket)
+}
+
 /// Serves each client that connects, on a thread of its own, for as long as the program runs.
 fn listen(disk: &Arc<Disk>, socket: &Path) -> io::Result<thread::JoinHandle<()>> {
-    let listener = UnixListener::bind(socket)?;
+    let listener = bind(socket)?;
     let disk = Arc::clone(disk);
     Ok(thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
+        loop {
             let disk = Arc::clone(&disk);
-            thread::spawn(move || {
-                if let Err(error) = disk.serve(stream) {
-                    eprintln!("a client was given up: {error}");
-                }
+            let served = listener.accept().and_then(|(stream, _)| {
+                thread::Builder::new().spawn(move || {
+                    if let Err(error) = disk.serve(stream) {
+                        eprintln!("a client was given up: {error}");
+                    }
+                })
             });
+            if let Err(error) = served {
+                // Too many clients, for example. Some may leave.
+                eprintln!("a client was not admitted: {error}");
+                thread::sleep(Duration::from_millis(100));
+            }
         }
     }))
 }
 
-const SIZE: u64 = 256 << 20;
-const REQUEST: usize = 64 << 10;
-
-/// Two clients write 64 KiB at 0 and at 32 KiB. Each request is all one letter, with a new letter
-/// each time. A third client reads the 32 KiB that both write. Returns how many reads had several
-/// letters, and how many reads there were.
-fn torn_reads(socket: &Path, time: Duration) -> io::Result<(u64, u64)> {
-    let over = AtomicBool::new(false);
-    let mut reader = Client::connect(UnixStream::connect(socket)?)?;
-    reader.write(0, &[b'-'; 2 * REQUEST])?; // What was there before may be of many letters.
-    thread::scope(|scope| {
-        let writers = [(0, b'a'), (REQUEST as u64 / 2, b'A')].map(|(offset, first)| {
-            let over = &over;
-            scope.spawn(move || {
-                let mut client = Client::connect(UnixStream::connect(socket)?)?;
-                for letter in (first..first + 26).cycle() {
-                    if over.load(Ordering::Relaxed) {
-                        break;
-                    }
-                    client.write(offset, &vec![letter; REQUEST])?;
-                }
-                client.flush()
-            })
-        });
-        let (start, mut reads, mut torn) = (Instant::now(), 0, 0);
-        while start.elapsed() < time {
-            let data = reader.read(REQUEST as u64 / 2, REQUEST as u32 / 2)?;
-            reads += 1;
-            torn += u64::from(data.iter().any(|&letter| letter != data[0]));
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let done = match &arguments[..] {
+        [] => demonstration::run(),
+        [file, socket] => {
+            let naming = |name: &OsStr, error| io::Error::other(format!("`{}`: {error}", name.display()));
+            let disk = Disk::open(file.as_ref(), Locking::Ranges).map_err(|error| naming(file, error));
+            let server =
+                disk.and_then(|disk| listen(&disk, socket.as_ref()).map_err(|error| naming(socket, error)));
+            server.map(|server| server.join().is_ok())
         }
-        over.store(true, Ordering::Relaxed);
-        writers.into_iter().try_for_each(|writer| writer.join().expect("it has not panicked"))?;
-        Ok((torn, reads))
-    })
-}
-
-/// Requests per second of two clients that write 64 KiB, each in its half or anywhere.
-fn throughput(socket: &Path, disjoint: bool, time: Duration) -> io::Result<f64> {
-    let done = AtomicU64::new(0);
-    thread::scope(|scope| {
-        let clients = [0, 1].map(|half| {
-            let done = &done;
-            scope.spawn(move || {
-                let mut client = Client::connect(UnixStream::connect(socket)?)?;
-                let (start, data, mut random) = (Instant::now(), vec![b'x'; REQUEST], half + 1_u64);
-                while start.elapsed() < time {
-                    random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-                    let place = (random >> 33) % (SIZE / 2 - REQUEST as u64);
-                    let offset = if disjoint { place + half * SIZE / 2 } else { place * 2 };
-                    client.write(offset, &data)?;
-                    done.fetch_add(1, Ordering::Relaxed);
-                }
-                Ok::<_, io::Error>(())
-            })
-        });
-        clients.into_iter().try_for_each(|client| client.join().expect("it has not panicked"))?;
-        Ok(done.load(Ordering::Relaxed) as f64 / time.as_secs_f64())
-    })
-}
-
-/// Runs a program, which must succeed. Prints a message if it is not installed.
-fn run(name: &str, arguments: &[&str]) -> io::Result<bool> {
-    let program = Program::new(name).args(arguments).stdout(Stdio::null()).status();
-    match program {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            println!("######## SKIPPED: {name} is not here (apt-get install libnbd-bin qemu-utils)");
-            Ok(false)
+        _ => {
+            eprintln!("usage: nbd_server [FILE SOCKET]");
+            return ExitCode::from(2);
         }
-        Err(error) => Err(error),
-        Ok(status) if status.success() => Ok(true),
-        Ok(status) => Err(io::Error::other(format!("{name} {arguments:?}: {status}"))),
-    }
-}
-
-fn real_clients(folder: &Path, socket: &Path) -> io::Result<()> {
-    let uri = format!("nbd+unix:///?socket={}", socket.display());
-    if run("nbdinfo", &[&uri])? {
-        println!("nbdinfo: understands the export");
-    }
-    let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
-    let (sent, back) = (path("sent"), path("back"));
-    let words = (0..SIZE / 8).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    std::fs::write(&sent, words.flat_map(u64::to_ne_bytes).collect::<Vec<_>>())?;
-    if run("nbdcopy", &["--flush", &sent, &uri])? && run("nbdcopy", &[&uri, &back])? {
-        let same = std::fs::read(&sent)? == std::fs::read(&back)?;
-        assert!(same, "what came back differs");
-        println!("nbdcopy: 256 MiB there and back, all the same");
-    }
-    let script = ["-f", "raw", "-c", "write -P 7 1M 64k", "-c", "flush", "-c", "read -P 7 1M 64k", &uri];
-    if run("qemu-io", &script)? {
-        println!("qemu-io: writes, flushes, and reads what it wrote");
-    }
-    Ok(())
-}
-
-fn main() -> io::Result<ExitCode> {
-    if let [_, file, socket] = &std::env::args_os().collect::<Vec<_>>()[..] {
-        let server = listen(&Disk::open(file.as_ref(), Locking::Ranges)?, socket.as_ref())?;
-        server.join().expect("it does not end");
-    }
-    let folder = tempfile::tempdir()?;
-    let file = folder.path().join("disk");
-    File::create(&file)?.set_len(SIZE)?;
-    let time = Duration::from_millis(500);
-    for locking in [Locking::Ranges, Locking::Whole, Locking::Blocks] {
-        let socket = folder.path().join(format!("{locking:?}"));
-        let _server = listen(&Disk::open(&file, locking)?, &socket)?;
-        let tears = locking == Locking::Blocks;
-        let (mut torn, reads) = torn_reads(&socket, time)?;
-        for _ in 0..20 {
-            if tears && torn == 0 {
-                torn = torn_reads(&socket, time)?.0; // It has to be seen once.
-            }
-        }
-        let (disjoint, random) = (throughput(&socket, true, time)?, throughput(&socket, false, time)?);
-        println!(
-            "{locking:?}: {} of its reads torn; {disjoint:.0} writes/s disjoint, {random:.0} anywhere",
-            if torn == 0 { "none" } else { "some" }
-        );
-        if tears == (torn == 0) {
-            println!("FAILED: {torn} reads were torn, of {reads} and more");
-            return Ok(ExitCode::FAILURE);
-        }
-        if locking == Locking::Ranges {
-            real_clients(folder.path(), &socket)?;
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("nbd_server: {error}");
+            ExitCode::FAILURE
         }
     }
-    Ok(ExitCode::SUCCESS)
 }

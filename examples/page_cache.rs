@@ -99,7 +99,7 @@ fn scan(tree: &Tree<&File>, writing: &AtomicUsize) -> io::Result<u32> {
 fn watch(done: &mpsc::Receiver<()>) {
     while done.recv_timeout(Duration::from_millis(20)) == Err(mpsc::RecvTimeoutError::Timeout) {
         if let Some(deadlock) = deadlock::check().pop() {
-            eprintln!("FAILED: {deadlock:?}");
+            eprintln!("FAILED: {deadlock:#}");
             std::process::exit(1);
         }
     }

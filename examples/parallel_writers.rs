@@ -12,6 +12,7 @@
 //! ```
 
 use std::error::Error;
+use std::io::Write;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -51,8 +52,9 @@ fn summarise(file: &RangeRwLock<MmapMut>, upto: usize) {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let on_disk = tempfile::NamedTempFile::new()?;
-    on_disk.as_file().set_len((TABLE + BLOCKS * BLOCK) as u64)?;
+    let mut on_disk = tempfile::NamedTempFile::new()?;
+    // Not `set_len`: a store into a hole kills the program when the file system is full.
+    on_disk.write_all(&vec![0; TABLE + BLOCKS * BLOCK])?;
     // SAFETY: a file of our own, which no other process changes or truncates while it is mapped.
     let file = RangeRwLock::new(unsafe { MmapMut::map_mut(on_disk.as_file())? });
 

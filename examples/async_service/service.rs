@@ -7,12 +7,13 @@
 //! * If a booking waits too long, `tokio::time::timeout` drops it.
 //! * If a customer goes away, its task is aborted, wherever it is.
 //! * The ledger is a file, and writing it blocks. The guard owns a share of the lock, so it moves
-//!   into `spawn_blocking`. Then the booking completes even if its task is aborted.
+//!   into `spawn_blocking`. Then the booking completes even if its task is aborted. If the ledger
+//!   cannot be written, the booking is refused.
 //! * At shutdown waiting bookings are refused at once, and bookings that await payment may finish.
 
 use std::fs::File;
 use std::future::Future;
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub(crate) enum Refusal {
     Taken,
     NotPaid,
     Closing,
+    /// The ledger could not be written. The seats stay free.
+    NotWritten,
 }
 
 pub(crate) struct Service {
@@ -76,13 +79,11 @@ impl Service {
         }
         let ledger = Arc::clone(&self.ledger);
         let written = spawn_blocking(move || {
-            let line = format!("{customer} {} {}\n", seats.start, seats.end);
-            ledger.lock().expect("it is not poisoned").write_all(line.as_bytes())?;
+            append(&ledger, &format!("{customer} {} {}\n", seats.start, seats.end))?;
             booked.fill(customer);
             Ok::<_, io::Error>(()) // Here the seats are unlocked.
         });
-        written.await.expect("it has not panicked").expect("the ledger can be written");
-        Ok(())
+        written.await.expect("it has not panicked").map_err(|_| Refusal::NotWritten)
     }
 
     /// Admits no more bookings, and waits for those that pay. Returns `false` if some are still
@@ -92,4 +93,15 @@ impl Service {
         let all_have_left = self.seats.range_lock().wait_until_free_async(.., Mode::Write);
         time::timeout(grace, all_have_left).await.is_ok()
     }
+}
+
+/// Appends a line to the ledger, or nothing: a part of a line is taken back.
+fn append(ledger: &Mutex<File>, line: &str) -> io::Result<()> {
+    let mut ledger = ledger.lock().expect("it is not poisoned");
+    let end = ledger.seek(SeekFrom::End(0))?;
+    let written = ledger.write_all(line.as_bytes());
+    if written.is_err() {
+        let _ = ledger.set_len(end); // If this fails too, the last line is not whole.
+    }
+    written
 }

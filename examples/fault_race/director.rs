@@ -1,14 +1,13 @@
-//! [`Director`]: lets two threads take turns at their schedule points, and records their steps.
+//! Orders the two threads of the scene, and records what they do.
 
 use std::cell::Cell;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use dax_sim::schedule::SchedulePoint;
 
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Cpu {
     Writer,
-    #[default]
     Reader,
 }
 
@@ -17,20 +16,15 @@ thread_local! {
     static CPU: Cell<Option<Cpu>> = const { Cell::new(None) };
 }
 
-/// Orders the two threads, and records what they do.
-///
 /// One thread has the turn, and the other one stands still at its next schedule point. The thread
 /// that takes a step records it while it has the turn. So the steps are recorded in the order in
 /// which they happen.
-#[derive(Default)]
 pub(crate) struct Director {
     scene: Mutex<Scene>,
     turn_changed: Condvar,
 }
 
-#[derive(Default)]
 pub(crate) struct Scene {
-    /// The thread that has the turn. The reader begins.
     turn: Cpu,
     /// The threads that have played their parts. No other thread waits for them.
     ended: Vec<Cpu>,
@@ -40,6 +34,12 @@ pub(crate) struct Scene {
 }
 
 impl Director {
+    pub(crate) fn new() -> Self {
+        let scene =
+            Scene { turn: Cpu::Reader, ended: Vec::new(), reader_looked_up: false, steps: Vec::new() };
+        Self { scene: Mutex::new(scene), turn_changed: Condvar::new() }
+    }
+
     /// Waits until this thread has the turn.
     pub(crate) fn turn(&self, cpu: Cpu) -> MutexGuard<'_, Scene> {
         let must_wait = |scene: &mut Scene| scene.turn != cpu && scene.ended.is_empty();

@@ -1,4 +1,4 @@
-//! The pictures of five variants, step by step.
+//! What each variant prints, and that it is always the same.
 
 use super::*;
 

@@ -27,6 +27,8 @@ const UNSUPPORTED: u32 = 1 << 31 | 1;
 
 /// The longest read or write that the server accepts.
 pub(crate) const MOST: u32 = 32 << 20;
+/// The data could not be written to the disk.
+pub(crate) const EIO: u32 = 5;
 /// A request was not understood, or reaches past the end.
 pub(crate) const EINVAL: u32 = 22;
 
@@ -158,7 +160,8 @@ impl<S: Read + Write> Client<S> {
         self.ask(3, 0, 0, &[])
     }
 
-    fn ask(&mut self, kind: u32, offset: u64, length: u32, data: &[u8]) -> io::Result<()> {
+    /// Sends a request of any kind. Returns when the server reports success.
+    pub(crate) fn ask(&mut self, kind: u32, offset: u64, length: u32, data: &[u8]) -> io::Result<()> {
         let head = [REQUEST, kind].map(u32::to_be_bytes).concat();
         let place = [[0; 8], offset.to_be_bytes()].concat();
         self.0.write_all(&[&head[..], &place, &length.to_be_bytes(), data].concat())?;

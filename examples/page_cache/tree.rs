@@ -68,7 +68,7 @@ impl<S: Store> Tree<S> {
         Ok(value)
     }
 
-    /// Returns the value that `key` had before.
+    /// Returns the value that `key` had before. After an error, `key` may have either value.
     pub(crate) fn insert(&self, key: u64, value: u64) -> io::Result<Option<u64>> {
         loop {
             let leaf = self.descend(key, 0, Mode::Write)?;
@@ -145,10 +145,7 @@ impl<S: Store> Tree<S> {
     }
 
     fn latch(&self, number: u64, mode: Mode) -> Request<'_> {
-        match mode {
-            Mode::Write => Request::write(&self.cache.latches, point(number)),
-            _ => Request::read(&self.cache.latches, point(number)),
-        }
+        Request::new(&self.cache.latches, point(number), mode)
     }
 
     /// Splits the full page of `level` to which `key` belongs, or a page that must be split before.

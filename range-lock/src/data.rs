@@ -58,6 +58,17 @@ pub use storage::Storage;
 /// a range as a slice does. A request with an inverted range, or with a range past the end, panics
 /// before it locks anything.
 ///
+/// A range is a range of `usize`, and one element is `n..=n`. The elements of a guard count from
+/// the guard's beginning, as those of a part of a slice do:
+///
+/// ```
+/// let table = range_lock::RangeRwLock::new(vec![0; 100]);
+/// let mut guard = table.write(50..=50);
+/// guard[0] = 7; // Element 50 of the table.
+/// # drop(guard);
+/// # assert_eq!(table.into_inner()[50], 7);
+/// ```
+///
 /// ```
 /// use range_lock::RangeRwLock;
 ///

@@ -18,6 +18,11 @@
 //! # assert!(future.as_mut().poll(&mut cx).is_ready());
 //! ```
 //!
+//! A future and its guard borrow the lock. A task that owns a share of the lock, such as an
+//! `Arc<RangeLock>` that it captured, may use both. If the guard goes to another task or thread, as
+//! into `spawn_blocking`, use the forms with `arc`, such as
+//! [`write_arc_async`](crate::RangeLock::write_arc_async).
+//!
 //! The crate has no timed futures. Instead, a timer of the executor can drop the future, as in
 //! `tokio::time::timeout(soon, lock.write_async(..))`.
 //!

@@ -61,13 +61,15 @@ use crate::sync::Deadline;
 /// | to make or look | |
 /// |---|---|
 /// | make | [`new`], [`builder`] |
-/// | look | [`is_locked`], [`requests`], [`requests_over`] |
+/// | look | [`is_locked`], [`requests`], [`requests_over`], `stats` (feature `stats`) |
 /// | clean up | [`undo_leak`], [`shrink_to_fit`] |
-/// | change what is held | the guards' associated functions: [`downgrade`], [`upgrade`], [`shrink`], [`split_at`] |
+/// | change what is held | the guards' associated functions: [`downgrade`], [`downgrade_to_upgradable`], [`upgrade`], [`try_upgrade`], [`…_for`](RangeUpgradableReadGuard::try_upgrade_for), [`…_until`](RangeUpgradableReadGuard::try_upgrade_until), `upgrade_async`, `try_upgrade_async`, [`shrink`], [`split_at`] |
+/// | change several that are held | [`ManyGuard`](crate::ManyGuard)'s associated functions: `release`, `shrink`, `downgrade`, `try_upgrade` |
 ///
 /// [`acquire_many_arc`]: Self::acquire_many_arc
 /// [`acquire_many`]: Self::acquire_many
 /// [`builder`]: Self::builder
+/// [`downgrade_to_upgradable`]: RangeWriteGuard::downgrade_to_upgradable
 /// [`downgrade`]: RangeWriteGuard::downgrade
 /// [`is_locked`]: Self::is_locked
 /// [`new`]: Self::new
@@ -83,6 +85,7 @@ use crate::sync::Deadline;
 /// [`try_read_arc`]: Self::try_read_arc
 /// [`try_read_for`]: Self::try_read_for
 /// [`try_read`]: Self::try_read
+/// [`try_upgrade`]: RangeUpgradableReadGuard::try_upgrade
 /// [`try_upgradable_read_for`]: Self::try_upgradable_read_for
 /// [`try_upgradable_read`]: Self::try_upgradable_read
 /// [`try_write_arc`]: Self::try_write_arc
@@ -97,8 +100,24 @@ use crate::sync::Deadline;
 /// [`write_arc`]: Self::write_arc
 /// [`write`]: Self::write
 ///
-/// An offset is a `u64`, so a `usize` must be cast. A range of one point is
+/// A method that the compiler does not find may need a feature: `stats`, or `async` for the methods
+/// with `async` in their names. The compiler does not name the feature.
+///
+/// An offset is a `u64`, so a `usize` must be cast: `0..len as u64`. A range of one point is
 /// [`point(p)`](crate::point) or `p..=p`. Both also work for `u64::MAX`, where `p + 1` overflows.
+///
+/// To choose the mode at run time, use a [`Request`](crate::Request). Its guard has one type for
+/// all modes:
+///
+/// ```
+/// use range_lock::{ManyGuard, Mode, RangeLock, Request, point};
+///
+/// fn latch(pages: &RangeLock, page: u64, mode: Mode) -> ManyGuard<'_> {
+///     RangeLock::acquire_many([Request::new(pages, point(page), mode)])
+/// }
+/// # let pages = RangeLock::new();
+/// # drop((latch(&pages, 1, Mode::Write), latch(&pages, 2, Mode::Read)));
+/// ```
 ///
 /// The range is locked as long as the guard lives. `let _guard = lock.write(0..10)` keeps the guard
 /// until the end of the block. `let _ = lock.write(0..10)` drops the guard at once, which unlocks

@@ -29,6 +29,25 @@ macro_rules! request {
         }
 
         impl$(<$lifetime>)? $Request$(<$lifetime>)? {
+            /// `range` of `lock`, in a mode that is chosen at run time.
+            ///
+            /// ```
+            #[doc = concat!("use range_lock::{", stringify!($Request), ", Mode, RangeLock};")]
+            ///
+            #[doc = $setup]
+            /// let mode = if std::env::args().len() > 1 { Mode::Write } else { Mode::Read };
+            #[doc = concat!("let guard = RangeLock::", $verb, "([", stringify!($Request), "::new(&lock, 0..10, mode)]);")]
+            /// assert!(guard.ranges().all(|(_, range, held)| range == (0..=9) && held == mode));
+            /// ```
+            ///
+            /// # Panics
+            ///
+            /// If the range is inverted.
+            #[track_caller]
+            pub fn new(lock: $given, range: impl RangeBounds<u64>, mode: Mode) -> Self {
+                $Request { lock: $share(lock), claim: claim(&range, mode) }
+            }
+
             /// `range` of `lock`, for reading.
             ///
             /// ```
@@ -169,8 +188,11 @@ macro_rules! many_guard {
                 self.parts.id_in(lock.place().address())
             }
 
-            /// Releases the part of `range` that the guard holds in `lock`, in one step. Grants the
-            /// requests that waited only for this part. The guard keeps the rest.
+            /// Releases the part of `range` that the guard holds in `lock`, in any mode and in one
+            /// step. Grants the requests that waited only for this part. The guard keeps the rest.
+            ///
+            /// If a guard holds the source and the target of a copy within one lock, `range` must
+            /// not reach from one into the other.
             ///
             /// All functions that change a guard are associated functions.
             ///

@@ -9,7 +9,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::{Failure, answer, one_line};
 use crate::doctor::{self, Row, Value};
 use crate::report::table::terminal_width;
-use crate::text::{fold, push_row};
+use crate::text::{fold, push_folded, push_row};
 
 /// Where `compare` puts its temporary file.
 const DEFAULT: &str = "/dev/shm";
@@ -82,14 +82,28 @@ impl Serialize for Field<'_> {
     }
 }
 
-/// Three columns: the name, the value, and the advice with its source below.
+/// Three columns: the name, the value, and the advice with its source below. Where three do not
+/// fit, the advice stands below the name and the value.
 fn table(rows: &[Row], width: usize) -> String {
     let names: Vec<String> = rows.iter().map(|row| row.name.replace('_', " ")).collect();
     let values: Vec<String> = rows.iter().map(|row| shown(&row.value)).collect();
     let longest = |column: &[String]| column.iter().map(|cell| cell.chars().count()).max().unwrap_or(0);
     let (first, second) = (longest(&names), longest(&values).min(WIDEST_VALUE));
-    let third = width.min(WIDEST).saturating_sub(first + second + 2 * GAP).max(LEAST_ADVICE);
+    let third = width.min(WIDEST).saturating_sub(first + second + 2 * GAP);
     let mut text = String::new();
+    if third < LEAST_ADVICE {
+        for ((row, name), value) in rows.iter().zip(names).zip(values) {
+            let value = one_line(value).replace(',', ", ");
+            for line in fold(&format!("{name}: {value}"), width, GAP) {
+                text.push_str(&line.replace(", ", ","));
+                text.push('\n');
+            }
+            for below in [one_line(&row.advice), format!("[{}]", one_line(&row.source))] {
+                push_folded(&mut text, &format!("{:GAP$}{below}", ""), Some(width), 0);
+            }
+        }
+        return text;
+    }
     for ((row, name), value) in rows.iter().zip(names).zip(values) {
         let mut last = fold(&one_line(&row.advice), third, 0);
         last.extend(fold(&format!("[{}]", one_line(&row.source)), third, 0));
@@ -153,6 +167,13 @@ mod tests {
         for part in ["z first", "2 MiB", "[a call]", "unknown", " no "] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        assert_eq!(table(&rows(), 10), table(&rows(), 20), "no narrower than the least");
+    }
+
+    #[test]
+    fn where_three_columns_do_not_fit_the_advice_stands_below() {
+        let text = table(&rows(), 40);
+        assert!(text.lines().all(|line| line.chars().count() <= 40), "{text}");
+        let expected = "fault size: 2 MiB\n  advice of several words that is folded\n  where the table is narrow\n  [a call]\n";
+        assert!(text.contains(expected), "{text}");
     }
 }

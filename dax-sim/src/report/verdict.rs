@@ -385,12 +385,25 @@ mod tests {
             }
             for Sentence { text, kind } in sentences(&report) {
                 prop_assert!(text.split_whitespace().count() <= MOST_WORDS, "{text}");
-                let is_above = |part: &str| {
-                    let low = part.split('–').next().and_then(|low| low.parse::<f64>().ok());
-                    low.is_none_or(|low| low > 1.0)
-                };
-                if kind == Kind::Gain {
-                    prop_assert!(text.split('(').skip(1).all(is_above), "{text}");
+                if !text.contains("range-lock") || !text.contains('×') {
+                    continue; // It has no factors.
+                }
+                // Each interval, and what is said of it alone: "2.01× (1.96–2.06), faster, by".
+                let intervals: Vec<(f64, f64, &str)> = text
+                    .split('(')
+                    .skip(1)
+                    .map(|part| {
+                        let (interval, said) = part.split_once(')').expect("it is closed");
+                        let (low, high) = interval.split_once('–').expect("two bounds");
+                        let bounds = [low, high].map(|bound| bound.parse().expect("a number"));
+                        (bounds[0], bounds[1], said)
+                    })
+                    .collect();
+                prop_assert!((1..=2).contains(&intervals.len()), "{text}");
+                for (low, high, said) in intervals {
+                    let faster = kind == Kind::Gain || said.starts_with(", faster");
+                    let slower = kind == Kind::Loss || said.starts_with(", slower");
+                    prop_assert_eq!((faster, slower), (low > 1.0, high < 1.0), "{}", text);
                 }
             }
         }

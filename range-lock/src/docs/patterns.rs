@@ -143,6 +143,11 @@
 //!   parent, and wait for the child with nothing held. Afterwards the descent checks whether its
 //!   key still belongs in the child.
 //!
+//! If restarts are rare, [`wait_until_free`](crate::RangeLock::wait_until_free) is simpler. The
+//! descent releases the parent, waits until the child is free, and restarts. Nodes in a
+//! [`RangeRwLock`](crate::RangeRwLock) are awaited by its
+//! [`range_lock`](crate::RangeRwLock::range_lock).
+//!
 //! The example `page_cache` is a whole tree of this kind, over a cache of pages.
 //!
 //! # Tasks: time-outs and shutdown
@@ -155,6 +160,54 @@
 //! * An owned guard can be sent to a thread that may block.
 //! * For an orderly shutdown, the service refuses new requests, and then waits until `..` is free
 //!   for writing.
+//!
+//! A block device is the smallest case. Each request waits as a task, does its I/O on a thread that
+//! may block, and unlocks there:
+//!
+#![cfg_attr(all(feature = "async", unix), doc = "```")]
+#![cfg_attr(not(all(feature = "async", unix)), doc = "```ignore")]
+//! use std::fs::File;
+//! use std::io;
+//! use std::os::unix::fs::FileExt;
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! use range_lock::{Mode, RangeLock};
+//! use tokio::task::spawn_blocking;
+//! use tokio::time::timeout;
+//!
+//! struct Device {
+//!     file: Arc<File>,
+//!     lock: Arc<RangeLock>,
+//! }
+//!
+//! impl Device {
+//!     async fn write(&self, offset: u64, data: Vec<u8>) -> io::Result<()> {
+//!         let range = offset..offset + data.len() as u64;
+//!         // Of the forms with `arc`, because the guard goes to another thread.
+//!         let guard = timeout(Duration::from_secs(5), self.lock.write_arc_async(range)).await?;
+//!         let file = Arc::clone(&self.file);
+//!         let written = spawn_blocking(move || {
+//!             file.write_all_at(&data, offset)?;
+//!             drop(guard); // Moves here, so an aborted task does not unlock too early.
+//!             Ok(())
+//!         });
+//!         written.await.expect("it has not panicked")
+//!     }
+//!
+//!     async fn flush(&self) -> io::Result<()> {
+//!         self.lock.wait_until_free_async(.., Mode::Read).await;
+//!         let file = Arc::clone(&self.file);
+//!         spawn_blocking(move || file.sync_data()).await.expect("it has not panicked")
+//!     }
+//! }
+//! # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
+//! # let device = Device { file: Arc::new(tempfile::tempfile().unwrap()), lock: Arc::default() };
+//! # device.write(512, vec![1; 512]).await.unwrap();
+//! # device.flush().await.unwrap();
+//! # assert!(!device.lock.is_locked(..));
+//! # });
+//! ```
 //!
 //! # Looking first, changing if need be
 //!

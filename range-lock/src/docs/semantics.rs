@@ -148,5 +148,9 @@
 //!   not the lock. So a guard must not give access to its lock. Keep both the lock and the guard.
 //! * **Keys or offsets of a separate type.** The type of each lock would have to name the type of
 //!   its points. Use `u64` for all points.
+//! * **Several ranges of a [`RangeRwLock`](crate::RangeRwLock)** as one request. The guard would
+//!   give several slices. Lock the smallest range that holds all of them, and split the slice. Or
+//!   lock the first range, and try the others: see
+//!   [lock coupling](crate::docs::patterns#lock-coupling-b-trees).
 //! * **A C interface.** C has no destructors for guards, so a C interface would need an unlock by
 //!   range. This lock has no unlock by range.

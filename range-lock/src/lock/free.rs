@@ -64,8 +64,8 @@ impl RangeLock {
     /// If the call waits for m requests, it takes O(m log m) steps under the internal mutexes, and
     /// allocates memory for each of the m requests. The release of each of these requests takes
     /// O(log m) additional steps. If the call waits for no request, it allocates nothing and takes
-    /// O(log n) steps, with n requests in the lock. [`Stats`](crate::docs::performance) do not
-    /// count these calls.
+    /// O(log n) steps, with n requests in the lock. The `Stats` of feature `stats` do not count
+    /// these calls.
     ///
     /// # Origin
     ///
