@@ -68,15 +68,19 @@ impl Grid {
         !behind && (borders.start() >> shift) >= base
     }
 
-    /// Places the grid so that it covers these points with the smallest cells. All cells are to be
-    /// [painted](Self::paint) anew.
-    pub(super) fn place(&self, borders: RangeInclusive<u64>) {
+    /// Places the grid so that it covers these points with the smallest cells, or, with `room`, with
+    /// cells twice as large: then borders may go on to move up or down for a while. All cells are to
+    /// be [painted](Self::paint) anew.
+    pub(super) fn place(&self, borders: RangeInclusive<u64>, room: bool) {
         let (first, last) = borders.into_inner();
-        let fits = |shift: &u32| ((last >> shift) - (first >> shift)) < self.cells.len() as u64 - 1;
-        let shift = (0..63).find(fits).unwrap_or(63);
-        self.shift.set(u64::from(shift));
         // One cell for the leaf before the first border.
-        self.base.set((first >> shift).saturating_sub(1));
+        let spare =
+            |shift: u32| (self.cells.len() as u64 - 1).checked_sub((last >> shift) - (first >> shift));
+        let fits = |shift: &u32| spare(*shift).is_some_and(|spare| spare > 0);
+        let shift = ((0..63).find(fits).unwrap_or(63) + u32::from(room)).min(63);
+        let spare = spare(shift).unwrap_or(0);
+        self.shift.set(u64::from(shift));
+        self.base.set((first >> shift).saturating_sub(spare.div_ceil(2)));
     }
 
     /// The leaf has all points from `first` to `last`.

@@ -340,13 +340,15 @@ impl Table {
                     grid.paint(first, last, leaf);
                 }
             }
-            _ => self.paint_all(structure, size),
+            // A border that moves on would have all cells painted each time.
+            grid => self.paint_all(structure, size, grid.is_some_and(|grid| grid.cells.len() == size)),
         }
     }
 
-    /// Paints a grid of `size` cells, which is the one in use from now on.
+    /// Paints a grid of `size` cells, which is the one in use from now on. With `room` for borders
+    /// to come.
     #[cold]
-    fn paint_all(&self, structure: &mut Structure, size: usize) {
+    fn paint_all(&self, structure: &mut Structure, size: usize, room: bool) {
         let made = structure.grids.iter().position(|grid| grid.cells.len() == size);
         let made = made.unwrap_or_else(|| {
             structure.grids.push(std::sync::Arc::new(Grid::new(size)));
@@ -355,7 +357,7 @@ impl Table {
         let grid = &structure.grids[made];
         let (_, before, _) = self.span(structure, (0, 0));
         let (highest, ..) = self.span(structure, self.find(u64::MAX));
-        grid.place(before + 1..=highest);
+        grid.place(before + 1..=highest, room);
         let mut next = Some(0);
         while let Some(first) = next {
             let (first, last, leaf) = self.span(structure, self.find(first));
