@@ -83,7 +83,7 @@ pub struct Setup {
     /// The kinds of lock that replace the variant's own locks.
     pub locks: Locks,
     /// Whether the run judges the reads. Otherwise the run checks nothing, not even the order of
-    /// locks. So it contains no time of checks.
+    /// locks. So the measured time contains no checks.
     pub checks: bool,
     /// Whether the run times each operation ([`Sample::latency`]). Timing reads the clock twice for
     /// each operation. So measure throughput without timing.
