@@ -71,7 +71,8 @@
 //! of another request. If several wakers panic in one call, the call resumes the first panic. If
 //! the thread is already unwinding, a release swallows the panics.
 //!
-//! For other threads, a call that unwinds because of a waker has completed its work:
+//! If a call unwinds because a waker has panicked, the call has still completed its work. Other
+//! threads find this state:
 //!
 //! * A request that was entering is withdrawn.
 //! * A guard that was passed by value is released.

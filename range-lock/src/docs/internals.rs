@@ -55,7 +55,7 @@
 //! count, and parks. The bit tells the thread that grants the request to wake up the waiting
 //! thread. The granting thread notes the wake-up while it has the mutex, and wakes up the waiting
 //! thread after it has released the mutex. So a thread that wakes up does not find the mutex taken.
-//! A waker may call back into the lock.
+//! For the same reason a waker may call back into the lock.
 //!
 //! Records are reference-counted. The lock reuses a record only when no other thread refers to the
 //! record. So a late wake-up wakes up the right thread or no thread.
