@@ -152,7 +152,7 @@ impl<S: Storage> RangeRwLock<S> {
         unsafe { self.slice().as_mut() }
     }
 
-    /// Forgets what leaked guards hold, as [`RangeLock::undo_leak`] does.
+    /// Releases the ranges of leaked guards, as [`RangeLock::undo_leak`] does.
     ///
     /// ```
     /// let mut lock = range_lock::RangeRwLock::new([1, 2, 3]);

@@ -1,4 +1,4 @@
-//! How to do what users of range locks have asked for.
+//! Patterns of use that users of range locks have asked for.
 //!
 //! # Data and lock in one
 //!

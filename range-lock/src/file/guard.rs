@@ -26,7 +26,7 @@ use crate::sync::Deadline;
 /// guard, which unlocks the range.
 #[must_use = "if unused the range is unlocked at once"]
 pub struct Unchanged<G> {
-    /// The guard, which holds what it held before.
+    /// The guard. It holds the same range in the same mode as before.
     pub guard: G,
     /// The reason for the error. If conflicting requests are the reason, the kind of the error is
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut).
