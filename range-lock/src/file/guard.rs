@@ -490,10 +490,11 @@ macro_rules! guards {
             /// Turns the guard into a write guard if no other reader, in any process, holds any of
             /// the bytes.
             ///
-            /// Within this process, one thread at a time is an upgradable reader of a byte. Among
-            /// processes, several may be upgradable readers of a byte. Two processes that wait to
-            /// upgrade the same byte wait for each other. So this function has no form without a
-            /// time limit. If an upgrade fails, release the guard, and lock the range with `write`.
+            /// Within this process, one thread at a time is an upgradable reader of a byte. Threads
+            /// of different processes may be upgradable readers of a byte at the same time. Two
+            /// processes that wait to upgrade the same byte wait for each other. So this function
+            /// has no form without a time limit. If an upgrade fails, release the guard, and lock
+            /// the range with `write`.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Upgradable), ";")]
