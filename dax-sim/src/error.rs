@@ -56,7 +56,7 @@ pub enum FsError {
         /// The largest size of a file.
         max: u64,
     },
-    /// EINVAL: the call is refused, whatever the device has room for.
+    /// EINVAL: the arguments are not valid, regardless of the free space of the device.
     #[error("{0} (EINVAL)")]
     Invalid(&'static str),
     /// EXDEV: the two files are of different file systems.

@@ -7,15 +7,15 @@ use std::fmt;
 pub enum Invariant {
     /// I1: reads, writes, loads and stores are coherent.
     Coherence,
-    /// I2: a translation has an entry that says the same; a zero page has no published block.
+    /// I2: a translation agrees with the entry of its page; a zero page has no published block.
     Mapping,
     /// I3: translations of zero pages and of clean entries are read-only.
     Protection,
     /// I4: a free block has no entry, no translation and no user.
     Freeing,
-    /// I5: nothing of 4 KiB lies below a live 2 MiB entry.
+    /// I5: below a live entry of 2 MiB there is no entry and no translation of 4 KiB.
     Size,
-    /// I6: what was stored before an fsync is durable after it.
+    /// I6: bytes that were stored before an fsync are durable after the fsync.
     Durability,
     /// I7: every operation comes to an end: no deadlock, no lost wake-up.
     Liveness,

@@ -17,30 +17,33 @@ use std::str::FromStr;
 /// One answer to "faults race with block allocation".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Variant {
-    /// Linux 4.10 and 4.11: a fault looks up, then locks the entry. A hole's zero page replaces
-    /// whatever entry it finds. Both races of Kara's 2017 e-mail happen.
+    /// Linux 4.10 and 4.11: a fault looks up, then locks the entry. A hole's zero page replaces any
+    /// entry that it finds. This variant has both races of Kara's 2017 e-mail.
     Linux411,
     /// Ross Zwisler's idea, which Kara's 2017 e-mail answers: as 4.11, and write(2) invalidates
-    /// once more after the copy. It narrows the race and does not close it.
+    /// once more after the copy. The race occurs less often, and still occurs.
     InvalidateTwice,
-    /// What option 1 would have been with the code of the day: the entry lock, then the
-    /// transaction, and write(2) copies inside its transaction. It deadlocks.
+    /// What option 1 of Kara's 2017 e-mail would have been with the code of that time. A fault
+    /// takes the entry lock, and then begins its transaction. write(2) copies inside its
+    /// transaction. This variant deadlocks.
     EntryLockOutside,
     /// Linux 4.12 (option 1 of Kara's 2017 e-mail): transaction, entry lock, then look up.
     Linux412,
-    /// Option 2 of Kara's 2017 e-mail: as 4.11, but write faults hold i_mmap_sem exclusively, and
-    /// so does write(2) while it looks up, allocates and invalidates.
+    /// Option 2 of Kara's 2017 e-mail: as 4.11, but write faults hold i_mmap_sem exclusively.
+    /// write(2) holds i_mmap_sem while it looks up, allocates and invalidates: exclusively if it
+    /// allocates, and shared otherwise.
     Rwsem,
-    /// Option 2 with a range lock at both levels: the same sections, but over the bytes and pages
-    /// concerned only.
+    /// Option 2 with a range lock at both levels. An operation locks in the same sections of code
+    /// as in [`Variant::Rwsem`], but locks only the bytes or pages that it uses.
     RangeLock,
-    /// As [`Variant::Rwsem`], with i_mmap_sem also held over the copy of write(2). It hangs where
-    /// the copy must fault on a mapping of the same file.
+    /// As [`Variant::Rwsem`], with i_mmap_sem also held during the copy of write(2). A write(2)
+    /// hangs if its copy must fault on a mapping of the same file.
     RwsemCopy,
-    /// As [`Variant::RangeLock`], with the range also held over the copy. The buffer is faulted in
-    /// first, and copied with faults off.
+    /// As [`Variant::RangeLock`], with the range also held during the copy. write(2) first faults
+    /// the buffer in, and then copies with faults off.
     RangeLockCopy,
-    /// As 4.12, without i_mmap_sem and i_rwsem. It is incorrect, and serves as the upper bound.
+    /// As 4.12, without i_mmap_sem and i_rwsem. This variant is incorrect, and serves as the upper
+    /// bound.
     Unserialised,
 }
 
@@ -152,12 +155,12 @@ pub struct Rules {
     pub write_copy: WriteCopy,
 }
 
-/// What a level of locking is made of.
+/// The kind of lock at a level of locking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LockKind {
     /// One `parking_lot::RwLock<()>` over the whole file.
     Rwsem,
-    /// One `RangeLock`, of which an operation takes only the bytes concerned.
+    /// One `RangeLock`, of which an operation takes only the bytes that it uses.
     RangeLock,
     /// No lock.
     None,
@@ -225,8 +228,8 @@ pub enum FaultOrder {
     /// A write fault starts its transaction first. Then come the entry lock and `iomap_begin`
     /// (Linux 4.12 on).
     LockThenLookUp,
-    /// The entry lock, then `iomap_begin`, which starts the transaction where it allocates. This is
-    /// the inversion that Kara's 2017 e-mail speaks of.
+    /// The entry lock, then `iomap_begin`, which starts the transaction where it allocates. Kara's
+    /// 2017 e-mail warns of this inversion.
     LockThenTransaction,
 }
 
@@ -239,11 +242,12 @@ pub enum WriteCopy {
     InvalidatedTwice,
     /// Inside the transaction of the allocation.
     InTransaction,
-    /// With i_mmap_sem held, and faulting where it must. A fault on a mapping of the same file
-    /// waits for ever.
+    /// With i_mmap_sem held. The copy may fault. A fault on a mapping of the same file waits for
+    /// ever.
     Held,
-    /// With i_mmap_sem held and faults off. The buffer is faulted in before, and again after a copy
-    /// that came out short. After eight tries in vain a page goes through a bounce buffer.
+    /// With i_mmap_sem held and faults off. write(2) faults the buffer in before the copy, and
+    /// again after a short copy. After eight copies in a row that copied nothing, write(2) copies
+    /// at most a page through a bounce buffer.
     HeldWithoutFaults,
 }
 

@@ -58,8 +58,8 @@ pub use storage::Storage;
 /// a range as a slice does. A request with an inverted range, or with a range past the end, panics
 /// before it locks anything.
 ///
-/// A range is a range of `usize`, and one element is `n..=n`. The elements of a guard count from
-/// the guard's beginning, as those of a part of a slice do:
+/// A range is a range of `usize`, and one element is `n..=n`. The indices into a guard count from
+/// the guard's beginning, as the indices into a part of a slice do:
 ///
 /// ```
 /// let table = range_lock::RangeRwLock::new(vec![0; 100]);
@@ -152,7 +152,7 @@ impl<S: Storage> RangeRwLock<S> {
         unsafe { self.slice().as_mut() }
     }
 
-    /// Forgets what leaked guards hold, as [`RangeLock::undo_leak`] does.
+    /// Releases the ranges of leaked guards, as [`RangeLock::undo_leak`] does.
     ///
     /// ```
     /// let mut lock = range_lock::RangeRwLock::new([1, 2, 3]);

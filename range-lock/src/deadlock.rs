@@ -42,8 +42,7 @@
 //! guard may be sent to another thread, which may not be blocked and can release the range. In a
 //! program that sends guards, every report holds "unless another thread has one of these guards".
 //! In a program that never sends guards, the reports hold without this condition.
-//! [`Kind::PossibleSelf`] reports the simplest case: a thread waits for a range that it took
-//! itself.
+//! [`Kind::PossibleSelf`] is for a single thread: the thread waits for a range that it took itself.
 //!
 //! # What is not found
 //!
@@ -152,10 +151,11 @@ pub struct Deadlock {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
-    /// Two threads or more. Each waits for the next, and the last waits for the first.
+    /// Two threads or more. Each thread waits for the next thread, and the last thread waits for
+    /// the first thread.
     Cycle,
-    /// One thread that waits for what it took itself. Unless it has sent the guard to another
-    /// thread, it waits for ever.
+    /// One thread that waits for a range that it took itself. Unless the thread has sent the guard
+    /// to another thread, the thread waits for ever.
     PossibleSelf,
 }
 

@@ -61,17 +61,18 @@
 //! # Wakers
 //!
 //! The lock wakes, clones and drops wakers while it holds none of its own mutexes. So wakers may
-//! call back into the lock. A waker should not *wait* for a range. One release wakes up the
-//! requests that it grants one after the other. If a waker waits for one of these requests, the
+//! call back into the lock. A waker should not *wait* for a range. If a release grants several
+//! requests, it wakes them up one after the other. If a waker waits for one of these requests, the
 //! waker keeps this request asleep.
 //!
 //! A waker may panic when it is woken, cloned or dropped. Such a panic leaves no range locked
-//! without an owner. The call in which a waker panics first wakes up all other tasks that it has
-//! granted. Then the call resumes the panic. The call may be a release, a timeout, or the entry of
-//! another request. If several wakers panic in one call, the call resumes the first panic. If the
-//! thread is already unwinding, a release swallows the panics.
+//! without an owner. If a waker panics in a call, the call still wakes up all other tasks that it
+//! has granted. Then the call resumes the panic. The call may be a release, a timeout, or the entry
+//! of another request. If several wakers panic in one call, the call resumes the first panic. If
+//! the thread is already unwinding, a release swallows the panics.
 //!
-//! For other threads, a call that unwinds because of a waker has completed its work:
+//! If a call unwinds because a waker has panicked, the call has still completed its work. Other
+//! threads find this state:
 //!
 //! * A request that was entering is withdrawn.
 //! * A guard that was passed by value is released.

@@ -500,7 +500,7 @@ macro_rules! upgrade_async {
     ) => {
         future! {
             #[doc = concat!("The future of [`", $link, "::upgrade_async`](crate::", $link, "::upgrade_async). It may be sent and polled on any")]
-            /// thread. Dropped before it has completed, it releases the range.
+            /// thread. If the future is dropped before it has completed, it releases the range.
             $Future [$($lifetime)?] Upgrade<$lock> => $Guard
         }
 

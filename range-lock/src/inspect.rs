@@ -271,7 +271,7 @@ impl RequestInfo {
         self.seen().mode
     }
 
-    /// Whether the request has what it asked for.
+    /// Whether the request holds its range in the mode that it asked for.
     ///
     /// ```
     /// # use range_lock::{RangeLock, RequestState};

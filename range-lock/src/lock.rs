@@ -181,8 +181,9 @@ use crate::sync::Deadline;
 ///
 /// [Lock coupling](crate::docs::patterns#lock-coupling-b-trees) shows the first two remedies. The
 /// rule also applies if the second range overlaps the held range. A thread may block on a lock
-/// while it holds a range of another lock, or any other lock. Then the program needs an order among
-/// these locks. Feature `deadlock_detection` finds threads that wait for each other.
+/// while it holds a range of another lock, or while it holds a lock of another kind. Then the
+/// program needs an order among these locks. Feature `deadlock_detection` finds threads that wait
+/// for each other.
 ///
 /// # fork and signal handlers
 ///

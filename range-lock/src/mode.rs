@@ -1,7 +1,7 @@
 //! [`Mode`]: how a request means to use its range.
 //! It uses nothing of this crate.
 
-/// How a request means to use its range.
+/// How a request uses its range.
 ///
 /// Two requests *conflict* when their ranges overlap and their modes are not compatible:
 ///
@@ -16,8 +16,8 @@
 pub enum Mode {
     /// Shared with all requests except writers.
     Read,
-    /// Shared with readers. One request at a time has this mode, so it can become a writer without
-    /// meeting another such request.
+    /// Shared with readers. At most one request holds a point in this mode at a time. So an upgrade
+    /// never meets another upgradable reader.
     Upgradable,
     /// Shared with no other request.
     Write,

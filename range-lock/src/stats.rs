@@ -71,7 +71,7 @@ impl Stats {
         &self.modes[mode as usize]
     }
 
-    /// What requests in all modes have done together.
+    /// The counts of the requests in all modes together.
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();
@@ -134,7 +134,7 @@ impl ModeStats {
         self.gave_up
     }
 
-    /// For how long the requests waited that had to wait.
+    /// How long the requests waited that had to wait.
     pub fn waits(&self) -> &Waits {
         &self.waits
     }

@@ -53,7 +53,7 @@ pub enum Covers {
 pub enum Verdict {
     /// The read saw something that it may see.
     Good,
-    /// The read saw something that had been overwritten before the read began.
+    /// The read saw a value that was overwritten before the read began.
     Stale,
     /// The read saw something that no thread wrote there.
     Foreign,
@@ -70,7 +70,7 @@ pub struct Write {
 }
 
 impl Write {
-    /// The word that the write is to write.
+    /// The word that the write must write.
     pub fn word(&self) -> u64 {
         match self.covers {
             Covers::PageWithZeros => 0,

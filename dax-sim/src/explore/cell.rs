@@ -17,7 +17,7 @@ use crate::pmem::{Device, DeviceError, DeviceOptions, MIN_DEVICE_SIZE};
 use crate::schedule::{PlantedFault, Schedule, SchedulePoint, ranks, thread};
 use crate::variant::{LockKind, Locks, Mix, Variant};
 
-/// How hard to look.
+/// How many schedules an exploration runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effort {
     /// All schedules with at most this many preemptions are run.
@@ -30,27 +30,27 @@ pub struct Effort {
 impl Effort {
     /// The effort after which a cell without failures counts as safe.
     pub const FULL: Effort = Effort { preemptions: 2, random: 10_000 };
-    /// A first look. It is enough to show what is broken.
+    /// A short exploration, which is enough to find the broken invariants.
     pub const QUICK: Effort = Effort { preemptions: 2, random: 400 };
 }
 
 /// Schedules, and how many of them went wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// How many were run.
+    /// How many schedules were run.
     pub run: u64,
-    /// How many of them failed.
+    /// How many of these schedules failed.
     pub failed: u64,
 }
 
 /// A schedule that went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// The seed that repeats it.
+    /// The seed that repeats the schedule.
     pub seed: Seed,
-    /// Its length in steps.
+    /// The length of the schedule in steps.
     pub steps: u32,
-    /// What is wrong in it.
+    /// What is wrong in the schedule.
     pub findings: Vec<Finding>,
 }
 
@@ -88,7 +88,7 @@ pub struct Cell {
 pub enum Expected {
     /// Nothing goes wrong.
     Safe,
-    /// The first of these invariants breaks, and no invariant that is not among them.
+    /// The first of these invariants breaks. The others may break. All other invariants hold.
     Broken(&'static [Invariant]),
     /// Anything except a panic.
     Anything,
@@ -118,7 +118,7 @@ impl Scenario {
 }
 
 impl Cell {
-    /// Whether the result is the expected one.
+    /// Whether the result is as expected.
     pub fn is_as_expected(&self) -> bool {
         match self.scenario.expected(self.mix) {
             Expected::Safe => self.broken.is_empty(),

@@ -50,7 +50,7 @@ impl MapOptions {
         self
     }
 
-    /// Whether faults try 2 MiB first, whatever the file system does.
+    /// Whether faults try 2 MiB first, regardless of the setting of the file system.
     #[must_use]
     pub fn huge_pages(mut self, huge: bool) -> Self {
         self.huge = Some(huge);

@@ -2,15 +2,15 @@
 
 use super::FileSystem;
 
-/// When freed blocks can be given to others.
+/// When the allocator can give out freed blocks again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DataMode {
-    /// data=writeback: at once. A block that is used after it was freed soon belongs to another
-    /// file.
+    /// data=writeback: at once. So if code uses a block after the block was freed, the block soon
+    /// belongs to another file.
     #[default]
     Writeback,
-    /// data=ordered: when the transaction that freed them has been committed. A thread that finds
-    /// no block commits, and tries again.
+    /// data=ordered: when the transaction that freed the blocks has been committed. A thread that
+    /// finds no free block commits, and tries again.
     Ordered,
 }
 

@@ -10,7 +10,7 @@ use super::{BLOCK_SIZE, MIN_DEVICE_SIZE};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceError {
-    /// The path leads to something that cannot be mapped and sized.
+    /// The path leads to a file of a kind that cannot be mapped and sized.
     #[error("`{path}` is {kind}, not a regular file; {remedy}")]
     NotRegular {
         /// The path as given.
@@ -39,7 +39,7 @@ pub enum DeviceError {
         /// The folder that is missing.
         folder: PathBuf,
     },
-    /// The requested size is zero, no multiple of the block size, or below the minimum.
+    /// The requested size is zero, is not a multiple of the block size, or is below the minimum.
     #[error(
         "a device of {size} bytes is not possible: the size must be a multiple of {BLOCK_SIZE} and at least \
          {MIN_DEVICE_SIZE}; try {suggestion}"
@@ -60,7 +60,7 @@ pub enum DeviceError {
         /// The file's length in bytes.
         len: u64,
     },
-    /// The file may be overwritten, but is shorter than the device is to be.
+    /// The file may be overwritten, but is shorter than the requested size.
     #[error(
         "`{path}` holds {len} bytes, fewer than the {size} asked for; ask for a smaller size, or name another file"
     )]

@@ -43,7 +43,7 @@ impl WriteBack {
         WriteBack::supported()[0]
     }
 
-    /// All that this CPU has, the best first: at least one.
+    /// All instructions that this CPU has, the best first. There is at least one.
     pub fn supported() -> Vec<WriteBack> {
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         let known = of_cpuid(leaf_7_ebx());
@@ -67,7 +67,7 @@ impl WriteBack {
     /// are ordered before the return. If another thread observes the return, the lines have been
     /// written back.
     ///
-    /// If no instruction is known it does nothing.
+    /// If no instruction is known, the call does nothing.
     pub fn write_back(self, bytes: &[u8]) {
         // SAFETY: a slice is readable.
         unsafe { self.write_back_raw(bytes.as_ptr(), bytes.len()) }

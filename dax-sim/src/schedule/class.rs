@@ -6,20 +6,20 @@ use std::ops::Range;
 /// A kind of lock. The number of a kind is its rank. A thread that holds a lock takes only locks of
 /// larger ranks.
 ///
-/// The order is that of `fs/ext4/super.c` and `fs/xfs/xfs_inode.c`:
+/// The order is the order in `fs/ext4/super.c` and `fs/xfs/xfs_inode.c`:
 ///
 /// * i_rwsem comes before mmap_lock, because the copy of read(2) and write(2) may fault.
 /// * i_mmap_sem comes after mmap_lock.
 /// * The transaction comes before the entry lock, as in Linux 4.12 and later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LockClass {
-    /// i_rwsem, or its range lock.
+    /// i_rwsem, or the range lock in its place.
     IRwsem = 1,
     /// mmap_lock of an address space.
     MmapLock,
     /// Protection against freezing (`sb_start_pagefault`). It exists only as a place in the order.
     PageFault,
-    /// i_mmap_sem, which later became the invalidate lock, or its range lock.
+    /// i_mmap_sem (the invalidate lock of later kernels), or the range lock in its place.
     IMmapSem,
     /// A journal handle.
     Handle,

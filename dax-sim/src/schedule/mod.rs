@@ -54,13 +54,13 @@ pub enum SchedulePoint {
     IMmapSemContended,
     /// The entry is locked: the thread is about to wait for it.
     EntryContended,
-    /// The thread has announced that it waits for the entry, and is about to look once more whether
-    /// it must.
+    /// The thread has announced that it waits for the entry, and is about to check once more
+    /// whether it must wait.
     EntryAnnounced,
-    /// A page whose block is to go is pinned: the thread is about to wait for the pin.
+    /// A page whose block the thread must take is pinned: the thread is about to wait for the pin.
     LayoutBusy,
-    /// An access through a mapping has read a translation, or read(2) has found a shared block, and
-    /// has not yet used it.
+    /// An access through a mapping has read a translation and has not yet used it, or read(2) has
+    /// found a shared block and has not yet used it.
     Translated,
     /// The thread is about to ask for the lock.
     Lock(LockClass),
@@ -70,7 +70,7 @@ pub enum SchedulePoint {
     Publish,
     /// About to insert an entry where none was found.
     EntryInsert,
-    /// About to change what a locked entry says, or to delete it.
+    /// About to change or to delete a locked entry.
     EntryChange,
     /// About to read a translation.
     Translate,
@@ -78,9 +78,10 @@ pub enum SchedulePoint {
     Install,
     /// About to remove translations.
     Unmap,
-    /// About to take the right to store from translations.
+    /// About to write-protect translations.
     WriteProtect,
-    /// Translations have changed; about to wait for the accesses that may still use the old ones.
+    /// Translations have changed; about to wait for the accesses that may still use the old
+    /// translations.
     Shootdown,
     /// read(2) or write(2) is about to touch a block.
     Copy,
@@ -92,7 +93,7 @@ pub enum SchedulePoint {
     Tag,
     /// About to change the size of the file.
     Resize,
-    /// All handles have stopped, and none starts: what their transaction has changed is about to
+    /// All handles have stopped, and no handle starts: the changes of the transaction are about to
     /// become durable.
     Commit,
     /// About to give blocks back.
@@ -125,7 +126,7 @@ pub enum PlantedFault {
     PteUnderPmd,
     /// A fault of 2 MiB does not look for a table of pages again when it has locked the entry.
     PmdOverTable,
-    /// A fault of 2 MiB ignores at which address they are mapped.
+    /// A fault of 2 MiB ignores the address at which the pages are mapped.
     IgnoreColour,
     /// Deleting an entry wakes only the first thread that waits for it.
     WakeOneOfDeleted,

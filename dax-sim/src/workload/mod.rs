@@ -28,7 +28,7 @@ pub enum Workload {
     /// All threads overwrite random pages of one file, 4 KiB at a time.
     WriteShared,
     /// Every thread punches holes into its own pages and writes into them. Then it loads and stores
-    /// through a mapping where the other threads do.
+    /// through a mapping, in random pages of all threads.
     FaultVsWrite,
     /// 95 % reads of random pages of one file, 5 % overwrites, 4 KiB each.
     ReadMostly,
@@ -83,7 +83,7 @@ pub struct Setup {
     /// The kinds of lock that replace the variant's own locks.
     pub locks: Locks,
     /// Whether the run judges the reads. Otherwise the run checks nothing, not even the order of
-    /// locks. So it contains no time of checks.
+    /// locks. So the measured time contains no checks.
     pub checks: bool,
     /// Whether the run times each operation ([`Sample::latency`]). Timing reads the clock twice for
     /// each operation. So measure throughput without timing.
@@ -110,7 +110,7 @@ impl Setup {
 pub struct Sample {
     /// How many calls were made: reads, writes, punches, loads, stores.
     pub ops: u64,
-    /// From the first thread's start to the last one's end.
+    /// The time from the start of the first thread to the end of the last thread.
     pub elapsed: Duration,
     /// How long operations waited for i_rwsem and i_mmap_sem, in nanoseconds. An operation that did
     /// not wait has the time 0.
@@ -154,8 +154,8 @@ pub enum WorkloadError {
         /// The kind of the system's error.
         kind: std::io::ErrorKind,
     },
-    /// The device's own bytes are not those that were written last, so what was read says nothing
-    /// about the variant.
+    /// The device does not hold the bytes of the last write. So the reads show nothing about the
+    /// variant.
     #[error(
         "the mapped file was changed by another process, or its medium lost data: {workload} in {variant} wrote \
          page {page} and does not find it; figures are void"

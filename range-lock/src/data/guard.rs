@@ -484,8 +484,8 @@ macro_rules! mapped {
         }
 
         impl<'a, T> $Guard<'a, T> {
-            /// Turns the guard into a guard of a part of the elements, or of what they refer to.
-            /// The whole range stays held.
+            /// Turns the guard into a guard of a part of the elements, or of data to which the
+            /// elements refer. The whole range stays held.
             ///
             /// If `f` panics, the range is released.
             ///

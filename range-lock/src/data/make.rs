@@ -23,7 +23,7 @@ impl<S: Storage> RangeRwLock<S> {
     /// Makes a lock that owns `storage`, with `lock` as the lock of the indices. `lock` may have
     /// [non-default settings](RangeLock::builder).
     ///
-    /// What leaked guards hold in `lock` stays locked until [`undo_leak`](Self::undo_leak).
+    /// The ranges of leaked guards in `lock` stay locked until [`undo_leak`](Self::undo_leak).
     ///
     /// ```
     /// use range_lock::{RangeLock, RangeRwLock};

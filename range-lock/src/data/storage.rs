@@ -48,7 +48,8 @@ use std::ptr::NonNull;
 ///   elements. All elements are initialised. Until [`from_raw`](Self::from_raw), each call of
 ///   `slice` returns the same number of elements. As long as the `Raw` is not moved, each call also
 ///   returns the same memory.
-/// * Until `from_raw` the elements are reached in no other way.
+/// * Until `from_raw`, no code accesses the elements in any other way than through the pointer that
+///   `slice` returns.
 /// * Several threads may call `slice` at the same time. `slice` makes no reference to the elements.
 /// * If `Self` may be sent to another thread, `Raw` may be sent to another thread, too. The other
 ///   thread may pass the `Raw` to `from_raw`, or drop the `Raw`.

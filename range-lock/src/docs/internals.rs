@@ -16,10 +16,10 @@
 //! granted when its count is zero.
 //!
 //! When an entry leaves, the lock takes a second look at the entries that are registered with this
-//! entry, and at no others. If another entry keeps a registered entry out, the lock registers this
-//! entry anew, with the other entry. Otherwise the lock lowers the count of the registered entry's
-//! request. The thread that lowers a count to zero wakes up the waiting thread or task. So a
-//! release searches no queue, and wakes up only threads that can run.
+//! entry, and at no other entries. If another entry keeps a registered entry out, the lock
+//! registers the registered entry anew, with that other entry. Otherwise the lock lowers the count
+//! of the registered entry's request. The thread that lowers a count to zero wakes up the waiting
+//! thread or task. So a release searches no queue, and wakes up only threads that can run.
 //!
 //! ```text
 //! A holds [0, 20)                          A leaves: B is free of all, and runs
@@ -55,7 +55,7 @@
 //! count, and parks. The bit tells the thread that grants the request to wake up the waiting
 //! thread. The granting thread notes the wake-up while it has the mutex, and wakes up the waiting
 //! thread after it has released the mutex. So a thread that wakes up does not find the mutex taken.
-//! A waker may call back into the lock.
+//! For the same reason a waker may call back into the lock.
 //!
 //! Records are reference-counted. The lock reuses a record only when no other thread refers to the
 //! record. So a late wake-up wakes up the right thread or no thread.
@@ -77,7 +77,8 @@
 //!
 //! Threads wait in line for the mutex of a leaf. Each thread in line waits at a *seat*, a cache
 //! line of its own. Therefore a large number of CPUs can wait without slowing down the thread that
-//! has the mutex. That thread can hand the mutex over to the first thread in line.
+//! has the mutex. The thread that has the mutex can hand the mutex over to the first thread in
+//! line.
 //!
 //! # The trees
 //!

@@ -1,4 +1,4 @@
-//! How to do what users of range locks have asked for.
+//! Patterns of use that users of range locks have asked for.
 //!
 //! # Data and lock in one
 //!
@@ -144,9 +144,9 @@
 //!   key still belongs in the child.
 //!
 //! If restarts are rare, [`wait_until_free`](crate::RangeLock::wait_until_free) is simpler. The
-//! descent releases the parent, waits until the child is free, and restarts. Nodes in a
-//! [`RangeRwLock`](crate::RangeRwLock) are awaited by its
-//! [`range_lock`](crate::RangeRwLock::range_lock).
+//! descent releases the parent, waits until the child is free, and restarts. To wait for nodes in a
+//! [`RangeRwLock`](crate::RangeRwLock), call `wait_until_free` on the lock that
+//! [`range_lock`](crate::RangeRwLock::range_lock) returns.
 //!
 //! The example `page_cache` is a whole tree of this kind, over a cache of pages.
 //!

@@ -3,9 +3,9 @@
 //! # What it costs
 //!
 //! To acquire and release a free range, a thread takes an internal mutex twice and writes one cache
-//! line. Compare this with a lock and unlock of one uncontended `parking_lot::RwLock`. If the range
-//! lock has not been cut and no other thread uses it, the acquire and release take 0.8 to 1.2 times
-//! as long.
+//! line. In a range lock that has not been cut, and that no other thread uses, the acquire and
+//! release take 0.8 to 1.2 times as long as a lock and unlock of one uncontended
+//! `parking_lot::RwLock`.
 //!
 //! With n requests in the same part, acquiring and releasing take O(log n) steps each. A release
 //! also looks again at the requests that are [registered](super::internals#registrations) with the
@@ -71,7 +71,7 @@
 //!   neighbours without need.
 //! * [`shrink`](crate::RangeWriteGuard::shrink) a range as soon as a smaller range suffices.
 //!   [`downgrade`](crate::RangeWriteGuard::downgrade) a range when you have finished writing.
-//! * Use one lock for each file, not one lock for all files. A lock has 256 bytes. It allocates
-//!   nothing before threads contend in it.
+//! * Use one lock for each file, not one lock for all files. A lock has 256 bytes. A new lock
+//!   allocates nothing before it is used.
 //! * If few threads use a lock, [`max_leaves`](crate::Builder::max_leaves) can limit the lock to
 //!   fewer parts, or to one part.

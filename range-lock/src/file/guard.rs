@@ -26,7 +26,7 @@ use crate::sync::Deadline;
 /// guard, which unlocks the range.
 #[must_use = "if unused the range is unlocked at once"]
 pub struct Unchanged<G> {
-    /// The guard, which holds what it held before.
+    /// The guard. It holds the same range in the same mode as before.
     pub guard: G,
     /// The reason for the error. If conflicting requests are the reason, the kind of the error is
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut).
@@ -490,10 +490,11 @@ macro_rules! guards {
             /// Turns the guard into a write guard if no other reader, in any process, holds any of
             /// the bytes.
             ///
-            /// Within this process, one thread at a time is an upgradable reader of a byte. Among
-            /// processes, several may be upgradable readers of a byte. Two processes that wait to
-            /// upgrade the same byte wait for each other. So this function has no form without a
-            /// time limit. If an upgrade fails, release the guard, and lock the range with `write`.
+            /// Within this process, one thread at a time is an upgradable reader of a byte. Threads
+            /// of different processes may be upgradable readers of a byte at the same time. Two
+            /// processes that wait to upgrade the same byte wait for each other. So this function
+            /// has no form without a time limit. If an upgrade fails, release the guard, and lock
+            /// the range with `write`.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Upgradable), ";")]

@@ -13,7 +13,7 @@ use super::sys::{self, Description, Found};
 use crate::mode::Mode;
 use crate::span::Span;
 
-/// A lock of another description or process that a request would wait for.
+/// A lock of another description or process that a request would wait for, as
 /// [`FileRangeLock::conflicting`] returns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
