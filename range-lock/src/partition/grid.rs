@@ -68,9 +68,9 @@ impl Grid {
         !behind && (borders.start() >> shift) >= base
     }
 
-    /// Places the grid so that it covers these points with the smallest cells, or, with `room`, with
-    /// cells twice as large: then borders may go on to move up or down for a while. All cells are to
-    /// be [painted](Self::paint) anew.
+    /// Places the grid so that it covers these points with the smallest cells, or, with `room`,
+    /// with cells twice as large: then borders may go on to move up or down for a while. All cells
+    /// are to be [painted](Self::paint) anew.
     pub(super) fn place(&self, borders: RangeInclusive<u64>, room: bool) {
         let (first, last) = borders.into_inner();
         // One cell for the leaf before the first border.
