@@ -112,6 +112,8 @@ mod many;
 mod primitives;
 mod probe;
 mod process;
+#[cfg(all(test, shuttle))]
+mod schedules;
 mod sections;
 mod slots;
 mod sys;

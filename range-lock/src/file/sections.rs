@@ -288,6 +288,9 @@ impl Drop for Section<'_> {
     }
 }
 
+#[cfg(all(test, loom))]
+mod models;
+
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
