@@ -42,8 +42,11 @@
 //! duplicate can unlock. So each `FileRangeLock` opens the file for itself. Therefore no two
 //! `FileRangeLock`s share a description.
 //!
-//! * **fork**: a guard that is dropped in the child does not change the parent's lock. Every other
-//!   method of the copied lock returns an error in the child. The child must open the file again.
+//! * **fork**: a guard that is dropped in the child leaves the parent's lock alone. Every other
+//!   method that returns a `Result` returns an error in the child. The child must not call
+//!   [`requests`](FileRangeLock::requests) or `split_at`, nor print the copied lock: these may wait
+//!   for ever, as [`RangeLock`](RangeLock#fork-and-signal-handlers) says. The child must open the
+//!   file again.
 //!   While the child keeps its copy of the descriptor, the parent's ranges stay locked, even if the
 //!   parent dies.
 //! * **exec**: the kernel closes the descriptor, and its locks end. A lock that
@@ -83,13 +86,14 @@
 //! |---|---|
 //! | [`InvalidInput`](io::ErrorKind::InvalidInput) | the range ends behind byte 2^63 - 1; the descriptor is not one of a regular file or block device |
 //! | [`PermissionDenied`](io::ErrorKind::PermissionDenied) | a lock for writing on a file that is open for reading only, or the reverse |
-//! | [`Unsupported`](io::ErrorKind::Unsupported) | any method except dropping, in a forked child |
+//! | [`Unsupported`](io::ErrorKind::Unsupported) | any method that returns a `Result`, in a forked child |
 //! | `ENOLCK` | the kernel has no memory for one more lock, or the server refuses |
 //! | `ESTALE`, `EIO`, `ETIMEDOUT` and others | the server has forgotten the file, or does not answer |
 //! | `EINVAL`, `ENOSYS`, `EOPNOTSUPP` | there are no locks of open file descriptions here: reported when the lock is made |
 
 // It uses `RangeLock` and all layers below. In this folder `open`, `guard`, `many` and `probe` know
-// the lock. The lock uses `bytes`, and `bytes` uses `table` and `sys`.
+// the lock. The lock uses `bytes`. `bytes` uses `sections` and `sys`, and `sections` uses `table`
+// and `slots`.
 
 use std::fmt;
 use std::io;
@@ -105,13 +109,16 @@ mod bytes;
 mod error;
 mod guard;
 mod many;
+mod primitives;
 mod probe;
 mod process;
+#[cfg(all(test, shuttle))]
+mod schedules;
 mod sections;
 mod slots;
 mod sys;
 mod table;
-#[cfg(test)]
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests;
 
 pub use guard::{
@@ -171,8 +178,11 @@ impl FileRangeLock {
         self.local.requests()
     }
 
-    /// Tries again to unlock the bytes that the kernel refused to unlock when their guards released
-    /// them. Every acquiring method first makes the same try, and ignores the error.
+    /// Tries again to unlock the bytes that the kernel refused to unlock when they were released.
+    /// Bytes that a thread of this process has acquired again stay locked.
+    ///
+    /// Every acquiring method does this first, and ignores the error. A method that is about to
+    /// wait for another process does it once more for its own bytes, and returns the error.
     ///
     /// ```
     /// # let lock = range_lock::file::FileRangeLock::from_file(&tempfile::tempfile()?)?;

@@ -109,7 +109,12 @@ mod stats;
 mod futures;
 
 mod data;
-#[cfg(all(feature = "file", target_os = "linux", target_pointer_width = "64", not(any(loom, shuttle))))]
+#[cfg(all(
+    feature = "file",
+    target_os = "linux",
+    target_pointer_width = "64",
+    any(test, not(any(loom, shuttle)))
+))]
 pub mod file;
 
 #[cfg(feature = "async")]

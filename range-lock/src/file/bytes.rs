@@ -26,19 +26,24 @@
 //! no other. A reader that has a slot is the only reader of its bytes, so it unlocks all of them.
 //! No thread relies on what a waiting call has been given: a reader that leaves between the grant
 //! and the next section may unlock some of it. In the section the thread asks again.
+//!
+//! **owed**: a thread that waits for other processes owes nothing of its span when it begins to
+//! wait. Otherwise two processes could wait for each other, each for bytes that the other owes.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::mem;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 
+use super::primitives::{AtomicBool, Mutex, Ordering};
 use super::sections::{Entered, Section, Sections};
 use super::sys::Description;
 use crate::lock::RangeLock;
 use crate::mode::Mode;
 use crate::span::Span;
+use crate::spin;
 
 /// How long a verb waits.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +73,7 @@ fn look_again(wait: Wait, look: impl Fn() -> io::Result<bool>) -> io::Result<boo
         if left.is_zero() {
             return Ok(false);
         }
-        std::thread::sleep(pause.min(left));
+        spin::nap(pause.min(left));
         if look()? {
             return Ok(true);
         }
@@ -79,8 +84,8 @@ fn look_again(wait: Wait, look: impl Fn() -> io::Result<bool>) -> io::Result<boo
 #[derive(Debug)]
 pub(super) struct Bytes {
     pub(super) description: Description,
-    /// How many readers of this process hold each byte. It is on cache lines of its own, because
-    /// what stands beside it is read all the time.
+    /// Which bytes readers of this process hold. It is on cache lines of its own, because what
+    /// stands beside it is read all the time.
     sections: CachePadded<Sections>,
     /// Spans that could not be unlocked when they were released.
     owed: Mutex<Vec<Span>>,
@@ -104,17 +109,27 @@ impl Bytes {
         if self.try_enter(span, mode)? {
             return Ok(true);
         }
+        if let Wait::Not = wait {
+            return Ok(false);
+        }
+        self.settle_own(span)?;
         match wait {
-            Wait::Not => Ok(false),
-            Wait::Until(_) => look_again(wait, || self.try_enter(span, mode)),
             Wait::Forever => self.enter_waiting(span, mode),
+            _ => look_again(wait, || self.try_enter(span, mode)),
         }
     }
 
     /// Locks several spans, in ascending order, as [`enter`](Self::enter). Gives all back before
     /// each pause, since nothing detects a deadlock across processes.
     pub(super) fn enter_many(&self, parts: &[(Span, Mode)], wait: Wait) -> io::Result<bool> {
-        Ok(self.try_enter_many(parts)? || look_again(wait, || self.try_enter_many(parts))?)
+        if self.try_enter_many(parts)? {
+            return Ok(true);
+        }
+        if let Wait::Not = wait {
+            return Ok(false);
+        }
+        parts.iter().try_for_each(|(span, _)| self.settle_own(*span))?;
+        look_again(wait, || self.try_enter_many(parts))
     }
 
     #[cold]
@@ -123,13 +138,13 @@ impl Bytes {
             self.description.set_waiting(span, mode)?;
             // For tests: others may come in just where they would find a fault.
             #[cfg(debug_assertions)]
-            std::thread::yield_now();
+            spin::yield_now();
             let entered = self.try_enter(span, mode);
             if let Ok(true) = entered {
                 return entered;
             }
-            // Some of what was granted may still be locked.
-            self.unlock_uncounted(&mut self.sections.enter(span), span);
+            // Some of what was granted may still be locked. What cannot be unlocked is owed.
+            let _ = self.unlock_uncounted(span);
             entered?;
         }
     }
@@ -164,8 +179,8 @@ impl Bytes {
             let set =
                 if covered { Ok(true) } else { section.unlocked(|| self.description.set(*span, *mode)) };
             if !matches!(set, Ok(true)) {
-                // None of them has been counted.
-                parts[..n].iter().for_each(|(span, _)| self.unlock_uncounted(&mut section, *span));
+                // None of them has been counted. What cannot be unlocked is owed.
+                parts[..n].iter().for_each(|(span, _)| _ = self.unlock_parts(&mut section, *span, 0));
                 return set;
             }
         }
@@ -175,11 +190,12 @@ impl Bytes {
         Ok(true)
     }
 
-    /// Unlocks the bytes of `span` that no reader holds. The caller has it in a section, and has
-    /// not counted itself.
-    fn unlock_uncounted(&self, section: &mut Section<'_>, span: Span) {
-        // An error is owed.
-        let _ = self.unlock_parts(section, span, 0);
+    /// Unlocks the bytes of `span` that no reader holds, as [`unlock_parts`](Self::unlock_parts).
+    /// The caller holds `span` in this process, and has neither counted itself nor locked it for
+    /// writing.
+    #[cold]
+    fn unlock_uncounted(&self, span: Span) -> io::Result<()> {
+        self.unlock_parts(&mut self.sections.enter(span), span, 0)
     }
 
     /// Unlocks the bytes of `span` that `readers` readers hold. Bytes that cannot be unlocked are
@@ -239,13 +255,17 @@ impl Bytes {
 
     #[cold]
     fn owe(&self, span: Span) {
-        self.owed.lock().unwrap_or_else(PoisonError::into_inner).push(span);
+        let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
+        // It may have been owed before, and refused once more.
+        if !owed.iter().any(|owed| owed.covers(span)) {
+            owed.push(span);
+        }
         self.owes.store(true, Ordering::Release);
     }
 
-    /// Tries once more to unlock what could not be unlocked when it was released. Returns the last
+    /// Tries once more to unlock what could not be unlocked when it was released. Returns the first
     /// error. What this process has acquired again meanwhile stays as it is: `local`, the lock of
-    /// this process, knows what that is.
+    /// this process, knows what writers hold, and the table what readers hold.
     #[inline]
     pub(super) fn settle(&self, local: &RangeLock) -> io::Result<()> {
         if self.owes.load(Ordering::Acquire) { self.settle_owed(local) } else { Ok(()) }
@@ -253,19 +273,54 @@ impl Bytes {
 
     #[cold]
     fn settle_owed(&self, local: &RangeLock) -> io::Result<()> {
+        let mut settling = Vec::new();
         let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut result = Ok(());
         owed.retain(|span| {
-            let Some(_alone) = local.try_write(span.first..=span.last) else { return true };
-            match self.description.unset(*span) {
-                Ok(()) => false,
-                Err(error) => {
-                    result = Err(error);
-                    true
-                }
-            }
+            let Some(reading) = local.try_read(span.first..=span.last) else { return true };
+            settling.push((*span, reading));
+            false
         });
         self.owes.store(!owed.is_empty(), Ordering::Release);
+        drop(owed);
+        let mut result = Ok(());
+        for (span, _reading) in settling {
+            // What is refused again is owed again.
+            result = result.and(self.unlock_uncounted(span));
+        }
+        result
+    }
+
+    /// Unlocks what is owed of `span`, for which the caller is about to wait ("owed"). The caller
+    /// holds it in this process.
+    #[inline]
+    fn settle_own(&self, span: Span) -> io::Result<()> {
+        if self.owes.load(Ordering::Acquire) { self.settle_owed_of(span) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn settle_owed_of(&self, span: Span) -> io::Result<()> {
+        let mut settling = Vec::new();
+        let mut owed = self.owed.lock().unwrap_or_else(PoisonError::into_inner);
+        for before in mem::take(&mut *owed) {
+            let Span { first, last } = before;
+            if !before.overlaps(span) {
+                owed.push(before);
+                continue;
+            }
+            settling.push(Span { first: first.max(span.first), last: last.min(span.last) });
+            if first < span.first {
+                owed.push(Span { first, last: span.first - 1 });
+            }
+            if span.last < last {
+                owed.push(Span { first: span.last + 1, last });
+            }
+        }
+        self.owes.store(!owed.is_empty(), Ordering::Release);
+        drop(owed);
+        let mut result = Ok(());
+        for span in settling {
+            result = result.and(self.unlock_uncounted(span));
+        }
         result
     }
 }

@@ -95,7 +95,8 @@ impl FileRangeLock {
         Ok(Self::new(Description::new(fd)?))
     }
 
-    fn new(description: Description) -> Self {
+    /// The lock by a description of the file.
+    pub(super) fn new(description: Description) -> Self {
         FileRangeLock {
             bytes: Bytes::new(description),
             local: RangeLock::new(),

@@ -19,8 +19,9 @@
 //! thread moves their readers into the table, and waits for slots that are busy. No thread waits
 //! for another while its slot is busy.
 
-use std::sync::{self, Condvar, PoisonError};
+use std::sync::PoisonError;
 
+use super::primitives::{self, Condvar};
 use super::slots::{SLOTS, Slot, Slots, Vacated};
 use super::table::Table;
 use crate::span::Span;
@@ -32,7 +33,7 @@ pub(super) struct Sections {
     slots: Slots,
     /// Locked by a thread that is about to sleep before it unlocks the state, and by one that
     /// wakes.
-    sleep: sync::Mutex<()>,
+    sleep: primitives::Mutex<()>,
     /// A thread has left its section, and others sleep.
     left: Condvar,
 }
@@ -78,7 +79,7 @@ pub(super) struct Section<'a> {
 }
 
 impl Sections {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Sections {
             state: Mutex::new(State {
                 table: Table::new(),
@@ -89,7 +90,7 @@ impl Sections {
                 spans: [Span { first: 0, last: 0 }; SLOTS],
             }),
             slots: Slots::new(),
-            sleep: sync::Mutex::new(()),
+            sleep: primitives::Mutex::new(()),
             left: Condvar::new(),
         }
     }
@@ -245,7 +246,7 @@ impl Drop for Alone<'_> {
     fn drop(&mut self) {
         // For tests: others may come in just where they would find a fault.
         #[cfg(debug_assertions)]
-        std::thread::yield_now();
+        crate::spin::yield_now();
         if self.slot.end(self.held) {
             // A thread that found the slot busy has locked `sleep` before it unlocks this.
             drop(lock(&self.sections.state));
@@ -287,7 +288,10 @@ impl Drop for Section<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod models;
+
+#[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
     use std::thread;

@@ -21,10 +21,11 @@
 //! span changes only then. Consider a thread that reads the word, then the span, and then exchanges
 //! that word for another. It has read the span that belongs to the word.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::array;
 
 use crossbeam_utils::CachePadded;
 
+use super::primitives::{AtomicU64, Ordering};
 use crate::span::Span;
 
 /// How many there are.
@@ -63,8 +64,8 @@ pub(super) enum Vacated {
 }
 
 impl Slots {
-    pub(super) const fn new() -> Self {
-        Slots([const { CachePadded::new(Slot::new()) }; SLOTS])
+    pub(super) fn new() -> Self {
+        Slots(array::from_fn(|_| CachePadded::new(Slot::new())))
     }
 
     /// Where a reader of `span` has its slot.
@@ -81,7 +82,7 @@ impl Slots {
 }
 
 impl Slot {
-    const fn new() -> Self {
+    fn new() -> Self {
         Slot { word: AtomicU64::new(EMPTY), first: AtomicU64::new(0), last: AtomicU64::new(0) }
     }
 

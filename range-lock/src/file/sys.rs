@@ -158,17 +158,39 @@ impl Description {
             lock.l_len = if span.last == LAST { 0 } else { (span.last - span.first + 1) as i64 };
             #[cfg(test)]
             self.planted.call(command, kind)?;
-            // SAFETY: `flock` is what the three commands take ("struct").
-            if unsafe { libc::fcntl(self.fd.as_raw_fd(), command, &raw mut lock) } != -1 {
-                #[cfg(test)]
-                self.planted.granted(command);
-                return Ok(lock);
-            }
-            let error = io::Error::last_os_error();
-            if error.kind() != io::ErrorKind::Interrupted {
-                return Err(error);
+            match self.fcntl(command, &mut lock) {
+                Ok(()) => {
+                    #[cfg(test)]
+                    self.planted.granted(command);
+                    return Ok(lock);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
+    }
+
+    #[cfg(not(shuttle))]
+    fn fcntl(&self, command: i32, lock: &mut libc::flock) -> io::Result<()> {
+        // SAFETY: `flock` is what the three commands take ("struct").
+        match unsafe { libc::fcntl(self.fd.as_raw_fd(), command, &raw mut *lock) } {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Calls the model of the kernel.
+    #[cfg(shuttle)]
+    fn fcntl(&self, command: i32, lock: &mut libc::flock) -> io::Result<()> {
+        self.planted.kernel.as_ref().expect("a description of the model")(command, lock)
+    }
+
+    /// A description for which `kernel` is the kernel.
+    #[cfg(shuttle)]
+    pub(super) fn of_model(kernel: planted::Kernel) -> Self {
+        let fd = File::open("/dev/null").expect("any descriptor will do").into();
+        let planted = planted::Planted { kernel: Some(kernel), ..Default::default() };
+        Description { fd, reads: true, writes: true, planted }
     }
 }
 
@@ -212,6 +234,8 @@ pub(super) mod planted {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     type Hook = Box<dyn FnOnce() + Send>;
+    #[cfg(shuttle)]
+    pub(in crate::file) type Kernel = Box<dyn Fn(i32, &libc::flock) -> io::Result<()> + Send + Sync>;
 
     #[derive(Default)]
     pub(in crate::file) struct Planted {
@@ -223,6 +247,9 @@ pub(super) mod planted {
         pub(in crate::file) locks: Mutex<VecDeque<i32>>,
         /// Called when a call that waits has been granted.
         pub(in crate::file) waited: Mutex<Option<Hook>>,
+        /// The model of the kernel.
+        #[cfg(shuttle)]
+        pub(super) kernel: Option<Kernel>,
     }
 
     impl fmt::Debug for Planted {

@@ -213,6 +213,48 @@ fn what_is_owed_and_taken_again_is_not_unlocked() {
 }
 
 #[test]
+fn what_is_owed_beside_readers_is_paid() {
+    let (_file, lock, other) = two();
+    lock.fail_unlocks([libc::ENOLCK, libc::ENOLCK]);
+    drop(lock.read(0..8).unwrap());
+    let reader = lock.read(2..4).unwrap(); // Tries to settle first, in vain.
+    assert_eq!(other.seen(0..8), "rrrrrrrr");
+    lock.settle().unwrap();
+    assert_eq!(other.seen(0..8), "--rr----");
+    drop(reader);
+    assert_eq!(other.seen(0..8), "--------");
+}
+
+/// Each of two locks owes bytes for which the other waits.
+#[test]
+fn what_is_owed_keeps_no_two_waiting_for_each_other() {
+    type Verb = fn(&FileRangeLock) -> io::Result<()>;
+    let verbs: [Verb; 4] = [
+        |lock| lock.write(0..8).map(drop),
+        |lock| lock.read(2..6).map(drop),
+        |lock| lock.try_write_for(0..6, Duration::from_secs(60)).map(|guard| drop(guard.unwrap())),
+        |lock| lock.acquire_many([Request::write(0..1), Request::read(3..6)]).map(drop),
+    ];
+    for verb in verbs {
+        let (_file, one, other) = two();
+        let locks = [one, Arc::new(other)];
+        for (lock, bytes) in locks.iter().zip([0..4, 4..8]) {
+            // Refused when it is released, and when the verb begins.
+            lock.fail_unlocks([libc::ENOLCK, libc::ENOLCK]);
+            drop(lock.write(bytes).unwrap());
+        }
+        let (sender, done) = mpsc::channel();
+        for lock in locks {
+            let sender = sender.clone();
+            thread::spawn(move || sender.send(verb(&lock)));
+        }
+        for _ in 0..2 {
+            done.recv_timeout(Duration::from_secs(10)).expect("they wait for each other").unwrap();
+        }
+    }
+}
+
+#[test]
 fn a_shrink_that_is_refused_shrinks_and_reports() {
     let (_file, lock, other) = two();
     let mut writer = lock.write(0..10).unwrap();

@@ -90,13 +90,13 @@ impl<L: Deref<Target = RangeLock>> Held<L> {
     }
 
     /// The lock.
-    #[cfg(all(any(feature = "file", all(test, feature = "async")), not(any(loom, shuttle))))]
+    #[cfg(all(any(feature = "file", all(test, feature = "async")), any(test, not(any(loom, shuttle)))))]
     pub(crate) fn lock(&self) -> &L {
         &self.lock
     }
 
     /// Leaks what is held.
-    #[cfg(all(feature = "file", not(any(loom, shuttle))))]
+    #[cfg(all(feature = "file", any(test, not(any(loom, shuttle)))))]
     pub(crate) fn leak(&mut self) {
         self.hold = None;
     }
@@ -110,7 +110,7 @@ impl<L: Deref<Target = RangeLock>> Held<L> {
     }
 
     /// `None` if the range is empty.
-    #[cfg(all(feature = "file", not(any(loom, shuttle))))]
+    #[cfg(all(feature = "file", any(test, not(any(loom, shuttle)))))]
     pub(crate) fn span(&self) -> Option<Span> {
         self.hold.as_ref().map(|hold| hold.span)
     }
