@@ -30,12 +30,12 @@
 //! # Finding a leaf
 //!
 //! The [table] has the points at which the leaves begin, in order, and a [grid] that leads to most
-//! leaves by one look. It is a hint: threads read it without a lock, and change it under a mutex of
-//! its own. The bounds in the leaf, read under its mutex, are the truth. If these show that the
-//! point lies elsewhere, the table is being changed, or has been changed since the thread read it.
-//! (A thread changes the table before it releases the mutexes of the leaves concerned.) While the
-//! table is being changed, rows that have nothing to do with the change may also lead to a wrong
-//! leaf.
+//! leaves by one look. Both are hints: threads read them without a lock, and change them under a
+//! mutex of the table. The bounds in the leaf, read under its mutex, are the truth. If these show
+//! that the point lies elsewhere, the table is being changed, or has been changed since the thread
+//! read it. (A thread changes the table before it releases the mutexes of the leaves concerned.)
+//! While the table is being changed, rows and cells that have nothing to do with the change may
+//! also lead to a wrong leaf.
 //!
 //! Only a thread that was led to a wrong leaf reads the table's *version*. If the version has
 //! changed, the thread searches again. If the version is odd, the table is being changed, and the

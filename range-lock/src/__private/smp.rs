@@ -37,9 +37,7 @@ pub fn layout(lock: &RangeLock, visit: &mut Visit<'_>) {
     }
     if let Some(grid) = table.grid() {
         of(grid, visit, "table: head of the grid", 0);
-    }
-    for (n, cells) in table.grid().iter().flat_map(|grid| grid.cells.chunks(32)).enumerate() {
-        of(cells, visit, "table: cells of the grid", n);
+        of(&grid.cells[..], visit, "table: cells of the grid", 0);
     }
     of(&table.levels[..], visit, "table: levels", 0);
     for (n, line) in table.indices.chunks(32).enumerate() {

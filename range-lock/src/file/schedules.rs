@@ -38,8 +38,8 @@ const BYTES: usize = 14;
 /// The first and the last byte.
 type Ends = (usize, usize);
 
-/// Readers come again to the same bytes, so that slots are kept. The spans that begin at bytes 0
-/// and 13 share a slot.
+/// Readers come again to the same bytes, so that slots are kept. Spans that begin at byte 0 and at
+/// byte 13 share a slot.
 const SPANS: [Ends; 8] = [(0, 3), (0, 3), (1, 4), (2, 6), (4, 8), (3, 3), (13, 13), (0, 13)];
 
 fn below(n: usize) -> usize {

@@ -17,6 +17,7 @@ use crate::sync::{AtomicHint, AtomicIndex};
 
 /// See the [module](self).
 #[derive(Debug)]
+#[repr(align(64))] // All threads read it.
 pub(crate) struct Grid {
     /// A cell has two to this power points.
     shift: AtomicHint,
@@ -24,6 +25,14 @@ pub(crate) struct Grid {
     base: AtomicHint,
     /// The leaf in which all points of the cell lie. [`MIXED`](Grid::MIXED) if there is none.
     pub(crate) cells: Box<[AtomicIndex]>,
+}
+
+/// The points of a leaf, and the leaf.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tile {
+    pub(super) first: u64,
+    pub(super) last: u64,
+    pub(super) leaf: LeafIndex,
 }
 
 impl Grid {
@@ -60,33 +69,43 @@ impl Grid {
         usize::try_from(cell).unwrap_or(usize::MAX).min(self.cells.len() - 1)
     }
 
-    /// Whether each leaf that begins between these two points can have cells of its own: neither
-    /// point lies before the grid or behind it.
-    pub(super) fn covers(&self, borders: RangeInclusive<u64>) -> bool {
+    /// Whether the grid has neither far too many cells for `leaves` leaves nor too few, and covers
+    /// all points at which leaves begin with cells that are at most twice as large as need be.
+    pub(super) fn suits(&self, leaves: usize, borders: RangeInclusive<u64>) -> bool {
         let (shift, base) = (self.shift.get(), self.base.get());
+        let size = Self::size_for(leaves);
         let behind = (borders.end() >> shift).saturating_sub(base) >= self.cells.len() as u64;
-        !behind && (borders.start() >> shift) >= base
+        (size..=2 * size).contains(&self.cells.len())
+            && !behind
+            && (borders.start() >> shift) >= base
+            && shift <= u64::from(self.shift_for(&borders)) + 1
+    }
+
+    /// With how small cells the grid covers these points.
+    fn shift_for(&self, borders: &RangeInclusive<u64>) -> u32 {
+        (0..63).find(|shift| self.spare(borders, *shift).is_some_and(|spare| spare > 0)).unwrap_or(63)
+    }
+
+    /// How many cells are left if the others cover these points.
+    fn spare(&self, borders: &RangeInclusive<u64>, shift: u32) -> Option<u64> {
+        (self.cells.len() as u64 - 1).checked_sub((borders.end() >> shift) - (borders.start() >> shift))
     }
 
     /// Places the grid so that it covers these points with the smallest cells, or, with `room`,
-    /// with cells twice as large: then borders may go on to move up or down for a while. All cells
+    /// with cells twice as large: then borders may go on to move up or down for a while. All leaves
     /// are to be [painted](Self::paint) anew.
     pub(super) fn place(&self, borders: RangeInclusive<u64>, room: bool) {
-        let (first, last) = borders.into_inner();
-        // One cell for the leaf before the first border.
-        let spare =
-            |shift: u32| (self.cells.len() as u64 - 1).checked_sub((last >> shift) - (first >> shift));
-        let fits = |shift: &u32| spare(*shift).is_some_and(|spare| spare > 0);
-        let shift = ((0..63).find(fits).unwrap_or(63) + u32::from(room)).min(63);
-        let spare = spare(shift).unwrap_or(0);
+        let shift = (self.shift_for(&borders) + u32::from(room)).min(63);
+        // One cell at least for the leaf before the first border.
+        let before = self.spare(&borders, shift).unwrap_or(0).div_ceil(2);
         self.shift.set(u64::from(shift));
-        self.base.set((first >> shift).saturating_sub(spare.div_ceil(2)));
+        self.base.set((borders.start() >> shift).saturating_sub(before));
     }
 
-    /// The leaf has all points from `first` to `last`.
-    pub(super) fn paint(&self, first: u64, last: u64, leaf: LeafIndex) {
+    /// Paints the cells of a leaf, from the one in which `from` lies.
+    pub(super) fn paint(&self, Tile { first, last, leaf }: Tile, from: u64) {
         let (begin, end) = (self.cell(first), self.cell(last));
-        for cell in begin..=end {
+        for cell in self.cell(from)..=end {
             let begins_before = cell > begin || first == 0 || self.cell(first - 1) < cell;
             let ends_behind = cell < end || last == u64::MAX || self.cell(last + 1) > cell;
             let leaf = if begins_before && ends_behind { leaf } else { Self::MIXED };

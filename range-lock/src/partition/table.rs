@@ -18,19 +18,20 @@
 //! # Invariant of the unsafe code
 //!
 //! **made**: a pointer in `chunks` is null, or names a chunk of `Structure::made`, which is freed
-//! with the table. The pointer is stored once, before any row, link or key has the index of one of
+//! with the table. The pointer is stored once, before any row, cell, link or key has the index of one of
 //! the chunk's leaves. All of these are handed from thread to thread by a release and an acquire.
 //! The pointer `grid` is null, or names a grid of `Structure::grids`, which is freed with the
 //! table.
 
 use std::iter;
+use std::ops::RangeInclusive;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use crossbeam_utils::CachePadded;
 
 use super::LeafCell;
-use super::grid::Grid;
+use super::grid::{Grid, Tile};
 use crate::bounds::Bounds;
 use crate::claim::LeafIndex;
 use crate::leaf::Leaf;
@@ -280,7 +281,7 @@ impl Table {
             None => self.spread(structure, Some(row)),
         }
         structure.leaves += 1;
-        self.end_change(structure, lower, &[lower - 1, lower]);
+        self.end_change(structure, lower);
     }
 
     /// The nearest group with a free row. `None` if all near ones are full and the rows could be
@@ -326,49 +327,59 @@ impl Table {
         } else {
             self.spread(structure, None);
         }
-        self.end_change(structure, lower, &[lower - 1]);
+        self.end_change(structure, lower);
     }
 
-    /// Brings the grid up to date with the rows.
-    fn paint(&self, structure: &mut Structure, border: u64, points: &[u64]) {
-        let size = Grid::size_for(structure.leaves);
+    /// Brings the grid up to date with the rows, which have changed at `border`: a leaf begins there,
+    /// or does not begin there any more.
+    fn paint(&self, structure: &mut Structure, border: u64) {
+        if structure.leaves == 1 {
+            return self.grid.store(ptr::null_mut(), Ordering::Release);
+        }
+        let lowest = self.tile(structure, (0, 0)).last + 1;
+        let highest = self.tile(structure, self.find(u64::MAX)).first;
         match self.grid() {
-            _ if structure.leaves == 1 => self.grid.store(ptr::null_mut(), Ordering::Release),
-            Some(grid) if grid.cells.len() == size && grid.covers(border..=border) => {
-                for point in points {
-                    let (first, last, leaf) = self.span(structure, self.find(*point));
-                    grid.paint(first, last, leaf);
+            Some(grid) if grid.suits(structure.leaves, lowest..=highest) => {
+                let left = self.tile(structure, self.find(border - 1));
+                // To the left of the border nothing has changed.
+                grid.paint(left, border - 1);
+                if left.last < border {
+                    grid.paint(self.tile(structure, self.find(border)), border);
                 }
             }
-            // A border that moves on would have all cells painted each time.
-            grid => self.paint_all(structure, size, grid.is_some_and(|grid| grid.cells.len() == size)),
+            grid => {
+                let size = Grid::size_for(structure.leaves);
+                // A border that moves on would have all cells painted each time.
+                let room = grid.is_some_and(|grid| grid.cells.len() == size);
+                self.paint_all(structure, size, lowest..=highest, room);
+            }
         }
     }
 
     /// Paints a grid of `size` cells, which is the one in use from now on. With `room` for borders
     /// to come.
     #[cold]
-    fn paint_all(&self, structure: &mut Structure, size: usize, room: bool) {
+    fn paint_all(&self, structure: &mut Structure, size: usize, borders: RangeInclusive<u64>, room: bool) {
+        // Meanwhile threads search the rows.
+        self.grid.store(ptr::null_mut(), Ordering::Release);
         let made = structure.grids.iter().position(|grid| grid.cells.len() == size);
         let made = made.unwrap_or_else(|| {
             structure.grids.push(std::sync::Arc::new(Grid::new(size)));
             structure.grids.len() - 1
         });
         let grid = &structure.grids[made];
-        let (_, before, _) = self.span(structure, (0, 0));
-        let (highest, ..) = self.span(structure, self.find(u64::MAX));
-        grid.place(before + 1..=highest, room);
-        let mut next = Some(0);
-        while let Some(first) = next {
-            let (first, last, leaf) = self.span(structure, self.find(first));
-            grid.paint(first, last, leaf);
-            next = last.checked_add(1);
+        grid.place(borders, room);
+        for (group, filled) in structure.filled.iter().enumerate() {
+            for slot in 0..usize::from(*filled) {
+                let tile = self.tile(structure, (group, slot));
+                grid.paint(tile, tile.first);
+            }
         }
         self.grid.store(std::sync::Arc::as_ptr(grid).cast_mut(), Ordering::Release);
     }
 
-    /// The first and the last point of the leaf in a row, and the leaf.
-    fn span(&self, structure: &Structure, (group, slot): (usize, usize)) -> (u64, u64, LeafIndex) {
+    /// The leaf in a row, with its points.
+    fn tile(&self, structure: &Structure, (group, slot): (usize, usize)) -> Tile {
         let row = self.row(group * Self::FAN_OUT + slot);
         let next = match slot + 1 < usize::from(structure.filled[group]) {
             true => Some((group, slot + 1)),
@@ -376,7 +387,7 @@ impl Table {
         };
         let last = next.map_or(u64::MAX, |(group, slot)| self.row(group * Self::FAN_OUT + slot).before);
         let first = if (group, slot) == (0, 0) { 0 } else { row.before + 1 };
-        (first, last, row.leaf)
+        Tile { first, last, leaf: row.leaf }
     }
 
     /// Spreads the rows, and one more, evenly over as many groups as suit them.
@@ -415,14 +426,13 @@ impl Table {
         self.version.set(self.version.get() + 1);
     }
 
-    /// The leaves in which `points` lie have changed, because one begins at `border`, or does not
-    /// begin there any more.
-    fn end_change(&self, structure: &mut Structure, border: u64, points: &[u64]) {
+    /// A leaf begins at `border`, or does not begin there any more.
+    fn end_change(&self, structure: &mut Structure, border: u64) {
         let groups = structure.filled.len();
         let searched = (0..self.levels.len()).find(|n| groups <= Self::FAN_OUT.pow(*n as u32));
         set_if_other(&self.searched, 1 + searched.expect("the last level is one group") as u64);
         set_if_other(&self.is_cut, u64::from(structure.leaves > 1));
-        self.paint(structure, border, points);
+        self.paint(structure, border);
         self.version.set(self.version.get() + 1);
     }
 }

@@ -14,7 +14,7 @@ thread_local! {
     static IN_THE_MIDDLE: RefCell<Option<(usize, Meanwhile)>> = const { RefCell::new(None) };
 }
 
-/// See [`Table::copy`]: the row already names the other leaf, and begins where the one before it
+/// See [`Table::set`]: the row already names the other leaf, and begins where the one before it
 /// began.
 pub(super) fn in_the_middle_of_a_row(row: usize) {
     let is_it = IN_THE_MIDDLE.with_borrow(|what| what.as_ref().is_some_and(|(at, _)| *at == row));
@@ -161,7 +161,11 @@ fn the_table_leads_to_each_leaf_however_it_is_changed() {
             // It grows, and shrinks again.
             let at = random(seed, 1000);
             // Near each other, or over all of the domain.
-            let at = if max % 2 == 0 { at } else { at << random(seed, 54) };
+            let at = match random(seed, 40) {
+                0 => [1, u64::MAX, u64::MAX - 1, 1 << 63, (1 << 63) - 1][random(seed, 5) as usize],
+                _ if max % 2 == 0 => at,
+                _ => at << random(seed, 54),
+            };
             let grows = round % 1500 < 1000;
             let _ = if random(seed, 10) < if grows { 9 } else { 1 } {
                 __private::cut(&lock, at)
@@ -180,6 +184,23 @@ fn the_table_leads_to_each_leaf_however_it_is_changed() {
             }
         }
     }
+}
+
+#[test]
+fn the_grid_leads_to_all_leaves_that_begin_at_round_points() {
+    let lock = RangeLock::builder().max_leaves(64).build();
+    (1..64).for_each(|n| assert!(__private::cut(&lock, n << 20)));
+    let partition = lock.partition();
+    let grid = || partition.shared.table.get().unwrap().grid().unwrap();
+    let misses = || (0..64 << 8).filter(|n| grid().look_up(n << 12).is_none()).count();
+    assert_eq!(misses(), 0);
+    // One that begins elsewhere makes one cell mixed, and one far away makes the cells larger.
+    assert!(__private::join(&lock, 5 << 20) && __private::cut(&lock, (6 << 20) + 4096));
+    assert!((1..=64).contains(&misses()), "{}", misses());
+    assert!(__private::join(&lock, 6 << 20) && __private::cut(&lock, 1 << 60));
+    assert!(misses() > 10_000, "{}", misses());
+    assert!(__private::join(&lock, 63 << 20) && __private::cut(&lock, 6 << 20));
+    assert_eq!(misses(), 0, "without it they are small again");
 }
 
 /// Each request begins behind the one before, give or take as many as are under way at a time.

@@ -39,15 +39,17 @@ pub fn fix_addresses() -> io::Result<()> {
     Err(Command::new("/proc/self/exe").arg0(name).args(arguments).exec())
 }
 
-/// The next random number for code outside of a run. `None` if the system is to be asked.
-pub(crate) fn fixed_random() -> Option<u64> {
+/// Whether code outside of a run gets the same random numbers in each process.
+pub(crate) fn are_fixed() -> bool {
+    ARE_FIXED.load(Ordering::Relaxed)
+}
+
+/// The next of these numbers.
+pub(crate) fn fixed_random() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    if !ARE_FIXED.load(Ordering::Relaxed) {
-        return None;
-    }
     // Steele, Lea and Flood's SplitMix64.
     let mut z = NEXT.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    Some(z ^ (z >> 31))
+    z ^ (z >> 31)
 }

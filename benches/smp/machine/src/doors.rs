@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicU32;
 
 use libc::{pthread_attr_t, pthread_t, timespec};
 
-use crate::addresses::fixed_random;
+use crate::addresses::{are_fixed, fixed_random};
 use crate::costs::{NS, US};
 use crate::cpus::{self, Woken, aside, simulated};
 use crate::lender::raw_syscall;
@@ -192,7 +192,7 @@ doors! {
     }
 
     fn getrandom(to: *mut c_void, bytes: usize, flags: c_uint) -> isize {
-        if !simulated() && fixed_random().is_none() {
+        if !simulated() && !are_fixed() {
             return outside(libc::SYS_getrandom, to as usize, bytes, flags as usize, 0) as isize;
         }
         fill(to.cast(), bytes);
@@ -200,7 +200,7 @@ doors! {
     }
 
     fn syscall(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize, f: usize) -> c_long {
-        if !simulated() {
+        if !simulated() && !(number == libc::SYS_getrandom && are_fixed()) {
             // SAFETY: D1.
             return as_libc(unsafe { raw_syscall(number, [a, b, c, d, e, f]) });
         }
@@ -337,7 +337,7 @@ const GUARD: usize = 4096;
 
 /// Fills a buffer: in a run from the run's seed, otherwise as in each process.
 fn fill(to: *mut u8, bytes: usize) {
-    let next = if simulated() { cpus::random } else { || fixed_random().unwrap_or(0) };
+    let next = if simulated() { cpus::random } else { fixed_random };
     aside(|| {
         for i in 0..bytes {
             // SAFETY: D1: there is room for `bytes` bytes.
