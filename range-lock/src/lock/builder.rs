@@ -66,11 +66,11 @@ impl Builder {
     /// 1, and the largest is 32768. A lock with `n` = 1 is never cut. The default is 16 for each
     /// CPU, but at least 64 and at most 4096.
     ///
-    /// Each part beyond the first takes about 170 bytes (with feature `stats` more than a kilobyte). The
-    /// lock allocates parts a few at a time, when it needs them. More parts are better for many
-    /// threads that lock small ranges in random places. Fewer parts are better for threads that
-    /// lock much of the domain at once. The reason is that a thread takes the mutex of each part
-    /// that its range touches.
+    /// Each part beyond the first takes about 170 bytes (with feature `stats` more than a
+    /// kilobyte). The lock allocates parts a few at a time, when it needs them. More parts are
+    /// better for many threads that lock small ranges in random places. Fewer parts are better for
+    /// threads that lock much of the domain at once. The reason is that a thread takes the mutex of
+    /// each part that its range touches.
     ///
     /// # Panics
     ///

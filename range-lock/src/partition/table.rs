@@ -18,10 +18,10 @@
 //! # Invariant of the unsafe code
 //!
 //! **made**: a pointer in `chunks` is null, or names a chunk of `Structure::made`, which is freed
-//! with the table. The pointer is stored once, before any row, cell, link or key has the index of one of
-//! the chunk's leaves. All of these are handed from thread to thread by a release and an acquire.
-//! The pointer `grid` is null, or names a grid of `Structure::grids`, which is freed with the
-//! table.
+//! with the table. The pointer is stored once, before any row, cell, link or key has the index of
+//! one of the chunk's leaves. All of these are handed from thread to thread by a release and an
+//! acquire. The pointer `grid` is null, or names a grid of `Structure::grids`, which is freed with
+//! the table.
 
 use std::iter;
 use std::ops::RangeInclusive;
@@ -330,8 +330,8 @@ impl Table {
         self.end_change(structure, lower);
     }
 
-    /// Brings the grid up to date with the rows, which have changed at `border`: a leaf begins there,
-    /// or does not begin there any more.
+    /// Brings the grid up to date with the rows, which have changed at `border`: a leaf begins
+    /// there, or does not begin there any more.
     fn paint(&self, structure: &mut Structure, border: u64) {
         if structure.leaves == 1 {
             return self.grid.store(ptr::null_mut(), Ordering::Release);
