@@ -192,13 +192,15 @@ fn the_grid_leads_to_all_leaves_that_begin_at_round_points() {
     (1..64).for_each(|n| assert!(__private::cut(&lock, n << 20)));
     let partition = lock.partition();
     let grid = || partition.shared.table.get().unwrap().grid().unwrap();
-    let misses = || (0..64 << 8).filter(|n| grid().look_up(n << 12).is_none()).count();
+    // In steps of a quarter of a leaf, or, under Miri, which is slow, of a whole one.
+    let step = if cfg!(miri) { 20 } else { 18 };
+    let misses = || (0..64 << (20 - step)).filter(|n| grid().look_up(n << step).is_none()).count();
     assert_eq!(misses(), 0);
     // One that begins elsewhere makes one cell mixed, and one far away makes the cells larger.
     assert!(__private::join(&lock, 5 << 20) && __private::cut(&lock, (6 << 20) + 4096));
-    assert!((1..=64).contains(&misses()), "{}", misses());
+    assert_eq!(misses(), 1);
     assert!(__private::join(&lock, 6 << 20) && __private::cut(&lock, 1 << 60));
-    assert!(misses() > 10_000, "{}", misses());
+    assert!(misses() > 60, "{}", misses());
     assert!(__private::join(&lock, 63 << 20) && __private::cut(&lock, 6 << 20));
     assert_eq!(misses(), 0, "without it they are small again");
 }
