@@ -282,26 +282,36 @@ impl Process {
         for (guard, ends) in parts!(self, FileWriteGuard, guard, ends, Locked::Writing) {
             match below(4) {
                 0 => {
-                    self.begin(ends, Locked::Writing, Locked::Reading);
-                    let weaker = FileWriteGuard::downgrade(guard);
-                    let after = if weaker.is_ok() { Locked::Reading } else { Locked::Writing };
-                    self.end(ends, Locked::Reading, after);
-                    match weaker {
-                        Ok(guard) => self.hold_reading(guard, ends),
-                        Err(Unchanged { guard, .. }) => self.hold_writing(guard, ends),
+                    if let Some(guard) = self.weaken(guard, ends, FileWriteGuard::downgrade) {
+                        self.hold_reading(guard, ends);
                     }
                 }
                 1 => {
-                    self.begin(ends, Locked::Writing, Locked::Reading);
-                    let weaker = FileWriteGuard::downgrade_to_upgradable(guard);
-                    let after = if weaker.is_ok() { Locked::Reading } else { Locked::Writing };
-                    self.end(ends, Locked::Reading, after);
-                    match weaker {
-                        Ok(guard) => self.hold_upgradable(guard, ends),
-                        Err(Unchanged { guard, .. }) => self.hold_writing(guard, ends),
+                    if let Some(guard) = self.weaken(guard, ends, FileWriteGuard::downgrade_to_upgradable) {
+                        self.hold_upgradable(guard, ends);
                     }
                 }
                 _ => self.release(ends, Locked::Writing, || drop(guard)),
+            }
+        }
+    }
+
+    /// The weaker guard. If there is none, the writer goes on with the guard that it has.
+    fn weaken<'a, G>(
+        &self,
+        guard: FileWriteGuard<'a>,
+        ends: Ends,
+        verb: impl FnOnce(FileWriteGuard<'a>) -> Result<G, Unchanged<FileWriteGuard<'a>>>,
+    ) -> Option<G> {
+        self.begin(ends, Locked::Writing, Locked::Reading);
+        let weaker = verb(guard);
+        let after = if weaker.is_ok() { Locked::Reading } else { Locked::Writing };
+        self.end(ends, Locked::Reading, after);
+        match weaker {
+            Ok(guard) => Some(guard),
+            Err(Unchanged { guard, .. }) => {
+                self.hold_writing(guard, ends);
+                None
             }
         }
     }
