@@ -39,7 +39,7 @@ use crate::sync::{AtomicHint, AtomicIndex, Mutex};
 
 /// Where each leaf begins, and the leaves except for the root.
 pub(crate) struct Table {
-    /// Null while there is one leaf.
+    /// Null while there is one leaf, and while the grid is placed anew.
     grid: AtomicPtr<Grid>,
     /// How many of the `levels` are searched: as many as the groups in use need.
     searched: AtomicHint,
@@ -221,7 +221,7 @@ impl Table {
         }
     }
 
-    /// The grid, if there is more than one leaf.
+    /// The grid. `None` while there is one leaf, and while the grid is placed anew.
     #[inline]
     pub(crate) fn grid(&self) -> Option<&Grid> {
         // SAFETY: it is null or lives as long as the table ("made"), and is only shared.
