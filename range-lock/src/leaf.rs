@@ -374,6 +374,13 @@ impl Leaf {
 
     /// Takes out the entry of a request, held or waiting, and lets in those that it alone kept out.
     pub(crate) fn take_out(&mut self, hold: &Hold, wakes: &mut WakeList) {
+        if self.registered == 0 {
+            // It is held, as what waits is not in a slot, and keeps nothing out.
+            if let Some(slot) = self.find_slot(hold.span.first, hold.key.id) {
+                self.occupied &= !(1 << slot);
+                return;
+            }
+        }
         let place = self.find(hold);
         if let Some(index) = self.filed_index(place) {
             self.unregister(index);

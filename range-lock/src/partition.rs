@@ -285,7 +285,7 @@ impl Partition {
     /// The same for a look: a look does not join what it crosses.
     pub(crate) fn look_over(&self, span: Span) -> Locked<'_> {
         let mut locked = self.lock_at(span).into_locked(self);
-        locked.reach(span.last);
+        locked.reach(span.last, |_| ());
         locked
     }
 
@@ -492,18 +492,27 @@ pub(crate) struct Locked<'a> {
 }
 
 impl<'a> Locked<'a> {
-    /// Locks more, to the right, up to the leaf in which `point` lies.
+    /// Locks more, to the right, up to the leaf in which `point` lies. Makes a note in each leaf
+    /// that a request came by that crosses it, and joins leaves that have long been quiet.
     pub(crate) fn extend_to(&mut self, point: u64) {
-        self.reach(point);
-        if !ptr::eq(self.first, self.last) {
-            self.note_crossing();
+        if self.last().bounds().last >= point {
+            return;
+        }
+        let is_quiet = |leaf: &mut Leaf| usize::from(leaf.crossings.note(leaf.last_id()));
+        let mut quiet = if ptr::eq(self.first, self.last) { is_quiet(self.first()) } else { 0 };
+        self.reach(point, |leaf| quiet += is_quiet(leaf));
+        if quiet > 1 {
+            self.join_quiet();
         }
     }
 
-    fn reach(&mut self, point: u64) {
+    /// Locks more, to the right, up to the leaf in which `point` lies, and calls `f` for each.
+    fn reach(&mut self, point: u64, mut f: impl FnMut(&mut Leaf)) {
         while self.last().bounds().last < point {
             let next = self.partition.cell(self.last().next);
-            sync::keep(sync::lock(next));
+            let mut leaf = sync::lock(next);
+            f(&mut leaf);
+            sync::keep(leaf);
             self.last = next;
         }
     }
@@ -552,18 +561,7 @@ impl<'a> Locked<'a> {
         })
     }
 
-    /// Makes a note, in each leaf, that a request came by that crossed it. Joins leaves that have
-    /// long been quiet.
-    fn note_crossing(&mut self) {
-        let quiet = self.iter_mut().fold(0, |quiet, leaf| {
-            let id = leaf.last_id();
-            quiet + usize::from(leaf.crossings.note(id))
-        });
-        if quiet > 1 {
-            self.join_quiet();
-        }
-    }
-
+    /// Joins neighbours that have both been quiet for long.
     #[cold]
     fn join_quiet(&mut self) {
         let table = self.partition.table();

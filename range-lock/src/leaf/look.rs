@@ -41,6 +41,7 @@ impl Leaf {
         self.find_place(hold.span.first, hold.key.id).expect("a request has an entry until it is released")
     }
 
+    #[inline]
     pub(super) fn is_in_slot(&self, slot: usize, first: u64, id: RequestId) -> bool {
         let Slot { span, tag, .. } = &self.slots[slot];
         self.occupied & (1 << slot) != 0 && tag.is_some_and(|tag| tag.id() == id.get()) && span.first == first
@@ -51,9 +52,15 @@ impl Leaf {
         entry.is_some_and(|(key, _)| key.id == hold.key.id.get() && key.span == hold.span)
     }
 
+    /// The slot of the entry of request `id` that begins at `first`, if it is in one.
+    #[inline]
+    pub(super) fn find_slot(&self, first: u64, id: RequestId) -> Option<usize> {
+        (0..SLOTS).find(|slot| self.is_in_slot(*slot, first, id))
+    }
+
     /// Where the entry of request `id` is that begins at `first`.
     pub(super) fn find_place(&self, first: u64, id: RequestId) -> Option<u32> {
-        if let Some(slot) = (0..SLOTS).find(|slot| self.is_in_slot(*slot, first, id)) {
+        if let Some(slot) = self.find_slot(first, id) {
             return Some(slot as u32);
         }
         let forest = self.forest()?;

@@ -39,7 +39,7 @@ use crate::sync::{AtomicHint, AtomicIndex, Mutex};
 
 /// Where each leaf begins, and the leaves except for the root.
 pub(crate) struct Table {
-    /// Null while there is one leaf, and while the grid is placed anew.
+    /// Null until the lock is first cut, and while the grid is placed anew.
     grid: AtomicPtr<Grid>,
     /// How many of the `levels` are searched: as many as the groups in use need.
     searched: AtomicHint,
@@ -221,7 +221,7 @@ impl Table {
         }
     }
 
-    /// The grid. `None` while there is one leaf, and while the grid is placed anew.
+    /// The grid. `None` until the lock is first cut, and while the grid is placed anew.
     #[inline]
     pub(crate) fn grid(&self) -> Option<&Grid> {
         // SAFETY: it is null or lives as long as the table ("made"), and is only shared.
@@ -334,7 +334,8 @@ impl Table {
     /// there, or does not begin there any more.
     fn paint(&self, structure: &mut Structure, border: u64) {
         if structure.leaves == 1 {
-            return self.grid.store(ptr::null_mut(), Ordering::Release);
+            let all = self.tile(structure, (0, 0));
+            return self.grid().into_iter().for_each(|grid| grid.paint(all, 0));
         }
         let lowest = self.tile(structure, (0, 0)).last + 1;
         let highest = self.tile(structure, self.find(u64::MAX)).first;

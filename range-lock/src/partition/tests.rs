@@ -203,6 +203,8 @@ fn the_grid_leads_to_all_leaves_that_begin_at_round_points() {
     assert!(misses() > 60, "{}", misses());
     assert!(__private::join(&lock, 63 << 20) && __private::cut(&lock, 6 << 20));
     assert_eq!(misses(), 0, "without it they are small again");
+    (1..64).for_each(|_| assert!(__private::join(&lock, 0)));
+    assert_eq!((misses(), partition.len()), (0, 1), "one leaf is found by one look too");
 }
 
 /// Each request begins behind the one before, give or take as many as are under way at a time.
