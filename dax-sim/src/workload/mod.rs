@@ -186,9 +186,9 @@ pub fn min_device_size(threads: usize) -> u64 {
 
 /// Runs one point for about `duration` on a freshly formatted device.
 ///
-/// In [`Workload::FaultVsWrite`] with more than one thread, the run also delays threads
-/// ([`Schedule::widen`](crate::schedule::Schedule::widen)): one passage in eight, for up to 20 µs.
-/// The delays are the same in every variant.
+/// In [`Workload::FaultVsWrite`] with more than one thread, the run also delays threads at two
+/// points, by [`Schedule::widen`](crate::schedule::Schedule::widen). At each point it delays one in
+/// eight threads that pass, by up to 20 µs. The delays are the same in every variant.
 ///
 /// # Errors
 ///

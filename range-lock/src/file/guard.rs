@@ -539,7 +539,8 @@ macro_rules! guards {
             /// # Errors
             ///
             /// The errors of [`try_upgrade`](Self::try_upgrade). If another reader still holds any
-            /// of the bytes at the end, the kind is [`TimedOut`](io::ErrorKind::TimedOut).
+            /// of the bytes when the timeout ends, the kind is
+            /// [`TimedOut`](io::ErrorKind::TimedOut).
             ///
             /// # Fairness and cancel safety
             ///
