@@ -117,9 +117,10 @@ impl File<'_> {
         Ok(done)
     }
 
-    /// Makes `len` bytes of this file, from offset `to` on, share the blocks of `len` bytes of
-    /// `source`, from offset `from` on (FICLONERANGE). This file grows if necessary. `source` may
-    /// be this file. A later write to one of the files first copies the shared block.
+    /// Makes a range of this file share the blocks of a range of `source` (FICLONERANGE). The range
+    /// of this file begins at `to`. The range of `source` begins at `from`. Both ranges have `len`
+    /// bytes. This file grows if necessary. `source` may be this file. A later write to one of the
+    /// files first copies the shared block.
     ///
     /// A `len` of 0 means all bytes up to the end of `source`. If `from` is the end of `source`, a
     /// call with a `len` of 0 does nothing, for every `to`.
@@ -139,10 +140,11 @@ impl File<'_> {
         xfs_clone_range(self.fs, &self.remap(source, from, to, len)?)
     }
 
-    /// Makes `len` bytes of this file, from offset `to` on, share the blocks of `len` bytes of
-    /// `source`, from offset `from` on, if both have the same bytes (FIDEDUPERANGE). `source` may
-    /// be this file. If `len` is more than 1 GiB, the call handles only the first 1 GiB. A call
-    /// with a `len` of 0 does nothing, for every `to`.
+    /// Makes a range of this file share the blocks of a range of `source`, if both ranges have the
+    /// same content (FIDEDUPERANGE). The range of this file begins at `to`. The range of `source`
+    /// begins at `from`. Both ranges have `len` bytes. `source` may be this file. If `len` is more
+    /// than 1 GiB, the call handles only the first 1 GiB. A call with a `len` of 0 does nothing,
+    /// for every `to`.
     ///
     /// # Errors
     ///
