@@ -493,8 +493,8 @@ macro_rules! guards {
             /// Within this process, one thread at a time is an upgradable reader of a byte. Threads
             /// of different processes may be upgradable readers of a byte at the same time. Two
             /// processes that wait to upgrade the same byte wait for each other. So an upgrade
-            /// without a time limit could wait for ever, and no function makes such an upgrade. If
-            /// an upgrade fails, release the guard, and lock the range with `write`.
+            /// without a time limit could wait for ever, and no function upgrades without a time
+            /// limit. If an upgrade fails, release the guard, and lock the range with `write`.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Upgradable), ";")]
