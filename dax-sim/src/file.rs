@@ -173,7 +173,7 @@ impl<'a> File<'a> {
     ///
     /// # Panics
     ///
-    /// As [`File::mmap_in`].
+    /// The panics of [`File::mmap_in`].
     pub fn mmap(&self, range: Range<u64>) -> Mapping<'_> {
         self.mmap_in(&AddressSpace::new(), range, MapOptions::new())
     }

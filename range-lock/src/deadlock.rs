@@ -156,7 +156,8 @@ pub enum Kind {
     /// the first thread.
     Cycle,
     /// One thread that waits for a range that it took itself. Unless the thread has sent the guard
-    /// to another thread, the thread waits for ever.
+    /// to another thread, the thread waits in vain. Without a time limit, the thread waits for
+    /// ever.
     PossibleSelf,
 }
 

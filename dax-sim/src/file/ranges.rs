@@ -17,7 +17,7 @@ impl File<'_> {
     ///
     /// # Errors
     ///
-    /// As [`File::fallocate`].
+    /// The errors of [`File::fallocate`].
     pub fn fallocate_keep_size(&self, offset: u64, len: u64) -> Result<(), FsError> {
         let end = self.end_of(offset, len)?;
         if len > 0 { ext4_fallocate(self.fs, &self.inode, offset, end, Size::Kept) } else { Ok(()) }
@@ -28,17 +28,17 @@ impl File<'_> {
     ///
     /// # Errors
     ///
-    /// As [`File::fallocate`].
+    /// The errors of [`File::fallocate`].
     pub fn zero_range(&self, offset: u64, len: u64) -> Result<(), FsError> {
         let end = self.end_of(offset, len)?;
         if len > 0 { ext4_zero_range(self.fs, &self.inode, offset, end, Size::Grows) } else { Ok(()) }
     }
 
-    /// As [`File::zero_range`], but the size stays.
+    /// Like [`File::zero_range`], but the size stays the same.
     ///
     /// # Errors
     ///
-    /// As [`File::fallocate`].
+    /// The errors of [`File::fallocate`].
     pub fn zero_range_keep_size(&self, offset: u64, len: u64) -> Result<(), FsError> {
         let end = self.end_of(offset, len)?;
         if len > 0 { ext4_zero_range(self.fs, &self.inode, offset, end, Size::Kept) } else { Ok(()) }

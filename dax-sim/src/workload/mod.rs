@@ -27,8 +27,8 @@ pub enum Workload {
     WriteDisjoint,
     /// All threads overwrite random pages of one file, 4 KiB at a time.
     WriteShared,
-    /// Every thread punches holes into its own pages and writes into them. Then it loads and stores
-    /// through a mapping, in random pages of all threads.
+    /// Every thread punches holes into its own pages and writes into the holes. Then it loads and
+    /// stores through a mapping, in random pages of all threads.
     FaultVsWrite,
     /// 95 % reads of random pages of one file, 5 % overwrites, 4 KiB each.
     ReadMostly,
@@ -197,11 +197,11 @@ pub fn run(point: &Point, device: &Device, duration: Duration) -> Result<Sample,
     run_with(point, Setup::default(), device, duration)
 }
 
-/// As [`run`], with a different setup.
+/// Like [`run`], with a different setup.
 ///
 /// # Errors
 ///
-/// As [`run`].
+/// The errors of [`run`].
 pub fn run_with(
     point: &Point,
     setup: Setup,

@@ -477,7 +477,7 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// As for [`downgrade`](Self::downgrade).
+            /// The errors of [`downgrade`](Self::downgrade).
             pub fn downgrade_to_upgradable(
                 guard: Self,
             ) -> Result<$Upgradable$(<$lifetime>)?, Unchanged<Self>> {
@@ -571,7 +571,7 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// As for [`try_upgrade_for`](Self::try_upgrade_for).
+            /// The errors of [`try_upgrade_for`](Self::try_upgrade_for).
             pub fn try_upgrade_until(
                 guard: Self,
                 deadline: Instant,
