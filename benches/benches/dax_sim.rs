@@ -1,6 +1,7 @@
 //! Measures the simulator's variants in its workloads, CPU-bound, with nothing checked. One
-//! iteration is one operation of *each* thread. In `fault-vs-write` two threads or more also wait
-//! up to 20 µs in one of eight passages, in every variant alike, as in `dax-sim compare`.
+//! iteration is one operation of *each* thread. In `fault-vs-write` with two threads or more, one
+//! in eight threads that pass a schedule point also waits there for up to 20 µs, in every variant
+//! alike, as in `dax-sim compare`.
 //!
 //! The simulator runs for a time, not for a number of operations. So a sample is a run about as
 //! long as its iterations take. Its time is scaled from the number of operations done to the number

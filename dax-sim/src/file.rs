@@ -168,12 +168,12 @@ impl<'a> File<'a> {
         ext4_sync_file(self.fs, &self.inode, 0, u64::MAX)
     }
 
-    /// Maps a range of the file, shared, into a new address space. So each mapping of this method
-    /// stands for a process.
+    /// Maps a range of the file, shared, into a new address space. So each mapping that this method
+    /// makes stands for a process.
     ///
     /// # Panics
     ///
-    /// As [`File::mmap_in`].
+    /// The panics of [`File::mmap_in`].
     pub fn mmap(&self, range: Range<u64>) -> Mapping<'_> {
         self.mmap_in(&AddressSpace::new(), range, MapOptions::new())
     }

@@ -17,33 +17,37 @@ use std::str::FromStr;
 /// One answer to "faults race with block allocation".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Variant {
-    /// Linux 4.10 and 4.11: a fault looks up, then locks the entry. A hole's zero page replaces any
-    /// entry that it finds. This variant has both races of Kara's 2017 e-mail.
+    /// Linux 4.10 and 4.11. A fault looks up, and then locks the entry. A fault that maps the zero
+    /// page of a hole replaces any entry that the fault finds. This variant has both races of
+    /// Kara's 2017 e-mail.
     Linux411,
-    /// Ross Zwisler's idea, which Kara's 2017 e-mail answers: as 4.11, and write(2) invalidates
-    /// once more after the copy. The race occurs less often, and still occurs.
+    /// Ross Zwisler's idea, which Kara's 2017 e-mail answers. This variant is like Linux 4.11,
+    /// except that write(2) invalidates once more after the copy. The race occurs less often, and
+    /// still occurs.
     InvalidateTwice,
-    /// What option 1 of Kara's 2017 e-mail would have been with the code of that time. A fault
-    /// takes the entry lock, and then begins its transaction. write(2) copies inside its
-    /// transaction. This variant deadlocks.
+    /// Option 1 of Kara's 2017 e-mail, applied to the kernel's code of April 2017. A fault takes
+    /// the entry lock, and then begins its transaction. write(2) copies inside its transaction.
+    /// This variant deadlocks.
     EntryLockOutside,
-    /// Linux 4.12 (option 1 of Kara's 2017 e-mail): transaction, entry lock, then look up.
+    /// Linux 4.12 (option 1 of Kara's 2017 e-mail). A fault takes the entry lock, and then looks
+    /// up. A write fault starts its transaction before it takes the entry lock.
     Linux412,
-    /// Option 2 of Kara's 2017 e-mail: as 4.11, but write faults hold i_mmap_sem exclusively.
-    /// write(2) holds i_mmap_sem while it looks up, allocates and invalidates: exclusively if it
-    /// allocates, and shared otherwise.
+    /// Option 2 of Kara's 2017 e-mail. This variant is like Linux 4.11, except that write faults
+    /// hold i_mmap_sem exclusively, and that write(2) holds i_mmap_sem while it looks up, allocates
+    /// and invalidates. A write(2) that allocates holds i_mmap_sem exclusively. Any other write(2)
+    /// holds it shared.
     Rwsem,
     /// Option 2 with a range lock at both levels. An operation locks in the same sections of code
     /// as in [`Variant::Rwsem`], but locks only the bytes or pages that it uses.
     RangeLock,
-    /// As [`Variant::Rwsem`], with i_mmap_sem also held during the copy of write(2). A write(2)
+    /// Like [`Variant::Rwsem`], but write(2) also holds i_mmap_sem during the copy. A write(2)
     /// hangs if its copy must fault on a mapping of the same file.
     RwsemCopy,
-    /// As [`Variant::RangeLock`], with the range also held during the copy. write(2) first faults
-    /// the buffer in, and then copies with faults off.
+    /// Like [`Variant::RangeLock`], but write(2) also holds the range of i_mmap_sem during the
+    /// copy. write(2) first faults the buffer in, and then copies with faults off.
     RangeLockCopy,
-    /// As 4.12, without i_mmap_sem and i_rwsem. This variant is incorrect, and serves as the upper
-    /// bound.
+    /// Like Linux 4.12, without i_mmap_sem and i_rwsem. This variant is incorrect, and serves as
+    /// the upper bound.
     Unserialised,
 }
 
@@ -238,7 +242,7 @@ pub enum FaultOrder {
 pub enum WriteCopy {
     /// With only i_rwsem held: the copy may fault.
     Released,
-    /// As [`WriteCopy::Released`], and the range is invalidated once more after the copy.
+    /// Like [`WriteCopy::Released`], but write(2) invalidates the range once more after the copy.
     InvalidatedTwice,
     /// Inside the transaction of the allocation.
     InTransaction,

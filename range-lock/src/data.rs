@@ -53,10 +53,10 @@ pub use storage::Storage;
 /// A reader/writer lock that owns the elements of a slice. It locks ranges of these elements. `S`
 /// is the storage of the slice, such as a `Vec<T>`.
 ///
-/// This lock is like [`RangeLock`], but its points are indices and its guards give access to the
-/// elements. Every guard dereferences to `[T]`. Write guards also have `DerefMut`. The lock checks
-/// a range as a slice does. A request with an inverted range, or with a range past the end, panics
-/// before it locks anything.
+/// This lock is like [`RangeLock`], with two differences. The points of this lock are indices. The
+/// guards of this lock give access to the elements: every guard dereferences to `[T]`, and write
+/// guards also have `DerefMut`. The lock checks a range as a slice does. A call with an inverted
+/// range, or with a range past the end, panics before it locks anything.
 ///
 /// A range is a range of `usize`, and one element is `n..=n`. The indices into a guard count from
 /// the guard's beginning, as the indices into a part of a slice do:

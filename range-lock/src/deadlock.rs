@@ -89,8 +89,9 @@
 //! * A grant of the request needs the mutex of one of these leaves. The release of an awaited
 //!   request also needs one of these mutexes. So neither event can happen during the copy.
 //!
-//! Therefore `check` copies the requests only once. parking_lot's search looks a second time, to be
-//! sure.
+//! Therefore `check` copies the requests only once. The first pass of parking_lot's search locks
+//! one bucket of waiting threads at a time. So a cycle that this pass finds may not exist, and a
+//! second pass locks all buckets.
 //!
 //! Then `check` searches the copy, and holds no mutex.
 
@@ -155,7 +156,8 @@ pub enum Kind {
     /// the first thread.
     Cycle,
     /// One thread that waits for a range that it took itself. Unless the thread has sent the guard
-    /// to another thread, the thread waits for ever.
+    /// to another thread, the thread waits in vain. Without a time limit, the thread waits for
+    /// ever.
     PossibleSelf,
 }
 

@@ -337,10 +337,11 @@ macro_rules! acquire {
             ///
             /// While the request waits, it keeps its place among the requests of this process. It
             /// has no place among other processes. The method asks the kernel again after pauses,
-            /// and a last time at the end. The first pause is 1 ms, and each further pause is twice
-            /// as long, up to 50 ms. So the method may take a free range one pause late. It may
-            /// miss a range that is free for less than a pause. If the request gives up, it leaves
-            /// nothing locked, and the requests that waited only for this request are granted.
+            /// and a last time when the timeout ends. The first pause is 1 ms, and each further
+            /// pause is twice as long, up to 50 ms. So the method may take a free range one pause
+            /// late. It may miss a range that is free for less than a pause. If the request gives
+            /// up, it leaves nothing locked, and the requests that waited only for this request are
+            /// granted.
             #[track_caller]
             pub fn $try_for(
                 &self,

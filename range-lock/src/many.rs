@@ -294,9 +294,9 @@ macro_rules! many_guard {
             /// Like [`try_upgrade`](Self::try_upgrade), but waits for the readers that hold a part
             /// of the ranges. Gives up after `timeout`.
             ///
-            /// This function has no form without a time limit. Without a limit, two guards would
-            /// wait for each other for ever if each of them reads a range that the other guard
-            /// wants to upgrade.
+            /// No function waits for these readers without a time limit. Without a limit, two
+            /// guards would wait for each other for ever if each of them reads a range that the
+            /// other guard wants to upgrade.
             ///
             /// ```
             /// # use std::time::Duration;

@@ -242,8 +242,9 @@ impl Add<&ModeStats> for ModeStats {
     }
 }
 
-/// What was counted between the two looks: `later - earlier`. Both must be of the same lock. Where
-/// `earlier` is larger the result is zero.
+/// `later - earlier` has the counts between two calls of
+/// [`RangeLock::stats`](crate::RangeLock::stats). Both values must be of the same lock. If a count
+/// of `earlier` is larger, the difference of this count is zero.
 impl Sub for Stats {
     type Output = Stats;
 
@@ -254,7 +255,7 @@ impl Sub for Stats {
     }
 }
 
-/// As for [`Stats`].
+/// Like the difference of two [`Stats`].
 impl Sub for ModeStats {
     type Output = ModeStats;
 

@@ -39,7 +39,7 @@ impl<'a> Mapping<'a> {
     ///
     /// # Errors
     ///
-    /// As [`Mapping::load`], and [`FsError::Misaligned`].
+    /// The errors of [`Mapping::load`], and [`FsError::Misaligned`].
     #[inline]
     pub fn load_u64(&self, offset: u64) -> Result<u64, FsError> {
         self.check_word(offset)?;
@@ -54,7 +54,7 @@ impl<'a> Mapping<'a> {
     ///
     /// # Errors
     ///
-    /// As [`Mapping::store`], and [`FsError::Misaligned`].
+    /// The errors of [`Mapping::store`], and [`FsError::Misaligned`].
     #[inline]
     pub fn store_u64(&self, offset: u64, value: u64) -> Result<(), FsError> {
         self.check_word(offset)?;
@@ -150,8 +150,8 @@ impl<'a> Mapping<'a> {
     ///
     /// # Errors
     ///
-    /// As [`Mapping::store`], and [`FsError::Device`] if the device could not make the data
-    /// durable.
+    /// The errors of [`Mapping::store`], and [`FsError::Device`] if the device could not make the
+    /// data durable.
     pub(crate) fn persist(&self, range: Range<u64>) -> Result<(), FsError> {
         self.check(range.start, range.end.saturating_sub(range.start))?;
         let mut at = range.start;

@@ -42,7 +42,8 @@ impl Mapping<'_> {
     ///
     /// # Errors
     ///
-    /// As [`Mapping::load`], or [`Mapping::store`]. No page is pinned then.
+    /// The errors of [`Mapping::load`], or of [`Mapping::store`] if `write` is true. After an error
+    /// no page is pinned.
     pub fn pin(&self, range: Range<u64>, write: bool) -> Result<Pin<'_>, FsError> {
         let len = range.end.saturating_sub(range.start);
         self.check(range.start, len)?;

@@ -17,7 +17,7 @@ impl File<'_> {
     ///
     /// # Errors
     ///
-    /// As [`File::fallocate`].
+    /// The errors of [`File::fallocate`].
     pub fn fallocate_keep_size(&self, offset: u64, len: u64) -> Result<(), FsError> {
         let end = self.end_of(offset, len)?;
         if len > 0 { ext4_fallocate(self.fs, &self.inode, offset, end, Size::Kept) } else { Ok(()) }
@@ -28,17 +28,17 @@ impl File<'_> {
     ///
     /// # Errors
     ///
-    /// As [`File::fallocate`].
+    /// The errors of [`File::fallocate`].
     pub fn zero_range(&self, offset: u64, len: u64) -> Result<(), FsError> {
         let end = self.end_of(offset, len)?;
         if len > 0 { ext4_zero_range(self.fs, &self.inode, offset, end, Size::Grows) } else { Ok(()) }
     }
 
-    /// As [`File::zero_range`], but the size stays.
+    /// Like [`File::zero_range`], but the size stays the same.
     ///
     /// # Errors
     ///
-    /// As [`File::fallocate`].
+    /// The errors of [`File::fallocate`].
     pub fn zero_range_keep_size(&self, offset: u64, len: u64) -> Result<(), FsError> {
         let end = self.end_of(offset, len)?;
         if len > 0 { ext4_zero_range(self.fs, &self.inode, offset, end, Size::Kept) } else { Ok(()) }
@@ -117,9 +117,10 @@ impl File<'_> {
         Ok(done)
     }
 
-    /// Makes `len` bytes of this file, from offset `to` on, share the blocks of `len` bytes of
-    /// `source`, from offset `from` on (FICLONERANGE). This file grows if necessary. `source` may
-    /// be this file. A later write to one of the files first copies the shared block.
+    /// Makes a range of this file share the blocks of a range of `source` (FICLONERANGE). The range
+    /// of this file begins at `to`. The range of `source` begins at `from`. Both ranges have `len`
+    /// bytes. This file grows if necessary. `source` may be this file. A later write to one of the
+    /// files first copies the shared block.
     ///
     /// A `len` of 0 means all bytes up to the end of `source`. If `from` is the end of `source`, a
     /// call with a `len` of 0 does nothing, for every `to`.
@@ -139,10 +140,11 @@ impl File<'_> {
         xfs_clone_range(self.fs, &self.remap(source, from, to, len)?)
     }
 
-    /// Makes `len` bytes of this file, from offset `to` on, share the blocks of `len` bytes of
-    /// `source`, from offset `from` on, if both have the same bytes (FIDEDUPERANGE). `source` may
-    /// be this file. If `len` is more than 1 GiB, the call handles only the first 1 GiB. A call
-    /// with a `len` of 0 does nothing, for every `to`.
+    /// Makes a range of this file share the blocks of a range of `source`, if both ranges have the
+    /// same content (FIDEDUPERANGE). The range of this file begins at `to`. The range of `source`
+    /// begins at `from`. Both ranges have `len` bytes. `source` may be this file. If `len` is more
+    /// than 1 GiB, the call handles only the first 1 GiB. A call with a `len` of 0 does nothing,
+    /// for every `to`.
     ///
     /// # Errors
     ///

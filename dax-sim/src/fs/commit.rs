@@ -5,12 +5,12 @@ use super::FileSystem;
 /// When the allocator can give out freed blocks again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DataMode {
-    /// data=writeback: at once. So if code uses a block after the block was freed, the block soon
-    /// belongs to another file.
+    /// The allocator gives out freed blocks at once (data=writeback). So if code uses a block after
+    /// the block was freed, the block soon belongs to another file.
     #[default]
     Writeback,
-    /// data=ordered: when the transaction that freed the blocks has been committed. A thread that
-    /// finds no free block commits, and tries again.
+    /// The allocator gives out freed blocks when the transaction that freed them has been committed
+    /// (data=ordered). A thread that finds no free block commits, and tries again.
     Ordered,
 }
 

@@ -20,7 +20,7 @@ pub enum Extent {
     Unwritten(u64),
     /// The block that holds the page's bytes, and belongs to this page alone.
     Written(u64),
-    /// As [`Extent::Written`], but other pages, of this file or another, may have the same block
+    /// Like [`Extent::Written`], but other pages, of this file or another, may have the same block
     /// (reflink). The block is never written to: a writer first gives the page a block of its own.
     Shared(u64),
 }

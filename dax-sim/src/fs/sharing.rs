@@ -45,10 +45,10 @@ impl SharedBlocks {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Deduped {
-    /// FILE_DEDUPE_RANGE_SAME, with `bytes_deduped` as the ioctl reports it: the length that was
-    /// asked for, or 1 GiB if that is less. The last part of a block is counted, but neither
-    /// compared nor shared, unless the ranges end at a multiple of the block size, or both at the
-    /// end of their files.
+    /// FILE_DEDUPE_RANGE_SAME. The number is `bytes_deduped`, as the ioctl reports it: the
+    /// requested length, but at most 1 GiB. The ranges may end inside a block. Then the number
+    /// includes the bytes in this block. But the call neither compares nor shares these bytes,
+    /// unless both ranges end at the end of their files.
     Same(u64),
     /// FILE_DEDUPE_RANGE_DIFFERS: nothing has changed.
     Differs,

@@ -20,7 +20,7 @@ pub enum DeviceError {
         /// What to name in its place.
         remedy: &'static str,
     },
-    /// A page of the mapped file cannot be stored to (EFAULT, EHWPOISON).
+    /// A store to a page of the mapped file fails (EFAULT, EHWPOISON).
     #[error(
         "`{path}` has a page that cannot be stored to ({source}): it has a bad block, or became shorter while it \
          was mapped; write to the whole file, which clears bad blocks, or name another file"

@@ -4,7 +4,8 @@ use std::fmt;
 use std::ops::Range;
 
 /// A kind of lock. The number of a kind is its rank. A thread that holds a lock takes only locks of
-/// larger ranks.
+/// equal or larger ranks. A thread takes two locks of one rank in the order of the locks'
+/// addresses, and then of their ranges.
 ///
 /// The order is the order in `fs/ext4/super.c` and `fs/xfs/xfs_inode.c`:
 ///

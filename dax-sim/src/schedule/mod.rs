@@ -41,10 +41,11 @@ pub enum SchedulePoint {
         /// Whether it is a write fault.
         write: bool,
     },
-    /// The first store to a page that is mapped for loads has found its entry as it was, and is
-    /// about to make it dirty.
+    /// The first store to a page that is mapped for loads has found the page's entry unchanged, and
+    /// is about to make the entry dirty.
     PfnMkwrite,
-    /// write(2) has published a new block, and has not yet invalidated what maps its page.
+    /// write(2) has published a new block of a page, and has not yet invalidated the mappings of
+    /// the page.
     WritePublished,
     /// write(2) has copied, and is about to invalidate once more.
     Invalidate,
@@ -57,7 +58,8 @@ pub enum SchedulePoint {
     /// The thread has announced that it waits for the entry, and is about to check once more
     /// whether it must wait.
     EntryAnnounced,
-    /// A page whose block the thread must take is pinned: the thread is about to wait for the pin.
+    /// The thread must free or move the block of a page, and the page is pinned. The thread is
+    /// about to wait until no pin is left.
     LayoutBusy,
     /// An access through a mapping has read a translation and has not yet used it, or read(2) has
     /// found a shared block and has not yet used it.

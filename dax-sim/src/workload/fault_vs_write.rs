@@ -12,10 +12,10 @@
 //!
 //! # Where the schedule points linger
 //!
-//! With two threads or more, one in eight passages lingers for up to 20 µs, drawn at random. A
-//! fault lingers between look-up and installation. write(2) lingers between the publication of a
-//! block and its invalidation. The points and the delays are the same in every variant. They decide
-//! how often the windows are hit, not whether there are any.
+//! With two threads or more, one in eight threads that pass a point lingers there for up to 20 µs,
+//! drawn at random. A fault lingers between look-up and installation. write(2) lingers between the
+//! publication of a block and the invalidation. The points and the delays are the same in every
+//! variant. They decide how often the windows are hit, not whether there are any.
 
 use std::ops::Range;
 use std::time::Duration;

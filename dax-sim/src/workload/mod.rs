@@ -27,8 +27,8 @@ pub enum Workload {
     WriteDisjoint,
     /// All threads overwrite random pages of one file, 4 KiB at a time.
     WriteShared,
-    /// Every thread punches holes into its own pages and writes into them. Then it loads and stores
-    /// through a mapping, in random pages of all threads.
+    /// Every thread punches holes into its own pages and writes into the holes. Then it loads and
+    /// stores through a mapping, in random pages of all threads.
     FaultVsWrite,
     /// 95 % reads of random pages of one file, 5 % overwrites, 4 KiB each.
     ReadMostly,
@@ -186,9 +186,9 @@ pub fn min_device_size(threads: usize) -> u64 {
 
 /// Runs one point for about `duration` on a freshly formatted device.
 ///
-/// In [`Workload::FaultVsWrite`] with more than one thread, the run also delays threads
-/// ([`Schedule::widen`](crate::schedule::Schedule::widen)): one passage in eight, for up to 20 µs.
-/// The delays are the same in every variant.
+/// In [`Workload::FaultVsWrite`] with more than one thread, the run also delays threads at two
+/// points, by [`Schedule::widen`](crate::schedule::Schedule::widen). At each point it delays one in
+/// eight threads that pass, by up to 20 µs. The delays are the same in every variant.
 ///
 /// # Errors
 ///
@@ -197,11 +197,11 @@ pub fn run(point: &Point, device: &Device, duration: Duration) -> Result<Sample,
     run_with(point, Setup::default(), device, duration)
 }
 
-/// As [`run`], with a different setup.
+/// Like [`run`], with a different setup.
 ///
 /// # Errors
 ///
-/// As [`run`].
+/// The errors of [`run`].
 pub fn run_with(
     point: &Point,
     setup: Setup,

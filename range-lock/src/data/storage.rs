@@ -62,9 +62,9 @@ pub unsafe trait Storage: Sized {
     /// The storage taken apart, so that no reference claims the elements. A `Vec` or a `Box`
     /// asserts that it alone reaches its elements whenever it is moved or borrowed.
     ///
-    /// Dropping a `Raw` drops the storage. If a `Raw` has no destructor, such as that of
-    /// `&mut [T]`, the borrowed memory can be used again after the lock's last use, before the lock
-    /// is dropped.
+    /// Dropping a `Raw` drops the storage. Some types of `Raw` have no destructor, such as the
+    /// `Raw` of `&mut [T]`. Then the owner can use the borrowed memory again after the lock's last
+    /// use, before the lock is dropped.
     type Raw;
 
     /// Takes the storage apart.
@@ -74,16 +74,16 @@ pub unsafe trait Storage: Sized {
     ///
     /// # Safety
     ///
-    /// `raw` points to what [`into_raw`](Self::into_raw) gave. That value does not change
-    /// meanwhile.
+    /// `raw` points to a value that [`into_raw`](Self::into_raw) has returned. The value does not
+    /// change during the call.
     unsafe fn slice(raw: *mut Self::Raw) -> NonNull<[Self::Item]>;
 
     /// Puts the storage together again.
     ///
     /// # Safety
     ///
-    /// `raw` comes from [`into_raw`](Self::into_raw), and is given once. Nothing refers to the
-    /// elements any more.
+    /// `raw` is a value that [`into_raw`](Self::into_raw) has returned. The caller passes the value
+    /// only once. Nothing refers to the elements any more.
     unsafe fn from_raw(raw: Self::Raw) -> Self;
 }
 

@@ -17,8 +17,9 @@
 //! thread may wait for the mutex, while requests of other threads enter:
 //!
 //! * A thread that finds the mutex taken reads the mutex again for some microseconds. Then the
-//!   thread joins a line, and sleeps in the line if other threads want its CPU. The number of
-//!   requests that enter while a thread is in line has no bound.
+//!   thread joins a line. After a millisecond in the line the thread sleeps. It sleeps earlier if
+//!   other threads want its CPU. The number of requests that enter while a thread is in line has no
+//!   bound.
 //! * The wait of the first thread in line has a bound. This thread lets other threads use the mutex
 //!   for about six microseconds at most. Then the first thread asks for the mutex, and reads the
 //!   mutex once more. If the mutex is still taken, at most two other threads take it before the

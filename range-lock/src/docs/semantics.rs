@@ -9,8 +9,8 @@
 //!
 //! * An empty range (`5..5`, `5..=4`) has no span. A request for an empty range is granted
 //!   immediately, and conflicts with no request. The guard of an empty range releases nothing.
-//! * A request with an inverted range (`7..3`) panics, as indexing a slice with this range does.
-//!   The message names both ends.
+//! * A call with an inverted range (`7..3`) panics, as indexing a slice with this range does. The
+//!   message names both ends.
 //!
 //! ```
 //! # let lock = range_lock::RangeLock::new();

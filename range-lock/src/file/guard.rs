@@ -477,7 +477,7 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// As for [`downgrade`](Self::downgrade).
+            /// The errors of [`downgrade`](Self::downgrade).
             pub fn downgrade_to_upgradable(
                 guard: Self,
             ) -> Result<$Upgradable$(<$lifetime>)?, Unchanged<Self>> {
@@ -492,9 +492,9 @@ macro_rules! guards {
             ///
             /// Within this process, one thread at a time is an upgradable reader of a byte. Threads
             /// of different processes may be upgradable readers of a byte at the same time. Two
-            /// processes that wait to upgrade the same byte wait for each other. So this function
-            /// has no form without a time limit. If an upgrade fails, release the guard, and lock
-            /// the range with `write`.
+            /// processes that wait to upgrade the same byte wait for each other. So an upgrade
+            /// without a time limit could wait for ever, and no function upgrades without a time
+            /// limit. If an upgrade fails, release the guard, and lock the range with `write`.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Upgradable), ";")]
@@ -539,7 +539,8 @@ macro_rules! guards {
             /// # Errors
             ///
             /// The errors of [`try_upgrade`](Self::try_upgrade). If another reader still holds any
-            /// of the bytes at the end, the kind is [`TimedOut`](io::ErrorKind::TimedOut).
+            /// of the bytes when the timeout ends, the kind is
+            /// [`TimedOut`](io::ErrorKind::TimedOut).
             ///
             /// # Fairness and cancel safety
             ///
@@ -570,7 +571,7 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// As for [`try_upgrade_for`](Self::try_upgrade_for).
+            /// The errors of [`try_upgrade_for`](Self::try_upgrade_for).
             pub fn try_upgrade_until(
                 guard: Self,
                 deadline: Instant,

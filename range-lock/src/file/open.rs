@@ -90,7 +90,7 @@ impl FileRangeLock {
     ///
     /// # Errors
     ///
-    /// As for [`open`](Self::open).
+    /// The errors of [`open`](Self::open).
     pub unsafe fn from_description(fd: OwnedFd) -> io::Result<Self> {
         Ok(Self::new(Description::new(fd)?))
     }

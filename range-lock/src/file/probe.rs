@@ -29,9 +29,9 @@ pub struct Conflict {
 }
 
 impl FileRangeLock {
-    /// Returns *one* lock of another description that a writer of `range` would wait for, if such a
-    /// lock exists. If there are several such locks, the method may return any of them. The owner
-    /// may release the lock before the method returns.
+    /// Returns *one* lock of another description that a writer of `range` would wait for, if there
+    /// is one. If there are several, the method may return any of them. The owner may release the
+    /// lock before the method returns.
     ///
     /// ```
     /// use range_lock::{Mode, file::FileRangeLock};
