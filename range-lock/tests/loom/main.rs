@@ -12,9 +12,9 @@
 //! lock lets in is not found. A switch to another thread where one blocks or ends is no preemption.
 //! `LOOM_MAX_PREEMPTIONS` sets another bound, for all of them.
 //!
-//! Each model is run twice: with locks that are whole, and with locks that are cut in the middle of
-//! the points it uses, so that spans lie in two leaves. What is special about cutting and joining
-//! is in [`partition`], and where the lock does it by itself, in [`restructuring`].
+//! Most models run twice: with locks that are whole, and with locks that are cut in the middle of
+//! the points that the model uses, so that spans lie in two leaves. Models of cuts and joins run
+//! once. They are in [`partition`], and in [`restructuring`] where the lock cuts by itself.
 //!
 //! The data that a range guards is a loom `UnsafeCell`. So loom itself reports two users that are
 //! in at once, and a user that does not see what the one before wrote. A timed wait in a model

@@ -1,8 +1,8 @@
 //! The locks that the simulated machine compares, each behind the trait [`Lock`].
 //!
 //! `range-lock`, `parking_lot` and the crates of crates.io run as their real code. The small locks
-//! here are written from the papers that their modules name. They wait by `pause`, then in a futex.
-//! All of them also run on real threads.
+//! here are written from the sources that their modules name. They wait by `pause`, then in a
+//! futex, except `kogan-list`, which yields. All of them also run on real threads.
 
 // The functions that the instrumentation calls.
 use smp_machine as _;
