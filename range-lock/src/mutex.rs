@@ -14,7 +14,7 @@
 //! The more threads are in line, the shorter are the turns.
 //!
 //! A thread in line yields now and then. If another thread runs then, or if the thread has waited
-//! for a millisecond, it sleeps. While the head wakes up, the mutex goes to threads that run.
+//! for a millisecond, it sleeps. While a new head wakes up, the mutex goes to threads that run.
 //!
 //! A thread that has entered a request comes again to release it. If the thread were sent to the
 //! end of the line in between, the leaf would fill with requests that wait to be released. So such

@@ -37,11 +37,12 @@
 //! While the table is being changed, rows and cells that have nothing to do with the change may
 //! also lead to a wrong leaf.
 //!
-//! Only a thread that was led to a wrong leaf reads the table's *version*. If the version has
-//! changed, the thread searches again. If the version is odd, the table is being changed, and the
-//! thread waits for the table's mutex. It sleeps there if it must. So the thread that changes the
-//! table can run, even if it has a lower priority and the same CPU. The version is a hint too: the
-//! thread also waits if it was misled and finds the version unchanged.
+//! A thread on the slow path also reads the table's *version*. If the table leads it to a wrong
+//! leaf, it compares the version. If the version has changed, the thread searches again. If the
+//! version is odd, the table is being changed, and the thread waits for the table's mutex. It
+//! sleeps there if it must. So the thread that changes the table can run, even if it has a lower
+//! priority and the same CPU. The version is a hint too: the thread also waits if it was misled and
+//! finds the version unchanged.
 //!
 //! A leaf that is joined to its neighbour stays allocated, with bounds that hold no point, until it
 //! is used again or the lock is dropped.

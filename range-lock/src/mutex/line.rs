@@ -2,9 +2,10 @@
 //! It uses `atomics`, `parking` and `spin`.
 //!
 //! A seat has a number, so that a mutex names it in two bytes. A thread takes a seat when it first
-//! waits for a mutex, and keeps it until the thread ends. A thread waits for one mutex at a time,
-//! so one seat is enough. Seats are never freed. A thread that wakes another one up may be late,
-//! and then wakes the seat's next user, which looks and waits on.
+//! waits for a mutex, and keeps it until the thread ends. But a thread that leaves the line while
+//! the next thread is joining it [abandons](Taken::abandon) its seat. A thread waits for one mutex
+//! at a time, so one seat is enough. Seats are never freed. A thread that wakes another one up may
+//! be late, and then wakes the seat's next user, which looks and waits on.
 
 use std::time::{Duration, Instant};
 

@@ -224,8 +224,7 @@ impl Checker<'_> {
     }
 
     /// (3) Where a module gives methods to a type of a lower module, lower modules do not call
-    /// them. F CONTRIBUTING.md - The modules of `range-lock` and of `dax-sim` stand on floors. +
-    /// Each module of `range-lock` and of `dax-sim` is on a *floor*.
+    /// them.
     fn extensions(&self) -> Vec<String> {
         let mut found: BTreeMap<(&str, String), BTreeSet<&str>> = BTreeMap::new();
         let mut at: BTreeMap<&str, Vec<(&str, String)>> = BTreeMap::new();
