@@ -131,10 +131,18 @@ impl Phases {
         self.end.fetch_min(at, Relaxed);
     }
 
+    /// How long the window was. `None` if it has ended before it began.
+    pub(crate) fn window(&self) -> Option<Ps> {
+        self.end.load(Relaxed).checked_sub(self.start.load(Relaxed)).filter(|window| *window != 0)
+    }
+
     /// Records `n` operations that ended at `at`.
     pub(crate) fn note(&self, at: Ps, n: u64) {
         self.all_ops.fetch_add(n, Relaxed);
         let plan = &self.plan;
+        if at >= self.end.load(Relaxed) {
+            return;
+        }
         if at < self.start.load(Relaxed) {
             let ops = self.warm_up_ops.fetch_add(n, Relaxed) + n;
             let cost = cost();
@@ -142,7 +150,7 @@ impl Phases {
                 self.start.store(at, Relaxed);
                 self.end.store(at + plan.window, Relaxed);
             }
-        } else if at < self.end.load(Relaxed) {
+        } else {
             let ops = self.ops.fetch_add(n, Relaxed) + n;
             let cost = cost();
             let first = self.cost.load(Relaxed);
@@ -373,3 +381,20 @@ impl<'a, L: Lock> Worker<'a, L> {
 
 /// Where the whole domain ends.
 const WHOLE: u64 = 1 << 48;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_that_ends_before_it_begins_is_none() {
+        let plan = Plan { warm_up: 20, warm_up_ops: 9, window: 5, window_ops: 9, cost: 9, check: false };
+        assert_eq!(Phases::new(plan).window(), Some(5));
+        let ended = |at| {
+            let phases = Phases::new(plan);
+            phases.stop(at);
+            phases.window()
+        };
+        assert_eq!([19, 20, 23, 30].map(ended), [None, None, Some(3), Some(5)]);
+    }
+}

@@ -57,7 +57,8 @@ struct World {
 ///
 /// # Errors
 ///
-/// If the device cannot be opened, or the run does not end.
+/// If the device cannot be opened, the run does not end, or a thread has used all pages of its own
+/// before the window began.
 pub fn run(point: &Point) -> Result<Ran, Failed> {
     let Point { workload, ref plan, ref machine, .. } = *point;
     let threads = machine.threads;
@@ -72,7 +73,10 @@ pub fn run(point: &Point) -> Result<Ran, Failed> {
     let (running, mut machine) = (Arc::clone(&world), machine.clone());
     machine.limits.virtual_time = machine.limits.virtual_time.min(plan.time_limit(1));
     let report = smp_machine::run(&machine, move |me| running.work(me)).map_err(Failed::Stuck)?;
-    let (outcome, waits) = (world.outcome(), world.waits());
+    let Some(window) = world.phases.window() else {
+        return Err(Failed::CannotRun("a thread has used all pages of its own before the window".to_owned()));
+    };
+    let (outcome, waits) = (world.outcome(window), world.waits());
     let judged = world.judge.as_ref().map_or_else(Judged::default, Judge::judged);
     // Nothing is torn down.
     std::mem::forget(world);
@@ -182,11 +186,11 @@ impl World {
         [part(50), part(99), part(100)]
     }
 
-    fn outcome(&self) -> Outcome {
+    fn outcome(&self, window: Ps) -> Outcome {
         let stints = self.stints.lock().expect("no thread panics");
         let phases = &self.phases;
         Outcome {
-            window: phases.end.load(Relaxed).saturating_sub(phases.start.load(Relaxed)),
+            window,
             ops: stints.iter().map(|stint| stint.ops).collect(),
             all_ops: phases.all_ops.load(Relaxed),
             longest_wait: stints.iter().map(|stint| stint.longest).max().unwrap_or(0),
