@@ -1,7 +1,8 @@
 //! The reference of W7: threads that pass 200 ns of work round in a ring.
 //!
-//! A lock that serves in strict order cannot hand a contended block on faster than this: each
-//! thread knows which thread has the next turn, and nothing is decided.
+//! It shows how fast a fixed order is if threads wait by yields or by futexes: each thread knows
+//! which thread has the next turn, and nothing is decided. A lock whose threads wait in another way
+//! can be faster.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
