@@ -54,10 +54,10 @@ pub use storage::Storage;
 /// that it uses. `S` is the type of the storage of the slice, such as `Vec<T>`.
 ///
 /// The methods that lock work like the methods of [`RangeLock`] with the same names. The points are
-/// the indices of the elements. Each guard gives access to the elements that it holds: a guard
-/// dereferences to `[T]`, and a write guard also has `DerefMut`. A method checks its range as a
-/// slice does. A call with an inverted range, or with a range that reaches past the last element,
-/// panics before it locks anything.
+/// the indices of the elements. The guard that a method returns gives access to the elements of its
+/// range. The guard dereferences to `[T]`, and a write guard also has `DerefMut`. A method checks
+/// its range as a slice does. A call with an inverted range, or with a range that reaches past the
+/// last element, panics before it locks anything.
 ///
 /// A range is any [`RangeBounds<usize>`](RangeBounds). The range of element `n` alone is `n..=n`.
 /// An index into a guard counts from the guard's first element, as an index into a part of a slice
@@ -103,7 +103,7 @@ pub use storage::Storage;
 /// ```
 ///
 /// The storage may borrow the elements, as `&mut [T]` does. The owner of the borrowed elements can
-/// use them again when all guards have been dropped and no code uses the lock any more.
+/// use them again when no code uses the lock or its guards any more.
 ///
 /// The page of [`RangeLock`] describes fairness, deadlocks, leaked guards, `let _ =` and cost. The
 /// description also holds for `RangeRwLock`. To wait until a range is free without locking the

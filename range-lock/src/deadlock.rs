@@ -37,7 +37,7 @@
 //! request. `check` copies, at one instant, all requests of the locks in which threads are blocked
 //! (see [Lock order](#lock-order)). Then `check` searches the copy for cycles. So each reported
 //! cycle is a real deadlock, and not only a possible deadlock, under the assumption below. A cycle
-//! with a timed wait ends when the timed wait gives up. Until then `check` reports the cycle.
+//! with a timed wait ends when the timed request gives up. Until then `check` reports the cycle.
 //!
 //! `check` assumes that **the thread that took a range** still has the guard of this range. But a
 //! thread may send its guard to another thread. The other thread may not be blocked, and can
@@ -87,11 +87,11 @@
 //! and the mutexes of all leaves of every lock in which a registered thread waits. So all waits of
 //! a cycle exist at the same instant, for two reasons:
 //!
-//! * A registered thread has not ended its wait. So the thread still borrows its locks, and no code
-//!   has moved them. The thread's request is in these locks.
+//! * A registered thread has not ended its wait. So no code has moved the locks of the thread's
+//!   request, and the request is in these locks.
 //! * A wait of one request for another request ends only when a thread changes the entries of one
-//!   of the two requests. For this change the thread needs the mutex of one of these leaves. So no
-//!   wait of a cycle ends during the copy.
+//!   of the two requests. For this change the thread needs the mutex of a leaf, and `check` has
+//!   this mutex. So no wait of a cycle ends during the copy.
 //!
 //! Therefore `check` copies the requests only once. The search of parking_lot has two passes. The
 //! first pass locks one bucket of waiting threads at a time, so a cycle that the first pass finds
@@ -247,8 +247,8 @@ impl Stake {
 /// the order in which the first threads of the groups blocked.
 ///
 /// A group can have other cycles, which remain when a program breaks the returned cycle. Later
-/// calls return the remaining cycles, again one cycle for each group. A thread that waits for a
-/// thread of a group belongs to the group only if a thread of the group also waits for it.
+/// calls return the remaining cycles, again one cycle for each group. If thread A waits for a
+/// thread of a group, but no thread of the group waits for A, A does not belong to the group.
 ///
 /// A watchdog thread can call `check` from time to time. A cycle with a timed wait ends by itself.
 /// So the watchdog thread can call `check` a second time before it reports a deadlock.

@@ -86,9 +86,9 @@
 //! # Errors
 //!
 //! The message of each error of the table names a remedy. If the kernel refuses to lock or unlock
-//! bytes, the message also names the operation and the range. The kernel's error is then the
-//! `source` of the `io::Error`. An acquiring method that returns an error, or that gives up, leaves
-//! nothing locked. The exception is bytes that the kernel refuses to unlock again: see
+//! bytes, the message also names the operation and the range. In this case the kernel's error is
+//! the `source` of the `io::Error`. An acquiring method that returns an error, or that gives up,
+//! leaves nothing locked. The exception is bytes that the kernel refuses to unlock again: see
 //! [`settle`](FileRangeLock::settle).
 //!
 //! | error | when |

@@ -19,10 +19,10 @@
 //! requests came first. Each part of the lock has its own internal mutex, and threads hold the
 //! mutex for a short time. A thread may wait for the mutex while requests of other threads enter:
 //!
-//! * A thread that finds the mutex taken spins for some microseconds and reads the mutex again.
-//!   Then the thread joins a line. After about a millisecond in the line the thread sleeps. The
-//!   thread sleeps earlier if other threads want its CPU. The number of requests that enter while a
-//!   thread is in line has no bound.
+//! * A thread that finds the mutex taken joins a line. If no thread is in line, the thread first
+//!   spins for some microseconds and reads the mutex again. After about a millisecond in the line
+//!   the thread sleeps. The thread sleeps earlier if other threads want its CPU. The number of
+//!   requests that enter while a thread is in line has no bound.
 //! * The wait of the first thread in line has a bound. The first thread lets other threads use the
 //!   mutex for at most 240 pauses of the CPU. (On an AMD EPYC 240 pauses take about 6 µs.) Then the
 //!   first thread asks for the mutex, and reads the mutex once more. If the mutex is still taken,
@@ -73,11 +73,11 @@
 //!
 //! Suppose that write requests for `0..=1`, `1..=2`, `2..=3` and so on enter in this order. These
 //! requests form a chain, in which each request conflicts with the previous request. Sequential I/O
-//! makes such a chain if its ranges are unaligned and the program rounds them to pages. Under
-//! strict order the lock grants the requests one after the other. With `Builder::bypass(1)` every
-//! second request passes the previous request, if the previous request is asleep. So the lock
-//! grants half of the chain immediately. It grants the other half as soon as the first half has
-//! been released.
+//! makes a chain of this kind if its ranges are unaligned and the program rounds the ranges to
+//! pages. Under strict order the lock grants the requests one after the other. With
+//! `Builder::bypass(1)` every second request passes the previous request, if the previous request
+//! is asleep. So the lock grants half of the chain immediately. It grants the other half as soon as
+//! the first half has been released.
 //!
 #![cfg_attr(feature = "async", doc = "```")]
 #![cfg_attr(not(feature = "async"), doc = "```ignore")]
@@ -106,7 +106,7 @@
 //!   timed method. [Deadlocks](crate::RangeLock#deadlocks) has an example.
 //! * The lock does not support recursive reading. A thread that holds a range for reading may ask
 //!   for an overlapping range for reading. If an overlapping writer begins to wait between the two
-//!   requests, the thread deadlocks. The second request waits for the writer, and the writer waits
-//!   for the first request.
+//!   requests, the thread and the writer deadlock. The second request waits for the writer, and the
+//!   writer waits for the first request.
 //! * A `try_` method without a timeout fails if an earlier conflicting request waits for a part of
 //!   the range, even if no request *holds* this part.

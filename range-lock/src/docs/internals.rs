@@ -6,8 +6,8 @@
 //! added in 2017. The page of [`RangeLock`](crate::RangeLock#origin) has links to Kara's lock and
 //! to Bueso's version of 2019. By this rule the lock grants a request when no earlier conflicting
 //! request is held or waits. The locks of Kara and Bueso count the earlier requests that conflict
-//! with a new request. `RangeLock` instead *registers* the new request with one of these earlier
-//! requests.
+//! with a new request. `RangeLock` instead *registers* the new request with only one of these
+//! earlier requests in each [leaf](#leaves).
 //!
 //! # Registrations
 //!
@@ -15,14 +15,15 @@
 //! earlier conflicting entries of the leaf keep an entry out, the lock registers the entry with
 //! **one** of these earlier entries. The *count* of a request is the number of its registered
 //! entries. When the count is zero, the lock grants the request. (With [bounded
-//! bypass](super::fairness#bounded-bypass) the lock offers the range to a sleeping request.)
+//! bypass](super::fairness#bounded-bypass) the lock may instead offer the range to a sleeping
+//! request.)
 //!
 //! When an entry leaves, the lock takes a second look at each entry that is registered with the
 //! leaving entry, and at no other waiting entry. If a third entry keeps the registered entry out,
 //! the lock registers the registered entry anew, with the third entry. Otherwise the lock lowers
 //! the count of the registered entry's request. The thread that lowers a count to zero wakes up the
-//! waiting thread or task, if it sleeps. So a release wakes up only threads whose requests have the
-//! count zero.
+//! thread or task of the request, if this thread or task sleeps. So a release wakes up only threads
+//! whose requests have the count zero.
 //!
 //! ```text
 //! A holds [0, 20)                          A leaves: B is free of all, and runs

@@ -144,7 +144,7 @@
 //! * After a few restarts, take the parent and the child as one request with `acquire_many`.
 //! * Let each node keep the largest key that belongs in the node. Then the thread can release the
 //!   parent, and wait for the child while it holds nothing. When the thread has locked the child,
-//!   it checks whether its key still belongs in the child.
+//!   the thread checks whether the key that it looks for still belongs in the child.
 //!
 //! If restarts are rare, [`wait_until_free`](crate::RangeLock::wait_until_free) is simpler. The
 //! thread that descends releases the parent, waits until the child is free, and restarts. To wait

@@ -29,8 +29,8 @@
 //! The table is for two threads with empty critical sections, which lock 4 KiB blocks of one file.
 //! The table has the operations per second under the range lock, divided by the operations per
 //! second under one shared `parking_lot::RwLock`. A cache line moves from one of the two CPUs to
-//! the other in 30 ns (near) or in 165 ns (far). All figures are medians on an AMD EPYC with two
-//! hardware threads:
+//! the other in 30 ns (near) or in 165 ns (far). The quotients are medians. All figures are from an
+//! AMD EPYC with two hardware threads:
 //!
 //! | two threads | near CPUs | far CPUs |
 //! |---|---|---|
@@ -51,7 +51,7 @@
 //!   AMD EPYC).
 //! * **One hot range.** In strict order, a release often grants the range to a sleeping thread,
 //!   which must first wake up. [`fairness`](super::fairness#what-it-costs) describes this cost, and
-//!   the option that limits it.
+//!   the option that limits this cost.
 //! * **A release that grants thousands of requests.** The releasing thread visits each of these
 //!   requests while it holds the internal mutex.
 //! * **Memory after a peak.** As long as a part has requests, it keeps the records and tree nodes

@@ -35,7 +35,7 @@
 //!
 //! **A request is granted when no earlier conflicting request is held or waits.** Of two requests,
 //! the request that entered first is the earlier request. Upgrades and
-//! [`Builder::bypass`](crate::Builder::bypass) are the exceptions from this rule: see
+//! [`Builder::bypass`](crate::Builder::bypass) are the exceptions to this rule: see
 //! [`fairness`](super::fairness). Four properties follow from the rule:
 //!
 //! * A request that conflicts with no request in the lock is granted as soon as it has entered.
@@ -81,8 +81,8 @@
 //! | `split_at` | waits for no request, lets in no request |
 //!
 //! A thread takes an internal mutex for a short time in each of these methods except the `…_async`
-//! methods. It also takes the mutex when it first polls a future, and when it drops a guard. The
-//! thread may sleep while it waits for the mutex, even in a method that waits for no request.
+//! methods. A thread also takes the mutex when it first polls a future, and when it drops a guard.
+//! The thread may sleep while it waits for the mutex, even in a method that waits for no request.
 //! [`fairness`](super::fairness#the-guarantee) describes the wait for the mutex.
 //!
 //! No method widens a held range, because two threads with neighbouring ranges could deadlock if
@@ -106,7 +106,7 @@
 //!
 //! `let _ = lock.write(0..10)` drops the guard at once, which unlocks the range. The compiler does
 //! not warn. `let _guard = lock.write(0..10)` keeps the range locked until the end of the block.
-//! Both statements have the same effect on the result of a `try_` method:
+//! `let _ =` also drops the guard in the result of a `try_` method at once:
 //!
 //! ```
 //! # let lock = range_lock::RangeLock::new();

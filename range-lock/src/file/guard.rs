@@ -301,12 +301,13 @@ macro_rules! guard {
             ///
             /// # Errors
             ///
-            /// If the kernel or the server refuses to unlock bytes. Even then the call releases the
-            /// range in this process. Later methods that acquire,
+            /// The call returns an error if the kernel or the server refuses to unlock bytes. Even
+            /// then the call releases the range in this process. Later methods that acquire,
             /// [`settle`](FileRangeLock::settle), and the drop of the lock try again to unlock the
             /// remaining bytes in the file.
             ///
-            /// If the process is a forked child, because the child has nothing to release.
+            /// The call also returns an error if the process is a forked child, because the child
+            /// has nothing to release.
             pub fn release(mut guard: Self) -> io::Result<()> {
                 guard.held.release()
             }

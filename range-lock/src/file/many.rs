@@ -167,9 +167,9 @@ impl FileRangeLock {
     ///
     /// In this process the ranges are one request, as in [`RangeLock::acquire_many`]. When this
     /// request is granted, its thread asks the kernel for the ranges in ascending order, by calls
-    /// that do not wait. If the kernel refuses one range, the thread gives the other ranges back to
-    /// the kernel, and asks for all ranges again after a pause. The first pause is 1 ms, and each
-    /// further pause is twice as long, up to 50 ms.
+    /// that do not wait. If the kernel refuses one range, the thread unlocks the ranges that it has
+    /// locked in the file, and asks for all ranges again after a pause. The first pause is 1 ms,
+    /// and each further pause is twice as long, up to 50 ms.
     ///
     /// So two calls of this method in two processes cannot deadlock. But a request can starve if
     /// other processes continuously lock its ranges.
