@@ -28,7 +28,6 @@
 //!   first thread asks for the mutex, and reads the mutex once more. If the mutex is still taken,
 //!   at most two other threads take the mutex before the first thread. Before a thread asks, it has
 //!   slept in line at most once.
-//!
 //! * The lines of a process have places for 16,383 threads together. Each further thread reads the
 //!   mutex again about every 20 µs, and its wait has no bound.
 //!
