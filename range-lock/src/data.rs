@@ -50,16 +50,18 @@ pub use guard::{
 use guard::{Elements, Share};
 pub use storage::Storage;
 
-/// A reader/writer lock that owns the elements of a slice. It locks ranges of these elements. `S`
-/// is the storage of the slice, such as a `Vec<T>`.
+/// A reader/writer lock that owns the elements of a slice. Each thread locks the range of elements
+/// that it uses. `S` is the type of the storage of the slice, such as `Vec<T>`.
 ///
-/// This lock is like [`RangeLock`], with two differences. The points of this lock are indices. The
-/// guards of this lock give access to the elements: every guard dereferences to `[T]`, and write
-/// guards also have `DerefMut`. The lock checks a range as a slice does. A call with an inverted
-/// range, or with a range past the end, panics before it locks anything.
+/// The methods that lock work like the methods of [`RangeLock`] with the same names. The points are
+/// the indices of the elements. The guard that a method returns gives access to the elements of its
+/// range. The guard dereferences to `[T]`, and a write guard also has `DerefMut`. A method checks
+/// its range as a slice does. A call with an inverted range, or with a range that reaches past the
+/// last element, panics before it locks anything.
 ///
-/// A range is a range of `usize`, and one element is `n..=n`. The indices into a guard count from
-/// the guard's beginning, as the indices into a part of a slice do:
+/// A range is any [`RangeBounds<usize>`](RangeBounds). The range of element `n` alone is `n..=n`.
+/// An index into a guard counts from the guard's first element, as an index into a part of a slice
+/// does:
 ///
 /// ```
 /// let table = range_lock::RangeRwLock::new(vec![0; 100]);
@@ -83,8 +85,9 @@ pub use storage::Storage;
 /// assert_eq!(table.into_inner().len(), 100);
 /// ```
 ///
-/// Elements may be `Send` and not `Sync`, such as `Cell`s. Threads can share a lock of such
-/// elements, and lock the elements for writing. The methods for reading require `Item: Sync`.
+/// The elements may be `Send` and not `Sync`, as `Cell`s are. Threads can share a lock of `Cell`s,
+/// and lock the `Cell`s for writing. The methods that lock for reading require that the elements
+/// are `Sync`.
 ///
 /// ```
 /// use range_lock::RangeRwLock;
@@ -99,12 +102,13 @@ pub use storage::Storage;
 /// });
 /// ```
 ///
-/// The storage may borrow memory. The owner of the memory can use the memory again after the last
-/// use of the lock and its guards.
+/// The storage may borrow the elements, as `&mut [T]` does. The owner of the borrowed elements can
+/// use them again when no code uses the lock or its guards any more.
 ///
-/// The page of [`RangeLock`] describes fairness, deadlocks, leaked guards, `let _ =` and cost. All
-/// of these are the same for this lock. To wait until a range is free without locking the range,
-/// call [`RangeLock::wait_until_free`] on [`range_lock`](Self::range_lock).
+/// The page of [`RangeLock`] describes fairness, deadlocks, leaked guards, `let _ =` and cost. The
+/// description also holds for `RangeRwLock`. To wait until a range is free without locking the
+/// range, call [`RangeLock::wait_until_free`] on the lock that [`range_lock`](Self::range_lock)
+/// returns.
 pub struct RangeRwLock<S: Storage> {
     lock: RangeLock,
     /// The storage, taken apart.
@@ -119,8 +123,7 @@ unsafe impl<S: Storage + Send> Send for RangeRwLock<S> {}
 unsafe impl<S: Storage> Sync for RangeRwLock<S> where S::Item: Send {}
 
 impl<S: Storage> RangeRwLock<S> {
-    /// Returns the number of elements. The number never changes. So a caller needs no lock for this
-    /// call.
+    /// Returns the number of elements. The number never changes, so the method locks nothing.
     ///
     /// ```
     /// assert_eq!(range_lock::RangeRwLock::new([1, 2, 3]).len(), 3);
@@ -138,8 +141,9 @@ impl<S: Storage> RangeRwLock<S> {
         self.len() == 0
     }
 
-    /// Returns all elements, without locking. The exclusive borrow proves that no guard is alive.
-    /// The ranges of leaked guards stay locked until [`undo_leak`](Self::undo_leak).
+    /// Returns all elements, and locks nothing. The exclusive borrow of the lock proves that no
+    /// guard is alive. The ranges of leaked guards stay locked until [`undo_leak`](Self::undo_leak)
+    /// releases these ranges.
     ///
     /// ```
     /// let mut lock = range_lock::RangeRwLock::new(vec![3, 1, 2]);
@@ -164,8 +168,8 @@ impl<S: Storage> RangeRwLock<S> {
         self.lock.undo_leak();
     }
 
-    /// Returns the storage as it was passed in. A `Vec` still has its spare capacity. The method
-    /// takes the lock by value. So no guard can be alive.
+    /// Returns the storage that the lock owns, with the present values of the elements. A `Vec`
+    /// still has its spare capacity. The method takes the lock by value, so no guard can be alive.
     ///
     /// ```
     /// let lock = range_lock::RangeRwLock::new(vec![1, 2, 3]);
@@ -178,9 +182,10 @@ impl<S: Storage> RangeRwLock<S> {
         unsafe { S::from_raw(self.raw.into_inner()) }
     }
 
-    /// Returns the lock of the indices, for example to list its [requests](RangeLock::requests). A
-    /// caller may also lock indices through this lock. A guard from this lock keeps other requests
-    /// out, but gives no access to the elements.
+    /// Returns the [`RangeLock`] whose points are the indices of the elements. A caller can list
+    /// the [requests](RangeLock::requests) of the `RangeLock`, or lock indices through the
+    /// `RangeLock`. A guard of the `RangeLock` keeps conflicting requests out, but gives no access
+    /// to the elements.
     ///
     /// ```
     /// let lock = range_lock::RangeRwLock::new([1, 2, 3]);
@@ -271,7 +276,7 @@ macro_rules! acquire {
             ///
             /// # Panics
             ///
-            /// If the range is inverted or reaches past the end.
+            /// If the range is inverted, or reaches past the last element.
             #[track_caller]
             pub fn $wait(&self, range: impl RangeBounds<usize>) -> $Guard<'_, S::Item>
             $(where S::Item: $shared)?
@@ -292,7 +297,7 @@ macro_rules! acquire {
             ///
             /// # Panics
             ///
-            /// If the range is inverted or reaches past the end.
+            /// If the range is inverted, or reaches past the last element.
             #[track_caller]
             pub fn $try(&self, range: impl RangeBounds<usize>) -> Option<$Guard<'_, S::Item>>
             $(where S::Item: $shared)?
@@ -316,7 +321,7 @@ macro_rules! acquire {
             ///
             /// # Panics
             ///
-            /// If the range is inverted or reaches past the end.
+            /// If the range is inverted, or reaches past the last element.
             #[track_caller]
             pub fn $try_for(
                 &self,
@@ -344,7 +349,7 @@ macro_rules! acquire {
             ///
             /// # Panics
             ///
-            /// If the range is inverted or reaches past the end.
+            /// If the range is inverted, or reaches past the last element.
             #[track_caller]
             pub fn $try_until(
                 &self,
@@ -371,7 +376,7 @@ macro_rules! acquire {
             ///
             /// # Panics
             ///
-            /// If the range is inverted or reaches past the end.
+            /// If the range is inverted, or reaches past the last element.
             #[track_caller]
             pub fn $wait_arc(self: &Arc<Self>, range: impl RangeBounds<usize>) -> $ArcGuard<S>
             $(where S::Item: $shared)?
@@ -394,7 +399,7 @@ macro_rules! acquire {
             ///
             /// # Panics
             ///
-            /// If the range is inverted or reaches past the end.
+            /// If the range is inverted, or reaches past the last element.
             #[track_caller]
             pub fn $try_arc(self: &Arc<Self>, range: impl RangeBounds<usize>) -> Option<$ArcGuard<S>>
             $(where S::Item: $shared)?
@@ -418,7 +423,7 @@ macro_rules! acquire {
             ///
             /// # Panics
             ///
-            /// If the range is inverted or reaches past the end.
+            /// If the range is inverted, or reaches past the last element.
             #[track_caller]
             pub fn $try_arc_for(
                 self: &Arc<Self>,
@@ -447,7 +452,7 @@ macro_rules! acquire {
             ///
             /// # Panics
             ///
-            /// If the range is inverted or reaches past the end.
+            /// If the range is inverted, or reaches past the last element.
             #[track_caller]
             pub fn $try_arc_until(
                 self: &Arc<Self>,

@@ -1,10 +1,10 @@
 //! A search for threads that wait for each other, over all range locks of the process (feature
 //! `deadlock_detection`).
 //!
-//! [`check`] examines every thread that is blocked in a [`RangeLock`] at the time of the call. It
-//! returns the cycles in which these threads wait for each other. `check` changes nothing and never
-//! panics. The crate itself never calls `check`. Call it from a watchdog thread, from a thread that
-//! handles signals, or from a test.
+//! [`check`] examines the threads that are blocked in [`RangeLock`]s at the time of the call.
+//! `check` returns cycles in which these threads wait for each other. `check` changes nothing and
+//! never panics. The crate itself never calls `check`. Call `check` from a watchdog thread, from a
+//! thread that handles signals, or from a test.
 //!
 //! ```
 //! use range_lock::{RangeLock, deadlock};
@@ -32,66 +32,70 @@
 //!
 //! # What is found
 //!
-//! A request waits for the requests that [`waits_for`](crate::RequestInfo::waits_for) returns:
-//! conflicting requests that are held, or that wait before it. `check` copies all requests at one
-//! instant (see [Lock order](#lock-order)), and searches the copy for cycles. So each reported
-//! cycle is a real deadlock, and not only a possible deadlock. A cycle of timed waits ends when one
-//! of its threads gives up. Until then `check` reports the cycle.
+//! A waiting request waits for the requests that [`waits_for`](crate::RequestInfo::waits_for)
+//! returns. These are the conflicting requests that are held, or that wait before the waiting
+//! request. `check` copies, at one instant, all requests of the locks in which threads are blocked
+//! (see [Lock order](#lock-order)). Then `check` searches the copy for cycles. So each reported
+//! cycle is a real deadlock, and not only a possible deadlock, under the assumption below. A cycle
+//! with a timed wait ends when the timed request gives up. Until then `check` reports the cycle.
 //!
-//! `check` makes one assumption: **the thread that took a range** still holds the range. But a
-//! guard may be sent to another thread, which may not be blocked and can release the range. In a
-//! program that sends guards, every report holds "unless another thread has one of these guards".
-//! In a program that never sends guards, the reports hold without this condition.
-//! [`Kind::PossibleSelf`] is for a single thread: the thread waits for a range that it took itself.
+//! `check` assumes that **the thread that took a range** still has the guard of this range. But a
+//! thread may send its guard to another thread. The other thread may not be blocked, and can
+//! release the range. In a program that sends guards, every report holds "unless another thread has
+//! one of these guards". In a program that never sends guards, every report holds without this
+//! condition. [`Kind::PossibleSelf`] is the kind of a deadlock of a single thread, which waits for
+//! a range that the thread took itself.
 //!
 //! # What is not found
 //!
-//! * **Tasks.** A future belongs to no thread. `check` attributes the requests of a future to "a
-//!   task", regardless of the thread that polls the future. It does not report a cycle that leads
-//!   through a task.
-//! * **Other waits.** `check` does not find cycles that lead through other kinds of locks, channels
-//!   or joins.
-//! * **A thread that has just begun to wait.** Its request enters the lock a moment before the
-//!   thread is registered as blocked.
+//! * **Tasks.** A future belongs to no thread. `check` attributes a request that a future makes to
+//!   "a task", regardless of the thread that polls the future. `check` does not report a cycle that
+//!   leads through a task.
+//! * **Other waits.** `check` does not find cycles that lead through locks of other kinds,
+//!   channels, joins or calls of [`wait_until_free`](RangeLock::wait_until_free).
+//! * **A thread that has just begun to wait.** The thread's request enters the lock a moment before
+//!   the thread registers itself as blocked. In this moment `check` does not see the thread's wait.
 //!
 //! # Cost
 //!
 //! With this feature:
 //!
 //! * A thread that blocks captures a [`Backtrace`]. The capture takes from some microseconds to
-//!   milliseconds. Only printing resolves the backtrace.
-//! * Before and after its wait, the thread takes a process-wide mutex.
+//!   milliseconds. The backtrace resolves its symbols only when a program prints the backtrace.
+//! * A thread that blocks takes a process-wide mutex before its wait, and again after its wait.
 //! * Each acquisition looks up the id of its thread.
 //! * A lock allocates once, when it is first used.
-//! * `check` blocks all locks in which a thread waits, while it copies their requests.
+//! * While `check` copies requests, it blocks all users of the locks in which a thread waits.
 //!
 //! Without the feature the lock has none of these costs.
 //!
 //! # Origin
 //!
 //! parking_lot's module [`deadlock`](https://docs.rs/parking_lot/latest/parking_lot/deadlock/)
-//! (feature `deadlock_detection`) finds the deadlocks of parking_lot's mutexes and rwlocks. It also
-//! builds the graph on request. In `range-lock` a reported cycle also shows which range keeps which
-//! thread out.
+//! (feature `deadlock_detection`) finds the deadlocks of parking_lot's mutexes and rwlocks. Like
+//! `check`, the search of parking_lot runs only when a program calls it. A report of `check` also
+//! shows which range keeps which thread out.
 //!
 //! # Lock order
 //!
-//! `check` first takes the mutex of the registry of blocked threads. Then it takes the mutexes of
-//! leaves, in ascending order of their locks' addresses. [`acquire_many`](RangeLock::acquire_many)
-//! has the same order. A thread that blocks enters and leaves the registry while it holds no leaf's
-//! mutex.
+//! `check` first takes the mutex of the registry of blocked threads. Then `check` takes the mutexes
+//! of leaves, in ascending order of their locks' addresses.
+//! [`acquire_many`](RangeLock::acquire_many) takes the mutexes of leaves in the same order. A
+//! thread that blocks enters and leaves the registry while it holds no leaf's mutex.
 //!
 //! While `check` copies the requests, it holds *all* of these mutexes: the mutex of the registry,
-//! and the mutexes of all leaves of every lock in which a registered thread waits. So all edges of
-//! a cycle exist at one instant, for two reasons:
+//! and the mutexes of all leaves of every lock in which a registered thread waits. So all waits of
+//! a cycle exist at the same instant, for two reasons:
 //!
-//! * A registered thread is in its wait. So its lock has not moved, and its request is in the lock.
-//! * A grant of the request needs the mutex of one of these leaves. The release of an awaited
-//!   request also needs one of these mutexes. So neither event can happen during the copy.
+//! * A registered thread has not ended its wait. So no code has moved the locks of the thread's
+//!   request, and the request is in these locks.
+//! * A wait of one request for another request ends only when a thread changes the entries of one
+//!   of the two requests. For this change the thread needs the mutex of a leaf, and `check` has
+//!   this mutex. So no wait of a cycle ends during the copy.
 //!
-//! Therefore `check` copies the requests only once. The first pass of parking_lot's search locks
-//! one bucket of waiting threads at a time. So a cycle that this pass finds may not exist, and a
-//! second pass locks all buckets.
+//! Therefore `check` copies the requests only once. The search of parking_lot has two passes. The
+//! first pass locks one bucket of waiting threads at a time, so a cycle that the first pass finds
+//! may not exist. The second pass locks all buckets.
 //!
 //! Then `check` searches the copy, and holds no mutex.
 
@@ -114,8 +118,8 @@ use crate::span::Span;
 
 /// Threads that wait for each other, or one thread that waits for itself, as [`check`] found them.
 ///
-/// `Display` prints a line for each thread. `{:#}` also prints the backtraces. To print a deadlock
-/// in another form, use the methods of `Deadlock`:
+/// `Display` prints a heading, and then a line for each thread. `{:#}` also prints the backtraces.
+/// To print a deadlock in another form, use the methods of `Deadlock`:
 ///
 /// ```
 /// use range_lock::deadlock::{self, Deadlock, Kind};
@@ -152,12 +156,12 @@ pub struct Deadlock {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
-    /// Two threads or more. Each thread waits for the next thread, and the last thread waits for
-    /// the first thread.
+    /// Two threads or more. Each thread of [`Deadlock::participants`] waits for the next thread,
+    /// and the last thread waits for the first thread.
     Cycle,
     /// One thread that waits for a range that it took itself. Unless the thread has sent the guard
-    /// to another thread, the thread waits in vain. Without a time limit, the thread waits for
-    /// ever.
+    /// of this range to another thread, the thread waits in vain. A wait without a time limit then
+    /// never ends.
     PossibleSelf,
 }
 
@@ -188,8 +192,8 @@ impl Deadlock {
         self.kind
     }
 
-    /// Returns the threads. Each thread waits for the next thread. The last thread waits for the
-    /// first thread.
+    /// Returns the threads of the deadlock. Each thread waits for the next thread, and the last
+    /// thread waits for the first thread. If there is only one thread, it waits for itself.
     pub fn participants(&self) -> &[Participant] {
         &self.participants
     }
@@ -201,20 +205,22 @@ impl Participant {
         &self.thread
     }
 
-    /// Returns the ranges that the thread waits for. This is one range or, in
-    /// [`acquire_many`](RangeLock::acquire_many), all ranges of the request.
+    /// Returns the ranges of the request for which the thread waits. A request of
+    /// [`acquire_many`](RangeLock::acquire_many) can have several ranges. Every other request has
+    /// one range.
     pub fn waits_for(&self) -> &[Stake] {
         &self.waits_for
     }
 
-    /// Returns the range of this thread that the previous participant waits for. The thread either
-    /// holds this range, or waits for it before the previous participant.
+    /// Returns the ranges of this thread for which the previous participant waits. This thread
+    /// holds these ranges, or waits for them and comes before the previous participant. The
+    /// previous participant of the first participant is the last participant.
     pub fn in_the_way(&self) -> &[Stake] {
         &self.in_the_way
     }
 
-    /// Returns the backtrace of the place where the thread waits, captured when the thread blocked.
-    /// Printing resolves the backtrace, which takes time.
+    /// Returns the backtrace of the place where the thread waits. The thread captured the backtrace
+    /// when it blocked. Printing the backtrace resolves its symbols, which takes time.
     pub fn backtrace(&self) -> &Backtrace {
         &self.backtrace
     }
@@ -232,21 +238,20 @@ impl Stake {
     }
 }
 
-/// Finds the threads of the whole process that are deadlocked in range locks at the time of the
-/// call.
+/// Finds threads of the process that wait for each other in range locks at the time of the call.
 ///
 /// The result begins with the threads that wait for themselves ([`Kind::PossibleSelf`]). Cycles of
 /// several threads follow ([`Kind::Cycle`]). In a *group* of threads, each thread waits for every
-/// other thread, directly or through others. `check` returns one cycle for each group: a shortest
-/// cycle through the thread of the group that blocked first. The cycles are in the order in which
-/// these threads blocked.
+/// other thread, directly or through other threads. `check` returns one cycle for each group: a
+/// shortest cycle through the thread of the group that blocked first. The order of the cycles is
+/// the order in which the first threads of the groups blocked.
 ///
-/// Other cycles of the group can remain after the returned cycle has been broken. Later calls
-/// return these cycles, again one cycle for each group. A thread belongs to a group only if the
-/// group also waits for the thread.
+/// A group can have other cycles, which remain when a program breaks the returned cycle. Later
+/// calls return the remaining cycles, again one cycle for each group. If thread A waits for a
+/// thread of a group, but no thread of the group waits for A, A does not belong to the group.
 ///
-/// A watchdog thread can call `check` from time to time. A cycle of timed waits ends by itself. So
-/// a watchdog can call `check` a second time before it reports a deadlock.
+/// A watchdog thread can call `check` from time to time. A cycle with a timed wait ends by itself.
+/// So the watchdog thread can call `check` a second time before it reports a deadlock.
 ///
 /// ```
 /// use range_lock::deadlock;
@@ -261,9 +266,10 @@ impl Stake {
 /// ```
 ///
 /// The [module](self) lists what `check` finds and what it does not find. Let n be the number of
-/// requests in the locks in which a thread is blocked. `check` blocks these locks only while it
-/// copies the n requests. The search of the copy blocks no lock. The search takes O(n log n) steps,
-/// and at most O(n²) steps if threads hold many ranges and wait for many ranges.
+/// requests in the locks in which a thread is blocked. `check` blocks the users of these locks only
+/// while it copies the n requests. The search of the copy blocks no user of a lock. The search
+/// takes O(n log n) steps, and at most O(n²) steps if threads hold many ranges and wait for many
+/// ranges.
 pub fn check() -> Vec<Deadlock> {
     let copied = Copied::new();
     let graph = Graph::new(copied.threads.iter().map(|blocked| &**blocked), &copied.locks);

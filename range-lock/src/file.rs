@@ -1,10 +1,12 @@
 //! [`FileRangeLock`]: bytes of a file, locked among threads, processes and machines (feature
 //! `file`, Linux on 64-bit machines).
 //!
-//! The methods are the methods of [`RangeLock`], but return `io::Result`. A request has two steps.
-//! First the request waits for the other threads of this process, in a `RangeLock`, which is fair
-//! and exact. Then the request asks the kernel for a lock of the *open file description*
-//! (`F_OFD_SETLK` of fcntl(2)). On a network file system the kernel asks the server.
+//! The methods that lock have the names of methods of [`RangeLock`], but return `io::Result`. A
+//! request has two steps. First the request waits for the other threads of this process, in a
+//! `RangeLock`, which is fair and exact. Then its thread asks the kernel for a lock of the *open
+//! file description* (`F_OFD_SETLK` of fcntl(2)). On a network file system the kernel asks the
+//! server. A reader skips the second step if other readers of this process have already locked all
+//! bytes of its range.
 //!
 //! ```
 //! use range_lock::file::{Access, FileRangeLock};
@@ -38,39 +40,44 @@
 //!
 //! A lock of the kernel belongs to an open file description. `dup`, [`File::try_clone`], `fork` and
 //! passing a descriptor to another process make duplicates of a descriptor. All duplicates refer to
-//! the same description. A lock through one duplicate replaces a lock through another, and each
-//! duplicate can unlock. So each `FileRangeLock` opens the file for itself. Therefore no two
-//! `FileRangeLock`s share a description.
+//! the same description. A lock through one duplicate replaces a lock through another duplicate,
+//! and a process can unlock through each duplicate. So [`open`] and [`from_file`] open the file
+//! anew. No two `FileRangeLock`s that [`open`] or [`from_file`] has made share a description. The
+//! caller of [`from_description`] must ensure that no other code locks or unlocks bytes through the
+//! description.
 //!
-//! * **fork**: a guard that is dropped in the child leaves the parent's lock alone. Every other
-//!   method that returns a `Result` returns an error in the child. The child must not call
-//!   [`requests`](FileRangeLock::requests) or `split_at`, nor print the copied lock: these may wait
-//!   for ever, as [`RangeLock`](RangeLock#fork-and-signal-handlers) says. The child must open the
-//!   file again.
-//!   While the child keeps its copy of the descriptor, the parent's ranges stay locked, even if the
-//!   parent dies.
-//! * **exec**: the kernel closes the descriptor, and its locks end. A lock that
-//!   [`from_description`] made does not change the flag `FD_CLOEXEC` of its descriptor. Without
-//!   this flag the locks stay in the new program.
-//! * **death**: when a process dies, the kernel closes the descriptors of the process, and unlocks
-//!   its ranges.
+//! * **fork**: a guard that the child drops leaves the parent's lock alone. Each method of the
+//!   copied lock or of a copied guard that returns a `Result` returns an error in the child. The
+//!   child must not call [`requests`](FileRangeLock::requests) or `split_at`, nor print the copied
+//!   lock. These calls may wait for ever, as [`RangeLock`](RangeLock#fork-and-signal-handlers)
+//!   describes. To lock bytes, the child must open the file again. If the parent dies while the
+//!   child has its copy of the descriptor, the parent's ranges stay locked.
+//! * **exec**: the kernel closes the descriptor. If no other process has a duplicate, the locks of
+//!   the description end. [`from_description`] does not change the flag `FD_CLOEXEC` of its
+//!   descriptor. Without this flag the kernel keeps the descriptor open, and the locks stay in the
+//!   new program.
+//! * **death**: when a process dies, the kernel closes the descriptors of the process. If no other
+//!   process has a duplicate, the kernel also unlocks the ranges.
 //!
 //! [`from_description`]: FileRangeLock::from_description
+//! [`from_file`]: FileRangeLock::from_file
+//! [`open`]: FileRangeLock::open
 //! [`File::try_clone`]: std::fs::File::try_clone
 //!
 //! # Fairness
 //!
 //! The kernel promises no order among descriptions. A writer can starve if other processes read
-//! continuously. A method without a time limit sleeps in the kernel. A method with a time limit
-//! asks again after pauses. The first pause is 1 ms, and each further pause is twice as long, up to
-//! 50 ms.
+//! continuously. A method for one range without a time limit sleeps in the kernel. A method with a
+//! time limit asks the kernel again after pauses, and so does
+//! [`acquire_many`](FileRangeLock::acquire_many). The first pause is 1 ms, and each further pause
+//! is twice as long, up to 50 ms.
 //!
 //! # Deadlocks
 //!
 //! The rule of [`RangeLock`](RangeLock#deadlocks) applies to the file: **while a thread holds a
 //! range, it must not block on another range of the same file**, through this lock or another lock.
-//! No code detects deadlocks across processes. To take several ranges, use
-//! [`acquire_many`](FileRangeLock::acquire_many) or methods with a time limit.
+//! Neither the kernel nor this crate detects deadlocks across processes. To take several ranges,
+//! use [`acquire_many`](FileRangeLock::acquire_many) or methods with a time limit.
 //!
 //! # Signals
 //!
@@ -78,9 +85,11 @@
 //!
 //! # Errors
 //!
-//! The message of an error names the range, the refused operation, and a remedy. The kernel's error
-//! is the `source` of the error inside the `io::Error`. A method that returns an error, or that
-//! gives up, leaves nothing locked.
+//! The message of each error of the table names a remedy. If the kernel refuses to lock or unlock
+//! bytes, the message also names the operation and the range. In this case the kernel's error is
+//! the `source` of the `io::Error`. An acquiring method that returns an error, or that gives up,
+//! leaves nothing locked. The exception is bytes that the kernel refuses to unlock again: see
+//! [`settle`](FileRangeLock::settle).
 //!
 //! | error | when |
 //! |---|---|
@@ -149,11 +158,11 @@ pub enum Access {
 /// A reader/writer lock of ranges of bytes of a file, among the threads of this process and among
 /// processes. See the [module](self).
 ///
-/// A range may be locked even if the file is shorter than the range. The lock is advisory: read(2)
-/// and write(2) do not check the lock.
+/// A thread may lock a range even if the file is shorter than the range. The lock is advisory:
+/// read(2) and write(2) do not check the lock.
 ///
-/// The threads of one process should share one `FileRangeLock` of a file. Two `FileRangeLock`s of
-/// one file exclude each other, but keep no order among their requests.
+/// The threads of one process should share one `FileRangeLock` of a file. The requests of two
+/// `FileRangeLock`s of one file exclude each other, but have no order among each other.
 pub struct FileRangeLock {
     bytes: Bytes,
     /// The lock among the threads of this process.
@@ -164,9 +173,9 @@ pub struct FileRangeLock {
 }
 
 impl FileRangeLock {
-    /// Lists the requests that the threads of this process hold and wait for, like
+    /// Lists the requests of this lock that threads of this process hold and wait for, like
     /// [`RangeLock::requests`]. The list shows a request as held if the request is granted in this
-    /// process, even if it still waits for the file.
+    /// process, even if the request still waits for another process.
     ///
     /// ```
     /// # let lock = range_lock::file::FileRangeLock::from_file(&tempfile::tempfile()?)?;
@@ -178,11 +187,14 @@ impl FileRangeLock {
         self.local.requests()
     }
 
-    /// Tries again to unlock the bytes that the kernel refused to unlock when they were released.
-    /// Bytes that a thread of this process has acquired again stay locked.
+    /// Tries again to unlock the bytes that the kernel refused to unlock when a thread released
+    /// them. Bytes that a thread of this process has acquired again stay locked. A refused range
+    /// also stays locked while a thread of this process writes a part of the range, or waits to
+    /// write a part.
     ///
-    /// Every acquiring method does this first, and ignores the error. A method that is about to
-    /// wait for another process does it once more for its own bytes, and returns the error.
+    /// Every acquiring method first tries to unlock the refused bytes, and ignores the error. A
+    /// method that is about to wait for another process tries once more to unlock the refused bytes
+    /// of its own range, and returns the error.
     ///
     /// ```
     /// # let lock = range_lock::file::FileRangeLock::from_file(&tempfile::tempfile()?)?;
@@ -192,7 +204,7 @@ impl FileRangeLock {
     ///
     /// # Errors
     ///
-    /// If the kernel or the server refuses again, and in a forked child.
+    /// If the kernel or the server refuses again, or if the process is a forked child.
     pub fn settle(&self) -> io::Result<()> {
         self.check_process()?;
         self.bytes.settle(&self.local)
@@ -253,7 +265,7 @@ macro_rules! acquire {
             ///
             /// # Errors
             ///
-            /// See [Errors](crate::file#errors). Nothing is locked then.
+            /// See [Errors](crate::file#errors). A call that returns an error locks nothing.
             ///
             /// # Panics
             ///
@@ -261,9 +273,9 @@ macro_rules! acquire {
             ///
             /// # Fairness
             ///
-            /// Conflicting requests of this process are granted first come, first served. A request
-            /// keeps its place in this process while it waits for another process. So later
-            /// conflicting requests of this process wait for this request. Among processes the
+            /// The lock grants its conflicting requests of this process first come, first served. A
+            /// request keeps its place in this process while it waits for another process. So later
+            /// conflicting requests of this process wait for the request. Among processes the
             /// kernel promises no order.
             ///
             /// # Deadlocks
@@ -277,9 +289,9 @@ macro_rules! acquire {
 
             #[doc = concat!("Locks `range` ", $what, " if the request can be granted at once.")]
             ///
-            /// Returns `None` if any process holds a conflicting request, or if a conflicting
-            /// request waits in this process. `let _ =` drops the guard at once, which unlocks the
-            /// range.
+            /// Returns `None` if any process holds a conflicting lock, or if a conflicting request
+            /// of this lock waits in this process. `let _ =` drops the guard at once, which unlocks
+            /// the range.
             ///
             /// ```
             /// # let file = tempfile::tempfile()?;
@@ -293,7 +305,7 @@ macro_rules! acquire {
             ///
             /// # Errors
             ///
-            /// See [Errors](crate::file#errors). Nothing is locked then.
+            /// See [Errors](crate::file#errors). A call that returns an error locks nothing.
             ///
             /// # Panics
             ///
@@ -306,7 +318,7 @@ macro_rules! acquire {
             #[doc = concat!("Locks `range` ", $what, ". Gives up after `timeout`.")]
             ///
             /// With a timeout of zero the method does not wait. With a timeout that is too long for
-            /// the clock, it waits as
+            /// the clock, the method waits like
             #[doc = concat!("[`", stringify!($wait), "`](Self::", stringify!($wait), ").")]
             ///
             /// ```
@@ -327,7 +339,7 @@ macro_rules! acquire {
             ///
             /// # Errors
             ///
-            /// See [Errors](crate::file#errors). Nothing is locked then.
+            /// See [Errors](crate::file#errors). A call that returns an error locks nothing.
             ///
             /// # Panics
             ///
@@ -335,13 +347,13 @@ macro_rules! acquire {
             ///
             /// # Fairness and cancel safety
             ///
-            /// While the request waits, it keeps its place among the requests of this process. It
-            /// has no place among other processes. The method asks the kernel again after pauses,
-            /// and a last time when the timeout ends. The first pause is 1 ms, and each further
-            /// pause is twice as long, up to 50 ms. So the method may take a free range one pause
-            /// late. It may miss a range that is free for less than a pause. If the request gives
-            /// up, it leaves nothing locked, and the requests that waited only for this request are
-            /// granted.
+            /// While the request waits, it keeps its place among the requests of this lock in this
+            /// process. The request has no place among the requests of other processes. The method
+            /// asks the kernel again after pauses, and a last time when the timeout ends. The first
+            /// pause is 1 ms, and each further pause is twice as long, up to 50 ms. So the method
+            /// may lock a free range one pause late. The method may miss a range that is free for
+            /// less than a pause. If the request gives up, it leaves nothing locked, and the lock
+            /// grants the requests of this process that waited only for the request.
             #[track_caller]
             pub fn $try_for(
                 &self,
@@ -367,7 +379,7 @@ macro_rules! acquire {
             ///
             /// # Errors
             ///
-            /// See [Errors](crate::file#errors). Nothing is locked then.
+            /// See [Errors](crate::file#errors). A call that returns an error locks nothing.
             ///
             /// # Panics
             ///
@@ -396,7 +408,7 @@ macro_rules! acquire {
             ///
             /// # Errors
             ///
-            /// See [Errors](crate::file#errors). Nothing is locked then.
+            /// See [Errors](crate::file#errors). A call that returns an error locks nothing.
             ///
             /// # Panics
             ///
@@ -420,7 +432,7 @@ macro_rules! acquire {
             ///
             /// # Errors
             ///
-            /// See [Errors](crate::file#errors). Nothing is locked then.
+            /// See [Errors](crate::file#errors). A call that returns an error locks nothing.
             ///
             /// # Panics
             ///
@@ -445,7 +457,7 @@ macro_rules! acquire {
             ///
             /// # Errors
             ///
-            /// See [Errors](crate::file#errors). Nothing is locked then.
+            /// See [Errors](crate::file#errors). A call that returns an error locks nothing.
             ///
             /// # Panics
             ///
@@ -474,7 +486,7 @@ macro_rules! acquire {
             ///
             /// # Errors
             ///
-            /// See [Errors](crate::file#errors). Nothing is locked then.
+            /// See [Errors](crate::file#errors). A call that returns an error locks nothing.
             ///
             /// # Panics
             ///
@@ -523,11 +535,11 @@ assert!(other.try_read(8192..)?.is_some());"
 }
 
 impl AsFd for FileRangeLock {
-    /// The descriptor that the locks belong to, for reading and writing. On some network file
-    /// systems the locks are known to cover only I/O through this descriptor.
+    /// The descriptor of the description to which the locks belong, for reading and writing. On
+    /// some network file systems the locks are known to cover only I/O through this descriptor.
     ///
-    /// Do not lock or unlock bytes by this descriptor or a duplicate: that would replace what
-    /// guards hold.
+    /// Do not lock or unlock bytes through this descriptor or a duplicate. Such a call would
+    /// replace or release the locks of guards.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.bytes.description.as_fd()
     }

@@ -33,8 +33,8 @@ macro_rules! elements {
     ) => {
         $(#[$doc])*
         ///
-        /// The future may be dropped at any time. If the guard is `Send`, the future may be sent to
-        /// another thread and polled there.
+        /// A task may drop the future at any time. If the guard of the future is `Send`, a task may
+        /// send the future to another thread and poll the future there.
         #[must_use = "futures do nothing unless polled"]
         pub struct $Future<$($generics)*> {
             /// The elements whose range `inner` will hold.
@@ -109,13 +109,13 @@ macro_rules! elements_async {
             ///
             /// # Panics
             ///
-            /// If the range is inverted, or reaches past the end. The method itself panics, before
-            /// the future is polled.
+            /// If the range is inverted, or reaches past the last element. The method itself
+            /// panics, before a task polls the future.
             ///
             /// # Fairness and cancel safety
             ///
-            /// The request enters when the future is first polled. The future may be dropped at any
-            /// time: see the [module](crate::future).
+            /// The request enters the lock when a task first polls the future. A task may drop the
+            /// future at any time: see the module [`future`](crate::future).
             #[track_caller]
             pub fn $verb(&self, range: impl RangeBounds<usize>) -> $Future<'_, S::Item>
             where
@@ -148,8 +148,8 @@ macro_rules! elements_async {
             ///
             /// # Panics
             ///
-            /// If the range is inverted, or reaches past the end. The method itself panics, before
-            /// the future is polled.
+            /// If the range is inverted, or reaches past the last element. The method itself
+            /// panics, before a task polls the future.
             #[track_caller]
             pub fn $verb_arc(self: &Arc<Self>, range: impl RangeBounds<usize>) -> $FutureArc<S>
             where
@@ -193,7 +193,8 @@ macro_rules! upgrade_async {
     ) => {
         elements! {
             #[doc = concat!("The future of [`", stringify!($Upgradable), "::upgrade_async`].")]
-            /// Dropped before it has completed, it releases the elements.
+            /// If a task drops the future before the future has completed, the drop releases the
+            /// elements.
             $Future [$($generics)*] [$($arguments)*] of $T, around Upgrade<$lock>, borrows $borrows,
             gives $Write, Send where [$($send)*]
         }
@@ -218,22 +219,23 @@ macro_rules! upgrade_async {
             ///
             /// # Fairness
             ///
-            /// The upgrade begins when the future is first polled. From then on the upgrade passes
+            /// The upgrade begins when a task first polls the future. The upgrade passes the
             /// waiting requests, and no request passes the upgrade.
             ///
             /// # Cancel safety
             ///
-            /// The future owns the guard. If the future is dropped, it withdraws the upgrade and
-            /// releases the elements. [`try_upgrade_async`](Self::try_upgrade_async) can return the
-            /// guard.
+            /// The future owns the guard. If a task drops the future before the future has
+            /// completed, the drop withdraws the upgrade and releases the elements.
+            /// [`try_upgrade_async`](Self::try_upgrade_async) returns the guard if the upgrade
+            /// gives up.
             pub fn upgrade_async(guard: Self) -> $Future<$($arguments)*> {
                 let Elements { slice, held } = guard.into_elements();
                 $Future { slice, inner: Upgrade::new(held), _borrows: PhantomData }
             }
 
             /// The form of [`try_upgrade_for`](Self::try_upgrade_for) for tasks. Turns the guard
-            /// into a write guard, unless `give_up` completes first. `give_up` can be a timer of
-            /// the executor.
+            /// into a write guard, unless the future `give_up` completes before the upgrade is
+            /// granted. `give_up` can be a timer of the executor.
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Upgradable), "};")]
@@ -254,18 +256,20 @@ macro_rules! upgrade_async {
             ///
             /// # Errors
             ///
-            /// Returns the guard, upgradable as before, if `give_up` completed first.
+            /// Returns the guard, upgradable as before, if `give_up` completed before the grant.
             ///
             /// # Fairness
             ///
-            /// The upgrade passes waiting requests, like [`upgrade_async`](Self::upgrade_async). If
-            /// the grant and `give_up` come at the same time, the guard is upgraded.
+            /// The upgrade passes the waiting requests, like
+            /// [`upgrade_async`](Self::upgrade_async). Each poll looks for the grant first. So if
+            /// the grant and the completion of `give_up` come between the same two polls, the guard
+            /// is upgraded.
             ///
             /// # Cancel safety
             ///
-            /// If the upgrade gives up, the readers that came after the upgrade and waited only for
-            /// it are granted. Nothing else changes. If the future itself is dropped, it releases
-            /// the elements.
+            /// If the upgrade gives up, the lock grants the readers that waited only for the
+            /// upgrade, and nothing else changes. If a task drops the returned future before the
+            /// future has completed, the drop releases the elements.
             pub async fn try_upgrade_async(
                 guard: Self,
                 give_up: impl Future<Output = ()>,

@@ -101,8 +101,8 @@ macro_rules! guard {
     ) => {
         $(#[$doc])*
         ///
-        /// Dereferences to the elements. When the guard is dropped, on any thread, it releases the
-        /// range of the elements.
+        /// The guard dereferences to the elements. The drop of the guard, on any thread, releases
+        /// the range of the elements.
         #[must_use = "if unused the range is unlocked at once"]
         pub struct $Guard<$($generics)*> {
             elements: Elements<$T, $lock>,
@@ -131,8 +131,8 @@ macro_rules! guard {
             }
 
             /// Returns the held indices, or `0..0` if the guard has no elements. All functions of a
-            /// guard are associated functions, because `Deref` gives the guard the methods of
-            /// slices.
+            /// guard are associated functions and not methods, because `Deref` gives the guard the
+            /// methods of slices.
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Guard), "};")]
@@ -160,7 +160,7 @@ macro_rules! guard {
             }
 
             /// Splits the guard into two guards. The first guard holds the first `mid` elements.
-            /// The second guard holds the rest. The call releases nothing.
+            /// The second guard holds the other elements. The call releases no element.
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Guard), "};")]
@@ -175,18 +175,18 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If there are fewer than `mid` elements. The panic drops the guard, which releases
-            /// the range.
+            /// If the guard has fewer than `mid` elements. The panic drops the guard, and so
+            /// releases the range.
             #[track_caller]
             pub fn split_at(guard: Self, mid: usize) -> (Self, Self) {
                 let (left, right) = guard.elements.split_at(mid);
                 (Self::new(left), Self::new(right))
             }
 
-            /// Keeps the elements of `range` and releases the rest in one step. Grants the requests
-            /// that waited only for the rest. The function is like
-            /// [`shrink`](crate::RangeWriteGuard::shrink) of the other guards, except that `range`
-            /// counts from the first element of the guard.
+            /// Keeps the elements of `range` and releases the other elements in one step. Grants
+            /// the requests that waited only for the released elements. The function is like
+            /// [`shrink`](crate::RangeWriteGuard::shrink) of the guards of [`RangeLock`], except
+            /// that `range` counts from the first element of the guard.
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Guard), "};")]
@@ -200,8 +200,8 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If the range is inverted, or reaches past the guard's end. After the panic the guard
-            /// holds the same elements as before.
+            /// If the range is inverted, or reaches past the guard's last element. After the panic
+            /// the guard holds the same elements as before.
             #[track_caller]
             pub fn shrink(guard: &mut Self, range: impl RangeBounds<usize>) {
                 guard.elements.shrink(&range);
@@ -306,8 +306,9 @@ macro_rules! guards {
         }
 
         impl<$($generics)*> $Upgradable<$($arguments)*> {
-            /// Waits until all other readers of these elements have left. Then turns the guard into
-            /// a write guard. The values that the caller has read are still valid after the
+            /// Waits until all other readers that hold any of the elements have released these
+            /// elements. Then turns the guard into a write guard. The lock grants no other writer
+            /// in between, so the values that the caller has read are still valid after the
             /// upgrade. See
             /// [`RangeUpgradableReadGuard::upgrade`](crate::RangeUpgradableReadGuard::upgrade).
             ///
@@ -348,13 +349,13 @@ macro_rules! guards {
             /// # Errors
             ///
             /// Returns the guard, still upgradable, if another reader holds any of the elements.
-            /// Requests that only wait do not count.
+            /// Waiting requests do not count.
             pub fn try_upgrade(guard: Self) -> Result<$Write<$($arguments)*>, Self> {
                 if guard.elements.held.try_upgrade() { Ok($Write::new(guard.elements)) } else { Err(guard) }
             }
 
-            /// Turns the guard into a write guard. Returns the guard unchanged if the upgrade takes
-            /// longer than `timeout`. See
+            /// Waits like [`upgrade`](Self::upgrade), and turns the guard into a write guard. Gives
+            /// up after `timeout`, and returns the guard unchanged. See
             /// [`RangeUpgradableReadGuard::try_upgrade_for`](crate::RangeUpgradableReadGuard::try_upgrade_for).
             ///
             /// ```
@@ -371,13 +372,13 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// Returns the guard, still upgradable, if other readers have not left within
-            /// `timeout`.
+            /// Returns the guard, still upgradable, if another reader still holds any of the
+            /// elements when the timeout ends.
             ///
             /// # Cancel safety
             ///
-            /// If the upgrade gives up, the readers that came after the upgrade and waited only for
-            /// it are granted. Nothing else changes.
+            /// If the upgrade gives up, the lock grants the readers that waited only for the
+            /// upgrade, and nothing else changes.
             pub fn try_upgrade_for(guard: Self, timeout: Duration) -> Result<$Write<$($arguments)*>, Self> {
                 guard.upgrade_until(Deadline::after(timeout))
             }
@@ -413,8 +414,8 @@ macro_rules! guards {
                 self.elements
             }
 
-            /// Turns the guard into a plain read guard. The call may grant another upgradable
-            /// reader. See
+            /// Turns the guard into a plain read guard. The elements stay held during the change.
+            /// The call may grant waiting upgradable readers. See
             /// [`RangeUpgradableReadGuard::downgrade`](crate::RangeUpgradableReadGuard::downgrade).
             ///
             /// ```
@@ -458,8 +459,8 @@ macro_rules! mapped {
     ) => {
         $(#[$doc])*
         ///
-        /// Dereferences to the part. When the guard is dropped, on any thread, it releases the
-        /// whole range that the original guard held.
+        /// The guard dereferences to the part. The drop of the guard, on any thread, releases the
+        /// whole range of the guard that the caller passed to `map`.
         #[must_use = "if unused the range is unlocked at once"]
         pub struct $Mapped<'a, U: ?Sized> {
             part: NonNull<U>,
@@ -485,9 +486,9 @@ macro_rules! mapped {
 
         impl<'a, T> $Guard<'a, T> {
             /// Turns the guard into a guard of a part of the elements, or of data to which the
-            /// elements refer. The whole range stays held.
+            /// elements refer. The new guard holds the whole range of the old guard.
             ///
-            /// If `f` panics, the range is released.
+            /// If `f` panics, the panic drops the guard, and so releases the range.
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Guard), "};")]
@@ -514,7 +515,7 @@ macro_rules! mapped {
         impl<'a, U: ?Sized> $Mapped<'a, U> {
             /// Turns the guard into a guard of a smaller part.
             ///
-            /// If `f` panics, the range is released.
+            /// If `f` panics, the panic drops the guard, and so releases the range.
             pub fn map<V: ?Sized>(
                 guard: Self,
                 f: impl FnOnce(& $($mut)? U) -> & $($mut)? V,
@@ -526,7 +527,8 @@ macro_rules! mapped {
             }
 
             /// Returns the id of the guard's request in the [lock](RangeRwLock::range_lock).
-            /// Returns `None` if the range of the original guard is empty.
+            /// Returns `None` if the range of the guard is empty, because an empty range has no
+            /// request.
             pub fn id(guard: &Self) -> Option<RequestId> {
                 guard.held.id()
             }

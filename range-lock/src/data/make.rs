@@ -6,7 +6,8 @@ use super::{RangeRwLock, Storage};
 use crate::lock::RangeLock;
 
 impl<S: Storage> RangeRwLock<S> {
-    /// Makes a lock that owns `storage`, in which nothing is locked. The call allocates nothing.
+    /// Makes a lock that owns `storage`. No element of the new lock is locked. The call allocates
+    /// nothing.
     ///
     /// ```
     /// use range_lock::RangeRwLock;
@@ -20,10 +21,11 @@ impl<S: Storage> RangeRwLock<S> {
         Self::with_lock(storage, RangeLock::new())
     }
 
-    /// Makes a lock that owns `storage`, with `lock` as the lock of the indices. `lock` may have
-    /// [non-default settings](RangeLock::builder).
+    /// Makes a lock that owns `storage`, and that locks the indices of the elements with `lock`.
+    /// `lock` may have [non-default settings](RangeLock::builder).
     ///
-    /// The ranges of leaked guards in `lock` stay locked until [`undo_leak`](Self::undo_leak).
+    /// The ranges of leaked guards of `lock` stay locked until [`undo_leak`](Self::undo_leak)
+    /// releases these ranges.
     ///
     /// ```
     /// use range_lock::{RangeLock, RangeRwLock};

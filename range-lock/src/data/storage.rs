@@ -4,12 +4,12 @@
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
-/// A value that a [`RangeRwLock`](crate::RangeRwLock) can own. The value provides a slice, which
-/// stays at one place in memory.
+/// A value that a [`RangeRwLock`](crate::RangeRwLock) can own. The value provides a slice of
+/// elements. As long as no code moves the lock, the slice stays at one place in memory.
 ///
-/// The trait is implemented for arrays, `Box<[T]>`, `Vec<T>`, `&mut [T]` and `&mut [T; N]`. With
-/// feature `memmap2` the trait is also implemented for `memmap2::MmapMut`. You can implement the
-/// trait for other kinds of memory:
+/// The crate implements the trait for arrays, `Box<[T]>`, `Vec<T>`, `&mut [T]` and `&mut [T; N]`.
+/// With feature `memmap2` the crate also implements the trait for `memmap2::MmapMut`. You can
+/// implement the trait for a type of your own:
 ///
 /// ```
 /// use std::ptr::NonNull;
@@ -44,27 +44,28 @@ use std::ptr::NonNull;
 ///
 /// # Safety
 ///
-/// * The pointer that [`slice`](Self::slice) returns is valid for reads and writes of all its
-///   elements. All elements are initialised. Until [`from_raw`](Self::from_raw), each call of
-///   `slice` returns the same number of elements. As long as the `Raw` is not moved, each call also
-///   returns the same memory.
-/// * Until `from_raw`, no code accesses the elements in any other way than through the pointer that
-///   `slice` returns.
+/// * The pointer that [`slice`](Self::slice) returns is valid for reads and writes of the elements
+///   of the slice, and all these elements are initialised. Until a call of
+///   [`from_raw`](Self::from_raw), each call of `slice` returns a slice of the same length. As long
+///   as no code moves the `Raw`, each call of `slice` also returns the same address.
+/// * Until a call of `from_raw`, code accesses the elements only through the pointer that `slice`
+///   returns.
 /// * Several threads may call `slice` at the same time. `slice` makes no reference to the elements.
 /// * If `Self` may be sent to another thread, `Raw` may be sent to another thread, too. The other
 ///   thread may pass the `Raw` to `from_raw`, or drop the `Raw`.
-/// * A `Raw` may be dropped instead of passed to `from_raw`, if nothing refers to the elements any
-///   more. Dropping the `Raw` has the same effect as dropping the storage.
+/// * If nothing refers to the elements any more, the owner of a `Raw` may drop the `Raw` instead of
+///   passing it to `from_raw`. Dropping the `Raw` has the same effect as dropping the storage.
 pub unsafe trait Storage: Sized {
     /// An element of the slice.
     type Item;
 
-    /// The storage taken apart, so that no reference claims the elements. A `Vec` or a `Box`
-    /// asserts that it alone reaches its elements whenever it is moved or borrowed.
+    /// The parts of the storage, in a form that does not claim exclusive access to the elements. A
+    /// `Vec` or a `Box` claims exclusive access to its elements whenever code moves or borrows the
+    /// `Vec` or the `Box`.
     ///
-    /// Dropping a `Raw` drops the storage. Some types of `Raw` have no destructor, such as the
-    /// `Raw` of `&mut [T]`. Then the owner can use the borrowed memory again after the lock's last
-    /// use, before the lock is dropped.
+    /// Dropping a `Raw` drops the storage. The `Raw` of `&mut [T]` has no destructor. So the owner
+    /// of the borrowed elements can use them again after the last use of the lock, even before the
+    /// lock is dropped.
     type Raw;
 
     /// Takes the storage apart.
@@ -74,16 +75,16 @@ pub unsafe trait Storage: Sized {
     ///
     /// # Safety
     ///
-    /// `raw` points to a value that [`into_raw`](Self::into_raw) has returned. The value does not
-    /// change during the call.
+    /// `raw` points to a value that [`into_raw`](Self::into_raw) has returned. No code changes the
+    /// value during the call.
     unsafe fn slice(raw: *mut Self::Raw) -> NonNull<[Self::Item]>;
 
     /// Puts the storage together again.
     ///
     /// # Safety
     ///
-    /// `raw` is a value that [`into_raw`](Self::into_raw) has returned. The caller passes the value
-    /// only once. Nothing refers to the elements any more.
+    /// `raw` is a value that [`into_raw`](Self::into_raw) has returned. No other call of `from_raw`
+    /// receives the same value. Nothing refers to the elements any more.
     unsafe fn from_raw(raw: Self::Raw) -> Self;
 }
 

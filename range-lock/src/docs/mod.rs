@@ -1,4 +1,4 @@
-//! Documentation that is too long for the page of one item. These modules contain only text and
+//! Documentation that is too long for the page of one item. The modules below contain only text and
 //! examples.
 //!
 //! | page | answers |

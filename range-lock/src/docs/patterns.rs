@@ -4,7 +4,7 @@
 //!
 //! If the ranges are ranges of a slice, let the lock own the slice. The guards of
 //! [`RangeRwLock`](crate::RangeRwLock) give `&[T]` and `&mut [T]`. The compiler ensures that a
-//! thread touches only elements whose range it holds.
+//! thread accesses only elements whose range the thread holds.
 //!
 //! ```
 //! use range_lock::RangeRwLock;
@@ -21,8 +21,9 @@
 //!
 //! # Appending to a file
 //!
-//! A thread that appends learns its offset only under the lock. Lock the whole range from a lower
-//! bound on. Then read the size of the file, and release the part that the append does not need:
+//! A thread that appends learns the offset of its data only when it holds the range. So lock the
+//! range from a lower bound of the offset to the end of the domain. Then read the size of the file,
+//! and release the part that the append does not need:
 //!
 //! ```
 //! use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,8 +51,8 @@
 //!
 //! # I/O that completes elsewhere
 //!
-//! An owned guard has no lifetime. So an I/O request can contain the guard. The thread that
-//! completes the I/O drops the guard.
+//! An owned guard has no lifetime. So a program can put the guard into its I/O request. The thread
+//! that completes the I/O drops the guard.
 //!
 //! ```
 //! use std::sync::{Arc, mpsc};
@@ -68,20 +69,22 @@
 //!
 //! # Two files at once
 //!
-//! A copy between two files needs a range of each file. Two copies in opposite directions deadlock
-//! if each takes one range after the other. They do not deadlock if each takes both ranges as one
-//! request, by [`RangeLock::acquire_many`](crate::RangeLock::acquire_many).
+//! A copy between two files needs a range of each file. Two threads that copy in opposite
+//! directions can deadlock if each thread takes one range after the other. The two threads cannot
+//! deadlock if each thread takes both ranges as one request, by
+//! [`RangeLock::acquire_many`](crate::RangeLock::acquire_many).
 //!
 //! If the copy completes in a task or on another thread, use
-//! [`acquire_many_arc`](crate::RangeLock::acquire_many_arc). Its guard can be sent to this task or
-//! thread. During the copy, the caller can release the parts that have been copied, by
-//! [`ArcManyGuard::release`](crate::ArcManyGuard::release).
+//! [`acquire_many_arc`](crate::RangeLock::acquire_many_arc). The caller can send the guard of this
+//! method to the task or thread. During the copy, the owner of the guard can release the parts that
+//! have been copied, by [`ArcManyGuard::release`](crate::ArcManyGuard::release).
 //!
 //! # A flush
 //!
 //! A flush must wait for the current writes, and must not delay later writes.
-//! [`wait_until_free`](crate::RangeLock::wait_until_free) is the method for this task. A read lock
-//! of the whole file would delay every later writer until the last earlier writer has left.
+//! [`wait_until_free`](crate::RangeLock::wait_until_free) is the method for a flush. If the flush
+//! locked the whole file for reading, every later writer would wait until all earlier writers have
+//! left and the flush has unlocked the file.
 //!
 //! ```
 //! use range_lock::{Mode, RangeLock};
@@ -95,13 +98,13 @@
 //!
 //! # Lock coupling (B-trees)
 //!
-//! A thread that descends a tree must not block on the child while it holds the parent. Another
-//! thread, for example a thread that scans the whole tree, may wait for a range that contains both
-//! nodes. Then both threads deadlock: see [Deadlocks](crate::RangeLock#deadlocks). Two ways are
-//! safe:
+//! A thread that descends a tree must not block on a child while the thread holds the child's
+//! parent. Another thread, for example a thread that scans the whole tree, may wait for a range
+//! that contains both nodes. Then the two threads wait for each other: see
+//! [Deadlocks](crate::RangeLock#deadlocks). Two ways are safe:
 //!
-//! * A descent tries to lock the child with a `try_` method. If the method fails, the descent
-//!   releases the parent and restarts from the root.
+//! * A thread that descends tries to lock the child with a `try_` method. If the method fails, the
+//!   thread releases the parent and restarts from the root.
 //! * A thread that splits a node holds nothing, and takes all nodes of the split as one request.
 //!   Then the thread checks that the tree still has these nodes at the same places.
 //!
@@ -135,34 +138,36 @@
 //! drop(split);
 //! ```
 //!
-//! A descent that restarts loses its place in the queue. So a steady stream of writers could delay
-//! the descent for ever. Two ways prevent this delay:
+//! A thread that restarts keeps no place in the queue for the child. So a steady stream of writers
+//! could delay the descent for ever. Two ways prevent this delay:
 //!
-//! * After a few restarts, take parent and child with `acquire_many`.
-//! * Let each node keep the largest key that belongs in the node. Then the descent can release the
-//!   parent, and wait for the child with nothing held. Afterwards the descent checks whether its
-//!   key still belongs in the child.
+//! * After a few restarts, take the parent and the child as one request with `acquire_many`.
+//! * Let each node keep the largest key that belongs in the node. Then the thread can release the
+//!   parent, and wait for the child while it holds nothing. When the thread has locked the child,
+//!   the thread checks whether the key that it looks for still belongs in the child.
 //!
 //! If restarts are rare, [`wait_until_free`](crate::RangeLock::wait_until_free) is simpler. The
-//! descent releases the parent, waits until the child is free, and restarts. To wait for nodes in a
-//! [`RangeRwLock`](crate::RangeRwLock), call `wait_until_free` on the lock that
+//! thread that descends releases the parent, waits until the child is free, and restarts. To wait
+//! for nodes in a [`RangeRwLock`](crate::RangeRwLock), call `wait_until_free` on the lock that
 //! [`range_lock`](crate::RangeRwLock::range_lock) returns.
 //!
-//! The example `page_cache` is a whole tree of this kind, over a cache of pages.
+//! The program `page_cache` in the folder `examples` of the repository is a whole B-tree with lock
+//! coupling, over a cache of pages.
 //!
 //! # Tasks: time-outs and shutdown
 //!
-//! With feature `async` each acquiring method has a form that returns a future. The example
-//! `async_service` uses these futures under tokio, in three ways:
+//! With feature `async` each method that waits for a range without a time limit has a form that
+//! returns a future. The program `async_service` in the folder `examples` of the repository uses
+//! these futures under tokio, in three ways:
 //!
-//! * A future may be dropped at any time. So a timer of the runtime can end a wait. An aborted task
-//!   leaves nothing locked.
-//! * An owned guard can be sent to a thread that may block.
+//! * A task may drop a future at any time. So a timer of the runtime can end a wait. An aborted
+//!   task drops its futures and guards, and so leaves nothing locked.
+//! * A task can send an owned guard to a thread that may block.
 //! * For an orderly shutdown, the service refuses new requests, and then waits until `..` is free
 //!   for writing.
 //!
-//! A block device is the smallest case. Each request waits as a task, does its I/O on a thread that
-//! may block, and unlocks there:
+//! A block device is a smaller example. A write waits in a task for its range. Then a thread that
+//! may block does the I/O and releases the range:
 //!
 #![cfg_attr(all(feature = "async", unix), doc = "```")]
 #![cfg_attr(not(all(feature = "async", unix)), doc = "```ignore")]
@@ -212,7 +217,7 @@
 //! # Looking first, changing if need be
 //!
 //! An upgradable reader excludes writers and other upgradable readers, and admits plain readers.
-//! The upgradable reader can become a writer, and no other writer is granted in between.
+//! The upgradable reader can become a writer, and the lock grants no other writer in between.
 //!
 //! ```
 //! use range_lock::{RangeLock, RangeUpgradableReadGuard};
@@ -230,13 +235,13 @@
 //! # Checking that something is locked
 //!
 //! [`is_locked`](crate::RangeLock::is_locked) is for assertions:
-//! `debug_assert!(lock.is_locked(page..page + 1))`. It returns whether any request holds a part of
-//! the range, even a request of another thread.
+//! `debug_assert!(lock.is_locked(page..page + 1))`. `is_locked` returns whether any request holds a
+//! part of the range, even a request of another thread.
 //!
 //! # Splitting work
 //!
-//! Lock the whole range, split the guard, and give each part to a thread. Each thread releases its
-//! own part when its work is done.
+//! Lock the whole range, split the guard, and give each of the new guards to a thread. Each thread
+//! drops its own guard when the thread's work is done.
 //!
 //! ```
 //! use range_lock::{RangeLock, RangeWriteGuard};

@@ -2,30 +2,35 @@
 //!
 //! # What it costs
 //!
-//! To acquire and release a free range, a thread takes an internal mutex twice and writes one cache
-//! line. In a range lock that has not been cut, and that no other thread uses, the acquire and
-//! release take 0.8 to 1.2 times as long as a lock and unlock of one uncontended
-//! `parking_lot::RwLock`.
+//! To acquire and release a free range in an otherwise empty part of the lock, a thread takes an
+//! internal mutex twice and writes one cache line. In a range lock that has not been cut, and that
+//! no other thread uses, the acquire and release take 0.8 to 1.2 times as long as a lock and unlock
+//! of one uncontended `parking_lot::RwLock`. (These figures are medians of one thread on an AMD
+//! EPYC.)
 //!
 //! With n requests in the same part, acquiring and releasing take O(log n) steps each. A release
 //! also looks again at the requests that are [registered](super::internals#registrations) with the
-//! released request. If writers wait for the range, only the first writer is registered with the
-//! released request. If readers wait, all readers that the release grants are registered with the
-//! released request.
+//! released request. If writers wait for the same range, only the first of these writers is
+//! registered with the released request. If readers wait, all readers that the release grants are
+//! registered with the released request.
 //!
-//! After warm-up (the partition is stable) the lock allocates nothing, as long as each part has at
-//! most 256 requests at a time. A part that has had more requests frees the additional memory when
-//! it becomes empty.
+//! After warm-up, acquiring and releasing do not allocate, as long as each part has at most 256
+//! requests at a time. [Cost](crate::RangeLock#cost) defines the warm-up, and lists the exceptions.
+//! When a part that has had more than 256 requests becomes empty, the lock frees the additional
+//! memory, except for up to 1 MiB of records.
 //!
-//! If threads contend for the internal mutex, the lock cuts its domain into parts. Each part has
-//! its own mutex (see [`internals`](super::internals)). Then threads in different parts no longer
-//! contend.
+//! If threads contend for the internal mutex, the lock cuts its domain into parts where a cut
+//! helps. Each part has its own mutex (see [`internals`](super::internals)). Threads in different
+//! parts do not contend for a mutex.
 //!
-//! In a lock that has been cut, a request searches for its part. The search takes 5 ns (two parts)
-//! to 16 ns (64 parts). Without the search, an uncontended acquire and release take 5 ns. So with
-//! empty critical sections a cut gains little. The table is for two threads on two CPUs, with 4 KiB
-//! blocks of one file. The table has the operations per second under the range lock, divided by the
-//! operations per second under one shared `RwLock`:
+//! In a lock that has been cut, a thread searches for the part of its request. If the requests are
+//! in random places, the search takes 5 ns (two parts) to 16 ns (64 parts). Without the search, an
+//! uncontended acquire and release take 5 ns. So with empty critical sections a cut gains little.
+//! The table is for two threads with empty critical sections, which lock 4 KiB blocks of one file.
+//! The table has the operations per second under the range lock, divided by the operations per
+//! second under one shared `parking_lot::RwLock`. A cache line moves from one of the two CPUs to
+//! the other in 30 ns (near) or in 165 ns (far). The quotients are medians. All figures are from an
+//! AMD EPYC with two hardware threads:
 //!
 //! | two threads | near CPUs | far CPUs |
 //! |---|---|---|
@@ -33,45 +38,54 @@
 //! | mostly read random blocks | 1.2 | 0.4 |
 //! | read one block | 1.6 | 1.15 |
 //!
-//! The largest gain comes from critical sections that overlap in time. If a section sleeps, does
-//! I/O or copies pages, threads in disjoint ranges run their sections in parallel. Then the cost of
+//! The largest gain comes from critical sections that overlap in time, because threads in disjoint
+//! ranges run their sections in parallel. If the sections sleep, do I/O or copy pages, the cost of
 //! the lock itself is negligible.
 //!
 //! # Where other locks are faster
 //!
-//! * **Nearly always the whole domain.** For requests of `..`, one `RwLock` costs less than a range
-//!   lock. In a lock that has been cut, a request for `..` costs more, because it takes the mutex
-//!   of every part. If no other requests come in between, the lock joins the parts again.
-//! * **One hot range.** In strict order each release grants the range to a sleeping thread.
-//!   [`fairness`](super::fairness) describes the cost, and the option that limits the cost.
-//! * **A release that grants thousands of requests.** The release visits each of them under the
-//!   internal mutex.
+//! * **Nearly always the whole domain.** In a lock that has been cut, a request for `..` costs more
+//!   than with one `RwLock`, because its thread takes the mutex of every part. If no other requests
+//!   come in between, the lock joins the parts again. After that, an uncontended acquire and
+//!   release of `..` take 10 ns with the range lock, and 5 ns with one `parking_lot::RwLock` (on an
+//!   AMD EPYC).
+//! * **One hot range.** In strict order, a release often grants the range to a sleeping thread,
+//!   which must first wake up. [`fairness`](super::fairness#what-it-costs) describes this cost, and
+//!   the option that limits this cost.
+//! * **A release that grants thousands of requests.** The releasing thread visits each of these
+//!   requests while it holds the internal mutex.
 //! * **Memory after a peak.** As long as a part has requests, it keeps the records and tree nodes
 //!   of its peak. An empty part keeps the records and nodes for at most 256 requests, and the lock
 //!   keeps up to 1 MiB of records in addition. [`shrink_to_fit`](crate::RangeLock::shrink_to_fit)
-//!   frees all of this memory, except the trees of parts that have requests. A lock that has been
-//!   cut also has at most 40 bytes for each part that it may have (see
-//!   [`max_leaves`](crate::Builder::max_leaves)). In addition it has 128 bytes for each part that
-//!   it has had. The drop of the lock frees these bytes.
+//!   frees all of this memory, except the trees of parts that have requests.
+//! * **Memory of the parts.** A lock that has been cut once takes 2.8 KiB if it may have 64 parts,
+//!   and 8.6 KiB if it may have 512 parts (see [`max_leaves`](crate::Builder::max_leaves)). Every
+//!   four further parts take 640 bytes, and the table of the parts grows by 40 to 80 bytes for each
+//!   part that the lock uses. Only the drop of the lock frees this memory. These figures are for
+//!   x86-64, without feature `stats`.
 //! * **Wide ranges in random places.** Wide ranges touch most parts, and overlap most other ranges.
-//!   So critical sections in wide ranges cannot run in parallel.
+//!   So few critical sections run in parallel, except for sections that only read.
 //! * **Fixed blocks, where each request is for one block.** If false conflicts do not matter, an
-//!   array of locks is a little faster and smaller than a range lock.
+//!   array of locks is mostly faster than a range lock. An example is two threads on an AMD EPYC
+//!   that only or mostly read random blocks. With an array of 1024 `parking_lot::RwLock`s of 8
+//!   bytes each, the threads do 1.7 to 2.0 times as many operations as with a range lock.
 //! * **CPUs far apart**, where a cache line takes 150 ns or more to move from one CPU to the other.
-//!   With a range lock, two threads in random places fetch a line from each other at every second
-//!   operation. With one `RwLock`, the lock's line stays with a thread for several operations in a
-//!   row. So two threads in random places do 2.3 to 2.6 times as many operations with the `RwLock`
-//!   as with the range lock.
+//!   With a range lock that has been cut, two threads that read random places fetch a line from
+//!   each other at about every second operation. With one `RwLock`, the lock's line stays with a
+//!   thread for several operations in a row. So two threads that only or mostly read random places
+//!   do 2.3 to 2.6 times as many operations with one `parking_lot::RwLock` as with the range lock
+//!   (on an AMD EPYC).
 //!
-//! `docs/benchmarks.md` in the repository has the figures of this lock and of ten rivals.
+//! `docs/benchmarks.md` in the repository has the figures of this lock and of nine other locks.
 //!
 //! # Keeping it cheap
 //!
-//! * Lock only the points that you use. A range that is rounded up too far conflicts with its
-//!   neighbours without need.
+//! * Lock only the points that you use. A range that a program has rounded too far conflicts with
+//!   neighbouring ranges without need.
 //! * [`shrink`](crate::RangeWriteGuard::shrink) a range as soon as a smaller range suffices.
 //!   [`downgrade`](crate::RangeWriteGuard::downgrade) a range when you have finished writing.
-//! * Use one lock for each file, not one lock for all files. A lock has 256 bytes. A new lock
-//!   allocates nothing before it is used.
+//! * Use one lock for each file, not one lock for all files. A lock has 256 bytes on x86-64,
+//!   without the features `stats` and `deadlock_detection`. A new lock allocates nothing before a
+//!   thread uses the lock.
 //! * If few threads use a lock, [`max_leaves`](crate::Builder::max_leaves) can limit the lock to
 //!   fewer parts, or to one part.

@@ -1,16 +1,18 @@
-//! The rules by which requests conflict and are granted, and the promises of each method.
+//! The rules by which requests conflict, the rule by which the lock grants requests, and the
+//! promises of each method.
 //!
 //! # Spans
 //!
 //! A range is any `RangeBounds<u64>`. The lock turns a range into a *span*, a closed interval
-//! `first..=last`. So `..` is the whole domain, which includes `u64::MAX`. The caller decides what
-//! a point stands for (a byte, a page, a key), and how to round offsets to points. Lock all points
-//! that you use, and few others.
+//! `first..=last`. The span of `..` is the whole domain, which includes `u64::MAX`. The caller
+//! decides what a point stands for (a byte, a page, a key), and how to round offsets to points.
+//! Lock all points that you use, and few others.
 //!
-//! * An empty range (`5..5`, `5..=4`) has no span. A request for an empty range is granted
-//!   immediately, and conflicts with no request. The guard of an empty range releases nothing.
+//! * An empty range (`5..5`, `5..=4`) has no span. The lock grants a request for an empty range
+//!   immediately, and the request conflicts with no request. The guard of an empty range releases
+//!   nothing.
 //! * A call with an inverted range (`7..3`) panics, as indexing a slice with this range does. The
-//!   message names both ends.
+//!   message of the panic names both ends of the range.
 //!
 //! ```
 //! # let lock = range_lock::RangeLock::new();
@@ -22,27 +24,29 @@
 //! # Modes
 //!
 //! A request has a span and a [`Mode`](crate::Mode). Two requests *conflict* when their spans share
-//! a point and their modes are not compatible. Readers are compatible with readers and with an
-//! upgradable reader. All other pairs of modes conflict. The lock has no false conflicts: only the
-//! spans and the modes of two requests decide whether the requests conflict.
+//! a point and their modes are not compatible. Mode `Read` is compatible with `Read` and with
+//! `Upgradable`. All other pairs of modes are not compatible. The lock has no false conflicts: only
+//! the spans and the modes of two requests decide whether the requests conflict.
 //!
 //! A thread that holds a range must not block on another range of the same lock: see
 //! [Deadlocks](crate::RangeLock#deadlocks).
 //!
 //! # Admission
 //!
-//! **A request is granted when no earlier conflicting request is held or waits.** The request that
-//! entered first is the earlier request. Four properties follow from this rule:
+//! **A request is granted when no earlier conflicting request is held or waits.** Of two requests,
+//! the request that entered first is the earlier request. Upgrades and
+//! [`Builder::bypass`](crate::Builder::bypass) are the exceptions to this rule: see
+//! [`fairness`](super::fairness). Four properties follow from the rule:
 //!
-//! * A request that conflicts with no request in the lock is granted as soon as it has entered. To
-//!   enter, its thread takes a short internal mutex. [`fairness`](super::fairness) has the bound of
-//!   the wait for the mutex.
+//! * A request that conflicts with no request in the lock is granted as soon as it has entered.
+//!   When a request enters, its thread holds an internal mutex for a short time.
+//!   [`fairness`](super::fairness#the-guarantee) describes the wait for this mutex.
 //! * Conflicting requests are granted first come, first served.
 //! * A waiting writer keeps later readers out of its whole range, even out of parts that no request
 //!   holds yet.
-//! * Disjoint requests never wait for each other directly. A request can wait for a disjoint
-//!   request through a third request, which overlaps both and waits. So a thread that holds one
-//!   range and blocks on a disjoint range can deadlock: see
+//! * A request never waits directly for a disjoint request. A request can wait for a disjoint
+//!   request through a third request, which waits and overlaps both requests. So a thread that
+//!   holds one range and blocks on a disjoint range can deadlock: see
 //!   [Deadlocks](crate::RangeLock#deadlocks).
 //!
 //! ```
@@ -76,31 +80,33 @@
 //! | `shrink` | waits for no request, releases the rest |
 //! | `split_at` | waits for no request, lets in no request |
 //!
-//! Each of these methods takes a short internal mutex. Dropping a guard also takes the mutex. The
-//! thread may sleep while it waits for the mutex, even in a method that waits for no request.
-//! [`fairness`](super::fairness#the-guarantee) has the bound of the wait.
+//! A thread takes an internal mutex for a short time in each of these methods except the `…_async`
+//! methods. A thread also takes the mutex when it first polls a future, and when it drops a guard.
+//! The thread may sleep while it waits for the mutex, even in a method that waits for no request.
+//! [`fairness`](super::fairness#the-guarantee) describes the wait for the mutex.
 //!
 //! No method widens a held range, because two threads with neighbouring ranges could deadlock if
-//! both threads widened their ranges. Release the range and ask for the larger range, or ask for
-//! the larger range first.
+//! both threads widened their ranges. Either release the range and then ask for the larger range,
+//! or ask for the larger range from the start.
 //!
 //! # Giving up
 //!
-//! A request that times out, or whose future is dropped, is withdrawn. A withdrawn request no
-//! longer keeps out later requests, and nothing else changes. A request may be granted at the
-//! moment when it gives up. Then a timed method keeps the grant and returns the guard. A dropped
-//! future releases the range to the next request. The grant is never lost.
+//! If a request times out, or a task drops the future of a waiting request, the lock withdraws the
+//! request. A withdrawn request no longer keeps out later requests, and nothing else changes. The
+//! lock may grant a request at the moment when the request gives up. In this case a timed method
+//! returns the guard, and the drop of a future releases the range to the next requests. So no grant
+//! is lost.
 //!
 //! # Guards
 //!
-//! Only a guard can unlock. A guard releases exactly the range that it holds. Two readers of the
-//! same range have two guards. When one guard is dropped, the other guard still holds the range.
-//! Guards are `Send`. So an I/O completion on another thread may drop a guard. The lock has no
-//! poisoning: a panic drops the guard, which unlocks the range.
+//! The lock has no unlock by range: a guard unlocks exactly the range that it holds. Two readers of
+//! the same range have two guards. When one guard is dropped, the other guard still holds the
+//! range. Guards are `Send`. So an I/O completion on another thread may drop a guard. The lock has
+//! no poisoning: if a panic drops a guard, the guard unlocks its range as usual.
 //!
 //! `let _ = lock.write(0..10)` drops the guard at once, which unlocks the range. The compiler does
-//! not warn. `let _guard =` keeps the range locked until the end of the block. The same rule holds
-//! for the result of a `try_` method.
+//! not warn. `let _guard = lock.write(0..10)` keeps the range locked until the end of the block.
+//! `let _ =` also drops the guard in the result of a `try_` method at once:
 //!
 //! ```
 //! # let lock = range_lock::RangeLock::new();
@@ -111,25 +117,25 @@
 //! assert!(!lock.is_locked(0..10)); // Unlocked already.
 //! ```
 //!
-//! A leaked guard keeps its range locked, and has no other effect.
+//! A leaked guard keeps its range locked, and affects no other range.
 //! [`undo_leak`](crate::RangeLock::undo_leak) releases the ranges of leaked guards.
 //!
 //! # Not offered
 //!
-//! Users of other range locks have asked for features that this lock does not have. Each item has
-//! the reason, and a replacement.
+//! Users of other range locks have asked for the features below. This lock does not have these
+//! features. An item has the reason, or a replacement, or both.
 //!
 //! * **Owners.** The requests of one owner, such as a process in POSIX and SMB locks or a
 //!   transaction, would not conflict with each other. The lock would have to compare owners
 //!   whenever it examines an entry. Instead, keep a table of the ranges of each owner. An owner
-//!   looks in this table before it asks the lock.
+//!   that needs a range looks in this table first, and then asks the lock.
 //! * **Group modes**, such as writers that share with writers. The lock has three fixed modes. If
-//!   there are two groups, and one of them is exclusive, use `write` for the exclusive group and
-//!   `read` for the other group.
-//! * **Keys that are not numbers**, such as byte strings. A search in a leaf compares two words.
-//!   With byte strings the search would have to compare two allocations. Instead, number the keys
-//!   in order. Or lock a hash of each key with [`point`](crate::point), and accept that keys with
-//!   the same hash conflict.
+//!   there are two groups, and the requests of one group exclude each other, use `write` for this
+//!   group and `read` for the other group.
+//! * **Keys that are not numbers**, such as byte strings. Each step of a search in a leaf compares
+//!   two words. With byte strings the step would have to compare two allocations. Instead, number
+//!   the keys in order. Or lock a hash of each key with [`point`](crate::point), and accept that
+//!   keys with the same hash conflict.
 //! * **Bounded memory, or escalation** to larger ranges. Only the caller knows which ranges may
 //!   become one range. Instead, count the guards. At a limit, release the guards and ask for the
 //!   larger range.
@@ -139,8 +145,8 @@
 //!   `Read` before the next try.
 //! * **An empty range that conflicts** with the ranges around it, as in SMB. An empty range shares
 //!   no point with any other range. Lock one point instead.
-//! * **Cycles through tasks**, in module `deadlock`. The lock does not know which task holds a
-//!   guard that was moved. Use timers instead.
+//! * **Cycles through tasks**, in module `deadlock`. The lock does not know which task has a guard
+//!   that a program has moved. Use timers instead.
 //! * **An empty guard**, to be filled later. Use an `Option` of a guard. A request for `n..n` also
 //!   returns a guard that holds nothing.
 //! * **A guard that returns its lock**, `guard.lock()`. If the elements of a
@@ -149,8 +155,8 @@
 //! * **Keys or offsets of a separate type.** The type of each lock would have to name the type of
 //!   its points. Use `u64` for all points.
 //! * **Several ranges of a [`RangeRwLock`](crate::RangeRwLock)** as one request. The guard would
-//!   give several slices. Lock the smallest range that holds all of them, and split the slice. Or
-//!   lock the first range, and try the others: see
+//!   give several slices. Instead, lock the smallest range that contains all these ranges, and
+//!   split the slice. Or lock the first range, and lock the other ranges with `try_` methods: see
 //!   [lock coupling](crate::docs::patterns#lock-coupling-b-trees).
-//! * **A C interface.** C has no destructors for guards, so a C interface would need an unlock by
-//!   range. This lock has no unlock by range.
+//! * **A C interface.** C has no destructors, which would drop the guards. So a C interface would
+//!   need a function that unlocks a range. This lock has no function of this kind.

@@ -22,8 +22,8 @@ use crate::sync::Deadline;
 
 /// The error of a function that could not change a guard. The error contains the unchanged guard.
 ///
-/// The error converts into an `io::Error`. So `?` in a function that returns `io::Result` drops the
-/// guard, which unlocks the range.
+/// The error converts into an `io::Error`. In a function that returns `io::Result`, `?` converts
+/// the error and drops the guard, which unlocks the range.
 #[must_use = "if unused the range is unlocked at once"]
 pub struct Unchanged<G> {
     /// The guard. It holds the same range in the same mode as before.
@@ -287,8 +287,9 @@ macro_rules! guard {
                 self.held.local().id()
             }
 
-            /// Releases the range, and returns an error if the range stays locked in the file.
-            /// Dropping the guard also releases the range, but ignores the error.
+            /// Releases the range, and returns an error if the kernel or the server refuses to
+            /// unlock bytes in the file. The drop of the guard also releases the range, but ignores
+            /// the error.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Guard), ";")]
@@ -300,18 +301,19 @@ macro_rules! guard {
             ///
             /// # Errors
             ///
-            /// Returns an error if the kernel or the server refuses to unlock. Even then the call
-            /// releases the range in this process. A later method,
-            /// [`settle`](FileRangeLock::settle), or the drop of the lock unlocks the remaining
-            /// bytes in the file as soon as possible.
+            /// The call returns an error if the kernel or the server refuses to unlock bytes. Even
+            /// then the call releases the range in this process. Later methods that acquire,
+            /// [`settle`](FileRangeLock::settle), and the drop of the lock try again to unlock the
+            /// remaining bytes in the file.
             ///
-            /// Returns an error in a forked child, because the child has nothing to release.
+            /// The call also returns an error if the process is a forked child, because the child
+            /// has nothing to release.
             pub fn release(mut guard: Self) -> io::Result<()> {
                 guard.held.release()
             }
 
-            /// Keeps `range` and releases the rest of the held range. Bytes that another reader of
-            /// this process holds stay locked in the file.
+            /// Keeps `range` and releases the rest of the held range. Released bytes that another
+            /// reader of this process holds stay locked in the file.
             ///
             /// All functions that change a guard are associated functions.
             ///
@@ -327,9 +329,10 @@ macro_rules! guard {
             ///
             /// # Errors
             ///
-            /// If the kernel or the server refuses to unlock: see [`release`](Self::release). In
-            /// this case the guard is shrunk, too. The call also fails if the kernel cannot express
-            /// the range, and in a forked child. In these two cases the guard does not change.
+            /// The call returns an error if the kernel or the server refuses to unlock bytes: see
+            /// [`release`](Self::release). In this case the call shrinks the guard nevertheless.
+            /// The call also returns an error if the kernel cannot express the range, or if the
+            /// process is a forked child. In these two cases the guard does not change.
             ///
             /// # Panics
             ///
@@ -342,8 +345,8 @@ macro_rules! guard {
             }
 
             /// Splits the guard into two guards. The first guard holds the bytes before `mid`. The
-            /// second guard holds the rest. The function does not ask the kernel, so it cannot
-            /// fail.
+            /// second guard holds the rest. The function does not ask the kernel, so it returns no
+            /// error.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Guard), ";")]
@@ -358,31 +361,33 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If `mid` lies before the held range, or behind its end. The panic drops the guard,
-            /// which releases the range. `mid` may be at either end of the range. Then one of the
-            /// two guards is empty.
+            /// If `mid` lies before the held range, or more than one byte behind its last byte. The
+            /// panic drops the guard, which releases the range. If `mid` is the first byte of the
+            /// range, or the byte after the last byte, one of the two guards is empty.
             #[track_caller]
             pub fn split_at(guard: Self, mid: u64) -> (Self, Self) {
                 let (left, right) = guard.held.split_at(mid);
                 (Self { held: left }, Self { held: right })
             }
 
-            /// Returns whether the first byte of the range is still locked in the file, as seen
-            /// through a second description.
+            /// Returns whether the first byte of the range is still locked in the file, as far as
+            /// the function can determine.
             ///
-            /// A local kernel keeps a lock until the owner releases it. If a server gets no
-            /// messages from a machine for a while, the server may drop the locks of this machine,
-            /// and grant them to another machine. The function asks two questions:
+            /// On a local file system the kernel keeps a lock until its owner releases the lock. If
+            /// a server gets no messages from a machine for a while, the server may drop the locks
+            /// of this machine, and grant locks of the same bytes to another machine. The function
+            /// asks two questions:
             ///
             /// * Does another description have a conflicting lock on the byte?
-            /// * Is the byte locked at all? If this guard is a reader, locks of other readers of
-            ///   the byte can hide the loss of this guard's lock. An NFS client answers this
-            ///   question from its own memory. So after a server has forgotten a lock, the answer
-            ///   stays yes until another machine has locked the byte.
+            /// * Is the byte locked at all? The function asks this question through a second
+            ///   description. If the guard is a reader, locks of other readers of the byte can hide
+            ///   the loss of the guard's lock. An NFS client answers this question from its own
+            ///   memory. So after a server has forgotten the lock, the function returns `true`
+            ///   until another machine has a conflicting lock of the byte.
             ///
             /// A program can also detect a lost lock by writing through the
             /// [descriptor](FileRangeLock#impl-AsFd-for-FileRangeLock) of the lock. If the lock is
-            /// lost, fsync(2) on this descriptor then fails with `EIO`.
+            /// lost, a later fsync(2) on this descriptor fails with `EIO`.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Guard), ";")]
@@ -394,8 +399,8 @@ macro_rules! guard {
             ///
             /// # Errors
             ///
-            /// If the file cannot be opened again, if the kernel or the server does not answer, and
-            /// in a forked child.
+            /// If the process cannot open the file again, if the kernel or the server does not
+            /// answer, or if the process is a forked child.
             pub fn is_still_held(guard: &Self) -> io::Result<bool> {
                 guard.held.is_still_held()
             }
@@ -456,8 +461,8 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// If the kernel or the server refuses, if the file is not open for reading, and in a
-            /// forked child. The guard stays a write guard.
+            /// If the kernel or the server refuses, if the file is not open for reading, or if the
+            /// process is a forked child. In these cases the guard stays a write guard.
             pub fn downgrade(guard: Self) -> Result<$Read$(<$lifetime>)?, Unchanged<Self>> {
                 convert(guard.held.downgrade(Mode::Read), |held| $Read { held }, |held| Self { held })
             }
@@ -490,11 +495,12 @@ macro_rules! guards {
             /// Turns the guard into a write guard if no other reader, in any process, holds any of
             /// the bytes.
             ///
-            /// Within this process, one thread at a time is an upgradable reader of a byte. Threads
-            /// of different processes may be upgradable readers of a byte at the same time. Two
-            /// processes that wait to upgrade the same byte wait for each other. So an upgrade
-            /// without a time limit could wait for ever, and no function upgrades without a time
-            /// limit. If an upgrade fails, release the guard, and lock the range with `write`.
+            /// Of the threads that share a `FileRangeLock`, one thread at a time is an upgradable
+            /// reader of a byte. Threads of different processes may be upgradable readers of a byte
+            /// at the same time. Two processes that wait to upgrade the same byte wait for each
+            /// other. So a wait without a time limit for an upgrade could last for ever, and no
+            /// function waits without a time limit for an upgrade. If an upgrade fails, release the
+            /// guard, and lock the range with `write`.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Upgradable), ";")]
@@ -520,8 +526,8 @@ macro_rules! guards {
                 guard.upgrade(Wait::Not)
             }
 
-            /// Turns the guard into a write guard. Returns the guard unchanged if the upgrade takes
-            /// longer than `timeout`.
+            /// Waits until no other reader, in any process, holds any of the bytes, and turns the
+            /// guard into a write guard. Gives up after `timeout`, and returns the guard unchanged.
             ///
             /// ```
             /// # use std::time::Duration;
@@ -538,16 +544,17 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// The errors of [`try_upgrade`](Self::try_upgrade). If another reader still holds any
-            /// of the bytes when the timeout ends, the kind is
+            /// The errors of [`try_upgrade`](Self::try_upgrade), with one difference. If another
+            /// reader still holds any of the bytes when the timeout ends, the kind of the error is
             /// [`TimedOut`](io::ErrorKind::TimedOut).
             ///
             /// # Fairness and cancel safety
             ///
-            /// While the upgrade waits, no new reader of this process is granted, but readers of
-            /// other processes may be granted. The function asks the kernel again after pauses. The
-            /// first pause is 1 ms, and each further pause is twice as long, up to 50 ms. During
-            /// the wait the bytes stay locked for reading.
+            /// While the upgrade waits, the lock grants no new reader of this process, but the
+            /// kernel may grant readers of other processes. If only other processes keep the
+            /// upgrade out, the function asks the kernel again after pauses. The first pause is 1
+            /// ms, and each further pause is twice as long, up to 50 ms. During the wait the bytes
+            /// stay locked for reading.
             pub fn try_upgrade_for(
                 guard: Self,
                 timeout: Duration,
@@ -583,8 +590,8 @@ macro_rules! guards {
                 convert(self.held.upgrade(wait), |held| $Write { held }, |held| Self { held })
             }
 
-            /// Turns the guard into a plain read guard. The call may grant another upgradable
-            /// reader of this process. The function does not ask the kernel.
+            /// Turns the guard into a plain read guard. The call may grant waiting upgradable
+            /// readers of this process. The function does not ask the kernel.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Upgradable), ";")]
@@ -597,7 +604,7 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// In a forked child.
+            /// If the process is a forked child.
             pub fn downgrade(guard: Self) -> Result<$Read$(<$lifetime>)?, Unchanged<Self>> {
                 convert(guard.held.downgrade(Mode::Read), |held| $Read { held }, |held| Self { held })
             }

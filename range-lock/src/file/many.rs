@@ -14,7 +14,8 @@ use crate::many::{self, ManyGuard};
 use crate::mode::Mode;
 use crate::span::Span;
 
-/// One of the ranges of a file that [`FileRangeLock::acquire_many`] locks together, with its mode.
+/// A range of bytes and its mode. [`FileRangeLock::acquire_many`] locks several of these ranges
+/// together.
 #[derive(Debug)]
 pub struct Request {
     span: io::Result<Option<Span>>,
@@ -57,9 +58,9 @@ impl Request {
     }
 }
 
-/// The guard of several ranges of a file, made by [`FileRangeLock::acquire_many`]. When the guard
-/// is dropped, on any thread of the process, it releases all its ranges. Bind the guard to a name,
-/// because `let _ =` drops the guard at once, which unlocks the ranges.
+/// The guard of several ranges of a file, made by [`FileRangeLock::acquire_many`]. The drop of the
+/// guard, on any thread of the process, releases all its ranges. Bind the guard to a name, because
+/// `let _ =` drops the guard at once, which unlocks the ranges.
 ///
 /// A guard that is dropped in a forked child unlocks nothing, because the bytes belong to the
 /// parent.
@@ -71,8 +72,9 @@ pub struct FileManyGuard<'a> {
 
 impl FileManyGuard<'_> {
     /// Returns the held ranges, with their modes. The ranges are disjoint and in ascending order.
-    /// They may differ from the ranges of the request. If ranges of the request overlap, or touch
-    /// in the same mode, the guard has other ranges that together cover the same bytes.
+    /// The held ranges together cover the same bytes as the ranges of the request, but may differ
+    /// from these. The request turns its overlapping ranges into disjoint ranges, and joins ranges
+    /// that touch and have the same mode.
     ///
     /// ```
     /// # use range_lock::{Mode, file::{FileRangeLock, Request}};
@@ -86,8 +88,8 @@ impl FileManyGuard<'_> {
         self.local.iter().flat_map(ManyGuard::ranges).map(|(_, range, mode)| (range, mode))
     }
 
-    /// Releases the ranges, and returns an error if bytes stay locked in the file. Dropping the
-    /// guard also releases the ranges, but ignores the error.
+    /// Releases the ranges, and returns an error if the kernel or the server refuses to unlock
+    /// bytes in the file. The drop of the guard also releases the ranges, but ignores the error.
     ///
     /// ```
     /// # use range_lock::file::{FileManyGuard, FileRangeLock, Request};
@@ -159,17 +161,18 @@ impl FileRangeLock {
     ///
     /// # Errors
     ///
-    /// See [Errors](crate::file#errors). Nothing is locked then.
+    /// See [Errors](crate::file#errors). A call that returns an error locks nothing.
     ///
     /// # Fairness
     ///
-    /// In this process the ranges are one request, as in [`RangeLock::acquire_many`]. Then the
-    /// request asks the kernel for the ranges in ascending order, by calls that do not wait. If the
-    /// kernel refuses one range, the request gives all ranges back, and asks again after a pause.
-    /// The first pause is 1 ms, and each further pause is twice as long, up to 50 ms.
+    /// In this process the ranges are one request, as in [`RangeLock::acquire_many`]. When this
+    /// request is granted, its thread asks the kernel for the ranges in ascending order, by calls
+    /// that do not wait. If the kernel refuses one range, the thread unlocks the ranges that it has
+    /// locked in the file, and asks for all ranges again after a pause. The first pause is 1 ms,
+    /// and each further pause is twice as long, up to 50 ms.
     ///
-    /// So two requests of two processes cannot deadlock. But a request can starve if other
-    /// processes continuously lock its ranges.
+    /// So two calls of this method in two processes cannot deadlock. But a request can starve if
+    /// other processes continuously lock its ranges.
     ///
     /// # Deadlocks
     ///
@@ -196,7 +199,7 @@ impl FileRangeLock {
     ///
     /// # Errors
     ///
-    /// See [Errors](crate::file#errors). Nothing is locked then.
+    /// See [Errors](crate::file#errors). A call that returns an error locks nothing.
     pub fn try_acquire_many(
         &self,
         requests: impl IntoIterator<Item = Request>,
@@ -218,12 +221,12 @@ impl FileRangeLock {
     ///
     /// # Errors
     ///
-    /// See [Errors](crate::file#errors). Nothing is locked then.
+    /// See [Errors](crate::file#errors). A call that returns an error locks nothing.
     ///
     /// # Cancel safety
     ///
-    /// If the request gives up, it leaves nothing locked. The requests that waited only for this
-    /// request are granted.
+    /// If the request gives up, it leaves nothing locked, and the lock grants the requests of this
+    /// process that waited only for the request.
     pub fn try_acquire_many_for(
         &self,
         requests: impl IntoIterator<Item = Request>,
@@ -246,7 +249,7 @@ impl FileRangeLock {
     ///
     /// # Errors
     ///
-    /// See [Errors](crate::file#errors). Nothing is locked then.
+    /// See [Errors](crate::file#errors). A call that returns an error locks nothing.
     pub fn try_acquire_many_until(
         &self,
         requests: impl IntoIterator<Item = Request>,

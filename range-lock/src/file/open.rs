@@ -31,16 +31,16 @@ impl FileRangeLock {
     ///
     /// # Errors
     ///
-    /// If the file cannot be opened, if it is neither a regular file nor a block device, or if the
-    /// file system has no locks of open file descriptions.
+    /// If the process cannot open the file, if the file is neither a regular file nor a block
+    /// device, or if the file system has no locks of open file descriptions.
     pub fn open(path: impl AsRef<Path>, access: Access) -> io::Result<Self> {
         let file = File::options().read(true).write(access == Access::ReadWrite).open(path)?;
         Ok(Self::new(Description::new(file.into())?))
     }
 
     /// Makes a lock of the bytes of `file`. The method opens the file again through
-    /// `/proc/self/fd`, with the same access. So the lock has its own description. Locks through
-    /// `file` and its clones do not affect this description.
+    /// `/proc/self/fd`, with the same access. So the lock has its own description. Calls that lock
+    /// or unlock bytes through `file` or its clones do not change the locks of this description.
     ///
     /// ```
     /// use range_lock::file::FileRangeLock;
@@ -56,18 +56,18 @@ impl FileRangeLock {
     /// # Errors
     ///
     /// If `/proc` is not mounted, or if this process may no longer open the file, for example
-    /// because the permissions have changed. To avoid this error, [`open`](Self::open) the file by
-    /// its path earlier, or use [`from_description`](Self::from_description). The call also fails
-    /// in the cases in which `open` fails.
+    /// because the permissions have changed. To avoid these two errors, [`open`](Self::open) the
+    /// file by its path earlier, or use [`from_description`](Self::from_description). The call also
+    /// fails in the cases in which `open` fails.
     pub fn from_file(file: impl AsFd) -> io::Result<Self> {
         Ok(Self::new(Description::reopen(file.as_fd())?))
     }
 
-    /// Makes a lock of the bytes of the file of descriptor `fd`. The lock uses the description of
-    /// `fd`.
+    /// Makes a lock of the bytes of the file to which the descriptor `fd` refers. The lock uses the
+    /// description of `fd`.
     ///
-    /// The method does not change the flag `FD_CLOEXEC` of `fd`. Without the flag the locks stay
-    /// after exec.
+    /// The method does not change the flag `FD_CLOEXEC` of `fd`. Without this flag the kernel keeps
+    /// `fd` open on exec, and the locks stay in the new program.
     ///
     /// ```
     /// use range_lock::file::FileRangeLock;
@@ -81,12 +81,12 @@ impl FileRangeLock {
     ///
     /// # Safety
     ///
-    /// As long as the lock is used, no other descriptor of the same description may be used to lock
-    /// or unlock bytes. A call through another descriptor would replace or release the locks of
-    /// this lock's guards. Other descriptors of the same description come from `dup`,
-    /// [`File::try_clone`] and `fork`, and from any other way to pass a descriptor on. On file
-    /// systems where flock(2) and these locks exclude each other, the same rule holds for calls of
-    /// flock(2).
+    /// As long as a thread uses the lock, no code may lock or unlock bytes through another
+    /// descriptor of the same description. A call through another descriptor would replace or
+    /// release the locks of this lock's guards. Other descriptors of the same description come from
+    /// `dup`, [`File::try_clone`] and `fork`, and from any other way to pass a descriptor on. On
+    /// file systems where flock(2) and these locks exclude each other, the same rule holds for
+    /// calls of flock(2).
     ///
     /// # Errors
     ///

@@ -13,25 +13,26 @@ use super::sys::{self, Description, Found};
 use crate::mode::Mode;
 use crate::span::Span;
 
-/// A lock of another description or process that a request would wait for, as
-/// [`FileRangeLock::conflicting`] returns it.
+/// A lock of another description or of a process, for which a request would wait.
+/// [`FileRangeLock::conflicting`] returns this lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Conflict {
     /// Whether the lock is for reading or for writing.
     pub mode: Mode,
-    /// The bytes of the lock. The kernel joins touching locks of one description into one lock.
+    /// The bytes of the lock. The kernel joins touching locks of one description and one mode into
+    /// one lock.
     pub range: RangeInclusive<u64>,
-    /// The process that holds the lock, if it is a POSIX record lock. For a lock of an open file
-    /// description the kernel names no process, because any number of processes may have the
+    /// The process that holds the lock, if the lock is a POSIX record lock. For a lock of an open
+    /// file description the kernel names no process, because any number of processes may have the
     /// description open.
     pub process: Option<u32>,
 }
 
 impl FileRangeLock {
-    /// Returns *one* lock of another description that a writer of `range` would wait for, if there
-    /// is one. If there are several, the method may return any of them. The owner may release the
-    /// lock before the method returns.
+    /// Returns *one* lock of another description or of a process for which a writer of `range`
+    /// would wait. Returns `None` if no such lock exists. If several of these locks exist, the
+    /// method may return any of them. The owner may release the lock before the method returns.
     ///
     /// ```
     /// use range_lock::{Mode, file::FileRangeLock};
@@ -48,8 +49,8 @@ impl FileRangeLock {
     ///
     /// # Errors
     ///
-    /// If the kernel cannot express the range, if the kernel or the server refuses, and in a forked
-    /// child.
+    /// If the kernel cannot express the range, if the kernel or the server refuses, or if the
+    /// process is a forked child.
     ///
     /// # Panics
     ///
@@ -63,12 +64,13 @@ impl FileRangeLock {
         Ok(found.map(|Found { mode, span, process }| Conflict { mode, range: span.into(), process }))
     }
 
-    /// Returns whether flock(2) and these locks exclude each other on the file system of this file.
-    /// They exclude each other on some network file systems, and do not on local file systems.
-    /// Returns `None` if the method cannot determine the answer.
+    /// Returns whether locks of flock(2) and locks of a `FileRangeLock` exclude each other on the
+    /// file system of this file. The two kinds of lock exclude each other on some network file
+    /// systems, and do not exclude each other on local file systems. Returns `None` if the method
+    /// cannot determine the answer.
     ///
-    /// The method makes both kinds of lock on a temporary file in the same folder. Then it removes
-    /// the temporary file.
+    /// The method creates a temporary file in the same folder, opens the temporary file twice, and
+    /// removes it from the folder. Then the method makes a lock of each kind on the temporary file.
     ///
     /// ```
     /// # use range_lock::file::{Access, FileRangeLock};
@@ -85,7 +87,8 @@ impl FileRangeLock {
     ///
     /// # Errors
     ///
-    /// If a temporary file can be made but cannot be locked, and in a forked child.
+    /// If the method can create a temporary file but cannot lock the temporary file, or if the
+    /// process is a forked child.
     pub fn shares_namespace_with_flock(&self) -> io::Result<Option<bool>> {
         self.check_process()?;
         let link = format!("/proc/self/fd/{}", self.as_fd().as_raw_fd());
