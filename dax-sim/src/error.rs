@@ -1,9 +1,9 @@
 //! What an operation on a file can fail with. It uses no other module.
 
 /// The reason why an operation on a file failed. A failure is a valid result, not a bug. A failed
-/// operation has changed neither the size nor the bytes of a file, but may have given a page
-/// another block with the same bytes. Two operations, which work page by page, may fail after some
-/// pages:
+/// operation, except [`Mapping::store`](crate::file::Mapping::store), has changed neither the size
+/// nor the bytes of a file. A failed operation may have given a page another block with the same
+/// bytes. Two operations work page by page, and may fail after some pages:
 ///
 /// * [`Mapping::store`](crate::file::Mapping::store) has stored the bytes before the page that
 ///   failed.

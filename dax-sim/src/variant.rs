@@ -148,7 +148,7 @@ pub struct Rules {
     /// What a fault does first.
     pub fault_order: FaultOrder,
     /// Whether a read fault that saw a hole replaces every entry with the zero page, even the entry
-    /// of a block. A fault of Linux up to 4.11 does so.
+    /// of a block. A read fault of Linux up to 4.11 replaces every entry.
     pub hole_replaces_any_entry: bool,
     /// Whether the variant is option 2 of Kara's 2017 e-mail. In option 2 a write fault holds
     /// i_mmap_sem exclusively. A write(2) that allocates holds i_mmap_sem exclusively while it

@@ -80,8 +80,8 @@ pub struct Cell {
     /// How often write(2) had to copy again, in all schedules together.
     pub copy_retries: CopyRetries,
     /// The shortest explored schedule that breaks an invariant. If the scenario must break an
-    /// invariant ([`Expected::Broken`]), schedules that break this invariant come before all other
-    /// schedules.
+    /// invariant ([`Expected::Broken`]), and explored schedules break this invariant, `shortest` is
+    /// the shortest of these schedules.
     pub shortest: Option<Failure>,
 }
 

@@ -61,8 +61,8 @@ pub struct DeviceOptions {
     pub path: Option<PathBuf>,
     /// The size in bytes: a multiple of [`BLOCK_SIZE`], at least [`MIN_DEVICE_SIZE`].
     pub size: u64,
-    /// Whether the device may use an existing file that is not empty. The use destroys the contents
-    /// of this file.
+    /// Whether the device may use an existing file that is not empty. The device overwrites the
+    /// contents of this file.
     pub overwrite: bool,
 }
 
@@ -166,8 +166,8 @@ impl Device {
         self.backing.is_dax().then_some(self.write_back)
     }
 
-    /// Returns a report if the file is a DAX file that is mapped by 4 KiB pages, although the file
-    /// is large enough for 2 MiB pages. In all other cases returns `None`.
+    /// Returns a report if the kernel maps a DAX file by 4 KiB pages, wholly or in part, although
+    /// the file is large enough for 2 MiB pages. In all other cases returns `None`.
     pub fn small_pages(&self) -> Option<SmallPages> {
         self.small_pages
     }

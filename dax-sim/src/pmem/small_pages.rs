@@ -7,9 +7,10 @@ use super::{BLOCK_SIZE, Backing};
 /// The size of a huge page, in bytes.
 pub(super) const HUGE: u64 = 2 << 20;
 
-/// A report that a DAX file is mapped by 4 KiB pages, although the file is large enough for 2 MiB
-/// pages. With 4 KiB pages each 2 MiB takes 512 faults, and 512 entries of the page table.
-/// `Display` prints one line, which names a probable reason if FIEMAP gives an answer.
+/// A report that the kernel maps a DAX file by 4 KiB pages, wholly or in part, although the file is
+/// large enough for 2 MiB pages. With 4 KiB pages each 2 MiB takes 512 faults, and 512 entries of
+/// the page table. `Display` prints one line, which names a probable reason if FIEMAP gives an
+/// answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SmallPages {
     /// How many faults the mapping took.
