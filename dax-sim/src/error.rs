@@ -1,7 +1,9 @@
 //! What an operation on a file can fail with. It uses no other module.
 
 /// The reason why an operation on a file failed. A failure is a valid result, not a bug. A failed
-/// operation has changed nothing. Two operations, which work page by page, are exceptions:
+/// operation, except [`Mapping::store`](crate::file::Mapping::store), has changed neither the size
+/// nor the bytes of a file. A failed operation may have given a page another block with the same
+/// bytes. Two operations work page by page, and may fail after some pages:
 ///
 /// * [`Mapping::store`](crate::file::Mapping::store) has stored the bytes before the page that
 ///   failed.
@@ -13,7 +15,8 @@ pub enum FsError {
     /// ENOSPC.
     #[error("no free block is left on the device")]
     NoSpace,
-    /// SIGBUS: an access through a mapping to a page that lies wholly past the end of the file.
+    /// SIGBUS: an access through a mapping touched a page that lies wholly past the end of the
+    /// file.
     #[error("access at offset {offset} past the end of a file of {size} bytes (SIGBUS)")]
     BusError {
         /// In bytes from the start of the file.
@@ -39,7 +42,7 @@ pub enum FsError {
         /// In bytes from the start of the file.
         offset: u64,
     },
-    /// EFAULT: the user's buffer cannot be accessed, not even its first byte.
+    /// EFAULT: the call could not access even the first byte of the user's buffer.
     #[error("the buffer of the call cannot be accessed (EFAULT)")]
     BadAddress,
     /// A word access that is not aligned to its size.
@@ -56,7 +59,8 @@ pub enum FsError {
         /// The largest size of a file.
         max: u64,
     },
-    /// EINVAL: the arguments are not valid, regardless of the free space of the device.
+    /// EINVAL: the arguments are not valid. The call would also fail on a device with more free
+    /// space.
     #[error("{0} (EINVAL)")]
     Invalid(&'static str),
     /// EXDEV: the two files are of different file systems.

@@ -1,5 +1,5 @@
 //! The interface for users: files, and mappings of files. The module uses `ext4` and the modules
-//! below `ext4`.
+//! that `ext4` may use.
 
 mod fault;
 mod mapping;
@@ -25,8 +25,8 @@ pub use options::{AddressSpace, MapOptions};
 pub use pin::Pin;
 pub use user::UserBuffer;
 
-/// An open file without a name. Dropping the `File` frees the file's blocks. Many threads may call
-/// the methods of a `File` at the same time.
+/// An open file without a name. Dropping the `File` frees the blocks of the file, except blocks
+/// that other files share. Many threads may call the methods of a `File` at the same time.
 #[derive(Debug)]
 pub struct File<'a> {
     fs: &'a FileSystem<'a>,
@@ -43,8 +43,8 @@ impl<'a> File<'a> {
         self.inode.size()
     }
 
-    /// Reads from `offset` on, up to the end of the buffer or of the file. Returns the number of
-    /// bytes that were read. Holes read as zeros.
+    /// Reads from `offset` on, until the buffer is full or the file ends. Returns the number of
+    /// bytes that the call has read. Holes read as zeros.
     ///
     /// # Errors
     ///
@@ -54,8 +54,8 @@ impl<'a> File<'a> {
     }
 
     /// Writes `bytes` at `offset`, and makes the file larger if necessary. Returns the number of
-    /// bytes that were written. This number is smaller than the length of `bytes` only if the
-    /// device is full.
+    /// bytes that the call has written. This number is smaller than the length of `bytes` only if
+    /// the device is full.
     ///
     /// # Errors
     ///
@@ -65,24 +65,24 @@ impl<'a> File<'a> {
     }
 
     /// Like [`File::read_at`], but copies to buffers in mappings of files (preadv). The buffers may
-    /// lie in mappings of this file. The copy may fault. If a fault fails, the call reads fewer
-    /// bytes.
+    /// lie in mappings of this file. The copy may fault. If a fault fails after the first byte, the
+    /// call returns the number of bytes before the fault.
     ///
     /// # Errors
     ///
-    /// [`FsError::BadAddress`] if even the first byte of the buffers cannot be stored.
+    /// [`FsError::BadAddress`] if the call could not store even the first byte to the buffers.
     pub fn read_vectored_at(&self, buffers: &[UserBuffer<'_>], offset: u64) -> Result<usize, FsError> {
         self.read_to(&mut { buffers }, offset)
     }
 
     /// Like [`File::write_at`], but copies from buffers in mappings of files (pwritev). The buffers
-    /// may lie in mappings of this file. The copy may fault. If a fault fails, the call writes
-    /// fewer bytes.
+    /// may lie in mappings of this file. The copy may fault. If a fault fails after the first byte,
+    /// the call returns the number of bytes before the fault.
     ///
     /// # Errors
     ///
-    /// The errors of [`File::write_at`], and [`FsError::BadAddress`] if even the first byte of the
-    /// buffers cannot be loaded.
+    /// The errors of [`File::write_at`], and [`FsError::BadAddress`] if the call could not load
+    /// even the first byte of the buffers.
     pub fn write_vectored_at(&self, buffers: &[UserBuffer<'_>], offset: u64) -> Result<usize, FsError> {
         self.write_from(&buffers, offset)
     }
@@ -118,48 +118,49 @@ impl<'a> File<'a> {
         })
     }
 
-    /// Sets the size of the file. A smaller size discards the bytes past the new size. Then an
-    /// access through a mapping fails if its page lies wholly past the new size. A larger size adds
-    /// a hole.
+    /// Sets the size of the file. A smaller size discards the bytes past the new size. After the
+    /// call, an access through a mapping fails if the accessed page lies wholly past the new size.
+    /// The bytes that a larger size adds read as zeros.
     ///
     /// # Errors
     ///
     /// * [`FsError::TooBig`] past the largest file.
-    /// * [`FsError::NoSpace`] if a part of a shared block must be zeroed, and there is no free
-    ///   block for a copy.
+    /// * [`FsError::NoSpace`] if the call must zero a part of a shared block, and no block is free
+    ///   for a copy.
     pub fn truncate(&self, size: u64) -> Result<(), FsError> {
         self.end_of(size, 0)?;
         ext4_truncate(self.fs, &self.inode, size)
     }
 
-    /// Makes a range read as zeros, and frees the blocks that lie wholly inside the range. The size
-    /// of the file stays the same.
+    /// Makes a range read as zeros, and turns the pages that lie wholly inside the range into
+    /// holes. The size of the file stays the same.
     ///
     /// # Errors
     ///
     /// * [`FsError::TooBig`] past the largest file.
-    /// * [`FsError::NoSpace`] if a part of a shared block must be zeroed, and there is no free
-    ///   block for a copy.
+    /// * [`FsError::NoSpace`] if the call must zero a part of a shared block, and no block is free
+    ///   for a copy.
     pub fn punch_hole(&self, offset: u64, len: u64) -> Result<(), FsError> {
         let end = self.end_of(offset, len)?;
         if len > 0 { ext4_punch_hole(self.fs, &self.inode, offset, end) } else { Ok(()) }
     }
 
     /// Reserves blocks for the holes of a range, as unwritten extents, which read as zeros. Makes
-    /// the file larger if the range reaches past its end.
+    /// the file larger if the range reaches past the end of the file.
     ///
     /// # Errors
     ///
-    /// * [`FsError::NoSpace`] if the device has too few free blocks. Then the call reserves no
-    ///   block.
+    /// * [`FsError::NoSpace`] if the device has too few free blocks. After this error the call has
+    ///   reserved no block.
     /// * [`FsError::TooBig`] past the largest file.
     pub fn fallocate(&self, offset: u64, len: u64) -> Result<(), FsError> {
         let end = self.end_of(offset, len)?;
         if len > 0 { ext4_fallocate(self.fs, &self.inode, offset, end, Size::Grows) } else { Ok(()) }
     }
 
-    /// Makes earlier writes and stores durable. The call write-protects and flushes the dirty
-    /// pages. Then it commits the journal, if blocks or the size have changed.
+    /// Makes earlier writes to the file, and earlier stores through shared mappings of the file,
+    /// durable. The call write-protects and flushes the dirty pages. Then the call commits the
+    /// journal, if the blocks or the size of the file have changed since the last commit.
     ///
     /// # Errors
     ///
@@ -169,7 +170,7 @@ impl<'a> File<'a> {
     }
 
     /// Maps a range of the file, shared, into a new address space. So each mapping that this method
-    /// makes stands for a process.
+    /// makes stands for the mapping of another process.
     ///
     /// # Panics
     ///
@@ -185,7 +186,8 @@ impl<'a> File<'a> {
     ///
     /// * If the range is empty or inverted, does not start at a multiple of [`BLOCK_SIZE`], or ends
     ///   past [`MAX_FILE_SIZE`].
-    /// * If `options` asks for an address that is not free, or not a multiple of [`BLOCK_SIZE`].
+    /// * If `options` has an address that is not a multiple of [`BLOCK_SIZE`], or at which the
+    ///   mapping would overlap another mapping.
     pub fn mmap_in(&self, space: &AddressSpace, range: Range<u64>, options: MapOptions) -> Mapping<'_> {
         let Range { start, end } = range;
         assert!(
@@ -225,7 +227,7 @@ impl<'a> File<'a> {
 }
 
 impl FileSystem<'_> {
-    /// Makes an empty file without a name. Dropping the [`File`] frees its blocks.
+    /// Makes an empty file without a name. Dropping the [`File`] frees the blocks of the file.
     pub fn create(&self) -> File<'_> {
         File::new(self, Inode::new(&self.rules, &self.schedule))
     }

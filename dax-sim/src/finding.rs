@@ -7,17 +7,20 @@ use std::fmt;
 pub enum Invariant {
     /// I1: reads, writes, loads and stores are coherent.
     Coherence,
-    /// I2: a translation agrees with the entry of its page; a zero page has no published block.
+    /// I2: each translation agrees with the entry of the translated page. A page whose entry is the
+    /// zero page has no published block.
     Mapping,
     /// I3: translations of zero pages and of clean entries are read-only.
     Protection,
-    /// I4: a free block has no entry, no translation and no user.
+    /// I4: no entry and no translation leads to a free block, and no call uses a free block.
     Freeing,
-    /// I5: below a live entry of 2 MiB there is no entry and no translation of 4 KiB.
+    /// I5: while an entry or a translation of 2 MiB is in use, no entry or translation of 4 KiB is
+    /// in use for the same pages.
     Size,
-    /// I6: bytes that were stored before an fsync are durable after the fsync.
+    /// I6: after an fsync, an msync or a write-back of lines through MAP_SYNC, the bytes that the
+    /// call covers are durable.
     Durability,
-    /// I7: every operation comes to an end: no deadlock, no lost wake-up.
+    /// I7: every operation ends. No schedule has a deadlock or a lost wake-up.
     Liveness,
     /// Locks are taken in the order of their ranks.
     LockOrder,
@@ -68,7 +71,8 @@ impl fmt::Display for Invariant {
 pub struct Finding {
     /// The invariant.
     pub broken: Invariant,
-    /// The observation of the checker. The first line is a summary. Further lines may have details.
+    /// The observation of the checker. The first line of the text is a summary. Further lines may
+    /// have details.
     pub text: String,
 }
 

@@ -1,15 +1,15 @@
-//! A simulator, in user space, of file systems on persistent memory. In the simulator page faults
-//! race with block allocation as they did in Linux.
+//! This crate simulates file systems on persistent memory, in user space. In the simulated Linux
+//! 4.11, page faults race with the allocation of blocks, as in Linux 4.11.
 //!
-//! In April 2017 [Jan Kara showed][race] that write(2) could overtake a DAX page fault. Then the
-//! fault mapped a page of zeros over data. [Kara named two cures][cures]:
+//! In April 2017 [Jan Kara showed][race] that write(2) could overtake a DAX page fault. As a
+//! result, the fault mapped a page of zeros over data. [Kara named two cures][cures]:
 //!
-//! * The fault looks the block up under the lock of the page's entry. [Linux 4.12][cure] has this
+//! * A fault looks up the block under the lock of the page's entry. [Linux 4.12][cure] has this
 //!   cure.
-//! * Faults and writes hold a semaphore. This cure "would scale rather poorly but if we later
-//!   replaced it with a range lock ... it won't be as bad".
+//! * Write faults and write(2) hold a semaphore exclusively. This cure "would scale rather poorly
+//!   but if we later replaced it with a range lock ... it won't be as bad".
 //!
-//! This crate has both cures and some other variants ([`variant::Variant`]). It compares the
+//! This crate has both cures and some other variants ([`variant::Variant`]). The crate compares the
 //! variants on real bytes in a real file.
 //!
 //! ```
@@ -28,8 +28,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! These are the modules, from the lowest to the highest. Each module uses only modules above it in
-//! this list:
+//! These are the main modules, from the lowest to the highest. A module does not use modules of
+//! later items of this list:
 //!
 //! * [`pmem`] is the device.
 //! * [`schedule`] has the steps at which threads can be ordered.
@@ -40,13 +40,14 @@
 //! * `ext4` has what the file system does in its calls.
 //! * [`mod@file`] has what a user calls.
 //! * [`check`] has what every read must see.
-//! * [`workload`] measures throughput. [`explore`] tries every order of the steps of a few threads.
-//!   `replay` repeats a log of operations.
-//! * `doctor` reports the features of a path. `kernel` measures write(2) of the kernel, and stores
-//!   under locks of this process.
+//! * [`workload`] measures throughput. [`explore`] tries every order of the steps of a few threads,
+//!   up to a number of preemptions. `replay` repeats a log of operations.
+//! * `doctor` reports the features of a path. `kernel` measures the kernel's write(2), and stores
+//!   under locks of the process.
 //! * [`cli`] is the program.
 //!
-//! Names without a link are private modules. `tests/floors.rs` checks the order.
+//! Names without a link are private modules. The test `tests/floors.rs` checks that no module uses
+//! a higher module.
 //!
 //! [race]: https://lore.kernel.org/r/20170425111043.GH2793@quack2.suse.cz
 //! [cures]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz

@@ -17,37 +17,37 @@ use std::str::FromStr;
 /// One answer to "faults race with block allocation".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Variant {
-    /// Linux 4.10 and 4.11. A fault looks up, and then locks the entry. A fault that maps the zero
-    /// page of a hole replaces any entry that the fault finds. This variant has both races of
-    /// Kara's 2017 e-mail.
+    /// Linux 4.10 and 4.11. A fault looks up the block, and then locks the entry. A fault that maps
+    /// the zero page of a hole replaces any entry that the fault finds. This variant has both races
+    /// of Kara's 2017 e-mail.
     Linux411,
     /// Ross Zwisler's idea, which Kara's 2017 e-mail answers. This variant is like Linux 4.11,
-    /// except that write(2) invalidates once more after the copy. The race occurs less often, and
-    /// still occurs.
+    /// except that write(2) invalidates once more after the copy. The race of write(2) and a read
+    /// fault occurs less often, and still occurs.
     InvalidateTwice,
-    /// Option 1 of Kara's 2017 e-mail, applied to the kernel's code of April 2017. A fault takes
-    /// the entry lock, and then begins its transaction. write(2) copies inside its transaction.
-    /// This variant deadlocks.
+    /// Option 1 of Kara's 2017 e-mail, applied to the kernel's code of April 2017. A fault that
+    /// allocates takes the entry lock, and then begins its transaction. write(2) copies inside its
+    /// transaction. This variant can deadlock.
     EntryLockOutside,
-    /// Linux 4.12 (option 1 of Kara's 2017 e-mail). A fault takes the entry lock, and then looks
-    /// up. A write fault starts its transaction before it takes the entry lock.
+    /// Linux 4.12 (option 1 of Kara's 2017 e-mail). A fault takes the entry lock, and then looks up
+    /// the block. A write fault starts its transaction before it takes the entry lock.
     Linux412,
     /// Option 2 of Kara's 2017 e-mail. This variant is like Linux 4.11, except that write faults
     /// hold i_mmap_sem exclusively, and that write(2) holds i_mmap_sem while it looks up, allocates
     /// and invalidates. A write(2) that allocates holds i_mmap_sem exclusively. Any other write(2)
-    /// holds it shared.
+    /// holds i_mmap_sem shared.
     Rwsem,
     /// Option 2 with a range lock at both levels. An operation locks in the same sections of code
     /// as in [`Variant::Rwsem`], but locks only the bytes or pages that it uses.
     RangeLock,
-    /// Like [`Variant::Rwsem`], but write(2) also holds i_mmap_sem during the copy. A write(2)
-    /// hangs if its copy must fault on a mapping of the same file.
+    /// Like [`Variant::Rwsem`], but write(2) also holds i_mmap_sem exclusively during the copy. A
+    /// write(2) hangs if its copy must fault on a mapping of the same file.
     RwsemCopy,
     /// Like [`Variant::RangeLock`], but write(2) also holds the range of i_mmap_sem during the
     /// copy. write(2) first faults the buffer in, and then copies with faults off.
     RangeLockCopy,
-    /// Like Linux 4.12, without i_mmap_sem and i_rwsem. This variant is incorrect, and serves as
-    /// the upper bound.
+    /// Like Linux 4.12, without i_mmap_sem and i_rwsem. This variant is incorrect, and shows the
+    /// upper bound of the throughput.
     Unserialised,
 }
 
@@ -84,8 +84,8 @@ impl Variant {
         }
     }
 
-    /// Returns whether write(2), read(2) and mapped accesses are coherent in this variant. In a
-    /// coherent variant no read is stale.
+    /// Returns whether write(2), read(2) and mapped accesses are coherent in this variant with its
+    /// own locks. In a coherent variant no read is stale.
     pub fn is_coherent(self) -> bool {
         !matches!(self, Variant::Linux411 | Variant::InvalidateTwice | Variant::Unserialised)
     }
@@ -95,9 +95,9 @@ impl Variant {
         matches!(self, Variant::Linux412 | Variant::Rwsem | Variant::RangeLock | Variant::RangeLockCopy)
     }
 
-    /// Returns whether the variant always takes its locks in the order of their ranks. Some
-    /// variants violate the order by design. For these variants only explorations check the order.
-    /// In other runs the first violation would end the program.
+    /// Returns whether calls in this variant always take their locks in the order of the ranks. Two
+    /// variants violate the order by design. For these two variants a workload does not check the
+    /// order, because the first violation would end the program.
     pub fn is_in_order(self) -> bool {
         !matches!(self, Variant::EntryLockOutside | Variant::RwsemCopy)
     }
@@ -142,18 +142,18 @@ pub struct Rules {
     /// The lock that read(2) takes shared, and that every system call that changes a file takes
     /// exclusively.
     pub i_rwsem: LockKind,
-    /// The lock that faults take shared. Every operation that takes blocks from pages, or moves the
-    /// blocks, takes this lock exclusively.
+    /// The lock that faults take shared, except write faults under [`Rules::exclusive_allocation`].
+    /// Truncate, punch and other calls that free or move blocks take this lock exclusively.
     pub i_mmap_sem: LockKind,
     /// What a fault does first.
     pub fault_order: FaultOrder,
     /// Whether a read fault that saw a hole replaces every entry with the zero page, even the entry
-    /// of a block. A fault of Linux up to 4.11 replaces every entry.
+    /// of a block. A read fault of Linux up to 4.11 replaces every entry.
     pub hole_replaces_any_entry: bool,
-    /// Whether the variant is option 2 of Kara's 2017 e-mail. Then a write fault holds i_mmap_sem
-    /// exclusively. write(2) holds i_mmap_sem while it looks up, allocates and invalidates. A
-    /// write(2) that allocates holds i_mmap_sem exclusively, and a write(2) that overwrites holds
-    /// it shared.
+    /// Whether the variant is option 2 of Kara's 2017 e-mail. In option 2 a write fault holds
+    /// i_mmap_sem exclusively. A write(2) that allocates holds i_mmap_sem exclusively while it
+    /// looks up, allocates and invalidates. A write(2) that overwrites holds i_mmap_sem shared
+    /// while it looks up.
     pub exclusive_allocation: bool,
     /// What surrounds the copy of write(2).
     pub write_copy: WriteCopy,
@@ -164,7 +164,7 @@ pub struct Rules {
 pub enum LockKind {
     /// One `parking_lot::RwLock<()>` over the whole file.
     Rwsem,
-    /// One `RangeLock`, of which an operation takes only the bytes that it uses.
+    /// One `RangeLock`. An operation locks only the bytes or pages that it uses.
     RangeLock,
     /// No lock.
     None,
@@ -207,8 +207,8 @@ pub struct Locks {
     pub i_mmap_sem: Option<LockKind>,
 }
 
-/// A variant in which locks of another kind may replace some of the locks. A `Mix` that is
-/// converted from a [`Variant`] is this variant, with its own locks.
+/// A variant in which locks of other kinds may replace i_rwsem, i_mmap_sem or both.
+/// `Mix::from(variant)` is the variant with its own locks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Mix {
     /// The variant.
@@ -223,17 +223,18 @@ impl From<Variant> for Mix {
     }
 }
 
-/// The first step of a fault. In every order the fault stores its answer in the entry under the
-/// entry lock.
+/// The order of the first steps of a fault. In every order, the fault holds the entry lock while it
+/// stores the answer in the entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FaultOrder {
-    /// `iomap_begin`, then the entry lock (Linux 4.10 and 4.11, since commit 9f141d6ef625).
+    /// A fault calls `iomap_begin`, and then takes the entry lock (Linux 4.10 and 4.11, from commit
+    /// 9f141d6ef625 on).
     LookUpThenLock,
-    /// A write fault starts its transaction first. Then come the entry lock and `iomap_begin`
-    /// (Linux 4.12 on).
+    /// A write fault first starts its transaction. Each fault takes the entry lock, and then calls
+    /// `iomap_begin` (Linux 4.12 and later).
     LockThenLookUp,
-    /// The entry lock, then `iomap_begin`, which starts the transaction where it allocates. Kara's
-    /// 2017 e-mail warns of this inversion.
+    /// A fault takes the entry lock, and then calls `iomap_begin`. If `iomap_begin` must allocate,
+    /// it starts the transaction. Kara's 2017 e-mail warns of this inversion.
     LockThenTransaction,
 }
 
@@ -242,16 +243,17 @@ pub enum FaultOrder {
 pub enum WriteCopy {
     /// With only i_rwsem held: the copy may fault.
     Released,
-    /// Like [`WriteCopy::Released`], but write(2) invalidates the range once more after the copy.
+    /// Like [`WriteCopy::Released`], but write(2) invalidates the pages of the write once more
+    /// after the copy.
     InvalidatedTwice,
     /// Inside the transaction of the allocation.
     InTransaction,
-    /// With i_mmap_sem held. The copy may fault. A fault on a mapping of the same file waits for
-    /// ever.
+    /// With i_mmap_sem held exclusively. The copy may fault. A fault on a mapping of the same file
+    /// waits for ever.
     Held,
-    /// With i_mmap_sem held and faults off. write(2) faults the buffer in before the copy, and
-    /// again after a short copy. After eight copies in a row that copied nothing, write(2) copies
-    /// at most a page through a bounce buffer.
+    /// With i_mmap_sem held exclusively and faults off. write(2) faults the buffer in before the
+    /// copy, and again after a short copy. After eight copies in a row that copied nothing,
+    /// write(2) copies at most a page through a bounce buffer.
     HeldWithoutFaults,
 }
 

@@ -53,7 +53,7 @@ pub enum Covers {
 pub enum Verdict {
     /// The read saw something that it may see.
     Good,
-    /// The read saw a value that was overwritten before the read began.
+    /// The read saw a value that a write had replaced before the read began.
     Stale,
     /// The read saw something that no thread wrote there.
     Foreign,
@@ -140,8 +140,9 @@ impl Oracle {
         self.close(&write, false);
     }
 
-    /// Ends a write that has failed. The write may have taken effect or not. So the oracle still
-    /// accepts the older versions after the busy period of this write.
+    /// Ends a write that has failed. The write may have taken effect or not. So neither this write
+    /// nor a write that overlaps it raises the [`floor`](Oracle::floor). A later write that does
+    /// not fail raises the floor.
     pub fn fail(&self, write: Write) {
         self.close(&write, true);
     }
@@ -159,7 +160,8 @@ impl Oracle {
         }
     }
 
-    /// Runs `read`, which must read the register of the page. Judges the version that `read` saw.
+    /// Runs `read`, and judges the word that `read` returns. `read` must read the register of the
+    /// page.
     ///
     /// # Errors
     ///
@@ -188,8 +190,8 @@ impl Oracle {
         (busy[Register::Io.index()].writes == 0).then(|| state.drawn.load(SeqCst))
     }
 
-    /// Judges a word that was read from a register of the page. `floor` is the result of
-    /// [`Oracle::floor`] from before the read.
+    /// Judges `seen`, a word that a read of a register of the page has returned. `floor` is the
+    /// result of a call of [`Oracle::floor`] that returned before the read began.
     pub fn judge(&self, page: u64, floor: u32, seen: u64) -> Verdict {
         let state = &self.pages[page as usize];
         let version = if seen == 0 {

@@ -6,14 +6,14 @@ pub use crate::pmem::word_at;
 /// Bytes in a page.
 const PAGE: usize = crate::pmem::BLOCK_SIZE as usize;
 
-/// Returns the word that a write of this version writes everywhere in this page. The word is never
-/// 0, because a hole reads as 0.
+/// Returns the word that the write of this version writes to this page. The word is never 0,
+/// because a hole reads as 0.
 pub fn word(page: u64, version: u32) -> u64 {
     (page + 1) << 32 | u64::from(version)
 }
 
-/// Returns the page and the version of a word that is not 0. The page is `u64::MAX` if no write can
-/// have written the word.
+/// Returns the page and the version that a word names. A word whose upper 32 bits are 0 names no
+/// page. For such a word the returned page is `u64::MAX`.
 pub fn parse(word: u64) -> (u64, u32) {
     ((word >> 32).wrapping_sub(1), word as u32)
 }
@@ -30,8 +30,8 @@ pub fn fill(bytes: &mut [u8], word: u64) {
     }
 }
 
-/// Returns whether all words of a page, except the word at index `except`, are the same, as after
-/// one write of the whole page.
+/// Returns whether all words of a page are equal, as after one write of the whole page. The word at
+/// index `except` may be different.
 ///
 /// # Panics
 ///

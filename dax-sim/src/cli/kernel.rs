@@ -36,8 +36,8 @@ The run makes the files for the threads in the folder of PATH. At the end it rem
 and PATH. If PATH existed before, the run leaves it empty. The run needs twice the bytes of all \
 threads.
 
-The last test tries the race of Kara's 2017 e-mail on this kernel: threads write into holes, and \
-other threads load from the same pages. A load that does not find the written bytes is stale, and \
+The last test tries the race of Kara's 2017 e-mail on this kernel: one thread writes into holes, and \
+another thread loads from the same pages. A load that does not find the written bytes is stale, and \
 makes the exit code 1.")]
 pub(crate) struct KernelOptions {
     /// The file: new or empty; on pmem, tmpfs or any other file system

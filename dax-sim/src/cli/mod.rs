@@ -106,9 +106,10 @@ fn one_line(message: impl Display) -> String {
 ///
 /// * 0 after a complete run;
 /// * 2 if the arguments were refused before anything ran;
-/// * 1 if the run failed later, or if a variant that must not have stale reads had stale reads;
-/// * 128 plus the number of the signal if a signal ended the run: 129 for SIGHUP, 130 for SIGINT,
-///   143 for SIGTERM;
+/// * 1 if a failure ended the run after its begin, or if the run found a stale read or another
+///   result that must not occur;
+/// * 128 plus the number of the signal if a signal ended the run (129 for SIGHUP, 130 for SIGINT,
+///   143 for SIGTERM);
 /// * 74 if the mapped file failed (see `signal`).
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse_from(arguments()) {

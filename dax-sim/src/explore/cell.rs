@@ -22,8 +22,9 @@ use crate::variant::{LockKind, Locks, Mix, Variant};
 pub struct Effort {
     /// All schedules with at most this many preemptions are run.
     pub preemptions: u32,
-    /// How many random schedules the exploration runs. Half of these schedules choose the next
-    /// thread uniformly. The other half use priorities (PCT).
+    /// How many random schedules the exploration runs. In every second schedule, the exploration
+    /// chooses the next thread at random, each thread with the same probability. In the other
+    /// schedules the exploration chooses by random priorities (PCT).
     pub random: u32,
 }
 
@@ -78,8 +79,9 @@ pub struct Cell {
     pub broken: BTreeSet<Invariant>,
     /// How often write(2) had to copy again, in all schedules together.
     pub copy_retries: CopyRetries,
-    /// The shortest schedule that breaks an invariant. If some schedules break an invariant that is
-    /// expected to break, this is the shortest of these schedules.
+    /// The shortest explored schedule that breaks an invariant. If the scenario must break an
+    /// invariant ([`Expected::Broken`]), and explored schedules break this invariant, `shortest` is
+    /// the shortest of these schedules.
     pub shortest: Option<Failure>,
 }
 
@@ -88,7 +90,8 @@ pub struct Cell {
 pub enum Expected {
     /// Nothing goes wrong.
     Safe,
-    /// The first of these invariants breaks. The others may break. All other invariants hold.
+    /// Some schedule breaks the first of these invariants. Schedules may break the other invariants
+    /// of the list. No schedule breaks an invariant that is not in the list.
     Broken(&'static [Invariant]),
     /// Anything except a panic.
     Anything,
@@ -98,10 +101,12 @@ impl Scenario {
     /// Returns the expected result of the scenario in a variant with its own locks, or with other
     /// locks.
     ///
-    /// * With its own locks, a variant that the scenario lists must break the listed invariants.
-    ///   Another variant must be safe. For [`Variant::Unserialised`] every result is expected.
-    /// * With other locks, a correct variant must be safe, as long as neither lock is
-    ///   [`LockKind::None`]. In all other cases every result is expected.
+    /// * With its own locks, a variant that the scenario lists must break the first of the listed
+    ///   invariants, and may break the others ([`Expected::Broken`]). [`Variant::Unserialised`] may
+    ///   have any result except a panic, if the scenario does not list it. Every other variant must
+    ///   be safe.
+    /// * With other locks, a correct variant ([`Variant::is_correct`]) must be safe if neither lock
+    ///   is [`LockKind::None`]. In all other cases any result except a panic is expected.
     pub fn expected(&'static self, mix: impl Into<Mix>) -> Expected {
         let Mix { variant, locks } = mix.into();
         if locks != Locks::default() {
@@ -135,7 +140,8 @@ impl Cell {
     }
 }
 
-/// Explores a scenario in a variant, with the variant's own locks or with other locks.
+/// Explores a scenario in a variant. The locks are the variant's own locks, or the locks that `mix`
+/// names in their place.
 ///
 /// # Errors
 ///

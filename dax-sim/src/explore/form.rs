@@ -30,7 +30,8 @@ const MOST_OPS: usize = 15;
 /// How many bytes one operation may move, each of which has a history of its own.
 const MOST_DATA: u64 = 4 << 10;
 
-/// An error in the text of a scenario. The error names the wrong word, and what to write instead.
+/// An error in the text of a scenario. The error names the line, what is wrong in the line, and
+/// what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormError {
     /// The line, counted from 1.

@@ -42,7 +42,8 @@ pub use timeline::{Mark, Timeline};
 ///
 /// # Errors
 ///
-/// If no scenario has this name. The error is a line that names all scenarios.
+/// If no built-in scenario has this name. The error is one line, which names all built-in
+/// scenarios.
 pub fn scenario(name: &str) -> Result<&'static Scenario, String> {
     SCENARIOS.iter().find(|scenario| scenario.name == name).ok_or_else(|| {
         let known: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.name.as_str()).collect();

@@ -5,10 +5,11 @@ use std::str::FromStr;
 
 use super::letter;
 
-/// The text that names a schedule. With this text a run can repeat the schedule. `12B-30A` switches
-/// to thread B at step 12 and to thread A at step 30. At all other steps the running thread
-/// continues if possible. Otherwise the first thread that can run continues. The text `0` names the
-/// schedule that has no other switches.
+/// The name of a schedule. A run can repeat the schedule by its seed. In the schedule `12B-30A`,
+/// thread B makes the next step after 12 steps, and thread A makes the next step after 30 steps.
+/// After any other number of steps, the running thread makes the next step if it can. Otherwise the
+/// first thread that can make a step makes the next step. The seed `0` names the schedule in which
+/// only the last two rules choose threads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seed(pub(super) Vec<(u32, usize)>);
 

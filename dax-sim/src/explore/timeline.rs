@@ -90,15 +90,16 @@ impl Timeline {
         Ok(Self { failure, copy_retries, threads, lines, afterwards, overtaken, wrong })
     }
 
-    /// Returns the picture. If possible, its lines have at most `width` characters. If the picture
-    /// is too wide, the method folds the cells within their columns. If the picture is still too
-    /// wide, all threads share one column. Without a `width`, the picture is as wide as necessary.
+    /// Returns the picture. Without a `width`, the picture is as wide as necessary. With a `width`,
+    /// lines have at most `width` characters if possible. If the picture is too wide, the method
+    /// folds the cells within their columns. If the picture is still too wide, the method puts all
+    /// threads into one column.
     pub fn draw(&self, width: Option<usize>) -> String {
         self.draw_marked(width, |_, line| line.to_owned())
     }
 
-    /// Like [`draw`](Self::draw), but calls `paint` for each line that stands out. `paint` returns
-    /// the line in its printed form.
+    /// Like [`draw`](Self::draw), but calls `paint` for each line that has a [`Mark`]. The picture
+    /// has the text that `paint` returns in place of the line.
     pub fn draw_marked(&self, width: Option<usize>, paint: impl Fn(Mark, &str) -> String) -> String {
         let mut picture = match (Drawing::of(self, false), width) {
             (drawing, None) => drawing.draw(&paint),

@@ -12,7 +12,8 @@ use crate::mm::{AnonymousPage, PMD_SIZE, Pte, Target, Vma, grace};
 use crate::pmem::BLOCK_SIZE;
 use crate::schedule::SchedulePoint;
 
-/// A mapping of a file. Dropping the mapping unmaps it. Offsets count from the start of the file.
+/// A mapping of a file. Dropping the `Mapping` unmaps the file. Offsets count from the start of the
+/// file.
 #[derive(Debug)]
 pub struct Mapping<'a> {
     pub(super) fs: &'a FileSystem<'a>,
@@ -65,8 +66,8 @@ impl<'a> Mapping<'a> {
         })
     }
 
-    /// Loads bytes, page by page. The method also loads the bytes between the end of the file and
-    /// the end of its last page. These bytes can have any value.
+    /// Loads bytes, page by page. A caller may load bytes between the end of the file and the end
+    /// of the page in which the file ends. These bytes can have any value.
     ///
     /// # Errors
     ///
@@ -85,13 +86,18 @@ impl<'a> Mapping<'a> {
     }
 
     /// Stores bytes, page by page. A caller may store bytes between the end of the file and the end
-    /// of its last page. If the file grows over these bytes, they become zeros again.
+    /// of the page in which the file ends. If the file grows over these bytes, the bytes become
+    /// zeros again.
     ///
     /// # Errors
     ///
     /// * [`FsError::OutsideMapping`].
+    /// * [`FsError::ReadOnlyMapping`] if the mapping permits only loads.
     /// * [`FsError::BusError`] at the first page that lies wholly past the end of the file.
     /// * [`FsError::NoSpace`] if a page needs a block and no block is free.
+    /// * [`FsError::Device`] if the mapping has the option
+    ///   [`MapOptions::sync`](super::MapOptions::sync), and the device could not make the metadata
+    ///   durable.
     ///
     /// The bytes before the page that failed have been stored.
     pub fn store(&self, offset: u64, bytes: &[u8]) -> Result<(), FsError> {
@@ -108,8 +114,8 @@ impl<'a> Mapping<'a> {
 
     /// Removes the translations of all pages that the range touches, so that the next accesses
     /// fault (MADV_DONTNEED). A shared mapping keeps its data. A private mapping loses its copies
-    /// of these pages, and shows the pages of the file again. The call ignores the part of the
-    /// range outside the mapping.
+    /// of these pages, and shows the pages of the file again. The call ignores any part of the
+    /// range that lies outside the mapping.
     pub fn dont_need(&self, range: Range<u64>) {
         let (start, end) = (range.start.max(self.vma.start), range.end.min(self.vma.end));
         if start < end {
@@ -119,17 +125,17 @@ impl<'a> Mapping<'a> {
         }
     }
 
-    /// Returns the size in bytes with which the page at `offset` is mapped at the moment:
-    /// [`BLOCK_SIZE`] or 2 MiB. Returns `None` if the page is not mapped. Then the next access
-    /// faults.
+    /// Returns the size in bytes of the translation that maps the page at `offset` at the moment:
+    /// [`BLOCK_SIZE`] or 2 MiB. Returns `None` if no translation maps the page, so that the next
+    /// access faults.
     pub fn mapped_size(&self, offset: u64) -> Option<u64> {
         let page = offset / BLOCK_SIZE;
         let of = |size: u64, pte: Pte| pte.is_present().then_some(size);
         of(PMD_SIZE, self.vma.pages.pmd(page)).or(of(BLOCK_SIZE, self.vma.pages.translate(page)))
     }
 
-    /// Makes the metadata of the file durable, and all earlier stores to the pages that the range
-    /// touches (msync with MS_SYNC). For a private mapping the call does nothing.
+    /// Makes durable the metadata of the file, and all earlier stores to the pages that the range
+    /// touches (msync with MS_SYNC). For a private mapping or an empty range the call does nothing.
     ///
     /// # Errors
     ///

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::mm::{Mm, VmFlags};
 
-/// The protection and the flags with which a file is mapped, as in mmap(2).
+/// The protection and the flags with which [`File::mmap_in`](super::File::mmap_in) maps a file, as
+/// in mmap(2).
 ///
 /// ```
 /// use dax_sim::file::MapOptions;
@@ -21,14 +22,15 @@ pub struct MapOptions {
 }
 
 impl MapOptions {
-    /// Options for a shared mapping that permits loads and stores. The mapping uses 2 MiB pages if
-    /// the file system has pages of this size.
+    /// Options for a shared mapping that permits loads and stores. Faults of the mapping try 2 MiB
+    /// first if the file system has the setting
+    /// [`with_huge_pages`](crate::fs::FileSystem::with_huge_pages).
     pub fn new() -> Self {
         Self { shared: true, write: true, sync: false, huge: None, address: None }
     }
 
-    /// MAP_PRIVATE: a store first copies the page. Only this mapping shows the copy. Pages without
-    /// a copy show the contents of the file.
+    /// MAP_PRIVATE: the first store to a page copies the page. Only this mapping shows the copy.
+    /// Pages without a copy show the contents of the file.
     #[must_use]
     pub fn private(mut self) -> Self {
         self.shared = false;
@@ -43,14 +45,15 @@ impl MapOptions {
     }
 
     /// MAP_SYNC: a store reaches a page only after the metadata that lead to the page are durable.
-    /// So a program only has to flush the CPU's caches to make its data durable.
+    /// So a program only has to flush the CPU's caches to make its stores durable. A private
+    /// mapping ignores this option.
     #[must_use]
     pub fn sync(mut self) -> Self {
         self.sync = true;
         self
     }
 
-    /// Whether faults try 2 MiB first, regardless of the setting of the file system.
+    /// Sets whether faults try 2 MiB first, regardless of the setting of the file system.
     #[must_use]
     pub fn huge_pages(mut self, huge: bool) -> Self {
         self.huge = Some(huge);
@@ -58,8 +61,8 @@ impl MapOptions {
     }
 
     /// MAP_FIXED_NOREPLACE: maps the file at this address of the address space, a multiple of 4096.
-    /// Without this option, the file system chooses an address that equals the file offset modulo 2
-    /// MiB.
+    /// Without this option, the address space chooses an address that is equal to the offset in the
+    /// file modulo 2 MiB.
     #[must_use]
     pub fn address(mut self, address: u64) -> Self {
         self.address = Some(address);
@@ -83,9 +86,9 @@ impl Default for MapOptions {
     }
 }
 
-/// An address space, such as the address space of a process. It can have mappings of several files.
-/// Several address spaces can have mappings of one file. A fault holds the mmap_lock of the address
-/// space of its mapping.
+/// An address space, such as the address space of a process. An address space can have mappings of
+/// several files. Several address spaces can have mappings of one file. A fault holds the mmap_lock
+/// of the address space in which the mapping is.
 #[derive(Clone, Default)]
 pub struct AddressSpace(pub(super) Arc<Mm>);
 

@@ -9,16 +9,17 @@ use crate::fs::FileSystem;
 use crate::mm::{AnonymousPage, Target};
 use crate::pmem::BLOCK_SIZE;
 
-/// A part of a mapping, pinned for a device. The pages of this part keep their places until the pin
-/// is dropped, like the pages of a buffer of direct I/O or RDMA. The device reads and writes these
-/// pages without another translation and without faults.
+/// A part of a mapping, pinned for a device. Pages of this part that have a block keep the block
+/// until the caller drops the pin, like the pages of a buffer of direct I/O or RDMA. The device
+/// reads and writes the pages of this part without another translation and without faults.
 ///
-/// A call that takes blocks from the file, such as [`File::truncate`](super::File::truncate), waits
-/// for the pin. A thread that holds the pin and makes this call waits for itself.
+/// A call that takes pinned blocks from the file, such as
+/// [`File::truncate`](super::File::truncate), waits until no pin of these blocks is left. So a
+/// thread that holds the pin must not make this call, because the call would wait for ever.
 ///
-/// Bytes that the device writes belong to the file at once. An fsync may clean a page while the
-/// page is pinned. Bytes that the device writes afterwards are not dirty, so a later fsync does not
-/// make them durable. Linux behaves in the same way.
+/// In a shared mapping, bytes that the device writes belong to the file at once. An fsync may clean
+/// a page while the page is pinned. Bytes that the device writes to the page after this fsync are
+/// not dirty, so a later fsync does not make these bytes durable. Linux behaves in the same way.
 #[derive(Debug)]
 pub struct Pin<'a> {
     fs: &'a FileSystem<'a>,
@@ -38,12 +39,12 @@ enum Page {
 
 impl Mapping<'_> {
     /// Pins the pages that the range touches (`get_user_pages`). A device may read these pages. If
-    /// `write` is true, the device may also write them.
+    /// `write` is true, the device may also write to these pages.
     ///
     /// # Errors
     ///
     /// The errors of [`Mapping::load`], or of [`Mapping::store`] if `write` is true. After an error
-    /// no page is pinned.
+    /// this call has pinned no page.
     pub fn pin(&self, range: Range<u64>, write: bool) -> Result<Pin<'_>, FsError> {
         let len = range.end.saturating_sub(range.start);
         self.check(range.start, len)?;
@@ -71,8 +72,8 @@ impl<'a> Pin<'a> {
         Ok(pin)
     }
 
-    /// Fills `bytes` from the pinned part, as a device does. `at` is the place of the first byte in
-    /// the pinned part.
+    /// Fills `bytes` from the pinned part, as a device does. `at` is the offset of the first byte
+    /// from the start of the pinned part.
     ///
     /// # Panics
     ///
@@ -88,12 +89,13 @@ impl<'a> Pin<'a> {
         });
     }
 
-    /// Writes bytes as the device, `at` bytes into the pinned part.
+    /// Writes bytes to the pinned part, as a device does. `at` is the offset of the first byte from
+    /// the start of the pinned part.
     ///
     /// # Panics
     ///
-    /// If some of the bytes lie outside the pinned part, or if the part was pinned for reading
-    /// only.
+    /// If some of the bytes lie outside the pinned part, or if `write` was false in the call of
+    /// [`Mapping::pin`].
     pub fn write(&self, at: usize, bytes: &[u8]) {
         assert!(self.write, "what was pinned for reading is not to be written");
         self.each_piece(at, bytes.len(), |page, in_page, place| match page {

@@ -24,7 +24,7 @@ impl File<'_> {
     }
 
     /// Makes a range read as zeros, and reserves blocks for the whole range. Makes the file larger
-    /// if the range reaches past its end.
+    /// if the range reaches past the end of the file.
     ///
     /// # Errors
     ///
@@ -49,8 +49,10 @@ impl File<'_> {
     ///
     /// # Errors
     ///
-    /// [`FsError::Invalid`] if the range does not consist of whole blocks, or does not end before
-    /// the end of the file.
+    /// * [`FsError::Invalid`] if the range does not consist of whole blocks, or does not end before
+    ///   the end of the file.
+    /// * [`FsError::TooBig`] past the largest file.
+    /// * [`FsError::Device`] if the device could not make the bytes behind the range durable.
     pub fn collapse_range(&self, offset: u64, len: u64) -> Result<(), FsError> {
         let end = self.end_of(offset, len)?;
         if len > 0 { ext4_collapse_range(self.fs, &self.inode, offset, end) } else { Ok(()) }
@@ -64,18 +66,19 @@ impl File<'_> {
     /// * [`FsError::Invalid`] if the hole does not consist of whole blocks, or if `offset` is not
     ///   the start of a block before the end of the file.
     /// * [`FsError::TooBig`] past the largest file.
+    /// * [`FsError::Device`] if the device could not make the bytes behind `offset` durable.
     pub fn insert_range(&self, offset: u64, len: u64) -> Result<(), FsError> {
         self.end_of(offset, len)?;
         if len > 0 { ext4_insert_range(self.fs, &self.inode, offset, len) } else { Ok(()) }
     }
 
-    /// Copies every shared block of the range, so that each page of the range has a block to
-    /// itself. The contents of the file stay the same.
+    /// Copies every shared block of the range, so that no page of the range shares a block with
+    /// another page. The contents of the file stay the same.
     ///
     /// # Errors
     ///
-    /// [`FsError::NoSpace`] if the device has too few free blocks, or [`FsError::TooBig`] past the
-    /// largest file.
+    /// [`FsError::NoSpace`] if the device has too few free blocks, or [`FsError::TooBig`] if the
+    /// range ends past the largest size of a file.
     pub fn unshare_range(&self, offset: u64, len: u64) -> Result<(), FsError> {
         let end = self.end_of(offset, len)?;
         if len > 0 { xfs_reflink_unshare(self.fs, &self.inode, offset, end) } else { Ok(()) }
@@ -83,7 +86,7 @@ impl File<'_> {
 
     /// Copies `len` bytes of `source`, from offset `from` on, to offset `to` of this file
     /// (`copy_file_range`). This file grows if necessary. `source` may be this file. Returns the
-    /// number of bytes that were copied. This number is smaller than `len` if `source` ends
+    /// number of bytes that the call has copied. This number is smaller than `len` if `source` ends
     /// earlier, or if the device is full. As in Linux, the call is a sequence of reads and writes.
     /// Other operations may come between these reads and writes.
     ///
@@ -119,8 +122,8 @@ impl File<'_> {
 
     /// Makes a range of this file share the blocks of a range of `source` (FICLONERANGE). The range
     /// of this file begins at `to`. The range of `source` begins at `from`. Both ranges have `len`
-    /// bytes. This file grows if necessary. `source` may be this file. A later write to one of the
-    /// files first copies the shared block.
+    /// bytes. This file grows if necessary. `source` may be this file. A later write to a page with
+    /// a shared block first copies the block.
     ///
     /// A `len` of 0 means all bytes up to the end of `source`. If `from` is the end of `source`, a
     /// call with a `len` of 0 does nothing, for every `to`.
@@ -128,13 +131,14 @@ impl File<'_> {
     /// # Errors
     ///
     /// * [`FsError::Invalid`] if a range does not begin at a multiple of
-    ///   [`BLOCK_SIZE`](crate::pmem::BLOCK_SIZE), if the source range reaches past the end of
-    ///   `source`, or if the ranges overlap. The end of the ranges must be a multiple of
-    ///   `BLOCK_SIZE`, or the end of both files. Otherwise the call also returns this error.
+    ///   [`BLOCK_SIZE`](crate::pmem::BLOCK_SIZE), if the range of `source` reaches past the end of
+    ///   `source`, or if the ranges overlap. The ranges may end inside a block only if the range of
+    ///   `source` ends at the end of `source`, and the range of this file ends at the end of this
+    ///   file or past it. Otherwise the call returns this error, too.
     /// * [`FsError::CrossDevice`] if the files are not of one file system.
     /// * [`FsError::TooBig`] past the largest file.
-    /// * [`FsError::NoSpace`] if a part of a shared block must be zeroed, and there is no free
-    ///   block for a copy.
+    /// * [`FsError::NoSpace`] if the call must zero a part of a shared block, and no block is free
+    ///   for a copy.
     /// * [`FsError::Device`] if the source could not be written back.
     pub fn clone_range(&self, source: &File<'_>, from: u64, to: u64, len: u64) -> Result<(), FsError> {
         xfs_clone_range(self.fs, &self.remap(source, from, to, len)?)
@@ -143,14 +147,16 @@ impl File<'_> {
     /// Makes a range of this file share the blocks of a range of `source`, if both ranges have the
     /// same content (FIDEDUPERANGE). The range of this file begins at `to`. The range of `source`
     /// begins at `from`. Both ranges have `len` bytes. `source` may be this file. If `len` is more
-    /// than 1 GiB, the call handles only the first 1 GiB. A call with a `len` of 0 does nothing,
-    /// for every `to`.
+    /// than 1 GiB, the call compares and shares only the first 1 GiB. If `len` is 0 and `from` does
+    /// not lie past the end of `source`, the call does nothing, for every `to`.
     ///
     /// # Errors
     ///
-    /// The errors of [`File::clone_range`], except that the ranges may end anywhere inside their
-    /// files. The call also returns [`FsError::Invalid`] if a range reaches past the end of its
-    /// file.
+    /// * [`FsError::Invalid`] if a range does not begin at a multiple of
+    ///   [`BLOCK_SIZE`](crate::pmem::BLOCK_SIZE), if a range reaches past the end of its file, or
+    ///   if the ranges overlap. The ranges may end inside a block: see [`Deduped::Same`].
+    /// * [`FsError::CrossDevice`] if the files are not of one file system.
+    /// * [`FsError::Device`] if the device could not make the bytes of a range durable.
     pub fn dedupe_range(&self, source: &File<'_>, from: u64, to: u64, len: u64) -> Result<Deduped, FsError> {
         xfs_dedupe_range(self.fs, &self.remap(source, from, to, len)?)
     }

@@ -27,7 +27,7 @@ struct Piece<'a> {
 }
 
 impl Mapping<'_> {
-    /// Makes a part of the mapping the buffer of a read(2) or write(2).
+    /// Returns a part of the mapping as a buffer for a read(2) or write(2).
     ///
     /// # Errors
     ///

@@ -5,12 +5,13 @@ use super::FileSystem;
 /// When the allocator can give out freed blocks again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DataMode {
-    /// The allocator gives out freed blocks at once (data=writeback). So if code uses a block after
-    /// the block was freed, the block soon belongs to another file.
+    /// The allocator gives out freed blocks at once (data=writeback). So a block that code uses
+    /// after a call has freed the block may already belong to another file.
     #[default]
     Writeback,
-    /// The allocator gives out freed blocks when the transaction that freed them has been committed
-    /// (data=ordered). A thread that finds no free block commits, and tries again.
+    /// The allocator gives out freed blocks only after the commit of the transaction that freed the
+    /// blocks (data=ordered). A thread that finds no free block commits if freed blocks wait for a
+    /// commit, and then tries again.
     Ordered,
 }
 

@@ -9,13 +9,14 @@ use crate::per_thread;
 
 const SHARDS: usize = 64;
 
-/// The number of retries of copies of write(2), for copies that run with faults off.
-/// [`FileSystem::copy_retries`](super::FileSystem::copy_retries) returns this number.
+/// How often write(2) had to copy again with faults off.
+/// [`FileSystem::copy_retries`](super::FileSystem::copy_retries) returns this count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CopyRetries {
-    /// How often write(2) copied the rest of a copy again, because a copy was short. A copy is
-    /// short if another thread removed translations of the buffer after the buffer was faulted in.
+    /// How often write(2) made one more copy for the rest of the bytes, because the copy before was
+    /// short. A copy is short if another thread removed translations of the buffer after write(2)
+    /// had faulted the buffer in.
     pub retries: u64,
     /// How many of the retries went through a bounce buffer. After eight copies in a row that
     /// copied nothing, write(2) copies at most a page through a bounce buffer.

@@ -16,12 +16,14 @@ use crate::schedule::{Asked, Held, LockClass, LockRequest, Schedule, SchedulePoi
 pub enum Extent {
     /// No block. The page reads as zeros.
     Hole,
-    /// A block is reserved, but its contents do not count. The page reads as zeros.
+    /// A block that the page has reserved. The contents of the block do not count: the page reads
+    /// as zeros.
     Unwritten(u64),
-    /// The block that holds the page's bytes, and belongs to this page alone.
+    /// The block that holds the bytes of the page. No other page has this block.
     Written(u64),
-    /// Like [`Extent::Written`], but other pages, of this file or another, may have the same block
-    /// (reflink). The block is never written to: a writer first gives the page a block of its own.
+    /// Like [`Extent::Written`], but other pages of this file or of another file may have the same
+    /// block (reflink). No thread writes to a shared block. A writer first copies the block for the
+    /// page, or makes the block the page's own if no other page has the block.
     Shared(u64),
 }
 

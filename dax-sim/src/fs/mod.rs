@@ -52,8 +52,8 @@ pub(crate) use sharing::SharedBlocks;
 /// The largest size of a file, in bytes.
 pub const MAX_FILE_SIZE: u64 = radix::CAPACITY * BLOCK_SIZE;
 
-/// A file system on a device. Its [`Variant`] is one way to serialise faults and writes, such as
-/// the two ways of [Kara's 2017 e-mail].
+/// A file system on a device. The [`Variant`] of the file system is one way to serialise faults and
+/// writes, such as the two options of [Kara's 2017 e-mail].
 ///
 /// [Kara's 2017 e-mail]: https://lore.kernel.org/r/20170426085235.GA21738@quack2.suse.cz
 #[derive(Debug)]
@@ -76,8 +76,8 @@ pub struct FileSystem<'d> {
 
 impl<'d> FileSystem<'d> {
     /// Builds an empty file system, in which all blocks of the device are free. Earlier contents of
-    /// the device do not matter, because the file system zeroes each block when it allocates the
-    /// block.
+    /// the device do not matter, because the file system zeroes or overwrites each new block before
+    /// a read can see the block.
     pub fn format(device: &'d Device, variant: Variant) -> Self {
         Self {
             device,
@@ -120,7 +120,8 @@ impl<'d> FileSystem<'d> {
         self
     }
 
-    /// Lets a fault map 2 MiB in one piece if possible. The allocator then aligns blocks to 2 MiB.
+    /// Lets a fault map 2 MiB in one piece if possible. With this setting, an allocation for 2 MiB
+    /// of holes tries to find blocks that are aligned to 2 MiB.
     #[must_use]
     pub fn with_huge_pages(mut self) -> Self {
         self.huge_pages = true;
@@ -139,8 +140,7 @@ impl<'d> FileSystem<'d> {
         self.variant
     }
 
-    /// Returns the number of blocks that are free at the moment, or that will be free after the
-    /// next commit.
+    /// Returns the number of blocks that are free now, or that will be free after the next commit.
     pub fn free_blocks(&self) -> u64 {
         self.blocks.free_blocks()
     }
@@ -155,9 +155,10 @@ impl<'d> FileSystem<'d> {
         self.journal.committed()
     }
 
-    /// Returns how often write(2) has copied again. Only copies with faults off count. Only
-    /// [`Variant::RangeLockCopy`] copies with faults off, if the buffer is in a mapping. In all
-    /// other cases the number is 0. After the writes have returned, the number is exact.
+    /// Returns how often write(2) had to copy again with faults off. Only write(2) in
+    /// [`Variant::RangeLockCopy`] copies with faults off, and only a copy from a mapping can be
+    /// short. In all other cases the count is 0. After the writes have returned, the count is
+    /// exact.
     pub fn copy_retries(&self) -> CopyRetries {
         self.copy_retries.sum()
     }

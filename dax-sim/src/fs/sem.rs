@@ -15,8 +15,8 @@ use range_lock::{ManyGuard, RangeLock, RangeReadGuard, RangeWriteGuard, Request}
 use crate::schedule::{Asked, Held, LockClass, LockRequest, Schedule, SchedulePoint};
 use crate::variant::LockKind;
 
-/// Returns how long the calling thread has waited for i_rwsem and i_mmap_sem since its last call of
-/// this function.
+/// Returns how long the calling thread has waited for i_rwsem and i_mmap_sem since this thread last
+/// called this function.
 pub fn waited() -> Duration {
     WAITED.take()
 }

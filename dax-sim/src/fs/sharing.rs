@@ -45,10 +45,10 @@ impl SharedBlocks {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Deduped {
-    /// FILE_DEDUPE_RANGE_SAME. The number is `bytes_deduped`, as the ioctl reports it: the
-    /// requested length, but at most 1 GiB. The ranges may end inside a block. Then the number
-    /// includes the bytes in this block. But the call neither compares nor shares these bytes,
-    /// unless both ranges end at the end of their files.
+    /// FILE_DEDUPE_RANGE_SAME. The number is `bytes_deduped` of the ioctl: the requested length,
+    /// but at most 1 GiB. If the ranges end inside a block, the number includes the bytes in this
+    /// block. But the call neither compares nor shares these bytes, unless each range ends at the
+    /// end of its file.
     Same(u64),
     /// FILE_DEDUPE_RANGE_DIFFERS: nothing has changed.
     Differs,

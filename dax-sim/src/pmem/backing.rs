@@ -10,13 +10,14 @@ use rustix::mm::{MapFlags, ProtFlags};
 /// What stands behind a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Backing {
-    /// A DAX file on which MAP_SYNC works. The file's metadata need no msync, so data are as
-    /// durable as the platform makes a cache line that is written back.
+    /// A DAX file on which MAP_SYNC works. The file's metadata need no msync. So data in a
+    /// written-back cache line are as durable as the platform makes the line.
     PmemSync,
     /// A DAX file without MAP_SYNC. Stores reach the medium directly, but the file's metadata need
     /// msync.
     Dax,
-    /// The kernel's page cache in front of some other device. msync makes data durable.
+    /// A file that the kernel keeps in its page cache, in front of some other device. msync makes
+    /// data durable.
     PageCache,
     /// Memory with a name.
     Tmpfs,

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use super::{BLOCK_SIZE, MIN_DEVICE_SIZE};
 
-/// The reason why a device cannot be opened. Each message is one line that names the value, the
-/// bound and the remedy.
+/// The reason why the program cannot open a device, or can no longer use it. Each message is one
+/// line. The message names the value or the file, and the bound and the remedy if they exist.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceError {
-    /// The path leads to a file of a kind that cannot be mapped and sized.
+    /// The path leads to a directory, a device file or another file that is not a regular file.
     #[error("`{path}` is {kind}, not a regular file; {remedy}")]
     NotRegular {
         /// The path as given.
@@ -26,12 +26,13 @@ pub enum DeviceError {
          was mapped; write to the whole file, which clears bad blocks, or name another file"
     )]
     BadPage {
-        /// The path as given, or a description for a file without a name.
+        /// The path of the file, or `memfd` or `memory` for a file without a name.
         path: PathBuf,
         /// The system's error.
         source: io::Error,
     },
-    /// The folder in which the file would be created does not exist.
+    /// The file does not exist, and the folder of the path does not exist either, or the path names
+    /// no file.
     #[error("`{path}` cannot be created: there is no folder `{folder}`; create it, or name another file")]
     NoFolder {
         /// The path as given.
@@ -39,7 +40,7 @@ pub enum DeviceError {
         /// The folder that is missing.
         folder: PathBuf,
     },
-    /// The requested size is zero, is not a multiple of the block size, or is below the minimum.
+    /// The requested size is not a multiple of [`BLOCK_SIZE`], or is below [`MIN_DEVICE_SIZE`].
     #[error(
         "a device of {size} bytes is not possible: the size must be a multiple of {BLOCK_SIZE} and at least \
          {MIN_DEVICE_SIZE}; try {suggestion}"
@@ -60,7 +61,7 @@ pub enum DeviceError {
         /// The file's length in bytes.
         len: u64,
     },
-    /// The file may be overwritten, but is shorter than the requested size.
+    /// The device may overwrite the file, but the file is shorter than the requested size.
     #[error(
         "`{path}` holds {len} bytes, fewer than the {size} asked for; ask for a smaller size, or name another file"
     )]
@@ -84,7 +85,7 @@ pub enum DeviceError {
         /// How many bytes are free.
         free: u64,
     },
-    /// The user may not use this file, or the file system is read-only.
+    /// The user may not open this file for writing, or the file system is read-only.
     #[error("`{path}` cannot be opened for writing ({source}); change its permissions, or name another file")]
     Denied {
         /// The path as given.
@@ -101,7 +102,7 @@ pub enum DeviceError {
     /// Another process made the file smaller while it was a device.
     #[error("`{path}` was changed by another process: it has {now} {unit} of {then}; figures are void")]
     Changed {
-        /// The path as given, or a description for a file without a name.
+        /// The path of the file, or `memfd` or `memory` for a file without a name.
         path: PathBuf,
         /// What has become less: "bytes", or "bytes in blocks".
         unit: &'static str,
@@ -115,7 +116,7 @@ pub enum DeviceError {
     Io {
         /// The action that failed, as a verb.
         action: &'static str,
-        /// The path as given, or a description for a file without a name.
+        /// The path of the file, or `memfd` or `memory` for a file without a name.
         path: PathBuf,
         /// The system's error.
         source: io::Error,

@@ -46,7 +46,8 @@ pub use small_pages::SmallPages;
 pub use word::word_at;
 pub use write_back::WriteBack;
 
-/// The size in bytes of a block of the device, of a page of a mapping, and of a page of memory.
+/// The size in bytes of a block of the device, of a small page of a mapping, and of a page of
+/// memory.
 pub const BLOCK_SIZE: u64 = 4096;
 
 /// The smallest device, in bytes.
@@ -55,12 +56,12 @@ pub const MIN_DEVICE_SIZE: u64 = 1 << 20;
 /// How to open a device.
 #[derive(Clone, Debug)]
 pub struct DeviceOptions {
-    /// The path of the file. `None` stands for a temporary file on /dev/shm. If /dev/shm cannot be
-    /// used, the device is a memfd.
+    /// The path of the file. `None` stands for a temporary file on /dev/shm. If /dev/shm cannot
+    /// hold this file, the device is a memfd.
     pub path: Option<PathBuf>,
     /// The size in bytes: a multiple of [`BLOCK_SIZE`], at least [`MIN_DEVICE_SIZE`].
     pub size: u64,
-    /// Whether the device may use an existing file that is not empty. The device destroys the
+    /// Whether the device may use an existing file that is not empty. The device overwrites the
     /// contents of this file.
     pub overwrite: bool,
 }
@@ -81,12 +82,15 @@ pub struct Device {
 }
 
 impl Device {
-    /// Opens or creates the file, checks it, reserves its blocks and maps it.
+    /// Opens or creates the file, checks the file, reserves blocks for the whole device, and maps
+    /// the file.
     ///
     /// # Errors
     ///
-    /// Each error is one line that names the value, its bound and the remedy. After an error the
-    /// user's file is the same as before the call.
+    /// Each error is one line: see [`DeviceError`]. After an error the call has removed a file that
+    /// it created, and an empty file is empty again. A file that the call may overwrite keeps its
+    /// bytes. The exception is a file system without fallocate(2): there the call may have written
+    /// zeros.
     pub fn open(options: &DeviceOptions) -> Result<Device, DeviceError> {
         let file = open::open(options)?;
         let map = file.map()?;
@@ -155,21 +159,22 @@ impl Device {
         self.backing
     }
 
-    /// Returns the instruction that writes the device's cache lines back to the medium. The device
-    /// chose this instruction when it was opened. Returns `None` if the device is not a DAX file.
-    /// Then the kernel writes the file back, or the file is volatile memory.
+    /// Returns the instruction that writes the device's cache lines back to the medium.
+    /// [`Device::open`] chose this instruction. Returns `None` if the device is not a DAX file. The
+    /// kernel writes a file without DAX back, unless the file is volatile memory.
     pub fn write_back(&self) -> Option<WriteBack> {
         self.backing.is_dax().then_some(self.write_back)
     }
 
-    /// Returns a report if the file is mapped by 4 KiB pages although 2 MiB pages were possible.
-    /// Otherwise, and for a file without DAX, returns `None`.
+    /// Returns a report if the kernel maps a DAX file by 4 KiB pages, wholly or in part, although
+    /// the file is large enough for 2 MiB pages. In all other cases returns `None`.
     pub fn small_pages(&self) -> Option<SmallPages> {
         self.small_pages
     }
 
-    /// Returns the path of the file, or `None` for a memfd. A temporary file loses its name as soon
-    /// as the file is open. So no file remains even if the program is killed.
+    /// Returns the path of the file, or `None` for a memfd. [`Device::open`] removes the name of a
+    /// temporary file as soon as the file is open. So no temporary file remains even if a signal
+    /// kills the program.
     pub fn path(&self) -> Option<&Path> {
         self.file.path()
     }
@@ -185,12 +190,14 @@ impl Device {
         self.file.undo()
     }
 
-    /// Checks that the file still has the same size and number of blocks as when it was opened.
+    /// Checks that the file has not become shorter since [`Device::open`], and has not lost blocks
+    /// that the device needs.
     ///
     /// # Errors
     ///
-    /// [`DeviceError::Changed`] if another process has made the file shorter, or has punched holes
-    /// into it.
+    /// [`DeviceError::Changed`] if another process has made the file shorter, or has punched so
+    /// many holes that the file has too few blocks. [`DeviceError::Io`] if the call could not
+    /// examine the file.
     pub fn check_unchanged(&self) -> Result<(), DeviceError> {
         self.file.check_unchanged()
     }
@@ -219,8 +226,9 @@ impl Device {
         unsafe { copy::copy_in(target, bytes) }
     }
 
-    /// Copies bytes into the device so that the bytes need no [`flush`](Self::flush). If the device
-    /// is a DAX file, the copy bypasses the caches of the CPU.
+    /// Copies bytes into the device so that the bytes need no [`flush`](Self::flush) before a
+    /// [`fence`](Self::fence). If the device is a DAX file, the call copies past the caches of the
+    /// CPU, or writes the lines of the copy back.
     ///
     /// # Panics
     ///
@@ -272,8 +280,8 @@ impl Device {
         unsafe { copy::store_u64(word, value) }
     }
 
-    /// Writes the cache lines of the range back to the medium, if the device is a DAX file.
-    /// Otherwise does nothing. [`Device::fence`] waits until the write-back is done.
+    /// Writes the cache lines of the range back to the medium, if the device is a DAX file. For any
+    /// other file the call does nothing. [`Device::fence`] waits until the write-back is done.
     ///
     /// # Panics
     ///
@@ -294,10 +302,10 @@ impl Device {
 
     /// Waits until flushed bytes are durable, as far as the backing can promise durability:
     ///
-    /// * In every case the call executes a store fence. On a DAX file with MAP_SYNC the fence is
+    /// * The call always executes a store fence. On a DAX file with MAP_SYNC the store fence is
     ///   enough.
-    /// * If the file is in the kernel's page cache, or is a DAX file without MAP_SYNC, the call
-    ///   also makes an msync of the whole mapping.
+    /// * If the kernel keeps the file in its page cache, or if the file is a DAX file without
+    ///   MAP_SYNC, the call also calls msync for the whole mapping.
     /// * In volatile memory nothing becomes durable.
     ///
     /// # Errors

@@ -7,17 +7,18 @@ use super::{BLOCK_SIZE, Backing};
 /// The size of a huge page, in bytes.
 pub(super) const HUGE: u64 = 2 << 20;
 
-/// A report that a DAX file is mapped by 4 KiB pages, although the file is large enough for 2 MiB
-/// pages. With 4 KiB pages each 2 MiB takes 512 faults, and 512 entries of the page table.
-/// `Display` prints one line with the remedy.
+/// A report that the kernel maps a DAX file by 4 KiB pages, wholly or in part, although the file is
+/// large enough for 2 MiB pages. With 4 KiB pages each 2 MiB takes 512 faults, and 512 entries of
+/// the page table. `Display` prints one line, which names a probable reason if FIEMAP gives an
+/// answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SmallPages {
     /// How many faults the mapping took.
     pub faults: u64,
     /// How many pages of 4 KiB the mapping has.
     pub pages: u64,
-    /// Whether FIEMAP reports a piece of 2 MiB whose beginning is aligned to 2 MiB both in the file
-    /// and on the file system's device. `None` if FIEMAP gives no answer.
+    /// Whether FIEMAP reports an extent that holds an aligned 2 MiB of the file at an aligned place
+    /// of the file system's device. `None` if FIEMAP gives no answer.
     pub aligned: Option<bool>,
 }
 

@@ -43,7 +43,8 @@ impl WriteBack {
         WriteBack::supported()[0]
     }
 
-    /// All instructions that this CPU has, the best first. There is at least one.
+    /// All instructions that this CPU has, the best first. If no instruction is known, the list has
+    /// one item, `none`.
     pub fn supported() -> Vec<WriteBack> {
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         let known = of_cpuid(leaf_7_ebx());
@@ -52,7 +53,7 @@ impl WriteBack {
         known.into_iter().map(WriteBack).collect()
     }
 
-    /// Returns the name of the instruction, as in tables and JSON. The name is `none` if no
+    /// Returns the name of the instruction that tables and JSON have. The name is `none` if no
     /// instruction is known.
     pub fn name(self) -> &'static str {
         match self.0 {
@@ -63,11 +64,11 @@ impl WriteBack {
         }
     }
 
-    /// Writes the cache lines of `bytes` back, and then executes a store fence. So the write-backs
-    /// are ordered before the return. If another thread observes the return, the lines have been
-    /// written back.
+    /// Writes the cache lines of `bytes` back, and then executes a store fence. The fence orders
+    /// the write-backs before every later store of the thread. So when another thread sees a later
+    /// store, the lines have been written back.
     ///
-    /// If no instruction is known, the call does nothing.
+    /// If no instruction is known, the call executes only the fence.
     pub fn write_back(self, bytes: &[u8]) {
         // SAFETY: a slice is readable.
         unsafe { self.write_back_raw(bytes.as_ptr(), bytes.len()) }

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::ops::Range;
 
-/// A kind of lock. The number of a kind is its rank. A thread that holds a lock takes only locks of
-/// equal or larger ranks. A thread takes two locks of one rank in the order of the locks'
-/// addresses, and then of their ranges.
+/// A kind of lock. The number of a kind is its rank. A thread takes its locks in the order of the
+/// ranks. The thread takes two locks of equal rank in the order of the addresses of the locks, and
+/// two parts of one lock in the order of the parts. Two variants violate this order by design
+/// ([`Variant::is_in_order`](crate::variant::Variant::is_in_order)).
 ///
-/// The order is the order in `fs/ext4/super.c` and `fs/xfs/xfs_inode.c`:
+/// The ranks follow the order of locks in `fs/ext4/super.c` and `fs/xfs/xfs_inode.c`:
 ///
-/// * i_rwsem comes before mmap_lock, because the copy of read(2) and write(2) may fault.
+/// * i_rwsem comes before mmap_lock, because the copy of read(2) and write(2) may fault while the
+///   call holds i_rwsem.
 /// * i_mmap_sem comes after mmap_lock.
 /// * The transaction comes before the entry lock, as in Linux 4.12 and later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,9 +20,10 @@ pub enum LockClass {
     IRwsem = 1,
     /// mmap_lock of an address space.
     MmapLock,
-    /// Protection against freezing (`sb_start_pagefault`). It exists only as a place in the order.
+    /// Protection against freezing (`sb_start_pagefault`). The simulator has no freezing, and uses
+    /// this kind only as a place in the order.
     PageFault,
-    /// i_mmap_sem (the invalidate lock of later kernels), or the range lock in its place.
+    /// i_mmap_sem (the invalidate lock of later kernels), or the range lock in place of i_mmap_sem.
     IMmapSem,
     /// A journal handle.
     Handle,

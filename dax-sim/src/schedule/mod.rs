@@ -41,28 +41,28 @@ pub enum SchedulePoint {
         /// Whether it is a write fault.
         write: bool,
     },
-    /// The first store to a page that is mapped for loads has found the page's entry unchanged, and
-    /// is about to make the entry dirty.
+    /// The fault of the first store to a page that is mapped for loads has found the page's entry
+    /// unchanged. The fault is about to make the entry dirty.
     PfnMkwrite,
-    /// write(2) has published a new block of a page, and has not yet invalidated the mappings of
-    /// the page.
+    /// A call such as write(2) has published a new block of a page, and has not yet invalidated the
+    /// mappings of the page.
     WritePublished,
     /// write(2) has copied, and is about to invalidate once more.
     Invalidate,
-    /// i_rwsem is not free: the thread is about to wait for it.
+    /// The thread did not get i_rwsem at once, and is about to wait for i_rwsem.
     IRwsemContended,
-    /// i_mmap_sem is not free: the thread is about to wait for it.
+    /// The thread did not get i_mmap_sem at once, and is about to wait for i_mmap_sem.
     IMmapSemContended,
-    /// The entry is locked: the thread is about to wait for it.
+    /// The thread has found the entry locked, and is about to wait for the lock of the entry.
     EntryContended,
-    /// The thread has announced that it waits for the entry, and is about to check once more
-    /// whether it must wait.
+    /// The thread has announced that it waits for the lock of the entry. The thread is about to
+    /// check once more whether it must wait.
     EntryAnnounced,
-    /// The thread must free or move the block of a page, and the page is pinned. The thread is
-    /// about to wait until no pin is left.
+    /// The thread must free, move or share the block of a page, and the block is pinned. The thread
+    /// is about to wait until no pin of the block is left.
     LayoutBusy,
-    /// An access through a mapping has read a translation and has not yet used it, or read(2) has
-    /// found a shared block and has not yet used it.
+    /// An access through a mapping has read a translation, or read(2) has found a shared block. The
+    /// access or the read(2) has not yet used this translation or block.
     Translated,
     /// The thread is about to ask for the lock.
     Lock(LockClass),
@@ -82,8 +82,8 @@ pub enum SchedulePoint {
     Unmap,
     /// About to write-protect translations.
     WriteProtect,
-    /// Translations have changed; about to wait for the accesses that may still use the old
-    /// translations.
+    /// The thread has changed translations or replaced a shared block. The thread is about to wait
+    /// for the accesses that may still use the old translations or the old block.
     Shootdown,
     /// read(2) or write(2) is about to touch a block.
     Copy,
@@ -95,8 +95,8 @@ pub enum SchedulePoint {
     Tag,
     /// About to change the size of the file.
     Resize,
-    /// All handles have stopped, and no handle starts: the changes of the transaction are about to
-    /// become durable.
+    /// All handles of the transaction have stopped, and no handle can start. The thread is about to
+    /// make the changes of the transaction durable.
     Commit,
     /// About to give blocks back.
     Free,
@@ -195,15 +195,15 @@ impl Schedule {
     }
 
     /// Delays some threads that pass [`SchedulePoint::FaultLookedUp`] or
-    /// [`SchedulePoint::WritePublished`]. A thread is delayed with a probability of 1 in `one_in`,
-    /// for a random time of at most `delay`. During the delay the thread yields the CPU. If
-    /// `one_in` is 0, no thread is delayed.
+    /// [`SchedulePoint::WritePublished`]. The schedule delays a passing thread with a probability
+    /// of 1 in `one_in`, for a random time of at most `delay`. During the delay the thread yields
+    /// the CPU again and again. If `one_in` is 0, the schedule delays no thread.
     pub fn widen(one_in: u32, delay: Duration) -> Self {
         Self::new(Kind::Widen { one_in, delay })
     }
 
     /// Calls `hook` in each thread that passes a point. The arguments are the point, and the index
-    /// of the page in its file. The hook may block.
+    /// of a page in the file. The index is 0 if the point concerns no page. The hook may block.
     pub fn hook(hook: impl Fn(SchedulePoint, u64) + Send + Sync + 'static) -> Self {
         Self::new(Kind::Hook(Arc::new(hook)))
     }
@@ -215,8 +215,9 @@ impl Schedule {
     }
 
     /// Sets whether the schedule checks each acquisition of a lock against the order of locks. A
-    /// thread of the operating system that violates the order panics. In an exploration the
-    /// violation is a finding. By default the check is on in builds with debug assertions.
+    /// thread of the operating system that violates the order panics. In an exploration the check
+    /// is on, and a violation is a finding. In other runs the check is by default on in builds with
+    /// debug assertions, and off in other builds.
     #[must_use]
     pub fn with_checks(mut self, checked: bool) -> Self {
         self.checked = checked;

@@ -27,10 +27,11 @@ pub enum Workload {
     WriteDisjoint,
     /// All threads overwrite random pages of one file, 4 KiB at a time.
     WriteShared,
-    /// Every thread punches holes into its own pages and writes into the holes. Then it loads and
-    /// stores through a mapping, in random pages of all threads.
+    /// Every thread punches holes into its own pages and writes into the holes. Then the thread
+    /// loads and stores through a mapping, in random pages of all threads.
     FaultVsWrite,
-    /// 95 % reads of random pages of one file, 5 % overwrites, 4 KiB each.
+    /// All threads read (95 % of the operations) or overwrite (5 %) random pages of one file, 4 KiB
+    /// at a time.
     ReadMostly,
 }
 
@@ -73,7 +74,8 @@ pub struct Point {
     pub variant: Variant,
     /// How many threads run, at least 1.
     pub threads: usize,
-    /// How long each read(2) and write(2) sleeps for the simulated device, while it holds i_rwsem.
+    /// How long each read(2) and write(2) sleeps while the call holds i_rwsem, like a call that
+    /// waits for a slow device.
     pub media: Duration,
 }
 
@@ -82,11 +84,11 @@ pub struct Point {
 pub struct Setup {
     /// The kinds of lock that replace the variant's own locks.
     pub locks: Locks,
-    /// Whether the run judges the reads. Otherwise the run checks nothing, not even the order of
-    /// locks. So the measured time contains no checks.
+    /// Whether the run judges the reads. If `checks` is false, the run checks nothing, not even the
+    /// order of locks. So the measured time contains no checks.
     pub checks: bool,
-    /// Whether the run times each operation ([`Sample::latency`]). Timing reads the clock twice for
-    /// each operation. So measure throughput without timing.
+    /// Whether the run times each operation ([`Sample::latency`]). To time an operation, the thread
+    /// reads the clock twice. So measure throughput without this timing.
     pub latency: bool,
 }
 
@@ -108,7 +110,7 @@ impl Setup {
 /// The results of one run of a point.
 #[derive(Clone, Debug)]
 pub struct Sample {
-    /// How many calls were made: reads, writes, punches, loads, stores.
+    /// The number of calls: reads, writes, punches, loads, stores and calls of `dont_need`.
     pub ops: u64,
     /// The time from the start of the first thread to the end of the last thread.
     pub elapsed: Duration,
@@ -120,8 +122,8 @@ pub struct Sample {
     pub latency: Histogram<u64>,
     /// How many operations each thread did, in no particular order.
     pub ops_by_thread: Vec<u64>,
-    /// How many reads saw a wrong value: a value that was overwritten before the read began, a torn
-    /// value, or a value of another page.
+    /// How many reads saw a wrong value: a value that a write had replaced before the read began, a
+    /// torn value, or a value of another page.
     pub stale_reads: u64,
     /// How many reads were judged.
     pub checked_reads: u64,
@@ -154,8 +156,8 @@ pub enum WorkloadError {
         /// The kind of the system's error.
         kind: std::io::ErrorKind,
     },
-    /// The device does not hold the bytes of the last write. So the reads show nothing about the
-    /// variant.
+    /// The device does not hold the bytes of the last write to a page. So the reads show nothing
+    /// about the variant.
     #[error(
         "the mapped file was changed by another process, or its medium lost data: {workload} in {variant} wrote \
          page {page} and does not find it; figures are void"
@@ -187,8 +189,9 @@ pub fn min_device_size(threads: usize) -> u64 {
 /// Runs one point for about `duration` on a freshly formatted device.
 ///
 /// In [`Workload::FaultVsWrite`] with more than one thread, the run also delays threads at two
-/// points, by [`Schedule::widen`](crate::schedule::Schedule::widen). At each point it delays one in
-/// eight threads that pass, by up to 20 µs. The delays are the same in every variant.
+/// points, by [`Schedule::widen`](crate::schedule::Schedule::widen). The run delays a passing
+/// thread with a probability of 1 in 8, for a random time of at most 20 µs. The probability and the
+/// longest delay are the same in every variant.
 ///
 /// # Errors
 ///
