@@ -571,9 +571,9 @@ macro_rules! upgrade_async {
             ///
             /// # Cancel safety
             ///
-            /// An upgrade that gives up grants the readers that waited only for the upgrade, and
-            /// changes nothing else. If a task drops the future of this function before the future
-            /// has completed, the drop releases the range.
+            /// If the upgrade gives up, the lock grants the readers that waited only for the
+            /// upgrade, and changes nothing else. If a task drops the future of this function
+            /// before the future has completed, the drop releases the range.
             pub async fn try_upgrade_async(
                 guard: Self,
                 give_up: impl Future<Output = ()>,
