@@ -230,8 +230,8 @@ use crate::sync::Deadline;
 /// stable, and each part has had its peak number of concurrent requests. The exceptions are:
 ///
 /// * A thread allocates when it first sleeps, and when it first waits for an internal mutex.
-/// * A part that becomes empty keeps memory for at most 256 requests. If more requests than that
-///   come again, the part allocates again.
+/// * A part that becomes empty keeps memory for at most 256 requests. If more than 256 requests
+///   come again at the same time, the part allocates again.
 /// * A request for more than four ranges allocates: see [`acquire_many`](Self::acquire_many).
 /// * With feature `deadlock_detection`, a thread whose request waits captures a backtrace.
 ///
