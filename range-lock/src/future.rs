@@ -2,8 +2,8 @@
 //!
 //! The futures of this module work with any executor. Tasks and blocked threads may use the same
 //! lock. The request of a future that acquires enters the lock at the first poll of the future.
-//! Requests that enter later and conflict with this request wait for it, with the exceptions of
-//! [Fairness](crate::RangeLock#fairness).
+//! Requests that enter later and conflict with this request wait for this request, with the
+//! exceptions of [Fairness](crate::RangeLock#fairness).
 //!
 //! ```
 //! use range_lock::RangeLock;
@@ -67,9 +67,9 @@
 //!
 //! A thread that wakes, clones or drops a waker for the lock holds none of the lock's mutexes. So a
 //! waker may call methods of the lock. A waker should not *wait* for a range. If a release grants
-//! several requests, the release wakes up their threads and tasks one after the other. If a waker
-//! waits for the range of one of these requests, the release cannot wake up the request's thread or
-//! task.
+//! several requests, the release wakes up their threads and tasks one after the other. If one of
+//! the wakers waits, the release does not wake up the other threads and tasks until the wait has
+//! ended.
 //!
 //! A waker may panic when a call wakes, clones or drops the waker. The panic leaves no range locked
 //! without an owner. The call still wakes up the threads and tasks of all other requests that the
@@ -79,8 +79,8 @@
 //!
 //! A call that unwinds because a waker has panicked leaves this state:
 //!
-//! * If the call was entering a request, and woke up the waker of another request, the entering
-//!   request has been withdrawn.
+//! * If the call was entering a request, and the waker of another request has panicked, the
+//!   entering request has been withdrawn.
 //! * If the call was a poll, and the waker of the polled task has panicked, no range of the future
 //!   stays locked after the drop of the future.
 //! * If the caller passed a guard by value, the range of the guard has been released.

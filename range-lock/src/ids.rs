@@ -8,7 +8,7 @@ use crossbeam_utils::atomic::AtomicCell;
 
 /// The id of a request within its lock. A lock never gives the same id to two requests. Until the
 /// lock is first cut into parts, a later request has a larger id. From then on each part has its
-/// own blocks of ids, and the order of two ids has no meaning.
+/// own blocks of ids, and the order of ids of different parts has no meaning.
 ///
 /// A request for several ranges has one id in each of its locks. A guard that is shrunk, downgraded
 /// or upgraded keeps the id of its request. When a guard is split, the left guard keeps the id, and

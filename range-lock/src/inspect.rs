@@ -290,7 +290,7 @@ impl RequestInfo {
     /// Returns the ids of the requests of the same lock that this request waits for, in ascending
     /// order. Each listed request conflicts with this request. The listed request is held, or is an
     /// upgrade that waits, or entered earlier than this request and waits. Before the lock can
-    /// grant this request, each listed request must leave, or no longer conflict.
+    /// grant this request, each listed request must leave or cease to conflict.
     ///
     /// The first call computes the list from the copies that
     /// [`requests`](crate::RangeLock::requests) made. So the call takes no mutex of the lock. If
@@ -302,7 +302,8 @@ impl RequestInfo {
     ///
     /// * A request for several ranges is granted as a whole. Conflicting requests may keep out
     ///   another range of this request, perhaps in another lock.
-    /// * All requests that this request waits for may lie outside of the range of `requests_over`.
+    /// * If [`requests_over`](crate::RangeLock::requests_over) made the copies, all requests that
+    ///   this request waits for may lie outside of the range of `requests_over`.
     /// * With [`Builder::bypass`](crate::Builder::bypass), a sleeping request that no other request
     ///   keeps out may still wait until its own thread or task wakes up.
     ///

@@ -102,8 +102,8 @@ use crate::sync::Deadline;
 /// [`write`]: Self::write
 ///
 /// Method `stats` needs feature `stats`, and methods with `async` in their names need feature
-/// `async`. If the feature is off, the compiler does not find the method, and does not name the
-/// feature.
+/// `async`. If the needed feature is off, the compiler does not find the method, and does not name
+/// the feature.
 ///
 /// The ends of a range are `u64`. So a caller must cast a `usize`: `0..len as u64`. A range of one
 /// point is [`point(p)`](crate::point) or `p..=p`. Both forms also work if `p` is `u64::MAX`. In
@@ -136,13 +136,14 @@ use crate::sync::Deadline;
 ///
 /// # Fairness
 ///
-/// The lock grants conflicting requests first come, first served. It grants a request when no
+/// The lock grants conflicting requests first come, first served. The lock grants a request when no
 /// earlier conflicting request is held or waits. A request is earlier than another request if it
 /// entered the lock before the other request.
 ///
-/// * Once a request has entered, the lock grants no later conflicting request before it, with two
-///   exceptions. An [`upgrade`] passes the requests that wait. [`Builder::bypass`] lets a bounded
-///   number of requests pass a sleeping request. With these exceptions, too, no request starves.
+/// * Once a request has entered, the lock grants no later conflicting request before this request,
+///   with two exceptions. An [`upgrade`] passes the requests that wait. [`Builder::bypass`] lets a
+///   bounded number of requests pass a sleeping request. With these exceptions, too, no request
+///   starves.
 /// * The lock grants a request that conflicts with no other request as soon as the request has
 ///   entered. To enter, the thread of the request takes one or more internal mutexes for a short
 ///   time. [`fairness`](crate::docs::fairness) describes the wait for a mutex.
@@ -215,14 +216,14 @@ use crate::sync::Deadline;
 /// # Empty ranges
 ///
 /// The range `n..n` contains no point. A request for an empty range conflicts with no request, and
-/// the lock grants it immediately. The guard of an empty range releases nothing. An *inverted*
-/// range ends before it begins, such as `7..3`. If a caller passes an inverted range, the method
-/// panics, as indexing a slice with this range does.
+/// the lock grants this request immediately. The guard of an empty range releases nothing. An
+/// *inverted* range ends before it begins, such as `7..3`. If a caller passes an inverted range,
+/// the method panics, as indexing a slice with this range does.
 ///
 /// # Cost
 ///
-/// A new lock has one part, with an internal mutex. If threads contend for a mutex, the lock can
-/// cut the part of this mutex in two. A request takes the mutexes of all parts that its range
+/// A new lock has one part, with one internal mutex. If threads contend for the mutex of a part,
+/// the lock can cut this part in two. A request takes the mutexes of all parts that its range
 /// touches. See [`Builder::max_leaves`].
 ///
 /// A new lock allocates nothing. After warm-up, a thread that acquires or releases a range

@@ -422,7 +422,7 @@ impl RangeLock {
         ManyGuard { parts }
     }
 
-    /// Like [`acquire_many`](Self::acquire_many), but returns `None` instead of waiting, if a
+    /// Like [`acquire_many`](Self::acquire_many), but passes no request, and returns `None` if a
     /// request that conflicts with one of the ranges is held or waits.
     ///
     /// ```

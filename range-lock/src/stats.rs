@@ -36,9 +36,9 @@ use crate::span::Span;
 ///
 /// # What counts
 ///
-/// Blocking, timed, `try_` and async requests count, with borrowed or owned guards. A request that
-/// is granted immediately counts when it enters. A request that waits counts when its thread or
-/// task continues, or when the request gives up.
+/// The counts include blocking, timed, `try_` and async requests, with borrowed and with owned
+/// guards. A request that is granted immediately counts when it enters. A request that waits counts
+/// when its thread or task continues, or when the request gives up.
 ///
 /// * A request counts in its mode. A request for several ranges counts once in each of its locks,
 ///   in the strongest mode that it has in this lock.

@@ -91,9 +91,9 @@ impl Builder {
     /// grants a new request immediately if at most 256 requests are in its way, and each of them
     /// sleeps and has been passed fewer than `n` times.
     ///
-    /// * If no request keeps a sleeping request out any more, the lock wakes up the thread of the
-    ///   sleeping request. The thread has the range when it runs, unless another request has passed
-    ///   the sleeping request by then.
+    /// * If no request keeps a sleeping request out any more, the lock wakes up the thread or task
+    ///   of the sleeping request. The thread has the range when it runs, unless another request has
+    ///   passed the sleeping request by then.
     /// * No request passes a request whose thread is awake, a held request, or an upgrade.
     /// * A request for several ranges passes all requests in its way, or none of them. It passes
     ///   these requests only if each lock of the passing request has a bound of at least 1.
@@ -106,9 +106,8 @@ impl Builder {
     ///
     /// The number of requests that a request waits for has a bound. The request waits for the
     /// earlier requests that conflict with it, for the earlier requests that conflict with one of
-    /// those requests, and so on. At most `n` requests pass each of all these requests, and at most
-    /// `n` requests pass the waiting request itself. The request also waits for the requests that
-    /// pass.
+    /// these, and so on. At most `n` requests pass each of these requests, and at most `n` requests
+    /// pass the waiting request itself. The request also waits for the requests that pass.
     ///
     /// ```
     /// use range_lock::RangeLock;

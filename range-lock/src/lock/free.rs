@@ -20,11 +20,12 @@ impl RangeLock {
     /// [`Mode::Upgradable`] the call waits for writers and upgradable readers. With [`Mode::Write`]
     /// the call waits for requests in all modes.
     ///
-    /// The call waits for each conflicting request that was held *or waited* when the call began.
-    /// The wait for a request ends when the request is released, gives up, or no longer conflicts.
-    /// A request can cease to conflict when its holder [shrinks](crate::RangeWriteGuard::shrink) or
-    /// [downgrades](crate::RangeWriteGuard::downgrade) the guard. The call waits neither for
-    /// requests that enter later, nor for requests that conflict only because of a later upgrade.
+    /// The call waits for conflicting requests that are held, *and* for conflicting requests that
+    /// wait. The wait for a request ends when the request is released, gives up, or no longer
+    /// conflicts. A request can cease to conflict when its holder
+    /// [shrinks](crate::RangeWriteGuard::shrink) or [downgrades](crate::RangeWriteGuard::downgrade)
+    /// the guard. The call waits neither for requests that enter later, nor for requests that
+    /// conflict only because of a later upgrade.
     ///
     /// When the call returns, the caller sees every write that other threads made while they held
     /// the ranges of the awaited requests. By then new requests may have locked `range` again. A
@@ -45,7 +46,8 @@ impl RangeLock {
     ///
     /// # Panics
     ///
-    /// If the range is inverted. For an empty range the call returns immediately.
+    /// If the range is inverted, the method panics. For an empty range the method returns
+    /// immediately.
     ///
     /// # Fairness
     ///
@@ -64,7 +66,7 @@ impl RangeLock {
     /// With n requests in the lock, a call that waits for no request takes O(log n) steps in each
     /// part of the lock that `range` touches, and allocates nothing.
     ///
-    /// A call that waits examines all requests that overlap `range`, also those that do not
+    /// A call that waits examines all requests that overlap `range`, even requests that do not
     /// conflict. If r requests overlap `range`, the call takes O(r log n) steps under the internal
     /// mutexes. The call allocates memory for each request for which it waits. The release of each
     /// of these requests takes O(log n) additional steps. The `Stats` of feature `stats` do not
