@@ -1,8 +1,9 @@
 //! Futures that acquire (feature `async`).
 //!
-//! The futures work with any executor. Tasks and blocked threads may use the same lock. The request
-//! of a future enters the lock when the future is first polled. From then on the request has a
-//! place in the queue.
+//! The futures of this module work with any executor. Tasks and blocked threads may use the same
+//! lock. The request of a future that acquires enters the lock at the first poll of the future.
+//! Requests that enter later and conflict with this request wait for this request, with the
+//! exceptions of [Fairness](crate::RangeLock#fairness).
 //!
 //! ```
 //! use range_lock::RangeLock;
@@ -18,33 +19,37 @@
 //! # assert!(future.as_mut().poll(&mut cx).is_ready());
 //! ```
 //!
-//! A future and its guard borrow the lock. A task that owns a share of the lock, such as an
-//! `Arc<RangeLock>` that it captured, may use both. If the guard goes to another task or thread, as
-//! into `spawn_blocking`, use the forms with `arc`, such as
+//! A method without `arc` in its name, such as [`write_async`](crate::RangeLock::write_async),
+//! returns a future that borrows the lock. The guard of this future also borrows the lock. A task
+//! that owns an `Arc<RangeLock>` may use this future and this guard. To send a guard to another
+//! task or thread, for example into `spawn_blocking`, use a method with `arc` in its name, such as
 //! [`write_arc_async`](crate::RangeLock::write_arc_async).
 //!
-//! The crate has no timed futures. Instead, a timer of the executor can drop the future, as in
-//! `tokio::time::timeout(soon, lock.write_async(..))`.
+//! The crate has no timed futures. Instead, use a timer of the executor that drops the future, as
+//! in `tokio::time::timeout(soon, lock.write_async(..))`.
 //!
 //! # Cancel safety
 //!
-//! A future may be dropped at any time:
+//! A task may drop a future at any time. The effect of the drop depends on the future's request:
 //!
-//! * If the future waits, its request is withdrawn, and the requests that waited only for this
-//!   request are granted.
-//! * If the request has been granted and the future has not been polled since, the range is
-//!   released to the next request.
+//! * If the request waits, the drop withdraws the request, and grants the requests that waited only
+//!   for this request.
+//! * If the lock has granted the request since the last poll, the drop releases the range, and
+//!   grants the requests that waited only for this range.
 //!
-//! In both cases the request loses its place in the queue. A new future enters behind all waiting
-//! requests.
+//! After the drop the request is no longer in the lock. If the task makes and polls a new future,
+//! the request of the new future is the latest request in the lock.
 //!
 //! # A granted future that is not polled
 //!
-//! A release grants a waiting future its range immediately, before the executor polls the future.
-//! From then on the future holds the range, even if it is not polled. A task must not keep a
-//! granted future alive while the task awaits an event that needs the range. Otherwise the task
-//! waits for itself. `select!` on `&mut future` easily leads to this deadlock. Poll the future to
-//! its end, or drop the future.
+//! The release that ends the wait of a future grants the future its range immediately, before the
+//! executor polls the future. From then on the future holds the range, even if no task polls the
+//! future. [`Builder::bypass`](crate::Builder::bypass) is an exception: with a bypass, a limited
+//! number of requests may still pass the future before its next poll.
+//!
+//! A task must not keep a granted future alive while the task awaits an event that needs the range.
+//! Otherwise the task waits for itself. `select!` on `&mut future` easily leads to this deadlock.
+//! Poll the future to its end, or drop the future.
 //!
 //! ```
 //! # let lock = range_lock::RangeLock::new();
@@ -60,23 +65,27 @@
 //!
 //! # Wakers
 //!
-//! The lock wakes, clones and drops wakers while it holds none of its own mutexes. So wakers may
-//! call back into the lock. A waker should not *wait* for a range. If a release grants several
-//! requests, it wakes them up one after the other. If a waker waits for one of these requests, the
-//! waker keeps this request asleep.
+//! A thread that wakes, clones or drops a waker for the lock holds none of the lock's mutexes. So a
+//! waker may call methods of the lock. A waker should not *wait* for a range. If a release grants
+//! several requests, the release wakes up their threads and tasks one after the other. If one of
+//! the wakers waits, the release does not wake up the other threads and tasks until the wait has
+//! ended.
 //!
-//! A waker may panic when it is woken, cloned or dropped. Such a panic leaves no range locked
-//! without an owner. If a waker panics in a call, the call still wakes up all other tasks that it
-//! has granted. Then the call resumes the panic. The call may be a release, a timeout, or the entry
-//! of another request. If several wakers panic in one call, the call resumes the first panic. If
-//! the thread is already unwinding, a release swallows the panics.
+//! A waker may panic when a call wakes, clones or drops the waker. The panic leaves no range locked
+//! without an owner. The call still wakes up the threads and tasks of all other requests that the
+//! call has granted. Then the call resumes the panic. The call may be, for example, a release, a
+//! timeout, or the entry of another request. If several wakers panic in one call, the call resumes
+//! the first panic. If the thread is already unwinding, a release swallows the panics.
 //!
-//! If a call unwinds because a waker has panicked, the call has still completed its work. Other
-//! threads find this state:
+//! A call that unwinds because a waker has panicked leaves this state:
 //!
-//! * A request that was entering is withdrawn.
-//! * A guard that was passed by value is released.
-//! * A guard that was passed by reference holds the same range as after a call without a panic.
+//! * If the call was entering a request, and the waker of another request has panicked, the
+//!   entering request has been withdrawn.
+//! * If the call was a poll, and the waker of the polled task has panicked, no range of the future
+//!   stays locked after the drop of the future.
+//! * If the caller passed a guard by value, the range of the guard has been released.
+//! * If the caller passed a guard by reference, the guard holds the same range as after a call
+//!   without a panic.
 
 // It hands on the futures of `futures` and of `data`.
 pub use crate::data::{

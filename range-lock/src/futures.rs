@@ -185,8 +185,8 @@ impl<L: Lock> Drop for AcquireParts<L> {
 /// A named future around [`AcquireParts`].
 macro_rules! acquire_many {
     ($Future:ident [$($lifetime:lifetime)?] $lock:ty => $Guard:ty, $verb:literal) => {
-        #[doc = concat!("The future of [`RangeLock::", $verb, "`]. It may be sent and polled on any thread, and")]
-        /// dropped at any time.
+        #[doc = concat!("The future of [`RangeLock::", $verb, "`]. Any thread may poll this future, and may drop")]
+        /// this future at any time.
         #[must_use = "futures do nothing unless polled"]
         pub struct $Future$(<$lifetime>)? {
             inner: AcquireParts<$lock>,
@@ -221,8 +221,8 @@ acquire_many! { AcquireMany ['a] &'a RangeLock => ManyGuard<'a>, "acquire_many_a
 acquire_many! { AcquireManyArc [] Arc<RangeLock> => ArcManyGuard, "acquire_many_arc_async" }
 
 impl RangeLock {
-    /// Locks several ranges as one request. The task waits until all ranges are granted. This is
-    /// the form of [`acquire_many`](Self::acquire_many) for tasks (feature `async`).
+    /// Locks several ranges as one request. The task waits until the request is granted. This
+    /// method is the form of [`acquire_many`](Self::acquire_many) for tasks (feature `async`).
     ///
     /// ```
     /// use range_lock::{RangeLock, Request};
@@ -240,14 +240,14 @@ impl RangeLock {
     ///
     /// # Fairness and cancel safety
     ///
-    /// The request enters when the future is first polled. The future may be dropped at any time:
-    /// see the [module](crate::future).
+    /// The request enters at the first poll of the future. A task may drop the future at any time:
+    /// see [Cancel safety](crate::future#cancel-safety).
     pub fn acquire_many_async<'a>(requests: impl IntoIterator<Item = Request<'a>>) -> AcquireMany<'a> {
         AcquireMany { inner: AcquireParts::new(parts(requests)) }
     }
 
-    /// Like [`acquire_many_async`](Self::acquire_many_async), but the guard and the future own a
-    /// share of each lock's `Arc`. So they have no lifetime.
+    /// Like [`acquire_many_async`](Self::acquire_many_async), but the guard and the future own an
+    /// `Arc` of each lock, and so have no lifetime.
     ///
     /// ```
     /// use range_lock::{ArcRequest, RangeLock};
@@ -269,8 +269,8 @@ impl RangeLock {
     }
 }
 
-/// The future of [`RangeLock::wait_until_free_async`]. A task may send this future to any thread
-/// and poll it there. The future may be dropped at any time.
+/// The future of [`RangeLock::wait_until_free_async`]. Any thread may poll this future, and may
+/// drop this future at any time.
 #[must_use = "futures do nothing unless polled"]
 pub struct WaitUntilFree<'a> {
     /// `None` once it has completed.
@@ -320,13 +320,13 @@ impl fmt::Debug for WaitUntilFree<'_> {
 }
 
 impl RangeLock {
-    /// Waits for every request that entered before the first poll and conflicts with a request for
-    /// `range` in `mode`. The future locks nothing. This is the form of
+    /// Waits for every request that is in the lock at the first poll and conflicts with a request
+    /// for `range` in `mode`. The future locks nothing. This method is the form of
     /// [`wait_until_free`](Self::wait_until_free) for tasks.
     ///
-    /// This method has no form whose future owns a share of the lock. When the wait has ended, the
-    /// future holds nothing. So a task that owns a share can lend the share to the future, as in
-    /// the example.
+    /// No form of this method returns a future that owns an `Arc` of the lock. A task that owns an
+    /// `Arc` of the lock can lend the lock to the future, as in the example. The future returns no
+    /// guard that could outlive the task.
     ///
     /// ```
     /// use range_lock::{Mode, RangeLock};
@@ -347,12 +347,12 @@ impl RangeLock {
     ///
     /// # Panics
     ///
-    /// If the range is inverted. The method itself panics, before the future is polled.
+    /// If the range is inverted, the method panics, even if no task polls the future.
     ///
     /// # Fairness and cancel safety
     ///
-    /// The future delays no request. The future may be dropped at any time. A dropped future leaves
-    /// nothing in the lock.
+    /// No request waits for the future. A task may drop the future at any time. A dropped future
+    /// leaves nothing in the lock.
     #[track_caller]
     pub fn wait_until_free_async(&self, range: impl RangeBounds<u64>, mode: Mode) -> WaitUntilFree<'_> {
         WaitUntilFree { lock: Some(self), claim: claim(&range, mode), waiting: None }
@@ -399,12 +399,12 @@ macro_rules! acquire_async {
         $verb_arc:ident, $FutureArc:ident, $ArcGuard:ident
     ) => {
         future! {
-            #[doc = concat!("The future of [`RangeLock::", stringify!($verb), "`]. It may be sent and polled on any thread, and dropped at any time.")]
+            #[doc = concat!("The future of [`RangeLock::", stringify!($verb), "`]. Any thread may poll this future, and may drop this future at any time.")]
             $Future ['a] Acquire<&'a RangeLock> => $Guard<'a>
         }
 
         future! {
-            #[doc = concat!("The future of [`RangeLock::", stringify!($verb_arc), "`]. It may be sent and polled on any thread, and dropped at any time.")]
+            #[doc = concat!("The future of [`RangeLock::", stringify!($verb_arc), "`]. Any thread may poll this future, and may drop this future at any time.")]
             $FutureArc [] Acquire<Arc<RangeLock>> => $ArcGuard
         }
 
@@ -429,26 +429,26 @@ macro_rules! acquire_async {
             ///
             /// # Panics
             ///
-            /// If the range is inverted. The method itself panics, before the future is polled.
+            /// If the range is inverted, the method panics, even if no task polls the future.
             ///
             /// # Fairness and cancel safety
             ///
-            /// The request enters when the future is first polled. The future may be dropped at any
-            /// time: see the [module](crate::future).
+            /// The request enters at the first poll of the future. A task may drop the future at
+            /// any time: see [Cancel safety](crate::future#cancel-safety).
             ///
             /// # Deadlocks
             ///
-            /// The task must not hold another range of this lock: see [Deadlocks](Self#deadlocks).
-            /// A granted future holds its range even while it is [not
-            /// polled](crate::future#a-granted-future-that-is-not-polled).
+            /// A task that awaits the future must not hold another range of this lock: see
+            /// [Deadlocks](Self#deadlocks). A granted future holds its range even while [no task
+            /// polls the future](crate::future#a-granted-future-that-is-not-polled).
             #[track_caller]
             pub fn $verb(&self, range: impl RangeBounds<u64>) -> $Future<'_> {
                 $Future { inner: Acquire::new(self, claim(&range, $mode)) }
             }
 
             #[doc = concat!("Like [`", stringify!($verb), "`](Self::", stringify!($verb), "), but the guard and the future own")]
-            /// a share of the lock's `Arc`, and so have no lifetime. Both may be sent into a task
-            /// that outlives the caller.
+            /// an `Arc` of the lock, and so have no lifetime. The caller may send the guard or the
+            /// future to a task that outlives the caller.
             ///
             /// ```
             #[doc = concat!("use range_lock::{", stringify!($ArcGuard), ", RangeLock};")]
@@ -465,7 +465,7 @@ macro_rules! acquire_async {
             ///
             /// # Panics
             ///
-            /// If the range is inverted. The method itself panics, before the future is polled.
+            /// If the range is inverted, the method panics, even if no task polls the future.
             #[track_caller]
             pub fn $verb_arc(self: &Arc<Self>, range: impl RangeBounds<u64>) -> $FutureArc {
                 $FutureArc { inner: Acquire::new(Arc::clone(self), claim(&range, $mode)) }
@@ -499,16 +499,16 @@ macro_rules! upgrade_async {
         $link:literal, $anonymous:literal, $acquire:literal
     ) => {
         future! {
-            #[doc = concat!("The future of [`", $link, "::upgrade_async`](crate::", $link, "::upgrade_async). It may be sent and polled on any")]
-            /// thread. If the future is dropped before it has completed, it releases the range.
+            #[doc = concat!("The future of [`", $link, "::upgrade_async`](crate::", $link, "::upgrade_async). Any thread may poll this future.")]
+            /// If a task drops the future before the future has completed, the drop releases the
+            /// range.
             $Future [$($lifetime)?] Upgrade<$lock> => $Guard
         }
 
         /// The upgrade for tasks (feature `async`).
         impl$(<$lifetime>)? $Upgradable {
-            /// The task waits until all other readers that hold a part of the range have left. Then
-            /// the guard becomes a write guard. This is the form of [`upgrade`](Self::upgrade) for
-            /// tasks.
+            /// Waits until no other reader holds a part of the range. Then turns the guard into a
+            /// write guard. This function is the form of [`upgrade`](Self::upgrade) for tasks.
             ///
             /// ```
             #[doc = concat!("use range_lock::", $link, ";")]
@@ -526,21 +526,21 @@ macro_rules! upgrade_async {
             ///
             /// # Fairness
             ///
-            /// The upgrade begins when the future is first polled. From then on the upgrade passes
-            /// waiting requests, and no request passes the upgrade.
+            /// The upgrade begins at the first poll of the future. The upgrade passes the waiting
+            /// requests that conflict with the upgrade. No request passes the upgrade.
             ///
             /// # Cancel safety
             ///
-            /// The future owns the guard. If the future is dropped, it withdraws the upgrade and
-            /// releases the range. [`try_upgrade_async`](Self::try_upgrade_async) can return the
-            /// guard.
+            /// The future owns the guard. If a task drops the future before the future has
+            /// completed, the drop withdraws the upgrade and releases the range.
+            /// [`try_upgrade_async`](Self::try_upgrade_async) can give up and return the guard.
             pub fn upgrade_async(guard: Self) -> $Future$(<$lifetime>)? {
                 $Future { inner: Upgrade::new(guard.held) }
             }
 
-            /// The form of [`try_upgrade_for`](Self::try_upgrade_for) for tasks. Turns the guard
-            /// into a write guard, unless `give_up` completes first. `give_up` can be a timer of
-            /// the executor.
+            /// Turns the guard into a write guard, unless the future `give_up` completes first.
+            /// `give_up` can be a timer of the executor. This function is the form of
+            /// [`try_upgrade_for`](Self::try_upgrade_for) for tasks.
             ///
             /// ```
             #[doc = concat!("use range_lock::", $link, ";")]
@@ -565,14 +565,15 @@ macro_rules! upgrade_async {
             ///
             /// # Fairness
             ///
-            /// The upgrade passes waiting requests, like [`upgrade_async`](Self::upgrade_async). If
-            /// the grant and `give_up` come at the same time, the guard is upgraded.
+            /// The upgrade passes waiting requests, like the upgrade of
+            /// [`upgrade_async`](Self::upgrade_async). If the lock grants the upgrade while
+            /// `give_up` completes, the function returns the write guard.
             ///
             /// # Cancel safety
             ///
-            /// If the upgrade gives up, the readers that came after the upgrade and waited only for
-            /// it are granted. Nothing else changes. If the future itself is dropped, it releases
-            /// the range.
+            /// If the upgrade gives up, the lock grants the readers that waited only for the
+            /// upgrade, and changes nothing else. If a task drops the future of this function
+            /// before the future has completed, the drop releases the range.
             pub async fn try_upgrade_async(
                 guard: Self,
                 give_up: impl Future<Output = ()>,

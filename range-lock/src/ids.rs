@@ -6,12 +6,14 @@ use std::num::NonZeroU64;
 
 use crossbeam_utils::atomic::AtomicCell;
 
-/// The id of a request within its lock. A lock never gives an id twice. The first ids of a lock are
-/// in ascending order. After the lock has been cut into parts, each part has its own blocks of ids.
+/// The id of a request within its lock. A lock never gives the same id to two requests. Until the
+/// lock is first cut into parts, a later request has a larger id. From then on each part has its
+/// own blocks of ids, and the order of ids of different parts has no meaning.
 ///
 /// A request for several ranges has one id in each of its locks. A guard that is shrunk, downgraded
 /// or upgraded keeps the id of its request. When a guard is split, the left guard keeps the id, and
-/// the right guard has a new id. For example, the id 7 prints as `#7`.
+/// the right guard gets a new id. If the left guard is empty, the right guard keeps the id. The id
+/// 7 prints as `#7`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(NonZeroU64);
 

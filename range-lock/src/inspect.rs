@@ -14,11 +14,13 @@ use crate::owner::Owner;
 use crate::partition::Locked;
 use crate::span::Span;
 
-/// A request, or one range of a request for several ranges, in the list of
-/// [`RangeLock::requests`](crate::RangeLock::requests).
+/// A copy of a request, or of one range of a request for several ranges.
+/// [`RangeLock::requests`](crate::RangeLock::requests) returns a list of these copies.
 ///
-/// `Display` prints range, mode and state. `Debug` also prints the requests that this request waits
-/// for, and how long this request has waited until the time of printing:
+/// `Display` prints mode, range and state. `Debug` also prints the id. If the request waits,
+/// `Debug` also prints the ids of the requests that this request waits for, and how long this
+/// request has waited until the time of printing. `Debug` prints at most 8 of these ids, and counts
+/// the others:
 ///
 /// ```
 /// # let lock = range_lock::RangeLock::new();
@@ -62,7 +64,7 @@ pub enum RequestState {
     Held,
     /// The request waits for its range.
     Waiting,
-    /// The request holds its range in mode [`Upgradable`](Mode::Upgradable) and waits for
+    /// The request holds its range in mode [`Upgradable`](Mode::Upgradable) and waits for mode
     /// [`Write`](Mode::Write).
     Upgrading,
 }
@@ -232,7 +234,7 @@ impl RequestInfo {
         &self.snapshot.all[self.at]
     }
 
-    /// Returns the id of the request in its lock. Requests of other locks may have the same id.
+    /// Returns the id of the request in its lock. A request of another lock may have the same id.
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();
@@ -245,7 +247,8 @@ impl RequestInfo {
         self.seen().id
     }
 
-    /// Returns the range of the request. After shrinking this is the rest of the range.
+    /// Returns the range of the request. If the guard has been shrunk or split, the result is the
+    /// range that the guard still holds.
     ///
     /// ```
     /// # use range_lock::RangeWriteGuard;
@@ -259,7 +262,8 @@ impl RequestInfo {
         self.seen().span.into()
     }
 
-    /// Returns the mode of the request. For a waiting upgrade the mode is [`Write`](Mode::Write).
+    /// Returns the mode of the request. For an upgrade that waits, the result is
+    /// [`Write`](Mode::Write).
     ///
     /// ```
     /// # use range_lock::{Mode, RangeLock};
@@ -271,7 +275,7 @@ impl RequestInfo {
         self.seen().mode
     }
 
-    /// Whether the request holds its range in the mode that it asked for.
+    /// Returns whether the request holds its range, waits for its range, or waits for an upgrade.
     ///
     /// ```
     /// # use range_lock::{RangeLock, RequestState};
@@ -283,23 +287,25 @@ impl RequestInfo {
         self.seen().state
     }
 
-    /// Returns the requests of the same lock that this request waits for, in ascending order.
-    /// Before this request can be granted, each listed request must leave, or give up the
-    /// overlapping part. Each listed request conflicts with this request, and is before it. The
-    /// listed request is held, or is a waiting upgrade, or came earlier and waits.
+    /// Returns the ids of the requests of the same lock that this request waits for, in ascending
+    /// order. Each listed request conflicts with this request. The listed request is held, or is an
+    /// upgrade that waits, or entered earlier than this request and waits. Before the lock can
+    /// grant this request, each listed request must leave or cease to conflict.
     ///
-    /// The first call computes the list from the copy that [`requests`](crate::RangeLock::requests)
-    /// made. So the call does not block the lock. If
-    /// [`requests_over`](crate::RangeLock::requests_over) made the copy, the list contains only
+    /// The first call computes the list from the copies that
+    /// [`requests`](crate::RangeLock::requests) made. So the call takes no mutex of the lock. If
+    /// [`requests_over`](crate::RangeLock::requests_over) made the copies, the list contains only
     /// requests that also overlap the range of `requests_over`.
     ///
-    /// The list is empty if the request is held. It may also be empty while the request waits, for
-    /// two reasons:
+    /// The list is empty if the request is held. The list may also be empty while the request
+    /// waits, for three reasons:
     ///
-    /// * A request for several ranges is granted as a whole. Conflicting requests may keep another
-    ///   range of this request out, perhaps in another lock.
-    /// * With [`Builder::bypass`](crate::Builder::bypass), a sleeping request whose turn has come
-    ///   has its range only after its thread has woken up.
+    /// * A request for several ranges is granted as a whole. Conflicting requests may keep out
+    ///   another range of this request, perhaps in another lock.
+    /// * If [`requests_over`](crate::RangeLock::requests_over) made the copies, all requests that
+    ///   this request waits for may lie outside of the range of `requests_over`.
+    /// * With [`Builder::bypass`](crate::Builder::bypass), a sleeping request that no other request
+    ///   keeps out may still wait until its own thread or task wakes up.
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();
@@ -310,8 +316,8 @@ impl RequestInfo {
         self.waits_for.get_or_init(|| self.snapshot.waits_for(self.at))
     }
 
-    /// Returns when the request began to wait. Returns `None` if the request does not wait, or if
-    /// std has no clock (`wasm32-unknown-unknown`).
+    /// Returns when the request began to wait. Returns `None` if the request does not wait, or on a
+    /// platform where std has no clock (`wasm32-unknown-unknown`).
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();

@@ -1,5 +1,5 @@
-//! A reader/writer range lock. A thread locks a part of a domain, and other threads can lock the
-//! rest.
+//! A reader/writer range lock. A thread locks a range of `u64` numbers, and other threads can lock
+//! the other numbers.
 //!
 //! ```
 //! use range_lock::RangeLock;
@@ -10,13 +10,15 @@
 //! assert!(lock.try_write(0..1).is_none()); // Overlapping ones do, if one of them writes.
 //! ```
 //!
-//! [`RangeLock`] is a blocking lock. It is fair: conflicting requests are granted first come, first
-//! served. It is exact: two requests conflict only if their ranges overlap.
+//! [`RangeLock`] is a blocking lock. The lock is fair: it grants conflicting requests first come,
+//! first served, with [two exceptions](RangeLock#fairness). The lock is exact: two requests
+//! conflict only if their ranges overlap.
 //!
-//! * It takes any `RangeBounds<u64>`.
-//! * The lock has readers, upgradable readers and writers, each with `try_` and timed forms.
-//! * Its guards may be sent to other threads. Owned guards hold a share of the lock's `Arc`.
-//! * A held range can be downgraded, shrunk and split.
+//! * A range is any `RangeBounds<u64>`.
+//! * The lock has methods for readers, upgradable readers and writers, each with `try_` and timed
+//!   forms.
+//! * A thread may send a guard to another thread. An owned guard has an `Arc` of the lock.
+//! * A caller can downgrade, shrink and split a held range.
 //!
 //! # When to use it
 //!

@@ -28,13 +28,14 @@ use crate::request::Lock;
 use crate::span::Span;
 use crate::sync::Deadline;
 
-/// A reader/writer lock of ranges. Each thread locks the range that it uses. Other threads can lock
-/// the rest.
+/// A reader/writer lock of ranges. A thread locks the range that it uses. Other threads can lock
+/// other ranges.
 ///
-/// The domain is `u64`. A point of the domain can stand for a byte of a file, a page, a key or
-/// anything else. A request has a range, which is any [`RangeBounds<u64>`], and a [mode](Mode). Two
-/// requests *conflict* when their ranges overlap and their modes are not compatible. The lock
-/// contains no data. A [`RangeRwLock`](crate::RangeRwLock) also owns the data.
+/// The *domain* of the lock is all numbers of type `u64`. Each number is a *point*. A point can
+/// stand for a byte of a file, a page, a key or anything else. A call that locks makes a *request*,
+/// which has a range (any [`RangeBounds<u64>`]) and a [mode](Mode). Two requests *conflict* when
+/// their ranges overlap and their modes are not compatible. A `RangeLock` contains no data. A
+/// [`RangeRwLock`](crate::RangeRwLock) also owns the data.
 ///
 /// ```
 /// use range_lock::RangeLock;
@@ -100,14 +101,16 @@ use crate::sync::Deadline;
 /// [`write_arc`]: Self::write_arc
 /// [`write`]: Self::write
 ///
-/// A method that the compiler does not find may need a feature: `stats`, or `async` for the methods
-/// with `async` in their names. The compiler does not name the feature.
+/// Method `stats` needs feature `stats`, and methods with `async` in their names need feature
+/// `async`. If the needed feature is off, the compiler does not find the method, and does not name
+/// the feature.
 ///
-/// An offset is a `u64`, so a `usize` must be cast: `0..len as u64`. A range of one point is
-/// [`point(p)`](crate::point) or `p..=p`. Both also work for `u64::MAX`, where `p + 1` overflows.
+/// The ends of a range are `u64`. So a caller must cast a `usize`: `0..len as u64`. A range of one
+/// point is [`point(p)`](crate::point) or `p..=p`. Both forms also work if `p` is `u64::MAX`. In
+/// this case `p + 1` would overflow.
 ///
-/// To choose the mode at run time, use a [`Request`](crate::Request). Its guard has one type for
-/// all modes:
+/// To choose the mode at run time, call [`acquire_many`](Self::acquire_many) with one
+/// [`Request`](crate::Request). The guard has one type for all modes:
 ///
 /// ```
 /// use range_lock::{ManyGuard, Mode, RangeLock, Request, point};
@@ -121,7 +124,7 @@ use crate::sync::Deadline;
 ///
 /// The range is locked as long as the guard lives. `let _guard = lock.write(0..10)` keeps the guard
 /// until the end of the block. `let _ = lock.write(0..10)` drops the guard at once, which unlocks
-/// the range. The compiler does not warn:
+/// the range. The compiler does not warn about `let _`:
 ///
 /// ```
 /// # let lock = range_lock::RangeLock::new();
@@ -133,27 +136,29 @@ use crate::sync::Deadline;
 ///
 /// # Fairness
 ///
-/// Conflicting requests are granted first come, first served. A request is granted when no earlier
-/// conflicting request is held or waits.
+/// The lock grants conflicting requests first come, first served. The lock grants a request when no
+/// earlier conflicting request is held or waits. A request is earlier than another request if it
+/// entered the lock before the other request.
 ///
-/// * Once a request has entered, no later conflicting request is granted before it, with two
-///   exceptions. An [`upgrade`] passes the requests that wait. [`Builder::bypass`] lets a bounded
-///   number of requests pass a sleeping request. In every case no request starves.
-/// * A request that conflicts with no other request is granted as soon as it has entered. To enter,
-///   its thread takes a short internal mutex. [`fairness`](crate::docs::fairness) has the bound of
-///   the wait for this mutex.
-/// * A reader waits for an earlier overlapping writer, even if the writer still waits and only
-///   readers hold the range.
-/// * A `try_` method follows the same rule. It fails only if a conflicting request is held or
-///   waits.
+/// * Once a request has entered, the lock grants no later conflicting request before this request,
+///   with two exceptions. An [`upgrade`] passes the requests that wait. [`Builder::bypass`] lets a
+///   bounded number of requests pass a sleeping request. With these exceptions, too, no request
+///   starves.
+/// * The lock grants a request that conflicts with no other request as soon as the request has
+///   entered. To enter, the thread of the request takes one or more internal mutexes for a short
+///   time. [`fairness`](crate::docs::fairness) describes the wait for a mutex.
+/// * Without [`Builder::bypass`], a reader waits for an earlier overlapping writer, even if the
+///   writer still waits and only readers hold the range.
+/// * A method such as [`try_write`](Self::try_write), without a time limit, passes no request. The
+///   method fails only if a conflicting request is held or waits.
 ///
 /// # Deadlocks
 ///
-/// **While a thread or task holds a range, it must not block on another range of the same lock**,
-/// not even on a disjoint range or a higher range. Another thread may wait for a third range that
-/// overlaps both ranges. The other thread waits for the held range, and the new request waits for
-/// the other thread. So neither thread can continue. Taking ranges in ascending order does not
-/// prevent this deadlock.
+/// **A thread or task that holds a range must not wait for another range of the same lock without a
+/// time limit**, not even for a disjoint range or a higher range. A second thread may wait for a
+/// third range that overlaps both ranges. The second thread waits for the held range, and the first
+/// thread waits for the earlier request of the second thread. So neither thread can continue. This
+/// deadlock is possible even if all threads take their ranges in ascending order.
 ///
 /// ```
 /// use std::time::Duration;
@@ -179,58 +184,63 @@ use crate::sync::Deadline;
 ///   range and start again.
 /// * Release the first range, and then ask for the second range.
 ///
-/// [Lock coupling](crate::docs::patterns#lock-coupling-b-trees) shows the first two remedies. The
-/// rule also applies if the second range overlaps the held range. A thread may block on a lock
-/// while it holds a range of another lock, or while it holds a lock of another kind. Then the
-/// program needs an order among these locks. Feature `deadlock_detection` finds threads that wait
-/// for each other.
+/// [Lock coupling](crate::docs::patterns#lock-coupling-b-trees) uses the first two remedies. The
+/// rule in bold type also applies if the second range overlaps the held range. A thread may block
+/// on a `RangeLock` while it holds a range of another `RangeLock`, or a lock of another kind. Then
+/// the program needs an order in which all threads take these locks. With feature
+/// `deadlock_detection`, `deadlock::check` reports threads that wait for each other.
 ///
 /// # fork and signal handlers
 ///
-/// A process of several threads may `fork` while another thread uses a lock. Then the internal
-/// mutex may stay locked in the child. So every method of this lock may wait for ever in the child,
-/// even `try_` methods. Such a child must not use the lock. It may only call `exec`.
+/// In a process of several threads, one thread may `fork` while another thread uses a lock. Then an
+/// internal mutex of the lock may stay locked in the child. A call that takes this mutex waits for
+/// ever in the child, even a call of a `try_` or timed method. So the child of a process of several
+/// threads must not use the lock. The child may only call `exec`.
 ///
-/// No method is async-signal-safe. Dropping a guard is not async-signal-safe either. In a signal
-/// handler even a `try_` method can wait for the internal mutex that the interrupted thread holds.
+/// No method of the lock and no drop of a guard is async-signal-safe. In a signal handler even a
+/// `try_` method can wait for an internal mutex that the interrupted thread holds.
 ///
 /// # Platforms
 ///
-/// The lock is tested on Linux on x86-64. The [crate's page](crate#platforms) lists the known facts
-/// about other platforms.
+/// The project tests the lock on Linux on x86-64. The [crate's page](crate#platforms) lists the
+/// known facts about other platforms.
 ///
 /// # Guards
 ///
-/// Every method that acquires a range returns a guard. When the guard is dropped, on any thread, it
-/// releases the range. The lock has no unlock by range. It has no poisoning: if a panic drops a
-/// guard, the guard releases its range as usual. A leaked guard (`mem::forget`) keeps its range
-/// locked, and affects no other range. [`undo_leak`](Self::undo_leak) releases the ranges of leaked
-/// guards.
+/// A method that acquires a range returns a guard, or an `Option` or a future of a guard. The drop
+/// of the guard, on any thread, releases the range. The lock has no method that unlocks a range
+/// without its guard. The lock has no poisoning: if a panic drops a guard, the guard releases its
+/// range as usual. A leaked guard (`mem::forget`) keeps its range locked, and locks no other range.
+/// [`undo_leak`](Self::undo_leak) releases the ranges of leaked guards.
 ///
 /// # Empty ranges
 ///
 /// The range `n..n` contains no point. A request for an empty range conflicts with no request, and
-/// is granted immediately. The guard of an empty range releases nothing. A method that is given an
-/// inverted range, such as `7..3`, panics, as a slice does.
+/// the lock grants this request immediately. The guard of an empty range releases nothing. An
+/// *inverted* range ends before it begins, such as `7..3`. If a caller passes an inverted range,
+/// the method panics, as indexing a slice with this range does.
 ///
 /// # Cost
 ///
-/// A new lock allocates nothing. After warm-up, acquiring and releasing do not allocate. A lock has
-/// warmed up when its partition is stable, and each part has had its peak number of concurrent
-/// requests. A part that becomes empty keeps memory for at most 256 requests. Two cases allocate
-/// even after warm-up:
+/// A new lock has one part, with one internal mutex. If threads contend for the mutex of a part,
+/// the lock can cut this part in two. A request takes the mutexes of all parts that its range
+/// touches. See [`Builder::max_leaves`].
 ///
-/// * A thread allocates when it first sleeps, and when it first waits for the internal mutex.
-/// * With feature `deadlock_detection`, a thread captures a backtrace whenever it blocks.
+/// A new lock allocates nothing. After warm-up, a thread that acquires or releases a range
+/// allocates nothing, with four exceptions. A lock has warmed up when its partition into parts is
+/// stable, and each part has had its peak number of concurrent requests. The exceptions are:
 ///
-/// With n requests in the lock, a thread acquires in O(log n) steps under a short internal mutex. A
-/// release takes O(log n) steps, and O(log n) more for each request that is
-/// [registered](crate::docs::internals#registrations) with the released request. A registered
-/// request is a request that the released request has kept out.
+/// * A thread allocates when it first sleeps, and when it first waits for an internal mutex.
+/// * A part that becomes empty keeps memory for at most 256 requests. If more than 256 requests
+///   come again at the same time, the part allocates again.
+/// * A request for more than four ranges allocates: see [`acquire_many`](Self::acquire_many).
+/// * With feature `deadlock_detection`, a thread whose request waits captures a backtrace.
 ///
-/// If threads contend for the internal mutex, the lock cuts its domain into parts. Each part has
-/// its own mutex. A request takes the mutexes of the parts that its range touches. See
-/// [`Builder::max_leaves`].
+/// With n requests in the lock, an acquisition takes O(log n) steps under the mutex of each part
+/// that the range touches. A request also takes O(log n) steps for each request that it
+/// [passes](Builder::bypass). A release takes O(log n) steps, and O(log n) more for each request
+/// that is [registered](crate::docs::internals#registrations) with the released request. A
+/// registered request is a request that the released request has kept out.
 ///
 /// # Origin
 ///
@@ -260,11 +270,11 @@ impl RangeLock {
         self.home.place()
     }
 
-    /// Returns whether some request *holds* a part of `range`, in any mode. Requests that wait do
-    /// not count. An empty range is never locked.
+    /// Returns whether some request *holds* a part of `range`, in any mode. Requests that wait for
+    /// their ranges do not count. For an empty range the result is `false`.
     ///
-    /// Another thread may make the answer out of date immediately. To act on the answer, take the
-    /// range with a `try_` method.
+    /// Another thread may lock or release a part of the range before the caller uses the result. So
+    /// a caller that needs the range must lock it, for example with a `try_` method.
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();
@@ -282,16 +292,18 @@ impl RangeLock {
             .is_some_and(|span| self.partition().look_over(span).iter().any(|leaf| leaf.is_locked(span)))
     }
 
-    /// Lists the requests that are held or wait at the time of the call, in the order in which
-    /// their ranges begin.
+    /// Lists the requests that are held or wait at the time of the call, in ascending order of the
+    /// first points of their ranges.
     ///
-    /// A request for several ranges is listed once for each range, each time with the same
-    /// [id](RequestInfo::id).
+    /// The list contains a request for several ranges once for each of its ranges in this lock,
+    /// each time with the same [id](RequestInfo::id).
     ///
-    /// The list is meant to be printed or logged. The `Debug` form of the lock prints the beginning
-    /// of the list. The call allocates memory. With n requests the call takes O(n) steps, and
-    /// blocks other users of the lock during these steps. It does not compute for which requests a
-    /// request waits. [`RequestInfo::waits_for`] computes these requests.
+    /// The list is meant for printing and logging. The `Debug` form of the lock prints the
+    /// beginning of the list. The call allocates memory. With n requests the call first copies the
+    /// requests, in O(n) steps. During these steps the call holds the mutexes of all parts, and so
+    /// blocks other users of the lock. Then the call sorts the copies, in O(n log n) steps. The
+    /// call does not compute which requests a request waits for. [`RequestInfo::waits_for`]
+    /// computes these requests.
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();
@@ -305,10 +317,11 @@ impl RangeLock {
         self.snapshot(Span::WHOLE).requests().collect()
     }
 
-    /// Lists the requests that overlap `range`, in the same form as [`requests`](Self::requests).
-    /// The call blocks only users of the parts of the lock that `range` touches.
+    /// Lists the requests whose ranges overlap `range`, in the same form as
+    /// [`requests`](Self::requests). The call blocks only users of the parts of the lock that
+    /// `range` touches.
     ///
-    /// [`RequestInfo::waits_for`] of a listed request names only requests that also overlap
+    /// [`RequestInfo::waits_for`] of a listed request returns only requests that also overlap
     /// `range`.
     ///
     /// # Panics
@@ -333,9 +346,9 @@ impl RangeLock {
         Snapshot::new(self.partition().look_over(span), span)
     }
 
-    /// Forgets all requests. The guards of all these requests have leaked. The exclusive borrow
-    /// proves that no guard is alive, because a guard borrows the lock, or owns a share of its
-    /// `Arc`.
+    /// Forgets all requests in the lock. The caller borrows the lock exclusively. So the guards and
+    /// futures of all these requests have leaked. A guard or future that has not leaked borrows the
+    /// lock, or owns an `Arc` of the lock, and so prevents the exclusive borrow.
     ///
     /// ```
     /// let mut lock = range_lock::RangeLock::new();
@@ -351,8 +364,9 @@ impl RangeLock {
     /// Frees the memory that the lock keeps for future requests.
     ///
     /// A part of the lock that has no requests keeps memory for at most 256 requests. In addition
-    /// the lock keeps up to 1 MiB of records of waiting requests. This method frees both kinds of
-    /// memory. It does not free the parts themselves, nor the trees of parts that have requests.
+    /// the lock keeps up to 1 MiB of unused [records](crate::docs::internals#waiting) for requests
+    /// that will wait. This method frees both kinds of memory. The method does not free the parts
+    /// themselves, nor the table of the parts, nor the trees of parts that have requests.
     ///
     /// ```
     /// let mut lock = range_lock::RangeLock::new();
@@ -391,8 +405,8 @@ macro_rules! acquire {
             ///
             /// # Fairness
             ///
-            /// The request waits for earlier conflicting requests, and for no other requests. Later
-            /// conflicting requests wait for this request.
+            /// The request waits only for earlier conflicting requests. Later conflicting requests
+            /// wait for this request. [Fairness](Self#fairness) has the two exceptions.
             ///
             /// # Deadlocks
             ///
@@ -406,9 +420,10 @@ macro_rules! acquire {
 
             #[doc = concat!("Locks `range` ", $what, " if the request can be granted at once.")]
             ///
-            /// Returns `None` if a conflicting request is held or waits, because a `try_` method
-            /// passes no waiting request. A caller that holds another range of this lock may call
-            /// this method. `let _ =` drops the guard at once, which unlocks the range.
+            /// Returns `None` if a conflicting request is held or waits. This method passes no
+            /// request, even in a lock with [`Builder::bypass`]. A caller that holds another range
+            /// of this lock may call this method. `let _ =` drops the guard at once, which unlocks
+            /// the range.
             ///
             /// ```
             /// # let lock = range_lock::RangeLock::new();
@@ -428,8 +443,8 @@ macro_rules! acquire {
 
             #[doc = concat!("Locks `range` ", $what, ". Gives up after `timeout`.")]
             ///
-            /// A timeout that is too long for the clock is no timeout. With a timeout of zero the
-            /// method does not wait.
+            /// If the timeout is too long for the clock, the method waits without a time limit.
+            /// With a timeout of zero the method waits for no request.
             ///
             /// ```
             /// # use std::time::Duration;
@@ -450,10 +465,11 @@ macro_rules! acquire {
             ///
             /// # Fairness and cancel safety
             ///
-            /// While the request waits, it keeps its place in the queue. If the request gives up,
-            /// the requests that waited only for this request are granted, and nothing else
-            /// changes. If the grant and the deadline come at the same moment, the request keeps
-            /// its range.
+            /// While the request waits, later conflicting requests wait for this request, with the
+            /// exceptions of [Fairness](Self#fairness). If the request gives up, the lock grants
+            /// the requests that waited only for this request, and changes nothing else. If the
+            /// lock grants the request before the request has given up, the method returns the
+            /// guard, even after the timeout.
             #[track_caller]
             pub fn $try_for(
                 &self,
@@ -467,8 +483,8 @@ macro_rules! acquire {
             #[doc = concat!("Locks `range` ", $what, ". Gives up at `deadline`.")]
             ///
             #[doc = concat!("Like [`", stringify!($try_for), "`](Self::", stringify!($try_for), "), which also describes fairness and")]
-            /// cancel safety. If the deadline has passed, the method does not wait, and keeps no
-            /// other request out.
+            /// cancel safety. If the deadline has passed before the call, the method waits for no
+            /// request. If the method then fails, it has kept no other request out.
             ///
             /// ```
             /// # use std::time::{Duration, Instant};
@@ -493,7 +509,7 @@ macro_rules! acquire {
             }
 
             #[doc = concat!("Like [`", stringify!($wait), "`](Self::", stringify!($wait), "), but the guard owns")]
-            /// a share of the lock and so has no lifetime.
+            /// an `Arc` of the lock, and so has no lifetime.
             ///
             /// ```
             /// # use std::sync::Arc;
@@ -513,7 +529,7 @@ macro_rules! acquire {
             }
 
             #[doc = concat!("Like [`", stringify!($try), "`](Self::", stringify!($try), "), but the guard owns")]
-            /// a share of the lock.
+            /// an `Arc` of the lock.
             ///
             /// ```
             /// # use std::sync::Arc;
@@ -535,7 +551,7 @@ macro_rules! acquire {
             #[doc = concat!(
                 "Like [`", stringify!($try_for), "`](Self::", stringify!($try_for), "), but the guard owns"
             )]
-            /// a share of the lock.
+            /// an `Arc` of the lock.
             ///
             /// ```
             /// # use std::{sync::Arc, time::Duration};
@@ -563,7 +579,7 @@ macro_rules! acquire {
             #[doc = concat!(
                 "Like [`", stringify!($try_until), "`](Self::", stringify!($try_until), "), but the guard owns"
             )]
-            /// a share of the lock.
+            /// an `Arc` of the lock.
             ///
             /// ```
             /// # use std::{sync::Arc, time::{Duration, Instant}};

@@ -29,7 +29,8 @@ macro_rules! request {
         }
 
         impl$(<$lifetime>)? $Request$(<$lifetime>)? {
-            /// `range` of `lock`, in a mode that is chosen at run time.
+            /// Makes a request for `range` of `lock` in `mode`, which the program can choose at run
+            /// time.
             ///
             /// ```
             #[doc = concat!("use range_lock::{", stringify!($Request), ", Mode, RangeLock};")]
@@ -48,7 +49,7 @@ macro_rules! request {
                 $Request { lock: $share(lock), claim: claim(&range, mode) }
             }
 
-            /// `range` of `lock`, for reading.
+            /// Makes a request for reading `range` of `lock`.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Request), "};")]
@@ -67,7 +68,7 @@ macro_rules! request {
                 $Request { lock: $share(lock), claim: claim(&range, Mode::Read) }
             }
 
-            /// `range` of `lock`, for reading with the right to upgrade.
+            /// Makes a request for reading `range` of `lock` with the right to upgrade.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Request), "};")]
@@ -87,7 +88,7 @@ macro_rules! request {
                 $Request { lock: $share(lock), claim: claim(&range, Mode::Upgradable) }
             }
 
-            /// `range` of `lock`, for writing.
+            /// Makes a request for writing `range` of `lock`.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Request), "};")]
@@ -127,8 +128,8 @@ request! {
 }
 
 request! {
-    /// One of the ranges that [`RangeLock::acquire_many_arc`] locks together. It owns a share of
-    /// its lock.
+    /// One of the ranges that [`RangeLock::acquire_many_arc`] locks together. An `ArcRequest` owns
+    /// an `Arc` of its lock.
     ArcRequest [] Arc<RangeLock>, from &Arc<RangeLock>, by Arc::clone,
     "# let lock = std::sync::Arc::new(RangeLock::new());", "acquire_many_arc"
 }
@@ -141,9 +142,8 @@ macro_rules! many_guard {
         $setup:literal, $verb:literal
     ) => {
         $(#[$doc])*
-        /// The guard releases all its ranges in one step when it is dropped, on any thread. Bind
-        /// the guard to a name, because `let _ =` drops the guard at once, which unlocks the
-        /// ranges.
+        /// The drop of the guard, on any thread, releases all its ranges in one step. Bind the
+        /// guard to a name, because `let _ =` drops the guard at once, which unlocks the ranges.
         #[must_use = "if unused the ranges are unlocked at once"]
         pub struct $Guard$(<$lifetime>)? {
             parts: Parts<$lock>,
@@ -155,11 +155,11 @@ macro_rules! many_guard {
                 $Guard { parts }
             }
 
-            /// Returns the held ranges, with their locks and modes. The ranges are disjoint. They
-            /// are in the order of the addresses of their locks. The ranges of one lock are in
-            /// ascending order. The ranges may differ from the ranges of the request. If ranges of
-            /// the request, in one lock, overlap or touch in the same mode, the guard has other
-            /// ranges that together cover the same points.
+            /// Returns the held ranges, with their locks and modes. The ranges are in the order of
+            /// the addresses of their locks. The ranges of one lock are disjoint, and in ascending
+            /// order. The returned ranges may differ from the ranges that the caller named. The
+            /// request joins named ranges of one lock that overlap or touch in the same mode. The
+            /// request cuts named ranges of one lock that overlap in different modes.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{Mode, RangeLock, ", stringify!($Request), "};")]
@@ -188,13 +188,15 @@ macro_rules! many_guard {
                 self.parts.id_in(lock.place().address())
             }
 
-            /// Releases the part of `range` that the guard holds in `lock`, in any mode and in one
-            /// step. Grants the requests that waited only for this part. The guard keeps the rest.
+            /// Releases the points of `range` that the guard holds in `lock`, in any mode and in
+            /// one step. Grants the requests that waited only for these points. The guard keeps its
+            /// other points.
             ///
-            /// If a guard holds the source and the target of a copy within one lock, `range` must
-            /// not reach from one into the other.
+            /// Suppose that a guard holds the source and the target of a copy within one lock. If
+            /// `range` overlaps both, the call releases points of both. So a caller that wants to
+            /// release points of the source must choose a `range` without points of the target.
             ///
-            /// All functions that change a guard are associated functions.
+            /// No function that changes a guard has a `self` parameter.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]
@@ -216,8 +218,8 @@ macro_rules! many_guard {
                 }
             }
 
-            /// Releases the ranges that the guard holds in `lock` outside of `range`. Grants the
-            /// requests that waited only for the released ranges. The guard keeps its ranges in
+            /// Releases all points that the guard holds in `lock` outside of `range`. Grants the
+            /// requests that waited only for the released points. The guard keeps its ranges in
             /// other locks.
             ///
             /// ```
@@ -246,10 +248,10 @@ macro_rules! many_guard {
                 }
             }
 
-            /// Turns the part of `range` that the guard holds in `lock` into a read range. This
-            /// part stays held during the change. The call grants the waiting readers that no other
-            /// writer keeps out. The guard keeps its other ranges, and its ranges for reading, as
-            /// they are.
+            /// Changes the mode of the points of `range` that the guard holds in `lock` to
+            /// [`Mode::Read`]. These points stay held during the change. The call grants the
+            /// waiting readers, plain or upgradable, that no other request keeps out. The mode of
+            /// the guard's other points stays the same.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]
@@ -270,9 +272,9 @@ macro_rules! many_guard {
                 }
             }
 
-            /// Turns all upgradable ranges of the guard into write ranges together, if no other
-            /// reader holds a part of any of these ranges. Returns whether the guard was upgraded.
-            /// Otherwise the guard holds the same ranges and modes as before.
+            /// Turns all upgradable ranges of the guard into write ranges together, and returns
+            /// `true`, if no other reader holds a part of any of these ranges. Otherwise returns
+            /// `false`, and the guard holds the same ranges and modes as before.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{RangeLock, ", stringify!($Guard), ", ", stringify!($Request), "};")]
@@ -291,12 +293,12 @@ macro_rules! many_guard {
                 guard.parts.upgrade(Deadline::after(Duration::ZERO))
             }
 
-            /// Like [`try_upgrade`](Self::try_upgrade), but waits for the readers that hold a part
-            /// of the ranges. Gives up after `timeout`.
+            /// Like [`try_upgrade`](Self::try_upgrade), but waits for the other readers that hold a
+            /// part of the upgradable ranges. Gives up after `timeout`.
             ///
-            /// No function waits for these readers without a time limit. Without a limit, two
-            /// guards would wait for each other for ever if each of them reads a range that the
-            /// other guard wants to upgrade.
+            /// This guard has no function `upgrade`, which would wait without a time limit. Suppose
+            /// that each of two guards holds for reading a range that the other guard wants to
+            /// upgrade. Without a time limit, the two upgrades would wait for each other for ever.
             ///
             /// ```
             /// # use std::time::Duration;
@@ -311,9 +313,10 @@ macro_rules! many_guard {
             ///
             /// # Fairness and cancel safety
             ///
-            /// The upgrade passes waiting requests, like the upgrade of one range. If the upgrade
-            /// gives up, the readers that waited only for the upgrade are granted, and nothing else
-            /// changes.
+            /// The upgrade passes waiting requests, like
+            /// [`RangeUpgradableReadGuard::upgrade`](crate::RangeUpgradableReadGuard::upgrade). If
+            /// the upgrade gives up, the lock grants the readers that waited only for the upgrade,
+            /// and changes nothing else.
             #[must_use = "it may have failed"]
             pub fn try_upgrade_for(guard: &mut Self, timeout: Duration) -> bool {
                 guard.parts.upgrade(Deadline::after(timeout))
@@ -360,7 +363,7 @@ many_guard! {
 }
 
 many_guard! {
-    /// Several ranges that are held at once, by a guard that owns a share of each lock and so has
+    /// Several ranges that are held at once, by a guard that owns an `Arc` of each lock and so has
     /// no lifetime. [`RangeLock::acquire_many_arc`] makes this guard, and has an example.
     ArcManyGuard [] Arc<RangeLock>, of ArcRequest, gives &Arc<RangeLock>, by std::convert::identity,
     "# let lock = std::sync::Arc::new(RangeLock::new());", "acquire_many_arc"
@@ -368,18 +371,18 @@ many_guard! {
 
 /// Methods that acquire several ranges at once.
 impl RangeLock {
-    /// Locks several ranges, of one lock or of several locks, as one request. Waits until all
-    /// ranges are granted.
+    /// Locks several ranges, of one lock or of several locks, as one request. Waits until the
+    /// request is granted.
     ///
-    /// No deadlock is possible under one condition: every thread that uses the locks takes all its
-    /// ranges in one request of this kind, and holds nothing when it asks. The order of the ranges
-    /// in the request does not matter. One thread that blocks while it holds a range can cause a
-    /// deadlock. This deadlock can include threads that held nothing when they asked: see
+    /// The requests of several threads cannot deadlock under one condition: every thread that uses
+    /// the locks takes all its ranges in one request, and holds no range when it asks. The order of
+    /// the ranges in the request does not matter. One thread that blocks while it holds a range can
+    /// cause a deadlock. This deadlock can include threads that held nothing when they asked: see
     /// [Deadlocks](Self#deadlocks).
     ///
-    /// If ranges of one lock overlap, the overlapping part gets the stronger mode. A range that is
-    /// named twice counts once. A request to read 0..10 and write 5..8 reads 0..5 and 8..10, and
-    /// writes 5..8.
+    /// If ranges of one lock overlap, the overlapping part gets the stronger mode. A range that the
+    /// caller names twice counts once. For example, a request to read 0..10 and to write 5..8 locks
+    /// 0..5 and 8..10 for reading, and 5..8 for writing.
     ///
     /// ```
     /// use range_lock::{RangeLock, Request};
@@ -396,21 +399,22 @@ impl RangeLock {
     /// # Fairness
     ///
     /// The request waits for the earlier requests that conflict with any of its ranges. Later
-    /// requests that conflict with any of its ranges wait for this request, even while it waits for
-    /// another of its ranges.
+    /// requests that conflict with any of its ranges wait for this request, even while this request
+    /// waits for another of its ranges. [Fairness](Self#fairness) has the two exceptions.
     ///
     /// # Cost
     ///
-    /// The request takes the internal mutexes of all its locks together. Overlapping ranges in
-    /// different modes become more ranges, as [`ManyGuard::ranges`] returns them. If the caller
-    /// names at most four ranges, and they become at most four ranges, the request allocates
-    /// nothing.
+    /// To enter, the thread of the request holds internal mutexes of all locks of the request
+    /// together. In each lock it holds the mutexes of all parts from the first range to the last
+    /// range. The request allocates no memory for its ranges if the caller names at most four
+    /// ranges, and [`ManyGuard::ranges`] returns at most four ranges.
     ///
     /// # Panics
     ///
-    /// If the request has more than 65535 ranges on a 32-bit machine, counted after overlapping and
-    /// touching ranges have been joined. The panic leaves nothing locked. On a 64-bit machine no
-    /// request can reach the bound.
+    /// On a 32-bit machine, if the request has more than 65535 ranges, the method panics. The
+    /// number of ranges is the number that [`ManyGuard::ranges`] would return. The panic leaves
+    /// nothing locked. On a 64-bit machine the bound is so large that no request can reach the
+    /// bound.
     pub fn acquire_many<'a>(requests: impl IntoIterator<Item = Request<'a>>) -> ManyGuard<'a> {
         let mut parts = parts(requests);
         let granted = parts.acquire(Deadline::Never);
@@ -418,8 +422,8 @@ impl RangeLock {
         ManyGuard { parts }
     }
 
-    /// Locks several ranges as one request if all of them can be granted immediately. Otherwise
-    /// like [`acquire_many`](Self::acquire_many).
+    /// Like [`acquire_many`](Self::acquire_many), but passes no request, and returns `None` if a
+    /// request that conflicts with one of the ranges is held or waits.
     ///
     /// ```
     /// # use range_lock::{RangeLock, Request};
@@ -435,8 +439,7 @@ impl RangeLock {
         parts.try_enter().then(|| ManyGuard { parts })
     }
 
-    /// Locks several ranges as one request. Gives up after `timeout`. Otherwise like
-    /// [`acquire_many`](Self::acquire_many).
+    /// Like [`acquire_many`](Self::acquire_many), but gives up after `timeout` and returns `None`.
     ///
     /// ```
     /// # use range_lock::{RangeLock, Request};
@@ -451,16 +454,17 @@ impl RangeLock {
     ///
     /// # Fairness and cancel safety
     ///
-    /// While the request waits, it keeps its place in the queues of all its locks. If the request
-    /// gives up, the requests that waited only for this request are granted, and nothing else
-    /// changes in any of the locks. With a timeout of zero the method does not wait, like
+    /// While the request waits, later conflicting requests in all its locks wait for this request,
+    /// with the exceptions of [Fairness](Self#fairness). If the request gives up, the locks grant
+    /// the requests that waited only for this request, and nothing else changes in the locks. With
+    /// a timeout of zero the method waits for no request, like
     /// [`try_acquire_many`](Self::try_acquire_many).
     ///
     /// # Panics
     ///
-    /// If the request has more than 65535 ranges on a 32-bit machine, counted after overlapping and
-    /// touching ranges have been joined. The panic leaves nothing locked. On a 64-bit machine no
-    /// request can reach the bound.
+    /// On a 32-bit machine, if the request has more than 65535 ranges and `timeout` is not zero,
+    /// the method panics, like [`acquire_many`](Self::acquire_many). The panic leaves nothing
+    /// locked.
     pub fn try_acquire_many_for<'a>(
         requests: impl IntoIterator<Item = Request<'a>>,
         timeout: Duration,
@@ -469,8 +473,7 @@ impl RangeLock {
         parts.acquire(Deadline::after(timeout)).then(|| ManyGuard { parts })
     }
 
-    /// Locks several ranges as one request. Gives up at `deadline`. Otherwise like
-    /// [`try_acquire_many_for`](Self::try_acquire_many_for).
+    /// Like [`try_acquire_many_for`](Self::try_acquire_many_for), but gives up at `deadline`.
     ///
     /// ```
     /// # use range_lock::{RangeLock, Request};
@@ -482,9 +485,9 @@ impl RangeLock {
     ///
     /// # Panics
     ///
-    /// If the request has more than 65535 ranges on a 32-bit machine, counted after overlapping and
-    /// touching ranges have been joined. The panic leaves nothing locked. On a 64-bit machine no
-    /// request can reach the bound.
+    /// On a 32-bit machine, if the request has more than 65535 ranges and `deadline` lies in the
+    /// future, the method panics, like [`acquire_many`](Self::acquire_many). The panic leaves
+    /// nothing locked.
     pub fn try_acquire_many_until<'a>(
         requests: impl IntoIterator<Item = Request<'a>>,
         deadline: Instant,
@@ -493,8 +496,8 @@ impl RangeLock {
         parts.acquire(Deadline::At(deadline)).then(|| ManyGuard { parts })
     }
 
-    /// Like [`acquire_many`](Self::acquire_many), but the guard owns a share of each lock's `Arc`,
-    /// and so has no lifetime. An I/O completion or a task can hold this guard.
+    /// Like [`acquire_many`](Self::acquire_many), but the guard owns an `Arc` of each lock, and so
+    /// has no lifetime. An I/O request or a task can hold this guard.
     ///
     /// ```
     /// use range_lock::{ArcRequest, RangeLock};
@@ -521,8 +524,7 @@ impl RangeLock {
         ArcManyGuard { parts }
     }
 
-    /// Like [`try_acquire_many`](Self::try_acquire_many), but the guard owns a share of each lock's
-    /// `Arc`.
+    /// Like [`try_acquire_many`](Self::try_acquire_many), but the guard owns an `Arc` of each lock.
     ///
     /// ```
     /// # use range_lock::{ArcRequest, RangeLock};
@@ -536,8 +538,8 @@ impl RangeLock {
         parts.try_enter().then(|| ArcManyGuard { parts })
     }
 
-    /// Like [`try_acquire_many_for`](Self::try_acquire_many_for), but the guard owns a share of
-    /// each lock's `Arc`.
+    /// Like [`try_acquire_many_for`](Self::try_acquire_many_for), but the guard owns an `Arc` of
+    /// each lock.
     ///
     /// ```
     /// # use range_lock::{ArcRequest, RangeLock};
@@ -558,8 +560,8 @@ impl RangeLock {
         parts.acquire(Deadline::after(timeout)).then(|| ArcManyGuard { parts })
     }
 
-    /// Like [`try_acquire_many_until`](Self::try_acquire_many_until), but the guard owns a share of
-    /// each lock's `Arc`.
+    /// Like [`try_acquire_many_until`](Self::try_acquire_many_until), but the guard owns an `Arc`
+    /// of each lock.
     ///
     /// # Panics
     ///

@@ -14,12 +14,12 @@
 /// The modes are ordered from weak to strong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Mode {
-    /// Shared with all requests except writers.
+    /// A request in this mode shares its range with all requests except writers.
     Read,
-    /// Shared with readers. At most one request holds a point in this mode at a time. So an upgrade
-    /// never meets another upgradable reader.
+    /// A request in this mode shares its range with plain readers. At most one request at a time
+    /// holds a point in this mode. So an upgrade never waits for another upgradable reader.
     Upgradable,
-    /// Shared with no other request.
+    /// A request in this mode shares its range with no other request.
     Write,
 }
 

@@ -16,11 +16,11 @@ use crate::lock::RangeLock;
 use crate::mode::Mode;
 use crate::span::Span;
 
-/// The counts of a [`RangeLock`] since it was made, or between two calls of [`RangeLock::stats`]
-/// (feature `stats`).
+/// The counts of a [`RangeLock`] since the lock was made, or between two calls of
+/// [`RangeLock::stats`] (feature `stats`).
 ///
-/// [`RangeLock::stats`] returns this copy of the counts. To get the counts of an interval, subtract
-/// an earlier copy:
+/// [`RangeLock::stats`] returns a copy of the counts. To get the counts of an interval, subtract an
+/// earlier copy from a later copy:
 ///
 /// ```
 /// # use range_lock::{Mode, RangeLock};
@@ -36,21 +36,23 @@ use crate::span::Span;
 ///
 /// # What counts
 ///
-/// Every request that enters the lock counts: blocking, timed, `try_` and async requests, with
-/// borrowed or owned guards.
+/// The counts include blocking, timed, `try_` and async requests, with borrowed and with owned
+/// guards. A request that is granted immediately counts when it enters. A request that waits counts
+/// when its thread or task continues, or when the request gives up.
 ///
 /// * A request counts in its mode. A request for several ranges counts once in each of its locks,
-///   in its strongest mode in this lock.
-/// * An upgrade counts as a request for [`Write`](Mode::Write). Downgrading, shrinking and
-///   splitting do not count.
-/// * A `try_` method that fails does not enter the lock, and does not count. Empty ranges do not
-///   count either.
+///   in the strongest mode that it has in this lock.
+/// * The upgrade of a guard of one range counts as a request for [`Write`](Mode::Write). A
+///   downgrade, a shrink or a split does not count.
+/// * A `try_` method without a time limit that fails enters no request, and so does not count. A
+///   request for an empty range does not count either.
 ///
 /// # Cost
 ///
 /// A request that is granted immediately makes one additional increment. A request that waits reads
-/// the clock, and takes the lock's internal mutex one additional time. A lock is about 1.1 KiB
-/// larger than without the feature.
+/// the clock and takes an internal mutex one additional time, in each of its locks. A lock is about
+/// 1.1 KiB larger than without the feature. After a cut, each additional part of the lock is also
+/// about 1.1 KiB larger.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Stats {
     /// By mode.
@@ -58,7 +60,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// What requests in `mode` have done.
+    /// Returns the counts of the requests in `mode`.
     ///
     /// ```
     /// # use range_lock::{Mode, RangeLock};
@@ -71,7 +73,7 @@ impl Stats {
         &self.modes[mode as usize]
     }
 
-    /// The counts of the requests in all modes together.
+    /// Returns the counts of the requests in all modes together.
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();
@@ -116,35 +118,37 @@ pub struct ModeStats {
 }
 
 impl ModeStats {
-    /// How many requests were granted, at once or after a wait.
+    /// Returns how many requests were granted, at once or after a wait.
     pub fn acquisitions(&self) -> u64 {
         self.acquisitions
     }
 
-    /// How many of the [acquisitions](Self::acquisitions) had to wait.
+    /// Returns how many of the [acquisitions](Self::acquisitions) had to wait.
     pub fn contended(&self) -> u64 {
         self.waits.count()
     }
 
-    /// Returns how many requests waited and gave up. These requests timed out, or their futures
-    /// were dropped. A future that was dropped just after the grant counts, too.
-    /// [`waits`](Self::waits) does not include the waits of these requests. If the deadline of a
-    /// timed method has passed before the call, the request does not wait.
+    /// Returns how many requests waited and gave up. These requests timed out, or a task dropped
+    /// their futures. A future that a task dropped after the grant and before the next poll counts,
+    /// too. [`waits`](Self::waits) does not include the waits of these requests. A timed method
+    /// whose deadline has passed before the call does not wait, and so does not count.
     pub fn gave_up(&self) -> u64 {
         self.gave_up
     }
 
-    /// How long the requests waited that had to wait.
+    /// Returns how long the requests waited that were granted after a wait.
     pub fn waits(&self) -> &Waits {
         &self.waits
     }
 }
 
-/// A histogram of the times that requests waited until they were granted, as a part of
+/// A histogram of the times that requests waited before they were granted, as a part of
 /// [`ModeStats`].
 ///
-/// A wait begins when the request enters. It ends when the thread runs again, or when the task is
-/// polled. Bucket `n` holds the waits of at least 2^n and less than 2^(n+1) nanoseconds.
+/// A wait begins when the request enters. The wait ends after the grant, when the thread continues
+/// or when the task polls the future. Bucket `n` holds the waits of at least 2^n and less than
+/// 2^(n+1) nanoseconds. Bucket 0 also holds the waits of 0 ns. The last bucket has the number 39,
+/// and holds all waits of 2^39 ns (about nine minutes) or longer.
 ///
 /// ```
 /// # let lock = range_lock::RangeLock::new();
@@ -167,32 +171,33 @@ impl ModeStats {
 pub struct Waits(Histogram);
 
 impl Waits {
-    /// How many waits there were.
+    /// Returns how many waits there were.
     pub fn count(&self) -> u64 {
         self.0.buckets.iter().sum()
     }
 
-    /// All waits together.
+    /// Returns the sum of all waits.
     pub fn total(&self) -> Duration {
         self.0.total
     }
 
-    /// The longest wait. Zero if there was none.
+    /// Returns the longest wait, or zero if there was no wait.
     ///
-    /// For the difference of two [`Stats`], the result is exact if the longest of all waits ended
-    /// between the two calls. Otherwise the result is the upper end of a bucket, which is less than
-    /// twice the longest wait of the interval.
+    /// For the difference of two [`Stats`], the result is exact if a wait of the interval was
+    /// longer than all waits before the interval. Otherwise the result is at least as long as the
+    /// longest wait of the interval. If the longest wait of the interval is from 1 ns to nine
+    /// minutes, the result is less than twice as long.
     pub fn longest(&self) -> Duration {
         self.0.longest
     }
 
-    /// Returns the `q` quantile of the waits. At least the fraction `q` of all waits are at most as
-    /// long as the result. `q` is 0.5 for the median and 0.99 for the 99th percentile. Returns
-    /// `None` if no request waited.
+    /// Returns an upper bound of the `q` quantile of the waits. At least the fraction `q` of all
+    /// waits are at most as long as the result. `q` is 0.5 for the median and 0.99 for the 99th
+    /// percentile. Returns `None` if there were no waits.
     ///
-    /// The result is an upper bound of the quantile, and less than twice the quantile. It is the
-    /// smaller of two times: the upper end of the bucket that contains the quantile, and
-    /// [`longest`](Self::longest).
+    /// The result is the smaller of two times: the upper end of the bucket that contains the
+    /// quantile, and [`longest`](Self::longest). If the quantile is from 1 ns to nine minutes, the
+    /// result is less than twice the quantile.
     ///
     /// # Panics
     ///
@@ -211,8 +216,8 @@ impl Waits {
     }
 
     /// Returns the buckets that are not empty, from short waits to long waits. Each item has the
-    /// range of waits of a bucket, and the number of waits in the bucket. The upper end of the last
-    /// bucket is at most [`longest`](Self::longest).
+    /// range of waits of a bucket, and the number of waits in the bucket. The upper end of a range
+    /// is at most [`longest`](Self::longest).
     pub fn buckets(&self) -> impl Iterator<Item = (RangeInclusive<Duration>, u64)> {
         let bounded = |n| bucket_first(n)..=bucket_last(n).min(self.0.longest);
         self.0
@@ -310,9 +315,9 @@ impl fmt::Debug for Waits {
 }
 
 impl RangeLock {
-    /// Returns the counts of the lock since it was made (feature `stats`). See [`Stats`].
+    /// Returns the counts of the lock since the lock was made (feature `stats`). See [`Stats`].
     ///
-    /// Copies about 1 KiB under the lock's internal mutex.
+    /// Reads about 1 KiB in each part of the lock, while the call holds the mutexes of all parts.
     ///
     /// ```
     /// # use range_lock::{Mode, RangeLock};

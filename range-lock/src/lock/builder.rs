@@ -20,7 +20,7 @@ impl RangeLock {
     }
 
     /// Builds a lock in which nothing is locked. This method is not `const`, because a `const fn`
-    /// cannot build the mutexes of a model.
+    /// cannot build the mutexes of loom and shuttle.
     #[cfg(any(loom, shuttle))]
     pub fn new() -> Self {
         Self::with_settings(Settings::DEFAULT)
@@ -61,16 +61,17 @@ impl Builder {
         Builder { settings: Settings::DEFAULT }
     }
 
-    /// Sets how many parts (*leaves*) the lock may cut its domain into. Each part has its own
-    /// mutex. So threads in different parts do not wait for each other's mutex. The smallest `n` is
-    /// 1, and the largest is 32768. A lock with `n` = 1 is never cut. The default is 16 for each
-    /// CPU, but at least 64 and at most 4096.
+    /// Sets the largest number of parts (*leaves*) into which the lock may cut its domain. Each
+    /// part has its own mutex. So threads whose ranges lie in different parts do not wait for the
+    /// same mutex. `n` is from 1 to 32768. A lock with `n` = 1 never cuts its domain. The default
+    /// is 16 parts for each CPU that the process may use, rounded up to a power of two, but at
+    /// least 64 and at most 4096.
     ///
-    /// Each part beyond the first takes about 170 bytes (with feature `stats` more than a
-    /// kilobyte). The lock allocates parts a few at a time, when it needs them. More parts are
-    /// better for many threads that lock small ranges in random places. Fewer parts are better for
-    /// threads that lock much of the domain at once. The reason is that a thread takes the mutex of
-    /// each part that its range touches.
+    /// On a 64-bit machine, each part beyond the first takes about 600 bytes (with feature `stats`
+    /// about 1800 bytes). The lock allocates parts a few at a time, when it needs them. More parts
+    /// are better for many threads that lock small ranges in random places. Fewer parts are better
+    /// for threads that lock much of the domain at once, because a thread takes the mutex of each
+    /// part that its range touches.
     ///
     /// # Panics
     ///
@@ -83,29 +84,30 @@ impl Builder {
     }
 
     /// Sets how many later requests may pass a sleeping request: from 0 (strict order, the default)
-    /// to 1024.
+    /// to 1024. A request sleeps while its thread sleeps, or while its task waits for a poll.
     ///
-    /// Under strict order, each release of a contended range grants the range to a sleeping
-    /// request. The thread of this request must first wake up. With a bound of `n`, a new request
-    /// is granted immediately if every request in its way is asleep and has been passed fewer than
-    /// `n` times.
+    /// Suppose that threads sleep while they wait for a range. Under strict order, a release grants
+    /// the range to one of these threads, which must first wake up. With a bound of `n`, the lock
+    /// grants a new request immediately if at most 256 requests are in its way, and each of them
+    /// sleeps and has been passed fewer than `n` times.
     ///
-    /// * When the turn of a sleeping request has come, the lock wakes up its thread. The thread has
-    ///   the range when it runs, unless another request has passed the sleeping request by then.
+    /// * If no request keeps a sleeping request out any more, the lock wakes up the thread or task
+    ///   of the sleeping request. The thread has the range when it runs, unless another request has
+    ///   passed the sleeping request by then.
     /// * No request passes a request whose thread is awake, a held request, or an upgrade.
     /// * A request for several ranges passes all requests in its way, or none of them. It passes
-    ///   them only if all locks of the request allow the passing.
-    /// * A `try_` method without a timeout passes no request.
+    ///   these requests only if each lock of the passing request has a bound of at least 1.
+    /// * A `try_` method without a time limit passes no request.
     ///
-    /// A bound of 1 also helps neighbouring ranges that share one point. Requests for `0..=1`,
-    /// `1..=2`, `2..=3` and so on form a chain. Under strict order the requests of the chain run
-    /// one after the other. [fairness](crate::docs::fairness#neighbours-that-share-a-point) has an
-    /// example.
+    /// A bound of 1 also helps writers of neighbouring ranges that share one point. Requests to
+    /// write `0..=1`, `1..=2`, `2..=3` and so on form a chain. Under strict order the lock grants
+    /// the requests of the chain one after the other.
+    /// [fairness](crate::docs::fairness#neighbours-that-share-a-point) has an example.
     ///
-    /// The number of requests that a request waits for remains limited. The request waits for the
-    /// earlier requests that conflict with it, for the requests that conflict with one of these,
-    /// and so on. At most `n` requests pass each of these requests, and at most `n` pass the
-    /// request itself. The request also waits for the requests that pass.
+    /// The number of requests that a request waits for has a bound. The request waits for the
+    /// earlier requests that conflict with it, for the earlier requests that conflict with one of
+    /// these, and so on. At most `n` requests pass each of these requests, and at most `n` requests
+    /// pass the waiting request itself. The request also waits for the requests that pass.
     ///
     /// ```
     /// use range_lock::RangeLock;

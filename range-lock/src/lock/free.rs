@@ -12,22 +12,24 @@ use crate::sync::Deadline;
 
 /// Methods that wait and lock nothing.
 impl RangeLock {
-    /// Waits for every request that entered before the call and conflicts with a request for
-    /// `range` in `mode`. The call locks nothing.
+    /// Waits for the requests that are in the lock when the call begins, and that conflict with a
+    /// request for `range` in `mode`. The call locks nothing.
     ///
-    /// With this method a flush can wait until the current writes are done, without delaying later
-    /// writes. With [`Mode::Read`] the call waits for writers. With [`Mode::Upgradable`] the call
-    /// waits for writers and upgradable readers. With [`Mode::Write`] it waits for all requests.
+    /// A flush can call this method to wait until the current writes are done. Later writes do not
+    /// wait for the flush. With [`Mode::Read`] the call waits for writers. With
+    /// [`Mode::Upgradable`] the call waits for writers and upgradable readers. With [`Mode::Write`]
+    /// the call waits for requests in all modes.
     ///
-    /// The call waits for each conflicting request that was held *or waited* when the call began.
-    /// The wait for a request ends when the request is released or gives up. The wait also ends
-    /// when the request no longer conflicts, because the request was
-    /// [shrunk](crate::RangeWriteGuard::shrink) or [downgraded](crate::RangeWriteGuard::downgrade).
-    /// The call does not wait for requests that enter later, nor for an upgrade that begins later.
+    /// The call waits for conflicting requests that are held, *and* for conflicting requests that
+    /// wait. The wait for a request ends when the request is released, gives up, or no longer
+    /// conflicts. A request can cease to conflict when its holder
+    /// [shrinks](crate::RangeWriteGuard::shrink) or [downgrades](crate::RangeWriteGuard::downgrade)
+    /// the guard. The call waits neither for requests that enter later, nor for requests that
+    /// conflict only because of a later upgrade.
     ///
     /// When the call returns, the caller sees every write that other threads made while they held
-    /// the awaited ranges. By then new requests may have locked these ranges again. To keep other
-    /// requests out, lock the range.
+    /// the ranges of the awaited requests. By then new requests may have locked `range` again. A
+    /// caller that must keep other requests out must lock `range`.
     ///
     /// ```
     /// use range_lock::{Mode, RangeLock};
@@ -44,34 +46,38 @@ impl RangeLock {
     ///
     /// # Panics
     ///
-    /// If the range is inverted. An empty range is always free.
+    /// If the range is inverted, the method panics. For an empty range the method returns
+    /// immediately.
     ///
     /// # Fairness
     ///
-    /// The call delays no other request, not even a waiting request. `try_` methods ignore the
-    /// call. [`requests`](Self::requests) does not list the call, and
-    /// [`is_locked`](Self::is_locked) does not count it. The call returns when the requests that it
-    /// found at its begin have left, even if new requests keep coming.
+    /// No request waits for the call, and no `try_` method fails because of the call.
+    /// [`requests`](Self::requests) does not list the call, and [`is_locked`](Self::is_locked)
+    /// ignores the call. New requests do not prolong the call.
     ///
     /// # Deadlocks
     ///
-    /// The caller waits for itself if it holds a conflicting range, or if one of the awaited
-    /// requests waits for a range of the caller. Feature `deadlock_detection` does not examine
-    /// calls of this method.
+    /// A caller that holds a conflicting range waits for itself. A caller also waits for itself if
+    /// an awaited request waits for a range that the caller holds. Feature `deadlock_detection`
+    /// does not examine calls of this method.
     ///
     /// # Cost
     ///
-    /// If the call waits for m requests, it takes O(m log m) steps under the internal mutexes, and
-    /// allocates memory for each of the m requests. The release of each of these requests takes
-    /// O(log m) additional steps. If the call waits for no request, it allocates nothing and takes
-    /// O(log n) steps, with n requests in the lock. The `Stats` of feature `stats` do not count
-    /// these calls.
+    /// With n requests in the lock, a call that waits for no request takes O(log n) steps in each
+    /// part of the lock that `range` touches, and allocates nothing.
+    ///
+    /// A call that waits examines all requests that overlap `range`, even requests that do not
+    /// conflict. If r requests overlap `range`, the call takes O(r log n) steps under the internal
+    /// mutexes. The call allocates memory for each request for which it waits. The release of each
+    /// of these requests takes O(log n) additional steps. The `Stats` of feature `stats` do not
+    /// count calls of this method.
     ///
     /// # Origin
     ///
-    /// The latch manager of CockroachDB has this operation, under the name `WaitFor`. In
-    /// CockroachDB, too, the operation acquires no latch. Block layers also wait for all writes
-    /// before a flush.
+    /// The latch manager of CockroachDB has this operation, under the name `WaitFor`
+    /// (`pkg/kv/kvserver/spanlatch`). In CockroachDB, too, the operation acquires no latch. Some
+    /// block drivers also wait for the requests in flight before a flush, such as xen-blkback in
+    /// Linux (`xen_blk_drain_io`).
     #[track_caller]
     pub fn wait_until_free(&self, range: impl RangeBounds<u64>, mode: Mode) {
         let free = self.free_by(&range, mode, Deadline::Never);
@@ -79,11 +85,12 @@ impl RangeLock {
     }
 
     /// Like [`wait_until_free`](Self::wait_until_free), but gives up after `timeout`. Returns
-    /// whether all awaited requests have left.
+    /// `true` if all awaited requests have left or no longer conflict, and `false` if the call gave
+    /// up.
     ///
-    /// With a timeout of zero the call does not wait. Then the call returns `true` if no
-    /// conflicting request is held or waits at this moment. A timeout that is too long for the
-    /// clock has the same effect as no timeout.
+    /// With a timeout of zero the call waits for no request, and returns whether the lock has no
+    /// conflicting request, held or waiting. If the timeout is too long for the clock, the call
+    /// waits without a time limit.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -101,9 +108,9 @@ impl RangeLock {
     ///
     /// # Fairness and cancel safety
     ///
-    /// The call delays no other request, like [`wait_until_free`](Self::wait_until_free). A call
-    /// that gives up leaves nothing in the lock. If the last awaited request leaves at the moment
-    /// of the timeout, the call returns `true`.
+    /// No request waits for the call, as for [`wait_until_free`](Self::wait_until_free). A call
+    /// that gives up leaves nothing in the lock. If the last awaited request leaves before the call
+    /// has given up, the call returns `true`, even after the timeout.
     #[track_caller]
     pub fn wait_until_free_for(&self, range: impl RangeBounds<u64>, mode: Mode, timeout: Duration) -> bool {
         self.free_by(&range, mode, Deadline::after(timeout))

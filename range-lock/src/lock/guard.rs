@@ -214,7 +214,7 @@ macro_rules! guard {
                 Self { held }
             }
 
-            /// Returns the held range. For every empty range the result is `1..=0`.
+            /// Returns the held range. For the guard of an empty range the result is `1..=0`.
             ///
             /// ```
             #[doc = $setup]
@@ -226,12 +226,13 @@ macro_rules! guard {
             }
 
             /// Returns the id of the guard's request among the lock's
-            /// [`requests`](RangeLock::requests). Returns `None` if the range is empty, because an
-            /// empty range has no request.
+            /// [`requests`](RangeLock::requests). Returns `None` if the range is empty, because the
+            /// list of requests contains no empty range.
             ///
-            /// [`RequestInfo::id`](crate::RequestInfo::id) of this request returns the same id.
-            /// [`RequestInfo::waits_for`](crate::RequestInfo::waits_for) of another request
-            /// contains this id if the other request waits for this request.
+            /// [`RequestInfo::id`](crate::RequestInfo::id) of the guard's request returns the same
+            /// id. If another request in this list waits for the guard's request,
+            /// [`RequestInfo::waits_for`](crate::RequestInfo::waits_for) of the other request
+            /// contains the id.
             ///
             /// ```
             #[doc = $setup]
@@ -246,8 +247,8 @@ macro_rules! guard {
             /// Keeps `range` and releases the rest of the held range in one step. Grants the
             /// requests that waited only for the rest.
             ///
-            /// All functions that change a guard are associated functions. Call this function as
-            /// `Guard::shrink(&mut guard, range)`.
+            /// No function that changes a guard has a `self` parameter. So a caller must name the
+            /// type of the guard, as in the example.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Guard), ";")]
@@ -260,17 +261,18 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If `range` is inverted, or not a part of the held range. After the panic the guard
-            /// holds the same range as before. An empty range is a part of every range. So `shrink`
-            /// to an empty range releases the whole range.
+            /// If `range` is inverted, or is not a part of the held range, the function panics.
+            /// After the panic the guard holds the same range as before. An empty `range` counts as
+            /// a part of every range. So `shrink` to an empty range releases the whole held range.
             #[track_caller]
             pub fn shrink(guard: &mut Self, range: impl RangeBounds<u64>) {
                 guard.held.shrink(&range);
             }
 
-            /// Splits the guard into two guards. The first guard holds the points before `mid`. The
-            /// second guard holds the rest. `mid` is a point of the domain. The call releases
-            /// nothing and grants no request.
+            /// Splits the guard into two guards. The first guard holds the points of the range
+            /// before `mid`. The second guard holds the other points of the range. `mid` is a point
+            /// of the lock's domain, not an offset in the range. The call releases nothing and
+            /// grants no request.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Guard), ";")]
@@ -285,9 +287,10 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If `mid` lies before the held range, or behind its end. The panic drops the guard,
-            /// which releases the range. `mid` may be at either end of the range. Then one of the
-            /// two guards is empty.
+            /// If the held range is `first..=last`, and `mid` is smaller than `first` or larger
+            /// than `last + 1`, the function panics. The panic drops the guard, which releases the
+            /// range. If `mid` is `first` or `last + 1`, one of the two guards is empty. The guard
+            /// of an empty range can be split at every `mid`.
             #[track_caller]
             pub fn split_at(guard: Self, mid: u64) -> (Self, Self) {
                 let (left, right) = guard.held.split_at(mid);
@@ -337,7 +340,8 @@ macro_rules! guards {
 
         impl$(<$lifetime>)? $Write$(<$lifetime>)? {
             /// Turns the guard into a read guard. The range stays held during the change. The call
-            /// grants the waiting readers that no other writer keeps out. It grants no writer.
+            /// grants the waiting readers, plain or upgradable, that no other request keeps out.
+            /// The call grants no writer.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Write), ";")]
@@ -352,7 +356,8 @@ macro_rules! guards {
             }
 
             /// Turns the guard into an upgradable read guard. The range stays held during the
-            /// change. The call grants the same readers as [`downgrade`](Self::downgrade).
+            /// change. The call grants the waiting plain readers that no other request keeps out.
+            /// The call grants no upgradable reader and no writer.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Write), ";")]
@@ -369,11 +374,11 @@ macro_rules! guards {
         }
 
         impl$(<$lifetime>)? $Upgradable$(<$lifetime>)? {
-            /// Waits until all other readers that hold a part of the range have left. Then turns
-            /// the guard into a write guard.
+            /// Waits until no other reader holds a part of the range. Then turns the guard into a
+            /// write guard.
             ///
-            /// The data that the caller has read are still valid after the upgrade, because no
-            /// other writer is granted in between.
+            /// The data that the caller has read under the guard are still valid after the upgrade,
+            /// because the lock grants no other writer a part of the range in between.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Upgradable), ";")]
@@ -385,8 +390,8 @@ macro_rules! guards {
             ///
             /// # Fairness
             ///
-            /// The upgrade passes the waiting requests, which then also wait for the upgrade. No
-            /// request passes the upgrade.
+            /// The upgrade passes the waiting requests that conflict with the upgrade. From then on
+            /// these requests also wait for the upgrade. No request passes the upgrade.
             ///
             /// # Deadlocks
             ///
@@ -412,14 +417,14 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// Returns the guard, still upgradable, if another reader holds a part of the range.
-            /// Requests that only wait do not count.
+            /// Returns the guard, still upgradable, if another reader holds a part of the range. A
+            /// request that waits for its range does not prevent the upgrade.
             pub fn try_upgrade(guard: Self) -> Result<$Write$(<$lifetime>)?, Self> {
                 if guard.held.try_upgrade() { Ok($Write { held: guard.held }) } else { Err(guard) }
             }
 
-            /// Turns the guard into a write guard. Returns the guard unchanged if the upgrade takes
-            /// longer than `timeout`.
+            /// Turns the guard into a write guard, like [`upgrade`](Self::upgrade), but gives up
+            /// after `timeout`.
             ///
             /// ```
             /// # use std::time::Duration;
@@ -435,14 +440,14 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// Returns the guard, still upgradable, if other readers have not left within
-            /// `timeout`.
+            /// Returns the guard, still upgradable, if another reader still holds a part of the
+            /// range after `timeout`.
             ///
             /// # Cancel safety
             ///
-            /// If the upgrade gives up, the readers that came after the upgrade and waited only for
-            /// it are granted. Nothing else changes. With a timeout of zero the call does not wait,
-            /// like [`try_upgrade`](Self::try_upgrade).
+            /// If the upgrade gives up, the lock grants the readers that waited only for the
+            /// upgrade, and changes nothing else. With a timeout of zero the call waits for no
+            /// reader, like [`try_upgrade`](Self::try_upgrade).
             pub fn try_upgrade_for(
                 guard: Self,
                 timeout: Duration,
@@ -479,7 +484,8 @@ macro_rules! guards {
             }
 
             /// Turns the guard into a plain read guard. The range stays held during the change. The
-            /// call may grant a waiting upgradable reader.
+            /// call grants the waiting upgradable readers that no other request keeps out. The call
+            /// grants no writer.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Upgradable), ";")]
