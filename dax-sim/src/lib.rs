@@ -1,5 +1,6 @@
 //! This crate simulates file systems on persistent memory, in user space. In the simulated Linux
-//! 4.11, page faults race with the allocation of blocks, as in Linux 4.11.
+//! 4.11, page faults race with the allocation of blocks, as in Linux 4.11. With *DAX*, the kernel
+//! maps a file on persistent memory into a process without a page cache.
 //!
 //! In April 2017 [Jan Kara showed][race] that write(2) could overtake a DAX page fault. As a
 //! result, the fault mapped a page of zeros over data. [Kara named two cures][cures]:

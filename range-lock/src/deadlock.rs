@@ -246,9 +246,10 @@ impl Stake {
 /// shortest cycle through the thread of the group that blocked first. The order of the cycles is
 /// the order in which the first threads of the groups blocked.
 ///
-/// A group can have other cycles, which remain when a program breaks the returned cycle. Later
-/// calls return the remaining cycles, again one cycle for each group. If thread A waits for a
-/// thread of a group, but no thread of the group waits for A, A does not belong to the group.
+/// A group can have other cycles. Some of these cycles may remain when a program breaks the
+/// returned cycle. Later calls return the remaining cycles, again one cycle for each group. If
+/// thread A waits for a thread of a group, but no thread of the group waits for A, A does not
+/// belong to the group.
 ///
 /// A watchdog thread can call `check` from time to time. A cycle with a timed wait ends by itself.
 /// So the watchdog thread can call `check` a second time before it reports a deadlock.

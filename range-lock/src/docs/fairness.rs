@@ -9,11 +9,11 @@
 //! [upgrade](crate::RangeUpgradableReadGuard::upgrade) passes the waiting requests. The caller of
 //! an upgrade already holds the range.
 //!
-//! Without upgrades and bypass, a request waits only for earlier requests: for the earlier requests
-//! that conflict with the request, for the requests before these that conflict with one of them,
-//! and so on. The request waits for at most one critical section of each of these earlier requests.
-//! If an earlier request upgrades, the request also waits for the readers for which the upgrade
-//! waits. No request starves.
+//! Without upgrades and bypass, a request waits only for earlier requests. The request waits for
+//! the earlier requests that conflict with the request. Each of these requests may itself wait for
+//! still earlier conflicting requests, and so on. The request waits for at most one critical
+//! section of each earlier request. If an earlier request upgrades, the request also waits for the
+//! readers for which the upgrade waits. No request starves.
 //!
 //! A thread must have an internal mutex when its request enters. So this mutex decides which of two
 //! requests came first. Each part of the lock has its own internal mutex, and threads hold the

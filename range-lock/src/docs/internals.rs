@@ -106,8 +106,8 @@
 //!
 //! * A test calls all methods in random order. After every step the test compares the lock with a
 //!   reference model of a hundred lines.
-//! * loom explores small models of the methods, in every order of the threads or with a bound of
-//!   preemptions.
+//! * loom explores small models of the methods, in every order of the threads or in every order
+//!   with a limited number of preemptions.
 //! * Real threads call the methods at the same time, and an oracle checks which ranges are held.
 //! * For each bug that other range locks are known to have had, the crate has a test.
 //!

@@ -108,7 +108,7 @@ impl RangeLock {
     ///
     /// # Fairness and cancel safety
     ///
-    /// No request waits for the call, as for [`wait_until_free`](Self::wait_until_free). A call
+    /// As with [`wait_until_free`](Self::wait_until_free), no request waits for the call. A call
     /// that gives up leaves nothing in the lock. If the last awaited request leaves before the call
     /// has given up, the call returns `true`, even after the timeout.
     #[track_caller]

@@ -1,5 +1,5 @@
-//! Readers of one file in every order, with a bound of preemptions, under the C11 memory model.
-//! loom fails if two threads lock or unlock a byte at the same time.
+//! Readers of one file in every order with a limited number of preemptions, under the C11 memory
+//! model. loom fails if two threads lock or unlock a byte at the same time.
 
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
