@@ -6,7 +6,9 @@
 //! not queue.
 //!
 //! All CPUs of a socket share its bandwidth, separately for reads and for writes. A request takes
-//! its share after the request before it, and the CPU waits until then.
+//! its share after the request before it, and the CPU waits until then. The lines of one step of a
+//! copy reserve their shares in advance, and steps of other CPUs do not fill the gaps between these
+//! shares.
 
 use std::ops::Range;
 use std::str::FromStr;
@@ -23,9 +25,9 @@ pub struct Medium {
     pub what: &'static str,
     /// A line that the CPU touched last, in a copy.
     pub held: Ps,
-    /// The first line of a copy that comes from the medium, and a single word.
+    /// The first line of a step of a copy that comes from the medium, and a single word.
     pub latency: Ps,
-    /// Each further line of that copy.
+    /// Each further line of that step.
     pub read: Ps,
     /// A line that a copy writes.
     pub write: Ps,
@@ -259,7 +261,7 @@ mod tests {
         let alone = touch(&mut lines("optane", 1), 0, true, 0);
         for (cpus, slower) in [(4, 1.05), (16, 4.2)] {
             let mut optane = lines("optane", cpus);
-            // Line by line, as the machine does it.
+            // Line by line. A step of the machine's copies touches up to eight lines at a time.
             let mut ends = vec![0; cpus];
             for line in 0..64 {
                 for (cpu, end) in ends.iter_mut().enumerate() {
