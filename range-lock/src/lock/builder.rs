@@ -67,7 +67,7 @@ impl Builder {
     /// is 16 parts for each CPU that the process may use, rounded up to a power of two, but at
     /// least 64 and at most 4096.
     ///
-    /// On a 64-bit machine, each part beyond the first takes about 600 bytes (with feature `stats`
+    /// On a 64-bit machine, each part beyond the first takes about 640 bytes (with feature `stats`
     /// about 1800 bytes). The lock allocates parts a few at a time, when it needs them. More parts
     /// are better for many threads that lock small ranges in random places. Fewer parts are better
     /// for threads that lock much of the domain at once, because a thread takes the mutex of each
