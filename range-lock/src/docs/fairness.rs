@@ -57,8 +57,8 @@
 //! * The lock grants a new request immediately if every request in its way is asleep and has been
 //!   passed fewer than `n` times. This rule has three exceptions. A `try_` method that does not
 //!   wait passes no request. A request of several locks passes a request only if all its locks
-//!   allow the passing. A new request with more than 256 waiting
-//!   [entries](super::internals#registrations) in its way passes no request.
+//!   allow the passing. A new request passes at most 256 waiting
+//!   [entries](super::internals#registrations). If more are in its way, it passes no request.
 //! * When no request keeps a sleeping request out any more, the lock wakes up the sleeping thread.
 //!   When this thread runs, it has the range, unless another request or an upgrade has passed its
 //!   request by then.

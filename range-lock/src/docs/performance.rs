@@ -4,7 +4,7 @@
 //!
 //! To acquire and release a free range in an otherwise empty part of the lock, a thread takes an
 //! internal mutex twice and writes one cache line. In a range lock that has not been cut, and that
-//! no other thread uses, the acquire and release take 0.8 to 1.2 times as long as a lock and unlock
+//! no other thread uses, the acquire and release take 0.8 to 1.0 times as long as a lock and unlock
 //! of one uncontended `parking_lot::RwLock`. (These figures are medians of one thread on an AMD
 //! EPYC.)
 //!
@@ -23,20 +23,25 @@
 //! helps. Each part has its own mutex (see [`internals`](super::internals)). Threads in different
 //! parts do not contend for a mutex.
 //!
-//! In a lock that has been cut, a thread searches for the part of its request. If the requests are
-//! in random places, the search takes 5 ns (two parts) to 16 ns (64 parts). Without the search, an
-//! uncontended acquire and release take 5 ns. So with empty critical sections a cut gains little.
+//! In a lock that has been cut, a thread first looks for the part of its request. In a lock that
+//! has one part again, the look takes about 3 ns. An uncontended acquire and release take 5 ns in a
+//! lock that has not been cut. With empty critical sections, two threads that write in different
+//! places do 1.4 to 1.6 times the operations that they do in a lock of one part. They do 0.75 to
+//! 0.9 times the operations of one thread in a lock that has not been cut. Two threads that read
+//! random blocks gain almost nothing from a cut if the CPUs are near. If the CPUs are far, these
+//! threads do less than half of the operations that they do in a lock of one part.
+//!
 //! The table is for two threads with empty critical sections, which lock 4 KiB blocks of one file.
 //! The table has the operations per second under the range lock, divided by the operations per
 //! second under one shared `parking_lot::RwLock`. A cache line moves from one of the two CPUs to
-//! the other in 30 ns (near) or in 165 ns (far). The quotients are medians. All figures are from an
+//! the other in 30 ns (near) or in 160 ns (far). The quotients are medians. All figures are from an
 //! AMD EPYC with two hardware threads:
 //!
 //! | two threads | near CPUs | far CPUs |
 //! |---|---|---|
-//! | write in different places | 1.0 | 1.5 |
-//! | mostly read random blocks | 1.2 | 0.4 |
-//! | read one block | 1.6 | 1.15 |
+//! | write in different places | 1.5 | 1.8 |
+//! | mostly read random blocks | 1.7 | 0.6 |
+//! | read one block | 1.5 | 1.2 |
 //!
 //! The largest gain comes from critical sections that overlap in time, because threads in disjoint
 //! ranges run their sections in parallel. If the sections sleep, do I/O or copy pages, the cost of
@@ -47,8 +52,8 @@
 //! * **Nearly always the whole domain.** In a lock that has been cut, a request for `..` costs more
 //!   than with one `RwLock`, because its thread takes the mutex of every part. If no other requests
 //!   come in between, the lock joins the parts again. After that, an uncontended acquire and
-//!   release of `..` take 10 ns with the range lock, and 5 ns with one `parking_lot::RwLock` (on an
-//!   AMD EPYC).
+//!   release of `..` take 7.5 ns with the range lock, and 5 ns with one `parking_lot::RwLock` (on
+//!   an AMD EPYC).
 //! * **One hot range.** In strict order, a release often grants the range to a sleeping thread,
 //!   which must first wake up. [`fairness`](super::fairness#what-it-costs) describes this cost, and
 //!   the option that limits this cost.
@@ -58,22 +63,27 @@
 //!   of its peak. An empty part keeps the records and nodes for at most 256 requests, and the lock
 //!   keeps up to 1 MiB of records in addition. [`shrink_to_fit`](crate::RangeLock::shrink_to_fit)
 //!   frees all of this memory, except the trees of parts that have requests.
-//! * **Memory of the parts.** A lock that has been cut once takes 2.8 KiB if it may have 64 parts,
-//!   and 8.6 KiB if it may have 512 parts (see [`max_leaves`](crate::Builder::max_leaves)). Every
-//!   four further parts take 640 bytes, and the table of the parts grows by 40 to 80 bytes for each
-//!   part that the lock uses. Only the drop of the lock frees this memory. These figures are for
-//!   x86-64, without feature `stats`.
+//! * **Memory of the parts.** A lock that has been cut once takes 2.9 KiB if it may have 64 parts,
+//!   8.7 KiB if it may have 512 parts, and 55 KiB if it may have 4096 parts (see
+//!   [`max_leaves`](crate::Builder::max_leaves)). Every four further parts take 640 bytes together.
+//!   Each of them takes 424 bytes more when a cut first uses it. The table and the grid of the
+//!   parts grow by 30 to 70 bytes for each part that the lock uses. So a lock that uses 64 to 4096
+//!   parts, and may have no more, takes 630 to 660 bytes for each of them. A part that the lock has
+//!   joined to its neighbour keeps 584 bytes. Only the drop of the lock frees this memory. These
+//!   figures are for x86-64, without feature `stats`.
 //! * **Wide ranges in random places.** Wide ranges touch most parts, and overlap most other ranges.
 //!   So few critical sections run in parallel, except for sections that only read.
 //! * **Fixed blocks, where each request is for one block.** If false conflicts do not matter, an
-//!   array of locks is mostly faster than a range lock. An example is two threads on an AMD EPYC
+//!   array of locks is often faster than a range lock. An example is two threads on an AMD EPYC
 //!   that only or mostly read random blocks. With an array of 1024 `parking_lot::RwLock`s of 8
-//!   bytes each, the threads do 1.7 to 2.0 times as many operations as with a range lock.
+//!   bytes each, the threads do 1.3 to 1.5 times as many operations as with a range lock. If the
+//!   two threads write in different places, they do 1.1 to 2.2 times as many operations with the
+//!   range lock as with the array.
 //! * **CPUs far apart**, where a cache line takes 150 ns or more to move from one CPU to the other.
 //!   With a range lock that has been cut, two threads that read random places fetch a line from
 //!   each other at about every second operation. With one `RwLock`, the lock's line stays with a
 //!   thread for several operations in a row. So two threads that only or mostly read random places
-//!   do 2.3 to 2.6 times as many operations with one `parking_lot::RwLock` as with the range lock
+//!   do 1.8 to 2.0 times as many operations with one `parking_lot::RwLock` as with the range lock
 //!   (on an AMD EPYC).
 //!
 //! `docs/benchmarks.md` in the repository has the figures of this lock and of nine other locks.

@@ -36,7 +36,9 @@
 //! **A request is granted when no earlier conflicting request is held or waits.** Of two requests,
 //! the request that entered first is the earlier request. Upgrades and
 //! [`Builder::bypass`](crate::Builder::bypass) are the exceptions to this rule: see
-//! [`fairness`](super::fairness). Four properties follow from the rule:
+//! [`fairness`](super::fairness). With a bypass, a new request passes waiting requests only if at
+//! most 256 waiting [entries](super::internals#registrations) are in its way. Four properties
+//! follow from the rule:
 //!
 //! * A request that conflicts with no request in the lock is granted as soon as it has entered.
 //!   When a request enters, its thread holds an internal mutex for a short time.

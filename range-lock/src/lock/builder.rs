@@ -67,7 +67,7 @@ impl Builder {
     /// is 16 parts for each CPU that the process may use, rounded up to a power of two, but at
     /// least 64 and at most 4096.
     ///
-    /// On a 64-bit machine, each part beyond the first takes about 600 bytes (with feature `stats`
+    /// On a 64-bit machine, each part beyond the first takes about 640 bytes (with feature `stats`
     /// about 1800 bytes). The lock allocates parts a few at a time, when it needs them. More parts
     /// are better for many threads that lock small ranges in random places. Fewer parts are better
     /// for threads that lock much of the domain at once, because a thread takes the mutex of each
@@ -88,8 +88,8 @@ impl Builder {
     ///
     /// Suppose that threads sleep while they wait for a range. Under strict order, a release grants
     /// the range to one of these threads, which must first wake up. With a bound of `n`, the lock
-    /// grants a new request immediately if at most 256 requests are in its way, and each of them
-    /// sleeps and has been passed fewer than `n` times.
+    /// grants a new request immediately if each request in its way sleeps and has been passed fewer
+    /// than `n` times. These rules apply:
     ///
     /// * If no request keeps a sleeping request out any more, the lock wakes up the thread or task
     ///   of the sleeping request. The thread has the range when it runs, unless another request has
@@ -97,6 +97,8 @@ impl Builder {
     /// * No request passes a request whose thread is awake, a held request, or an upgrade.
     /// * A request for several ranges passes all requests in its way, or none of them. It passes
     ///   these requests only if each lock of the passing request has a bound of at least 1.
+    /// * A request passes at most 256 waiting [entries](crate::docs::internals#registrations). If
+    ///   more are in its way, it passes no request.
     /// * A `try_` method without a time limit passes no request.
     ///
     /// A bound of 1 also helps writers of neighbouring ranges that share one point. Requests to
