@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use common::{ask, check_free, requests, until_waiting};
 use range_lock::{
-    __private, Mode, RangeLock, RangeReadGuard, RangeUpgradableReadGuard, RangeWriteGuard, Request, Stats,
+    __private, ManyGuard, Mode, RangeLock, RangeReadGuard, RangeUpgradableReadGuard, RangeWriteGuard,
+    Request, Stats,
 };
 
 /// (acquisitions, contended, gave up) for reading, upgradable reading and writing.
@@ -22,6 +23,8 @@ fn counts(stats: &Stats) -> [(u64, u64, u64); 3] {
 const NONE: (u64, u64, u64) = (0, 0, 0);
 const LONG: Duration = Duration::from_secs(3600);
 const SOON: Duration = Duration::from_millis(1);
+/// Longer than any wait of a test.
+const A_WHILE: Duration = Duration::from_secs(60);
 
 #[test]
 fn granted_at_once() {
@@ -139,6 +142,42 @@ fn several_ranges_count_once_in_each_lock() {
     });
     assert_eq!(counts(&a.stats()), [NONE, NONE, (3, 1, 1)]);
     assert_eq!(counts(&b.stats()), [(3, 1, 1), NONE, (1, 0, 0)]);
+}
+
+#[test]
+fn an_upgrade_of_several_ranges_counts_in_the_locks_of_upgradable_ones() {
+    let (a, b) = (RangeLock::new(), RangeLock::new());
+    let upgradable = || {
+        let ranges = [
+            Request::upgradable_read(&a, 0..10),
+            Request::upgradable_read(&a, 20..30),
+            Request::read(&b, 0..10),
+        ];
+        RangeLock::acquire_many(ranges)
+    };
+    let mut guard = upgradable();
+    assert!(ManyGuard::try_upgrade_for(&mut guard, A_WHILE));
+    drop(guard);
+    let mut guard = upgradable();
+    assert!(ManyGuard::try_upgrade(&mut guard));
+    drop(guard);
+    assert_eq!(counts(&a.stats()), [NONE, (2, 0, 0), (2, 0, 0)]);
+    assert_eq!(counts(&b.stats()), [(2, 0, 0), NONE, NONE]);
+    let reader = a.read(0..10);
+    let mut guard = upgradable();
+    assert!(!ManyGuard::try_upgrade(&mut guard));
+    assert!(!ManyGuard::try_upgrade_for(&mut guard, SOON));
+    thread::scope(|scope| {
+        let writer = ask(scope, move || {
+            assert!(ManyGuard::try_upgrade_for(&mut guard, A_WHILE));
+            guard
+        });
+        until_waiting(&a, 2);
+        drop(reader);
+        drop(writer.recv().unwrap());
+    });
+    assert_eq!(counts(&a.stats()), [(1, 0, 0), (3, 0, 0), (3, 1, 1)]);
+    assert_eq!(counts(&b.stats()), [(3, 0, 0), NONE, NONE]);
 }
 
 #[test]

@@ -133,7 +133,7 @@ impl<L: Lock> Parts<L> {
             return None;
         }
         // A request of several locks is passed only as often as each of them allows.
-        let passes = locks_of(parts).map(|(place, ..)| place.partition().bypass()).min();
+        let passes = locks_of(parts).map(|lock| lock.place.partition().bypass()).min();
         let first = locks.iter_mut().next().expect("what is blocked has a part");
         let spares = first.partition().spares();
         let queued = first.first().queue(passes.unwrap_or(0), spares);
@@ -279,7 +279,7 @@ impl<L: Lock> Parts<L> {
                     Waited::Granted => true,
                     Waited::TimedOut => self.cancel_upgrade(&waiter),
                 };
-                self.note_waited(&waiter, granted);
+                self.note_upgrade(&waiter, granted);
                 granted
             }
         };
@@ -298,6 +298,8 @@ impl<L: Lock> Parts<L> {
         let mut is_read = false;
         for_each_upgradable(parts, holds, &mut locks, |leaf, hold| is_read |= leaf.make_writer(hold));
         if !is_read {
+            let upgraded = locks.iter_mut().zip(locks_of(parts)).filter(|(_, lock)| lock.is_upgradable);
+            upgraded.for_each(|(leaves, _)| leaves.first().note_granted(Mode::Write));
             return Ok(());
         }
         if !may_wait {
@@ -332,7 +334,13 @@ impl<L: Lock> Parts<L> {
     /// The request, which waited with `waiter`, has been granted or has given up.
     pub(crate) fn note_waited(&self, waiter: &Waiter, granted: bool) {
         let locks = locks_of(&self.parts);
-        locks.for_each(|(place, _, mode)| note_waited(place.partition(), mode, waiter, granted));
+        locks.for_each(|lock| note_waited(lock.place.partition(), lock.strongest, waiter, granted));
+    }
+
+    /// The same for an upgrade, which asks only the locks of upgradable parts.
+    fn note_upgrade(&self, waiter: &Waiter, granted: bool) {
+        let locks = locks_of(&self.parts).filter(|lock| lock.is_upgradable);
+        locks.for_each(|lock| note_waited(lock.place.partition(), Mode::Write, waiter, granted));
     }
 }
 
@@ -365,30 +373,42 @@ fn insert<'p, L: Lock>(
         *hold = Some(Hold { span: claim.span, key });
     });
     if again.is_none() {
-        let modes = locks_of(parts).map(|(.., mode)| mode);
-        locks.iter_mut().zip(modes).for_each(|(leaves, mode)| leaves.first().note_granted(mode));
+        let granted = locks.iter_mut().zip(locks_of(parts));
+        granted.for_each(|(leaves, lock)| leaves.first().note_granted(lock.strongest));
     }
 }
 
 /// Locks the leaves of all parts, and those between them: the leaves of one lock together.
 fn lock_all<L: Lock>(parts: &List<Part<L>>) -> LockedLocks<'_> {
     let mut locks = List::new();
-    locks_of(parts).for_each(|(place, hull, _)| locks.push(place.partition().lock_over(hull)));
+    locks_of(parts).for_each(|lock| locks.push(lock.place.partition().lock_over(lock.hull)));
     locks
 }
 
-/// The locks that are concerned, in order, with the span from the first part to the last, and the
-/// strongest mode asked for.
-fn locks_of<L: Lock>(parts: &List<Part<L>>) -> impl Iterator<Item = (Place<'_>, Span, Mode)> {
+/// The parts of one lock.
+struct PartsOfLock<'p> {
+    place: Place<'p>,
+    /// From the first part to the last.
+    hull: Span,
+    strongest: Mode,
+    /// Whether one of them is upgradable.
+    is_upgradable: bool,
+}
+
+/// The locks of the parts, in the order in which they are locked.
+fn locks_of<L: Lock>(parts: &List<Part<L>>) -> impl Iterator<Item = PartsOfLock<'_>> {
     let mut parts = parts.iter().peekable();
     iter::from_fn(move || {
-        let part = parts.next()?;
-        let (place, mut hull, mut strongest) = (part.place(), part.claim.span, part.claim.mode);
+        let first = parts.next()?;
+        let (place, Claim { span, mode }) = (first.place(), first.claim);
+        let mut lock =
+            PartsOfLock { place, hull: span, strongest: mode, is_upgradable: mode == Mode::Upgradable };
         while let Some(part) = parts.next_if(|part| part.place().address() == place.address()) {
-            hull.last = part.claim.span.last;
-            strongest = strongest.max(part.claim.mode);
+            lock.hull.last = part.claim.span.last;
+            lock.strongest = lock.strongest.max(part.claim.mode);
+            lock.is_upgradable |= part.claim.mode == Mode::Upgradable;
         }
-        Some((place, hull, strongest))
+        Some(lock)
     })
 }
 
@@ -403,7 +423,7 @@ fn is_free<'p, L: Lock>(parts: &'p List<Part<L>>, locks: &mut LockedLocks<'p>) -
 
 /// Passes all requests that are in the way of some part, or none, if all locks allow it.
 fn pass<'p, L: Lock>(parts: &'p List<Part<L>>, locks: &LockedLocks<'p>, wakes: &mut WakeList) -> bool {
-    if locks_of(parts).any(|(place, ..)| place.partition().bypass() == 0) {
+    if locks_of(parts).any(|lock| lock.place.partition().bypass() == 0) {
         return false;
     }
     super::pass(|| in_the_way(parts, locks), wakes)
@@ -415,7 +435,7 @@ fn in_the_way<'l, L: Lock>(
     locks: &'l LockedLocks<'_>,
 ) -> impl Iterator<Item = Entry<'l>> {
     let leaves = move |place: Place<'_>| {
-        let at = locks_of(parts).position(|(other, ..)| other.address() == place.address());
+        let at = locks_of(parts).position(|lock| lock.place.address() == place.address());
         locks.iter().nth(at.expect("each part's lock is among them")).expect("each lock is locked")
     };
     parts.iter().flat_map(move |part| {
