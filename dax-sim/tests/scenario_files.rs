@@ -52,7 +52,7 @@ macro_rules! files {
                 .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
                 .collect();
             there.sort_unstable();
-            assert_eq!(tested, there);
+            assert_eq!(tested, there, "`files!` has a line for each file of {}", folder().display());
         }
     };
 }

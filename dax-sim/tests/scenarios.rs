@@ -36,7 +36,8 @@ macro_rules! scenarios {
         #[test]
         fn every_scenario_has_its_test() {
             let tested = BTreeSet::from([$($name),*]);
-            assert_eq!(tested, SCENARIOS.iter().map(|scenario| scenario.name.as_str()).collect());
+            let there = SCENARIOS.iter().map(|scenario| scenario.name.as_str()).collect();
+            assert_eq!(tested, there, "`scenarios!` has a line for each built-in scenario");
         }
     };
 }
