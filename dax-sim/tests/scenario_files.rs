@@ -26,6 +26,7 @@ fn of_file(name: &str) -> &'static Scenario {
 }
 
 /// How a file is shown red.
+#[derive(Debug)]
 enum Red {
     /// By a fault that is planted in a variant.
     By(PlantedFault, Variant, Invariant),
@@ -52,7 +53,7 @@ macro_rules! files {
                 .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
                 .collect();
             there.sort_unstable();
-            assert_eq!(tested, there);
+            assert_eq!(tested, there, "`files!` has a line for each file of {}", folder().display());
         }
     };
 }
@@ -61,7 +62,12 @@ fn holds_and_turns_red(name: &str, red: Red) {
     let scenario = of_file(name);
     for variant in Variant::ALL {
         let cell = explore(scenario, variant, EFFORT).unwrap();
-        assert!(cell.is_as_expected(), "{variant}: {:?}\n{:#?}", cell.broken, cell.shortest);
+        assert!(
+            cell.is_as_expected(),
+            "not as expected in {variant}: {:?}\n{:#?}",
+            cell.broken,
+            cell.shortest
+        );
         assert!(!variant.is_correct() || cell.broken.is_empty(), "{variant}: {:?}", cell.shortest);
     }
     let effort = Effort { preemptions: 2, random: 0 };
@@ -71,7 +77,7 @@ fn holds_and_turns_red(name: &str, red: Red) {
         }
         Red::In(variant, wanted) => (explore(scenario, variant, effort).unwrap(), wanted),
     };
-    assert!(cell.broken.contains(&wanted), "{name}: only {:?}", cell.broken);
+    assert!(cell.broken.contains(&wanted), "{name} is to be red {red:?}, and breaks {:?}", cell.broken);
 }
 
 files! {

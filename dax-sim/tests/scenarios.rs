@@ -27,7 +27,7 @@ macro_rules! scenarios {
                     // it.
                     let preemptions = if $name == "copies-diverge" { 2 } else { EFFORT.preemptions };
                     let cell = explored($name, variant, Effort { preemptions, ..EFFORT });
-                    assert!(cell.is_as_expected(), "{variant}: {:?}\n{:#?}", cell.broken, cell.shortest);
+                    assert!(cell.is_as_expected(), "not as expected in {variant}: {:?}\n{:#?}", cell.broken, cell.shortest);
                     assert!(!variant.is_correct() || cell.broken.is_empty(), "{variant}: {:?}", cell.shortest);
                 }
             }
@@ -36,7 +36,8 @@ macro_rules! scenarios {
         #[test]
         fn every_scenario_has_its_test() {
             let tested = BTreeSet::from([$($name),*]);
-            assert_eq!(tested, SCENARIOS.iter().map(|scenario| scenario.name.as_str()).collect());
+            let there = SCENARIOS.iter().map(|scenario| scenario.name.as_str()).collect();
+            assert_eq!(tested, there, "`scenarios!` has a line for each built-in scenario");
         }
     };
 }

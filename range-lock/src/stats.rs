@@ -42,8 +42,8 @@ use crate::span::Span;
 ///
 /// * A request counts in its mode. A request for several ranges counts once in each of its locks,
 ///   in the strongest mode that it has in this lock.
-/// * The upgrade of a guard of one range counts as a request for [`Write`](Mode::Write). A
-///   downgrade, a shrink or a split does not count.
+/// * An upgrade counts as a request for [`Write`](Mode::Write), in each lock in which the guard has
+///   an upgradable range. A downgrade, a shrink or a split does not count.
 /// * A `try_` method without a time limit that fails enters no request, and so does not count. A
 ///   request for an empty range does not count either.
 ///

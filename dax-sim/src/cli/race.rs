@@ -370,7 +370,17 @@ fn run_all(options: &RaceOptions, scenarios: &'static [Scenario]) -> Result<Exit
     for cell in &surprises {
         let (scenario, variant) = (cell.scenario, cell.mix.variant);
         let expected = match scenario.expected(cell.mix) {
-            Expected::Safe => "nothing should go wrong".into(),
+            Expected::Safe if variant.is_correct() || cell.broken.contains(&Invariant::NoPanic) => {
+                "nothing should go wrong".into()
+            }
+            Expected::Safe => {
+                let broken: Vec<&str> = cell.broken.iter().map(|broken| broken.name()).collect();
+                format!(
+                    "nothing should go wrong; if the variant is broken here on purpose, the scenario needs the line \
+                     `expect {variant} {}`",
+                    broken.join(" ")
+                )
+            }
             Expected::Broken(among) => {
                 let also: Vec<String> = among[1..].iter().map(|other| format!(", perhaps {other}")).collect();
                 format!("{} should be broken{}, and nothing else", among[0], also.concat())

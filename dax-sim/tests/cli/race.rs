@@ -158,6 +158,9 @@ fn a_scenario_comes_from_a_file() {
     let without = of_built_in.lines().filter(|line| !line.starts_with("expect"));
     std::fs::write(folder.path().join("safe.scenario"), without.collect::<Vec<_>>().join("\n")).unwrap();
     assert_eq!(race("race --scenario safe.scenario --preemptions 2 --schedules 0").status.code(), Some(1));
+    let table = race("race --scenario safe.scenario --all --preemptions 2 --schedules 0");
+    assert_eq!(table.status.code(), Some(1));
+    assert!(text(&table.stdout).contains("`expect linux-4.11 I1"), "{}", text(&table.stdout));
 
     for (name, bytes, line, part) in [
         ("word", &b"thread A:\npwrit F0 0 8\n"[..], 2, "`pwrit` is not known"),

@@ -21,6 +21,9 @@ pub(crate) struct Layout {
     pub(crate) made_by_macros: &'static [(&'static str, &'static [&'static str])],
 }
 
+/// How a breach of the list of [`Layout::extensions`] begins.
+pub(crate) const NOT_AS_LISTED: &str = "a method of a lower type";
+
 /// One use of a module by another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Edge {
@@ -224,9 +227,9 @@ impl Checker<'_> {
     }
 
     /// (3) Where a module gives methods to a type of a lower module, lower modules do not call
-    /// them.
+    /// them, and the layout lists them.
     fn extensions(&self) -> Vec<String> {
-        let mut found: BTreeMap<(&str, String), BTreeSet<&str>> = BTreeMap::new();
+        let mut found: BTreeSet<(&str, String, &str)> = BTreeSet::new();
         let mut at: BTreeMap<&str, Vec<(&str, String)>> = BTreeMap::new();
         for (module, gives) in self.source.modules.iter().enumerate() {
             for method in &gives.methods {
@@ -235,21 +238,24 @@ impl Checker<'_> {
                 let home = self.top(of.module());
                 if home != Some(top) && self.floor(home) < self.floor(Some(top)) {
                     let name = method.of.last().expect("a path has a segment").clone();
-                    found.entry((top, name)).or_default().insert(&method.name);
+                    found.insert((top, name, &method.name));
                     at.entry(&method.name).or_default().push((top, self.place(module, method.line)));
                 }
             }
         }
-        let listed: BTreeMap<(&str, String), BTreeSet<&str>> = self
-            .layout
-            .extensions
-            .iter()
-            .map(|(top, of, methods)| ((*top, (*of).to_owned()), methods.iter().copied().collect()))
-            .collect();
+        let mut listed = BTreeSet::new();
+        for (top, of, methods) in self.layout.extensions {
+            listed.extend(methods.iter().map(|method| (*top, (*of).to_owned(), *method)));
+        }
         let mut breaches = Vec::new();
-        if found != listed {
+        for (top, of, method) in found.difference(&listed) {
             breaches.push(format!(
-                "methods that modules give to types of lower modules:\n{found:?}\nlisted:\n{listed:?}"
+                "{NOT_AS_LISTED}: `{top}` gives `{of}` the method `{method}`; add it to `extensions` of the layout"
+            ));
+        }
+        for (top, of, method) in listed.difference(&found) {
+            breaches.push(format!(
+                "{NOT_AS_LISTED}: `{top}` gives `{of}` no method `{method}`; remove it from `extensions` of the layout"
             ));
         }
         for (top, methods) in self.layout.made_by_macros {
