@@ -166,9 +166,18 @@ fn play(path: &Path, file: &File) -> io::Result<()> {
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
-    let folder = tempfile::tempdir().expect("there is room for temporary files");
+    let folder;
     let path = match &arguments[..] {
-        [] => folder.path().join("counters"),
+        [] => match tempfile::tempdir() {
+            Ok(new) => {
+                folder = new;
+                folder.path().join("counters")
+            }
+            Err(error) => {
+                eprintln!("error: cannot make a temporary folder: {error}; name a new file");
+                return ExitCode::from(2);
+            }
+        },
         [path] => PathBuf::from(path),
         _ => {
             eprintln!("usage: map_sync [PATH]");

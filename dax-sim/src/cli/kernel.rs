@@ -32,9 +32,9 @@ for each thread. The quotient of the two rates shows the cost of sharing a file:
 for pwrite(2), the lock of the row for stores. A second set of samples makes each operation durable: \
 by fdatasync, and for stores by writing cache lines back (MAP_SYNC, tmpfs) or msync.
 
-The run makes the files for the threads in the folder of PATH. At the end it removes these files \
-and PATH. If PATH existed before, the run leaves it empty. The run needs twice the bytes of all \
-threads.
+The run makes the files for the threads in the folder of PATH, or of the file to which a link PATH \
+leads. At the end it removes these files and PATH. If PATH existed before, the run leaves it empty. \
+The run needs twice the bytes of all threads.
 
 The last test tries the race of Kara's 2017 e-mail on this kernel: one thread writes into holes, and \
 another thread loads from the same pages. A load that does not find the written bytes is stale, and \
@@ -169,8 +169,8 @@ pub(super) fn run(options: &KernelOptions) -> Result<ExitCode, Failure> {
     }
 }
 
-/// The error of a run: most often the file system is full.
+/// The error of a run, such as a full file system.
 fn failed(options: &KernelOptions, error: std::io::Error) -> Failure {
     let path = options.file.display();
-    Failure::broken(format!("`{path}`: {error}; nothing was written but to files that are removed"))
+    Failure::broken(format!("`{path}`: {error}; no results were written"))
 }

@@ -167,21 +167,24 @@ impl Bench {
         overwrite: bool,
     ) -> Result<Bench, DeviceError> {
         let whole = span * threads;
-        let mut opened = pmem::with_room(path, 2 * whole as u64, overwrite)?;
+        let opened = pmem::with_room(path, 2 * whole as u64, overwrite)?;
         let beside = (0..threads).map(|_| opened.beside()).collect::<Result<Vec<_>, _>>()?;
-        // The user's file is changed only after all checks have passed.
-        opened.empty()?;
         let target = |opened, place, len| Target { opened, place, len, full: AtomicBool::new(false) };
+        // Each file begins where 2 MiB pages may begin, or the one file alone could have them.
+        let [room, room_of_each] = [whole, span].map(|len| len.next_multiple_of(region::ALIGNMENT));
         let each = beside.into_iter().enumerate();
-        let each: Vec<_> = each.map(|(i, opened)| target(opened, whole + i * span, span)).collect();
-        let one = target(opened, 0, whole);
+        let each: Vec<_> = each.map(|(i, opened)| target(opened, room + i * room_of_each, span)).collect();
+        let mut one = target(opened, 0, whole);
         let backing = pmem::detect(one.file(), false);
         let failed = |source| DeviceError::Io { action: "map", path: path.to_path_buf(), source };
-        let region = Region::reserve(2 * whole).map_err(failed)?;
+        let region = Region::reserve(room + threads * room_of_each).map_err(failed)?;
         let sync = backing == Backing::PmemSync;
         for target in std::iter::once(&one).chain(&each) {
+            one.opened.is_like(&target.opened, backing)?;
             region.map(target.file(), target.place, target.len, sync).map_err(failed)?;
         }
+        // The user's file is changed only after all checks have passed.
+        one.opened.empty()?;
         let durability = match backing {
             Backing::PmemSync | Backing::Tmpfs | Backing::Memfd => Durability::Flush(WriteBack::detect()),
             Backing::Dax | Backing::PageCache => Durability::Msync,
@@ -250,5 +253,25 @@ impl Bench {
             Layout::OneFile => vec![&self.one],
             Layout::FileEach => self.each.iter().take(point.threads).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Otherwise 2 MiB pages would make the one file faster, and the quotient would show them.
+    #[test]
+    fn every_file_begins_where_2_mib_pages_may_begin() {
+        let folder = tempfile::tempdir().unwrap();
+        let span = 3 << 16;
+        let bench = Bench::open(&folder.path().join("file"), span, 2, false).unwrap();
+        let mut end = bench.addresses().start;
+        for target in std::iter::once(&bench.one).chain(&bench.each) {
+            let start = bench.addresses().start + target.place;
+            assert!(start.is_multiple_of(region::ALIGNMENT) && start >= end, "{target:?}");
+            end = start + target.len;
+        }
+        assert!(end <= bench.addresses().end);
     }
 }

@@ -23,7 +23,7 @@ use range_lock::Storage;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 
 /// Where a file begins, so that the kernel may map it by 2 MiB pages.
-const ALIGNMENT: usize = 2 << 20;
+pub(super) const ALIGNMENT: usize = 2 << 20;
 
 /// The addresses.
 #[derive(Debug)]

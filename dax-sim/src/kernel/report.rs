@@ -139,7 +139,14 @@ impl Report {
             count(writes),
             count(seen_as_hole),
             count(stale)
-        )
+        )?;
+        if seen_as_hole == 0 {
+            writeln!(
+                out,
+                "No load found a hole, so this shows nothing: give each thread more bytes (--size)."
+            )?;
+        }
+        Ok(())
     }
 
     /// The report as one JSON object, with a newline at its end.
@@ -298,6 +305,16 @@ mod tests {
         {
             assert!(text.contains(part), "{part}: {text}");
         }
+        assert!(!text.contains("shows nothing"), "{text}");
+    }
+
+    #[test]
+    fn a_race_that_no_load_took_part_in_is_marked() {
+        let mut report = report(0);
+        report.race.seen_as_hole = 0;
+        let text = report.text();
+        assert!(text.contains("No load found a hole, so this shows nothing"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     }
 
     #[test]

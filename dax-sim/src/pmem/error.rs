@@ -111,6 +111,14 @@ pub enum DeviceError {
         /// How many there are now.
         now: u64,
     },
+    /// The file differs from a new file in its folder, so rates on the two cannot be compared.
+    #[error("`{path}` and a new file in its folder differ in their {what}; name a new file")]
+    Unlike {
+        /// The path as given.
+        path: PathBuf,
+        /// In what they differ.
+        what: String,
+    },
     /// The system refuses anything else.
     #[error("cannot {action} `{path}`: {source}; name another file")]
     Io {

@@ -11,7 +11,7 @@ use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{FallocateFlags, FlockOperation, MemfdFlags, OFlags};
 use rustix::io::Errno;
 
-use super::{BLOCK_SIZE, DeviceError, DeviceOptions, MIN_DEVICE_SIZE, extents};
+use super::{BLOCK_SIZE, Backing, DeviceError, DeviceOptions, MIN_DEVICE_SIZE, backing, extents};
 
 /// The remedy for a kind of file that can never serve.
 const ANOTHER: &str = "name a file that may be created";
@@ -68,11 +68,32 @@ impl Opened {
         Ok(())
     }
 
-    /// Makes another file in the same folder, which is removed in the end.
+    /// Makes another file in the same folder, which is removed in the end. If the path is a
+    /// symbolic link, the folder is that of the file to which it leads.
     pub(crate) fn beside(&self) -> Result<Opened, DeviceError> {
-        let folder = folder_of(self.path().unwrap_or(Path::new("memfd")));
+        let path = self.path().unwrap_or(Path::new("memfd"));
+        let folder = folder_of(&std::fs::canonicalize(path).map_err(|e| self.io("find", e))?);
         let name = format!(".dax-sim-{}-{:08x}", std::process::id(), fastrand::u32(..));
         named(&folder.join(name), &DeviceOptions { path: None, size: 0, overwrite: false })
+    }
+
+    /// Checks that the other file, which was made beside this one, is on the same file system and
+    /// has the same backing.
+    pub(crate) fn is_like(&self, other: &Opened, backing: Backing) -> Result<(), DeviceError> {
+        let unlike = |what| {
+            let path = self.path().unwrap_or(Path::new("memfd")).to_path_buf();
+            Err(DeviceError::Unlike { path, what })
+        };
+        let [a, b] = [self, other].map(|opened| opened.file.metadata().map_err(|e| self.io("examine", e)));
+        if a?.dev() != b?.dev() {
+            // The path is the mount point of a single file.
+            return unlike("file system".to_owned());
+        }
+        match backing::detect(&other.file, false) {
+            // With `-o dax=inode` each file has an attribute of its own.
+            found if found != backing => unlike(format!("backing ({backing}, {found})")),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn file(&self) -> &File {

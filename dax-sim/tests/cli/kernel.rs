@@ -1,8 +1,10 @@
 //! `dax-sim kernel`: what it prints, what it refuses, and that no file is left or harmed.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Output};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -88,6 +90,48 @@ fn what_cannot_be_measured_is_refused() {
         let said = text(&output.stderr);
         assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
     }
+}
+
+/// The program with less memory for addresses than it asks for.
+fn with_few_addresses(folder: &Path, arguments: &str) -> Output {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -v 262144 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_dax-sim")]);
+    command.args(words(arguments)).current_dir(folder).output().unwrap()
+}
+
+#[test]
+fn a_file_keeps_its_contents_if_it_cannot_be_mapped() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("device"), "the only copy").unwrap();
+    let output =
+        with_few_addresses(folder.path(), "kernel --file device --overwrite --threads 1 --size 512M");
+    let said = text(&output.stderr);
+    assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+    assert_eq!(fs::read(folder.path().join("device")).unwrap(), b"the only copy");
+    assert_eq!(entries(&folder), ["device"]);
+}
+
+#[test]
+fn more_threads_than_the_system_provides_end_the_run_and_leave_no_file() {
+    let folder = TempDir::new().unwrap();
+    let output = with_few_addresses(folder.path(), "kernel --file device --threads 64 --size 64K --rounds 1");
+    let said = text(&output.stderr);
+    assert!(said.contains("error: `device`: 64 threads cannot be started"), "{said}");
+    assert_eq!((output.status.code(), entries(&folder).len()), (Some(1), 0), "{said}");
+}
+
+/// Rates on two file systems would be no quotient.
+#[test]
+fn the_threads_files_are_beside_the_file_to_which_a_link_leads() {
+    let (folder, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    fs::write(other.path().join("target"), "").unwrap();
+    symlink(other.path().join("target"), folder.path().join("device")).unwrap();
+    let mut run = Running::start(heeding_signals(dax_sim(folder.path(), &words(LONG))));
+    run.until_it_runs();
+    assert_eq!((entries(&folder), entries(&other).len()), (vec!["device".to_owned()], 3));
+    kill_process(Pid::from_child(&run.child), Signal::INT).unwrap();
+    assert_eq!(run.end().1, Some(130));
+    assert_eq!((entries(&folder), entries(&other)), (vec!["device".to_owned()], vec!["target".to_owned()]));
 }
 
 /// Those that the run made are gone, and the user's own is empty.
