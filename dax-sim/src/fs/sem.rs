@@ -35,8 +35,9 @@ pub(crate) struct Sem {
 enum Kind {
     Rwsem(RwLock<()>),
     Range(RangeLock),
-    /// A rwsem where threads are simulated. Linux' rwsem serves requests in the order of arrival,
-    /// as does a range lock that is always taken whole.
+    /// A rwsem where threads are simulated: a range lock that is always taken whole. It grants
+    /// requests in the order of arrival. Linux' rwsem queues tasks in this order, too, but may let
+    /// a running task pass them.
     Whole(RangeLock),
     None,
 }
