@@ -160,8 +160,9 @@ impl<'a> File<'a> {
     }
 
     /// Makes earlier writes to the file, and earlier stores through shared mappings of the file,
-    /// durable. The call write-protects and flushes the dirty pages. Then the call commits the
-    /// journal, if the blocks or the size of the file have changed since the last commit.
+    /// durable, as far as the device can ([`Device::fence`](crate::pmem::Device::fence)). The call
+    /// write-protects and flushes the dirty pages. Then the call commits the journal, if the blocks
+    /// or the size of the file have changed since the last commit.
     ///
     /// # Errors
     ///
@@ -171,7 +172,7 @@ impl<'a> File<'a> {
     }
 
     /// Maps a range of the file, shared, into a new address space. So each mapping that this method
-    /// makes stands for the mapping of another process.
+    /// makes stands for the mapping of a process of its own.
     ///
     /// # Panics
     ///

@@ -32,10 +32,10 @@ pub enum Variant {
     /// Linux 4.12 (option 1 of Kara's 2017 e-mail). A fault takes the entry lock, and then looks up
     /// the block. A write fault starts its transaction before it takes the entry lock.
     Linux412,
-    /// Option 2 of Kara's 2017 e-mail. This variant is like Linux 4.11, except that write faults
-    /// hold i_mmap_sem exclusively, and that write(2) holds i_mmap_sem while it looks up, allocates
-    /// and invalidates. A write(2) that allocates holds i_mmap_sem exclusively. Any other write(2)
-    /// holds i_mmap_sem shared.
+    /// Option 2 of Kara's 2017 e-mail. This variant is like Linux 4.11, with two exceptions. Write
+    /// faults hold i_mmap_sem exclusively. write(2) holds i_mmap_sem shared while it looks up. If
+    /// the write(2) must allocate, it then holds i_mmap_sem exclusively while it looks up again,
+    /// allocates and invalidates.
     Rwsem,
     /// Option 2 with a range lock in place of i_rwsem and another in place of i_mmap_sem. An
     /// operation locks in the same sections of code as in [`Variant::Rwsem`], but locks only the
@@ -152,9 +152,8 @@ pub struct Rules {
     /// of a block. A read fault of Linux up to 4.11 replaces every entry.
     pub hole_replaces_any_entry: bool,
     /// Whether the variant is option 2 of Kara's 2017 e-mail. In option 2 a write fault holds
-    /// i_mmap_sem exclusively. A write(2) that allocates holds i_mmap_sem exclusively while it
-    /// looks up, allocates and invalidates. A write(2) that overwrites holds i_mmap_sem shared
-    /// while it looks up.
+    /// i_mmap_sem exclusively. A write(2) holds i_mmap_sem while it looks up, allocates and
+    /// invalidates, as [`Variant::Rwsem`] describes.
     pub exclusive_allocation: bool,
     /// What surrounds the copy of write(2).
     pub write_copy: WriteCopy,

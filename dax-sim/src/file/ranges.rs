@@ -132,9 +132,9 @@ impl File<'_> {
     ///
     /// * [`FsError::Invalid`] if a range does not begin at a multiple of
     ///   [`BLOCK_SIZE`](crate::pmem::BLOCK_SIZE), if the range of `source` reaches past the end of
-    ///   `source`, or if the ranges overlap. The ranges may end inside a block only if the range of
-    ///   `source` ends at the end of `source`, and the range of this file ends at the end of this
-    ///   file or past it. Otherwise the call returns this error, too.
+    ///   `source`, or if the ranges are of one file and overlap. The ranges may end inside a block
+    ///   only if the range of `source` ends at the end of `source`, and the range of this file ends
+    ///   at the end of this file or past it. Otherwise the call returns this error, too.
     /// * [`FsError::CrossDevice`] if the files are not of one file system.
     /// * [`FsError::TooBig`] past the largest file.
     /// * [`FsError::NoSpace`] if the call must zero a part of a shared block, and no block is free
@@ -154,7 +154,8 @@ impl File<'_> {
     ///
     /// * [`FsError::Invalid`] if a range does not begin at a multiple of
     ///   [`BLOCK_SIZE`](crate::pmem::BLOCK_SIZE), if a range reaches past the end of its file, or
-    ///   if the ranges overlap. The ranges may end inside a block: see [`Deduped::Same`].
+    ///   if the ranges are of one file and overlap. The ranges may end inside a block: see
+    ///   [`Deduped::Same`].
     /// * [`FsError::CrossDevice`] if the files are not of one file system.
     /// * [`FsError::Device`] if the device could not make the bytes of a range durable.
     pub fn dedupe_range(&self, source: &File<'_>, from: u64, to: u64, len: u64) -> Result<Deduped, FsError> {
