@@ -152,8 +152,9 @@ pub struct Rules {
     /// of a block. A read fault of Linux up to 4.11 replaces every entry.
     pub hole_replaces_any_entry: bool,
     /// Whether the variant is option 2 of Kara's 2017 e-mail. In option 2 a write fault holds
-    /// i_mmap_sem exclusively. A write(2) holds i_mmap_sem while it looks up, allocates and
-    /// invalidates, as [`Variant::Rwsem`] describes.
+    /// i_mmap_sem exclusively. A write(2) holds i_mmap_sem at least while it looks up, allocates
+    /// and invalidates. While the write(2) allocates and invalidates, it holds i_mmap_sem
+    /// exclusively.
     pub exclusive_allocation: bool,
     /// What surrounds the copy of write(2).
     pub write_copy: WriteCopy,
