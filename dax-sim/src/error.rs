@@ -3,12 +3,12 @@
 /// The reason why an operation on a file failed. A failure is a valid result, not a bug. A failed
 /// operation, except [`Mapping::store`](crate::file::Mapping::store), has changed neither the size
 /// nor the bytes of a file. A failed operation may have given a page another block with the same
-/// bytes. Two operations work page by page, and may fail after some pages:
+/// bytes. Two operations may fail after they have changed some pages:
 ///
-/// * [`Mapping::store`](crate::file::Mapping::store) has stored the bytes before the page that
-///   failed.
+/// * [`Mapping::store`](crate::file::Mapping::store) has stored the bytes before the page at which
+///   it failed.
 /// * [`File::unshare_range`](crate::file::File::unshare_range) has unshared the pages before the
-///   page that failed.
+///   page at which it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FsError {

@@ -48,7 +48,8 @@ impl<'a> File<'a> {
     ///
     /// # Errors
     ///
-    /// The method returns no error at present. A read past the end of the file returns 0.
+    /// The method returns no error at present. A read from the end of the file, or from an offset
+    /// past the end, returns 0.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, FsError> {
         self.read_to(buffer, offset)
     }
@@ -159,8 +160,9 @@ impl<'a> File<'a> {
     }
 
     /// Makes earlier writes to the file, and earlier stores through shared mappings of the file,
-    /// durable. The call write-protects and flushes the dirty pages. Then the call commits the
-    /// journal, if the blocks or the size of the file have changed since the last commit.
+    /// durable, as far as the device can ([`Device::fence`](crate::pmem::Device::fence)). The call
+    /// write-protects and flushes the dirty pages. Then the call commits the journal, if the blocks
+    /// or the size of the file have changed since the last commit.
     ///
     /// # Errors
     ///
@@ -170,7 +172,7 @@ impl<'a> File<'a> {
     }
 
     /// Maps a range of the file, shared, into a new address space. So each mapping that this method
-    /// makes stands for the mapping of another process.
+    /// makes stands for the mapping of a process of its own.
     ///
     /// # Panics
     ///
@@ -186,8 +188,8 @@ impl<'a> File<'a> {
     ///
     /// * If the range is empty or inverted, does not start at a multiple of [`BLOCK_SIZE`], or ends
     ///   past [`MAX_FILE_SIZE`].
-    /// * If `options` has an address that is not a multiple of [`BLOCK_SIZE`], or at which the
-    ///   mapping would overlap another mapping.
+    /// * If `options` has an address that is not a multiple of [`BLOCK_SIZE`], at which the mapping
+    ///   would overlap another mapping, or at which the mapping would not end by [`u64::MAX`].
     pub fn mmap_in(&self, space: &AddressSpace, range: Range<u64>, options: MapOptions) -> Mapping<'_> {
         let Range { start, end } = range;
         assert!(
@@ -227,7 +229,8 @@ impl<'a> File<'a> {
 }
 
 impl FileSystem<'_> {
-    /// Makes an empty file without a name. Dropping the [`File`] frees the blocks of the file.
+    /// Makes an empty file without a name. Dropping the [`File`] frees the blocks of the file,
+    /// except blocks that other files share.
     pub fn create(&self) -> File<'_> {
         File::new(self, Inode::new(&self.rules, &self.schedule))
     }

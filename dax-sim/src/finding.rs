@@ -7,22 +7,22 @@ use std::fmt;
 pub enum Invariant {
     /// I1: reads, writes, loads and stores are coherent.
     Coherence,
-    /// I2: each translation agrees with the entry of the translated page. A page whose entry is the
-    /// zero page has no published block.
+    /// I2: each translation agrees with the entry of the translated page, and each entry agrees
+    /// with the block map. A page whose entry is the zero page has no written block.
     Mapping,
     /// I3: translations of zero pages and of clean entries are read-only.
     Protection,
     /// I4: no entry and no translation leads to a free block, and no call uses a free block.
     Freeing,
-    /// I5: while an entry or a translation of 2 MiB is in use, no entry or translation of 4 KiB is
-    /// in use for the same pages.
+    /// I5: for the pages of an entry of 2 MiB, the file has no entries of 4 KiB. For the pages of a
+    /// translation of 2 MiB, the mapping has no translations of 4 KiB.
     Size,
-    /// I6: after an fsync, an msync or a write-back of lines through MAP_SYNC, the bytes that the
-    /// call covers are durable.
+    /// I6: after an fsync, an msync or a write-back of lines through MAP_SYNC, the bytes that this
+    /// operation covers are durable.
     Durability,
     /// I7: every operation ends. No schedule has a deadlock or a lost wake-up.
     Liveness,
-    /// Locks are taken in the order of their ranks.
+    /// Each thread takes its locks in the order of their ranks.
     LockOrder,
     /// The program itself does not panic.
     NoPanic,

@@ -7,8 +7,8 @@
 //!
 //! * A fault looks up the block under the lock of the page's entry. [Linux 4.12][cure] has this
 //!   cure.
-//! * Write faults and write(2) hold a semaphore exclusively. This cure "would scale rather poorly
-//!   but if we later replaced it with a range lock ... it won't be as bad".
+//! * Write faults and write(2) hold a semaphore exclusively. Kara expected that this cure "would
+//!   scale rather poorly but if we later replaced it with a range lock ... it won't be as bad".
 //!
 //! This crate has both cures and some other variants ([`variant::Variant`]). The crate compares the
 //! variants on real bytes in a real file.

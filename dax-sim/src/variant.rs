@@ -32,13 +32,14 @@ pub enum Variant {
     /// Linux 4.12 (option 1 of Kara's 2017 e-mail). A fault takes the entry lock, and then looks up
     /// the block. A write fault starts its transaction before it takes the entry lock.
     Linux412,
-    /// Option 2 of Kara's 2017 e-mail. This variant is like Linux 4.11, except that write faults
-    /// hold i_mmap_sem exclusively, and that write(2) holds i_mmap_sem while it looks up, allocates
-    /// and invalidates. A write(2) that allocates holds i_mmap_sem exclusively. Any other write(2)
-    /// holds i_mmap_sem shared.
+    /// Option 2 of Kara's 2017 e-mail. This variant is like Linux 4.11, with two exceptions. Write
+    /// faults hold i_mmap_sem exclusively. write(2) holds i_mmap_sem shared while it looks up. If
+    /// the write(2) must allocate, it then holds i_mmap_sem exclusively while it looks up again,
+    /// allocates and invalidates.
     Rwsem,
-    /// Option 2 with a range lock at both levels. An operation locks in the same sections of code
-    /// as in [`Variant::Rwsem`], but locks only the bytes or pages that it uses.
+    /// Option 2 with a range lock in place of i_rwsem and another in place of i_mmap_sem. An
+    /// operation locks in the same sections of code as in [`Variant::Rwsem`], but locks only the
+    /// range that the operation needs.
     RangeLock,
     /// Like [`Variant::Rwsem`], but write(2) also holds i_mmap_sem exclusively during the copy. A
     /// write(2) hangs if its copy must fault on a mapping of the same file.
@@ -46,8 +47,8 @@ pub enum Variant {
     /// Like [`Variant::RangeLock`], but write(2) also holds the range of i_mmap_sem during the
     /// copy. write(2) first faults the buffer in, and then copies with faults off.
     RangeLockCopy,
-    /// Like Linux 4.12, without i_mmap_sem and i_rwsem. This variant is incorrect, and shows the
-    /// upper bound of the throughput.
+    /// Like Linux 4.12, without i_mmap_sem and i_rwsem. This variant is incorrect, and shows
+    /// roughly the upper bound of the throughput.
     Unserialised,
 }
 
@@ -151,9 +152,9 @@ pub struct Rules {
     /// of a block. A read fault of Linux up to 4.11 replaces every entry.
     pub hole_replaces_any_entry: bool,
     /// Whether the variant is option 2 of Kara's 2017 e-mail. In option 2 a write fault holds
-    /// i_mmap_sem exclusively. A write(2) that allocates holds i_mmap_sem exclusively while it
-    /// looks up, allocates and invalidates. A write(2) that overwrites holds i_mmap_sem shared
-    /// while it looks up.
+    /// i_mmap_sem exclusively. A write(2) holds i_mmap_sem at least while it looks up, allocates
+    /// and invalidates. While the write(2) allocates and invalidates, it holds i_mmap_sem
+    /// exclusively.
     pub exclusive_allocation: bool,
     /// What surrounds the copy of write(2).
     pub write_copy: WriteCopy,
@@ -164,7 +165,7 @@ pub struct Rules {
 pub enum LockKind {
     /// One `parking_lot::RwLock<()>` over the whole file.
     Rwsem,
-    /// One `RangeLock`. An operation locks only the bytes or pages that it uses.
+    /// One `RangeLock`. An operation locks only the range that the operation needs.
     RangeLock,
     /// No lock.
     None,
@@ -248,8 +249,8 @@ pub enum WriteCopy {
     InvalidatedTwice,
     /// Inside the transaction of the allocation.
     InTransaction,
-    /// With i_mmap_sem held exclusively. The copy may fault. A fault on a mapping of the same file
-    /// waits for ever.
+    /// With i_mmap_sem held exclusively. The copy may fault. A fault on a page of the same file
+    /// waits for ever if the write(2) holds i_mmap_sem over this page.
     Held,
     /// With i_mmap_sem held exclusively and faults off. write(2) faults the buffer in before the
     /// copy, and again after a short copy. After eight copies in a row that copied nothing,

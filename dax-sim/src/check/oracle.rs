@@ -79,7 +79,8 @@ impl Write {
     }
 }
 
-/// An oracle for one file. For every page the oracle knows which versions a read may still see.
+/// An oracle for one file. For each [`Register`] of every page, the oracle knows which versions a
+/// read may still see.
 #[derive(Debug)]
 pub struct Oracle {
     pages: Box<[Page]>,
@@ -140,9 +141,9 @@ impl Oracle {
         self.close(&write, false);
     }
 
-    /// Ends a write that has failed. The write may have taken effect or not. So neither this write
-    /// nor a write that overlaps it raises the [`floor`](Oracle::floor). A later write that does
-    /// not fail raises the floor.
+    /// Ends a write that has failed. The write may have taken effect or not. A run of overlapping
+    /// writes that contains a failed write does not raise the [`floor`](Oracle::floor). A later run
+    /// of overlapping writes raises the floor if none of its writes fails.
     pub fn fail(&self, write: Write) {
         self.close(&write, true);
     }

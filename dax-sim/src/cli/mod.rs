@@ -105,9 +105,9 @@ fn one_line(message: impl Display) -> String {
 /// The exit code is:
 ///
 /// * 0 after a complete run;
-/// * 2 if the arguments were refused before anything ran;
-/// * 1 if a failure ended the run after its begin, or if the run found a stale read or another
-///   result that must not occur;
+/// * 2 if the program refused the arguments or an input file;
+/// * 1 if another failure ended the run after its begin, or if the run had a result that the
+///   program does not expect, such as a stale read in a coherent variant;
 /// * 128 plus the number of the signal if a signal ended the run (129 for SIGHUP, 130 for SIGINT,
 ///   143 for SIGTERM);
 /// * 74 if the mapped file failed (see `signal`).

@@ -20,7 +20,7 @@ use crate::variant::{LockKind, Locks, Mix, Variant};
 /// How many schedules an exploration runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effort {
-    /// All schedules with at most this many preemptions are run.
+    /// The exploration runs all schedules with at most this many preemptions.
     pub preemptions: u32,
     /// How many random schedules the exploration runs. In every second schedule, the exploration
     /// chooses the next thread at random, each thread with the same probability. In the other
@@ -79,9 +79,9 @@ pub struct Cell {
     pub broken: BTreeSet<Invariant>,
     /// How often write(2) had to copy again, in all schedules together.
     pub copy_retries: CopyRetries,
-    /// The shortest explored schedule that breaks an invariant. If the scenario must break an
-    /// invariant ([`Expected::Broken`]), and explored schedules break this invariant, `shortest` is
-    /// the shortest of these schedules.
+    /// The shortest explored schedule that breaks an invariant. If the expected result is
+    /// [`Expected::Broken`], and explored schedules break the first invariant of its list,
+    /// `shortest` is the shortest of these schedules.
     pub shortest: Option<Failure>,
 }
 
@@ -106,7 +106,7 @@ impl Scenario {
     ///   have any result except a panic, if the scenario does not list it. Every other variant must
     ///   be safe.
     /// * With other locks, a correct variant ([`Variant::is_correct`]) must be safe if neither lock
-    ///   is [`LockKind::None`]. In all other cases any result except a panic is expected.
+    ///   is [`LockKind::None`]. Otherwise the variant may have any result except a panic.
     pub fn expected(&'static self, mix: impl Into<Mix>) -> Expected {
         let Mix { variant, locks } = mix.into();
         if locks != Locks::default() {

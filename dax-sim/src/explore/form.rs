@@ -30,13 +30,13 @@ const MOST_OPS: usize = 15;
 /// How many bytes one operation may move, each of which has a history of its own.
 const MOST_DATA: u64 = 4 << 10;
 
-/// An error in the text of a scenario. The error names the line, what is wrong in the line, and
-/// what to write instead.
+/// An error in the text of a scenario. The error names the line and what is wrong in the line, and
+/// usually also what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormError {
     /// The line, counted from 1.
     pub line: u64,
-    /// What is wrong and what to write instead, in one line.
+    /// What is wrong, and usually what to write instead, in one line.
     pub text: String,
 }
 

@@ -93,7 +93,8 @@ impl Timeline {
     /// Returns the picture. Without a `width`, the picture is as wide as necessary. With a `width`,
     /// lines have at most `width` characters if possible. If the picture is too wide, the method
     /// folds the cells within their columns. If the picture is still too wide, the method puts all
-    /// threads into one column.
+    /// threads into one column. If this picture is too wide as well, the method writes the locks
+    /// and the state of the page below each step.
     pub fn draw(&self, width: Option<usize>) -> String {
         self.draw_marked(width, |_, line| line.to_owned())
     }

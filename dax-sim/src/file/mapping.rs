@@ -72,7 +72,7 @@ impl<'a> Mapping<'a> {
     /// # Errors
     ///
     /// [`FsError::OutsideMapping`], or [`FsError::BusError`] at the first page that lies wholly
-    /// past the end of the file. The bytes before this page have been loaded.
+    /// past the end of the file. After `BusError` the call has loaded the bytes before this page.
     pub fn load(&self, offset: u64, buffer: &mut [u8]) -> Result<(), FsError> {
         self.check(offset, buffer.len() as u64)?;
         let mut done = 0;
@@ -99,7 +99,8 @@ impl<'a> Mapping<'a> {
     ///   [`MapOptions::sync`](super::MapOptions::sync), and the device could not make the metadata
     ///   durable.
     ///
-    /// The bytes before the page that failed have been stored.
+    /// After [`FsError::OutsideMapping`] the call has stored nothing. After any other error the
+    /// call has stored the bytes before the page at which it failed.
     pub fn store(&self, offset: u64, bytes: &[u8]) -> Result<(), FsError> {
         self.check(offset, bytes.len() as u64)?;
         let mut done = 0;

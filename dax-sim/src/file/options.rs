@@ -45,8 +45,8 @@ impl MapOptions {
     }
 
     /// MAP_SYNC: a store reaches a page only after the metadata that lead to the page are durable.
-    /// So a program only has to flush the CPU's caches to make its stores durable. A private
-    /// mapping ignores this option.
+    /// So a program makes its stores durable without a system call. The program writes the stored
+    /// cache lines back, and executes a store fence. A private mapping ignores this option.
     #[must_use]
     pub fn sync(mut self) -> Self {
         self.sync = true;
@@ -61,8 +61,8 @@ impl MapOptions {
     }
 
     /// MAP_FIXED_NOREPLACE: maps the file at this address of the address space, a multiple of 4096.
-    /// Without this option, the address space chooses an address that is equal to the offset in the
-    /// file modulo 2 MiB.
+    /// Without this option, the address space chooses an address that is equal, modulo 2 MiB, to
+    /// the offset in the file at which the mapping starts.
     #[must_use]
     pub fn address(mut self, address: u64) -> Self {
         self.address = Some(address);

@@ -9,13 +9,15 @@ use crate::fs::FileSystem;
 use crate::mm::{AnonymousPage, Target};
 use crate::pmem::BLOCK_SIZE;
 
-/// A part of a mapping, pinned for a device. Pages of this part that have a block keep the block
-/// until the caller drops the pin, like the pages of a buffer of direct I/O or RDMA. The device
-/// reads and writes the pages of this part without another translation and without faults.
+/// A part of a mapping, pinned for a device, like a buffer of direct I/O or RDMA. Until the caller
+/// drops the pin, no call frees a pinned block, or moves the block to another page of the file. The
+/// device reads and writes the pages of this part without another translation and without faults.
 ///
 /// A call that takes pinned blocks from the file, such as
 /// [`File::truncate`](super::File::truncate), waits until no pin of these blocks is left. So a
-/// thread that holds the pin must not make this call, because the call would wait for ever.
+/// thread that holds the pin must not make this call, because the call would wait for ever. Only a
+/// copy-on-write of a shared block does not wait. The page gets another block, and the pin keeps
+/// the old block.
 ///
 /// In a shared mapping, bytes that the device writes belong to the file at once. An fsync may clean
 /// a page while the page is pinned. Bytes that the device writes to the page after this fsync are

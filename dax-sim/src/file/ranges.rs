@@ -58,8 +58,8 @@ impl File<'_> {
         if len > 0 { ext4_collapse_range(self.fs, &self.inode, offset, end) } else { Ok(()) }
     }
 
-    /// Inserts a hole of whole blocks at `offset`. The byte at `offset` and all bytes behind it
-    /// move by `len` bytes. The file becomes `len` bytes larger.
+    /// Inserts a hole of whole blocks at `offset`. All bytes from `offset` on move by `len` bytes
+    /// towards larger offsets. The file becomes `len` bytes larger.
     ///
     /// # Errors
     ///
@@ -72,8 +72,8 @@ impl File<'_> {
         if len > 0 { ext4_insert_range(self.fs, &self.inode, offset, len) } else { Ok(()) }
     }
 
-    /// Copies every shared block of the range, so that no page of the range shares a block with
-    /// another page. The contents of the file stay the same.
+    /// Gives pages of the range copies of their shared blocks, until no page of the range shares a
+    /// block with another page. The contents of the file stay the same.
     ///
     /// # Errors
     ///
@@ -122,8 +122,8 @@ impl File<'_> {
 
     /// Makes a range of this file share the blocks of a range of `source` (FICLONERANGE). The range
     /// of this file begins at `to`. The range of `source` begins at `from`. Both ranges have `len`
-    /// bytes. This file grows if necessary. `source` may be this file. A later write to a page with
-    /// a shared block first copies the block.
+    /// bytes. This file grows if necessary. `source` may be this file. A later write to a page
+    /// first copies the page's block, if another page still has this block.
     ///
     /// A `len` of 0 means all bytes up to the end of `source`. If `from` is the end of `source`, a
     /// call with a `len` of 0 does nothing, for every `to`.
@@ -132,9 +132,9 @@ impl File<'_> {
     ///
     /// * [`FsError::Invalid`] if a range does not begin at a multiple of
     ///   [`BLOCK_SIZE`](crate::pmem::BLOCK_SIZE), if the range of `source` reaches past the end of
-    ///   `source`, or if the ranges overlap. The ranges may end inside a block only if the range of
-    ///   `source` ends at the end of `source`, and the range of this file ends at the end of this
-    ///   file or past it. Otherwise the call returns this error, too.
+    ///   `source`, or if the ranges are of one file and overlap. The ranges may end inside a block
+    ///   only if the range of `source` ends at the end of `source`, and the range of this file ends
+    ///   at the end of this file or past it. Otherwise the call returns this error, too.
     /// * [`FsError::CrossDevice`] if the files are not of one file system.
     /// * [`FsError::TooBig`] past the largest file.
     /// * [`FsError::NoSpace`] if the call must zero a part of a shared block, and no block is free
@@ -154,7 +154,8 @@ impl File<'_> {
     ///
     /// * [`FsError::Invalid`] if a range does not begin at a multiple of
     ///   [`BLOCK_SIZE`](crate::pmem::BLOCK_SIZE), if a range reaches past the end of its file, or
-    ///   if the ranges overlap. The ranges may end inside a block: see [`Deduped::Same`].
+    ///   if the ranges are of one file and overlap. The ranges may end inside a block: see
+    ///   [`Deduped::Same`].
     /// * [`FsError::CrossDevice`] if the files are not of one file system.
     /// * [`FsError::Device`] if the device could not make the bytes of a range durable.
     pub fn dedupe_range(&self, source: &File<'_>, from: u64, to: u64, len: u64) -> Result<Deduped, FsError> {

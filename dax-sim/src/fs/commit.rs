@@ -11,7 +11,7 @@ pub enum DataMode {
     Writeback,
     /// The allocator gives out freed blocks only after the commit of the transaction that freed the
     /// blocks (data=ordered). A thread that finds no free block commits if freed blocks wait for a
-    /// commit, and then tries again.
+    /// commit. Then the thread tries again, at most three times.
     Ordered,
 }
 

@@ -15,8 +15,8 @@ const SHARDS: usize = 64;
 #[non_exhaustive]
 pub struct CopyRetries {
     /// How often write(2) made one more copy for the rest of the bytes, because the copy before was
-    /// short. A copy is short if another thread removed translations of the buffer after write(2)
-    /// had faulted the buffer in.
+    /// short. A copy is short if another thread, or the write(2) itself, removed translations of
+    /// the buffer after the write(2) had faulted the buffer in.
     pub retries: u64,
     /// How many of the retries went through a bounce buffer. After eight copies in a row that
     /// copied nothing, write(2) copies at most a page through a bounce buffer.

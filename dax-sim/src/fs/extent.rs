@@ -16,8 +16,8 @@ use crate::schedule::{Asked, Held, LockClass, LockRequest, Schedule, SchedulePoi
 pub enum Extent {
     /// No block. The page reads as zeros.
     Hole,
-    /// A block that the page has reserved. The contents of the block do not count: the page reads
-    /// as zeros.
+    /// A block that a call has reserved for the page. The contents of the block do not count: the
+    /// page reads as zeros.
     Unwritten(u64),
     /// The block that holds the bytes of the page. No other page has this block.
     Written(u64),

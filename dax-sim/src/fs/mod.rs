@@ -112,8 +112,8 @@ impl<'d> FileSystem<'d> {
         self
     }
 
-    /// Makes each read(2) and write(2) sleep for `media` while the call holds i_rwsem, like a call
-    /// that waits for a slow device.
+    /// Makes each read(2) and write(2) sleep for `media`, like a call that waits for a slow device.
+    /// During the sleep the call holds i_rwsem, if the file system has an i_rwsem.
     #[must_use]
     pub fn with_media(mut self, media: Duration) -> Self {
         self.media = media;

@@ -16,7 +16,7 @@ use crate::schedule::{Asked, Held, LockClass, LockRequest, Schedule, SchedulePoi
 use crate::variant::LockKind;
 
 /// Returns how long the calling thread has waited for i_rwsem and i_mmap_sem since this thread last
-/// called this function.
+/// called this function. The first call counts from the start of the thread.
 pub fn waited() -> Duration {
     WAITED.take()
 }

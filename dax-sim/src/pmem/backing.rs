@@ -13,8 +13,8 @@ pub enum Backing {
     /// A DAX file on which MAP_SYNC works. The file's metadata need no msync. So data in a
     /// written-back cache line are as durable as the platform makes the line.
     PmemSync,
-    /// A DAX file without MAP_SYNC. Stores reach the medium directly, but the file's metadata need
-    /// msync.
+    /// A DAX file on which MAP_SYNC does not work. Stores reach the medium directly, but the file's
+    /// metadata need msync.
     Dax,
     /// A file that the kernel keeps in its page cache, in front of some other device. msync makes
     /// data durable.

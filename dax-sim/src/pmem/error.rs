@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use super::{BLOCK_SIZE, MIN_DEVICE_SIZE};
 
-/// The reason why the program cannot open a device, or can no longer use it. Each message is one
-/// line. The message names the value or the file, and the bound and the remedy if they exist.
+/// The reason why the program cannot open a device, or can no longer use the device. Each message
+/// is one line. The message names the value or the file. The message also names the bound and the
+/// remedy, if they exist.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceError {
@@ -26,13 +27,12 @@ pub enum DeviceError {
          was mapped; write to the whole file, which clears bad blocks, or name another file"
     )]
     BadPage {
-        /// The path of the file, or `memfd` or `memory` for a file without a name.
+        /// The path of the file, or `memfd` or `memory` if the device is a memfd.
         path: PathBuf,
         /// The system's error.
         source: io::Error,
     },
-    /// The file does not exist, and the folder of the path does not exist either, or the path names
-    /// no file.
+    /// The parent of the path does not exist or is not a folder, or the path names no file.
     #[error("`{path}` cannot be created: there is no folder `{folder}`; create it, or name another file")]
     NoFolder {
         /// The path as given.
@@ -85,7 +85,8 @@ pub enum DeviceError {
         /// How many bytes are free.
         free: u64,
     },
-    /// The user may not open this file for writing, or the file system is read-only.
+    /// The user may not open this file for writing, the file system is read-only, or a process
+    /// executes the file.
     #[error("`{path}` cannot be opened for writing ({source}); change its permissions, or name another file")]
     Denied {
         /// The path as given.
@@ -99,10 +100,11 @@ pub enum DeviceError {
         /// The path as given.
         path: PathBuf,
     },
-    /// Another process made the file smaller while it was a device.
+    /// Another process made the file shorter, or punched holes into the file, while the file was a
+    /// device.
     #[error("`{path}` was changed by another process: it has {now} {unit} of {then}; figures are void")]
     Changed {
-        /// The path of the file, or `memfd` or `memory` for a file without a name.
+        /// The path of the file, or `memfd` or `memory` if the device is a memfd.
         path: PathBuf,
         /// What has become less: "bytes", or "bytes in blocks".
         unit: &'static str,
@@ -119,12 +121,12 @@ pub enum DeviceError {
         /// In what they differ.
         what: String,
     },
-    /// The system refuses anything else.
+    /// Another action on the file failed.
     #[error("cannot {action} `{path}`: {source}; name another file")]
     Io {
         /// The action that failed, as a verb.
         action: &'static str,
-        /// The path of the file, or `memfd` or `memory` for a file without a name.
+        /// The path of the file, or `memfd` or `memory` if the device is a memfd.
         path: PathBuf,
         /// The system's error.
         source: io::Error,

@@ -167,7 +167,8 @@ impl Device {
     }
 
     /// Returns a report if the kernel maps a DAX file by 4 KiB pages, wholly or in part, although
-    /// the file is large enough for 2 MiB pages. In all other cases returns `None`.
+    /// the file is large enough for 2 MiB pages. The sign is that the kernel took more than twice
+    /// as many faults as pages of 2 MiB need. In all other cases returns `None`.
     pub fn small_pages(&self) -> Option<SmallPages> {
         self.small_pages
     }
@@ -302,10 +303,10 @@ impl Device {
 
     /// Waits until flushed bytes are durable, as far as the backing can promise durability:
     ///
-    /// * The call always executes a store fence. On a DAX file with MAP_SYNC the store fence is
-    ///   enough.
-    /// * If the kernel keeps the file in its page cache, or if the file is a DAX file without
-    ///   MAP_SYNC, the call also calls msync for the whole mapping.
+    /// * The call always executes a store fence. On a DAX file on which MAP_SYNC works, the store
+    ///   fence is enough.
+    /// * If the kernel keeps the file in its page cache, or if the file is a DAX file on which
+    ///   MAP_SYNC does not work, the call also calls msync for the whole mapping.
     /// * In volatile memory nothing becomes durable.
     ///
     /// # Errors

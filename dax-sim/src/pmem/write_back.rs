@@ -43,8 +43,8 @@ impl WriteBack {
         WriteBack::supported()[0]
     }
 
-    /// All instructions that this CPU has, the best first. If no instruction is known, the list has
-    /// one item, `none`.
+    /// The instructions among `clwb`, `clflushopt` and `clflush` that this CPU has, the best first.
+    /// If the program knows no instruction, the list has one item, `none`.
     pub fn supported() -> Vec<WriteBack> {
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         let known = of_cpuid(leaf_7_ebx());
@@ -53,8 +53,8 @@ impl WriteBack {
         known.into_iter().map(WriteBack).collect()
     }
 
-    /// Returns the name of the instruction that tables and JSON have. The name is `none` if no
-    /// instruction is known.
+    /// Returns the name of the instruction, as tables and JSON have it. The name is `none` if the
+    /// program knows no instruction.
     pub fn name(self) -> &'static str {
         match self.0 {
             Instruction::Clwb => "clwb",
@@ -68,7 +68,7 @@ impl WriteBack {
     /// the write-backs before every later store of the thread. So when another thread sees a later
     /// store, the lines have been written back.
     ///
-    /// If no instruction is known, the call executes only the fence.
+    /// If the program knows no instruction, the call executes only the fence.
     pub fn write_back(self, bytes: &[u8]) {
         // SAFETY: a slice is readable.
         unsafe { self.write_back_raw(bytes.as_ptr(), bytes.len()) }

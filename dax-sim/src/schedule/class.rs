@@ -5,7 +5,8 @@ use std::ops::Range;
 
 /// A kind of lock. The number of a kind is its rank. A thread takes its locks in the order of the
 /// ranks. The thread takes two locks of equal rank in the order of the addresses of the locks, and
-/// two parts of one lock in the order of the parts. Two variants violate this order by design
+/// two parts of one lock in the order of the parts. Two range locks that one request takes together
+/// need no order. Two variants violate the order by design
 /// ([`Variant::is_in_order`](crate::variant::Variant::is_in_order)).
 ///
 /// The ranks follow the order of locks in `fs/ext4/super.c` and `fs/xfs/xfs_inode.c`:

@@ -196,8 +196,8 @@ impl Schedule {
 
     /// Delays some threads that pass [`SchedulePoint::FaultLookedUp`] or
     /// [`SchedulePoint::WritePublished`]. The schedule delays a passing thread with a probability
-    /// of 1 in `one_in`, for a random time of at most `delay`. During the delay the thread yields
-    /// the CPU again and again. If `one_in` is 0, the schedule delays no thread.
+    /// of 1 in `one_in`. The thread yields the CPU again and again, until a random time of at most
+    /// `delay` is over. If `one_in` is 0, the schedule delays no thread.
     pub fn widen(one_in: u32, delay: Duration) -> Self {
         Self::new(Kind::Widen { one_in, delay })
     }

@@ -74,8 +74,8 @@ pub struct Point {
     pub variant: Variant,
     /// How many threads run, at least 1.
     pub threads: usize,
-    /// How long each read(2) and write(2) sleeps while the call holds i_rwsem, like a call that
-    /// waits for a slow device.
+    /// How long each read(2) and write(2) sleeps, like a call that waits for a slow device. During
+    /// the sleep the call holds i_rwsem, if the variant has an i_rwsem.
     pub media: Duration,
 }
 
@@ -190,8 +190,8 @@ pub fn min_device_size(threads: usize) -> u64 {
 ///
 /// In [`Workload::FaultVsWrite`] with more than one thread, the run also delays threads at two
 /// points, by [`Schedule::widen`](crate::schedule::Schedule::widen). The run delays a passing
-/// thread with a probability of 1 in 8, for a random time of at most 20 µs. The probability and the
-/// longest delay are the same in every variant.
+/// thread with a probability of 1 in 8, until a random time of at most 20 µs is over. The
+/// probability and the limit of 20 µs are the same in every variant.
 ///
 /// # Errors
 ///
