@@ -131,7 +131,7 @@ impl ModeStats {
     /// Returns how many requests waited and gave up. These requests timed out, or a task dropped
     /// their futures. A future that a task dropped after the grant and before the next poll counts,
     /// too. [`waits`](Self::waits) does not include the waits of these requests. A timed method
-    /// whose deadline has passed before the call does not wait, and so does not count.
+    /// whose deadline has passed before the call does not wait, and so its failure does not count.
     pub fn gave_up(&self) -> u64 {
         self.gave_up
     }

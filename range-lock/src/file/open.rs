@@ -84,11 +84,11 @@ impl FileRangeLock {
     /// # Safety
     ///
     /// As long as a thread uses the lock, no code may lock or unlock bytes through another
-    /// descriptor of the same description. A call through another descriptor could replace or
-    /// release the locks of this lock's guards. Other descriptors of the same description come from
-    /// `dup`, [`File::try_clone`] and `fork`, and from any other way to pass a descriptor on. On
-    /// file systems where locks of flock(2) and of a `FileRangeLock` exclude each other, the same
-    /// rule holds for calls of flock(2).
+    /// descriptor of the same description. A call through another descriptor replaces or releases
+    /// the locks of this lock's guards on the same bytes. Other descriptors of the same description
+    /// come from `dup`, [`File::try_clone`] and `fork`, and from any other way to pass a descriptor
+    /// on. On file systems where locks of flock(2) and of a `FileRangeLock` exclude each other, the
+    /// same rule holds for calls of flock(2).
     ///
     /// # Errors
     ///
