@@ -19,12 +19,12 @@
 //! # assert!(future.as_mut().poll(&mut cx).is_ready());
 //! ```
 //!
-//! A method of [`RangeLock`](crate::RangeLock) without `arc` in its name, such as
+//! An `…_async` method of [`RangeLock`](crate::RangeLock) without `arc` in its name, such as
 //! [`write_async`](crate::RangeLock::write_async), returns a future that borrows the lock. If this
 //! future returns a guard, the guard also borrows the lock. A task that owns an `Arc<RangeLock>`
 //! may use this future and this guard. To send a guard to a task or thread that may outlive the
-//! borrow, for example into `spawn_blocking`, use a method with `arc` in its name, such as
-//! [`write_arc_async`](crate::RangeLock::write_arc_async).
+//! borrow, for example into `spawn_blocking`, use an `…_async` method with `arc` in its name, such
+//! as [`write_arc_async`](crate::RangeLock::write_arc_async).
 //!
 //! The crate has no timed futures. Instead, let a timer of the executor drop the future, as in
 //! `tokio::time::timeout(soon, lock.write_async(..))`. To end the wait of an upgrade and keep the

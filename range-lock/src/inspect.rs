@@ -288,14 +288,14 @@ impl RequestInfo {
     }
 
     /// Returns the ids of the requests of the same lock that this request waits for, in ascending
-    /// order. Each listed request conflicts with this request. The listed request is held, or is an
+    /// order. Each listed request conflicts with this request. A listed request is held, or is an
     /// upgrade that waits, or entered earlier than this request and waits. Before the lock can
     /// grant this request, each listed request must leave or cease to conflict.
     ///
     /// The first call computes the list from the copies that
     /// [`requests`](crate::RangeLock::requests) made. So the call takes no mutex of the lock. If
     /// [`requests_over`](crate::RangeLock::requests_over) made the copies, the list contains only
-    /// requests that also overlap the range of `requests_over`.
+    /// the ids of requests that also overlap the range of `requests_over`.
     ///
     /// The list is empty if the request is held. The list may also be empty while the request
     /// waits, for three reasons:

@@ -325,8 +325,8 @@ impl RangeLock {
     /// [`requests`](Self::requests). The call blocks only users of the parts of the lock that
     /// `range` touches.
     ///
-    /// [`RequestInfo::waits_for`] of a listed request returns only requests that also overlap
-    /// `range`.
+    /// [`RequestInfo::waits_for`] of a listed request returns only the ids of requests that also
+    /// overlap `range`.
     ///
     /// # Panics
     ///

@@ -407,8 +407,8 @@ impl RangeLock {
     /// # Cost
     ///
     /// To enter, the thread of the request holds internal mutexes of all locks of the request
-    /// together. In each lock it holds the mutexes of all parts from the first range to the last
-    /// range. The request allocates no memory for its ranges if the caller names at most four
+    /// together. In each lock the thread holds the mutexes of all parts from the first range to the
+    /// last range. The request allocates no memory for its ranges if the caller names at most four
     /// ranges, and [`ManyGuard::ranges`] returns at most four ranges.
     ///
     /// # Panics

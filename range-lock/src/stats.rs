@@ -49,10 +49,10 @@ use crate::span::Span;
 ///
 /// # Cost
 ///
-/// A request that is granted immediately makes one additional increment. A request that waits reads
-/// the clock and takes an internal mutex one additional time, in each of its locks. A lock is about
-/// 1.1 KiB larger than without the feature. After a cut, each additional part of the lock is also
-/// about 1.1 KiB larger.
+/// A request that is granted immediately makes one additional increment in each of its locks. A
+/// request that waits reads the clock and takes an internal mutex one additional time, in each of
+/// its locks. A lock is about 1.1 KiB larger than without the feature. After a cut, each additional
+/// part of the lock is also about 1.1 KiB larger.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Stats {
     /// By mode.
