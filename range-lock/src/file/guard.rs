@@ -243,8 +243,8 @@ macro_rules! guard {
         /// Bind the guard to a name, because `let _ =` drops the guard at once, which unlocks the
         /// range.
         ///
-        /// A forked child has a copy of the guard. The drop of this copy unlocks nothing, because
-        /// the parent holds the bytes.
+        /// If the process forks, the child has a copy of the guard. The drop of this copy unlocks
+        /// nothing, because the parent holds the bytes.
         #[must_use = "if unused the range is unlocked at once"]
         pub struct $Guard$(<$lifetime>)? {
             held: Held<$lock>,

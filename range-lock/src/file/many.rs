@@ -62,8 +62,8 @@ impl Request {
 /// guard, on any thread of the process, releases all its ranges. Bind the guard to a name, because
 /// `let _ =` drops the guard at once, which unlocks the ranges.
 ///
-/// A forked child has a copy of the guard. The drop of this copy unlocks nothing, because the
-/// parent holds the bytes.
+/// If the process forks, the child has a copy of the guard. The drop of this copy unlocks nothing,
+/// because the parent holds the bytes.
 #[must_use = "if unused the ranges are unlocked at once"]
 pub struct FileManyGuard<'a> {
     lock: &'a FileRangeLock,

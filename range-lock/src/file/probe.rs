@@ -13,7 +13,7 @@ use super::sys::{self, Description, Found};
 use crate::mode::Mode;
 use crate::span::Span;
 
-/// A lock of another description or of a process that keeps a writer out.
+/// A lock that keeps a writer out, and that belongs to another description or to a process.
 /// [`FileRangeLock::conflicting`] returns a `Conflict`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -30,9 +30,10 @@ pub struct Conflict {
 }
 
 impl FileRangeLock {
-    /// Returns *one* lock of another description or of a process that keeps out a writer of
-    /// `range`. Returns `None` if no lock of this kind exists. If several locks of this kind exist,
-    /// the method may return any of them. The owner may release the lock before the method returns.
+    /// Returns *one* lock that keeps a writer of `range` out, and that belongs to another
+    /// description or to a process. Returns `None` if no lock of this kind exists. If several locks
+    /// of this kind exist, the method may return any of them. The owner may release the lock before
+    /// the method returns.
     ///
     /// ```
     /// use range_lock::{Mode, file::FileRangeLock};
