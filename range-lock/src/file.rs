@@ -233,7 +233,7 @@ impl FileRangeLock {
 }
 
 /// The span of `range`, if the kernel can express it. A range without an end goes to the last byte
-/// that a file can have.
+/// that the kernel can lock.
 #[track_caller]
 fn express(range: &impl RangeBounds<u64>) -> io::Result<Option<Span>> {
     let Some(Span { first, last }) = Span::new(range) else { return Ok(None) };
