@@ -2,11 +2,11 @@
 //! `file`, Linux on 64-bit machines).
 //!
 //! The methods that lock have the names of methods of [`RangeLock`], but return `io::Result`. A
-//! request has two steps. First the request waits for the other threads of this process, in a
-//! `RangeLock`, which is fair and exact. Then its thread asks the kernel for a lock of the *open
-//! file description* (`F_OFD_SETLK` of fcntl(2)). On a network file system the kernel asks the
-//! server. A reader skips the second step if other readers of this process have already locked all
-//! bytes of its range.
+//! request has two steps. First a `RangeLock`, which is fair and exact, grants the request among
+//! the threads of this process. Then the thread of the request asks the kernel for a lock of the
+//! *open file description* (`F_OFD_SETLK` of fcntl(2)). On a network file system the kernel usually
+//! asks the server. A reader skips the second step if other readers of the same `FileRangeLock`
+//! have already locked all bytes of its range.
 //!
 //! ```
 //! use range_lock::file::{Access, FileRangeLock};
@@ -38,26 +38,28 @@
 //!
 //! # Whose lock it is
 //!
-//! A lock of the kernel belongs to an open file description. `dup`, [`File::try_clone`], `fork` and
-//! passing a descriptor to another process make duplicates of a descriptor. All duplicates refer to
-//! the same description. A lock through one duplicate replaces a lock through another duplicate,
-//! and a process can unlock through each duplicate. So [`open`] and [`from_file`] open the file
-//! anew. No two `FileRangeLock`s that [`open`] or [`from_file`] has made share a description. The
-//! caller of [`from_description`] must ensure that no other code locks or unlocks bytes through the
-//! description.
+//! The kernel's lock of the bytes of a range belongs to an open file description. `dup`,
+//! [`File::try_clone`], `fork` and passing a descriptor to another process make duplicates of a
+//! descriptor. All duplicates refer to the same description. A lock through one duplicate replaces
+//! a lock of the same bytes through another duplicate, and a process can unlock the bytes through
+//! any duplicate. So [`open`] and [`from_file`] open the file anew, and each lock that they make
+//! has a description of its own. The caller of [`from_description`] must ensure that no other code
+//! locks or unlocks bytes through the description.
 //!
-//! * **fork**: a guard that the child drops leaves the parent's lock alone. Each method of the
-//!   copied lock or of a copied guard that returns a `Result` returns an error in the child. The
-//!   child must not call [`requests`](FileRangeLock::requests) or `split_at`, nor print the copied
-//!   lock. These calls may wait for ever, as [`RangeLock`](RangeLock#fork-and-signal-handlers)
-//!   describes. To lock bytes, the child must open the file again. If the parent dies while the
-//!   child has its copy of the descriptor, the parent's ranges stay locked.
-//! * **exec**: the kernel closes the descriptor. If no other process has a duplicate, the locks of
-//!   the description end. [`from_description`] does not change the flag `FD_CLOEXEC` of its
-//!   descriptor. Without this flag the kernel keeps the descriptor open, and the locks stay in the
-//!   new program.
-//! * **death**: when a process dies, the kernel closes the descriptors of the process. If no other
-//!   process has a duplicate, the kernel also unlocks the ranges.
+//! * **fork**: the child has copies of the parent's locks and guards. If the child drops a copied
+//!   guard, the range stays locked for the parent. In the child, each method of a copied lock or
+//!   guard that returns a `Result` returns an error. The exception is `release` of a guard of an
+//!   empty range. The child must not call [`requests`](FileRangeLock::requests) or `split_at`, nor
+//!   print a copied lock. These calls may wait for ever, as
+//!   [`RangeLock`](RangeLock#fork-and-signal-handlers) describes. To lock bytes, the child must
+//!   open the file again. If the parent dies while the child has its copy of the descriptor, the
+//!   parent's ranges stay locked.
+//! * **exec**: the kernel closes a descriptor that has the flag `FD_CLOEXEC`. [`open`] and
+//!   [`from_file`] set this flag. If no duplicate of the descriptor is left, the kernel also
+//!   unlocks the ranges. [`from_description`] does not change the flag of its descriptor. Without
+//!   the flag the kernel keeps the descriptor open, and the locks stay in the new program.
+//! * **death**: when a process dies, the kernel closes the descriptors of the process. If no
+//!   duplicate of the lock's descriptor is left, the kernel also unlocks the ranges.
 //!
 //! [`from_description`]: FileRangeLock::from_description
 //! [`from_file`]: FileRangeLock::from_file
@@ -67,17 +69,19 @@
 //! # Fairness
 //!
 //! The kernel promises no order among descriptions. A writer can starve if other processes read
-//! continuously. A method for one range without a time limit sleeps in the kernel. A method with a
-//! time limit asks the kernel again after pauses, and so does
-//! [`acquire_many`](FileRangeLock::acquire_many). The first pause is 1 ms, and each further pause
-//! is twice as long, up to 50 ms.
+//! continuously. If another description keeps a request out, a thread that called
+//! [`read`](FileRangeLock::read), [`upgradable_read`](FileRangeLock::upgradable_read) or
+//! [`write`](FileRangeLock::write) sleeps in the kernel. A method with a time limit asks the kernel
+//! again after pauses, and so does [`acquire_many`](FileRangeLock::acquire_many). The first pause
+//! is 1 ms. Each further pause is twice as long as the previous pause, but at most 50 ms.
 //!
 //! # Deadlocks
 //!
 //! The rule of [`RangeLock`](RangeLock#deadlocks) applies to the file: **while a thread holds a
-//! range, it must not block on another range of the same file**, through this lock or another lock.
-//! Neither the kernel nor this crate detects deadlocks across processes. To take several ranges,
-//! use [`acquire_many`](FileRangeLock::acquire_many) or methods with a time limit.
+//! range, it must not wait without a time limit for another range of the same file**, through this
+//! lock or another lock. Neither the kernel nor this crate detects deadlocks across processes. To
+//! take several ranges, use [`acquire_many`](FileRangeLock::acquire_many) or methods with a time
+//! limit.
 //!
 //! # Signals
 //!
@@ -158,11 +162,11 @@ pub enum Access {
 /// A reader/writer lock of ranges of bytes of a file, among the threads of this process and among
 /// processes. See the [module](self).
 ///
-/// A thread may lock a range even if the file is shorter than the range. The lock is advisory:
-/// read(2) and write(2) do not check the lock.
+/// A thread may lock a range even if the range ends behind the end of the file. The lock is
+/// advisory: on a local file system read(2) and write(2) do not check the lock.
 ///
-/// The threads of one process should share one `FileRangeLock` of a file. The requests of two
-/// `FileRangeLock`s of one file exclude each other, but have no order among each other.
+/// The threads of one process should share one `FileRangeLock` of a file. Conflicting requests of
+/// two `FileRangeLock`s of one file exclude each other, but have no order among each other.
 pub struct FileRangeLock {
     bytes: Bytes,
     /// The lock among the threads of this process.
@@ -173,7 +177,7 @@ pub struct FileRangeLock {
 }
 
 impl FileRangeLock {
-    /// Lists the requests of this lock that threads of this process hold and wait for, like
+    /// Lists the requests of this lock that are held or wait in this process, like
     /// [`RangeLock::requests`]. The list shows a request as held if the request is granted in this
     /// process, even if the request still waits for another process.
     ///
@@ -188,13 +192,13 @@ impl FileRangeLock {
     }
 
     /// Tries again to unlock the bytes that the kernel refused to unlock when a thread released
-    /// them. Bytes that a thread of this process has acquired again stay locked. A refused range
-    /// also stays locked while a thread of this process writes a part of the range, or waits to
-    /// write a part.
+    /// them. Bytes that a thread has acquired again through this lock stay locked. A refused range
+    /// also stays locked while a request of this lock for writing a part of the range is held or
+    /// waits.
     ///
-    /// Every acquiring method first tries to unlock the refused bytes, and ignores the error. A
-    /// method that is about to wait for another process tries once more to unlock the refused bytes
-    /// of its own range, and returns the error.
+    /// Every acquiring method first tries to unlock the refused bytes, and ignores the error. An
+    /// acquiring method that is about to wait for another process tries once more to unlock the
+    /// refused bytes of its own range. If the kernel refuses again, the method returns the error.
     ///
     /// ```
     /// # let lock = range_lock::file::FileRangeLock::from_file(&tempfile::tempfile()?)?;
@@ -204,7 +208,8 @@ impl FileRangeLock {
     ///
     /// # Errors
     ///
-    /// If the kernel or the server refuses again, or if the process is a forked child.
+    /// The method returns an error if the kernel or the server refuses again, or if the process is
+    /// a forked child.
     pub fn settle(&self) -> io::Result<()> {
         self.check_process()?;
         self.bytes.settle(&self.local)
@@ -228,7 +233,7 @@ impl FileRangeLock {
 }
 
 /// The span of `range`, if the kernel can express it. A range without an end goes to the last byte
-/// that a file can have.
+/// that the kernel can lock.
 #[track_caller]
 fn express(range: &impl RangeBounds<u64>) -> io::Result<Option<Span>> {
     let Some(Span { first, last }) = Span::new(range) else { return Ok(None) };
@@ -273,10 +278,11 @@ macro_rules! acquire {
             ///
             /// # Fairness
             ///
-            /// The lock grants its conflicting requests of this process first come, first served. A
-            /// request keeps its place in this process while it waits for another process. So later
-            /// conflicting requests of this process wait for the request. Among processes the
-            /// kernel promises no order.
+            /// The lock grants its conflicting requests of this process first come, first served.
+            /// The exception is an upgrade, which passes waiting requests. A request keeps its
+            /// place in this process while it waits for another process. So later conflicting
+            /// requests of this process wait for the request. Among processes the kernel promises
+            /// no order.
             ///
             /// # Deadlocks
             ///
@@ -289,9 +295,9 @@ macro_rules! acquire {
 
             #[doc = concat!("Locks `range` ", $what, " if the request can be granted at once.")]
             ///
-            /// Returns `None` if any process holds a conflicting lock, or if a conflicting request
-            /// of this lock waits in this process. `let _ =` drops the guard at once, which unlocks
-            /// the range.
+            /// Returns `None` if another process or another `FileRangeLock` holds a conflicting
+            /// lock, or if a conflicting request of this lock is held or waits. `let _ =` drops the
+            /// guard at once, which unlocks the range.
             ///
             /// ```
             /// # let file = tempfile::tempfile()?;
@@ -317,8 +323,8 @@ macro_rules! acquire {
 
             #[doc = concat!("Locks `range` ", $what, ". Gives up after `timeout`.")]
             ///
-            /// With a timeout of zero the method does not wait. With a timeout that is too long for
-            /// the clock, the method waits like
+            /// With a timeout of zero the method waits neither for a request nor for another
+            /// process. With a timeout that is too long for the clock, the method waits like
             #[doc = concat!("[`", stringify!($wait), "`](Self::", stringify!($wait), ").")]
             ///
             /// ```
@@ -348,12 +354,13 @@ macro_rules! acquire {
             /// # Fairness and cancel safety
             ///
             /// While the request waits, it keeps its place among the requests of this lock in this
-            /// process. The request has no place among the requests of other processes. The method
-            /// asks the kernel again after pauses, and a last time when the timeout ends. The first
-            /// pause is 1 ms, and each further pause is twice as long, up to 50 ms. So the method
-            /// may lock a free range one pause late. The method may miss a range that is free for
-            /// less than a pause. If the request gives up, it leaves nothing locked, and the lock
-            /// grants the requests of this process that waited only for the request.
+            /// process. The request has no place among the requests of other processes. If another
+            /// process keeps the request out, the method asks the kernel again after pauses, and a
+            /// last time when the timeout ends. The first pause is 1 ms. Each further pause is
+            /// twice as long as the previous pause, but at most 50 ms. So the method may lock a
+            /// free range one pause late. The method may miss a range that is free for less than a
+            /// pause. If the request gives up, it leaves nothing locked, and the lock grants the
+            /// requests of this process that waited only for the request.
             #[track_caller]
             pub fn $try_for(
                 &self,
@@ -366,8 +373,8 @@ macro_rules! acquire {
             #[doc = concat!("Locks `range` ", $what, ". Gives up at `deadline`.")]
             ///
             #[doc = concat!("Like [`", stringify!($try_for), "`](Self::", stringify!($try_for), "),")]
-            /// which also describes fairness and cancel safety. If the deadline has passed, the
-            /// method does not wait.
+            /// which also describes fairness and cancel safety. If the deadline has passed before
+            /// the call, the method waits neither for a request nor for another process.
             ///
             /// ```
             /// # use std::time::Instant;

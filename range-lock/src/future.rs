@@ -19,33 +19,42 @@
 //! # assert!(future.as_mut().poll(&mut cx).is_ready());
 //! ```
 //!
-//! A method without `arc` in its name, such as [`write_async`](crate::RangeLock::write_async),
-//! returns a future that borrows the lock. The guard of this future also borrows the lock. A task
-//! that owns an `Arc<RangeLock>` may use this future and this guard. To send a guard to another
-//! task or thread, for example into `spawn_blocking`, use a method with `arc` in its name, such as
-//! [`write_arc_async`](crate::RangeLock::write_arc_async).
+//! An `…_async` method of [`RangeLock`](crate::RangeLock) without `arc` in its name, such as
+//! [`write_async`](crate::RangeLock::write_async), returns a future that borrows the lock. If this
+//! future returns a guard, the guard also borrows the lock. A task that owns an `Arc<RangeLock>`
+//! may use this future and this guard. To send a guard to a task or thread that may outlive the
+//! borrow, for example into `spawn_blocking`, use an `…_async` method with `arc` in its name, such
+//! as [`write_arc_async`](crate::RangeLock::write_arc_async).
 //!
-//! The crate has no timed futures. Instead, use a timer of the executor that drops the future, as
-//! in `tokio::time::timeout(soon, lock.write_async(..))`.
+//! The crate has no timed futures. Instead, let a timer of the executor drop the future, as in
+//! `tokio::time::timeout(soon, lock.write_async(..))`. To end the wait of an upgrade and keep the
+//! guard, use [`try_upgrade_async`](crate::RangeUpgradableReadGuard::try_upgrade_async) with a
+//! timer.
 //!
 //! # Cancel safety
 //!
-//! A task may drop a future at any time. The effect of the drop depends on the future's request:
+//! A task may drop a future at any time. If the future acquires a range, the effect of the drop
+//! depends on the future's request:
+//!
+//! * If the request has not entered, because no task has polled the future, the drop changes
+//!   nothing in the lock.
 //!
 //! * If the request waits, the drop withdraws the request, and grants the requests that waited only
 //!   for this request.
 //! * If the lock has granted the request since the last poll, the drop releases the range, and
 //!   grants the requests that waited only for this range.
 //!
-//! After the drop the request is no longer in the lock. If the task makes and polls a new future,
-//! the request of the new future is the latest request in the lock.
+//! After the drop the request is not in the lock. If the task makes and polls a new future, the
+//! request of the new future enters as the latest request. The drop of the future of an upgrade
+//! releases the range that the guard held.
 //!
 //! # A granted future that is not polled
 //!
-//! The release that ends the wait of a future grants the future its range immediately, before the
-//! executor polls the future. From then on the future holds the range, even if no task polls the
-//! future. [`Builder::bypass`](crate::Builder::bypass) is an exception: with a bypass, a limited
-//! number of requests may still pass the future before its next poll.
+//! A call that ends the wait of a future, such as a release, grants the future its range
+//! immediately, before the executor polls the future. From then on the future holds the range, even
+//! if no task polls the future. [`Builder::bypass`](crate::Builder::bypass) is an exception: with a
+//! bypass, an upgrade or a limited number of requests may still pass the future before its next
+//! poll.
 //!
 //! A task must not keep a granted future alive while the task awaits an event that needs the range.
 //! Otherwise the task waits for itself. `select!` on `&mut future` easily leads to this deadlock.
@@ -68,8 +77,7 @@
 //! A thread that wakes, clones or drops a waker for the lock holds none of the lock's mutexes. So a
 //! waker may call methods of the lock. A waker should not *wait* for a range. If a release grants
 //! several requests, the release wakes up their threads and tasks one after the other. If one of
-//! the wakers waits, the release does not wake up the other threads and tasks until the wait has
-//! ended.
+//! the wakers waits, the release wakes up the remaining threads and tasks only after this wait.
 //!
 //! A waker may panic when a call wakes, clones or drops the waker. The panic leaves no range locked
 //! without an owner. The call still wakes up the threads and tasks of all other requests that the
@@ -80,7 +88,7 @@
 //! A call that unwinds because a waker has panicked leaves this state:
 //!
 //! * If the call was entering a request, and the waker of another request has panicked, the
-//!   entering request has been withdrawn.
+//!   entering request is no longer in the lock.
 //! * If the call was a poll, and the waker of the polled task has panicked, no range of the future
 //!   stays locked after the drop of the future.
 //! * If the caller passed a guard by value, the range of the guard has been released.

@@ -8,12 +8,12 @@ use crossbeam_utils::atomic::AtomicCell;
 
 /// The id of a request within its lock. A lock never gives the same id to two requests. Until the
 /// lock is first cut into parts, a later request has a larger id. From then on each part has its
-/// own blocks of ids, and the order of ids of different parts has no meaning.
+/// own blocks of ids, and the order of two ids from different parts has no meaning.
 ///
-/// A request for several ranges has one id in each of its locks. A guard that is shrunk, downgraded
-/// or upgraded keeps the id of its request. When a guard is split, the left guard keeps the id, and
-/// the right guard gets a new id. If the left guard is empty, the right guard keeps the id. The id
-/// 7 prints as `#7`.
+/// A request for several ranges has one id in each of its locks. A shrunk, downgraded or upgraded
+/// guard keeps the id of its request. When a caller splits a guard, the left guard keeps the id,
+/// and the right guard gets a new id. If the left guard is empty, the right guard keeps the id. The
+/// id 7 prints as `#7`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(NonZeroU64);
 

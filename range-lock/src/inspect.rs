@@ -17,10 +17,10 @@ use crate::span::Span;
 /// A copy of a request, or of one range of a request for several ranges.
 /// [`RangeLock::requests`](crate::RangeLock::requests) returns a list of these copies.
 ///
-/// `Display` prints mode, range and state. `Debug` also prints the id. If the request waits,
-/// `Debug` also prints the ids of the requests that this request waits for, and how long this
-/// request has waited until the time of printing. `Debug` prints at most 8 of these ids, and counts
-/// the others:
+/// `Display` prints mode, range and state. `Debug` also prints the id. If the request waited when
+/// the copy was made, `Debug` also prints the ids of the requests that this request waited for, and
+/// the time from the beginning of the wait to the printing. `Debug` prints at most 8 of these ids,
+/// and counts the others:
 ///
 /// ```
 /// # let lock = range_lock::RangeLock::new();
@@ -247,8 +247,8 @@ impl RequestInfo {
         self.seen().id
     }
 
-    /// Returns the range of the request. If the guard has been shrunk or split, the result is the
-    /// range that the guard still holds.
+    /// Returns the range of the request. If a caller shrank or split the guard before the copy was
+    /// made, the result is the range that the guard still held.
     ///
     /// ```
     /// # use range_lock::RangeWriteGuard;
@@ -288,20 +288,20 @@ impl RequestInfo {
     }
 
     /// Returns the ids of the requests of the same lock that this request waits for, in ascending
-    /// order. Each listed request conflicts with this request. The listed request is held, or is an
+    /// order. Each listed request conflicts with this request. A listed request is held, or is an
     /// upgrade that waits, or entered earlier than this request and waits. Before the lock can
     /// grant this request, each listed request must leave or cease to conflict.
     ///
     /// The first call computes the list from the copies that
     /// [`requests`](crate::RangeLock::requests) made. So the call takes no mutex of the lock. If
     /// [`requests_over`](crate::RangeLock::requests_over) made the copies, the list contains only
-    /// requests that also overlap the range of `requests_over`.
+    /// the ids of requests that also overlap the range of `requests_over`.
     ///
     /// The list is empty if the request is held. The list may also be empty while the request
     /// waits, for three reasons:
     ///
-    /// * A request for several ranges is granted as a whole. Conflicting requests may keep out
-    ///   another range of this request, perhaps in another lock.
+    /// * A request for several ranges waits until no other request keeps out any of its ranges.
+    ///   Conflicting requests may keep out another range of this request, perhaps in another lock.
     /// * If [`requests_over`](crate::RangeLock::requests_over) made the copies, all requests that
     ///   this request waits for may lie outside of the range of `requests_over`.
     /// * With [`Builder::bypass`](crate::Builder::bypass), a sleeping request that no other request

@@ -15,8 +15,8 @@
 //! conflict only if their ranges overlap.
 //!
 //! * A range is any `RangeBounds<u64>`.
-//! * The lock has methods for readers, upgradable readers and writers, each with `try_` and timed
-//!   forms.
+//! * The lock has methods for readers, upgradable readers and writers. Each of these methods has
+//!   `try_` and timed forms.
 //! * A thread may send a guard to another thread. An owned guard has an `Arc` of the lock.
 //! * A caller can downgrade, shrink and split a held range.
 //!

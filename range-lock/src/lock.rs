@@ -32,10 +32,10 @@ use crate::sync::Deadline;
 /// other ranges.
 ///
 /// The *domain* of the lock is all numbers of type `u64`. Each number is a *point*. A point can
-/// stand for a byte of a file, a page, a key or anything else. A call that locks makes a *request*,
-/// which has a range (any [`RangeBounds<u64>`]) and a [mode](Mode). Two requests *conflict* when
-/// their ranges overlap and their modes are not compatible. A `RangeLock` contains no data. A
-/// [`RangeRwLock`](crate::RangeRwLock) also owns the data.
+/// stand for a byte of a file, a page, a key or anything else. A call that locks a range makes a
+/// *request*, which has the range (any [`RangeBounds<u64>`]) and a [mode](Mode). Two requests
+/// *conflict* when their ranges overlap and their modes are not compatible. A `RangeLock` contains
+/// no data. A [`RangeRwLock`](crate::RangeRwLock) also owns the data.
 ///
 /// ```
 /// use range_lock::RangeLock;
@@ -124,7 +124,7 @@ use crate::sync::Deadline;
 ///
 /// The range is locked as long as the guard lives. `let _guard = lock.write(0..10)` keeps the guard
 /// until the end of the block. `let _ = lock.write(0..10)` drops the guard at once, which unlocks
-/// the range. The compiler does not warn about `let _`:
+/// the range. By default the compiler does not warn about `let _`:
 ///
 /// ```
 /// # let lock = range_lock::RangeLock::new();
@@ -137,20 +137,20 @@ use crate::sync::Deadline;
 /// # Fairness
 ///
 /// The lock grants conflicting requests first come, first served. The lock grants a request when no
-/// earlier conflicting request is held or waits. A request is earlier than another request if it
-/// entered the lock before the other request.
+/// earlier conflicting request is held or waits. Of two requests, the request that entered the lock
+/// first is the earlier request.
 ///
 /// * Once a request has entered, the lock grants no later conflicting request before this request,
 ///   with two exceptions. An [`upgrade`] passes the requests that wait. [`Builder::bypass`] lets a
-///   bounded number of requests pass a sleeping request. With these exceptions, too, no request
+///   bounded number of requests pass a sleeping request. Even with these exceptions, no request
 ///   starves.
 /// * The lock grants a request that conflicts with no other request as soon as the request has
 ///   entered. To enter, the thread of the request takes one or more internal mutexes for a short
 ///   time. [`fairness`](crate::docs::fairness) describes the wait for a mutex.
 /// * Without [`Builder::bypass`], a reader waits for an earlier overlapping writer, even if the
 ///   writer still waits and only readers hold the range.
-/// * A method such as [`try_write`](Self::try_write), without a time limit, passes no request. The
-///   method fails only if a conflicting request is held or waits.
+/// * A method that locks a range at once or not at all, such as [`try_write`](Self::try_write),
+///   passes no request. The method fails only if a conflicting request is held or waits.
 ///
 /// # Deadlocks
 ///
@@ -186,16 +186,17 @@ use crate::sync::Deadline;
 ///
 /// [Lock coupling](crate::docs::patterns#lock-coupling-b-trees) uses the first two remedies. The
 /// rule in bold type also applies if the second range overlaps the held range. A thread may block
-/// on a `RangeLock` while it holds a range of another `RangeLock`, or a lock of another kind. Then
-/// the program needs an order in which all threads take these locks. With feature
-/// `deadlock_detection`, `deadlock::check` reports threads that wait for each other.
+/// on a `RangeLock` while it holds a range of another `RangeLock`, or a lock of another kind. A
+/// program with a thread of this kind needs an order in which all threads take these locks. With
+/// feature `deadlock_detection`, `deadlock::check` reports threads that wait for each other.
 ///
 /// # fork and signal handlers
 ///
 /// In a process of several threads, one thread may `fork` while another thread uses a lock. Then an
 /// internal mutex of the lock may stay locked in the child. A call that takes this mutex waits for
 /// ever in the child, even a call of a `try_` or timed method. So the child of a process of several
-/// threads must not use the lock. The child may only call `exec`.
+/// threads must not use the lock. POSIX allows this child to call only async-signal-safe functions,
+/// such as `execve`.
 ///
 /// No method of the lock and no drop of a guard is async-signal-safe. In a signal handler even a
 /// `try_` method can wait for an internal mutex that the interrupted thread holds.
@@ -208,39 +209,42 @@ use crate::sync::Deadline;
 /// # Guards
 ///
 /// A method that acquires a range returns a guard, or an `Option` or a future of a guard. The drop
-/// of the guard, on any thread, releases the range. The lock has no method that unlocks a range
-/// without its guard. The lock has no poisoning: if a panic drops a guard, the guard releases its
-/// range as usual. A leaked guard (`mem::forget`) keeps its range locked, and locks no other range.
-/// [`undo_leak`](Self::undo_leak) releases the ranges of leaked guards.
+/// of the guard, on any thread, releases the range. Only [`undo_leak`](Self::undo_leak) unlocks
+/// ranges without their guards: it releases the ranges of leaked guards. The lock has no poisoning:
+/// if a panic drops a guard, the guard releases its range as usual. A leaked guard (`mem::forget`)
+/// keeps its range locked, and locks no other range.
 ///
 /// # Empty ranges
 ///
-/// The range `n..n` contains no point. A request for an empty range conflicts with no request, and
-/// the lock grants this request immediately. The guard of an empty range releases nothing. An
-/// *inverted* range ends before it begins, such as `7..3`. If a caller passes an inverted range,
-/// the method panics, as indexing a slice with this range does.
+/// The ranges `n..n` and `n..=n - 1` are empty, because they contain no point. A request for an
+/// empty range conflicts with no request, and the lock grants this request immediately. The guard
+/// of an empty range releases nothing. A range whose end lies further back, such as `7..3`, is
+/// *inverted*. If a caller passes an inverted range, the method panics, as indexing a slice with
+/// this range does.
 ///
 /// # Cost
 ///
 /// A new lock has one part, with one internal mutex. If threads contend for the mutex of a part,
-/// the lock can cut this part in two. A request takes the mutexes of all parts that its range
-/// touches. See [`Builder::max_leaves`].
+/// the lock can cut this part in two. The thread of a request takes the mutexes of all parts that
+/// the range touches. See [`Builder::max_leaves`].
 ///
 /// A new lock allocates nothing. After warm-up, a thread that acquires or releases a range
-/// allocates nothing, with four exceptions. A lock has warmed up when its partition into parts is
+/// allocates nothing, with five exceptions. A lock has warmed up when its partition into parts is
 /// stable, and each part has had its peak number of concurrent requests. The exceptions are:
 ///
 /// * A thread allocates when it first sleeps, and when it first waits for an internal mutex.
 /// * A part that becomes empty keeps memory for at most 256 requests. If more than 256 requests
 ///   come again at the same time, the part allocates again.
 /// * A request for more than four ranges allocates: see [`acquire_many`](Self::acquire_many).
+/// * If a call of [`wait_until_free`](Self::wait_until_free) waits for a range, the thread that
+///   releases the range allocates.
 /// * With feature `deadlock_detection`, a thread whose request waits captures a backtrace.
 ///
 /// With n requests in the lock, an acquisition takes O(log n) steps under the mutex of each part
 /// that the range touches. A request also takes O(log n) steps for each request that it
-/// [passes](Builder::bypass). A release takes O(log n) steps, and O(log n) more for each request
-/// that is [registered](crate::docs::internals#registrations) with the released request. A
-/// registered request is a request that the released request has kept out.
+/// [passes](Builder::bypass). A release takes O(log n) steps in each of these parts, and O(log n)
+/// more for each request that is [registered](crate::docs::internals#registrations) with the
+/// released request. A registered request is a request that the released request has kept out.
 ///
 /// # Origin
 ///
@@ -298,12 +302,12 @@ impl RangeLock {
     /// The list contains a request for several ranges once for each of its ranges in this lock,
     /// each time with the same [id](RequestInfo::id).
     ///
-    /// The list is meant for printing and logging. The `Debug` form of the lock prints the
-    /// beginning of the list. The call allocates memory. With n requests the call first copies the
-    /// requests, in O(n) steps. During these steps the call holds the mutexes of all parts, and so
-    /// blocks other users of the lock. Then the call sorts the copies, in O(n log n) steps. The
-    /// call does not compute which requests a request waits for. [`RequestInfo::waits_for`]
-    /// computes these requests.
+    /// Use the list for printing and logging. The `Debug` form of the lock prints the beginning of
+    /// the list. The call allocates memory. With n requests, the call first copies the requests in
+    /// O(n) steps, if a request counts once for each part that it touches. During these steps the
+    /// call holds the mutexes of all parts, and so blocks other users of the lock. Then the call
+    /// sorts the copies, in O(n log n) steps. The call does not compute which requests a request
+    /// waits for. [`RequestInfo::waits_for`] computes these requests.
     ///
     /// ```
     /// # let lock = range_lock::RangeLock::new();
@@ -321,8 +325,8 @@ impl RangeLock {
     /// [`requests`](Self::requests). The call blocks only users of the parts of the lock that
     /// `range` touches.
     ///
-    /// [`RequestInfo::waits_for`] of a listed request returns only requests that also overlap
-    /// `range`.
+    /// [`RequestInfo::waits_for`] of a listed request returns only the ids of requests that also
+    /// overlap `range`.
     ///
     /// # Panics
     ///
@@ -484,7 +488,7 @@ macro_rules! acquire {
             ///
             #[doc = concat!("Like [`", stringify!($try_for), "`](Self::", stringify!($try_for), "), which also describes fairness and")]
             /// cancel safety. If the deadline has passed before the call, the method waits for no
-            /// request. If the method then fails, it has kept no other request out.
+            /// request. A method that fails in this case has kept no other request out.
             ///
             /// ```
             /// # use std::time::{Duration, Instant};

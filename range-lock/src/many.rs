@@ -158,8 +158,9 @@ macro_rules! many_guard {
             /// Returns the held ranges, with their locks and modes. The ranges are in the order of
             /// the addresses of their locks. The ranges of one lock are disjoint, and in ascending
             /// order. The returned ranges may differ from the ranges that the caller named. The
-            /// request joins named ranges of one lock that overlap or touch in the same mode. The
-            /// request cuts named ranges of one lock that overlap in different modes.
+            /// request joins named ranges of one lock that overlap or touch in the same mode. If
+            /// named ranges of one lock overlap in different modes, the guard holds the overlapping
+            /// part in the stronger mode.
             ///
             /// ```
             #[doc = concat!("# use range_lock::{Mode, RangeLock, ", stringify!($Request), "};")]
@@ -193,8 +194,9 @@ macro_rules! many_guard {
             /// other points.
             ///
             /// Suppose that a guard holds the source and the target of a copy within one lock. If
-            /// `range` overlaps both, the call releases points of both. So a caller that wants to
-            /// release points of the source must choose a `range` without points of the target.
+            /// `range` overlaps the source and the target, the call releases points of both. So a
+            /// caller that wants to release points of the source must choose a `range` without
+            /// points of the target.
             ///
             /// No function that changes a guard has a `self` parameter.
             ///
@@ -375,10 +377,10 @@ impl RangeLock {
     /// request is granted.
     ///
     /// The requests of several threads cannot deadlock under one condition: every thread that uses
-    /// the locks takes all its ranges in one request, and holds no range when it asks. The order of
-    /// the ranges in the request does not matter. One thread that blocks while it holds a range can
-    /// cause a deadlock. This deadlock can include threads that held nothing when they asked: see
-    /// [Deadlocks](Self#deadlocks).
+    /// the locks takes all its ranges in one request, and holds no range of these locks when it
+    /// asks. The order of the ranges in the request does not matter. One thread that blocks while
+    /// it holds a range can cause a deadlock. This deadlock can include threads that held nothing
+    /// when they asked: see [Deadlocks](Self#deadlocks).
     ///
     /// If ranges of one lock overlap, the overlapping part gets the stronger mode. A range that the
     /// caller names twice counts once. For example, a request to read 0..10 and to write 5..8 locks
@@ -405,8 +407,8 @@ impl RangeLock {
     /// # Cost
     ///
     /// To enter, the thread of the request holds internal mutexes of all locks of the request
-    /// together. In each lock it holds the mutexes of all parts from the first range to the last
-    /// range. The request allocates no memory for its ranges if the caller names at most four
+    /// together. In each lock the thread holds the mutexes of all parts from the first range to the
+    /// last range. The request allocates no memory for its ranges if the caller names at most four
     /// ranges, and [`ManyGuard::ranges`] returns at most four ranges.
     ///
     /// # Panics

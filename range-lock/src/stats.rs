@@ -49,10 +49,10 @@ use crate::span::Span;
 ///
 /// # Cost
 ///
-/// A request that is granted immediately makes one additional increment. A request that waits reads
-/// the clock and takes an internal mutex one additional time, in each of its locks. A lock is about
-/// 1.1 KiB larger than without the feature. After a cut, each additional part of the lock is also
-/// about 1.1 KiB larger.
+/// A request that is granted immediately makes one additional increment in each of its locks. A
+/// request that waits reads the clock and takes an internal mutex one additional time, in each of
+/// its locks. A lock is about 1.1 KiB larger than without the feature. After a cut, each additional
+/// part of the lock is also about 1.1 KiB larger.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Stats {
     /// By mode.
@@ -131,7 +131,7 @@ impl ModeStats {
     /// Returns how many requests waited and gave up. These requests timed out, or a task dropped
     /// their futures. A future that a task dropped after the grant and before the next poll counts,
     /// too. [`waits`](Self::waits) does not include the waits of these requests. A timed method
-    /// whose deadline has passed before the call does not wait, and so does not count.
+    /// whose deadline has passed before the call does not wait, and so its failure does not count.
     pub fn gave_up(&self) -> u64 {
         self.gave_up
     }

@@ -1,12 +1,13 @@
 //! The rules by which requests conflict, the rule by which the lock grants requests, and the
-//! promises of each method.
+//! promises of the methods.
 //!
 //! # Spans
 //!
-//! A range is any `RangeBounds<u64>`. The lock turns a range into a *span*, a closed interval
-//! `first..=last`. The span of `..` is the whole domain, which includes `u64::MAX`. The caller
-//! decides what a point stands for (a byte, a page, a key), and how to round offsets to points.
-//! Lock all points that you use, and few others.
+//! A range is any `RangeBounds<u64>`. The numbers of type `u64` are the *points* of the lock's
+//! domain. The lock turns a range that contains a point into a *span*, a closed interval
+//! `first..=last`. The span of `..` is the whole domain, `0..=u64::MAX`. The caller decides what a
+//! point stands for (a byte, a page, a key), and how to round offsets to points. Lock all points
+//! that you use, and few other points.
 //!
 //! * An empty range (`5..5`, `5..=4`) has no span. The lock grants a request for an empty range
 //!   immediately, and the request conflicts with no request. The guard of an empty range releases
@@ -23,32 +24,34 @@
 //!
 //! # Modes
 //!
-//! A request has a span and a [`Mode`](crate::Mode). Two requests *conflict* when their spans share
-//! a point and their modes are not compatible. Mode `Read` is compatible with `Read` and with
-//! `Upgradable`. All other pairs of modes are not compatible. The lock has no false conflicts: only
-//! the spans and the modes of two requests decide whether the requests conflict.
+//! A request for one range has a span and a [`Mode`](crate::Mode). Two requests *conflict* when
+//! their spans share a point and their modes are not compatible. Mode `Read` is compatible with
+//! `Read` and with `Upgradable`. No other pair of modes is compatible. A request for several ranges
+//! has several spans, each with a mode. This request conflicts with another request if any of these
+//! spans does. The lock has no false conflicts: only the spans and the modes of two requests decide
+//! whether the requests conflict.
 //!
 //! A thread that holds a range must not block on another range of the same lock: see
 //! [Deadlocks](crate::RangeLock#deadlocks).
 //!
 //! # Admission
 //!
-//! **A request is granted when no earlier conflicting request is held or waits.** Of two requests,
-//! the request that entered first is the earlier request. Upgrades and
+//! **The lock grants a request when no earlier conflicting request is held or waits.** Of two
+//! requests, the request that entered first is the earlier request. Upgrades and
 //! [`Builder::bypass`](crate::Builder::bypass) are the exceptions to this rule: see
 //! [`fairness`](super::fairness). With a bypass, a new request passes waiting requests only if at
-//! most 256 waiting [entries](super::internals#registrations) are in its way. Four properties
-//! follow from the rule:
+//! most 256 waiting [entries](super::internals#registrations) are in its way. Apart from these
+//! exceptions, the rule has four consequences:
 //!
-//! * A request that conflicts with no request in the lock is granted as soon as it has entered.
-//!   When a request enters, its thread holds an internal mutex for a short time.
-//!   [`fairness`](super::fairness#the-guarantee) describes the wait for this mutex.
-//! * Conflicting requests are granted first come, first served.
+//! * The lock grants a request that conflicts with no other request as soon as the request has
+//!   entered. To enter, the thread of the request takes one or more internal mutexes for a short
+//!   time. [`fairness`](super::fairness#the-guarantee) describes the wait for a mutex.
+//! * The lock grants conflicting requests first come, first served.
 //! * A waiting writer keeps later readers out of its whole range, even out of parts that no request
 //!   holds yet.
 //! * A request never waits directly for a disjoint request. A request can wait for a disjoint
-//!   request through a third request, which waits and overlaps both requests. So a thread that
-//!   holds one range and blocks on a disjoint range can deadlock: see
+//!   request through a third request, which waits and conflicts with both requests. So a thread
+//!   that holds one range and blocks on a disjoint range can deadlock: see
 //!   [Deadlocks](crate::RangeLock#deadlocks).
 //!
 //! ```
@@ -82,10 +85,11 @@
 //! | `shrink` | waits for no request, releases the rest |
 //! | `split_at` | waits for no request, lets in no request |
 //!
-//! A thread takes an internal mutex for a short time in each of these methods except the `…_async`
-//! methods. A thread also takes the mutex when it first polls a future, and when it drops a guard.
-//! The thread may sleep while it waits for the mutex, even in a method that waits for no request.
-//! [`fairness`](super::fairness#the-guarantee) describes the wait for the mutex.
+//! In each of these methods except the `…_async` methods, a thread may take one or more internal
+//! mutexes for a short time. A thread may also take the mutexes when it polls or drops a future,
+//! and when it drops a guard. The thread may sleep while it waits for a mutex, even in a method
+//! that waits for no request. [`fairness`](super::fairness#the-guarantee) describes the wait for a
+//! mutex.
 //!
 //! No method widens a held range, because two threads with neighbouring ranges could deadlock if
 //! both threads widened their ranges. Either release the range and then ask for the larger range,
@@ -93,22 +97,22 @@
 //!
 //! # Giving up
 //!
-//! If a request times out, or a task drops the future of a waiting request, the lock withdraws the
-//! request. A withdrawn request no longer keeps out later requests, and nothing else changes. The
-//! lock may grant a request at the moment when the request gives up. In this case a timed method
-//! returns the guard, and the drop of a future releases the range to the next requests. So no grant
-//! is lost.
+//! If a waiting request for a range times out, or a task drops the future of this request, the lock
+//! withdraws the request. A withdrawn request no longer keeps out later requests, and nothing else
+//! changes. The lock may grant a request at the moment when the request gives up. In this case a
+//! timed method returns the guard, and the drop of a future releases the range. So no grant is
+//! lost. The drop of the future of an upgrade also releases the range that the guard held.
 //!
 //! # Guards
 //!
-//! The lock has no unlock by range: a guard unlocks exactly the range that it holds. Two readers of
-//! the same range have two guards. When one guard is dropped, the other guard still holds the
-//! range. Guards are `Send`. So an I/O completion on another thread may drop a guard. The lock has
-//! no poisoning: if a panic drops a guard, the guard unlocks its range as usual.
+//! The lock has no unlock by range: a guard unlocks exactly what it holds. Two readers of the same
+//! range have two guards. When a thread drops one guard, the other guard still holds the range. The
+//! guards of a `RangeLock` are `Send`. So an I/O completion on another thread may drop a guard. The
+//! lock has no poisoning: if a panic drops a guard, the guard unlocks its range as usual.
 //!
-//! `let _ = lock.write(0..10)` drops the guard at once, which unlocks the range. The compiler does
-//! not warn. `let _guard = lock.write(0..10)` keeps the range locked until the end of the block.
-//! `let _ =` also drops the guard in the result of a `try_` method at once:
+//! `let _ = lock.write(0..10)` drops the guard at once, which unlocks the range. By default the
+//! compiler does not warn. `let _guard = lock.write(0..10)` keeps the range locked until the end of
+//! the block. `let _ =` also drops the guard in the result of a `try_` method at once:
 //!
 //! ```
 //! # let lock = range_lock::RangeLock::new();
@@ -119,38 +123,38 @@
 //! assert!(!lock.is_locked(0..10)); // Unlocked already.
 //! ```
 //!
-//! A leaked guard keeps its range locked, and affects no other range.
+//! A leaked guard keeps its range locked, and locks no other range.
 //! [`undo_leak`](crate::RangeLock::undo_leak) releases the ranges of leaked guards.
 //!
 //! # Not offered
 //!
 //! Users of other range locks have asked for the features below. This lock does not have these
-//! features. An item has the reason, or a replacement, or both.
+//! features. Each item has the reason, or a replacement, or both.
 //!
-//! * **Owners.** The requests of one owner, such as a process in POSIX and SMB locks or a
-//!   transaction, would not conflict with each other. The lock would have to compare owners
-//!   whenever it examines an entry. Instead, keep a table of the ranges of each owner. An owner
-//!   that needs a range looks in this table first, and then asks the lock.
+//! * **Owners.** The requests of one owner, such as a transaction or a process (as in POSIX record
+//!   locks), would not conflict with each other. The lock would have to compare owners whenever it
+//!   compares two requests. Instead, keep a table of the ranges of each owner. An owner that needs
+//!   a range looks in this table first, and then asks the lock.
 //! * **Group modes**, such as writers that share with writers. The lock has three fixed modes. If
 //!   there are two groups, and the requests of one group exclude each other, use `write` for this
 //!   group and `read` for the other group.
-//! * **Keys that are not numbers**, such as byte strings. Each step of a search in a leaf compares
-//!   two words. With byte strings the step would have to compare two allocations. Instead, number
-//!   the keys in order. Or lock a hash of each key with [`point`](crate::point), and accept that
-//!   keys with the same hash conflict.
+//! * **Keys that are not numbers**, such as byte strings. Each step of a search in the lock
+//!   compares two numbers. With byte strings the step would have to compare two allocations.
+//!   Instead, number the keys in order. Or lock a hash of each key with [`point`](crate::point),
+//!   and accept that keys with the same hash conflict.
 //! * **Bounded memory, or escalation** to larger ranges. Only the caller knows which ranges may
-//!   become one range. Instead, count the guards. At a limit, release the guards and ask for the
-//!   larger range.
-//! * **A method that waits for writers but fails if a reader holds the range.** A request has one
-//!   place in one queue, and waits in this queue for all earlier conflicting requests. Instead,
-//!   call `try_write`, and call [`wait_until_free`](crate::RangeLock::wait_until_free) in mode
-//!   `Read` before the next try.
+//!   become one range. Instead, count the guards. At a limit, release the guards, and ask for one
+//!   range that contains their ranges.
+//! * **A method that waits for writers but fails if a reader holds the range.** A request waits for
+//!   all earlier conflicting requests, of readers and of writers. Instead, call `try_write`, and
+//!   call [`wait_until_free`](crate::RangeLock::wait_until_free) in mode `Read` before the next
+//!   try.
 //! * **An empty range that conflicts** with the ranges around it, as in SMB. An empty range shares
 //!   no point with any other range. Lock one point instead.
 //! * **Cycles through tasks**, in module `deadlock`. The lock does not know which task has a guard
 //!   that a program has moved. Use timers instead.
-//! * **An empty guard**, to be filled later. Use an `Option` of a guard. A request for `n..n` also
-//!   returns a guard that holds nothing.
+//! * **An empty guard**, which a caller fills later. Use an `Option` of a guard. A request for
+//!   `n..n` also returns a guard that holds nothing.
 //! * **A guard that returns its lock**, `guard.lock()`. If the elements of a
 //!   [`RangeRwLock`](crate::RangeRwLock) are `Sync` and not `Send`, threads may share a guard but
 //!   not the lock. So a guard must not give access to its lock. Keep both the lock and the guard.

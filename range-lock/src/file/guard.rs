@@ -26,9 +26,9 @@ use crate::sync::Deadline;
 /// the error and drops the guard, which unlocks the range.
 #[must_use = "if unused the range is unlocked at once"]
 pub struct Unchanged<G> {
-    /// The guard. It holds the same range in the same mode as before.
+    /// The unchanged guard, which holds the same range in the same mode as before.
     pub guard: G,
-    /// The reason for the error. If conflicting requests are the reason, the kind of the error is
+    /// The reason for the error. If locks of other readers are the reason, the kind of the error is
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) or [`TimedOut`](io::ErrorKind::TimedOut).
     pub error: io::Error,
 }
@@ -243,8 +243,8 @@ macro_rules! guard {
         /// Bind the guard to a name, because `let _ =` drops the guard at once, which unlocks the
         /// range.
         ///
-        /// A guard that is dropped in a forked child unlocks nothing, because the bytes belong to
-        /// the parent.
+        /// If the process forks, the child has a copy of the guard. The drop of this copy unlocks
+        /// nothing, because the parent holds the bytes.
         #[must_use = "if unused the range is unlocked at once"]
         pub struct $Guard$(<$lifetime>)? {
             held: Held<$lock>,
@@ -261,8 +261,8 @@ macro_rules! guard {
             }
 
             /// Returns the held bytes. For every empty range the result is `1..=0`. A guard of a
-            /// range without an end holds the bytes up to byte 2^63 - 1, the last byte that a file
-            /// can have.
+            /// range without an end holds the bytes up to byte 2^63 - 1, the last byte that the
+            /// kernel can lock.
             ///
             /// ```
             #[doc = $setup]
@@ -302,18 +302,18 @@ macro_rules! guard {
             /// # Errors
             ///
             /// The call returns an error if the kernel or the server refuses to unlock bytes. Even
-            /// then the call releases the range in this process. Later methods that acquire,
+            /// then the call releases the range in this process. Later calls of acquiring methods,
             /// [`settle`](FileRangeLock::settle), and the drop of the lock try again to unlock the
             /// remaining bytes in the file.
             ///
-            /// The call also returns an error if the process is a forked child, because the child
-            /// has nothing to release.
+            /// The call also returns an error if the process is a forked child and the range is not
+            /// empty, because the child has nothing to release.
             pub fn release(mut guard: Self) -> io::Result<()> {
                 guard.held.release()
             }
 
             /// Keeps `range` and releases the rest of the held range. Released bytes that another
-            /// reader of this process holds stay locked in the file.
+            /// reader of the same lock holds stay locked in the file.
             ///
             /// All functions that change a guard are associated functions.
             ///
@@ -336,9 +336,9 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If `range` is inverted, or not a part of the held range. After the panic the guard
-            /// holds the same range as before. An empty range is a part of every range. So `shrink`
-            /// to an empty range releases the whole range.
+            /// If `range` is inverted, or is not a part of the held range, the function panics.
+            /// After the panic the guard holds the same range as before. An empty range is a part
+            /// of every range. So `shrink` to an empty range releases the whole range.
             #[track_caller]
             pub fn shrink(guard: &mut Self, range: impl RangeBounds<u64>) -> io::Result<()> {
                 guard.held.shrink(&range)
@@ -361,9 +361,11 @@ macro_rules! guard {
             ///
             /// # Panics
             ///
-            /// If `mid` lies before the held range, or more than one byte behind its last byte. The
-            /// panic drops the guard, which releases the range. If `mid` is the first byte of the
-            /// range, or the byte after the last byte, one of the two guards is empty.
+            /// If `mid` lies before the held range, or more than one byte behind the last byte of
+            /// the held range, the function panics. The panic drops the guard, which releases the
+            /// range. If `mid` is the first byte of the range, or the byte after the last byte, one
+            /// of the two guards is empty. A caller can split the guard of an empty range at every
+            /// `mid`.
             #[track_caller]
             pub fn split_at(guard: Self, mid: u64) -> (Self, Self) {
                 let (left, right) = guard.held.split_at(mid);
@@ -371,12 +373,13 @@ macro_rules! guard {
             }
 
             /// Returns whether the first byte of the range is still locked in the file, as far as
-            /// the function can determine.
+            /// the function can determine. For an empty range the result is `true`.
             ///
             /// On a local file system the kernel keeps a lock until its owner releases the lock. If
             /// a server gets no messages from a machine for a while, the server may drop the locks
             /// of this machine, and grant locks of the same bytes to another machine. The function
-            /// asks two questions:
+            /// asks the first question below. If the answer is no, the function also asks the
+            /// second question:
             ///
             /// * Does another description have a conflicting lock on the byte?
             /// * Is the byte locked at all? The function asks this question through a second
@@ -386,8 +389,8 @@ macro_rules! guard {
             ///   until another machine has a conflicting lock of the byte.
             ///
             /// A program can also detect a lost lock by writing through the
-            /// [descriptor](FileRangeLock#impl-AsFd-for-FileRangeLock) of the lock. If the lock is
-            /// lost, a later fsync(2) on this descriptor fails with `EIO`.
+            /// [descriptor](FileRangeLock#impl-AsFd-for-FileRangeLock) of the lock. On NFS, if the
+            /// lock is lost, a later fsync(2) on this descriptor fails with `EIO`.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Guard), ";")]
@@ -399,8 +402,9 @@ macro_rules! guard {
             ///
             /// # Errors
             ///
-            /// If the process cannot open the file again, if the kernel or the server does not
-            /// answer, or if the process is a forked child.
+            /// The function returns an error if the process cannot open the file again, if the
+            /// kernel or the server refuses or does not answer, or if the process is a forked
+            /// child.
             pub fn is_still_held(guard: &Self) -> io::Result<bool> {
                 guard.held.is_still_held()
             }
@@ -461,8 +465,9 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// If the kernel or the server refuses, if the file is not open for reading, or if the
-            /// process is a forked child. In these cases the guard stays a write guard.
+            /// The function returns an error if the kernel or the server refuses, if the file is
+            /// not open for reading, or if the process is a forked child. In these cases the guard
+            /// stays a write guard.
             pub fn downgrade(guard: Self) -> Result<$Read$(<$lifetime>)?, Unchanged<Self>> {
                 convert(guard.held.downgrade(Mode::Read), |held| $Read { held }, |held| Self { held })
             }
@@ -495,12 +500,12 @@ macro_rules! guards {
             /// Turns the guard into a write guard if no other reader, in any process, holds any of
             /// the bytes.
             ///
-            /// Of the threads that share a `FileRangeLock`, one thread at a time is an upgradable
-            /// reader of a byte. Threads of different processes may be upgradable readers of a byte
-            /// at the same time. Two processes that wait to upgrade the same byte wait for each
-            /// other. So a wait without a time limit for an upgrade could last for ever, and no
-            /// function waits without a time limit for an upgrade. If an upgrade fails, release the
-            /// guard, and lock the range with `write`.
+            /// Of the threads that share a `FileRangeLock`, at most one thread at a time is an
+            /// upgradable reader of a byte. Threads with different `FileRangeLock`s, in one process
+            /// or several, may be upgradable readers of a byte at the same time. Two processes that
+            /// wait to upgrade the same byte wait for each other. So a wait without a time limit
+            /// for an upgrade could last for ever, and no function waits without a time limit for
+            /// an upgrade. If an upgrade fails, release the guard, and lock the range with `write`.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Upgradable), ";")]
@@ -516,7 +521,8 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// In these cases the guard stays an upgradable read guard, and its bytes stay locked:
+            /// In the cases below the function returns an error. In these cases the guard stays an
+            /// upgradable read guard, and its bytes stay locked:
             ///
             /// * Another reader holds any of the bytes ([`WouldBlock`](io::ErrorKind::WouldBlock)).
             /// * The file is not open for writing.
@@ -527,7 +533,8 @@ macro_rules! guards {
             }
 
             /// Waits until no other reader, in any process, holds any of the bytes, and turns the
-            /// guard into a write guard. Gives up after `timeout`, and returns the guard unchanged.
+            /// guard into a write guard. If `timeout` ends first, gives up, and returns the guard
+            /// unchanged.
             ///
             /// ```
             /// # use std::time::Duration;
@@ -544,17 +551,17 @@ macro_rules! guards {
             ///
             /// # Errors
             ///
-            /// The errors of [`try_upgrade`](Self::try_upgrade), with one difference. If another
-            /// reader still holds any of the bytes when the timeout ends, the kind of the error is
-            /// [`TimedOut`](io::ErrorKind::TimedOut).
+            /// The function returns the errors of [`try_upgrade`](Self::try_upgrade), with one
+            /// difference. If another reader still holds any of the bytes when the timeout ends,
+            /// the kind of the error is [`TimedOut`](io::ErrorKind::TimedOut).
             ///
             /// # Fairness and cancel safety
             ///
-            /// While the upgrade waits, the lock grants no new reader of this process, but the
-            /// kernel may grant readers of other processes. If only other processes keep the
-            /// upgrade out, the function asks the kernel again after pauses. The first pause is 1
-            /// ms, and each further pause is twice as long, up to 50 ms. During the wait the bytes
-            /// stay locked for reading.
+            /// While the upgrade waits, the lock grants no new reader of the bytes in this process,
+            /// but the kernel may grant readers of other processes. If only other processes keep
+            /// the upgrade out, the function asks the kernel again after pauses. The first pause is
+            /// 1 ms. Each further pause is twice as long as the previous pause, but at most 50 ms.
+            /// During the wait the bytes stay locked for reading.
             pub fn try_upgrade_for(
                 guard: Self,
                 timeout: Duration,
@@ -590,8 +597,8 @@ macro_rules! guards {
                 convert(self.held.upgrade(wait), |held| $Write { held }, |held| Self { held })
             }
 
-            /// Turns the guard into a plain read guard. The call may grant waiting upgradable
-            /// readers of this process. The function does not ask the kernel.
+            /// Turns the guard into a plain read guard. The function may grant waiting upgradable
+            /// readers of the same lock. The function does not ask the kernel.
             ///
             /// ```
             #[doc = concat!("# use range_lock::file::", stringify!($Upgradable), ";")]

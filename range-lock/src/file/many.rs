@@ -62,8 +62,8 @@ impl Request {
 /// guard, on any thread of the process, releases all its ranges. Bind the guard to a name, because
 /// `let _ =` drops the guard at once, which unlocks the ranges.
 ///
-/// A guard that is dropped in a forked child unlocks nothing, because the bytes belong to the
-/// parent.
+/// If the process forks, the child has a copy of the guard. The drop of this copy unlocks nothing,
+/// because the parent holds the bytes.
 #[must_use = "if unused the ranges are unlocked at once"]
 pub struct FileManyGuard<'a> {
     lock: &'a FileRangeLock,
@@ -72,9 +72,9 @@ pub struct FileManyGuard<'a> {
 
 impl FileManyGuard<'_> {
     /// Returns the held ranges, with their modes. The ranges are disjoint and in ascending order.
-    /// The held ranges together cover the same bytes as the ranges of the request, but may differ
-    /// from these. The request turns its overlapping ranges into disjoint ranges, and joins ranges
-    /// that touch and have the same mode.
+    /// The held ranges cover the same bytes as the ranges that the caller named, but may be other
+    /// ranges. If named ranges overlap in different modes, the guard holds the overlapping part for
+    /// writing. The request joins named ranges that overlap or touch in the same mode.
     ///
     /// ```
     /// # use range_lock::{Mode, file::{FileRangeLock, Request}};
@@ -143,7 +143,7 @@ fn parts(local: &ManyGuard<'_>) -> Vec<(Span, Mode)> {
 
 /// Methods that acquire several ranges at once.
 impl FileRangeLock {
-    /// Locks several ranges as one request. Waits until all ranges are granted.
+    /// Locks several ranges as one request. Waits until the request is granted.
     ///
     /// Where ranges overlap, the stronger mode wins.
     ///
@@ -167,12 +167,14 @@ impl FileRangeLock {
     ///
     /// In this process the ranges are one request, as in [`RangeLock::acquire_many`]. When this
     /// request is granted, its thread asks the kernel for the ranges in ascending order, by calls
-    /// that do not wait. If the kernel refuses one range, the thread unlocks the ranges that it has
-    /// locked in the file, and asks for all ranges again after a pause. The first pause is 1 ms,
-    /// and each further pause is twice as long, up to 50 ms.
+    /// that do not wait. The thread skips a range for reading that other readers of the same lock
+    /// have already locked in the file. If another process keeps one range out, the thread unlocks
+    /// the ranges that it has locked in the file, and asks for all ranges again after a pause. The
+    /// first pause is 1 ms. Each further pause is twice as long as the previous pause, but at most
+    /// 50 ms.
     ///
-    /// So two calls of this method in two processes cannot deadlock. But a request can starve if
-    /// other processes continuously lock its ranges.
+    /// So two calls of this method in two processes cannot deadlock if their callers hold no other
+    /// range. But a request can starve if other processes continuously lock its ranges.
     ///
     /// # Deadlocks
     ///
@@ -225,8 +227,9 @@ impl FileRangeLock {
     ///
     /// # Cancel safety
     ///
-    /// If the request gives up, it leaves nothing locked, and the lock grants the requests of this
-    /// process that waited only for the request.
+    /// If the request gives up, it leaves nothing locked, except bytes that the kernel refuses to
+    /// unlock: see [`settle`](FileRangeLock::settle). The lock grants the requests of this process
+    /// that waited only for the request.
     pub fn try_acquire_many_for(
         &self,
         requests: impl IntoIterator<Item = Request>,

@@ -31,8 +31,9 @@ impl FileRangeLock {
     ///
     /// # Errors
     ///
-    /// If the process cannot open the file, if the file is neither a regular file nor a block
-    /// device, or if the file system has no locks of open file descriptions.
+    /// The call returns an error if the process cannot open the file, or if the file is neither a
+    /// regular file nor a block device. The call also returns an error if the kernel or the file
+    /// system has no locks of open file descriptions.
     pub fn open(path: impl AsRef<Path>, access: Access) -> io::Result<Self> {
         let file = File::options().read(true).write(access == Access::ReadWrite).open(path)?;
         Ok(Self::new(Description::new(file.into())?))
@@ -55,10 +56,11 @@ impl FileRangeLock {
     ///
     /// # Errors
     ///
-    /// If `/proc` is not mounted, or if this process may no longer open the file, for example
-    /// because the permissions have changed. To avoid these two errors, [`open`](Self::open) the
-    /// file by its path earlier, or use [`from_description`](Self::from_description). The call also
-    /// fails in the cases in which `open` fails.
+    /// The call returns an error if `/proc` is not mounted, or if this process may no longer open
+    /// the file, for example because the permissions have changed. To avoid these two errors,
+    /// [`open`](Self::open) the file by its path earlier, or use
+    /// [`from_description`](Self::from_description). The call also fails in the cases in which
+    /// `open` fails.
     pub fn from_file(file: impl AsFd) -> io::Result<Self> {
         Ok(Self::new(Description::reopen(file.as_fd())?))
     }
@@ -82,11 +84,11 @@ impl FileRangeLock {
     /// # Safety
     ///
     /// As long as a thread uses the lock, no code may lock or unlock bytes through another
-    /// descriptor of the same description. A call through another descriptor would replace or
-    /// release the locks of this lock's guards. Other descriptors of the same description come from
-    /// `dup`, [`File::try_clone`] and `fork`, and from any other way to pass a descriptor on. On
-    /// file systems where flock(2) and these locks exclude each other, the same rule holds for
-    /// calls of flock(2).
+    /// descriptor of the same description. A call through another descriptor replaces or releases
+    /// the locks of this lock's guards on the same bytes. Other descriptors of the same description
+    /// come from `dup`, [`File::try_clone`] and `fork`, and from any other way to pass a descriptor
+    /// on. On file systems where locks of flock(2) and of a `FileRangeLock` exclude each other, the
+    /// same rule holds for calls of flock(2).
     ///
     /// # Errors
     ///

@@ -13,26 +13,27 @@ use super::sys::{self, Description, Found};
 use crate::mode::Mode;
 use crate::span::Span;
 
-/// A lock of another description or of a process, for which a request would wait.
-/// [`FileRangeLock::conflicting`] returns this lock.
+/// A lock that keeps a writer out, and that belongs to another description or to a process.
+/// [`FileRangeLock::conflicting`] returns a `Conflict`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Conflict {
     /// Whether the lock is for reading or for writing.
     pub mode: Mode,
-    /// The bytes of the lock. The kernel joins touching locks of one description and one mode into
-    /// one lock.
+    /// The bytes of the lock. The kernel joins touching locks of one description or process in one
+    /// mode into one lock.
     pub range: RangeInclusive<u64>,
-    /// The process that holds the lock, if the lock is a POSIX record lock. For a lock of an open
-    /// file description the kernel names no process, because any number of processes may have the
-    /// description open.
+    /// The process that holds the lock, if the lock is a POSIX record lock and the kernel names the
+    /// process. For a lock of an open file description the kernel names no process, because any
+    /// number of processes may have the description open.
     pub process: Option<u32>,
 }
 
 impl FileRangeLock {
-    /// Returns *one* lock of another description or of a process for which a writer of `range`
-    /// would wait. Returns `None` if no such lock exists. If several of these locks exist, the
-    /// method may return any of them. The owner may release the lock before the method returns.
+    /// Returns *one* lock that keeps a writer of `range` out, and that belongs to another
+    /// description or to a process. Returns `None` if no lock of this kind exists. If several locks
+    /// of this kind exist, the method may return any of them. The owner may release the lock before
+    /// the method returns.
     ///
     /// ```
     /// use range_lock::{Mode, file::FileRangeLock};
@@ -49,8 +50,8 @@ impl FileRangeLock {
     ///
     /// # Errors
     ///
-    /// If the kernel cannot express the range, if the kernel or the server refuses, or if the
-    /// process is a forked child.
+    /// The method returns an error if the kernel cannot express the range, if the kernel or the
+    /// server refuses, or if the process is a forked child.
     ///
     /// # Panics
     ///
@@ -69,8 +70,9 @@ impl FileRangeLock {
     /// systems, and do not exclude each other on local file systems. Returns `None` if the method
     /// cannot determine the answer.
     ///
-    /// The method creates a temporary file in the same folder, opens the temporary file twice, and
-    /// removes it from the folder. Then the method makes a lock of each kind on the temporary file.
+    /// The method creates a temporary file in the folder of this file, opens the temporary file
+    /// twice, and removes the temporary file from the folder. Then the method tries to make a lock
+    /// of each kind on the temporary file.
     ///
     /// ```
     /// # use range_lock::file::{Access, FileRangeLock};
@@ -87,8 +89,8 @@ impl FileRangeLock {
     ///
     /// # Errors
     ///
-    /// If the method can create a temporary file but cannot lock the temporary file, or if the
-    /// process is a forked child.
+    /// The method returns an error if it can create a temporary file but cannot lock the temporary
+    /// file, or if the process is a forked child.
     pub fn shares_namespace_with_flock(&self) -> io::Result<Option<bool>> {
         self.check_process()?;
         let link = format!("/proc/self/fd/{}", self.as_fd().as_raw_fd());

@@ -86,20 +86,21 @@ impl Builder {
     /// Sets how many later requests may pass a sleeping request: from 0 (strict order, the default)
     /// to 1024. A request sleeps while its thread sleeps, or while its task waits for a poll.
     ///
-    /// Suppose that threads sleep while they wait for a range. Under strict order, a release grants
-    /// the range to one of these threads, which must first wake up. With a bound of `n`, the lock
-    /// grants a new request immediately if each request in its way sleeps and has been passed fewer
-    /// than `n` times. These rules apply:
+    /// Suppose that writers sleep while they wait for a range. Under strict order, a release grants
+    /// the range to one of these writers, which must first wake up. With a bound of `n`, the lock
+    /// grants a new request immediately under two conditions. At most 256 waiting
+    /// [entries](crate::docs::internals#registrations) of earlier requests are in the way of the
+    /// new request. Each of these earlier requests sleeps, and fewer than `n` requests have passed
+    /// it.
     ///
     /// * If no request keeps a sleeping request out any more, the lock wakes up the thread or task
-    ///   of the sleeping request. The thread has the range when it runs, unless another request has
-    ///   passed the sleeping request by then.
-    /// * No request passes a request whose thread is awake, a held request, or an upgrade.
-    /// * A request for several ranges passes all requests in its way, or none of them. It passes
-    ///   these requests only if each lock of the passing request has a bound of at least 1.
-    /// * A request passes at most 256 waiting [entries](crate::docs::internals#registrations). If
-    ///   more are in its way, it passes no request.
-    /// * A `try_` method without a time limit passes no request.
+    ///   of the sleeping request. The thread or task has the range when it runs, unless another
+    ///   request or an upgrade has passed the sleeping request by then.
+    /// * No new request passes a request whose thread is awake, a held request, or an upgrade.
+    /// * A request for several ranges passes all requests in its way, or none of them. The request
+    ///   passes them only if each of its own locks has a bound of at least 1.
+    /// * A method that locks a range at once or not at all, such as
+    ///   [`try_write`](RangeLock::try_write), passes no request.
     ///
     /// A bound of 1 also helps writers of neighbouring ranges that share one point. Requests to
     /// write `0..=1`, `1..=2`, `2..=3` and so on form a chain. Under strict order the lock grants
@@ -109,7 +110,8 @@ impl Builder {
     /// The number of requests that a request waits for has a bound. The request waits for the
     /// earlier requests that conflict with it, for the earlier requests that conflict with one of
     /// these, and so on. At most `n` requests pass each of these requests, and at most `n` requests
-    /// pass the waiting request itself. The request also waits for the requests that pass.
+    /// pass the waiting request itself. The waiting request also waits for the requests that pass
+    /// it or one of these earlier requests.
     ///
     /// ```
     /// use range_lock::RangeLock;

@@ -53,7 +53,9 @@ impl RangeLock {
     ///
     /// No request waits for the call, and no `try_` method fails because of the call.
     /// [`requests`](Self::requests) does not list the call, and [`is_locked`](Self::is_locked)
-    /// ignores the call. New requests do not prolong the call.
+    /// ignores the call. The call does not wait for new requests. But with
+    /// [`Builder::bypass`](crate::Builder::bypass), new requests that pass an awaited request can
+    /// prolong the call.
     ///
     /// # Deadlocks
     ///
@@ -76,8 +78,8 @@ impl RangeLock {
     ///
     /// The latch manager of CockroachDB has this operation, under the name `WaitFor`
     /// (`pkg/kv/kvserver/spanlatch`). In CockroachDB, too, the operation acquires no latch. Some
-    /// block drivers also wait for the requests in flight before a flush, such as xen-blkback in
-    /// Linux (`xen_blk_drain_io`).
+    /// block drivers, such as xen-blkback in Linux (`xen_blk_drain_io`), also wait for the requests
+    /// in flight before they flush.
     #[track_caller]
     pub fn wait_until_free(&self, range: impl RangeBounds<u64>, mode: Mode) {
         let free = self.free_by(&range, mode, Deadline::Never);
@@ -109,8 +111,8 @@ impl RangeLock {
     /// # Fairness and cancel safety
     ///
     /// As with [`wait_until_free`](Self::wait_until_free), no request waits for the call. A call
-    /// that gives up leaves nothing in the lock. If the last awaited request leaves before the call
-    /// has given up, the call returns `true`, even after the timeout.
+    /// that gives up leaves nothing in the lock. If the last awaited request leaves or ceases to
+    /// conflict before the call has given up, the call returns `true`, even after the timeout.
     #[track_caller]
     pub fn wait_until_free_for(&self, range: impl RangeBounds<u64>, mode: Mode, timeout: Duration) -> bool {
         self.free_by(&range, mode, Deadline::after(timeout))

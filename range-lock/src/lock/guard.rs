@@ -289,8 +289,8 @@ macro_rules! guard {
             ///
             /// If the held range is `first..=last`, and `mid` is smaller than `first` or larger
             /// than `last + 1`, the function panics. The panic drops the guard, which releases the
-            /// range. If `mid` is `first` or `last + 1`, one of the two guards is empty. The guard
-            /// of an empty range can be split at every `mid`.
+            /// range. If `mid` is `first` or `last + 1`, one of the two guards is empty. A caller
+            /// can split the guard of an empty range at every `mid`.
             #[track_caller]
             pub fn split_at(guard: Self, mid: u64) -> (Self, Self) {
                 let (left, right) = guard.held.split_at(mid);
@@ -341,7 +341,7 @@ macro_rules! guards {
         impl$(<$lifetime>)? $Write$(<$lifetime>)? {
             /// Turns the guard into a read guard. The range stays held during the change. The call
             /// grants the waiting readers, plain or upgradable, that no other request keeps out.
-            /// The call grants no writer.
+            /// The call grants no request for writing a part of the range.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Write), ";")]
@@ -357,7 +357,8 @@ macro_rules! guards {
 
             /// Turns the guard into an upgradable read guard. The range stays held during the
             /// change. The call grants the waiting plain readers that no other request keeps out.
-            /// The call grants no upgradable reader and no writer.
+            /// The call grants no request that waits for a part of the range in mode
+            /// [`Upgradable`](Mode::Upgradable) or [`Write`](Mode::Write).
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Write), ";")]
@@ -485,7 +486,7 @@ macro_rules! guards {
 
             /// Turns the guard into a plain read guard. The range stays held during the change. The
             /// call grants the waiting upgradable readers that no other request keeps out. The call
-            /// grants no writer.
+            /// grants no request for writing a part of the range.
             ///
             /// ```
             #[doc = concat!("# use range_lock::", stringify!($Upgradable), ";")]
