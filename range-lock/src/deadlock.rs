@@ -2,9 +2,9 @@
 //! `deadlock_detection`).
 //!
 //! [`check`] examines the threads that are blocked in [`RangeLock`]s at the time of the call.
-//! `check` returns cycles in which these threads wait for each other. `check` changes nothing and
-//! never panics. The crate itself never calls `check`. Call `check` from a watchdog thread, from a
-//! thread that handles signals, or from a test.
+//! `check` returns cycles in which these threads wait for each other, and threads that wait for
+//! themselves. `check` changes nothing and never panics. The crate itself never calls `check`. Call
+//! `check` from a watchdog thread, from a thread that handles signals, or from a test.
 //!
 //! ```
 //! use range_lock::{RangeLock, deadlock};
@@ -41,10 +41,10 @@
 //!
 //! `check` assumes that **the thread that took a range** still has the guard of this range. But a
 //! thread may send its guard to another thread. The other thread may not be blocked, and can
-//! release the range. In a program that sends guards, every report holds "unless another thread has
-//! one of these guards". In a program that never sends guards, every report holds without this
-//! condition. [`Kind::PossibleSelf`] is the kind of a deadlock of a single thread, which waits for
-//! a range that the thread took itself.
+//! release the range. In a program that sends guards, every report holds only if no other thread
+//! has the guard of a range that the report names. In a program that never sends guards, every
+//! report holds without this condition. [`Kind::PossibleSelf`] is the kind of a deadlock of a
+//! single thread, which waits for a range that the thread took itself.
 //!
 //! # What is not found
 //!
@@ -73,15 +73,15 @@
 //!
 //! parking_lot's module [`deadlock`](https://docs.rs/parking_lot/latest/parking_lot/deadlock/)
 //! (feature `deadlock_detection`) finds the deadlocks of parking_lot's mutexes and rwlocks. Like
-//! `check`, the search of parking_lot runs only when a program calls it. A report of `check` also
-//! shows which range keeps which thread out.
+//! `check`, the search of parking_lot runs only when a program calls the search. A report of
+//! `check` also shows which range keeps which thread out.
 //!
 //! # Lock order
 //!
 //! `check` first takes the mutex of the registry of blocked threads. Then `check` takes the mutexes
-//! of leaves, in ascending order of their locks' addresses.
-//! [`acquire_many`](RangeLock::acquire_many) takes the mutexes of leaves in the same order. A
-//! thread that blocks enters and leaves the registry while it holds no leaf's mutex.
+//! of leaves, in ascending order of their locks' addresses. Of one lock, `check` takes the mutexes
+//! from left to right. [`acquire_many`](RangeLock::acquire_many) takes the mutexes of leaves in the
+//! same order. A thread that blocks enters and leaves the registry while it holds no leaf's mutex.
 //!
 //! While `check` copies the requests, it holds *all* of these mutexes: the mutex of the registry,
 //! and the mutexes of all leaves of every lock in which a registered thread waits. So all waits of
@@ -213,8 +213,8 @@ impl Participant {
     }
 
     /// Returns the ranges of this thread for which the previous participant waits. This thread
-    /// holds these ranges, or waits for them and comes before the previous participant. The
-    /// previous participant of the first participant is the last participant.
+    /// holds these ranges, or its request for these ranges waits before the request of the previous
+    /// participant. The previous participant of the first participant is the last participant.
     pub fn in_the_way(&self) -> &[Stake] {
         &self.in_the_way
     }

@@ -200,7 +200,7 @@ macro_rules! upgrade_async {
         }
 
         impl<$($generics)*> $Upgradable<$($arguments)*> {
-            /// The form of [`upgrade`](Self::upgrade) for tasks.
+            /// This function is the form of [`upgrade`](Self::upgrade) for tasks.
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Upgradable), "};")]
@@ -233,9 +233,10 @@ macro_rules! upgrade_async {
                 $Future { slice, inner: Upgrade::new(held), _borrows: PhantomData }
             }
 
-            /// The form of [`try_upgrade_for`](Self::try_upgrade_for) for tasks. Turns the guard
-            /// into a write guard, unless the future `give_up` completes before the upgrade is
-            /// granted. `give_up` can be a timer of the executor.
+            /// Turns the guard into a write guard. Gives up if a poll finds that the future
+            /// `give_up` has completed, and the lock has not granted the upgrade by then. `give_up`
+            /// can be a timer of the executor. This function is the form of
+            /// [`try_upgrade_for`](Self::try_upgrade_for) for tasks.
             ///
             /// ```
             #[doc = concat!("use range_lock::{RangeRwLock, ", stringify!($Upgradable), "};")]
@@ -256,7 +257,7 @@ macro_rules! upgrade_async {
             ///
             /// # Errors
             ///
-            /// Returns the guard, upgradable as before, if `give_up` completed before the grant.
+            /// Returns the guard, upgradable as before, if the upgrade gives up.
             ///
             /// # Fairness
             ///

@@ -308,8 +308,8 @@ macro_rules! guards {
         impl<$($generics)*> $Upgradable<$($arguments)*> {
             /// Waits until all other readers that hold any of the elements have released these
             /// elements. Then turns the guard into a write guard. The lock grants no other writer
-            /// in between, so the values that the caller has read are still valid after the
-            /// upgrade. See
+            /// in between. So values that only writers change are the same after the upgrade as
+            /// when the caller read them. See
             /// [`RangeUpgradableReadGuard::upgrade`](crate::RangeUpgradableReadGuard::upgrade).
             ///
             /// ```

@@ -19,11 +19,11 @@
 //! request.)
 //!
 //! When an entry leaves, the lock takes a second look at each entry that is registered with the
-//! leaving entry, and at no other waiting entry. If a third entry keeps the registered entry out,
-//! the lock registers the registered entry anew, with the third entry. Otherwise the lock lowers
-//! the count of the registered entry's request. The thread that lowers a count to zero wakes up the
-//! thread or task of the request, if this thread or task sleeps. So a release wakes up only threads
-//! whose requests have the count zero.
+//! leaving entry, and at no other waiting entry. Let E be an entry that gets this second look. If
+//! another entry still keeps E out, the lock registers E anew, with this other entry. Otherwise the
+//! lock lowers the count of E's request. The thread that lowers a count to zero wakes up the thread
+//! or task of the request, if this thread or task sleeps. So a release wakes up only threads and
+//! tasks whose requests have the count zero.
 //!
 //! ```text
 //! A holds [0, 20)                          A leaves: B is free of all, and runs
@@ -31,8 +31,8 @@
 //! C wants [5, 15), registered with B
 //! ```
 //!
-//! C also conflicts with A, but one registration suffices. As long as B is in the leaf, C must wait
-//! in any case. When B leaves, the second look finds another entry that keeps C out, if the leaf
+//! C also conflicts with A, but one registration suffices. Without bypass, C must wait as long as B
+//! is in the leaf. When B leaves, the second look finds another entry that keeps C out, if the leaf
 //! has such an entry. If earlier conflicting entries wait, the lock usually registers a new entry
 //! with the latest of these waiting entries. So m waiting writers of one range form a chain, in
 //! which the release of a writer looks at one entry.
@@ -72,9 +72,9 @@
 //!
 //! Entries and registrations lie in *leaves*, which tile the domain. A new lock has one leaf. If
 //! the mutex of a leaf is contended repeatedly, the lock cuts the leaf in two where a cut helps.
-//! The lock joins two neighbouring leaves if many requests have crossed both leaves since the mutex
-//! of one of the two was last contended. If all leaves are in use, the lock may join two
-//! neighbouring leaves in order to cut another leaf.
+//! The lock joins two neighbouring leaves if many requests have crossed each of the two leaves
+//! since a thread last found the mutex of this leaf taken. If all leaves are in use, the lock may
+//! join two neighbouring leaves in order to cut another leaf.
 //!
 //! A request has an entry, with its whole span, in each leaf that the span touches. A thread that
 //! enters, changes or releases the request holds the mutexes of all these leaves. The lock
@@ -109,6 +109,6 @@
 //! * loom explores small models of the methods, in every order of the threads or in every order
 //!   with a limited number of preemptions.
 //! * Real threads call the methods at the same time, and an oracle checks which ranges are held.
-//! * For each bug that other range locks are known to have had, the crate has a test.
+//! * For each bug of other range locks that this project knows, the crate has a test.
 //!
 //! `docs/testing.md` in the repository lists what each kind of test proves.

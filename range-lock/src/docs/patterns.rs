@@ -3,8 +3,9 @@
 //! # Data and lock in one
 //!
 //! If the ranges are ranges of a slice, let the lock own the slice. The guards of
-//! [`RangeRwLock`](crate::RangeRwLock) give `&[T]` and `&mut [T]`. The compiler ensures that a
-//! thread accesses only elements whose range the thread holds.
+//! [`RangeRwLock`](crate::RangeRwLock) give `&[T]` and `&mut [T]`. The compiler lets threads that
+//! share the lock access the elements only through guards. A guard gives access only to the
+//! elements of its range.
 //!
 //! ```
 //! use range_lock::RangeRwLock;
@@ -51,8 +52,8 @@
 //!
 //! # I/O that completes elsewhere
 //!
-//! An owned guard has no lifetime. So a program can put the guard into its I/O request. The thread
-//! that completes the I/O drops the guard.
+//! An owned guard has no lifetime parameter. So a program can put the guard into its I/O request.
+//! The thread that completes the I/O drops the guard.
 //!
 //! ```
 //! use std::sync::{Arc, mpsc};
@@ -156,9 +157,9 @@
 //!
 //! # Tasks: time-outs and shutdown
 //!
-//! With feature `async` each method that waits for a range without a time limit has a form that
-//! returns a future. The program `async_service` in the folder `examples` of the repository uses
-//! these futures under tokio, in three ways:
+//! With feature `async`, each method of `RangeLock`, `RangeRwLock` or their guards that waits for a
+//! range without a time limit has a form that returns a future. The program `async_service` in the
+//! folder `examples` of the repository uses these futures under tokio, in three ways:
 //!
 //! * A task may drop a future at any time. So a timer of the runtime can end a wait. An aborted
 //!   task drops its futures and guards, and so leaves nothing locked.
