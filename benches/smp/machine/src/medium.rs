@@ -5,10 +5,9 @@
 //! dirty. So two CPUs that read one page take its lines from each other, and requests for a line do
 //! not queue.
 //!
-//! All CPUs of a socket share its bandwidth, separately for reads and for writes. A request takes
-//! its share after the request before it, and the CPU waits until then. The lines of one step of a
-//! copy reserve their shares in advance, and steps of other CPUs do not fill the gaps between these
-//! shares.
+//! All CPUs of a socket share its bandwidth, separately for reads and for writes. The lines of a
+//! step of a copy take their shares together, after the shares of the step before, whichever CPU
+//! made it. The CPU waits until then.
 
 use std::ops::Range;
 use std::str::FromStr;
@@ -25,9 +24,9 @@ pub struct Medium {
     pub what: &'static str,
     /// A line that the CPU touched last, in a copy.
     pub held: Ps,
-    /// The first line of a step of a copy that comes from the medium, and a single word.
+    /// The first line of a copy's first step that comes from the medium, and a single word.
     pub latency: Ps,
-    /// Each further line of that step.
+    /// Each further line of the copy.
     pub read: Ps,
     /// A line that a copy writes.
     pub write: Ps,
@@ -119,8 +118,8 @@ pub(crate) struct Lines {
 /// How a line is touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Touch {
-    /// By a copy.
-    Stream { write: bool },
+    /// By a step of a copy: the first one, or one for which the CPU has asked ahead.
+    Stream { write: bool, is_first: bool },
     /// By a load or a store.
     Word { write: bool },
 }
@@ -145,13 +144,19 @@ impl Lines {
         line.wrapping_sub(self.first) < self.holders.len() as u64
     }
 
-    /// Moves a line for a CPU. The line alone takes `alone`. Returns when it is done.
-    fn moves(&mut self, cpu: usize, write: bool, at: Ps, alone: Ps) -> Ps {
-        let way = usize::from(write);
-        self.moved[way] += 1;
-        let free = &mut self.free[self.cpus[cpu].0][way];
-        *free = at.max(*free) + self.medium.shares[way];
-        (at + alone).max(*free)
+    /// Takes the shares of `lines` lines that a CPU reads, and of those that it writes, from `now`
+    /// on. Returns when the medium has moved them.
+    fn moves(&mut self, cpu: usize, lines: [u64; 2], now: Ps) -> Ps {
+        let free = &mut self.free[self.cpus[cpu].0];
+        let mut done = now;
+        for way in [0, 1] {
+            if lines[way] != 0 {
+                self.moved[way] += lines[way];
+                free[way] = now.max(free[way]) + lines[way] * self.medium.shares[way];
+                done = done.max(free[way]);
+            }
+        }
+        done
     }
 
     /// Touches lines of the device for a CPU, `transfer` away from other CPUs. Returns when it is
@@ -166,56 +171,62 @@ impl Lines {
     ) -> Ps {
         /// How many transfers of a copy are under way at a time.
         const AT_ONCE: u64 = 10;
-        let (mut at, me) = (now, cpu as u16 + 1);
-        let mut first = true;
+        // When the CPU would be done if it had the medium to itself, and what comes from there.
+        let (mut at, mut moved) = (now, [0; 2]);
+        let me = cpu as u16 + 1;
+        let mut first = matches!(touch, Touch::Stream { is_first: true, .. });
         for line in lines {
             let line = (line - self.first) as usize;
             let holder = self.holders[line] & !DIRTY;
             let dirty = self.holders[line] & DIRTY;
             match touch {
-                Touch::Stream { write: true } if self.medium.durable.is_some() => {
-                    at = self.moves(cpu, true, at, self.medium.write);
+                Touch::Stream { write: true, .. } if self.medium.durable.is_some() => {
+                    at += self.medium.write;
+                    moved[1] += 1;
                     self.holders[line] = 0;
                 }
-                Touch::Stream { write } => {
-                    at = match holder {
-                        0 if write => self.moves(cpu, true, at, self.medium.write),
-                        0 => {
-                            let alone = if first { self.medium.latency } else { self.medium.read };
-                            self.moves(cpu, false, at, alone)
-                        }
-                        holder if holder == me => at + self.medium.held,
-                        other => at + self.medium.held.max(transfer(usize::from(other) - 1) / AT_ONCE),
+                Touch::Stream { write, .. } => {
+                    at += match holder {
+                        0 if write => self.medium.write,
+                        0 if first => self.medium.latency,
+                        0 => self.medium.read,
+                        holder if holder == me => self.medium.held,
+                        other => self.medium.held.max(transfer(usize::from(other) - 1) / AT_ONCE),
                     };
+                    moved[usize::from(write)] += u64::from(holder == 0);
                     first &= holder != 0;
                     self.holders[line] = me | if write { DIRTY } else { dirty };
                 }
                 Touch::Word { write } => {
-                    at = match holder {
-                        0 => self.moves(cpu, false, at, self.medium.latency),
-                        holder if holder == me => at,
-                        other => at + transfer(usize::from(other) - 1),
+                    at += match holder {
+                        0 => self.medium.latency,
+                        holder if holder == me => 0,
+                        other => transfer(usize::from(other) - 1),
                     };
+                    moved[0] += u64::from(holder == 0);
                     self.holders[line] = me | if write { DIRTY } else { dirty };
                 }
             }
         }
-        at
+        at.max(self.moves(cpu, moved, now))
     }
 
     /// Writes lines back for a CPU. Returns when the CPU goes on.
     pub(crate) fn write_back(&mut self, cpu: usize, lines: Range<u64>, now: Ps) -> Ps {
         let Some([line_cost, _]) = self.medium.durable else { return now };
-        let mut at = now;
+        let (mut at, mut moved) = (now, 0);
         for line in lines {
             let line = (line - self.first) as usize;
             at += self.medium.held;
             if self.holders[line] & DIRTY != 0 {
                 self.holders[line] &= !DIRTY;
                 at += line_cost;
-                let durable = self.moves(cpu, true, at, 0);
-                self.cpus[cpu].1 = self.cpus[cpu].1.max(durable);
+                moved += 1;
             }
+        }
+        if moved != 0 {
+            let durable = at.max(self.moves(cpu, [0, moved], now));
+            self.cpus[cpu].1 = self.cpus[cpu].1.max(durable);
         }
         at
     }
@@ -239,7 +250,7 @@ mod tests {
     }
 
     fn touch(lines: &mut Lines, cpu: usize, write: bool, now: Ps) -> Ps {
-        lines.touch(cpu, 0..64, Touch::Stream { write }, now, |_| 40 * NS) - now
+        lines.touch(cpu, 0..64, Touch::Stream { write, is_first: true }, now, |_| 40 * NS) - now
     }
 
     #[test]
@@ -254,18 +265,22 @@ mod tests {
             assert_eq!(touch(&mut optane, 0, true, now), 64 * 18_400, "it goes past the caches");
         }
         assert_eq!(touch(&mut optane, 0, false, 1 << 42), 305 * NS + 63 * 27_600);
+        let later = Touch::Stream { write: false, is_first: false };
+        let done = optane.touch(1, 64..72, later, 1 << 43, |_| 0);
+        assert_eq!(done - (1 << 43), 8 * 27_600, "the CPU has asked ahead");
     }
 
     #[test]
     fn cpus_of_a_socket_share_its_bandwidth() {
         let alone = touch(&mut lines("optane", 1), 0, true, 0);
-        for (cpus, slower) in [(4, 1.05), (16, 4.2)] {
+        for (cpus, slower) in [(4, 1.0), (16, 4.0)] {
             let mut optane = lines("optane", cpus);
-            // Line by line. A step of the machine's copies touches up to eight lines at a time.
+            // In steps, as the machine copies.
             let mut ends = vec![0; cpus];
-            for line in 0..64 {
+            for line in (0..64).step_by(8) {
                 for (cpu, end) in ends.iter_mut().enumerate() {
-                    *end = optane.touch(cpu, line..line + 1, Touch::Stream { write: true }, *end, |_| 0);
+                    let step = Touch::Stream { write: true, is_first: line == 0 };
+                    *end = optane.touch(cpu, line..line + 8, step, *end, |_| 0);
                 }
             }
             let last = ends.into_iter().max().unwrap() as f64 / alone as f64;

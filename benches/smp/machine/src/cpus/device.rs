@@ -55,13 +55,13 @@ impl Sim {
     }
 }
 
-/// Simulates one side of a copy: lines of the device, or memory.
-fn side(address: usize, bytes: usize, write: bool) {
+/// Simulates one side of a step of a copy: lines of the device, or memory.
+fn side(address: usize, bytes: usize, write: bool, is_first: bool) {
     let lines = lines_of(address, bytes);
     if with(|s| s.is_of_device(lines.start)) {
         with(|s| {
             s.counts.accesses += lines.end - lines.start;
-            s.touch_device(lines, Touch::Stream { write });
+            s.touch_device(lines, Touch::Stream { write, is_first });
         });
     } else {
         plain(address, bytes, write, side as *const () as usize);
@@ -87,8 +87,8 @@ extern "C" fn range_lock_smp_copy(to: *mut u8, from: *const u8, bytes: usize) ->
     }
     for (start, step) in steps(to.addr(), bytes) {
         give_way();
-        side(from.addr() + start, step, false);
-        side(to.addr() + start, step, true);
+        side(from.addr() + start, step, false, start == 0);
+        side(to.addr() + start, step, true, start == 0);
         order();
         // SAFETY: the caller asks for this copy. `ptr::copy` also allows an overlap.
         aside(|| unsafe { ptr::copy(from.add(start), to.add(start), step) });
@@ -104,7 +104,7 @@ extern "C" fn range_lock_smp_zero(to: *mut u8, bytes: usize) -> bool {
     }
     for (start, step) in steps(to.addr(), bytes) {
         give_way();
-        side(to.addr() + start, step, true);
+        side(to.addr() + start, step, true, start == 0);
         order();
         // SAFETY: the caller asks for it.
         aside(|| unsafe { ptr::write_bytes(to.add(start), 0, step) });
