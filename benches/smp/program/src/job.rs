@@ -31,8 +31,8 @@ pub(crate) struct Job {
 /// How one process ended.
 pub(crate) enum Ended {
     Line(Box<PointLine>),
-    /// The lock cannot run this workload.
-    CannotRun,
+    /// The point has no figure: the lock cannot run this workload, for example.
+    CannotRun(String),
     Failed(String),
 }
 
@@ -63,9 +63,14 @@ pub(crate) trait Task: Sync {
         self.outcome().unwrap_or_else(|error| self.failed(&error.to_string()))
     }
 
-    fn failed(&self, why: &str) -> Ended {
+    fn named(&self, why: &str) -> String {
         let MachineOptions { topology, directory, overlap, seed, .. } = self.machine();
-        Ended::Failed(format!("{} ({topology} {directory} {overlap} seed {seed}): {why}", self.name()))
+        format!("{} ({topology} {directory} {overlap} seed {seed}): {why}", self.name())
+    }
+
+    #[doc(hidden)]
+    fn failed(&self, why: &str) -> Ended {
+        Ended::Failed(self.named(why))
     }
 
     fn outcome(&self) -> io::Result<Ended> {
@@ -94,7 +99,7 @@ pub(crate) trait Task: Sync {
         let out = read(child.stdout.as_mut().map(|pipe| pipe as _))?;
         let errors = read(child.stderr.as_mut().map(|pipe| pipe as _))?;
         if status.code() == Some(CANNOT_RUN) {
-            return Ok(Ended::CannotRun);
+            return Ok(Ended::CannotRun(self.named(errors.trim())));
         }
         if !status.success() {
             return Ok(self.failed(&format!("{status}: {}", errors.trim())));

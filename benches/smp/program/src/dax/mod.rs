@@ -242,7 +242,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     for ended in run_all(&jobs, at_once, &Progress::new(jobs.len())) {
         match ended {
             Ended::Line(line) => lines.push(*line),
-            Ended::CannotRun => {}
+            Ended::CannotRun(why) => eprintln!("no figure: {why}"),
             Ended::Failed(why) => failures.push(why),
         }
     }

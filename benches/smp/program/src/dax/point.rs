@@ -117,7 +117,7 @@ impl Options {
 pub(super) fn ran(point: &Point) -> Result<Ran, Error> {
     let mut symbols = Symbols::default();
     smp_workloads::dax::run(point).map_err(|failed| match failed {
-        Failed::CannotRun(_) | Failed::NoSuchLock => Error::Run(failed.to_string()),
+        Failed::CannotRun(_) | Failed::NoSuchLock => Error::Input(failed.to_string()),
         Failed::Stuck(stuck) => Error::Run(stuck.describe(|pc| symbols.name(pc))),
     })
 }

@@ -77,7 +77,7 @@ pub(super) fn simulate(
     let ended = run_all(&jobs, one_for_each_cpu(), &Progress::hidden());
     let rate = |ended| match ended {
         Ended::Line(line) => Ok(Some(line.result.mops)),
-        Ended::CannotRun => Ok(None),
+        Ended::CannotRun(_) => Ok(None),
         Ended::Failed(why) => Err(Error::Run(why)),
     };
     ended.into_iter().map(rate).collect()
