@@ -389,9 +389,7 @@ impl Leaf {
         self.remove(place);
         self.look_again(kept, wakes);
         self.note_change(hold, &[], wakes);
-        if self.rest.as_ref().is_some_and(|rest| rest.has_surplus(0)) {
-            self.occupied |= Self::SURPLUS;
-        }
+        self.note_surplus();
     }
 
     /// [`take_out`](Self::take_out) in the usual case: takes out the entry of a held request. It
@@ -444,6 +442,13 @@ impl Leaf {
         }
     }
 
+    /// Makes a note if the entries that have left leave more behind than an empty leaf keeps.
+    fn note_surplus(&mut self) {
+        if self.rest.as_ref().is_some_and(|rest| rest.has_surplus(0)) {
+            self.occupied |= Self::SURPLUS;
+        }
+    }
+
     /// Whether there is something to [take away](Self::take_surplus) before its mutex is free.
     #[inline]
     pub(crate) fn has_surplus(&self) -> bool {
@@ -460,6 +465,8 @@ impl Leaf {
             let kept = rest.spare.split_off(rest.spare.len() - KEPT);
             records = std::mem::replace(&mut rest.spare, kept);
         }
+        // It had room for a crowd, and a cut has moved the records away.
+        rest.spare.shrink_to(KEPT);
         let is_too_large = rest.forest.len() == 0 && rest.forest.has_room_for_many();
         let forest = is_too_large.then(|| rest.forest.take_memory());
         Surplus { records, forest }

@@ -370,6 +370,10 @@ impl Partition {
         leaf.cut(mid, &mut right);
         leaf.next = index;
         table.insert(&mut structure, mid, index);
+        drop((right, structure));
+        if leaf.has_surplus() {
+            self.keep_or_free(vec![leaf.take_surplus()]);
+        }
         Attempt::Cut
     }
 
@@ -432,8 +436,8 @@ impl Partition {
         self.spares().clear();
     }
 
-    /// Keeps some of what crowds have left behind, and frees the rest. To be called with no leaf of
-    /// this lock held.
+    /// Keeps some of what crowds have left behind, and frees the rest, which takes its time. To be
+    /// called with no leaf of this lock held, except after a cut, which has copied a crowd.
     #[cold]
     #[inline(never)]
     fn keep_or_free(&self, all: Vec<Surplus>) {

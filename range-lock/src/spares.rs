@@ -33,8 +33,8 @@ impl Spares {
         Spares { count: AtomicHint::new(0), crowds: Mutex::new(Vec::new()) }
     }
 
-    /// Keeps the records of a crowd, as far as there is room. To be called with no mutex of the
-    /// leaf held: the others are freed, which takes its time.
+    /// Keeps the records of a crowd, as far as there is room. The others are freed, which takes its
+    /// time: see [`Partition::keep_or_free`](crate::partition::Partition).
     pub(crate) fn give(&self, mut crowd: Vec<Arc<Waiter>>) {
         if crowd.is_empty() {
             return;

@@ -9,18 +9,25 @@ mod counting_allocator;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use counting_allocator::{counted, live_bytes};
-use range_lock::{__private, RangeLock};
+use range_lock::{__private, ManyGuard, RangeLock, Request};
 
 /// So many writers wait for one range, and then give up. Returns how often the lock allocated.
 fn crowd(lock: &RangeLock, at: u64, n: usize) -> usize {
+    crowd_and(lock, at, n, || ())
+}
+
+/// The same, and calls `f` before they give up.
+fn crowd_and(lock: &RangeLock, at: u64, n: usize, f: impl FnOnce()) -> usize {
     let mut writers: Vec<_> = (0..n).map(|_| Box::pin(lock.write_async(at..at + 10))).collect();
     counted(|| {
         let holder = lock.write(at..at + 10);
         for writer in &mut writers {
             assert!(Pin::new(writer).poll(&mut Context::from_waker(Waker::noop())).is_pending());
         }
+        f();
         drop((holder, writers));
     })
 }
@@ -30,6 +37,8 @@ fn crowd(lock: &RangeLock, at: u64, n: usize) -> usize {
 fn what_crowds_leave_behind() {
     a_crowd_that_moves_on_leaves_little_behind();
     a_crowd_that_comes_back_allocates_little();
+    an_upgrade_of_several_ranges_leaves_little_behind();
+    a_cut_beside_a_crowd_leaves_little_behind();
     // With its statistics a part takes more than a KiB.
     if cfg!(not(feature = "stats")) {
         a_lock_that_was_cut_once_is_small();
@@ -77,4 +86,32 @@ fn a_crowd_that_moves_on_leaves_little_behind() {
     assert!(kept() <= 4 << 20, "{} bytes are kept after the parts have been joined", kept());
     lock.shrink_to_fit();
     assert!(kept() <= 32 << 10, "{} bytes are kept after `shrink_to_fit`", kept());
+}
+
+/// Its record may come from what a crowd has left.
+fn an_upgrade_of_several_ranges_leaves_little_behind() {
+    let lock = RangeLock::builder().max_leaves(32).build();
+    (1..32).for_each(|part| assert!(__private::cut(&lock, part * 1000)));
+    let before = live_bytes();
+    for at in (20..31).map(|part| part * 1000) {
+        _ = crowd(&lock, 31_000, 10_000);
+        let reader = lock.read(31_000..31_010);
+        let ranges = [Request::read(&lock, at..at + 10), Request::upgradable_read(&lock, 31_000..31_010)];
+        let mut guard = RangeLock::acquire_many(ranges);
+        assert!(!ManyGuard::try_upgrade_for(&mut guard, Duration::from_millis(1)));
+        drop((reader, guard));
+    }
+    let kept = live_bytes().saturating_sub(before);
+    assert!(kept <= 2 << 20, "{kept} bytes are kept after crowds of 10,000");
+}
+
+/// The crowd and its records go to the right half.
+fn a_cut_beside_a_crowd_leaves_little_behind() {
+    let lock = RangeLock::builder().max_leaves(32).build();
+    let before = live_bytes();
+    for at in (1..32).map(|part| part * 1000) {
+        _ = crowd_and(&lock, at, 10_000, || assert!(__private::cut(&lock, at)));
+    }
+    let kept = live_bytes().saturating_sub(before);
+    assert!(kept <= 2 << 20, "{kept} bytes are kept after crowds of 10,000");
 }

@@ -34,7 +34,8 @@ impl Move {
 }
 
 impl Leaf {
-    /// Gives the part from `mid` on to `right`, a leaf that is not in use.
+    /// Gives the part from `mid` on to `right`, a leaf that is not in use. Afterwards this leaf may
+    /// have a surplus.
     ///
     /// An entry that is cut, and kept out here, is kept out in one half at least. So its count,
     /// which is raised if it is kept out in both, does not reach zero meanwhile.
@@ -107,6 +108,7 @@ impl Leaf {
             }
         }
         self.cut_watches(mid, &moves, right);
+        self.note_surplus();
     }
 
     /// Takes over the part and the requests of `right`, the leaf to the right, which is not in use

@@ -98,6 +98,10 @@ impl Leaf {
                 assert_eq!(self.filed(first).1.before, before, "lists: the first knows the last");
             }
         }
+        let vacant = |slot: &usize| self.occupied & (1 << slot) == 0;
+        let kept =
+            (0..SLOTS).filter(vacant).map(|slot| self.rest.as_ref().map_or(NIL, |rest| rest.kept[slot]));
+        assert!(kept.into_iter().all(|first| first == NIL), "lists: a vacant slot keeps nothing out");
         let watches = self.check_watches().len();
         assert_eq!(listed.len() + watches, self.registered as usize, "lists: `registered`");
         for &place in &places {

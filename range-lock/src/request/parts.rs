@@ -21,6 +21,7 @@ use crate::leaf::{Entry, Leaf, Queued};
 use crate::mode::Mode;
 use crate::partition::{Locked, Place};
 use crate::span::Span;
+use crate::spares::Spares;
 use crate::sync::{Arc, Deadline};
 use crate::waiter::{self, Waited, Waiter, WakeList};
 
@@ -296,27 +297,27 @@ impl<L: Lock> Parts<L> {
         let Parts { parts, holds } = self;
         let mut locks = lock_all(parts);
         let mut is_read = false;
-        for_each_upgradable(parts, holds, &mut locks, |leaf, hold| is_read |= leaf.make_writer(hold));
+        for_each_upgradable(parts, holds, &mut locks, |_, leaf, hold| is_read |= leaf.make_writer(hold));
         if !is_read {
             let upgraded = locks.iter_mut().zip(locks_of(parts)).filter(|(_, lock)| lock.is_upgradable);
             upgraded.for_each(|(leaves, _)| leaves.first().note_granted(Mode::Write));
             return Ok(());
         }
         if !may_wait {
-            for_each_upgradable(parts, holds, &mut locks, |leaf, hold| {
+            for_each_upgradable(parts, holds, &mut locks, |_, leaf, hold| {
                 leaf.downgrade(hold, Mode::Upgradable, &mut wakes);
             });
             return Err(None);
         }
-        let first = locks.iter_mut().next().expect("what is read has a part");
-        let spares = first.partition().spares();
-        let queued = first.first().queue_upgrade(spares);
-        let (waiter, again) = (queued.waiter.clone(), queued.again());
-        let mut queued = Some(queued);
-        for_each_upgradable(parts, holds, &mut locks, |leaf, hold| {
-            leaf.await_upgrade(hold, queued.take().unwrap_or_else(|| again.clone()));
+        // The record is drawn from a leaf that the upgrade is filed in: when an upgrade leaves the
+        // trees of a leaf, the leaf gives back the records that it does not need.
+        let mut again = None::<Queued>;
+        for_each_upgradable(parts, holds, &mut locks, |spares, leaf, hold| {
+            let queued = again.take().unwrap_or_else(|| leaf.queue_upgrade(spares));
+            again = Some(queued.again());
+            leaf.await_upgrade(hold, queued);
         });
-        Err(Some(waiter))
+        Err(again.map(|queued| queued.waiter))
     }
 
     /// Takes an upgrade back. `true` if it was granted before.
@@ -326,7 +327,9 @@ impl<L: Lock> Parts<L> {
         let mut locks = lock_all(parts);
         let granted = waiter.is_granted();
         if !granted {
-            for_each_upgradable(parts, holds, &mut locks, |leaf, hold| leaf.cancel_upgrade(hold, &mut wakes));
+            for_each_upgradable(parts, holds, &mut locks, |_, leaf, hold| {
+                leaf.cancel_upgrade(hold, &mut wakes)
+            });
         }
         granted
     }
@@ -472,16 +475,18 @@ fn for_each_part<'p, L: Lock>(
     }
 }
 
-/// Calls `f` for each entry of each upgradable part, which is held.
+/// Calls `f` for each entry of each upgradable part, which is held, with the leaf and the store of
+/// its lock.
 fn for_each_upgradable<'p, L: Lock>(
     parts: &'p List<Part<L>>,
     holds: &mut List<Option<Hold>>,
     locks: &mut LockedLocks<'p>,
-    mut f: impl FnMut(&mut Leaf, &Hold),
+    mut f: impl FnMut(&Spares, &mut Leaf, &Hold),
 ) {
     for_each(parts, holds, locks, |leaves, part, hold| {
         if let Some(hold) = hold.as_ref().filter(|_| part.claim.mode == Mode::Upgradable) {
-            leaves.over(hold.span).for_each(|leaf| f(leaf, hold));
+            let spares = leaves.partition().spares();
+            leaves.over(hold.span).for_each(|leaf| f(spares, leaf, hold));
         }
     });
 }

@@ -148,7 +148,8 @@ impl Phases {
             let cost = cost();
             if ops >= plan.warm_up_ops || cost >= plan.cost {
                 self.start.store(at, Relaxed);
-                self.end.store(at + plan.window, Relaxed);
+                // A thread whose clock is ahead may have stopped the run before.
+                self.end.fetch_min(at + plan.window, Relaxed);
             }
         } else {
             let ops = self.ops.fetch_add(n, Relaxed) + n;
@@ -396,5 +397,16 @@ mod tests {
             phases.window()
         };
         assert_eq!([19, 20, 23, 30].map(ended), [None, None, Some(3), Some(5)]);
+    }
+
+    #[test]
+    fn a_run_that_was_stopped_does_not_go_on() {
+        let plan = Plan { warm_up: 20, warm_up_ops: 9, window: 5, window_ops: 9, cost: 9, check: false };
+        for (stopped, window) in [(9, None), (10, None), (11, Some(1)), (15, Some(5)), (16, Some(5))] {
+            let phases = Phases::new(plan);
+            phases.stop(stopped);
+            phases.note(10, 9);
+            assert_eq!(phases.window(), window, "stopped at {stopped}");
+        }
     }
 }
