@@ -35,8 +35,8 @@ pub(crate) struct Hold {
 pub(crate) struct Key {
     /// Tells the request from all others of the lock, also from later ones in the same place.
     pub(crate) id: RequestId,
-    /// Which was the first of its leaves when it entered (above), and where that kept it (the lower
-    /// half).
+    /// Which was the first of its leaves when it entered (above), where that kept it (the lower
+    /// half), and [`WAITED`](Key::WAITED).
     place: u64,
 }
 
@@ -44,6 +44,21 @@ impl Key {
     #[inline]
     pub(crate) fn new(id: RequestId, leaf: LeafIndex, slot: u32) -> Self {
         Key { id, place: u64::from(leaf.0) << 32 | u64::from(slot) }
+    }
+
+    /// Beside the place: the request had to wait.
+    const WAITED: u64 = 1 << 63;
+
+    /// The key of a request that has to wait.
+    pub(crate) fn of_waiting(id: RequestId, leaf: LeafIndex, slot: u32) -> Self {
+        let Key { id, place } = Key::new(id, leaf, slot);
+        Key { id, place: place | Self::WAITED }
+    }
+
+    /// Whether it had to wait. Not known of a request of several ranges, or whose span has changed.
+    #[inline]
+    pub(crate) fn had_to_wait(self) -> bool {
+        self.place & Self::WAITED != 0
     }
 
     /// Which leaf to look in first.

@@ -29,8 +29,8 @@
 //!   tree `earliest` and `latest` are the smallest and the largest rank.
 //! * **fill**: all bottom nodes are equally far from the root. Each node except the root has at
 //!   least [`MIN`] items. The root has two if it has children, and one if it has none.
-//! * **links**: a child's `parent` is its parent. A span's slot knows its node and its tree. What
-//!   is in no tree is on a free list, once.
+//! * **links**: a child's `parent` is its parent. A span's slot knows its node and its tree. A node
+//!   that is in no tree is on a free list, once, and so is a slot that has no value.
 //! * **room**: there is room for as many nodes as the slots could ever need.
 
 mod node;
@@ -93,25 +93,31 @@ struct Tree {
 /// Trees of spans, each with a value. See the [module](self). The trees from number `RANKED` on are
 /// ranked.
 #[derive(Debug)]
+#[repr(C)] // What is used most comes first.
 pub(crate) struct Forest<T, const TREES: usize, const RANKED: usize> {
     pub(crate) slots: Vec<Slot<T>>,
     vacant: u32,
+    /// How many values there are.
+    len: u32,
+    /// How many of them are apart.
+    apart: u32,
+    /// A bit for each tree that is not empty.
+    occupied: u8,
+    /// For [`some_overlap`](Self::some_overlap).
+    random: Cell<u32>,
+    trees: [Tree; TREES],
+    vacant_nodes: u32,
     pub(crate) nodes: Vec<Node>,
     /// The ids and ranks of each node.
     ranks: Vec<Ranks>,
-    vacant_nodes: u32,
-    trees: [Tree; TREES],
-    /// How many values there are.
-    len: u32,
-    /// A bit for each tree that is not empty.
-    occupied: u8,
     /// For how many values it had room before its memory was taken.
     had: u32,
-    /// For [`some_overlap`](Self::some_overlap).
-    random: Cell<u32>,
 }
 
 impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
+    /// In place of a tree's number: the value is in none.
+    pub(crate) const APART: usize = TREES;
+
     /// Empty trees. Allocates nothing.
     pub(crate) const fn new() -> Self {
         const { assert!(TREES <= 8 && RANKED <= TREES) };
@@ -124,6 +130,7 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
             trees: [const { Tree { alone: NIL, root: NIL, hint: Cell::new(NIL) } }; TREES],
             len: 0,
             occupied: 0,
+            apart: 0,
             had: 0,
             random: Cell::new(1),
         }
@@ -135,6 +142,14 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         let index = self.occupy(key, value);
         self.link(tree, index);
         self.len += 1;
+        index
+    }
+
+    /// Adds a value to no tree: it is [apart](Self::APART). Nothing but its index leads to it.
+    pub(crate) fn insert_apart(&mut self, key: Key, value: T) -> u32 {
+        let index = self.occupy(key, value);
+        self.slots[index as usize].tree = Self::APART as u8;
+        (self.len, self.apart) = (self.len + 1, self.apart + 1);
         index
     }
 
@@ -153,7 +168,7 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         self.vacant = index;
     }
 
-    /// Moves a value to a tree.
+    /// Moves a value to a tree, from another one or from apart.
     pub(crate) fn move_to(&mut self, index: u32, tree: usize) {
         if self.tree_of(index) != tree {
             self.unlink(index);
@@ -170,10 +185,15 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         self.link(tree, index);
     }
 
-    /// Which tree a value is in.
+    /// Which tree a value is in, or [`APART`](Self::APART).
     #[inline]
     pub(crate) fn tree_of(&self, index: u32) -> usize {
         usize::from(self.slots[index as usize].tree)
+    }
+
+    /// Whether values are apart.
+    pub(crate) fn has_apart(&self) -> bool {
+        self.apart != 0
     }
 
     /// How many values there are.
@@ -209,7 +229,7 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         for tree in &mut self.trees {
             (tree.alone, tree.root) = (NIL, NIL);
         }
-        (self.len, self.occupied, self.vacant_nodes) = (0, 0, NIL);
+        (self.len, self.apart, self.occupied, self.vacant_nodes) = (0, 0, 0, NIL);
         for at in 0..self.nodes.len() as u32 {
             let next = std::mem::replace(&mut self.vacant_nodes, at);
             let node = self.node_mut(at);

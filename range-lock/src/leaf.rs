@@ -30,9 +30,9 @@
 //! 3. **exact**: a request's count is the number of its entries that are registered, over all
 //!    leaves and locks. A request that waits and is not merely offered its range has a count above
 //!    zero.
-//! 4. **lanes**: an entry that is registered is in the queued lane of its mode. One that is not is
-//!    in a lane ahead. Upgrades are always ahead: nothing is before them but readers. Whatever is
-//!    in the lane of held readers is held.
+//! 4. **lanes**: an entry that is registered is in the queued lane of its mode, or stands behind
+//!    its keeper (see [`twins`]). One that is not is in a lane ahead. Upgrades are always ahead:
+//!    nothing is before them but readers. Whatever is in the lane of held readers is held.
 //! 5. **lists**: an entry is in its keeper's list, once. `registered` is the number of entries that
 //!    are registered.
 //!
@@ -59,17 +59,18 @@
 //!
 //! Insertion, removal, and the search for an entry that keeps another out take O(log n). Among
 //! entries that wait, the search prefers the latest. So writers of one range are a chain, in which
-//! each release looks at one entry. Among entries that are held, the search prefers a random one.
-//! If k readers leave in any order, a given writer is registered with O(log k) of them in turn, on
-//! average.
+//! each release looks at one entry, and most of which is in no tree (see [`twins`]). Among entries
+//! that are held, the search prefers a random one. If k readers leave in any order, a given writer
+//! is registered with O(log k) of them in turn, on average. A change that puts k twins into a tree
+//! takes O(k log k), once for each twin at most.
 //!
 //! # How it lies in memory
 //!
 //! Few ranges are held at a time in one leaf: most often only the thread's own. So the first few
 //! entries lie in slots right behind the mutex. Entries that find no free slot, or have to wait,
-//! lie in trees behind a pointer. The usual case (no other request is in) touches the leaf's first
-//! cache line and no other. A *place* is the number of a slot, or `SLOTS` more than an index in the
-//! forest.
+//! lie behind a pointer, most of them in trees. The usual case (no other request is in) touches the
+//! leaf's first cache line and no other. A *place* is the number of a slot, or `SLOTS` more than an
+//! index in the forest.
 
 mod change;
 mod contention;
@@ -80,6 +81,7 @@ mod look;
 pub(crate) mod models;
 mod registration;
 mod restructure;
+mod twins;
 mod watch;
 
 pub(crate) use contention::{Attempt, Contention, Crossings};
@@ -130,16 +132,20 @@ pub(crate) struct Leaf {
 }
 
 /// What a leaf has besides, once it has needed it.
+///
+/// What requests that want one range touch comes first, and fills two cache lines: their CPUs take
+/// these from each other at every step.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Rest {
-    pub(crate) forest: Forest<Filed, { lane::COUNT }, { lane::QUEUED }>,
-    /// The first of those that are registered with each slot's entry.
-    kept: [u32; SLOTS],
     /// Records of requests that are gone, to be used again.
     pub(crate) spare: Vec<Arc<Waiter>>,
-    contention: Contention,
     /// `None` while there are no watches.
     watches: Option<Box<Watches>>,
+    /// The first of those that are registered with each slot's entry.
+    kept: [u32; SLOTS],
+    pub(crate) forest: Forest<Filed, { lane::COUNT }, { lane::QUEUED }>,
+    contention: Contention,
 }
 
 /// What a leaf does not need any more after a crowd. To be dropped when the mutexes are free.
@@ -291,13 +297,9 @@ impl Leaf {
     /// them, and has to wait. Raises the count if something here keeps the entry out.
     pub(crate) fn insert_waiting(&mut self, id: RequestId, claim: Claim, queued: Queued) -> u32 {
         let Claim { span, mode } = claim;
-        let rank = queued.order.rank();
-        let keeper = self.find_keeper(span, mode, rank);
-        let lane = match keeper {
-            Some(_) => lane::queued(mode),
-            None => lane::ahead(mode, false),
-        };
-        if keeper.is_some() {
+        let key = Key { span, id: id.get(), rank: queued.order.rank() };
+        let found = self.find_in_trees(span, mode, key.rank);
+        if found.is_some() {
             queued.waiter.keep_out();
         }
         let filed = Filed::new(
@@ -306,10 +308,13 @@ impl Leaf {
             #[cfg(feature = "deadlock_detection")]
             Owner::current(),
         );
-        let place = self.file(lane, Key { span, id: id.get(), rank }, filed);
-        if let Some(keeper) = keeper {
-            self.register(place - SLOTS as u32, keeper);
+        let Some(found) = found else { return self.file(lane::ahead(mode, false), key, filed) };
+        let keeper = self.last_behind(found, key.rank);
+        if self.takes_twin(keeper, key, mode) {
+            return self.stand_behind(found, keeper, key, filed);
         }
+        let place = self.file(lane::queued(mode), key, filed);
+        self.register(place - SLOTS as u32, keeper);
         place
     }
 
@@ -383,6 +388,7 @@ impl Leaf {
         }
         let place = self.find(hold);
         if let Some(index) = self.filed_index(place) {
+            self.leave_twins(index);
             self.unregister(index);
         }
         let kept = self.head(place).map_or(NIL, |first| std::mem::replace(first, NIL));
@@ -536,11 +542,11 @@ impl Rest {
     #[inline(never)]
     fn new() -> Box<Self> {
         Box::new(Rest {
-            forest: Forest::new(),
-            kept: [NIL; SLOTS],
             spare: Vec::new(),
-            contention: Contention::NONE,
             watches: None,
+            kept: [NIL; SLOTS],
+            forest: Forest::new(),
+            contention: Contention::NONE,
         })
     }
 

@@ -58,12 +58,13 @@
 
 mod line;
 
-use std::cell::UnsafeCell;
+use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::ptr;
 use std::time::Duration;
 
 use crate::atomics::{AtomicU16, Flag, Ordering};
@@ -77,6 +78,9 @@ const TURNS: u32 = 64;
 /// The same where two threads seldom meet on one mutex, and leaving the mutex to the other thread
 /// gains nothing.
 const FEW_TURNS: u32 = 4;
+/// How many times in a row a thread finds one mutex taken until it leaves it to others for longer.
+/// Before, the leaf may well be cut.
+const MANY_TIMES: u32 = 16;
 /// For how many turns the head leaves the mutex to others before it asks for it, if no thread is
 /// behind it in line.
 const MOST: u32 = 240;
@@ -101,6 +105,12 @@ const _: () = assert!(line::MOST <= KEPT);
 #[cfg(not(any(loom, shuttle)))]
 pub(crate) fn prepare_to_wait() {
     line::prepare();
+}
+
+thread_local! {
+    /// The mutex that this thread last [found taken](Mutex::lock_taken), and how many times in a
+    /// row. The mutex may be gone, and is only compared.
+    static MET_ON: Cell<(*const (), u32)> = const { Cell::new((ptr::null(), 0)) };
 }
 
 /// See the [module](self).
@@ -156,21 +166,23 @@ impl<T> Mutex<T> {
     /// Waits until no other thread has it.
     #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        self.lock_after(TURNS)
-    }
-
-    /// The same, but looks again soon, and then less and less often. Better where the mutex is
-    /// seldom used, and worse where it is used all the time: see [`wait`](Self::wait).
-    #[inline]
-    pub(crate) fn lock_eagerly(&self) -> MutexGuard<'_, T> {
-        self.lock_after(FEW_TURNS)
-    }
-
-    #[inline]
-    fn lock_after(&self, turns: u32) -> MutexGuard<'_, T> {
         if !self.try_set() {
-            self.wait(turns);
+            self.wait(TURNS);
         }
+        MutexGuard { mutex: self, _value: PhantomData }
+    }
+
+    /// The same for a thread that has just found the mutex taken. It looks again soon, and then
+    /// less and less often, unless it has found this mutex taken many times in a row. Looking soon
+    /// is better where the mutex is seldom used, or where the thread has a range that others wait
+    /// for: then it is to look again `soon` in any case. It is worse where the mutex is used all
+    /// the time: see [`wait`](Self::wait).
+    pub(crate) fn lock_taken(&self, soon: bool) -> MutexGuard<'_, T> {
+        let this = ptr::from_ref(self).cast();
+        let (before, times) = MET_ON.get();
+        let times = if before == this { times.saturating_add(1) } else { 0 };
+        MET_ON.set((this, times));
+        self.wait(if times >= MANY_TIMES && !soon { TURNS } else { FEW_TURNS });
         MutexGuard { mutex: self, _value: PhantomData }
     }
 
@@ -191,6 +203,12 @@ impl<T> Mutex<T> {
     #[inline]
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         self.try_set().then(|| MutexGuard { mutex: self, _value: PhantomData })
+    }
+
+    /// The same for a thread that most often has just found the mutex taken: if it still is, its
+    /// cache line stays with the thread that has it.
+    pub(crate) fn try_lock_again(&self) -> Option<MutexGuard<'_, T>> {
+        self.look().then(|| MutexGuard { mutex: self, _value: PhantomData })
     }
 
     /// Where the value is: to be touched only by the thread that has the mutex.

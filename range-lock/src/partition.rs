@@ -49,7 +49,8 @@
 //!
 //! # When to cut and to join
 //!
-//! A request that finds its leaf's mutex taken leaves a note of its span. The leaf is cut when
+//! A request that finds its leaf's mutex taken leaves a note of its span, unless it had to wait and
+//! is released. The leaf is cut when
 //! there are several notes, each made within a thousand requests of the previous note, and none a
 //! million behind it. It is cut where one of these requests begins. Of the points behind the middle
 //! that no noted span crosses, the point nearest to the middle is chosen. But if the lengths are
@@ -107,7 +108,7 @@ pub(crate) use place::Place;
 use table::{Structure, Table};
 
 use crate::bounds::Bounds;
-use crate::claim::LeafIndex;
+use crate::claim::{Hold, LeafIndex};
 use crate::ids::Ids;
 use crate::leaf::models::{self, Restructuring};
 use crate::leaf::{Attempt, Contention, Crossings, Leaf, Surplus};
@@ -222,27 +223,33 @@ impl Partition {
     /// Locks the leaf in which `span` begins: the one that is locked, if that is it.
     #[inline]
     pub(crate) fn lock_right<'a>(&'a self, locked: Option<LeafGuard<'a>>, span: Span) -> LeafGuard<'a> {
-        match locked {
-            Some(at) if at.leaf.bounds().contains(span.first) => at,
-            wrong => {
-                drop(wrong);
-                self.find_and_lock(span)
-            }
-        }
+        right(locked, span).unwrap_or_else(|| self.find_and_lock(span, false))
     }
 
+    /// The same to release what is held. Others may well wait for a request that had to wait
+    /// itself. So where the leaf is taken, its thread looks again soon, unless others may pass
+    /// those that wait.
+    #[inline]
+    pub(crate) fn lock_to_release<'a>(&'a self, locked: Option<LeafGuard<'a>>, hold: &Hold) -> LeafGuard<'a> {
+        right(locked, hold.span).unwrap_or_else(|| {
+            let soon = hold.key.had_to_wait() && self.bypass() == 0;
+            self.find_and_lock(hold.span, soon)
+        })
+    }
+
+    /// A thread that looks again `soon` makes no note of those that it meets. They may all want
+    /// what it releases, and a cut would not keep them apart.
     #[cold]
     #[inline(never)]
-    fn find_and_lock(&self, span: Span) -> LeafGuard<'_> {
+    fn find_and_lock(&self, span: Span, soon: bool) -> LeafGuard<'_> {
         let point = span.first;
         let mut version = self.version();
         loop {
             let index = self.route(point);
             let cell = self.cell(index);
-            let (mut leaf, met) = match sync::try_lock(cell) {
+            let (mut leaf, met) = match sync::try_lock_again(cell) {
                 Some(leaf) => (leaf, false),
-                None if self.is_cut() => (sync::lock_eagerly(cell), true),
-                None => (sync::lock(cell), true),
+                None => (sync::lock_taken(cell, soon), !soon),
             };
             if leaf.bounds().contains(point) {
                 if met && leaf.note_meeting(span) {
@@ -303,11 +310,6 @@ impl Partition {
     #[inline]
     pub(crate) fn was_cut(&self) -> bool {
         self.shared.table.get().is_some()
-    }
-
-    /// Whether there is more than one leaf.
-    fn is_cut(&self) -> bool {
-        self.shared.table.get().is_some_and(|table| table.is_cut())
     }
 
     #[inline]
@@ -457,6 +459,12 @@ impl fmt::Debug for Partition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Partition").field("leaves", &self.len()).finish_non_exhaustive()
     }
+}
+
+/// The leaf that is locked, if `span` begins there.
+#[inline]
+fn right<'a>(locked: Option<LeafGuard<'a>>, span: Span) -> Option<LeafGuard<'a>> {
+    locked.filter(|at| at.leaf.bounds().contains(span.first))
 }
 
 /// How many leaves a lock may have by default: so many that two threads in random places seldom

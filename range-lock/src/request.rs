@@ -407,7 +407,7 @@ fn enter_quietly(partition: &Partition, at: LeafGuard<'_>, claim: Claim, wakes: 
         let here = leaf.insert_waiting(id, claim, queued);
         slot.get_or_insert(here);
     });
-    let key = Key::new(id, leaves.index(), slot.expect("there is one leaf at least"));
+    let key = Key::of_waiting(id, leaves.index(), slot.expect("there is one leaf at least"));
     Entered::Waiting(Hold { span: claim.span, key }, waiter)
 }
 
@@ -485,7 +485,7 @@ fn first_of_all<T>(mut all: impl Iterator<Item = T>) -> Option<T> {
 /// See [`release`].
 #[inline(never)]
 fn release_among(partition: &Partition, at: Option<LeafGuard<'_>>, hold: &Hold) {
-    let mut at = partition.lock_right(at, hold.span);
+    let mut at = partition.lock_to_release(at, hold);
     if at.leaf.release_quietly(hold) || at.leaf.unfile_quietly(hold) {
         return;
     }

@@ -137,6 +137,9 @@ mod imp {
     pub(crate) const YIELDS: u32 = 16;
     /// How often the waiter also yields while no other thread wants the CPU.
     pub(crate) const SPARE_YIELDS: u32 = 200;
+    /// How often besides for each turn that its own is away, up to 128: for as long as a turn takes
+    /// if each thread has to be woken. So the threads stop sleeping if turns are that short.
+    pub(crate) const SPARE_YIELDS_A_TURN: u32 = 20;
     /// For how many turns the waiter pauses between these yields.
     pub(crate) const TURNS_BETWEEN: u32 = 8;
 
@@ -146,16 +149,20 @@ mod imp {
         mutex.lock()
     }
 
-    /// The same, for a mutex that few others use: it is expected to be free soon.
-    #[inline]
-    pub(crate) fn lock_eagerly<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-        mutex.lock_eagerly()
+    /// The same for a thread that has just found it taken, and is to look again `soon`.
+    pub(crate) fn lock_taken<T>(mutex: &Mutex<T>, soon: bool) -> MutexGuard<'_, T> {
+        mutex.lock_taken(soon)
     }
 
     /// The same, if no thread has it.
     #[inline]
     pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
         mutex.try_lock()
+    }
+
+    /// The same for a thread that has just found it taken.
+    pub(crate) fn try_lock_again<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+        mutex.try_lock_again()
     }
 
     /// Unlocks it. The thread has entered a request, and comes again to release that request.
@@ -220,8 +227,8 @@ mod imp {
 #[cfg(any(loom, shuttle))]
 mod imp {
     pub(crate) use super::model::{
-        Mutex, MutexGuard, Parker, SPARE_YIELDS, SPIN_TURNS, TURNS_BETWEEN, YIELDS, keep, kept,
-        leave_for_now, lock, lock as lock_eagerly, try_lock, unlock_kept,
+        Mutex, MutexGuard, Parker, SPARE_YIELDS, SPARE_YIELDS_A_TURN, SPIN_TURNS, TURNS_BETWEEN, YIELDS,
+        keep, kept, leave_for_now, lock, lock_taken, try_lock, try_lock as try_lock_again, unlock_kept,
     };
     pub(crate) use super::primitives::{Arc, AtomicUsize, Ordering};
 }
@@ -308,6 +315,11 @@ mod model {
         MutexGuard { inner: mutex.inner.lock().unwrap(), mutex }
     }
 
+    /// The same, whenever the thread is to look.
+    pub(crate) fn lock_taken<T>(mutex: &Mutex<T>, _: bool) -> MutexGuard<'_, T> {
+        lock(mutex)
+    }
+
     /// The same, if no thread has it.
     pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
         Some(MutexGuard { inner: mutex.inner.try_lock().ok()?, mutex })
@@ -350,6 +362,7 @@ mod model {
     pub(crate) const SPIN_TURNS: u32 = 0;
     pub(crate) const YIELDS: u32 = 0;
     pub(crate) const SPARE_YIELDS: u32 = 0;
+    pub(crate) const SPARE_YIELDS_A_TURN: u32 = 0;
     pub(crate) const TURNS_BETWEEN: u32 = 0;
 
     /// A place where one thread sleeps.

@@ -70,8 +70,8 @@ use std::time::Instant;
 
 use crate::spin::{self, now};
 use crate::sync::{
-    self, Arc, AtomicHint, AtomicUsize, Deadline, Mutex, Ordering, Parked, Parker, SPARE_YIELDS, SPIN_TURNS,
-    TURNS_BETWEEN, YIELDS,
+    self, Arc, AtomicHint, AtomicUsize, Deadline, Mutex, Ordering, Parked, Parker, SPARE_YIELDS,
+    SPARE_YIELDS_A_TURN, SPIN_TURNS, TURNS_BETWEEN, YIELDS,
 };
 
 /// The waiter sleeps, or is about to ("awake").
@@ -159,9 +159,9 @@ impl Waiter {
         self.since = now();
     }
 
-    /// How many turns away its own is, more or less.
-    pub(crate) fn distance(&self) -> u64 {
-        self.distance.get()
+    /// How many turns away its own is, more or less: one at least.
+    fn turns_away(&self) -> u32 {
+        u32::try_from(self.distance.get()).unwrap_or(u32::MAX).max(1)
     }
 
     pub(crate) fn set_distance(&self, distance: u64) {
@@ -328,8 +328,11 @@ impl Waiter {
     /// woken. One whose deadline has passed does neither: a yield may last for as long as the other
     /// threads want the CPU.
     fn spin(&self, is_woken: bool, deadline: Deadline) -> bool {
+        /// One that is farther away yields no more often.
+        const MOST_TURNS: u32 = 128;
         let (mut nearest, mut turns) = (u32::MAX, 0);
-        let (mut yields, mut spare) = (YIELDS, SPARE_YIELDS);
+        let spare_for_turns = SPARE_YIELDS_A_TURN * self.turns_away().min(MOST_TURNS);
+        let (mut yields, mut spare) = (YIELDS, SPARE_YIELDS + spare_for_turns);
         loop {
             let word = self.word.load(Ordering::Acquire); // "Handed over".
             let (count, may_be_passed) = (word & COUNT, word & PASSES != 0);
@@ -339,7 +342,7 @@ impl Waiter {
             if may_be_passed && !is_woken || deadline.has_passed() {
                 return false;
             }
-            let distance = u32::try_from(self.distance()).unwrap_or(u32::MAX).max(1);
+            let distance = self.turns_away();
             if nearest == u32::MAX || distance == 1 && nearest != 1 {
                 (nearest, turns) = (distance, SPIN_TURNS / distance);
             }

@@ -63,13 +63,13 @@
 //!   of its peak. An empty part keeps the records and nodes for at most 256 requests, and the lock
 //!   keeps up to 1 MiB of records in addition. [`shrink_to_fit`](crate::RangeLock::shrink_to_fit)
 //!   frees all of this memory, except the trees of parts that have requests.
-//! * **Memory of the parts.** A lock that has been cut once takes 2.9 KiB if it may have 64 parts,
+//! * **Memory of the parts.** A lock that has been cut once takes 3.0 KiB if it may have 64 parts,
 //!   8.7 KiB if it may have 512 parts, and 55 KiB if it may have 4096 parts (see
 //!   [`max_leaves`](crate::Builder::max_leaves)). Every four further parts take 640 bytes together.
-//!   Each of them takes 424 bytes more when a cut first uses it. The table and the grid of the
+//!   Each of them takes 448 bytes more when a cut first uses it. The table and the grid of the
 //!   parts grow by 30 to 70 bytes for each part that the lock uses. So a lock that uses 64 to 4096
-//!   parts, and may have no more, takes 630 to 660 bytes for each of them. A part that the lock has
-//!   joined to its neighbour keeps 584 bytes. Only the drop of the lock frees this memory. These
+//!   parts, and may have no more, takes 655 to 685 bytes for each of them. A part that the lock has
+//!   joined to its neighbour keeps 608 bytes. Only the drop of the lock frees this memory. These
 //!   figures are for x86-64, without feature `stats`.
 //! * **Wide ranges in random places.** Wide ranges touch most parts, and overlap most other ranges.
 //!   So few critical sections run in parallel, except for sections that only read.

@@ -20,15 +20,18 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         }
     }
 
-    /// Takes the span of a slot out of its tree.
+    /// Takes the span of a slot out of its tree, if it is in one.
     #[inline]
     pub(super) fn unlink(&mut self, index: u32) {
         let slot = &self.slots[index as usize];
-        assert!(slot.value.is_some(), "only what is in the tree is taken out");
-        let tree = usize::from(slot.tree);
-        if self.trees[tree].alone == index {
-            self.trees[tree].alone = NIL; // The usual case: nothing else is in the tree.
-            self.occupied &= !(1 << tree);
+        assert!(slot.value.is_some(), "only what is in the forest is taken out");
+        let Some(tree) = self.trees.get_mut(usize::from(slot.tree)) else {
+            self.apart -= 1;
+            return;
+        };
+        if tree.alone == index {
+            tree.alone = NIL; // The usual case: nothing else is in the tree.
+            self.occupied &= !(1 << slot.tree);
         } else {
             let node = slot.node;
             let gone = Item {

@@ -28,6 +28,14 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
                 seen.slots[alone as usize] = true;
             }
         }
+        let mut apart = 0;
+        for (slot, seen) in self.slots.iter().zip(&mut seen.slots) {
+            let is_apart = slot.value.is_some() && usize::from(slot.tree) == Self::APART;
+            assert!(!(is_apart && *seen), "links: what is apart is in no tree");
+            *seen |= is_apart;
+            apart += u32::from(is_apart);
+        }
+        assert_eq!(apart, self.apart, "links: what is apart is counted");
         let in_use = seen.slots.iter().filter(|seen| **seen).count();
         assert_eq!(in_use, self.len as usize, "links: the values are counted");
         let mut at = self.vacant;
@@ -49,7 +57,7 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
             );
             at = self.node(at).parent;
         }
-        assert!(seen.slots.into_iter().all(|seen| seen), "links: every slot is in a tree or vacant");
+        assert!(seen.slots.into_iter().all(|seen| seen), "links: every slot is in a tree, apart or vacant");
         assert!(seen.nodes.into_iter().all(|seen| seen), "links: every node is in a tree or vacant");
         let room = nodes_for(self.slots.len(), TREES);
         assert!(self.nodes.len() <= room, "room: {} nodes for {} spans", self.nodes.len(), self.slots.len());
@@ -126,12 +134,13 @@ struct Seen {
 
 #[derive(Clone, Debug)]
 enum Step {
+    /// Into a tree, or apart.
     Insert(usize, Span),
     /// Removes the one at this place among those present, modulo their number.
     Remove(usize),
-    /// Moves it to the other tree.
+    /// Moves it to the other tree, or from apart to the second.
     Move(usize),
-    /// Gives it another span.
+    /// Gives it another span, if it is in a tree.
     Change(usize, Span),
     Overlapping(Span),
     Drain,
@@ -149,7 +158,7 @@ fn spans() -> impl Strategy<Value = Span> {
 
 fn steps() -> impl Strategy<Value = Step> {
     prop_oneof![
-        60 => (0..2_usize, spans()).prop_map(|(tree, span)| Step::Insert(tree, span)),
+        60 => (0..=Two::APART, spans()).prop_map(|(tree, span)| Step::Insert(tree, span)),
         40 => any::<usize>().prop_map(Step::Remove),
         20 => any::<usize>().prop_map(Step::Move),
         10 => (any::<usize>(), spans()).prop_map(|(which, span)| Step::Change(which, span)),
@@ -208,7 +217,10 @@ fn run(steps: &[Step]) {
         match *step {
             Step::Insert(tree, span) => {
                 let key = key(span, value);
-                let index = forest.insert(tree, key, value);
+                let index = match tree {
+                    Two::APART => forest.insert_apart(key, value),
+                    _ => forest.insert(tree, key, value),
+                };
                 oracle.insert(tree, key, index, value);
             }
             Step::Overlapping(span) => check_searches(&forest, &oracle, span),
@@ -222,17 +234,18 @@ fn run(steps: &[Step]) {
             Step::Remove(which) => {
                 let (tree, key, index, value) = oracle.0.remove(which % oracle.0.len());
                 assert_eq!(forest.get(index), Some((key, &value)));
-                assert_eq!(forest.find(tree, key.span.first, key.id), Some(index));
+                check_found(&forest, tree, key, Some(index));
                 forest.remove(index);
                 assert_eq!(forest.get(index), None);
-                assert_eq!(forest.find(tree, key.span.first, key.id), None);
+                check_found(&forest, tree, key, None);
             }
             Step::Move(which) => {
                 let at = which % oracle.0.len();
                 let (tree, _, index, _) = &mut oracle.0[at];
-                *tree = 1 - *tree;
+                *tree = if *tree == 1 { 0 } else { 1 };
                 forest.move_to(*index, *tree);
             }
+            Step::Change(which, _) if oracle.0[which % oracle.0.len()].0 == Two::APART => {}
             Step::Change(which, span) => {
                 let (tree, mut key, index, value) = oracle.0.remove(which % oracle.0.len());
                 key.span = span;
@@ -244,8 +257,16 @@ fn run(steps: &[Step]) {
         for (tree, key, index, value) in &oracle.0 {
             assert_eq!(forest.get(*index), Some((*key, value)));
             assert_eq!(forest.tree_of(*index), *tree);
-            assert_eq!(forest.find(*tree, key.span.first, key.id), Some(*index));
+            check_found(&forest, *tree, *key, Some(*index));
         }
+    }
+}
+
+/// What is in a tree is found by its key. What is apart is not.
+fn check_found(forest: &Two, tree: usize, key: Key, due: Option<u32>) {
+    for other in 0..2 {
+        let found = forest.find(other, key.span.first, key.id);
+        assert_eq!(found, due.filter(|_| other == tree), "{key:?} of tree {tree} in tree {other}");
     }
 }
 

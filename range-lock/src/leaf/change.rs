@@ -15,6 +15,7 @@ impl Leaf {
     /// Gives a held request a weaker mode.
     pub(crate) fn downgrade(&mut self, hold: &Hold, to: Mode, wakes: &mut WakeList) {
         let place = self.find(hold);
+        self.line_up(place);
         self.set_mode(place, to);
         self.let_go(place, wakes);
         self.note_change(hold, &[(hold.key.id, hold.span, to)], wakes);
@@ -29,6 +30,7 @@ impl Leaf {
             return None;
         }
         let place = self.find(hold);
+        self.line_up(place);
         self.forget_wait(place);
         self.set_span(place, span, hold.key.id);
         self.let_go(place, wakes);
@@ -46,6 +48,7 @@ impl Leaf {
         debug_assert!(first < mid && mid <= last);
         let (left, right) = (Span { first, last: mid - 1 }, Span { first: mid, last });
         let place = self.find(hold);
+        self.line_up(place);
         self.forget_wait(place);
         let mode = self.entry_at(place).mode;
         // No waiter is woken: what overlapped the request in this leaf overlaps one of the halves

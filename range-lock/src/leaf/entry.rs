@@ -76,6 +76,12 @@ pub(crate) struct Filed {
     pub(super) before: u32,
     /// The first of those that are registered with this one. [`NIL`] if there is none.
     pub(super) kept: u32,
+    /// Of those that stand behind this one, the last: see [twins](super::twins). [`NIL`] if there
+    /// is none, or if this one stands behind another itself.
+    pub(super) tail: u32,
+    /// What the record's [`distance`](Waiter::set_distance) was last set to, as far as it fits. The
+    /// record itself is in the cache of the CPU that looks at it.
+    pub(super) distance: u16,
     #[cfg(feature = "deadlock_detection")]
     pub(super) owner: Owner,
 }
@@ -143,6 +149,11 @@ pub(super) mod lane {
     pub(in crate::leaf) const COUNT: usize = 7;
     /// From here on entries are queued. There is one lane for each mode.
     pub(in crate::leaf) const QUEUED: usize = 4;
+    /// The lanes of writers.
+    pub(in crate::leaf) const WRITERS: u8 =
+        1 << (Mode::Write as u8) | 1 << (QUEUED as u8 + Mode::Write as u8);
+    /// In place of a lane: a queued entry that is in none. See [twins](crate::leaf::twins).
+    pub(in crate::leaf) const BEHIND: usize = COUNT;
     /// Readers that waited, and may still wait because of another leaf. Such entries of the other
     /// modes are among those that are held.
     pub(in crate::leaf) const LOOSE_READ: usize = 3;
@@ -211,6 +222,8 @@ impl Filed {
             next: NIL,
             before: NIL,
             kept: NIL,
+            tail: NIL,
+            distance: 0,
             #[cfg(feature = "deadlock_detection")]
             owner,
         }

@@ -100,8 +100,14 @@ impl Leaf {
         }
     }
 
-    /// The entries in the slots and in these lanes that overlap `span`.
+    /// The entries in the slots and in these lanes that overlap `span`, and those that stand behind
+    /// them.
     pub(super) fn overlapping(&self, lanes: u8, span: Span) -> impl Iterator<Item = Entry<'_>> {
+        self.heads_over(lanes, span).chain(self.twins_over(lanes, span))
+    }
+
+    /// The same without those that stand behind others.
+    fn heads_over(&self, lanes: u8, span: Span) -> impl Iterator<Item = Entry<'_>> {
         self.in_slots(span).chain(lane::each(lanes).flat_map(move |lane| self.filed_over(lane, span)))
     }
 
@@ -119,6 +125,24 @@ impl Leaf {
         })
     }
 
+    /// The entries that overlap `span` and stand behind one in these lanes.
+    fn twins_over(&self, lanes: u8, span: Span) -> impl Iterator<Item = Entry<'_>> {
+        let forest = self.forest().filter(|forest| forest.has_apart());
+        let heads = forest.into_iter().flat_map(move |forest| {
+            lane::each(lanes & lane::WRITERS & forest.occupied())
+                .flat_map(move |lane| forest.overlapping(lane, span))
+        });
+        heads.flat_map(|head| self.filed_before(head, u64::MAX).skip(1))
+    }
+
+    /// The entry at `index`, and those that stand behind it and before `rank`.
+    fn filed_before(&self, index: u32, rank: u64) -> impl Iterator<Item = Entry<'_>> {
+        self.with_those_behind(index, rank).map(|index| {
+            let (key, filed) = self.filed(index);
+            filed.entry(key)
+        })
+    }
+
     /// All that conflicts with a new request for `span`: each pair in the one leaf in which the
     /// overlap begins. First those that are ahead.
     pub(crate) fn in_the_way(&self, span: Span, mode: Mode) -> impl Iterator<Item = Entry<'_>> {
@@ -133,43 +157,50 @@ impl Leaf {
         self.overlapping(u8::MAX, span)
     }
 
-    /// Of each lane the first `n` entries that begin here, and all that do in the slots.
+    /// Of each lane, with those that stand behind others, the first `n` entries that begin here,
+    /// and all that do in the slots.
     pub(crate) fn first_entries(&self, n: usize) -> impl Iterator<Item = Entry<'_>> {
         let begins_here = |entry: &Entry<'_>| self.bounds.contains(entry.span.first);
-        let lanes = (0..lane::COUNT)
-            .flat_map(move |lane| self.filed_over(lane, Span::WHOLE).filter(begins_here).take(n));
+        let lanes = (0..lane::COUNT).flat_map(move |lane| {
+            let heads =
+                self.forest().into_iter().flat_map(move |forest| forest.overlapping(lane, Span::WHOLE));
+            heads.flat_map(|head| self.filed_before(head, u64::MAX)).filter(begins_here).take(n)
+        });
         self.in_slots(Span::WHOLE).filter(begins_here).chain(lanes)
     }
 
     /// How many entries begin here.
     pub(crate) fn entries_begun(&self) -> usize {
         let first = self.bounds.first;
-        let from_the_left =
-            self.entries_over(Span { first, last: first }).filter(|entry| entry.span.first < first);
+        // Those that come from the left overlap the point before, and none of them is a twin.
+        let from_the_left = first.checked_sub(1).map_or(0, |before| {
+            let at = Span { first: before, last: before };
+            self.heads_over(u8::MAX, at).filter(|entry| entry.span.last >= first).count()
+        });
         let in_slots = (self.occupied & Self::IN_SLOTS).count_ones();
-        (in_slots + self.forest().map_or(0, Forest::len)) as usize - from_the_left.count()
+        (in_slots + self.forest().map_or(0, Forest::len)) as usize - from_the_left
     }
 
     /// The entries that keep out one with this span, mode and order: each pair in the one leaf in
     /// which the overlap begins.
     pub(crate) fn before(&self, span: Span, mode: Mode, order: Order) -> impl Iterator<Item = Entry<'_>> {
-        let queued = self.forest().into_iter().flat_map(move |forest| {
-            lane::each(lane::queued_before(mode) & forest.occupied())
-                .flat_map(move |lane| forest.overlapping_before(lane, span, order.rank()))
-                .filter_map(|index| forest.get(index))
+        let rank = order.rank();
+        let filed = self.forest().into_iter().flat_map(move |forest| {
+            let ahead = lane::each(lane::ahead_of(mode)).flat_map(move |lane| forest.overlapping(lane, span));
+            let queued = lane::each(lane::queued_before(mode) & forest.occupied())
+                .flat_map(move |lane| forest.overlapping_before(lane, span, rank));
+            ahead.chain(queued)
         });
-        self.overlapping(lane::ahead_of(mode), span)
-            .chain(queued.map(|(key, filed)| filed.entry(key)))
-            .filter(move |entry| {
-                entry.mode.conflicts(mode) && self.bounds.contains(entry.span.first.max(span.first))
-            })
+        self.in_slots(span).chain(filed.flat_map(move |index| self.filed_before(index, rank))).filter(
+            move |entry| entry.mode.conflicts(mode) && self.bounds.contains(entry.span.first.max(span.first)),
+        )
     }
 
     /// Whether a request that is held overlaps `span`.
     pub(crate) fn is_locked(&self, span: Span) -> bool {
         // What is queued is not held.
         let lanes = (1 << lane::QUEUED) - 1;
-        self.overlapping(lanes, span).any(|entry| entry.is_held())
+        self.heads_over(lanes, span).any(|entry| entry.is_held())
     }
 
     /// Whether more than a few entries lie on both sides of `mid`: a cut there would copy them all.

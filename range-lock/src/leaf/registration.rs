@@ -11,6 +11,12 @@ use crate::waiter::{Lowered, WakeList};
 impl Leaf {
     /// An entry that keeps out one with this span, mode and rank.
     pub(super) fn find_keeper(&self, span: Span, mode: Mode, rank: u64) -> Option<u32> {
+        self.find_in_trees(span, mode, rank).map(|found| self.last_behind(found, rank))
+    }
+
+    /// The same, of those that do not stand behind another: if one that does keeps the entry out,
+    /// so does the one at its head.
+    pub(super) fn find_in_trees(&self, span: Span, mode: Mode, rank: u64) -> Option<u32> {
         if let Some(forest) = self.forest().filter(|_| self.is_in_tree()) {
             let queued = lane::each(lane::queued_before(mode) & forest.occupied())
                 .filter_map(|lane| forest.latest_before(lane, span, rank))
@@ -63,8 +69,10 @@ impl Leaf {
         *head = first;
         self.registered += 1;
         let waits = self.filed_index(keeper).filter(|&keeper| self.is_queued(keeper));
-        let distance = waits.map_or(1, |keeper| self.distance(keeper).saturating_add(1));
-        self.set_distance(index, distance);
+        let distance = waits.map_or(1, |keeper| self.filed(keeper).1.distance.saturating_add(1));
+        // The keeper may have come nearer to its turn since it was told.
+        let most = u16::try_from(self.rest().forest.len()).unwrap_or(u16::MAX);
+        self.set_distance(index, distance.min(most));
         let forest = &mut self.rest().forest;
         let last = std::mem::replace(&mut forest.value_mut(first).before, index);
         if first != index {
@@ -79,13 +87,11 @@ impl Leaf {
         self.forest().is_some_and(|forest| forest.tree_of(index) >= lane::QUEUED)
     }
 
-    pub(super) fn distance(&self, index: u32) -> u64 {
-        self.filed(index).1.queued.as_ref().map_or(0, |queued| queued.waiter.distance())
-    }
-
-    pub(super) fn set_distance(&self, index: u32, distance: u64) {
-        if let Some(queued) = &self.filed(index).1.queued {
-            queued.waiter.set_distance(distance);
+    fn set_distance(&mut self, index: u32, distance: u16) {
+        let filed = self.rest().forest.value_mut(index);
+        filed.distance = distance;
+        if let Some(queued) = &filed.queued {
+            queued.waiter.set_distance(distance.into());
         }
     }
 
@@ -157,16 +163,21 @@ impl Leaf {
         #[cfg(all(test, not(any(loom, shuttle))))]
         super::tests::LOOKS.set(super::tests::LOOKS.get() + 1);
         if let Some(keeper) = self.find_keeper_of(index) {
+            if self.stands_behind(index) {
+                let lane = lane::queued(self.filed(index).1.mode);
+                self.rest().forest.move_to(index, lane);
+            }
             return self.register(index, keeper);
         }
         let (_, filed) = self.filed(index);
         let queued = filed.queued.as_ref().expect("what is registered waits");
+        let next = filed.kept;
         match queued.waiter.lower() {
             Lowered::ToBeWoken => wakes.push(&queued.waiter),
             Lowered::Done => {}
         }
-        if filed.kept != NIL {
-            self.set_distance(filed.kept, 1); // The one behind it is next.
+        if next != NIL {
+            self.set_distance(next, 1); // The one behind it is next.
         }
         self.put_ahead(index);
     }
@@ -176,8 +187,9 @@ impl Leaf {
         let (_, filed) = self.filed(index);
         // An upgrade is there.
         if !filed.is_upgrade() {
-            let is_held = filed.queued.as_ref().is_none_or(|queued| queued.waiter.is_granted());
-            let lane = lane::ahead(filed.mode, is_held);
+            // The record, which the waiter looks at all the time, is asked where that matters.
+            let is_held = || filed.queued.as_ref().is_none_or(|queued| queued.waiter.is_granted());
+            let lane = lane::ahead(filed.mode, filed.mode != Mode::Read || is_held());
             self.rest().forest.move_to(index, lane);
         }
     }

@@ -42,6 +42,7 @@ impl Leaf {
     pub(crate) fn cut(&mut self, mid: u64, right: &mut Leaf) {
         let Bounds { first, last } = self.bounds;
         debug_assert!(first < mid && mid <= last);
+        self.line_up_over(Span { first: mid, last: u64::MAX });
         self.bounds = Bounds { first, last: mid - 1 };
         right.bounds = Bounds { first: mid, last };
         right.next = self.next;
@@ -119,6 +120,7 @@ impl Leaf {
     pub(crate) fn join(&mut self, right: &mut Leaf) {
         debug_assert_eq!(self.bounds.last.checked_add(1), Some(right.bounds.first));
         let border = right.bounds.first;
+        right.line_up_over(Span::WHOLE);
         let mut moves: Vec<Move> = right.places(Span::WHOLE);
         for moved in &mut moves {
             if moved.span.first < border {
@@ -209,6 +211,7 @@ impl Leaf {
         let filed = forest.into_iter().flat_map(|forest| {
             lane::each(forest.occupied()).flat_map(move |lane| forest.overlapping(lane, span))
         });
+        let filed = filed.flat_map(|index| self.with_those_behind(index, u64::MAX));
         let places = slots.chain(filed.map(|index| index + SLOTS as u32));
         let moves = places.map(|from| {
             let Entry { span, id, .. } = self.entry_at(from);

@@ -138,6 +138,18 @@ impl Leaf {
             let Some(index) = index else { continue };
             assert!(keeper.is_some() || self.filed(index).1.keeper == NIL, "lists: no keeper without a list");
             let lane = self.forest().unwrap().tree_of(index);
+            if lane == lane::BEHIND {
+                let keeper = self.entry_at(*keeper.expect("lanes: what is behind has a keeper"));
+                assert!(keeper.span == entry.span && [keeper.mode, entry.mode] == [Mode::Write; 2], "twins");
+                assert!(self.bounds.cover(entry.span), "twins: all in this leaf");
+                continue;
+            }
+            let behind = self.with_those_behind(index, u64::MAX).skip(1);
+            assert_eq!(
+                self.filed(index).1.tail,
+                behind.last().unwrap_or(NIL),
+                "twins: the head knows the tail"
+            );
             let is_right = match keeper {
                 Some(_) if !is_upgrade => lane == lane::queued(entry.mode),
                 _ if lane == lane::LOOSE_READ => entry.mode == Mode::Read && entry.queued.is_some(),
@@ -314,6 +326,15 @@ proptest! {
         run(&steps, true, 0);
     }
 
+    /// Of few spans, so that many writers stand behind each other.
+    #[test]
+    fn every_twin_is_registered(
+        steps in prop::collection::vec((prop_oneof![2 => 0..16_u8, 1 => Just(1), 1 => 8..11_u8], any::<usize>(), 0..3_u64, 0..3_u64), 1..STEPS),
+    ) {
+        run(&steps, false, 0);
+        run(&steps, true, 0);
+    }
+
     #[cfg(feature = "async")]
     #[test]
     fn every_entry_kept_out_is_registered_while_sleepers_are_passed(
@@ -322,5 +343,49 @@ proptest! {
     ) {
         run(&steps, false, bypass);
         run(&steps, true, bypass);
+    }
+}
+
+/// Enters writers of one span.
+fn writers(lock: &RangeLock, first: u64, last: u64, n: usize) -> Vec<Hold> {
+    let enter = || request::enter(lock.partition(), Claim { span: Span { first, last }, mode: Mode::Write });
+    (0..n)
+        .map(|_| match enter() {
+            Entered::Granted(hold) | Entered::Waiting(hold, _) => hold,
+        })
+        .collect()
+}
+
+/// However long there is always another one that waits.
+#[test]
+fn distances_are_those_to_the_head() {
+    let lock = RangeLock::new();
+    let mut queue = std::collections::VecDeque::from(writers(&lock, 0, 9, 4));
+    for _ in 0..1000 {
+        request::release(lock.partition(), &queue.pop_front().unwrap());
+        queue.extend(writers(&lock, 0, 9, 1));
+    }
+    let leaves = lock.partition().lock_over(Span::WHOLE);
+    let leaf = leaves.iter().next().unwrap();
+    let distance = |hold: &Hold| leaf.filed(leaf.find(hold) - SLOTS as u32).1.distance;
+    let distances: Vec<_> = queue.iter().skip(1).map(distance).collect();
+    assert!(distances.iter().all(|distance| *distance <= 4), "{distances:?}");
+    drop(leaves);
+    queue.iter().for_each(|hold| request::release(lock.partition(), hold));
+}
+
+/// Also where writers further on stand behind one that is held.
+#[test]
+fn debug_prints_the_first_requests() {
+    let lock = RangeLock::new();
+    let mut all = writers(&lock, 1000, 1009, 100);
+    request::release(lock.partition(), &all.remove(0));
+    all.extend(writers(&lock, 0, 49, 1));
+    all.extend(writers(&lock, 5, 6, 100));
+    let printed = format!("{lock:?}");
+    assert_eq!(printed.matches("write 5..=6").count(), 63, "{printed}");
+    assert_eq!(printed.matches("write 1000..=1009").count(), 0, "{printed}");
+    for hold in all {
+        request::withdraw(lock.partition(), hold);
     }
 }

@@ -43,8 +43,6 @@ pub(crate) struct Table {
     grid: AtomicPtr<Grid>,
     /// How many of the `levels` are searched: as many as the groups in use need.
     searched: AtomicHint,
-    /// Whether there is more than one leaf.
-    is_cut: AtomicHint,
     /// The last points before the leaves, in ascending order; then those of the firsts of these
     /// groups, likewise, and so on until they are one group.
     pub(crate) levels: Vec<Box<[Group]>>,
@@ -127,7 +125,6 @@ impl Table {
         let table = Table {
             grid: AtomicPtr::new(ptr::null_mut()),
             searched: AtomicHint::new(1),
-            is_cut: AtomicHint::new(0),
             levels,
             indices: (0..rows).map(|_| AtomicIndex::new(LeafIndex::ROOT.0)).collect(),
             max_leaves,
@@ -155,11 +152,6 @@ impl Table {
             of_as_many_levels *= Self::FAN_OUT;
         }
         leaves.div_ceil(Self::FAN_OUT / 2).min(of_as_many_levels).min(most)
-    }
-
-    /// Whether there is more than one leaf.
-    pub(super) fn is_cut(&self) -> bool {
-        self.is_cut.get() != 0
     }
 
     /// How many leaves there may be.
@@ -432,7 +424,6 @@ impl Table {
         let groups = structure.filled.len();
         let searched = (0..self.levels.len()).find(|n| groups <= Self::FAN_OUT.pow(*n as u32));
         set_if_other(&self.searched, 1 + searched.expect("the last level is one group") as u64);
-        set_if_other(&self.is_cut, u64::from(structure.leaves > 1));
         self.paint(structure, border);
         self.version.set(self.version.get() + 1);
     }

@@ -33,6 +33,37 @@ fn reader_that_waited(lock: &RangeLock) -> Poll<RangeReadGuard<'_>> {
     poll(&mut one)
 }
 
+/// Writers of one range are in no tree but for the first, however many wait. A request for part of
+/// the range and one for more are let in in their order nevertheless.
+#[test]
+fn twins_stand_behind_each_other() {
+    let lock = RangeLock::new();
+    let before = VISITS.get();
+    let mut guard = lock.write(0..10);
+    let mut twins = waiting((0..100).map(|_| lock.write_async(0..10))).into_iter();
+    for twin in twins.by_ref().take(50) {
+        guard = next(guard, twin);
+    }
+    assert_eq!(VISITS.get(), before, "twins visit no tree");
+    let others = waiting([5..6, 0..20, 0..10, 0..10].map(|range| lock.write_async(range)));
+    for other in twins.chain(others) {
+        guard = next(guard, other);
+    }
+    drop(guard);
+    assert!(lock.requests().is_empty());
+}
+
+/// Hands the range over.
+fn next<'l, T: Future<Output = RangeWriteGuard<'l>>>(
+    guard: RangeWriteGuard<'l>,
+    mut waiting: Pin<Box<T>>,
+) -> RangeWriteGuard<'l> {
+    assert!(poll(&mut waiting).is_pending(), "it is not its turn");
+    drop(guard);
+    let Poll::Ready(next) = poll(&mut waiting) else { panic!("it is its turn") };
+    next
+}
+
 fn looks(f: impl FnOnce()) -> usize {
     let before = LOOKS.get();
     f();
