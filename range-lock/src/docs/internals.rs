@@ -94,8 +94,9 @@
 //! # The trees
 //!
 //! A leaf keeps up to three granted entries right behind its mutex. The other granted entries, and
-//! the waiting entries, are in interval trees. Each mode has its own trees. So a search for the
-//! conflicts of a reader does not visit the trees of readers.
+//! the waiting entries, are in interval trees. But of writers that wait for one and the same range,
+//! often only the first is in a tree, and the next one stands behind it, and so on. Each mode has
+//! its own trees. So a search for the conflicts of a reader does not visit the trees of readers.
 //!
 //! The trees are B-trees, ordered by the beginnings of the spans. A node records the largest end
 //! below each of its children. So a search for the overlaps of a span skips each subtree whose
