@@ -127,12 +127,21 @@ impl Leaf {
 
     /// The entries that overlap `span` and stand behind one in these lanes.
     fn twins_over(&self, lanes: u8, span: Span) -> impl Iterator<Item = Entry<'_>> {
-        let forest = self.forest().filter(|forest| forest.has_apart());
-        let heads = forest.into_iter().flat_map(move |forest| {
-            lane::each(lanes & lane::WRITERS & forest.occupied())
-                .flat_map(move |lane| forest.overlapping(lane, span))
-        });
-        heads.flat_map(|head| self.filed_before(head, u64::MAX).skip(1))
+        self.heads_of_twins(lanes, span).flat_map(|head| self.filed_before(head, u64::MAX).skip(1))
+    }
+
+    /// The indices of the entries in these lanes that overlap `span` and may have others behind
+    /// them: none while no entry stands behind another.
+    pub(super) fn heads_of_twins(&self, lanes: u8, span: Span) -> impl Iterator<Item = u32> + '_ {
+        let lanes = if self.forest().is_some_and(Forest::has_apart) { lanes & lane::WRITERS } else { 0 };
+        self.indices_over(lanes, span)
+    }
+
+    /// The indices of the entries in these lanes that overlap `span`, lane by lane.
+    pub(super) fn indices_over(&self, lanes: u8, span: Span) -> impl Iterator<Item = u32> + '_ {
+        self.forest().into_iter().flat_map(move |forest| {
+            lane::each(lanes & forest.occupied()).flat_map(move |lane| forest.overlapping(lane, span))
+        })
     }
 
     /// The entry at `index`, and those that stand behind it and before `rank`.
@@ -162,8 +171,7 @@ impl Leaf {
     pub(crate) fn first_entries(&self, n: usize) -> impl Iterator<Item = Entry<'_>> {
         let begins_here = |entry: &Entry<'_>| self.bounds.contains(entry.span.first);
         let lanes = (0..lane::COUNT).flat_map(move |lane| {
-            let heads =
-                self.forest().into_iter().flat_map(move |forest| forest.overlapping(lane, Span::WHOLE));
+            let heads = self.indices_over(1 << lane, Span::WHOLE);
             heads.flat_map(|head| self.filed_before(head, u64::MAX)).filter(begins_here).take(n)
         });
         self.in_slots(Span::WHOLE).filter(begins_here).chain(lanes)

@@ -207,10 +207,7 @@ impl Leaf {
     /// Where the entries are that overlap `span`.
     pub(super) fn places(&self, span: Span) -> Vec<Move> {
         let slots = (0..SLOTS as u32).filter(|slot| self.occupied & (1 << slot) != 0);
-        let forest = self.forest().filter(|_| self.is_in_tree());
-        let filed = forest.into_iter().flat_map(|forest| {
-            lane::each(forest.occupied()).flat_map(move |lane| forest.overlapping(lane, span))
-        });
+        let filed = self.indices_over(u8::MAX, span);
         let filed = filed.flat_map(|index| self.with_those_behind(index, u64::MAX));
         let places = slots.chain(filed.map(|index| index + SLOTS as u32));
         let moves = places.map(|from| {

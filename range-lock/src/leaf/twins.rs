@@ -101,10 +101,7 @@ impl Leaf {
 
     /// The same for all entries that overlap `span`.
     pub(super) fn line_up_over(&mut self, span: Span) {
-        let filed = self.forest().into_iter();
-        let filed = filed
-            .flat_map(|forest| lane::each(lane::WRITERS).flat_map(|lane| forest.overlapping(lane, span)));
-        let heads: Vec<_> = filed.filter(|&index| self.filed(index).1.tail != NIL).collect();
+        let heads: Vec<_> = self.heads_of_twins(u8::MAX, span).collect();
         heads.into_iter().for_each(|head| self.line_up(head + SLOTS as u32));
     }
 }
