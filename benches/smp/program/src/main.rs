@@ -19,6 +19,7 @@ mod table;
 mod validate;
 mod why;
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -80,10 +81,11 @@ fn main() -> ExitCode {
         Command::Dax(options) => dax::run(options),
         Command::DaxWhy(options) => dax::why(options),
         Command::DaxPoint(options) => dax::run_point(options),
-        Command::List => {
-            names::list();
-            Ok(())
-        }
+        Command::List => match names::list(&mut io::stdout()) {
+            // `smp list | head`: whoever reads has seen enough.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Run(error.to_string())),
+            _ => Ok(()),
+        },
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

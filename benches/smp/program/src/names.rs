@@ -1,6 +1,8 @@
 //! Finds what names on the command line mean, and helps with unknown names.
 
 use smp_machine::{Directory, MOST_CPUS, Machine, Overlap};
+use std::io::{self, Write};
+
 use smp_workloads::{Workload, locks};
 
 use crate::Error;
@@ -89,34 +91,35 @@ const NOT_SHOWN: [(&str, &str); 3] = [
 ];
 
 /// Prints all names.
-pub(crate) fn list() {
-    println!("Locks");
+pub(crate) fn list(out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "Locks")?;
     for lock in locks().iter().filter(|lock| !lock.control) {
         let order = if lock.fifo { ", in order per conflict" } else { "" };
-        println!("  {:16} {}{order}", lock.name, lock.what);
+        writeln!(out, "  {:16} {}{order}", lock.name, lock.what)?;
     }
-    println!("Not shown");
+    writeln!(out, "Not shown")?;
     for (name, why) in NOT_SHOWN {
-        println!("  {name:16} SKIPPED: {why}");
+        writeln!(out, "  {name:16} SKIPPED: {why}")?;
     }
-    println!("Workloads");
+    writeln!(out, "Workloads")?;
     for workload in Workload::ALL {
-        println!("  {:16} {}", workload.name(), workload.what());
+        writeln!(out, "  {:16} {}", workload.name(), workload.what())?;
     }
-    println!("Variants of dax-sim, with their own locks at these levels");
+    writeln!(out, "Variants of dax-sim, with their own locks at these levels")?;
     let variants = dax_sim::variant::Variant::COMPARED.map(dax_sim::variant::Variant::name);
-    println!("  {}", variants.join(", "));
-    println!("  {}", smp_workloads::dax::Level::ALL.map(smp_workloads::dax::Level::name).join(", "));
-    println!("Workloads of dax-sim");
+    writeln!(out, "  {}", variants.join(", "))?;
+    writeln!(out, "  {}", smp_workloads::dax::Level::ALL.map(smp_workloads::dax::Level::name).join(", "))?;
+    writeln!(out, "Workloads of dax-sim")?;
     for workload in smp_workloads::dax::Workload::ALL {
-        println!("  {:16} {}", workload.name(), workload.what());
+        writeln!(out, "  {:16} {}", workload.name(), workload.what())?;
     }
-    println!("Media");
+    writeln!(out, "Media")?;
     for medium in smp_machine::Medium::presets() {
-        println!("  {:16} {}", medium.name, medium.what);
+        writeln!(out, "  {:16} {}", medium.name, medium.what)?;
     }
-    println!("Topologies");
+    writeln!(out, "Topologies")?;
     for (name, what) in Machine::presets() {
-        println!("  {name:16} {what}");
+        writeln!(out, "  {name:16} {what}")?;
     }
+    Ok(())
 }
