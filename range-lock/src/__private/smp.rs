@@ -16,7 +16,7 @@ pub fn layout(lock: &RangeLock, visit: &mut Visit<'_>) {
     let partition = lock.partition();
     let shared = &partition.shared;
     of(shared, visit, "settings of the lock", 0);
-    of(&shared.ids, visit, "counter of ids", 0);
+    of(&shared.stores.ids, visit, "counter of ids", 0);
     let table = shared.table.get();
     let leaves = table.iter().flat_map(|table| table.leaves());
     for (n, cell) in std::iter::once(&partition.root).chain(leaves).enumerate() {
