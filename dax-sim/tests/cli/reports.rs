@@ -206,8 +206,8 @@ fn under_cargo_the_page_goes_into_the_target_folder() {
     let named = under_cargo(Some("elsewhere"));
     assert_eq!(named, folder.path().canonicalize().unwrap().join("elsewhere/dax-sim/compare.html"));
     assert!(named.is_file());
-    // Two levels above the program, which cargo has put there. Cargo marks the folder only if it has
-    // made it itself.
+    // Two levels above the program, which cargo has put there. Cargo marks the folder only if cargo
+    // has made it.
     let program = Path::new(env!("CARGO_BIN_EXE_dax-sim")).canonicalize().unwrap();
     if !program.ancestors().any(|folder| folder.join("CACHEDIR.TAG").exists()) {
         let target = program.ancestors().nth(2).unwrap();

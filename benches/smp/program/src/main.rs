@@ -82,7 +82,7 @@ fn main() -> ExitCode {
         Command::DaxWhy(options) => dax::why(options),
         Command::DaxPoint(options) => dax::run_point(options),
         Command::List => match names::list(&mut io::stdout()) {
-            // `smp list | head`: whoever reads has seen enough.
+            // `smp list | head`: the reader has seen enough.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Run(error.to_string())),
             _ => Ok(()),
         },
