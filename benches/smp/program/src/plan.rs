@@ -35,12 +35,15 @@ impl Effort {
         };
         // Where threads sleep for 50 µs, a window must be longer.
         let times = if workload.is_punctual() { 4 } else { 1 };
+        // Small writes are so many that without this, the writer of the whole domain would not come
+        // twice in a window.
+        let ops_times = if workload == Workload::WholeBeside { 8 } else { 1 };
         Plan {
             warm_up: times * warm_up,
-            warm_up_ops: 2 * ops,
+            warm_up_ops: 2 * ops_times * ops,
             window: times * window,
-            window_ops: ops,
-            cost,
+            window_ops: ops_times * ops,
+            cost: ops_times * cost,
             check,
         }
     }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::builder::RangedU64ValueParser;
+use clap::{Args, value_parser};
 use smp_machine::{Limits, Machine, NS, Ps, US};
-use smp_workloads::{Failed, Point, Ran};
+use smp_workloads::{Failed, Plan, Point, Ran};
 
 use crate::names;
 use crate::plan::Effort;
@@ -32,9 +33,20 @@ pub(crate) struct Options {
     /// How long to run
     #[arg(long, value_enum, default_value = "standard")]
     pub(crate) effort: Effort,
+    /// Begins the window after this virtual time, however many operations come before
+    #[arg(long, requires = "window_us", value_name = "MICROSECONDS", value_parser = virtual_time())]
+    pub(crate) warm_up_us: Option<u64>,
+    /// Ends the window after this virtual time, however many operations are in it
+    #[arg(long, requires = "warm_up_us", value_name = "MICROSECONDS", value_parser = virtual_time())]
+    pub(crate) window_us: Option<u64>,
     /// Checks the exclusion of each section
     #[arg(long)]
     pub(crate) check: bool,
+}
+
+/// From a microsecond to a second.
+fn virtual_time() -> RangedU64ValueParser {
+    value_parser!(u64).range(1..=1_000_000)
 }
 
 /// The options of the machine.
@@ -142,11 +154,17 @@ impl Options {
         let workload = names::workload(&self.workload)?;
         let cpus = names::cpus(self.cpus)?;
         let threads = names::threads(self.threads.unwrap_or(cpus))?;
+        let mut plan = self.effort.plan(workload, self.check);
+        if let (Some(warm_up), Some(window)) = (self.warm_up_us, self.window_us) {
+            let [warm_up, window] = [warm_up * US, window * US];
+            plan =
+                Plan { warm_up, window, warm_up_ops: u64::MAX, window_ops: u64::MAX, cost: u64::MAX, ..plan };
+        }
         Ok(Point {
             lock: names::lock(&self.lock)?.to_owned(),
             workload,
             machine: self.machine.machine()?.with_cpus(cpus).with_threads(threads),
-            plan: self.effort.plan(workload, self.check),
+            plan,
         })
     }
 }
