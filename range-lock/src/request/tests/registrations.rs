@@ -207,19 +207,23 @@ fn an_upgrade_is_before_whoever_waits() {
     }
 }
 
+/// Those of one range stand behind each other. Those of different ranges are registered, each with
+/// the one before it.
 #[test]
-fn writers_of_one_range_are_a_chain() {
-    let lock = RangeLock::new();
-    let mut before: Option<RangeWriteGuard<'_>> = Some(lock.write(0..10));
-    let writers = waiting((0..1000).map(|_| lock.write_async(0..10)));
-    let looked = looks(|| {
-        for mut writer in writers {
-            drop(before.take());
-            let Poll::Ready(guard) = poll(&mut writer) else { panic!("it is its turn") };
-            before = Some(guard);
-        }
-    });
-    assert!(looked <= 1000, "{looked} looks in 1000 releases");
+fn writers_that_overlap_are_a_chain() {
+    for longer in [0, 1] {
+        let lock = RangeLock::new();
+        let mut before: Option<RangeWriteGuard<'_>> = Some(lock.write(0..10));
+        let writers = waiting((0..1000).map(|n| lock.write_async(0..10 + n * longer)));
+        let looked = looks(|| {
+            for mut writer in writers {
+                drop(before.take());
+                let Poll::Ready(guard) = poll(&mut writer) else { panic!("it is its turn") };
+                before = Some(guard);
+            }
+        });
+        assert!(looked <= 1000, "{looked} looks in 1000 releases, each range longer by {longer}");
+    }
 }
 
 #[test]
