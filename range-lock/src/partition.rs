@@ -50,12 +50,11 @@
 //! # When to cut and to join
 //!
 //! A request that finds its leaf's mutex taken leaves a note of its span, unless it had to wait and
-//! is released. The leaf is cut when
-//! there are several notes, each made within a thousand requests of the previous note, and none a
-//! million behind it. It is cut where one of these requests begins. Of the points behind the middle
-//! that no noted span crosses, the point nearest to the middle is chosen. But if the lengths are
-//! multiples of a power of two, a point that is such a multiple comes first, because pages of
-//! several sizes all begin at multiples of the largest.
+//! is released. The leaf is cut when there are several notes, each made within a thousand requests
+//! of the previous note, and none a million behind it. It is cut where one of these requests
+//! begins. Of the points behind the middle that no noted span crosses, the point nearest to the
+//! middle is chosen. But if the lengths are multiples of a power of two, a point that is such a
+//! multiple comes first, because pages of several sizes all begin at multiples of the largest.
 //!
 //! * If all requests begin at the same point, no cut helps. Then the leaf waits for twice as many
 //!   meetings before it is considered again.

@@ -144,6 +144,8 @@ impl Order {
 /// Entries that nothing in this leaf keeps out are *ahead*. They are before all that conflict with
 /// them, so no order among them need be known. The others are *queued*, with their order as rank.
 pub(super) mod lane {
+    use super::Filed;
+    use crate::interval_tree::Forest;
     use crate::mode::Mode;
 
     pub(in crate::leaf) const COUNT: usize = 7;
@@ -153,7 +155,7 @@ pub(super) mod lane {
     pub(in crate::leaf) const WRITERS: u8 =
         1 << (Mode::Write as u8) | 1 << (QUEUED as u8 + Mode::Write as u8);
     /// In place of a lane: a queued entry that is in none. See [twins](crate::leaf::twins).
-    pub(in crate::leaf) const BEHIND: usize = COUNT;
+    pub(in crate::leaf) const BEHIND: usize = Forest::<Filed, COUNT, QUEUED>::APART;
     /// Readers that waited, and may still wait because of another leaf. Such entries of the other
     /// modes are among those that are held.
     pub(in crate::leaf) const LOOSE_READ: usize = 3;

@@ -12,8 +12,8 @@
 //! When a head leaves, the next twin is the head. So, however many wait for a hot block, no search
 //! visits a node and no large tree changes, and a hand-over writes few cache lines that other CPUs
 //! have. What else concerns those behind (one of them gives up, the head changes its span or its
-//! mode, the leaf is cut or joined) first puts them into the tree, where they stay. So
-//! each twin is put into a tree once at most.
+//! mode, the leaf is cut or joined) first puts them into the tree, where they stay. So each twin is
+//! put into a tree once at most.
 
 use super::entry::{Filed, lane};
 use super::{Leaf, SLOTS};

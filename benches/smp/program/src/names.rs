@@ -1,8 +1,8 @@
 //! Finds what names on the command line mean, and helps with unknown names.
 
-use smp_machine::{Directory, MOST_CPUS, Machine, Overlap};
 use std::io::{self, Write};
 
+use smp_machine::{Directory, MOST_CPUS, Machine, Overlap};
 use smp_workloads::{Workload, locks};
 
 use crate::Error;
