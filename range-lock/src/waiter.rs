@@ -160,7 +160,7 @@ impl Waiter {
     }
 
     /// How many turns away its own is, more or less: one at least.
-    fn turns_away(&self) -> u32 {
+    pub(crate) fn turns_away(&self) -> u32 {
         u32::try_from(self.distance.get()).unwrap_or(u32::MAX).max(1)
     }
 

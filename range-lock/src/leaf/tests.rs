@@ -356,21 +356,30 @@ fn writers(lock: &RangeLock, first: u64, last: u64, n: usize) -> Vec<Hold> {
         .collect()
 }
 
-/// However long there is always another one that waits.
+/// However long there is always another one that waits. The next one always knows that it is next.
 #[test]
 fn distances_are_those_to_the_head() {
     let lock = RangeLock::new();
-    let mut queue = std::collections::VecDeque::from(writers(&lock, 0, 9, 4));
+    let mut queue = std::collections::VecDeque::from(writers(&lock, 0, 9, 5));
+    let distances = |queue: &std::collections::VecDeque<Hold>| -> Vec<u16> {
+        let leaves = lock.partition().lock_over(Span::WHOLE);
+        let leaf = leaves.iter().next().unwrap();
+        let of = |hold: &Hold| {
+            let filed = leaf.filed(leaf.find(hold) - SLOTS as u32).1;
+            let told = filed.queued.as_ref().unwrap().waiter.turns_away();
+            assert_eq!(u32::from(filed.distance), told, "the record is told");
+            filed.distance
+        };
+        queue.iter().skip(1).map(of).collect()
+    };
+    assert_eq!(distances(&queue), [1, 2, 3, 4]);
     for _ in 0..1000 {
         request::release(lock.partition(), &queue.pop_front().unwrap());
+        assert_eq!(distances(&queue)[0], 1);
         queue.extend(writers(&lock, 0, 9, 1));
     }
-    let leaves = lock.partition().lock_over(Span::WHOLE);
-    let leaf = leaves.iter().next().unwrap();
-    let distance = |hold: &Hold| leaf.filed(leaf.find(hold) - SLOTS as u32).1.distance;
-    let distances: Vec<_> = queue.iter().skip(1).map(distance).collect();
-    assert!(distances.iter().all(|distance| *distance <= 4), "{distances:?}");
-    drop(leaves);
+    let distances = distances(&queue);
+    assert!(distances.iter().all(|distance| *distance <= 5), "{distances:?}");
     queue.iter().for_each(|hold| request::release(lock.partition(), hold));
 }
 

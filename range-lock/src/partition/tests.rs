@@ -85,6 +85,33 @@ fn a_leaf_is_not_cut_where_many_entries_cross() {
 }
 
 #[test]
+fn what_begins_at_the_place_of_a_cut_does_not_cross_it() {
+    let lock = RangeLock::new();
+    let is_crossed =
+        |at| lock.partition().lock_over(Span::WHOLE).iter().next().is_some_and(|leaf| leaf.is_crossed(at));
+    let mut readers: Vec<_> = (0..64).map(|_| lock.read(50..60)).collect();
+    assert_eq!([49, 50, 51, 59, 60].map(is_crossed), [false; 5], "64 entries are few");
+    readers.push(lock.read(50..60));
+    assert_eq!([49, 50, 51, 59, 60].map(is_crossed), [false, false, true, true, false]);
+}
+
+/// Also when each has used up a block of them.
+#[test]
+fn leaves_never_draw_the_same_id() {
+    let lock = RangeLock::new();
+    assert!(__private::cut(&lock, 50));
+    let (ids, mut leaves) = (lock.partition().ids(), lock.partition().lock_over(Span::WHOLE));
+    let mut drawn = vec![];
+    for _ in 0..2 * Ids::BLOCK {
+        drawn.extend(leaves.iter_mut().map(|leaf| leaf.draw_id(ids).get()));
+    }
+    let all = drawn.len();
+    drawn.sort_unstable();
+    drawn.dedup();
+    assert_eq!(drawn.len(), all);
+}
+
+#[test]
 fn meetings_far_apart_cut_nothing() {
     let partition = Partition::new(Settings::DEFAULT);
     for n in 0..if cfg!(miri) { 20 } else { 1000 } {

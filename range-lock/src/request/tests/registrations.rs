@@ -263,6 +263,50 @@ fn a_reader_that_leaves_beside_one_that_waited_looks_at_nobody() {
     assert_eq!(looks(|| drop(readers)), 0);
 }
 
+/// However many readers wait elsewhere, an upgrade that one reader prevents moves none of them.
+/// That reader was let in at once, or waited in the leaf of the upgrade, or in another one.
+#[test]
+fn a_try_upgrade_that_a_reader_prevents_looks_at_nobody() {
+    for waited_at in [None, Some(0..5), Some(150..160)] {
+        let lock = RangeLock::builder().max_leaves(2).build();
+        assert!(__private::cut(&lock, 100));
+        let before = waited_at.clone().map(|range| lock.write(range));
+        let mut reader = Box::pin(lock.read_async(0..200));
+        let entered = poll(&mut reader);
+        drop(before);
+        let entered = if entered.is_ready() { entered } else { poll(&mut reader) };
+        assert!(entered.is_ready());
+        let _elsewhere = lock.write(250..260);
+        let _readers = waiting((0..10).map(|_| lock.read_async(0..300)));
+        let looking = lock.upgradable_read(0..10);
+        let mut kept = None;
+        let looked = looks(|| kept = RangeUpgradableReadGuard::try_upgrade(looking).err());
+        assert!(kept.is_some(), "a reader is in");
+        assert_eq!(looked, 0, "the reader waited at {waited_at:?}");
+    }
+}
+
+/// Readers that waited where the upgrade is, and do not wait elsewhere, are where the held ones
+/// are; also if they waited in a leaf that was joined to that of the upgrade.
+#[test]
+fn an_upgrade_beside_readers_that_waited_visits_few() {
+    for is_cut in [false, true] {
+        let lock = RangeLock::new();
+        assert!(!is_cut || __private::cut(&lock, 5));
+        let before = lock.write(7..8);
+        let mut readers = waiting((0..40).map(|_| lock.read_async(0..10)));
+        drop(before);
+        let _readers: Vec<_> = readers.iter_mut().map(poll).collect();
+        assert!(!is_cut || __private::join(&lock, 0), "they have joined the leaves themselves");
+        let looking = lock.upgradable_read(0..3);
+        let mut upgrade = Box::pin(RangeUpgradableReadGuard::upgrade_async(looking));
+        let before = VISITS.get();
+        assert!(poll(&mut upgrade).is_pending());
+        let visits = VISITS.get() - before;
+        assert!(visits <= 10, "{visits} visits, cut and joined: {is_cut}");
+    }
+}
+
 /// Two readers wait because of other locks. One is let in between the look at them and the upgrade,
 /// which has put the other one behind itself when it finds that.
 #[test]
