@@ -85,6 +85,8 @@ proptest! {
             }
         }
         let ids = [0, 1].map(|lock: usize| guard.id(&locks[lock]));
+        let listed_ids = [0, 1].map(|lock: usize| locks[lock].requests().first().map(|request| request.id()));
+        prop_assert_eq!(ids, listed_ids);
         for change in changes {
             match change {
                 Change::Release(lock, a, b) => {

@@ -149,7 +149,8 @@ fn an_upgrade_of_several_ranges_counts_in_the_locks_of_upgradable_ones() {
     let (a, b) = (RangeLock::new(), RangeLock::new());
     let upgradable = || {
         let ranges = [
-            Request::upgradable_read(&a, 0..10),
+            Request::read(&a, 0..5), // The one that begins first is not upgradable.
+            Request::upgradable_read(&a, 5..10),
             Request::upgradable_read(&a, 20..30),
             Request::read(&b, 0..10),
         ];

@@ -179,11 +179,10 @@ impl Leaf {
 
     /// How many entries begin here.
     pub(crate) fn entries_begun(&self) -> usize {
-        let first = self.bounds.first;
         // Those that come from the left overlap the point before, and none of them is a twin.
-        let from_the_left = first.checked_sub(1).map_or(0, |before| {
+        let from_the_left = self.bounds.first.checked_sub(1).map_or(0, |before| {
             let at = Span { first: before, last: before };
-            self.heads_over(u8::MAX, at).filter(|entry| entry.span.last >= first).count()
+            self.heads_over(u8::MAX, at).count()
         });
         let in_slots = (self.occupied & Self::IN_SLOTS).count_ones();
         (in_slots + self.forest().map_or(0, Forest::len)) as usize - from_the_left

@@ -383,6 +383,15 @@ fn distances_are_those_to_the_head() {
     queue.iter().for_each(|hold| request::release(lock.partition(), hold));
 }
 
+#[test]
+fn an_entry_is_counted_in_the_leaf_in_which_it_begins() {
+    let lock = RangeLock::new();
+    assert!(__private::cut(&lock, 15));
+    let _readers: Vec<_> = (5..25).map(|first| lock.read(first..30)).collect();
+    let leaves = lock.partition().lock_over(Span::WHOLE);
+    assert_eq!(leaves.iter().map(Leaf::entries_begun).collect::<Vec<_>>(), [10, 10]);
+}
+
 /// Also where writers further on stand behind one that is held.
 #[test]
 fn debug_prints_the_first_requests() {
