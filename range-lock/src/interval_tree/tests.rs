@@ -314,6 +314,20 @@ fn a_vacated_place_is_used_again() {
 }
 
 /// The checker must be able to fail: each planted fault breaks one promise, and is named by it.
+/// The farther to the left, the later: so each node visited has a later one than the node before.
+#[test]
+fn a_search_for_the_latest_is_cut_short() {
+    let mut forest = Two::new();
+    for rank in 1..=2000 {
+        let span = Span { first: 2000 - rank, last: 2000 };
+        forest.insert(1, Key { span, id: rank, rank }, rank);
+    }
+    let before = VISITS.get();
+    let found = forest.latest_before(1, Span { first: 2000, last: 2000 }, 1900).expect("all overlap it");
+    assert!(VISITS.get() - before <= 70, "{} visits", VISITS.get() - before);
+    assert!(forest.get(found).unwrap().0.rank < 1900);
+}
+
 #[test]
 fn planted_faults_are_caught() {
     fn caught(plant: fn(&mut Two)) -> String {
