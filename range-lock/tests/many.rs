@@ -212,3 +212,13 @@ fn a_copy_between_two_files_goes_on_in_a_thread_that_blocks() {
         check_free(&to);
     });
 }
+
+/// Where it changes nothing, it does not make several ranges of one either.
+#[test]
+fn a_downgrade_to_the_mode_that_is_held_leaves_a_range_whole() {
+    let lock = RangeLock::new();
+    let mut guard = RangeLock::acquire_many([Request::read(&lock, 0..10)]);
+    ManyGuard::downgrade(&mut guard, &lock, 3..5);
+    assert_eq!(guard.ranges().count(), 1);
+    assert_eq!(lock.requests().len(), 1);
+}

@@ -383,6 +383,26 @@ fn distances_are_those_to_the_head() {
     queue.iter().for_each(|hold| request::release(lock.partition(), hold));
 }
 
+/// In one step the trees of a leaf can be emptied, and be used again for the rest of a guard.
+#[test]
+fn a_surplus_that_is_taken_leaves_what_has_come_since() {
+    let lock = RangeLock::new();
+    let enter = |first: u64| {
+        let span = Span { first, last: first };
+        let key = request::try_acquire(lock.partition(), span, Mode::Read).expect("it is free");
+        Hold { span, key }
+    };
+    let crowd: Vec<_> = (0..300).map(enter).collect();
+    let mut leaves = lock.partition().lock_over(Span::WHOLE);
+    crowd.iter().for_each(|hold| leaves.first().take_out(hold, &mut WakeList::default()));
+    let leaf = leaves.first();
+    assert!(leaf.has_surplus());
+    let id = leaf.draw_id(lock.partition().ids());
+    (0..10).for_each(|first| _ = leaf.insert_granted(id, Span { first, last: first }, Mode::Read));
+    assert!(leaf.take_surplus().forest.is_none() && !leaf.has_surplus());
+    assert_eq!(leaf.entries().count(), 10);
+}
+
 #[test]
 fn an_entry_is_counted_in_the_leaf_in_which_it_begins() {
     let lock = RangeLock::new();

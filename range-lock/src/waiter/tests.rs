@@ -1,6 +1,8 @@
 use std::time::Duration;
 
 use super::*;
+#[cfg(feature = "async")]
+use crate::spin::counted::{Wait, waits_in};
 
 /// A record with `blocking` pairs before it, whose owner is going to sleep.
 fn asleep(blocking: usize, passes: usize) -> Waiter {
@@ -179,4 +181,31 @@ fn wakers_are_cloned_woken_and_dropped_with_the_mutex_of_the_record_free() {
     assert!(poll(&one).is_pending());
     drop(registered);
     saw(&["cloned", "dropped"]);
+}
+
+/// The farther away its turn is, the shorter it pauses before it first yields.
+#[cfg(feature = "async")]
+#[test]
+fn a_waiter_spins_so_long_and_no_longer_before_it_sleeps() {
+    let is_yield = |wait: &Wait| *wait == Wait::Yield;
+    for distance in [1, 2, 11, 128, 1000, 1 << 20] {
+        let waiter = Waiter::new(1, 0);
+        waiter.set_distance(u64::from(distance));
+        let waits = waits_in(|| assert!(!waiter.spin(false, Deadline::Never)));
+        let turns_at_once = if distance == 1 { 2 } else { 16 };
+        let at_first = (SPIN_TURNS / distance).div_ceil(turns_at_once);
+        assert_eq!(waits.iter().position(is_yield), Some(at_first as usize), "distance {distance}");
+        let yields = waits.iter().filter(|wait| is_yield(wait)).count() as u32;
+        let most = YIELDS + SPARE_YIELDS + SPARE_YIELDS_A_TURN * distance.min(128);
+        assert!((YIELDS..=most).contains(&yields), "{yields} yields, {most} at most, distance {distance}");
+        let most = at_first + most * TURNS_BETWEEN.div_ceil(turns_at_once);
+        assert!(waits.len() as u32 - yields <= most, "{} waits, distance {distance}", waits.len());
+
+        // One that may be passed does not yield: it sleeps, and can be passed.
+        let waiter = Waiter::new(1, 3);
+        waiter.set_distance(u64::from(distance));
+        assert_eq!(waits_in(|| assert!(!waiter.spin(false, Deadline::Never))), []);
+        let waits = waits_in(|| assert!(!waiter.spin(true, Deadline::Never)));
+        assert_eq!(waits, vec![Wait::Pause; at_first as usize], "woken, distance {distance}");
+    }
 }
