@@ -95,7 +95,7 @@ fn what_begins_at_the_place_of_a_cut_does_not_cross_it() {
     assert_eq!([49, 50, 51, 59, 60].map(is_crossed), [false, false, true, true, false]);
 }
 
-/// Also when each has used up a block of them.
+/// Also when each has used up a block of ids.
 #[test]
 fn leaves_never_draw_the_same_id() {
     let lock = RangeLock::new();

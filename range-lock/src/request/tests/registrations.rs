@@ -286,8 +286,8 @@ fn a_try_upgrade_that_a_reader_prevents_looks_at_nobody() {
     }
 }
 
-/// Readers that waited where the upgrade is, and do not wait elsewhere, are where the held ones
-/// are; also if they waited in a leaf that was joined to that of the upgrade.
+/// Readers that waited in the leaf of the upgrade are in the lane of those that are held, and so are
+/// readers that waited in a leaf which has been joined to it.
 #[test]
 fn an_upgrade_beside_readers_that_waited_visits_few() {
     for is_cut in [false, true] {
