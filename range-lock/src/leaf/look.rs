@@ -179,8 +179,8 @@ impl Leaf {
 
     /// How many entries begin here.
     pub(crate) fn entries_begun(&self) -> usize {
-        // Those that come from the left overlap the point before, and are no twins. (All that is here
-        // has a point here.)
+        // Those that come from the left overlap the point before, and are no twins. (All entries of
+        // the leaf have a point in it.)
         let from_the_left = self.bounds.first.checked_sub(1).map_or(0, |before| {
             let at = Span { first: before, last: before };
             self.heads_over(u8::MAX, at).count()

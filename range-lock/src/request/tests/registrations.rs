@@ -286,7 +286,7 @@ fn a_try_upgrade_that_a_reader_prevents_looks_at_nobody() {
     }
 }
 
-/// Readers that waited in the leaf of the upgrade are in the lane of those that are held, and so are
+/// Readers that waited in the leaf of the upgrade are in the lane of those that are held. So are
 /// readers that waited in a leaf which has been joined to it.
 #[test]
 fn an_upgrade_beside_readers_that_waited_visits_few() {
