@@ -112,6 +112,14 @@ fn dropped(m: usize, order: Order) -> Duration {
     timed(|| drop_all(futures, order))
 }
 
+/// The same with tokio's RwLock, which takes each future out of a doubly linked list.
+fn dropped_tokio(m: usize) -> Duration {
+    let lock = tokio::sync::RwLock::new(());
+    let Poll::Ready(_held) = poll(pin!(lock.write())) else { panic!("it is free") };
+    let futures = waiting((0..m).map(|_| lock.write()));
+    timed(|| drop_all(futures, Order::Random))
+}
+
 /// The same, half of them readers.
 fn dropped_mixed(m: usize) -> Duration {
     let lock = RangeLock::new();
@@ -160,7 +168,7 @@ type Case = fn(usize) -> Duration;
 fn many_at_one_place(c: &mut Criterion) {
     let most = std::env::var("MANY").map_or(1000, |many| many.parse().expect("MANY is a number"));
     let mut group = c.benchmark_group("many_at_one_place");
-    let cases: [(&str, Case); 14] = [
+    let cases: [(&str, Case); 15] = [
         ("in turn", in_turn),
         ("in turn, tokio::sync::RwLock", in_turn_tokio),
         ("readers beside readers", readers_beside_readers),
@@ -171,6 +179,7 @@ fn many_at_one_place(c: &mut Criterion) {
         ("futures dropped, first first", |m| dropped(m, Order::FirstFirst)),
         ("futures dropped, last first", |m| dropped(m, Order::LastFirst)),
         ("futures dropped, at random", |m| dropped(m, Order::Random)),
+        ("futures dropped, at random, tokio::sync::RwLock", dropped_tokio),
         ("futures dropped, half readers", dropped_mixed),
         ("narrow writers behind 1000 wide readers", narrow_behind_wide),
         ("readers of 64 parts", over_64_parts),
