@@ -81,10 +81,13 @@ const FEW_TURNS: u32 = 4;
 /// How many times in a row a thread finds one mutex taken until it leaves it to others for longer.
 /// Before, the leaf may well be cut.
 const MANY_TIMES: u32 = 16;
-/// For how many turns the head leaves the mutex to others before it asks for it, if no thread is
-/// behind it in line.
-const MOST: u32 = 240;
-/// And at least.
+/// For how many turns the head leaves the mutex to another thread before it looks and asks for it,
+/// if no thread is behind it in line and the mutex is hot. A head that looked earlier would often
+/// find the mutex free, between two operations of the other thread.
+const ALONE: u32 = 480;
+/// For how many turns it does where two threads seldom meet on one mutex. It looks meanwhile.
+const SELDOM: u32 = 240;
+/// For how many turns the head leaves the mutex to others at least, with threads behind it.
 const LEAST: u32 = 40;
 /// For how many turns all heads do together, until the last of those in line is one.
 const ALL: u32 = 2400;
@@ -282,7 +285,9 @@ impl<T> Mutex<T> {
     /// Lets other threads use the mutex for a while. Returns whether it was free then.
     ///
     /// With others behind it the head does not look. The threads that run would leave the mutex for
-    /// a moment, and lose it to the head between a request and its release.
+    /// a moment, and lose it to the head between a request and its release. Without others behind
+    /// it, it looks once at the end of its turns, or again and again where the mutex is seldom
+    /// taken.
     fn is_patient(&self, head: &Seat, mut turns: u32) -> bool {
         if cfg!(any(loom, shuttle)) {
             return false;
@@ -297,7 +302,11 @@ impl<T> Mutex<T> {
             spin::pause(turn);
             return false;
         }
-        let mut patience = MOST;
+        if turns == TURNS {
+            spin::pause(ALONE);
+            return self.look();
+        }
+        let mut patience = SELDOM;
         while patience != 0 {
             let pause = patience.min(turns);
             spin::pause(pause);
