@@ -81,14 +81,16 @@ const FEW_TURNS: u32 = 4;
 /// How many times in a row a thread finds one mutex taken until it leaves it to others for longer.
 /// Before, the leaf may well be cut.
 const MANY_TIMES: u32 = 16;
-/// For how many turns the head leaves the mutex to another thread before it looks and asks for it,
-/// if no thread is behind it in line and the mutex is hot. A head that looked earlier would often
-/// find the mutex free, between two operations of the other thread.
-const ALONE: u32 = 480;
-/// For how many turns it does where two threads seldom meet on one mutex. It looks meanwhile.
-const SELDOM: u32 = 240;
-/// For how many turns the head leaves the mutex to others at least, with threads behind it.
+/// For how many turns the head leaves the mutex to others at least, before it asks for it.
 const LEAST: u32 = 40;
+/// For how many turns a head with no thread behind it does, if it has found the mutex taken many
+/// times in a row. It looks twice: each look takes the cache line, and may find the mutex free
+/// between two operations of the other thread.
+const ALONE: u32 = 480;
+/// For how many turns the mutex is free if the other thread has stopped using it.
+const GONE: u32 = 8;
+/// For how many turns a head alone does where two threads seldom meet on one mutex. It looks often.
+const SELDOM: u32 = 240;
 /// For how many turns all heads do together, until the last of those in line is one.
 const ALL: u32 = 2400;
 /// How long the head sleeps before it looks again.
@@ -245,6 +247,15 @@ impl<T> Mutex<T> {
         !self.locked.is_set(Ordering::SeqCst) && self.try_set()
     }
 
+    /// Takes it if the thread that had it has stopped using it.
+    fn look_twice(&self) -> bool {
+        if self.locked.is_set(Ordering::Relaxed) {
+            return false;
+        }
+        spin::pause(GONE);
+        self.look()
+    }
+
     /// Pauses for `turns` turns before it looks again, then for twice as many, up to [`TURNS`];
     /// then it stands in line, as it does at once where others stand there.
     #[cold]
@@ -286,8 +297,8 @@ impl<T> Mutex<T> {
     ///
     /// With others behind it the head does not look. The threads that run would leave the mutex for
     /// a moment, and lose it to the head between a request and its release. Without others behind
-    /// it, it looks once at the end of its turns, or again and again where the mutex is seldom
-    /// taken.
+    /// it, it takes a mutex that the other thread has stopped using, or, where the mutex is seldom
+    /// used, one that is free.
     fn is_patient(&self, head: &Seat, mut turns: u32) -> bool {
         if cfg!(any(loom, shuttle)) {
             return false;
@@ -303,8 +314,10 @@ impl<T> Mutex<T> {
             return false;
         }
         if turns == TURNS {
-            spin::pause(ALONE);
-            return self.look();
+            return (0..2).any(|_| {
+                spin::pause(ALONE / 2);
+                self.look_twice()
+            });
         }
         let mut patience = SELDOM;
         while patience != 0 {
