@@ -112,14 +112,6 @@ fn dropped(m: usize, order: Order) -> Duration {
     timed(|| drop_all(futures, order))
 }
 
-/// The same with tokio's RwLock, which takes each future out of a doubly linked list.
-fn dropped_tokio(m: usize) -> Duration {
-    let lock = tokio::sync::RwLock::new(());
-    let Poll::Ready(_held) = poll(pin!(lock.write())) else { panic!("it is free") };
-    let futures = waiting((0..m).map(|_| lock.write()));
-    timed(|| drop_all(futures, Order::Random))
-}
-
 /// The same, half of them readers.
 fn dropped_mixed(m: usize) -> Duration {
     let lock = RangeLock::new();
@@ -137,6 +129,14 @@ fn dropped_mixed(m: usize) -> Duration {
         assert!(poll(future.as_mut()).is_pending());
     }
     timed(|| drop_all(futures, Order::FirstFirst))
+}
+
+/// m futures of tokio's RwLock, which has them in a doubly linked list, are dropped at random.
+fn dropped_tokio(m: usize) -> Duration {
+    let lock = tokio::sync::RwLock::new(());
+    let Poll::Ready(_held) = poll(pin!(lock.write())) else { panic!("it is free") };
+    let futures = waiting((0..m).map(|_| lock.write()));
+    timed(|| drop_all(futures, Order::Random))
 }
 
 /// m narrow writers wait for 1000 wide readers, which leave one by one.

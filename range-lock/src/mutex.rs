@@ -83,14 +83,15 @@ const FEW_TURNS: u32 = 4;
 const MANY_TIMES: u32 = 16;
 /// For how many turns the head leaves the mutex to others at least, before it asks for it.
 const LEAST: u32 = 40;
-/// For how many turns a head with no thread behind it does, if it has found the mutex taken many
-/// times in a row. It looks twice: each look takes the cache line, and may find the mutex free
-/// between two operations of the other thread.
-const ALONE: u32 = 480;
-/// For how many turns the mutex is free if the other thread has stopped using it.
+/// For how many turns a head alone in line does, if nothing shows that the mutex is hot. It looks
+/// again and again.
+const MOST: u32 = 240;
+/// For how many turns it does twice, if it has found the mutex taken many times in a row. It looks
+/// seldom: each look takes the cache line, and may find the mutex free between two operations of
+/// the other thread.
+const HOT: u32 = 240;
+/// After how many turns it looks again if a look has found the hot mutex free.
 const GONE: u32 = 8;
-/// For how many turns a head alone does where two threads seldom meet on one mutex. It looks often.
-const SELDOM: u32 = 240;
 /// For how many turns all heads do together, until the last of those in line is one.
 const ALL: u32 = 2400;
 /// How long the head sleeps before it looks again.
@@ -172,7 +173,7 @@ impl<T> Mutex<T> {
     #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         if !self.try_set() {
-            self.wait(TURNS);
+            self.wait(TURNS, false);
         }
         MutexGuard { mutex: self, _value: PhantomData }
     }
@@ -187,7 +188,8 @@ impl<T> Mutex<T> {
         let (before, times) = MET_ON.get();
         let times = if before == this { times.saturating_add(1) } else { 0 };
         MET_ON.set((this, times));
-        self.wait(if times >= MANY_TIMES && !soon { TURNS } else { FEW_TURNS });
+        let is_hot = times >= MANY_TIMES && !soon;
+        self.wait(if is_hot { TURNS } else { FEW_TURNS }, is_hot);
         MutexGuard { mutex: self, _value: PhantomData }
     }
 
@@ -247,7 +249,7 @@ impl<T> Mutex<T> {
         !self.locked.is_set(Ordering::SeqCst) && self.try_set()
     }
 
-    /// Takes it if the thread that had it has stopped using it.
+    /// Takes it if two looks find it free: the thread that had it has probably stopped using it.
     fn look_twice(&self) -> bool {
         if self.locked.is_set(Ordering::Relaxed) {
             return false;
@@ -259,7 +261,7 @@ impl<T> Mutex<T> {
     /// Pauses for `turns` turns before it looks again, then for twice as many, up to [`TURNS`];
     /// then it stands in line, as it does at once where others stand there.
     #[cold]
-    fn wait(&self, turns: u32) {
+    fn wait(&self, turns: u32, is_hot: bool) {
         let mut pause = turns;
         while pause <= TURNS && self.last.load(Ordering::Relaxed) == NOBODY {
             spin::pause(pause);
@@ -268,16 +270,16 @@ impl<T> Mutex<T> {
             }
             pause *= 2;
         }
-        self.wait_in_line(turns);
+        self.wait_in_line(turns, is_hot);
     }
 
     /// Waits until it is handed the mutex, or, at the head, finds it free.
-    fn wait_in_line(&self, turns: u32) {
-        self.wait_in_line_noting(turns, || {});
+    fn wait_in_line(&self, turns: u32, is_hot: bool) {
+        self.wait_in_line_noting(turns, is_hot, || {});
     }
 
     /// The same, but calls `asks` when it is the head, has asked for the mutex, and looked in vain.
-    fn wait_in_line_noting(&self, turns: u32, asks: impl FnOnce()) {
+    fn wait_in_line_noting(&self, turns: u32, is_hot: bool, asks: impl FnOnce()) {
         let Some(mine) = line::take() else { return self.nap() };
         let seat = line::seat(mine.number());
         seat.begin();
@@ -287,19 +289,19 @@ impl<T> Mutex<T> {
         } else {
             seat.tell(State::First);
         }
-        if !self.is_patient(seat, turns) {
+        if !self.is_patient(seat, turns, is_hot) {
             self.ask(seat, mine.number(), asks);
         }
         self.leave_line(mine);
     }
 
-    /// Lets other threads use the mutex for a while. Returns whether it was free then.
+    /// Lets other threads use the mutex for a while. Returns whether it has taken the mutex.
     ///
     /// With others behind it the head does not look. The threads that run would leave the mutex for
     /// a moment, and lose it to the head between a request and its release. Without others behind
-    /// it, it takes a mutex that the other thread has stopped using, or, where the mutex is seldom
-    /// used, one that is free.
-    fn is_patient(&self, head: &Seat, mut turns: u32) -> bool {
+    /// it when it comes to the head, it takes a mutex that it finds free, or, if the mutex is hot,
+    /// finds free twice.
+    fn is_patient(&self, head: &Seat, mut turns: u32, is_hot: bool) -> bool {
         if cfg!(any(loom, shuttle)) {
             return false;
         }
@@ -313,13 +315,16 @@ impl<T> Mutex<T> {
             spin::pause(turn);
             return false;
         }
-        if turns == TURNS {
-            return (0..2).any(|_| {
-                spin::pause(ALONE / 2);
-                self.look_twice()
-            });
+        if is_hot {
+            for _ in 0..2 {
+                spin::pause(HOT);
+                if self.look_twice() {
+                    return true;
+                }
+            }
+            return false;
         }
-        let mut patience = SELDOM;
+        let mut patience = MOST;
         while patience != 0 {
             let pause = patience.min(turns);
             spin::pause(pause);

@@ -24,9 +24,9 @@
 //!   in the line the thread sleeps. The thread sleeps earlier if other threads want its CPU. The
 //!   number of requests that enter while a thread is in line has no bound.
 //! * The wait of the first thread in line has a bound, from the moment at which this thread is
-//!   awake. The first thread lets other threads use the mutex for at most 480 pauses of the CPU.
-//!   (On an AMD EPYC 480 pauses take about 12 µs.) Then the first thread asks for the mutex, and
-//!   reads the mutex once more. If the mutex is still taken, at most two other threads take the
+//!   awake. The first thread lets other threads use the mutex for about 500 pauses of the CPU at
+//!   most. (On an AMD EPYC 500 pauses take about 13 µs.) Then the first thread asks for the mutex,
+//!   and reads the mutex once more. If the mutex is still taken, at most two other threads take the
 //!   mutex before the first thread. Before a thread asks, it has slept in line at most once.
 //! * The lines of a process have places for 16,383 threads together. Each further thread reads the
 //!   mutex again about every 20 µs, and its wait has no bound.

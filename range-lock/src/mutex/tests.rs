@@ -89,13 +89,13 @@ mod in_every_order {
 
     /// As a thread that has looked in vain.
     fn stand_in_line<T>(mutex: &Mutex<T>) -> bool {
-        mutex.wait_in_line(TURNS);
+        mutex.wait_in_line(TURNS, true);
         true
     }
 
     /// The same, twice.
     fn stand_in_line_again<T>(mutex: &Mutex<T>) -> bool {
-        mutex.wait_in_line(TURNS);
+        mutex.wait_in_line(TURNS, true);
         // SAFETY: the mutex is held, without a guard.
         unsafe { mutex.force_unlock() };
         stand_in_line(mutex)
@@ -151,7 +151,9 @@ mod in_random_orders {
                     for _ in 0..OPERATIONS {
                         let mut since = None;
                         if !mutex.look() {
-                            mutex.wait_in_line_noting(TURNS, || since = Some(taken.load(Ordering::SeqCst)));
+                            mutex.wait_in_line_noting(TURNS, true, || {
+                                since = Some(taken.load(Ordering::SeqCst))
+                            });
                         }
                         let before = taken.fetch_add(1, Ordering::SeqCst);
                         let passed = since.map_or(0, |since| before - since);
