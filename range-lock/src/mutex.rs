@@ -113,6 +113,23 @@ pub(crate) fn prepare_to_wait() {
     line::prepare();
 }
 
+/// What a thread that finds a mutex taken knows about it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Known {
+    Nothing,
+    /// Threads seldom meet on it, or the thread is to look again soon in any case.
+    Cold,
+    /// The thread has found it taken many times in a row.
+    Hot,
+}
+
+impl Known {
+    /// How many turns the thread pauses before it first looks again.
+    fn turns(self) -> u32 {
+        if self == Known::Cold { FEW_TURNS } else { TURNS }
+    }
+}
+
 thread_local! {
     /// The mutex that this thread last [found taken](Mutex::lock_taken), and how many times in a
     /// row. The mutex may be gone, and is only compared.
@@ -173,7 +190,7 @@ impl<T> Mutex<T> {
     #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         if !self.try_set() {
-            self.wait(TURNS, false);
+            self.wait(Known::Nothing);
         }
         MutexGuard { mutex: self, _value: PhantomData }
     }
@@ -188,8 +205,7 @@ impl<T> Mutex<T> {
         let (before, times) = MET_ON.get();
         let times = if before == this { times.saturating_add(1) } else { 0 };
         MET_ON.set((this, times));
-        let is_hot = times >= MANY_TIMES && !soon;
-        self.wait(if is_hot { TURNS } else { FEW_TURNS }, is_hot);
+        self.wait(if times >= MANY_TIMES && !soon { Known::Hot } else { Known::Cold });
         MutexGuard { mutex: self, _value: PhantomData }
     }
 
@@ -258,11 +274,11 @@ impl<T> Mutex<T> {
         self.look()
     }
 
-    /// Pauses for `turns` turns before it looks again, then for twice as many, up to [`TURNS`];
-    /// then it stands in line, as it does at once where others stand there.
+    /// Pauses for [some turns](Known::turns) before it looks again, then for twice as many, up to
+    /// [`TURNS`]; then it stands in line, as it does at once where others stand there.
     #[cold]
-    fn wait(&self, turns: u32, is_hot: bool) {
-        let mut pause = turns;
+    fn wait(&self, known: Known) {
+        let mut pause = known.turns();
         while pause <= TURNS && self.last.load(Ordering::Relaxed) == NOBODY {
             spin::pause(pause);
             if self.look() {
@@ -270,16 +286,16 @@ impl<T> Mutex<T> {
             }
             pause *= 2;
         }
-        self.wait_in_line(turns, is_hot);
+        self.wait_in_line(known);
     }
 
     /// Waits until it is handed the mutex, or, at the head, finds it free.
-    fn wait_in_line(&self, turns: u32, is_hot: bool) {
-        self.wait_in_line_noting(turns, is_hot, || {});
+    fn wait_in_line(&self, known: Known) {
+        self.wait_in_line_noting(known, || {});
     }
 
     /// The same, but calls `asks` when it is the head, has asked for the mutex, and looked in vain.
-    fn wait_in_line_noting(&self, turns: u32, is_hot: bool, asks: impl FnOnce()) {
+    fn wait_in_line_noting(&self, known: Known, asks: impl FnOnce()) {
         let Some(mine) = line::take() else { return self.nap() };
         let seat = line::seat(mine.number());
         seat.begin();
@@ -289,7 +305,7 @@ impl<T> Mutex<T> {
         } else {
             seat.tell(State::First);
         }
-        if !self.is_patient(seat, turns, is_hot) {
+        if !self.is_patient(seat, known) {
             self.ask(seat, mine.number(), asks);
         }
         self.leave_line(mine);
@@ -301,21 +317,21 @@ impl<T> Mutex<T> {
     /// a moment, and lose it to the head between a request and its release. Without others behind
     /// it when it comes to the head, it takes a mutex that it finds free, or, if the mutex is hot,
     /// finds free twice.
-    fn is_patient(&self, head: &Seat, mut turns: u32, is_hot: bool) -> bool {
+    fn is_patient(&self, head: &Seat, known: Known) -> bool {
         if cfg!(any(loom, shuttle)) {
             return false;
         }
         let behind = head.behind(line::seat(self.last.load(Ordering::Relaxed)));
         if behind != 0 {
             let behind = u32::from(behind);
-            let turn = if turns < TURNS { LEAST } else { (ALL / behind).clamp(LEAST, TURNS) };
+            let turn = if known == Known::Cold { LEAST } else { (ALL / behind).clamp(LEAST, TURNS) };
             // Among hundreds of CPUs a hand-over takes longer. (A thread that has just come may not
             // have noted its position yet, so there may seem to be very many.)
             let turn = turn.max((behind / 2).min(2 * TURNS));
             spin::pause(turn);
             return false;
         }
-        if is_hot {
+        if known == Known::Hot {
             for _ in 0..2 {
                 spin::pause(HOT);
                 if self.look_twice() {
@@ -324,7 +340,7 @@ impl<T> Mutex<T> {
             }
             return false;
         }
-        let mut patience = MOST;
+        let (mut patience, mut turns) = (MOST, known.turns());
         while patience != 0 {
             let pause = patience.min(turns);
             spin::pause(pause);

@@ -89,13 +89,13 @@ mod in_every_order {
 
     /// As a thread that has looked in vain.
     fn stand_in_line<T>(mutex: &Mutex<T>) -> bool {
-        mutex.wait_in_line(TURNS, true);
+        mutex.wait_in_line(Known::Hot);
         true
     }
 
     /// The same, twice.
     fn stand_in_line_again<T>(mutex: &Mutex<T>) -> bool {
-        mutex.wait_in_line(TURNS, true);
+        mutex.wait_in_line(Known::Hot);
         // SAFETY: the mutex is held, without a guard.
         unsafe { mutex.force_unlock() };
         stand_in_line(mutex)
@@ -151,7 +151,7 @@ mod in_random_orders {
                     for _ in 0..OPERATIONS {
                         let mut since = None;
                         if !mutex.look() {
-                            mutex.wait_in_line_noting(TURNS, true, || {
+                            mutex.wait_in_line_noting(Known::Hot, || {
                                 since = Some(taken.load(Ordering::SeqCst))
                             });
                         }
