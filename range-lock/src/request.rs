@@ -17,16 +17,17 @@ pub(crate) use watch::{Watch, unwatch, watch};
 use crate::blocked::blocked;
 use crate::claim::{Claim, Hold, Key, LeafIndex};
 use crate::ids::RequestId;
-use crate::leaf::{Entry, Leaf, Queued};
+use crate::leaf::{Leaf, Queued};
 use crate::mode::Mode;
 use crate::partition::{LeafGuard, Locked, Partition, Place};
 use crate::span::Span;
 use crate::sync::{self, Arc, Deadline};
 use crate::waiter::{Lowered, Waited, Waiter, WakeList};
 
-/// What came of entering a request.
+/// What came of entering a request. Only tasks need it: a thread waits at once.
 #[derive(Debug)]
 #[must_use]
+#[cfg(any(feature = "async", test))]
 pub(crate) enum Entered {
     Granted(Hold),
     Waiting(Hold, Arc<Waiter>),
@@ -105,18 +106,13 @@ fn acquire_slowly(
         // Not queued for a moment, in which others would find it in their way.
         return try_acquire_among(place.partition(), Some(at), span, mode);
     }
-    let owner = enter_over(place.partition(), at, Claim { span, mode });
-    let waited = match &owner.entered {
-        Some(Entered::Waiting(hold, waiter)) => {
-            Some(blocked([(place, hold.key.id)], || waiter.wait(deadline)))
-        }
-        _ => None,
+    let owner = match enter_over(place.partition(), at, Claim { span, mode }) {
+        Ok(hold) => return Some(hold.key),
+        Err(owner) => owner,
     };
-    let (hold, waiter) = match owner.hand_over() {
-        Entered::Granted(hold) => return Some(hold.key),
-        Entered::Waiting(hold, waiter) => (hold, waiter),
-    };
-    let hold = match waited.expect("it has waited") {
+    let waited = owner.wait(place, deadline);
+    let (hold, waiter) = owner.hand_over();
+    let hold = match waited {
         Waited::Granted => Some(hold),
         Waited::TimedOut => cancel(place.partition(), hold),
     };
@@ -127,7 +123,13 @@ fn acquire_slowly(
 /// Enters `claim`: granted at once, or counted by all that conflict with it and come later.
 #[cfg(any(feature = "async", test))]
 pub(crate) fn enter(partition: &Partition, claim: Claim) -> Entered {
-    enter_over(partition, partition.lock_at(claim.span), claim).hand_over()
+    match enter_over(partition, partition.lock_at(claim.span), claim) {
+        Ok(hold) => Entered::Granted(hold),
+        Err(owner) => {
+            let (hold, waiter) = owner.hand_over();
+            Entered::Waiting(hold, waiter)
+        }
+    }
 }
 
 /// Withdraws a request that has been waiting. Returns the request if it was granted before it could
@@ -283,31 +285,32 @@ pub(crate) fn note_waited(partition: &Partition, mode: Mode, waiter: &Waiter, gr
     }
 }
 
-/// A request that has entered and has no guard or future yet. If the thread unwinds, the request is
+/// A request that had to wait, and has no guard or future yet. If the thread unwinds, the request is
 /// taken out of the lock again.
 #[derive(Debug)]
 #[must_use]
 struct Owner<'a> {
     partition: &'a Partition,
     /// `None` once another owner has the request.
-    entered: Option<Entered>,
+    waiting: Option<(Hold, Arc<Waiter>)>,
 }
 
 impl Owner<'_> {
-    fn hand_over(mut self) -> Entered {
-        self.entered.take().expect("it is handed over once")
+    /// Waits until the request is granted or the deadline comes.
+    fn wait(&self, place: Place<'_>, deadline: Deadline) -> Waited {
+        let (hold, waiter) = self.waiting.as_ref().expect("it is handed over afterwards");
+        blocked([(place, hold.key.id)], || waiter.wait(deadline))
+    }
+
+    fn hand_over(mut self) -> (Hold, Arc<Waiter>) {
+        self.waiting.take().expect("it is handed over once")
     }
 }
 
 impl Drop for Owner<'_> {
     fn drop(&mut self) {
-        match self.entered.take() {
-            None => {}
-            Some(Entered::Granted(hold)) => release(self.partition, &hold),
-            Some(Entered::Waiting(hold, waiter)) => {
-                withdraw(self.partition, hold);
-                drop(waiter);
-            }
+        if let Some((hold, _waiter)) = self.waiting.take() {
+            withdraw(self.partition, hold);
         }
     }
 }
@@ -375,29 +378,22 @@ fn try_acquire_among(
     is_free_over(&leaves, claim).then(|| grant_over(partition, &mut leaves, claim))
 }
 
-/// Enters a request into the first of its leaves, which is locked, and all others. The request has
-/// an owner before others are woken, since a waker may panic.
-fn enter_over<'a>(partition: &'a Partition, at: LeafGuard<'a>, claim: Claim) -> Owner<'a> {
+/// Enters a request into the first of its leaves, which is locked, and all others. If it has to
+/// wait, it has an owner before others are woken, since a waker may panic. If it is granted, nobody
+/// is woken.
+fn enter_over<'a>(partition: &'a Partition, at: LeafGuard<'a>, claim: Claim) -> Result<Hold, Owner<'a>> {
     let mut wakes = WakeList::default();
-    let entered = enter_quietly(partition, at, claim, &mut wakes);
-    let owner = Owner { partition, entered: Some(entered) };
-    drop(wakes);
-    owner
-}
-
-/// The same, without waking any waiter.
-fn enter_quietly(partition: &Partition, at: LeafGuard<'_>, claim: Claim, wakes: &mut WakeList) -> Entered {
     let mut leaves = at.into_locked(partition);
     leaves.extend_to(claim.span.last);
     if is_free_over(&leaves, claim) {
         let key = grant_over(partition, &mut leaves, claim);
-        return Entered::Granted(Hold { span: claim.span, key });
+        return Ok(Hold { span: claim.span, key });
     }
-    if partition.bypass() != 0 && pass(|| in_the_way(&leaves, claim), wakes) {
+    if partition.bypass() != 0 && pass(|| leaves.iter().map(|leaf| (leaf, claim)), &mut wakes) {
         let key = grant_over(partition, &mut leaves, claim);
         leaves.iter_mut().for_each(|leaf| leaf.put_behind(key.id, claim));
-        let_go_of_passed(in_the_way(&leaves, claim));
-        return Entered::Granted(Hold { span: claim.span, key });
+        let_go_of_passed(leaves.iter().map(|leaf| (leaf, claim)));
+        return Ok(Hold { span: claim.span, key });
     }
     let id = leaves.first().draw_id(partition.ids());
     let queued = leaves.first().queue(partition.bypass(), partition.spares());
@@ -408,52 +404,71 @@ fn enter_quietly(partition: &Partition, at: LeafGuard<'_>, claim: Claim, wakes: 
         slot.get_or_insert(here);
     });
     let key = Key::of_waiting(id, leaves.index(), slot.expect("there is one leaf at least"));
-    Entered::Waiting(Hold { span: claim.span, key }, waiter)
+    drop(leaves);
+    let owner = Owner { partition, waiting: Some((Hold { span: claim.span, key }, waiter)) };
+    drop(wakes);
+    Err(owner)
 }
 
 fn is_free_over(leaves: &Locked<'_>, claim: Claim) -> bool {
     leaves.iter().all(|leaf| leaf.is_free(claim.span, claim.mode))
 }
 
-fn in_the_way<'l>(leaves: &'l Locked<'_>, claim: Claim) -> impl Iterator<Item = Entry<'l>> {
-    leaves.iter().flat_map(move |leaf| leaf.in_the_way(claim.span, claim.mode))
-}
-
-/// Passes all of the requests that are in the way, or none. Returns which. All passed requests must
-/// sleep. Each is held back, by a share of its count for each pair, until the passer has entered
-/// and [let it go](let_go_of_passed).
+/// Passes all of the requests that are in the way of these claims in these leaves, or none. Returns
+/// which. All passed requests must sleep. Each is held back, by a share of its count for each pair,
+/// until the passer has entered and [let it go](let_go_of_passed).
 ///
 /// All their leaves are locked, so the same requests stay in the way. But a thread that holds other
 /// leaves of such a request may grant it meanwhile. Then the requests that were passed before are
 /// let go again, as if the passer had come and gone. More than [`MOST_PASSED`] requests are not
 /// passed.
-fn pass<'l, E: Iterator<Item = Entry<'l>>>(in_the_way: impl Fn() -> E, wakes: &mut WakeList) -> bool {
+fn pass<'l, C: Iterator<Item = (&'l Leaf, Claim)>>(claims: impl Fn() -> C, wakes: &mut WakeList) -> bool {
     /// Bounds the time for which the mutexes are held.
     const MOST_PASSED: usize = 256;
-    for (passed, entry) in in_the_way().enumerate() {
-        if passed == MOST_PASSED || !entry.queued.is_some_and(|queued| queued.waiter.pass()) {
-            #[cfg(all(test, feature = "async", not(any(loom, shuttle))))]
-            tests::before_passes_are_taken_back();
-            for waiter in in_the_way().take(passed).filter_map(|entry| Some(&entry.queued?.waiter)) {
-                match waiter.take_pass_back() {
-                    Lowered::ToBeWoken => wakes.push(waiter),
-                    Lowered::Done => {}
-                }
+    let mut passed = 0;
+    let has_passed = all_in_the_way(claims(), |waiter| {
+        let passes = passed != MOST_PASSED && waiter.is_some_and(|waiter| waiter.pass());
+        passed += usize::from(passes);
+        passes
+    });
+    if !has_passed {
+        #[cfg(all(test, feature = "async", not(any(loom, shuttle))))]
+        tests::before_passes_are_taken_back();
+        all_in_the_way(claims(), |waiter| {
+            let Some(waiter) = waiter.filter(|_| passed != 0) else { return false };
+            passed -= 1;
+            match waiter.take_pass_back() {
+                Lowered::ToBeWoken => wakes.push(waiter),
+                Lowered::Done => {}
             }
-            return false;
-        }
+            true
+        });
     }
-    true
+    has_passed
 }
 
 /// Lets go of the requests that a new request has passed. The new request has entered, and the
 /// passed requests have been [put behind](Leaf::put_behind) it: it keeps each of them out in some
 /// leaf.
-fn let_go_of_passed<'l>(in_the_way: impl Iterator<Item = Entry<'l>>) {
-    for waiter in in_the_way.filter_map(|entry| Some(&entry.queued?.waiter)) {
-        let lowered = waiter.lower();
-        debug_assert!(lowered == Lowered::Done && !waiter.is_granted(), "the passer keeps it out");
-    }
+fn let_go_of_passed<'l>(claims: impl Iterator<Item = (&'l Leaf, Claim)>) {
+    all_in_the_way(claims, |waiter| {
+        if let Some(waiter) = waiter {
+            let lowered = waiter.lower();
+            debug_assert!(lowered == Lowered::Done && !waiter.is_granted(), "the passer keeps it out");
+        }
+        true
+    });
+}
+
+/// Whether `f` is true of the waiters of all entries that are in the way of these claims in these
+/// leaves. Stops at the first of which it is not. An entry of a request that has not waited has no
+/// waiter.
+fn all_in_the_way<'l>(
+    mut claims: impl Iterator<Item = (&'l Leaf, Claim)>,
+    mut f: impl FnMut(Option<&Arc<Waiter>>) -> bool,
+) -> bool {
+    claims
+        .all(|(leaf, claim)| leaf.all_in_the_way(claim, |entry| f(entry.queued.map(|queued| &queued.waiter))))
 }
 
 /// Makes a writer of a held request. Returns whether no reader is held in its range. Readers that

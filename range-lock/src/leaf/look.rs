@@ -3,7 +3,7 @@
 
 use super::entry::{Entry, Filed, Order, Slot, lane};
 use super::{Leaf, SLOTS};
-use crate::claim::Hold;
+use crate::claim::{Claim, Hold};
 use crate::ids::RequestId;
 use crate::interval_tree::{Forest, Key};
 use crate::mode::Mode;
@@ -80,11 +80,13 @@ impl Leaf {
     pub(super) fn entry_at(&self, place: u32) -> Entry<'_> {
         match self.filed_index(place) {
             None => self.slot_entry(place as usize),
-            Some(index) => {
-                let (key, filed) = self.filed(index);
-                filed.entry(key)
-            }
+            Some(index) => self.filed_entry(index),
         }
+    }
+
+    fn filed_entry(&self, index: u32) -> Entry<'_> {
+        let (key, filed) = self.filed(index);
+        filed.entry(key)
     }
 
     pub(super) fn slot_entry(&self, slot: usize) -> Entry<'_> {
@@ -108,21 +110,13 @@ impl Leaf {
 
     /// The same without those that stand behind others.
     fn heads_over(&self, lanes: u8, span: Span) -> impl Iterator<Item = Entry<'_>> {
-        self.in_slots(span).chain(lane::each(lanes).flat_map(move |lane| self.filed_over(lane, span)))
+        self.in_slots(span).chain(self.indices_over(lanes, span).map(|index| self.filed_entry(index)))
     }
 
     /// The entries in the slots that overlap `span`.
     pub(super) fn in_slots(&self, span: Span) -> impl Iterator<Item = Entry<'_>> {
         let slots = (0..SLOTS).filter(|slot| self.occupied & (1 << slot) != 0);
         slots.map(|slot| self.slot_entry(slot)).filter(move |entry| entry.span.overlaps(span))
-    }
-
-    /// The entries in one lane that overlap `span`, in the order in which they begin.
-    pub(super) fn filed_over(&self, lane: usize, span: Span) -> impl Iterator<Item = Entry<'_>> {
-        self.forest().into_iter().flat_map(move |forest| {
-            let filed = forest.overlapping(lane, span).filter_map(|index| forest.get(index));
-            filed.map(|(key, filed)| filed.entry(key))
-        })
     }
 
     /// The entries that overlap `span` and stand behind one in these lanes.
@@ -146,19 +140,27 @@ impl Leaf {
 
     /// The entry at `index`, and those that stand behind it and before `rank`.
     fn filed_before(&self, index: u32, rank: u64) -> impl Iterator<Item = Entry<'_>> {
-        self.with_those_behind(index, rank).map(|index| {
-            let (key, filed) = self.filed(index);
-            filed.entry(key)
-        })
+        self.with_those_behind(index, rank).map(|index| self.filed_entry(index))
     }
 
-    /// All that conflicts with a new request for `span`: each pair in the one leaf in which the
-    /// overlap begins. First those that are ahead.
-    pub(crate) fn in_the_way(&self, span: Span, mode: Mode) -> impl Iterator<Item = Entry<'_>> {
+    /// Whether `f` is true of all entries that conflict with a new request: each pair in the one
+    /// leaf in which the overlap begins. Stops at the first of which it is not. First come those
+    /// that are ahead.
+    pub(crate) fn all_in_the_way(&self, claim: Claim, mut f: impl FnMut(Entry<'_>) -> bool) -> bool {
+        let Claim { span, mode } = claim;
+        let mut is_so = |entry: Entry<'_>| {
+            let is_pair =
+                entry.mode.conflicts(mode) && self.bounds.contains(entry.span.first.max(span.first));
+            !is_pair || f(entry)
+        };
         let lanes = lane::ahead_of(mode) | lane::queued_before(mode);
-        self.overlapping(lanes, span).filter(move |entry| {
-            entry.mode.conflicts(mode) && self.bounds.contains(entry.span.first.max(span.first))
-        })
+        self.in_slots(span).all(&mut is_so)
+            && self.forest().is_none_or(|forest| {
+                lane::each(lanes & forest.occupied()).all(|lane| {
+                    let mut heads = forest.overlapping(lane, span);
+                    heads.all(|head| self.filed_before(head, u64::MAX).all(&mut is_so))
+                })
+            })
     }
 
     /// The entries that overlap `span`.

@@ -17,7 +17,7 @@ use crate::blocked::blocked;
 use crate::claim::{Claim, Hold, Key};
 use crate::ids::RequestId;
 use crate::inline_vec::InlineVec;
-use crate::leaf::{Entry, Leaf, Queued};
+use crate::leaf::{Leaf, Queued};
 use crate::mode::Mode;
 use crate::partition::{Locked, Place};
 use crate::span::Span;
@@ -130,7 +130,7 @@ impl<L: Lock> Parts<L> {
                 let hold = hold.as_ref().expect("it has just been entered");
                 leaves.over(hold.span).for_each(|leaf| leaf.put_behind(hold.key.id, part.claim));
             });
-            super::let_go_of_passed(in_the_way(parts, &locks));
+            super::let_go_of_passed(claims(parts, &locks));
             return None;
         }
         // A request of several locks is passed only as often as each of them allows.
@@ -429,22 +429,19 @@ fn pass<'p, L: Lock>(parts: &'p List<Part<L>>, locks: &LockedLocks<'p>, wakes: &
     if locks_of(parts).any(|lock| lock.place.partition().bypass() == 0) {
         return false;
     }
-    super::pass(|| in_the_way(parts, locks), wakes)
+    super::pass(|| claims(parts, locks), wakes)
 }
 
-/// All that conflicts with some part.
-fn in_the_way<'l, L: Lock>(
+/// The claim of each part, with each leaf of its lock.
+fn claims<'l, L: Lock>(
     parts: &'l List<Part<L>>,
     locks: &'l LockedLocks<'_>,
-) -> impl Iterator<Item = Entry<'l>> {
+) -> impl Iterator<Item = (&'l Leaf, Claim)> {
     let leaves = move |place: Place<'_>| {
         let at = locks_of(parts).position(|lock| lock.place.address() == place.address());
         locks.iter().nth(at.expect("each part's lock is among them")).expect("each lock is locked")
     };
-    parts.iter().flat_map(move |part| {
-        let Claim { span, mode } = part.claim;
-        leaves(part.place()).iter().flat_map(move |leaf| leaf.in_the_way(span, mode))
-    })
+    parts.iter().flat_map(move |part| leaves(part.place()).iter().map(move |leaf| (leaf, part.claim)))
 }
 
 /// Calls `f` for each part with the leaves of its lock.
