@@ -137,8 +137,11 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
     }
 
     /// Adds a value to a tree, and returns the index by which it is known from now on.
+    ///
+    /// Takes a closure, because a panic for want of room would have to drop a value. So the
+    /// compiler would build the value elsewhere and copy it, which takes as long as all the rest.
     #[inline]
-    pub(crate) fn insert(&mut self, tree: usize, key: Key, value: T) -> u32 {
+    pub(crate) fn insert_with(&mut self, tree: usize, key: Key, value: impl FnOnce() -> T) -> u32 {
         let index = self.occupy(key, value);
         self.link(tree, index);
         self.len += 1;
@@ -147,7 +150,7 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
 
     /// Adds a value to no tree: it is [apart](Self::APART). Nothing but its index leads to it.
     pub(crate) fn insert_apart(&mut self, key: Key, value: T) -> u32 {
-        let index = self.occupy(key, value);
+        let index = self.occupy(key, || value);
         self.slots[index as usize].tree = Self::APART as u8;
         (self.len, self.apart) = (self.len + 1, self.apart + 1);
         index
@@ -290,7 +293,7 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
 
     /// Puts a value into a vacant slot, or into a new one.
     #[inline]
-    fn occupy(&mut self, key: Key, value: T) -> u32 {
+    fn occupy(&mut self, key: Key, value: impl FnOnce() -> T) -> u32 {
         if self.vacant == NIL {
             self.grow();
         }
@@ -301,7 +304,7 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         slot.span = key.span;
         slot.node = NIL;
         (slot.id, slot.rank) = (key.id, key.rank);
-        slot.value = Some(value);
+        std::mem::forget(slot.value.replace(value())); // It was vacant: there is none to be dropped.
         index
     }
 

@@ -284,13 +284,14 @@ impl Leaf {
     #[cold]
     #[inline(never)]
     fn file_granted(&mut self, id: RequestId, span: Span, mode: Mode) -> u32 {
-        let filed = Filed::new(
-            mode,
-            None,
-            #[cfg(feature = "deadlock_detection")]
-            Owner::current(),
-        );
-        self.file(lane::ahead(mode, true), Key { span, id: id.get(), rank: 0 }, filed)
+        self.file(lane::ahead(mode, true), Key { span, id: id.get(), rank: 0 }, || {
+            Filed::new(
+                mode,
+                None,
+                #[cfg(feature = "deadlock_detection")]
+                Owner::current(),
+            )
+        })
     }
 
     /// Enters one span of request `id`, which, if it has others here, has no point in common with
@@ -308,20 +309,21 @@ impl Leaf {
             #[cfg(feature = "deadlock_detection")]
             Owner::current(),
         );
-        let Some(found) = found else { return self.file(lane::ahead(mode, false), key, filed) };
+        let Some(found) = found else { return self.file(lane::ahead(mode, false), key, || filed) };
         let keeper = self.last_behind(found, key.rank);
         if self.takes_twin(keeper, key, mode) {
             return self.stand_behind(found, keeper, key, filed);
         }
-        let place = self.file(lane::queued(mode), key, filed);
+        let place = self.file(lane::queued(mode), key, || filed);
         self.register(place - SLOTS as u32, keeper);
         place
     }
 
     /// Puts an entry into a tree.
-    fn file(&mut self, lane: usize, key: Key, filed: Filed) -> u32 {
+    #[inline]
+    fn file(&mut self, lane: usize, key: Key, filed: impl FnOnce() -> Filed) -> u32 {
         self.occupied |= Self::IN_TREE;
-        self.rest().forest.insert(lane, key, filed) + SLOTS as u32
+        self.rest().forest.insert_with(lane, key, filed) + SLOTS as u32
     }
 
     /// Keeps a held entry of which there is another already, in another leaf or before a change: in
@@ -329,13 +331,14 @@ impl Leaf {
     fn insert_held(&mut self, span: Span, id: u64, held: Held) -> u32 {
         let slot = self.occupied.trailing_ones() as usize;
         if slot >= SLOTS {
-            let filed = Filed::new(
-                held.mode,
-                None,
-                #[cfg(feature = "deadlock_detection")]
-                held.owner,
-            );
-            return self.file(lane::ahead(held.mode, true), Key { span, id, rank: 0 }, filed);
+            return self.file(lane::ahead(held.mode, true), Key { span, id, rank: 0 }, || {
+                Filed::new(
+                    held.mode,
+                    None,
+                    #[cfg(feature = "deadlock_detection")]
+                    held.owner,
+                )
+            });
         }
         self.occupied |= 1 << slot;
         self.slots[slot] = Slot {
@@ -349,12 +352,12 @@ impl Leaf {
 
     /// The record for a new request behind all that wait. `passes` others may pass it.
     pub(crate) fn queue(&mut self, passes: usize, spares: &Spares) -> Queued {
-        Queued { order: Order::draw(), waiter: self.waiter(passes, spares), keeps: true }
+        Queued { order: Order::draw(), waiter: self.waiter(passes, spares), keeps: 1 }
     }
 
     /// The record for an upgrade. It is never passed, since it holds its range.
     pub(crate) fn queue_upgrade(&mut self, spares: &Spares) -> Queued {
-        Queued { order: Order::UPGRADE, waiter: self.waiter(0, spares), keeps: true }
+        Queued { order: Order::UPGRADE, waiter: self.waiter(0, spares), keeps: 1 }
     }
 
     /// A record that no other thread holds: a spare one if there is.
@@ -554,7 +557,7 @@ impl Rest {
     #[inline]
     fn settle(&mut self, index: u32) {
         if let Some(queued) = self.forest.value_mut(index).queued.take() {
-            if queued.keeps {
+            if queued.keeps != 0 {
                 self.spare.push(queued.waiter);
             }
         }

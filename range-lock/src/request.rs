@@ -285,8 +285,8 @@ pub(crate) fn note_waited(partition: &Partition, mode: Mode, waiter: &Waiter, gr
     }
 }
 
-/// A request that had to wait, and has no guard or future yet. If the thread unwinds, the request is
-/// taken out of the lock again.
+/// A request that had to wait, and has no guard or future yet. If the thread unwinds, the request
+/// is taken out of the lock again.
 #[derive(Debug)]
 #[must_use]
 struct Owner<'a> {
@@ -379,8 +379,8 @@ fn try_acquire_among(
 }
 
 /// Enters a request into the first of its leaves, which is locked, and all others. If it has to
-/// wait, it has an owner before others are woken, since a waker may panic. If it is granted, nobody
-/// is woken.
+/// wait, it has an owner before others are woken, since a waker may panic. If it is granted, no
+/// waiter is woken.
 fn enter_over<'a>(partition: &'a Partition, at: LeafGuard<'a>, claim: Claim) -> Result<Hold, Owner<'a>> {
     let mut wakes = WakeList::default();
     let mut leaves = at.into_locked(partition);

@@ -186,7 +186,7 @@ impl<'g, 'a> Unvisited<'g, 'a> {
                 };
                 let trees = unvisited.trees.entry(at.lock).or_insert_with(Forest::new);
                 let key = Key { span: seen.span, id: seen.id.get(), rank };
-                (at.lock, trees.insert(seen.mode as usize, key, n))
+                (at.lock, trees.insert_with(seen.mode as usize, key, || n))
             });
             let entries = entries.collect();
             unvisited.entries.insert(n, entries);

@@ -219,7 +219,7 @@ fn run(steps: &[Step]) {
                 let key = key(span, value);
                 let index = match tree {
                     Two::APART => forest.insert_apart(key, value),
-                    _ => forest.insert(tree, key, value),
+                    _ => forest.insert_with(tree, key, || value),
                 };
                 oracle.insert(tree, key, index, value);
             }
@@ -287,7 +287,7 @@ fn ascending_descending_and_equal_keys() {
         for first in [(|i| i) as First, |i| 1_000_000 - i, |_| 7] {
             let mut forest = Two::new();
             let span = |i| Span { first: first(i), last: first(i) + i % 5 };
-            let indices: Vec<_> = (0..n).map(|i| forest.insert(tree, key(span(i), i), i)).collect();
+            let indices: Vec<_> = (0..n).map(|i| forest.insert_with(tree, key(span(i), i), || i)).collect();
             forest.check_invariants();
             for (i, index) in (0..n).zip(indices).filter(|(i, _)| i % 3 != 0) {
                 assert_eq!(forest.get(index), Some((key(span(i), i), &i)));
@@ -303,8 +303,8 @@ fn ascending_descending_and_equal_keys() {
 fn a_vacated_place_is_used_again() {
     let mut forest = Two::new();
     for round in 0..100 {
-        let a = forest.insert(0, key(Span { first: round, last: round }, 1), 1);
-        let b = forest.insert(0, key(Span { first: 0, last: round }, 2), 2);
+        let a = forest.insert_with(0, key(Span { first: round, last: round }, 1), || 1);
+        let b = forest.insert_with(0, key(Span { first: 0, last: round }, 2), || 2);
         let value = |index| forest.get(index).map(|(_, &value)| value);
         assert_eq!((value(a), value(b)), (Some(1), Some(2)));
         forest.remove(a);
@@ -320,7 +320,7 @@ fn a_search_for_the_latest_is_cut_short() {
     let mut forest = Two::new();
     for rank in 1..=2000 {
         let span = Span { first: 2000 - rank, last: 2000 };
-        forest.insert(1, Key { span, id: rank, rank }, rank);
+        forest.insert_with(1, Key { span, id: rank, rank }, || rank);
     }
     let before = VISITS.get();
     let found = forest.latest_before(1, Span { first: 2000, last: 2000 }, 1900).expect("all overlap it");
@@ -334,7 +334,7 @@ fn planted_faults_are_caught() {
         let panic = std::panic::catch_unwind(|| {
             let mut tree = Two::new();
             for i in 0..20 {
-                tree.insert(1, key(Span { first: i, last: i + 3 }, i), i);
+                tree.insert_with(1, key(Span { first: i, last: i + 3 }, i), || i);
             }
             plant(&mut tree);
             tree.check_invariants();
@@ -388,10 +388,10 @@ fn an_insertion_that_begins_where_a_search_ended_keeps_the_order() {
         for gap in [at * 10 + 5, (at * 10).wrapping_sub(1)] {
             let mut forest = Forest::<u64, 3, 1>::new();
             for (at, id) in (0..points).flat_map(|at| [500, 1500, 2500].map(|id| (at, id))) {
-                forest.insert(tree, key(span(at), id), 0);
+                forest.insert_with(tree, key(span(at), id), || 0);
             }
             assert!(!forest.overlaps(tree, Span { first: gap, last: gap }));
-            forest.insert(tree, key(span(at), id), 0);
+            forest.insert_with(tree, key(span(at), id), || 0);
             forest.check_invariants();
         }
     }
@@ -417,7 +417,7 @@ fn grows_and_shrinks_through_several_levels() {
             let first = next(n) / 4 * 4;
             let key = key(Span { first, last: first + next(8) }, step.reverse_bits());
             let tree = next(2) as usize;
-            let index = forest.insert(tree, key, step);
+            let index = forest.insert_with(tree, key, || step);
             oracle.insert(tree, key, index, step);
         } else if !oracle.0.is_empty() {
             let (.., index, _) = oracle.0.remove(next(oracle.0.len() as u64) as usize);

@@ -199,7 +199,7 @@ impl Leaf {
             #[cfg(feature = "deadlock_detection")]
             held.owner,
         );
-        let to = self.file(lane::ahead(mode, true), Key { span, id: id.get(), rank: 0 }, filed);
+        let to = self.file(lane::ahead(mode, true), Key { span, id: id.get(), rank: 0 }, || filed);
         self.for_each_kept(place, |leaf, index| {
             leaf.unregister(index);
             leaf.register(index, to);

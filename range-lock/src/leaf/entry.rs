@@ -104,15 +104,19 @@ pub(crate) struct Entry<'a> {
 pub(crate) struct Queued {
     pub(crate) order: Order,
     pub(crate) waiter: Arc<Waiter>,
-    /// Whether this entry keeps the record for the next request: of a request's entries one does,
-    /// since a record that is spare twice is never seen to be held once only.
-    pub(crate) keeps: bool,
+    /// 1 if this entry keeps the record for the next request, 0 if not: of a request's entries one
+    /// does, since a record that is spare twice is never seen to be held once only.
+    ///
+    /// A `bool` has values to spare, and the compiler would take one for the `None` of
+    /// `Option<Queued>`. Then [`Filed`] would have a gap in its middle, and be copied in pieces
+    /// that are loaded before they have left the CPU.
+    pub(crate) keeps: u8,
 }
 
 impl Queued {
     /// The same for another entry of the request.
     pub(crate) fn again(&self) -> Queued {
-        Queued { keeps: false, ..self.clone() }
+        Queued { keeps: 0, ..self.clone() }
     }
 }
 

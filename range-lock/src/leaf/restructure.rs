@@ -65,7 +65,7 @@ impl Leaf {
                         filed.owner,
                     );
                     let lane = self.forest().map_or(0, |forest| forest.tree_of(index));
-                    right.file(lane, key, copy)
+                    right.file(lane, key, || copy)
                 }
                 _ => right.insert_held(moved.span, moved.id, self.held_at(moved.from)),
             };
@@ -148,7 +148,7 @@ impl Leaf {
                         #[cfg(feature = "deadlock_detection")]
                         filed.owner,
                     );
-                    self.file(lane, key, copy)
+                    self.file(lane, key, || copy)
                 }
                 _ => self.insert_held(moved.span, moved.id, held),
             };
