@@ -454,6 +454,8 @@ fn discard(panic: Box<dyn Any + Send>) {
 #[derive(Debug, Default)]
 pub(crate) struct WakeList {
     first: Option<Arc<Waiter>>,
+    /// `None` where there are fewer than two. Most lists are that short, and to share a record, or
+    /// to look for the next one, takes locked instructions.
     last: Option<Arc<Waiter>>,
 }
 
@@ -461,23 +463,26 @@ impl WakeList {
     /// Notes a waiter that is to be woken. Only the thread that has marked it does so, and only
     /// once.
     pub(crate) fn push(&mut self, waiter: &Arc<Waiter>) {
-        match self.last.replace(Arc::clone(waiter)) {
-            Some(before) => *sync::lock(&before.next) = Some(Arc::clone(waiter)),
-            None => self.first = Some(Arc::clone(waiter)),
-        }
+        let Some(first) = &self.first else {
+            self.first = Some(Arc::clone(waiter));
+            return;
+        };
+        let last = self.last.as_ref().unwrap_or(first);
+        *sync::lock(&last.next) = Some(Arc::clone(waiter));
+        self.last = Some(Arc::clone(waiter));
     }
 
     fn pop(&mut self) -> Option<Arc<Waiter>> {
         let first = self.first.take()?;
-        self.first = sync::lock(&first.next).take();
-        if self.first.is_none() {
-            self.last = None;
+        if self.last.is_some() {
+            self.first = sync::lock(&first.next).take();
+            if self.first.is_none() {
+                self.last = None;
+            }
         }
         Some(first)
     }
-}
 
-impl WakeList {
     #[inline(never)]
     fn wake_all(&mut self) {
         let mut panics = FirstPanic::default();

@@ -126,7 +126,12 @@ impl Node {
     /// [`len`](Self::len) if none does.
     #[inline]
     pub(super) fn that_reaches(&self, from: usize, first: u64) -> usize {
-        (from..self.len()).find(|&position| self.lasts[position] >= first).unwrap_or(self.len())
+        let len = self.len();
+        let mut position = from;
+        while position < len && self.lasts[position] < first {
+            position += 1;
+        }
+        position
     }
 
     /// The position of the item that names `link`, which is one of them.
