@@ -355,11 +355,12 @@ impl Partition {
         leaf.contention().considered(attempt);
     }
 
-    /// Whether only few requests came since a cut of `leaf` was considered. Then some requests of
-    /// that time may still be under way. There are 16 leaves for each CPU.
+    /// Whether fewer than 8 requests for each CPU came since a cut of `leaf` was considered. Then
+    /// some requests of that time may still be under way: a thread that has the mutex for a turn
+    /// does about ten. There are 16 leaves for each CPU.
     fn is_too_soon(&self, leaf: &mut Leaf) -> bool {
         self.shared.settings.max_leaves != Some(NonZeroU16::MIN)
-            && leaf.contention().is_young(self.table().max_leaves() / 4)
+            && leaf.contention().is_young(self.table().max_leaves() / 2)
     }
 
     /// Cuts `leaf` at `mid`, if there is a leaf that is not in use.
