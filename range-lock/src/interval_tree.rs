@@ -138,8 +138,9 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
 
     /// Adds a value to a tree, and returns the index by which it is known from now on.
     ///
-    /// Takes a closure, because a panic for want of room would have to drop a value. So the
-    /// compiler would build the value elsewhere and copy it, which takes as long as all the rest.
+    /// Takes a closure, because a value that was made before would have to be dropped if there were
+    /// no room. So the compiler would build it elsewhere and copy it, which takes as long as all
+    /// the rest.
     #[inline]
     pub(crate) fn insert_with(&mut self, tree: usize, key: Key, value: impl FnOnce() -> T) -> u32 {
         let index = self.occupy(key, value);
@@ -300,11 +301,12 @@ impl<T, const TREES: usize, const RANKED: usize> Forest<T, TREES, RANKED> {
         let index = self.vacant;
         // Field by field: a slot built elsewhere and moved here costs several times as much.
         let slot = &mut self.slots[index as usize];
-        self.vacant = slot.node;
+        debug_assert!(slot.value.is_none(), "a vacant slot has no value");
+        let next = std::mem::replace(&mut slot.node, NIL);
         slot.span = key.span;
-        slot.node = NIL;
         (slot.id, slot.rank) = (key.id, key.rank);
-        std::mem::forget(slot.value.replace(value())); // It was vacant: there is none to be dropped.
+        std::mem::forget(slot.value.replace(value())); // There was none to be dropped.
+        self.vacant = next;
         index
     }
 

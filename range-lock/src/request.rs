@@ -25,9 +25,9 @@ use crate::sync::{self, Arc, Deadline};
 use crate::waiter::{Lowered, Waited, Waiter, WakeList};
 
 /// What came of entering a request. Only tasks need it: a thread waits at once.
+#[cfg(any(feature = "async", test))]
 #[derive(Debug)]
 #[must_use]
-#[cfg(any(feature = "async", test))]
 pub(crate) enum Entered {
     Granted(Hold),
     Waiting(Hold, Arc<Waiter>),
@@ -285,8 +285,8 @@ pub(crate) fn note_waited(partition: &Partition, mode: Mode, waiter: &Waiter, gr
     }
 }
 
-/// A request that had to wait, and has no guard or future yet. If the thread unwinds, the request
-/// is taken out of the lock again.
+/// A request that waits, and has no guard or future yet. If the thread unwinds, the request is
+/// taken out of the lock again.
 #[derive(Debug)]
 #[must_use]
 struct Owner<'a> {
@@ -378,9 +378,9 @@ fn try_acquire_among(
     is_free_over(&leaves, claim).then(|| grant_over(partition, &mut leaves, claim))
 }
 
-/// Enters a request into the first of its leaves, which is locked, and all others. If it has to
-/// wait, it has an owner before others are woken, since a waker may panic. If it is granted, no
-/// waiter is woken.
+/// Enters a request into the first of its leaves, which is locked, and all others. Returns the
+/// owner as `Err` if the request has to wait. Then it has that owner before others are woken, since
+/// a waker may panic. If it is granted, no waiter is woken.
 fn enter_over<'a>(partition: &'a Partition, at: LeafGuard<'a>, claim: Claim) -> Result<Hold, Owner<'a>> {
     let mut wakes = WakeList::default();
     let mut leaves = at.into_locked(partition);
@@ -426,32 +426,33 @@ fn pass<'l, C: Iterator<Item = (&'l Leaf, Claim)>>(claims: impl Fn() -> C, wakes
     /// Bounds the time for which the mutexes are held.
     const MOST_PASSED: usize = 256;
     let mut passed = 0;
-    let has_passed = all_in_the_way(claims(), |waiter| {
+    let has_passed = all_waiters_in_the_way(claims(), |waiter| {
         let passes = passed != MOST_PASSED && waiter.is_some_and(|waiter| waiter.pass());
         passed += usize::from(passes);
         passes
     });
-    if !has_passed {
-        #[cfg(all(test, feature = "async", not(any(loom, shuttle))))]
-        tests::before_passes_are_taken_back();
-        all_in_the_way(claims(), |waiter| {
-            let Some(waiter) = waiter.filter(|_| passed != 0) else { return false };
-            passed -= 1;
-            match waiter.take_pass_back() {
-                Lowered::ToBeWoken => wakes.push(waiter),
-                Lowered::Done => {}
-            }
-            true
-        });
+    if has_passed || passed == 0 {
+        return has_passed;
     }
-    has_passed
+    #[cfg(all(test, feature = "async", not(any(loom, shuttle))))]
+    tests::before_passes_are_taken_back();
+    all_waiters_in_the_way(claims(), |waiter| {
+        let waiter = waiter.expect("only what waits is passed");
+        match waiter.take_pass_back() {
+            Lowered::ToBeWoken => wakes.push(waiter),
+            Lowered::Done => {}
+        }
+        passed -= 1;
+        passed != 0
+    });
+    false
 }
 
 /// Lets go of the requests that a new request has passed. The new request has entered, and the
 /// passed requests have been [put behind](Leaf::put_behind) it: it keeps each of them out in some
 /// leaf.
 fn let_go_of_passed<'l>(claims: impl Iterator<Item = (&'l Leaf, Claim)>) {
-    all_in_the_way(claims, |waiter| {
+    all_waiters_in_the_way(claims, |waiter| {
         if let Some(waiter) = waiter {
             let lowered = waiter.lower();
             debug_assert!(lowered == Lowered::Done && !waiter.is_granted(), "the passer keeps it out");
@@ -461,9 +462,8 @@ fn let_go_of_passed<'l>(claims: impl Iterator<Item = (&'l Leaf, Claim)>) {
 }
 
 /// Whether `f` is true of the waiters of all entries that are in the way of these claims in these
-/// leaves. Stops at the first of which it is not. An entry of a request that has not waited has no
-/// waiter.
-fn all_in_the_way<'l>(
+/// leaves. Stops when `f` returns false. An entry of a request that has not waited has no waiter.
+fn all_waiters_in_the_way<'l>(
     mut claims: impl Iterator<Item = (&'l Leaf, Claim)>,
     mut f: impl FnMut(Option<&Arc<Waiter>>) -> bool,
 ) -> bool {

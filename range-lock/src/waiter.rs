@@ -454,8 +454,8 @@ fn discard(panic: Box<dyn Any + Send>) {
 #[derive(Debug, Default)]
 pub(crate) struct WakeList {
     first: Option<Arc<Waiter>>,
-    /// `None` where there are fewer than two. Most lists are that short, and to share a record, or
-    /// to look for the next one, takes locked instructions.
+    /// Set from when a second waiter is noted until the list is empty. Most lists have one waiter,
+    /// and to share a record, or to look for the next one, takes locked instructions.
     last: Option<Arc<Waiter>>,
 }
 

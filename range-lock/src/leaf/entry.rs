@@ -107,9 +107,9 @@ pub(crate) struct Queued {
     /// 1 if this entry keeps the record for the next request, 0 if not: of a request's entries one
     /// does, since a record that is spare twice is never seen to be held once only.
     ///
-    /// A `bool` has values to spare, and the compiler would take one for the `None` of
-    /// `Option<Queued>`. Then [`Filed`] would have a gap in its middle, and be copied in pieces
-    /// that are loaded before they have left the CPU.
+    /// Not a `bool`: the compiler would mark the `None` of `Option<Queued>` by one byte of it, and
+    /// a wider load that copies [`Filed`] would wait for the store of that byte. With a `u8` the
+    /// mark is the null pointer of `waiter`, a whole word.
     pub(crate) keeps: u8,
 }
 

@@ -144,21 +144,21 @@ impl Leaf {
     }
 
     /// Whether `f` is true of all entries that conflict with a new request: each pair in the one
-    /// leaf in which the overlap begins. Stops at the first of which it is not. First come those
-    /// that are ahead.
+    /// leaf in which the overlap begins. Stops when `f` returns false. The entries in slots come
+    /// first, then lane by lane each entry with those that stand behind it.
     pub(crate) fn all_in_the_way(&self, claim: Claim, mut f: impl FnMut(Entry<'_>) -> bool) -> bool {
         let Claim { span, mode } = claim;
-        let mut is_so = |entry: Entry<'_>| {
+        let mut is_apart_or_so = |entry: Entry<'_>| {
             let is_pair =
                 entry.mode.conflicts(mode) && self.bounds.contains(entry.span.first.max(span.first));
             !is_pair || f(entry)
         };
         let lanes = lane::ahead_of(mode) | lane::queued_before(mode);
-        self.in_slots(span).all(&mut is_so)
+        self.in_slots(span).all(&mut is_apart_or_so)
             && self.forest().is_none_or(|forest| {
                 lane::each(lanes & forest.occupied()).all(|lane| {
                     let mut heads = forest.overlapping(lane, span);
-                    heads.all(|head| self.filed_before(head, u64::MAX).all(&mut is_so))
+                    heads.all(|head| self.filed_before(head, u64::MAX).all(&mut is_apart_or_so))
                 })
             })
     }
