@@ -155,12 +155,9 @@ impl Leaf {
         };
         let lanes = lane::ahead_of(mode) | lane::queued_before(mode);
         self.in_slots(span).all(&mut is_apart_or_so)
-            && self.forest().is_none_or(|forest| {
-                lane::each(lanes & forest.occupied()).all(|lane| {
-                    let mut heads = forest.overlapping(lane, span);
-                    heads.all(|head| self.filed_before(head, u64::MAX).all(&mut is_apart_or_so))
-                })
-            })
+            && self
+                .indices_over(lanes, span)
+                .all(|head| self.filed_before(head, u64::MAX).all(&mut is_apart_or_so))
     }
 
     /// The entries that overlap `span`.
