@@ -273,6 +273,45 @@ mod tests {
         assert_eq!(html.matches("<svg class=\"plot\"").count(), fixture::report().panels().len());
     }
 
+    /// A colour of the page, in the light scheme and in the dark one.
+    fn colours(name: &str) -> [u32; 2] {
+        let found: Vec<u32> = STYLE
+            .split(&format!("--{name}: #"))
+            .skip(1)
+            .map(|rest| u32::from_str_radix(&rest[..6], 16).expect("six digits"))
+            .collect();
+        found.try_into().expect("one for each scheme")
+    }
+
+    /// Of two colours, from 1 to 21 (WCAG 2.2, "contrast ratio").
+    fn contrast(one: u32, other: u32) -> f64 {
+        let luminance = |colour: u32| {
+            let of = |shift: u32, weight: f64| {
+                let part = f64::from(colour >> shift & 0xff) / 255.0;
+                weight * if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
+            };
+            of(16, 0.2126) + of(8, 0.7152) + of(0, 0.0722) + 0.05
+        };
+        let (one, other) = (luminance(one), luminance(other));
+        one.max(other) / one.min(other)
+    }
+
+    /// A cell of any colour may have stale reads, which a run seldom has in all of them.
+    #[test]
+    fn text_can_be_read_on_all_colours_of_cells() {
+        assert!((contrast(0, 0xff_ff_ff) - 21.0).abs() < 1e-9);
+        let pairs =
+            [("ink", "much more less paper"), ("bad", "much more less paper"), ("muted", "paper ground")];
+        for (text, backgrounds) in pairs {
+            for background in backgrounds.split(' ') {
+                for (text_colour, colour) in colours(text).into_iter().zip(colours(background)) {
+                    let found = contrast(text_colour, colour);
+                    assert!(found >= 4.5, "{text} on {background}: {found:.2}, and 4.5 at least");
+                }
+            }
+        }
+    }
+
     #[test]
     fn names_from_outside_are_escaped() {
         let mut report = fixture::report();
