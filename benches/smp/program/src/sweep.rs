@@ -29,7 +29,7 @@ const QUOTED_CPUS: [usize; 3] = [16, 64, 256];
 /// The workloads that a complete sweep runs on the other topologies.
 const TOPOLOGY_WORKLOADS: [&str; 3] = ["W2", "W3", "DWOM"];
 /// An operation of these workloads touches many parts of a lock. A complete sweep runs them on
-/// `CPUS_OF_LONG` CPUs at most: on more, some locks end no operation in a second of virtual time.
+/// `CPUS_OF_LONG` CPUs at most: on more, some locks do not end within the limits of a point.
 const LONG: [&str; 3] = ["W6/alone", "W10/apart", "W10/interleaved"];
 const CPUS_OF_LONG: usize = 64;
 
