@@ -124,6 +124,11 @@ impl Contention {
         self.spans.iter().all(|span| Some(span.first) > self.highest)
     }
 
+    /// Whether some of the requests are above all that were there when a cut was last considered.
+    pub(crate) fn some_rise(&self) -> bool {
+        self.spans.iter().any(|span| Some(span.first) > self.highest)
+    }
+
     pub(crate) fn considered(&mut self, attempt: Attempt) {
         self.streak = 0;
         match attempt {
