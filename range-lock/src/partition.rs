@@ -61,7 +61,8 @@
 //! * If the requests move up, as those do that append to a file, a cut at where they were does not
 //!   help either. They move up if all noted spans begin behind all noted spans of the last time.
 //!   Some requests for each CPU must have come since, so that the requests that were under way then
-//!   are gone.
+//!   are gone. While some of the noted spans begin behind all of the last time, twice as many must
+//!   have come.
 //! * A leaf that is cut and joined in turn is cut less and less often, because changing the
 //!   partition costs more than either state.
 //! * If it is too soon to tell, or another thread changes the partition at the moment, the leaf is
