@@ -45,9 +45,18 @@ mod in_every_order {
 
     use super::*;
 
-    /// Runs `threads`, each of which takes the mutex by one of these functions and counts what it
-    /// guards.
+    /// Runs threads, each of which takes the mutex by one of these functions, counts what the mutex
+    /// guards, and leaves it.
     fn check(preemptions: usize, takes: &'static [fn(&Mutex<UnsafeCell<usize>>) -> bool]) {
+        check_with(|guard| drop(guard), preemptions, takes);
+    }
+
+    /// The same for threads that leave it by `leave`.
+    fn check_with(
+        leave: fn(MutexGuard<'_, UnsafeCell<usize>>),
+        preemptions: usize,
+        takes: &'static [fn(&Mutex<UnsafeCell<usize>>) -> bool],
+    ) {
         let mut model = loom::model::Builder::new();
         model.preemption_bound = Some(preemptions);
         model.check(move || {
@@ -62,6 +71,7 @@ mod in_every_order {
                             // SAFETY: the mutex is held; loom says if it is not enough.
                             unsafe { *count += 1 }
                         });
+                        leave(guard);
                     }
                     usize::from(taken)
                 }
@@ -120,6 +130,12 @@ mod in_every_order {
     #[test]
     fn a_seat_is_left_to_a_thread_that_comes_late() {
         check(3, &[stand_in_line_again, stand_in_line]);
+    }
+
+    #[test]
+    fn the_head_gets_it_from_threads_that_come_again() {
+        check_with(|guard| Mutex::leave_for_now(guard), 6, &[lock, stand_in_line]);
+        check_with(|guard| Mutex::leave_for_now(guard), 3, &[lock, stand_in_line, stand_in_line]);
     }
 
     #[test]
