@@ -196,10 +196,42 @@ use crate::sync::Deadline;
 /// internal mutex of the lock may stay locked in the child. A call that takes this mutex waits for
 /// ever in the child, even a call of a `try_` or timed method. So the child of a process of several
 /// threads must not use the lock. POSIX allows this child to call only async-signal-safe functions,
-/// such as `execve`.
+/// such as `execve`. [`Command`](std::process::Command) does only that:
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// let lock = range_lock::RangeLock::new();
+/// let guard = lock.write(0..10);
+/// // The child uses no lock before it executes the program.
+/// assert!(std::process::Command::new("true").status()?.success());
+/// drop(guard);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// No method of the lock and no drop of a guard is async-signal-safe. In a signal handler even a
-/// `try_` method can wait for an internal mutex that the interrupted thread holds.
+/// `try_` method can wait for an internal mutex that the interrupted thread holds. Let the handler
+/// set a flag. A thread that looks at the flag then takes the range:
+///
+/// ```
+/// use range_lock::RangeLock;
+/// use std::sync::atomic::{AtomicBool, Ordering};
+///
+/// static ASKED: AtomicBool = AtomicBool::new(false);
+///
+/// /// The handler: to be installed with `sigaction`.
+/// extern "C" fn on_signal(_: i32) {
+///     ASKED.store(true, Ordering::Relaxed);
+/// }
+///
+/// let lock = RangeLock::new();
+/// # on_signal(10);
+/// // In the loop of a thread:
+/// if ASKED.swap(false, Ordering::Relaxed) {
+///     let _whole = lock.write(..);
+///     // Write a snapshot.
+/// }
+/// ```
 ///
 /// # Platforms
 ///
