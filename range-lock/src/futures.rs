@@ -101,6 +101,8 @@ impl<L: Deref<Target = RangeLock>> Upgrade<L> {
         };
         let granted = held.cancel_upgrade();
         held.note_upgrade_waited(&registered.0, granted);
+        // Before the result is made: should the waker's drop panic, the range is released.
+        drop(registered);
         if granted { Ok(held) } else { Err(held) }
     }
 
@@ -133,12 +135,18 @@ pub(crate) async fn upgrade_unless<U: Future + Unpin>(
     upgrading: &mut U,
     give_up: impl Future<Output = ()>,
 ) -> Option<U::Output> {
-    let mut give_up = pin!(give_up);
-    poll_fn(move |cx| match Pin::new(&mut *upgrading).poll(cx) {
-        Poll::Ready(upgraded) => Poll::Ready(Some(upgraded)),
-        Poll::Pending => give_up.as_mut().poll(cx).map(|()| None),
-    })
-    .await
+    let upgraded;
+    {
+        let mut give_up = pin!(give_up);
+        upgraded = poll_fn(|cx| match Pin::new(&mut *upgrading).poll(cx) {
+            Poll::Ready(upgraded) => Poll::Ready(Some(upgraded)),
+            Poll::Pending => give_up.as_mut().poll(cx).map(|()| None),
+        })
+        .await;
+        // Here `give_up` is dropped. Should that panic, the guard in `upgraded` is dropped, too.
+        // The result of a function or a block would not be.
+    }
+    upgraded
 }
 
 /// What the futures of several ranges are.
@@ -197,8 +205,8 @@ macro_rules! acquire_many {
 
             /// # Panics
             ///
-            /// If the future is polled again after it has completed, or if the request has too many
-            /// ranges, as for [`acquire_many`](RangeLock::acquire_many).
+            /// If the future is polled again after it has completed, or as
+            /// [`acquire_many`](RangeLock::acquire_many) does on a 32-bit machine.
             fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
                 let (parts, registered) = ready!(self.get_mut().inner.poll(cx));
                 let guard = <$Guard>::new(parts);
@@ -373,8 +381,7 @@ macro_rules! future {
 
             /// # Panics
             ///
-            /// If the future is polled again after it has completed, or if it would have to wait
-            /// for too many ranges, as for the blocking methods.
+            /// If the future is polled again after it has completed.
             fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
                 let held = ready!(self.get_mut().inner.poll(cx));
                 Poll::Ready(<$Guard>::from_held(held))

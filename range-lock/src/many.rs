@@ -239,14 +239,9 @@ macro_rules! many_guard {
             #[track_caller]
             pub fn shrink(guard: &mut Self, lock: &RangeLock, range: impl RangeBounds<u64>) {
                 let address = lock.place().address();
-                let Some(Span { first, last }) = Span::new(&range) else {
-                    return guard.parts.weaken(address, Span::WHOLE, None);
-                };
-                if let Some(last) = first.checked_sub(1) {
-                    guard.parts.weaken(address, Span { first: 0, last }, None);
-                }
-                if let Some(first) = last.checked_add(1) {
-                    guard.parts.weaken(address, Span { first, last: u64::MAX }, None);
+                match Span::new(&range) {
+                    Some(span) => guard.parts.shrink(address, span),
+                    None => guard.parts.weaken(address, Span::WHOLE, None),
                 }
             }
 
@@ -413,10 +408,15 @@ impl RangeLock {
     ///
     /// # Panics
     ///
-    /// On a 32-bit machine, if the request has more than 65535 ranges, the method panics. The
-    /// number of ranges is the number that [`ManyGuard::ranges`] would return. The panic leaves
-    /// nothing locked. On a 64-bit machine the bound is so large that no request can reach the
-    /// bound.
+    /// On a 32-bit machine the method panics in two cases. The panic leaves nothing locked.
+    ///
+    /// * The request has more than 65535 ranges. The number of ranges is the number that
+    ///   [`ManyGuard::ranges`] would return.
+    /// * The request must wait, and its ranges lie in more than 131071 parts of its locks. A part
+    ///   counts once for each range in the part. [`Builder::max_leaves`] bounds the number of parts
+    ///   of a lock.
+    ///
+    /// On a 64-bit machine both bounds are so large that no request can reach them.
     pub fn acquire_many<'a>(requests: impl IntoIterator<Item = Request<'a>>) -> ManyGuard<'a> {
         let mut parts = parts(requests);
         let granted = parts.acquire(Deadline::Never);
@@ -464,9 +464,7 @@ impl RangeLock {
     ///
     /// # Panics
     ///
-    /// On a 32-bit machine, if the request has more than 65535 ranges and `timeout` is not zero,
-    /// the method panics, like [`acquire_many`](Self::acquire_many). The panic leaves nothing
-    /// locked.
+    /// If `timeout` is not zero, like [`acquire_many`](Self::acquire_many).
     pub fn try_acquire_many_for<'a>(
         requests: impl IntoIterator<Item = Request<'a>>,
         timeout: Duration,
@@ -487,9 +485,7 @@ impl RangeLock {
     ///
     /// # Panics
     ///
-    /// On a 32-bit machine, if the request has more than 65535 ranges and `deadline` lies in the
-    /// future, the method panics, like [`acquire_many`](Self::acquire_many). The panic leaves
-    /// nothing locked.
+    /// If `deadline` lies in the future, like [`acquire_many`](Self::acquire_many).
     pub fn try_acquire_many_until<'a>(
         requests: impl IntoIterator<Item = Request<'a>>,
         deadline: Instant,

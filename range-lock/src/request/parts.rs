@@ -124,6 +124,13 @@ impl<L: Lock> Parts<L> {
             insert(parts, holds, &mut locks, None);
             return None;
         }
+        let shares = shares(parts, &mut locks);
+        assert!(
+            shares <= waiter::MOST_SHARES,
+            "a request of several ranges lies in {shares} leaves, counted for each range; it may lie in {}: \
+             make several of it",
+            waiter::MOST_SHARES
+        );
         if pass(parts, &locks, wakes) {
             insert(parts, holds, &mut locks, None);
             for_each(parts, holds, &mut locks, |leaves, part, hold| {
@@ -217,15 +224,40 @@ impl<L: Lock> Parts<L> {
     /// one step. The rest is held throughout. What is held in a weaker mode stays
     /// as it is.
     pub(crate) fn weaken(&mut self, address: usize, span: Span, to: Option<Mode>) {
+        let mut wakes = WakeList::default();
+        let parts = self.weaken_quietly(address, span, to, &mut wakes);
+        drop(wakes); // A waker may panic: by now `self` is what is held.
+        drop(parts);
+    }
+
+    /// Releases what is held in the lock at this address outside of `span`: what is before it, then
+    /// what is behind it.
+    pub(crate) fn shrink(&mut self, address: usize, Span { first, last }: Span) {
+        let before = first.checked_sub(1).map(|last| Span { first: 0, last });
+        let behind = last.checked_add(1).map(|first| Span { first, last: u64::MAX });
+        let mut wakes = WakeList::default();
+        let parts = [before, behind].map(|span| Some(self.weaken_quietly(address, span?, None, &mut wakes)));
+        drop(wakes); // As above.
+        drop(parts);
+    }
+
+    /// The same as [`weaken`](Self::weaken), without waking any waiter. Returns the parts as they
+    /// were, whose locks have to outlast the wake-ups.
+    fn weaken_quietly(
+        &mut self,
+        address: usize,
+        span: Span,
+        to: Option<Mode>,
+        wakes: &mut WakeList,
+    ) -> List<Part<L>> {
         let is_meant = |part: &Part<L>| {
             part.place().address() == address
                 && part.claim.span.overlaps(span)
                 && to.is_none_or(|to| to < part.claim.mode)
         };
         let mut meant = self.parts.iter().filter(|part| is_meant(part));
-        let Some(Part { lock, claim }) = meant.next() else { return };
+        let Some(Part { lock, claim }) = meant.next() else { return List::new() };
         let last = meant.last().map_or(claim.span.last, |part| part.claim.span.last);
-        let mut wakes = WakeList::default();
         let (mut parts, mut holds) = (List::new(), List::new());
         let mut leaves = lock.place().partition().lock_over(Span { first: claim.span.first, last });
         for (part, hold) in self.parts.iter().zip(self.holds.iter_mut()) {
@@ -250,9 +282,9 @@ impl<L: Lock> Parts<L> {
                 (hold, behind) = (meant, Some(rest));
             }
             match to {
-                None => leaves.over(hold.span).for_each(|leaf| leaf.take_out(&hold, &mut wakes)),
+                None => leaves.over(hold.span).for_each(|leaf| leaf.take_out(&hold, wakes)),
                 Some(to) => {
-                    leaves.over(hold.span).for_each(|leaf| leaf.downgrade(&hold, to, &mut wakes));
+                    leaves.over(hold.span).for_each(|leaf| leaf.downgrade(&hold, to, wakes));
                     keep(to, hold);
                 }
             }
@@ -261,10 +293,8 @@ impl<L: Lock> Parts<L> {
             }
         }
         drop(leaves);
-        let parts = mem::replace(&mut self.parts, parts);
         self.holds = holds;
-        drop(wakes); // A waker may panic: by now `self` is what is held.
-        drop(parts);
+        mem::replace(&mut self.parts, parts)
     }
 
     /// Makes writers of the upgradable parts when the readers that are in have left. Returns
@@ -413,6 +443,13 @@ fn locks_of<L: Lock>(parts: &List<Part<L>>) -> impl Iterator<Item = PartsOfLock<
         }
         Some(lock)
     })
+}
+
+/// How many entries the parts get, each with a share of the count if the request waits.
+fn shares<'p, L: Lock>(parts: &'p List<Part<L>>, locks: &mut LockedLocks<'p>) -> usize {
+    let mut shares = 0;
+    for_each_part(parts, locks, |leaves, part| shares += leaves.over(part.claim.span).count());
+    shares
 }
 
 fn is_free<'p, L: Lock>(parts: &'p List<Part<L>>, locks: &mut LockedLocks<'p>) -> bool {

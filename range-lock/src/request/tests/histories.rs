@@ -6,13 +6,13 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::task::Poll;
 
-use super::wakers::{CALLS, PANICS, poll, unwinding};
+use super::wakers::{CALLS, PANICS, Timer, poll, unwinding};
 use super::{MEANWHILE, SOON};
 use crate::__private;
 use crate::sync::Arc;
 use crate::{
-    ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, ManyGuard, RangeLock, RangeReadGuard,
-    RangeRwLock, RangeRwLockReadGuard, RangeRwLockUpgradableReadGuard, RangeRwLockWriteGuard,
+    ArcRangeReadGuard, ArcRangeUpgradableReadGuard, ArcRangeWriteGuard, ManyGuard, Mode, RangeLock,
+    RangeReadGuard, RangeRwLock, RangeRwLockReadGuard, RangeRwLockUpgradableReadGuard, RangeRwLockWriteGuard,
     RangeUpgradableReadGuard, RangeWriteGuard, Request,
 };
 
@@ -74,10 +74,12 @@ pub(super) enum Guard<'a> {
     ReadArc(ArcRangeReadGuard),
     UpgradableArc(ArcRangeUpgradableReadGuard),
     WriteArc(ArcRangeWriteGuard),
-    Many(#[expect(dead_code, reason = "held only to be dropped")] Box<ManyGuard<'a>>),
+    Many(Box<ManyGuard<'a>>),
     ReadElements(#[expect(dead_code, reason = "held only to be dropped")] RangeRwLockReadGuard<'a, u8>),
     UpgradableElements(RangeRwLockUpgradableReadGuard<'a, u8>),
     WriteElements(RangeRwLockWriteGuard<'a, u8>),
+    /// What a request that only waits ends with.
+    Nothing,
 }
 
 pub(super) type Pending<'a> = Pin<Box<dyn Future<Output = Guard<'a>> + 'a>>;
@@ -106,7 +108,7 @@ impl<'a> History<'a> {
         let (lock, other) = (&self.locks.locks[which], &self.locks.locks[1 - which]);
         let indices = range.start as usize..range.end as usize;
         let elements = &self.locks.elements;
-        match self.random.below(12) {
+        match self.random.below(14) {
             0 => Box::pin(async move { Guard::Read(lock.read_async(range).await) }),
             1 => Box::pin(async move { Guard::Upgradable(lock.upgradable_read_async(range).await) }),
             2 | 3 => Box::pin(async move { Guard::Write(lock.write_async(range).await) }),
@@ -118,9 +120,14 @@ impl<'a> History<'a> {
                 async move { Guard::UpgradableElements(elements.upgradable_read_async(indices).await) },
             ),
             9 => Box::pin(async move { Guard::WriteElements(elements.write_async(indices).await) }),
+            10 => Box::pin(async move {
+                lock.wait_until_free_async(range, Mode::Write).await;
+                Guard::Nothing
+            }),
             _ => {
-                let second = self.random.range();
-                let two = [Request::write(lock, range), Request::read(other, second.clone())];
+                let (second, upgrades) = (self.random.range(), self.random.below(2) == 0);
+                let reads = if upgrades { Mode::Upgradable } else { Mode::Read };
+                let two = [Request::write(lock, range), Request::new(other, second.clone(), reads)];
                 let third = Request::write(lock, second);
                 Box::pin(async move {
                     let [one, two] = two;
@@ -184,9 +191,18 @@ impl<'a> History<'a> {
                 });
                 self.guards.extend(guard);
             }
-            (Guard::Upgradable(guard), 1..) => {
+            (Guard::Upgradable(guard), 1) => {
                 let upgrade = Box::pin(RangeUpgradableReadGuard::upgrade_async(guard));
                 self.pending.push(Box::pin(async move { Guard::Write(upgrade.await) }));
+            }
+            (Guard::Upgradable(guard), 2) => {
+                let upgrade = Box::pin(RangeUpgradableReadGuard::try_upgrade_async(guard, Timer::default()));
+                self.pending.push(Box::pin(async move {
+                    match upgrade.await {
+                        Ok(guard) => Guard::Write(guard),
+                        Err(guard) => Guard::Upgradable(guard),
+                    }
+                }));
             }
             (Guard::Upgradable(guard), _) => {
                 let guard = unwinding(|| match RangeUpgradableReadGuard::try_upgrade_for(guard, SOON) {
@@ -199,12 +215,45 @@ impl<'a> History<'a> {
                 let upgrade = Box::pin(ArcRangeUpgradableReadGuard::upgrade_async(guard));
                 self.pending.push(Box::pin(async move { Guard::WriteArc(upgrade.await) }));
             }
+            (Guard::UpgradableElements(guard), 0) => {
+                let upgrade =
+                    Box::pin(RangeRwLockUpgradableReadGuard::try_upgrade_async(guard, Timer::default()));
+                self.pending.push(Box::pin(async move {
+                    match upgrade.await {
+                        Ok(guard) => Guard::WriteElements(guard),
+                        Err(guard) => Guard::UpgradableElements(guard),
+                    }
+                }));
+            }
             (Guard::UpgradableElements(guard), _) => {
                 let upgrade = Box::pin(RangeRwLockUpgradableReadGuard::upgrade_async(guard));
                 self.pending.push(Box::pin(async move { Guard::WriteElements(upgrade.await) }));
             }
+            (Guard::Many(guard), which) => self.changed_many(guard, which),
             (guard, _) => _ = unwinding(|| drop(guard)),
         }
+    }
+
+    /// A call that panics leaves the guard with what it would have otherwise.
+    fn changed_many(&mut self, mut guard: Box<ManyGuard<'a>>, which: u64) {
+        let (range, lock) = (self.random.range(), &*self.locks.locks[self.random.below(2) as usize]);
+        let to = range.clone();
+        match which {
+            0 => _ = unwinding(|| ManyGuard::release(&mut guard, lock, to)),
+            1 => _ = unwinding(|| ManyGuard::shrink(&mut guard, lock, to)),
+            _ if self.random.below(2) == 0 => _ = unwinding(|| ManyGuard::downgrade(&mut guard, lock, to)),
+            _ => _ = unwinding(|| ManyGuard::try_upgrade(&mut guard)),
+        }
+        for (of, held, _) in guard.ranges() {
+            let (first, last) = held.into_inner();
+            match which {
+                _ if !std::ptr::eq(of, lock) => {}
+                0 => assert!(last < range.start || range.end <= first, "{range:?} was released: {guard:?}"),
+                1 => assert!(range.start <= first && last < range.end, "{range:?} was kept: {guard:?}"),
+                _ => {}
+            }
+        }
+        self.guards.push(Guard::Many(guard));
     }
 
     fn poll_one(&mut self, at: usize) {

@@ -2,6 +2,7 @@
 
 mod deadlines;
 mod histories;
+mod limits;
 mod panics;
 mod registrations;
 mod wakers;

@@ -7,9 +7,12 @@ use std::task::{Context, Poll, Waker};
 
 use super::MEANWHILE;
 use super::histories::{Guard, Pending};
-use super::wakers::{CALLS, PANICS, WOKEN, poll, unwinding, waker};
+use super::wakers::{CALLS, PANICS, Timer, WOKEN, poll, unwinding, waker};
 use crate::sync::Arc;
-use crate::{RangeLock, RangeReadGuard, Request};
+use crate::{
+    ArcRangeUpgradableReadGuard, ManyGuard, RangeLock, RangeReadGuard, RangeRwLock,
+    RangeRwLockUpgradableReadGuard, RangeUpgradableReadGuard, Request,
+};
 
 #[test]
 fn a_request_that_unwinds_while_it_enters_is_withdrawn() {
@@ -112,6 +115,80 @@ fn wakers_that_panic_while_a_guard_is_dropped_by_unwinding_are_swallowed() {
     assert_eq!(WOKEN.get(), 2);
     drop(waiting);
     assert!(lock.try_write(..).is_some());
+}
+
+/// The waker's drop panics while the upgrade is taken back, then the timer's drop after that.
+#[test]
+fn an_upgrade_that_is_given_up_while_user_code_panics_releases_the_range() {
+    let lock = Arc::new(RangeLock::new());
+    let elements = RangeRwLock::new(vec![0; 10]);
+    // The waker is cloned, the one before is dropped, then the timer, and the waker.
+    for call in 0..4 {
+        let readers = (lock.read(0..5), elements.read(0..5));
+        let upgrades: [Pin<Box<dyn Future<Output = ()> + '_>>; 3] = [
+            Box::pin(async {
+                let guard = lock.upgradable_read(0..10);
+                _ = RangeUpgradableReadGuard::try_upgrade_async(guard, Timer::default()).await;
+            }),
+            Box::pin(async {
+                let guard = elements.upgradable_read(0..10);
+                _ = RangeRwLockUpgradableReadGuard::try_upgrade_async(guard, Timer::default()).await;
+            }),
+            Box::pin(async {
+                let guard = lock.upgradable_read_arc(0..10);
+                _ = ArcRangeUpgradableReadGuard::try_upgrade_async(guard, Timer::default()).await;
+            }),
+        ];
+        for mut upgrade in upgrades {
+            assert!(poll(&mut upgrade).is_pending());
+            CALLS.set(0);
+            PANICS.set(call..call + 1);
+            assert!(unwinding(|| poll(&mut upgrade)).is_none(), "call {call}");
+            PANICS.set(0..0);
+            drop(upgrade);
+            let left = [&lock, elements.range_lock()].map(|lock| lock.requests().len());
+            assert_eq!(left, [1, 1], "call {call}: only the readers are in");
+        }
+        drop(readers);
+    }
+    assert!(lock.try_write(..).is_some() && elements.try_write(..).is_some());
+}
+
+/// The upgrade is granted in the poll in which the timer's drop panics.
+#[test]
+fn an_upgrade_that_is_granted_while_its_timer_panics_releases_the_range() {
+    let lock = RangeLock::new();
+    let guard = lock.upgradable_read(0..10);
+    let mut upgrade: Pin<Box<dyn Future<Output = _> + '_>> =
+        Box::pin(RangeUpgradableReadGuard::try_upgrade_async(guard, Timer::default()));
+    CALLS.set(0);
+    PANICS.set(0..1);
+    assert!(unwinding(|| poll(&mut upgrade)).is_none(), "the timer's drop panics");
+    PANICS.set(0..0);
+    drop(upgrade);
+    assert!(lock.requests().is_empty());
+    assert!(lock.try_write(..).is_some());
+}
+
+#[test]
+fn a_guard_of_several_ranges_is_shrunk_whole_while_a_waker_panics() {
+    let lock = RangeLock::new();
+    let mut guard = RangeLock::acquire_many([Request::write(&lock, 0..100)]);
+    let mut waiting = [0..5, 60..70].map(|range| {
+        let future: Pin<Box<dyn Future<Output = _>>> = Box::pin(lock.write_async(range));
+        future
+    });
+    waiting.iter_mut().for_each(|future| assert!(poll(future).is_pending()));
+    CALLS.set(0);
+    WOKEN.set(0);
+    PANICS.set(0..usize::MAX);
+    assert!(unwinding(|| ManyGuard::shrink(&mut guard, &lock, 40..50)).is_none(), "a waker panics");
+    PANICS.set(0..0);
+    assert_eq!(WOKEN.get(), 2);
+    let held: Vec<_> = guard.ranges().map(|(_, range, _)| range).collect();
+    assert_eq!(held, [40..=49]);
+    drop((guard, waiting));
+    assert!(lock.requests().is_empty());
 }
 
 /// Two that wait for `lock`, with wakers that panic.

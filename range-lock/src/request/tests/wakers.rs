@@ -43,6 +43,30 @@ pub(super) fn waker() -> Waker {
     unsafe { Waker::from_raw(RawWaker::new(std::ptr::without_provenance(number), &VTABLE)) }
 }
 
+/// A timer of the user's, which ends when it is polled for the second time. Its drop panics when it
+/// is its turn.
+#[derive(Default)]
+pub(super) struct Timer {
+    ended: bool,
+}
+
+impl Future for Timer {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.ended, true) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        // In an unwinding thread a panic would end the program.
+        if !std::thread::panicking() {
+            user_code();
+        }
+    }
+}
+
 /// Runs `f`, in which calls may panic; `None` if it unwinds.
 pub(super) fn unwinding<T>(f: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(f)).ok()
