@@ -91,7 +91,8 @@
 //!   entering request is no longer in the lock.
 //! * If the call was a poll, and the waker of the polled task has panicked, no range of the future
 //!   stays locked after the drop of the future.
-//! * If the caller passed a guard by value, the range of the guard has been released.
+//! * If the caller passed a guard by value, the range of the guard has been released. This is also
+//!   true if the poll or the drop of `give_up`, which a task passes to `try_upgrade_async`, panics.
 //! * If the caller passed a guard by reference, the guard holds the same range as after a call
 //!   without a panic.
 
