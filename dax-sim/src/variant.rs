@@ -224,6 +224,18 @@ impl From<Variant> for Mix {
     }
 }
 
+impl Mix {
+    /// Returns whether the device must hold, when no call is under way, what write(2) wrote last.
+    /// In every variant the locks ensure this. Without i_rwsem or i_mmap_sem, the calls of the
+    /// program itself may lose what was written.
+    pub(crate) fn keeps_writes(self) -> bool {
+        let rules = self.variant.rules();
+        let i_rwsem = self.locks.i_rwsem.unwrap_or(rules.i_rwsem);
+        let i_mmap_sem = self.locks.i_mmap_sem.unwrap_or(rules.i_mmap_sem);
+        ![i_rwsem, i_mmap_sem].contains(&LockKind::None)
+    }
+}
+
 /// The order of the first steps of a fault. In every order, the fault holds the entry lock while it
 /// stores the answer in the entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -269,5 +281,21 @@ impl FromStr for Variant {
     fn from_str(name: &str) -> Result<Self, String> {
         let known = Variant::ALL.into_iter().find(|v| v.name() == name);
         known.ok_or_else(|| unknown("variant", name, &Variant::ALL.map(Variant::name)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_are_kept_wherever_there_are_both_locks() {
+        for variant in Variant::ALL {
+            assert_eq!(Mix::from(variant).keeps_writes(), variant != Variant::Unserialised, "{variant}");
+            let with = |i_rwsem, i_mmap_sem| Mix { variant, locks: Locks { i_rwsem, i_mmap_sem } };
+            let (lock, none) = (Some(LockKind::RangeLock), Some(LockKind::None));
+            assert!(with(lock, lock).keeps_writes(), "{variant}");
+            assert!(!with(lock, none).keeps_writes() && !with(none, lock).keeps_writes(), "{variant}");
+        }
     }
 }

@@ -81,7 +81,7 @@ fn run_in(
     };
     let manner = Manner { strict: variant.is_coherent(), timed: setup.latency };
     let (sample, lost) = runner::run(threads, duration, manner, start, body)?;
-    super::blame(point, &sample, &shared.judge, &file, pages, lost)?;
+    super::blame(point, setup, &sample, &shared.judge, &file, pages, lost)?;
     Ok(sample)
 }
 
@@ -179,18 +179,21 @@ impl Shared<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Workload;
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+    use super::super::Workload::{FaultVsWrite, ReadMostly};
+    use super::super::run_with;
     use super::*;
     use crate::pmem::DeviceOptions;
     use crate::schedule::PlantedFault;
-    use crate::variant::Variant;
+    use crate::variant::{LockKind, Locks, Variant};
 
     fn device() -> Device {
         Device::open(&DeviceOptions { path: None, size: 4 << 20, overwrite: false }).unwrap()
     }
 
     fn point(variant: Variant) -> Point {
-        Point { workload: Workload::FaultVsWrite, variant, threads: 2, media: Duration::ZERO }
+        Point { workload: FaultVsWrite, variant, threads: 2, media: Duration::ZERO }
     }
 
     /// A fault of the variant is reported as the variant's, and stops the run at once.
@@ -208,26 +211,78 @@ mod tests {
         }
     }
 
-    /// Another process zeroes the whole device, again and again, because the place of a thread's
-    /// blocks depends on how many threads there were before it.
+    /// Runs `run` while another process zeroes the whole device, again and again, because the place
+    /// of a thread's blocks depends on how many threads there were before it.
+    fn beside_zeros<R>(device: &Device, run: impl FnOnce() -> R) -> R {
+        let ended = AtomicBool::new(false);
+        std::thread::scope(|s| {
+            s.spawn(|| {
+                while !ended.load(Relaxed) {
+                    device.zero(0, device.size());
+                }
+            });
+            let result = run();
+            ended.store(true, Relaxed);
+            result
+        })
+    }
+
     #[test]
     fn zeros_from_outside_are_not_the_variants_fault() {
-        for variant in [Variant::Linux412, Variant::Rwsem, Variant::RangeLock] {
-            let device = device();
-            let ended = std::sync::atomic::AtomicBool::new(false);
-            let run = std::thread::scope(|s| {
-                s.spawn(|| {
-                    while !ended.load(std::sync::atomic::Ordering::Relaxed) {
-                        device.zero(0, device.size());
-                    }
-                });
-                let run = run(&point(variant), Setup::default(), &device, Duration::from_secs(600));
-                ended.store(true, std::sync::atomic::Ordering::Relaxed);
-                run
-            });
+        let coherent = [Variant::Linux412, Variant::Rwsem, Variant::RangeLock].map(|v| (FaultVsWrite, v));
+        let others = [Variant::Linux411, Variant::InvalidateTwice].map(|v| (ReadMostly, v));
+        for (workload, variant) in coherent.into_iter().chain(others) {
+            let (device, point) = (device(), Point { workload, ..point(variant) });
+            let long = Duration::from_secs(600);
+            let run = beside_zeros(&device, || run_with(&point, Setup::default(), &device, long));
             // A sample is a page of numbers, so it is not printed.
             let error = run.map(drop).expect_err("the device lacks what was written");
-            assert!(matches!(error, WorkloadError::DataLost { .. }), "{variant}: {error}");
+            assert!(matches!(error, WorkloadError::DataLost { .. }), "{workload} in {variant}: {error}");
+        }
+    }
+
+    /// Where reads may be stale the run goes on, and the next write repairs the page. So the zeros
+    /// are found only if they come last.
+    #[test]
+    fn zeros_from_outside_are_found_at_the_end_of_a_sample_that_may_have_stale_reads() {
+        for variant in [Variant::Linux411, Variant::InvalidateTwice] {
+            let (device, point) = (device(), point(variant));
+            let short = Duration::from_micros(100);
+            let error = beside_zeros(&device, || {
+                (0..100_000).find_map(|_| run(&point, Setup::default(), &device, short).err())
+            });
+            assert!(matches!(error, Some(WorkloadError::DataLost { .. })), "{variant}: {error:?}");
+        }
+    }
+
+    /// The zero page that a stale fault installs is no block, so no write is lost.
+    #[test]
+    fn stale_reads_of_a_variant_are_blamed_on_no_other_process() {
+        for variant in [Variant::Linux411, Variant::InvalidateTwice] {
+            let (mut stale, mut runs) = (0, 0);
+            while stale == 0 || runs < 20 {
+                let schedule = Schedule::widen(2, Duration::from_micros(200));
+                let length = Duration::from_millis(10);
+                let run = run_in(&point(variant), Setup::default(), &device(), length, schedule);
+                stale += run.expect("the device holds what was written").stale_reads;
+                runs += 1;
+                assert!(runs < 10_000, "{variant} has no stale reads");
+            }
+        }
+    }
+
+    /// Without a lock the run's own calls may have lost what the device lacks.
+    #[test]
+    fn where_a_lock_is_none_no_other_process_is_blamed() {
+        let none = Some(LockKind::None);
+        for locks in [Locks { i_rwsem: none, i_mmap_sem: None }, Locks { i_rwsem: None, i_mmap_sem: none }] {
+            for workload in [FaultVsWrite, ReadMostly] {
+                let (device, point) = (device(), Point { workload, ..point(Variant::Linux412) });
+                let setup = Setup { locks, ..Setup::default() };
+                let short = Duration::from_millis(50);
+                let run = beside_zeros(&device, || run_with(&point, setup, &device, short));
+                assert!(run.expect("no write is promised to be kept").stale_reads > 0);
+            }
         }
     }
 }

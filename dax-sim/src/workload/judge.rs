@@ -4,15 +4,19 @@
 //!
 //! A read that sees what it may not is the variant's fault only if the device holds what was
 //! written last. Otherwise another process may have written to the mapped file, or the medium may
-//! have lost data. So after a stale read in a variant that promises none all threads stop. Then the
-//! pages are read anew by read(2), which goes through the map of blocks and past all mappings. What
+//! have lost data. So after a stale read in a sample that must have none all threads stop. A sample
+//! with mappings, in a variant that is not coherent, goes on to its end. In both cases the pages
+//! are then read anew by read(2), which goes through the map of blocks and past all mappings. What
 //! a page must then hold is known: the last write, or any of the last writes if they overlap.
+//!
+//! If i_rwsem or i_mmap_sem is missing, the run's own calls may lose what was written. Then a lost
+//! page says nothing, and another process is not blamed.
 //!
 //! The second word of a page is left out. Stores through mappings write it. A store through a
 //! mapping that is stale by the variant's fault goes to a wrong block, so the device lacks it.
 //!
-//! By the time all threads have stopped a write may have repaired the page. So the thread that
-//! finds the stale read also looks at once, if no write of the page is under way.
+//! By the time all threads have stopped a write may have repaired the page. So where threads stop,
+//! the one that finds the stale read also looks at once, if no write of the page is under way.
 
 use crate::check::{Covers, Oracle, Register, Verdict, Write, pattern};
 use crate::error::FsError;

@@ -16,7 +16,7 @@ use crate::error::FsError;
 use crate::pmem::{BLOCK_SIZE, Device};
 use crate::schedule::Schedule;
 use crate::text::unknown;
-use crate::variant::{Locks, Variant};
+use crate::variant::{Locks, Mix, Variant};
 
 /// What the threads do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,6 +104,11 @@ impl Setup {
     /// it by design.
     fn checked(self, variant: Variant, schedule: Schedule) -> Schedule {
         if self.checks && variant.is_in_order() { schedule } else { schedule.with_checks(false) }
+    }
+
+    /// See [`Mix::keeps_writes`].
+    fn keeps_writes(self, variant: Variant) -> bool {
+        Mix { variant, locks: self.locks }.keeps_writes()
     }
 }
 
@@ -227,17 +232,19 @@ pub fn run_with(
     }
 }
 
-/// Called after a run with stale reads in a variant that promises none. Returns an error if they
-/// are not the variant's fault.
+/// Called after a run. If reads were stale, and the device lacks what was written last, returns an
+/// error, because the reads show nothing about the variant. It returns none where the calls of the
+/// run may have lost what was written.
 fn blame(
     point: &Point,
+    setup: Setup,
     sample: &Sample,
     judge: &judge::Judge,
     file: &crate::file::File<'_>,
     pages: u64,
     lost: Option<u64>,
 ) -> Result<(), WorkloadError> {
-    if sample.stale_reads == 0 || !point.variant.is_coherent() {
+    if sample.stale_reads == 0 || !setup.keeps_writes(point.variant) {
         return Ok(());
     }
     let lost = match lost {

@@ -51,14 +51,15 @@ pub(super) fn run(
             write(&file, &judge, page, &mut thread.buffer, record)
         }
     };
-    let manner = Manner { strict: variant.is_coherent(), timed: setup.latency };
+    // Without mappings, no read may be stale even in a variant that is not coherent.
+    let manner = Manner { strict: setup.keeps_writes(variant), timed: setup.latency };
     let (mut sample, lost) = runner::run(threads, duration, manner, start, body)?;
     if let Some(oracle) = judge.oracle() {
         let (checked, stale) = read_back(&file, oracle, pages)?;
         sample.checked_reads += checked;
         sample.stale_reads += stale;
     }
-    super::blame(point, &sample, &judge, &file, pages, lost)?;
+    super::blame(point, setup, &sample, &judge, &file, pages, lost)?;
     Ok(sample)
 }
 
