@@ -146,6 +146,30 @@ fn a_device_removes_what_it_created_and_nothing_else() {
 }
 
 #[test]
+fn a_file_of_another_length_was_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("device");
+    // A file that is used as it is may be longer than the device.
+    for len in [0, SIZE, SIZE + 7] {
+        fs::write(&path, vec![1; len as usize]).unwrap();
+        let device = Device::open(&DeviceOptions { overwrite: true, ..options(&path, SIZE) }).unwrap();
+        device.check_unchanged().unwrap();
+        let file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+        let found = fs::metadata(&path).unwrap().len();
+        for changed in [found + 1, found - 1] {
+            file.set_len(changed).unwrap();
+            let error = device.check_unchanged().unwrap_err();
+            let told = format!("it had {found} bytes, and has {changed}; figures are void");
+            assert!(
+                matches!(error, DeviceError::Changed { .. }) && error.to_string().contains(&told),
+                "{error}"
+            );
+            file.set_len(found).unwrap();
+        }
+    }
+}
+
+#[test]
 fn a_temporary_device_leaves_nothing_even_while_it_is_open() {
     let device = Device::open(&DeviceOptions { path: None, size: SIZE, overwrite: false }).unwrap();
     assert!(device.path().is_none_or(|path| !path.exists()));

@@ -100,13 +100,13 @@ pub enum DeviceError {
         /// The path as given.
         path: PathBuf,
     },
-    /// Another process made the file shorter, or punched holes into the file, while the file was a
-    /// device.
-    #[error("`{path}` was changed by another process: it has {now} {unit} of {then}; figures are void")]
+    /// Another process made the file shorter or longer, or punched holes into the file, while the
+    /// file was a device.
+    #[error("`{path}` was changed by another process: it had {then} {unit}, and has {now}; figures are void")]
     Changed {
         /// The path of the file, or `memfd` or `memory` if the device is a memfd.
         path: PathBuf,
-        /// What has become less: "bytes", or "bytes in blocks".
+        /// What has changed: "bytes", or "bytes in blocks".
         unit: &'static str,
         /// How many there were when the file was opened.
         then: u64,

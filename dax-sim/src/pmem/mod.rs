@@ -191,14 +191,14 @@ impl Device {
         self.file.undo()
     }
 
-    /// Checks that the file has not become shorter since [`Device::open`], and has not lost blocks
-    /// that the device needs.
+    /// Checks that the file has the length that it had after [`Device::open`], and has not lost
+    /// blocks that the device needs.
     ///
     /// # Errors
     ///
-    /// [`DeviceError::Changed`] if another process has made the file shorter, or has punched so
-    /// many holes that the file has too few blocks. [`DeviceError::Io`] if the call could not
-    /// examine the file.
+    /// [`DeviceError::Changed`] if another process has made the file shorter or longer, or has
+    /// punched so many holes that the file has too few blocks. [`DeviceError::Io`] if the call
+    /// could not examine the file.
     pub fn check_unchanged(&self) -> Result<(), DeviceError> {
         self.file.check_unchanged()
     }

@@ -119,7 +119,7 @@ impl Opened {
             let path = self.path().unwrap_or(Path::new("memfd")).to_path_buf();
             Err(DeviceError::Changed { path, unit, then, now })
         };
-        if now.0 < then.0 {
+        if now.0 != then.0 {
             return changed("bytes", then.0, now.0);
         }
         // A file system may free what lies behind the end, and what it keeps its extents in. So

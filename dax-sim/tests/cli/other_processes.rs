@@ -66,17 +66,21 @@ fn what_others_write_is_not_the_variants_fault() {
     }
 }
 
+/// The file is made shorter, or is appended to.
 #[test]
-fn a_file_that_shrinks_is_told_even_where_nothing_of_it_was_used() {
+fn another_length_is_told_even_where_nothing_of_the_file_was_used() {
     for folder in folders() {
         let device = folder.path().join("device");
-        let more = "--workloads write-disjoint --variants rwsem,range-lock";
-        let mut run = Running::start(on_device(folder.path(), more));
-        run.until_it_runs();
-        File::options().write(true).open(&device).unwrap().set_len(32 << 20).unwrap();
-        let (said, code) = run.end();
-        assert_eq!(code, Some(1), "{said}");
-        assert!(said.contains("it has 33554432 bytes of 67108864; figures are void"), "{said}");
-        assert!(!device.exists());
+        for (length, now) in [(32 << 20, "33554432"), ((64 << 20) + 5, "67108869")] {
+            let more = "--workloads write-disjoint --variants rwsem,range-lock";
+            let mut run = Running::start(on_device(folder.path(), more));
+            run.until_it_runs();
+            File::options().write(true).open(&device).unwrap().set_len(length).unwrap();
+            let (said, code) = run.end();
+            assert_eq!(code, Some(1), "{said}");
+            let told = format!("it had 67108864 bytes, and has {now}; figures are void");
+            assert!(said.contains(&told), "{said}");
+            assert!(!device.exists());
+        }
     }
 }
