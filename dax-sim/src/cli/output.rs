@@ -68,29 +68,34 @@ impl OutputFile {
     /// Replaces the file by `contents` at once: a reader finds the old file or the new one.
     /// Permissions stay as they were.
     pub(crate) fn write(&self, contents: &[u8]) -> Result<(), Failure> {
-        self.write_with(|file| file.write_all(contents))
+        self.write_with(|file| file.write_all(contents).map_err(|error| self.failed(error)))
     }
 
-    /// The same with what `write` writes to the new file, which is empty at first.
-    pub(crate) fn write_with(&self, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), Failure> {
-        self.replace(write)
-            .map_err(|error| Failure::broken(format!("cannot write `{}`: {error}", self.path.display())))
-    }
-
-    fn replace(&self, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    /// The same with what `write` writes to the new file, which is empty at first. If `write` fails
+    /// the old file stays.
+    pub(crate) fn write_with(
+        &self,
+        write: impl FnOnce(&mut File) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let failed = |error| self.failed(error);
         let sibling = sibling(self.folder());
-        let mut file = File::create_new(&sibling)?;
+        let mut file = File::create_new(&sibling).map_err(failed)?;
         let done = match fs::metadata(&self.path) {
-            Ok(old) => file.set_permissions(old.permissions()),
+            Ok(old) => file.set_permissions(old.permissions()).map_err(failed),
             Err(_) => Ok(()),
         }
         .and_then(|()| write(&mut file))
-        .and_then(|()| fs::rename(&sibling, &self.path));
+        .and_then(|()| fs::rename(&sibling, &self.path).map_err(failed));
         if done.is_err() {
             // If it cannot be removed either, it stays. The error says where to look.
             let _ = fs::remove_file(&sibling);
         }
         done
+    }
+
+    /// The failure to write the file.
+    pub(crate) fn failed(&self, error: io::Error) -> Failure {
+        Failure::broken(format!("cannot write `{}`: {error}", self.path.display()))
     }
 
     fn folder(&self) -> &Path {

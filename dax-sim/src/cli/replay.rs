@@ -13,6 +13,7 @@ use super::locks::LockOptions;
 use super::output::{OutputFile, same_file};
 use super::signal::MappedFile;
 use super::{Failure, answer, complain, say, value};
+use crate::error::FsError;
 use crate::file::File as SimulatedFile;
 use crate::fs::MAX_FILE_SIZE;
 use crate::pmem::DeviceError;
@@ -44,7 +45,8 @@ pub(crate) struct ReplayOptions {
     locks: LockOptions,
 
     /// File to map as the device: on pmem, tmpfs or any other file system [default: a temporary
-    /// file]
+    /// file]. No other process may write to the file meanwhile, because the replay cannot detect
+    /// such writes
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
 
@@ -114,19 +116,24 @@ pub(super) fn run(options: &ReplayOptions) -> Result<ExitCode, Failure> {
         options.file.as_ref().map(|_| MappedFile::watch(&device)).transpose().map_err(Failure::broken)?;
     let mut noticed = Noticed { options, said: false };
     let differs = |other| noticed.differs(other);
-    let ended = || asked().is_some();
-    let look = |file: &SimulatedFile<'_>| Ok((file.size(), digest(file, dump.as_ref())?));
-    let outcome = run::run(&device, &operations, how, ended, differs, look);
-    device.check_unchanged().map_err(Failure::broken)?;
+    let interrupted = |signal| Failure::interrupted(signal, "nothing was written");
+    let goes_on = || asked().map_or(Ok(()), |signal| Err(interrupted(signal)));
+    let unchanged = || device.check_unchanged().map_err(Failure::broken);
+    let look = |file: &SimulatedFile<'_>| Ok((file.size(), digest(file, dump.as_ref(), goes_on, unchanged)?));
+    let outcome = run::run(&device, &operations, how, || asked().is_some(), differs, look);
+    let outcome = match outcome {
+        Ok((look, trimmed)) => look.map(|look| (look, trimmed)),
+        Err(ReplayError::Line(bad)) => Err(bad_line(bad)),
+        Err(ReplayError::Ended) => Err(interrupted(asked().unwrap_or_default())),
+        Err(ReplayError::Failed { number, error }) => {
+            Err(Failure::broken(format!("{name}:{number}: {error}")))
+        }
+    };
     drop(watched);
-    let (look, trimmed) = outcome.map_err(|error| match error {
-        ReplayError::Line(bad) => bad_line(bad),
-        ReplayError::Ended => Failure::interrupted(asked().unwrap_or_default(), "nothing was written"),
-        ReplayError::Failed { number, error } => Failure::broken(format!("{name}:{number}: {error}")),
-    })?;
-    let (size, digest) = look?;
+    // First: it says what has happened. A replay that fails can only say that something has.
+    let ((size, digest), Trimmed { trimmed, passed_over }) =
+        outcome.or_else(|failure| unchanged().and(Err(failure)))?;
     if options.trim {
-        let Trimmed { trimmed, passed_over } = trimmed;
         say(format_args!("{name}: {trimmed} ranges trimmed, {passed_over} operations passed over"));
     }
     let mut report = match log::initial_size(&operations) {
@@ -191,25 +198,81 @@ impl Noticed<'_> {
 
 /// The SHA-256 of what the file holds, which is also dumped. Pieces of zeros become holes in the
 /// dump.
-fn digest(file: &SimulatedFile<'_>, dump: Option<&OutputFile>) -> Result<[u8; 32], Failure> {
+///
+/// It ends early if `goes_on` fails, which it asks at each piece. If `unchanged` fails in the end,
+/// there is no digest. In both cases an older dump stays.
+fn digest(
+    file: &SimulatedFile<'_>,
+    dump: Option<&OutputFile>,
+    goes_on: impl Fn() -> Result<(), Failure>,
+    unchanged: impl Fn() -> Result<(), Failure>,
+) -> Result<[u8; 32], Failure> {
     let mut sha256 = Sha256::new();
     match dump {
         Some(dump) => dump.write_with(|out| {
+            let failed = |error| dump.failed(error);
             run::each_piece(file, |piece| {
+                goes_on()?;
                 sha256.update(piece);
-                if piece.iter().all(|byte| *byte == 0) {
+                let written = if piece.iter().all(|byte| *byte == 0) {
                     out.seek_relative(piece.len() as i64)
                 } else {
                     out.write_all(piece)
-                }
+                };
+                written.map_err(failed)
             })?;
-            out.set_len(file.size())
+            out.set_len(file.size()).map_err(failed)?;
+            unchanged()
         })?,
-        None => run::each_piece(file, |piece| {
-            sha256.update(piece);
-            Ok(())
-        })
-        .map_err(|error| Failure::broken(format!("cannot read the file: {error}")))?,
+        None => {
+            run::each_piece(file, |piece| {
+                goes_on()?;
+                sha256.update(piece);
+                Ok::<(), Failure>(())
+            })?;
+            unchanged()?;
+        }
     }
     Ok(sha256.finalize().into())
+}
+
+impl From<FsError> for Failure {
+    fn from(error: FsError) -> Failure {
+        Failure::broken(format!("cannot read the file: {error}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::fs::FileSystem;
+    use crate::pmem::{Device, DeviceOptions};
+
+    #[test]
+    fn a_dump_stays_if_the_device_was_changed_or_a_signal_came() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, out) = (folder.path().join("device"), folder.path().join("out"));
+        fs::write(&out, "the dump before").unwrap();
+        let dump = OutputFile::check(&out).unwrap();
+        let device = DeviceOptions { path: Some(path.clone()), size: 2 << 20, overwrite: false };
+        let device = Device::open(&device).unwrap();
+        let simulated = FileSystem::format(&device, Variant::RangeLock);
+        let file = simulated.create();
+        file.truncate(3 << 20).unwrap();
+        let ok = || Ok(());
+        let unchanged = || device.check_unchanged().map_err(Failure::broken);
+        let signalled = || Err(Failure::interrupted(15, "nothing was written"));
+        assert_eq!(digest(&file, Some(&dump), signalled, unchanged).unwrap_err().code, 143);
+        assert_eq!(digest(&file, None, signalled, unchanged).unwrap_err().code, 143);
+        // Nothing of the device is used, so the digest itself does not notice.
+        fs::File::options().write(true).open(&path).unwrap().set_len(1 << 20).unwrap();
+        for dump in [Some(&dump), None] {
+            let failure = digest(&file, dump, ok, unchanged).unwrap_err();
+            assert!(failure.message.contains("figures are void"), "{}", failure.message);
+        }
+        assert_eq!(fs::read(&out).unwrap(), b"the dump before");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
 }

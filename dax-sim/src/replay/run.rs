@@ -1,6 +1,5 @@
 //! Does the operations of a log to a file of its own.
 
-use std::io;
 use std::path::Path;
 
 use super::BadLine;
@@ -68,8 +67,8 @@ pub(crate) fn device(
 
 /// Does `operations` to a file on the [`device`], which begins as one hole of [`initial_size`]
 /// bytes. It calls `differs` at each line before which the file has another size than the log
-/// gives. It ends early if `differs` fails, or `ended` is true. Returns what `look` sees in the
-/// file in the end.
+/// gives. It ends early if `differs` fails, or `ended` is true, also inside a long operation.
+/// Returns what `look` sees in the file in the end.
 pub(crate) fn run<R>(
     device: &Device,
     operations: &[Operation],
@@ -101,7 +100,7 @@ pub(crate) fn run<R>(
         let left = if trims { trim(operation, has, size_max) } else { Some(*operation) };
         match &left {
             Some(left) => {
-                apply(left, &file, &mapping, size_max).map_err(|error| report(operation, error))?;
+                apply(left, &file, &mapping, size_max, &ended).map_err(|error| report(operation, error))?;
                 trimmed.trimmed += u64::from(left != operation);
             }
             None => trimmed.passed_over += 1,
@@ -170,11 +169,14 @@ fn most_allocated(operation: &Operation) -> u64 {
 
 /// Calls `act` with what the file holds, piece by piece from the start, so that a large sparse file
 /// fits in memory.
-pub(crate) fn each_piece(file: &File<'_>, mut act: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+pub(crate) fn each_piece<E: From<FsError>>(
+    file: &File<'_>,
+    mut act: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
     let mut piece = vec![0; PIECE];
     let mut at = 0;
     while at < file.size() {
-        let len = file.read_at(&mut piece, at).map_err(io::Error::other)?;
+        let len = file.read_at(&mut piece, at)?;
         act(&piece[..len])?;
         at += len as u64;
     }
@@ -183,9 +185,23 @@ pub(crate) fn each_piece(file: &File<'_>, mut act: impl FnMut(&[u8]) -> io::Resu
 
 const PIECE: usize = 1 << 20;
 
+/// Why an operation was not done, or not to its end.
+enum Undone {
+    /// The caller asked the replay to end.
+    Ended,
+    Failed(FsError),
+}
+
+impl From<FsError> for Undone {
+    fn from(error: FsError) -> Self {
+        Undone::Failed(error)
+    }
+}
+
 /// What Linux refuses is the log's fault. Everything else is not.
-fn report(operation: &Operation, error: FsError) -> ReplayError {
+fn report(operation: &Operation, undone: Undone) -> ReplayError {
     let number = operation.number;
+    let Undone::Failed(error) = undone else { return ReplayError::Ended };
     match error {
         FsError::NoSpace | FsError::Device(_) => ReplayError::Failed { number, error },
         _ => ReplayError::Line(BadLine {
@@ -200,27 +216,36 @@ fn apply(
     file: &File<'_>,
     mapping: &Mapping<'_>,
     size_max: u64,
-) -> Result<(), FsError> {
+    ended: &dyn Fn() -> bool,
+) -> Result<(), Undone> {
+    let in_pieces = |offset, len, act: &mut Piecewise<'_>| {
+        each_part(offset, len, |at, piece| {
+            if ended() {
+                return Err(Undone::Ended);
+            }
+            Ok(act(at, piece)?)
+        })
+    };
     let &Operation { number, verb, offset, len, dest, keep_size, unshare, .. } = operation;
     if len == 0 && needs_a_length(verb) {
-        return Err(FsError::Invalid("the length must not be 0"));
+        return Err(FsError::Invalid("the length must not be 0").into());
     }
     match verb {
         Verb::Read => {
             let len = len.min(file.size().saturating_sub(offset));
-            in_pieces(offset, len, |at, piece| file.read_at(piece, at).map(drop))?;
+            in_pieces(offset, len, &mut |at, piece| file.read_at(piece, at).map(drop))?;
         }
-        Verb::Write => in_pieces(offset, len, |at, piece| {
+        Verb::Write => in_pieces(offset, len, &mut |at, piece| {
             fill(piece, number, at);
             if file.write_at(piece, at)? < piece.len() { Err(FsError::NoSpace) } else { Ok(()) }
         })?,
         // A piece that lies past the end of the file fails.
-        Verb::MapRead => in_pieces(offset, len, |at, piece| mapping.load(at, piece))?,
+        Verb::MapRead => in_pieces(offset, len, &mut |at, piece| mapping.load(at, piece))?,
         Verb::MapWrite => {
             if offset + len > file.size() {
                 file.truncate(offset + len)?;
             }
-            in_pieces(offset, len, |at, piece| {
+            in_pieces(offset, len, &mut |at, piece| {
                 fill(piece, number, at);
                 mapping.store(at, piece)
             })?;
@@ -238,12 +263,12 @@ fn apply(
         Verb::ZeroRange => file.zero_range(offset, len)?,
         Verb::CollapseRange => file.collapse_range(offset, len)?,
         Verb::InsertRange if len > size_max - file.size() => {
-            return Err(FsError::TooBig { end: file.size() + len, max: size_max });
+            return Err(FsError::TooBig { end: file.size() + len, max: size_max }.into());
         }
         Verb::InsertRange => file.insert_range(offset, len)?,
         // With no length, up to the end of the file.
         Verb::CloneRange if len == 0 && file.size().saturating_sub(offset) > size_max - dest => {
-            return Err(FsError::TooBig { end: dest + (file.size() - offset), max: size_max });
+            return Err(FsError::TooBig { end: dest + (file.size() - offset), max: size_max }.into());
         }
         Verb::CloneRange => file.clone_range(file, offset, dest, len)?,
         // Whether the bytes were the same or not, they stay.
@@ -253,7 +278,7 @@ fn apply(
         Verb::CopyRange => {
             let wanted = len.min(file.size().saturating_sub(offset));
             if file.copy_range(file, offset, dest, len)? < wanted {
-                return Err(FsError::NoSpace);
+                return Err(FsError::NoSpace.into());
             }
         }
         Verb::Fsync => file.fsync()?,
@@ -275,12 +300,15 @@ fn needs_a_length(verb: Verb) -> bool {
     )
 }
 
+/// What an operation does to a piece, given its offset and a buffer of its length.
+type Piecewise<'a> = dyn FnMut(u64, &mut [u8]) -> Result<(), FsError> + 'a;
+
 /// Calls `act` with a range in pieces, and a buffer for each: a log may name any length.
-fn in_pieces(
+fn each_part(
     offset: u64,
     len: u64,
-    mut act: impl FnMut(u64, &mut [u8]) -> Result<(), FsError>,
-) -> Result<(), FsError> {
+    mut act: impl FnMut(u64, &mut [u8]) -> Result<(), Undone>,
+) -> Result<(), Undone> {
     let mut buffer = vec![0; len.min(PIECE as u64) as usize];
     let mut done = 0;
     while done < len {
@@ -337,7 +365,7 @@ mod tests {
                 let read = each_piece(file, |piece| {
                     contents.extend_from_slice(piece);
                     pieces += 1;
-                    Ok(())
+                    Ok::<(), FsError>(())
                 });
                 assert!(read.is_ok() && pieces == contents.len().div_ceil(PIECE));
                 contents

@@ -76,6 +76,29 @@ fn an_interrupted_run_writes_what_it_has_and_marks_it() {
     assert!(done.as_u64().unwrap() < total.as_u64().unwrap() && total == 248, "{done} of {total}");
 }
 
+/// A replay is asked to end within an operation that takes long, and while it reads the file for
+/// the digest and the dump.
+#[test]
+fn a_replay_heeds_a_signal_within_an_operation_and_within_the_digest() {
+    let operation = "truncate 0x0 0x8000000000 0x7\nread 0x0 0x8000000000 0x8000000000\n\
+                     truncate 0x0 0x0 0x8000000000\n";
+    let digest = "truncate 0x0 0x8000000000 0x7\n";
+    for (log, dump) in [(operation, ""), (operation, "--dump out"), (digest, ""), (digest, "--dump out")] {
+        let folder = TempDir::new().unwrap();
+        std::fs::write(folder.path().join("ops"), format!("fsync 0x0 0x0 0x0\n{log}")).unwrap();
+        std::fs::write(folder.path().join("out"), "the dump before").unwrap();
+        let arguments = format!("replay ops --size-max 512G --file device {dump}");
+        let mut run = Running::start(heeding_signals(dax_sim(folder.path(), &words(&arguments))));
+        // The size that the second line names is wrong, which is told before the line is done.
+        assert!(run.said.next().unwrap().unwrap().contains("ops:2: warning: "));
+        kill_process(Pid::from_child(&run.child), Signal::TERM).unwrap();
+        let ended = run.end();
+        assert_eq!(ended, ("interrupted; nothing was written".to_owned(), Some(143)), "{arguments}");
+        assert_eq!(std::fs::read(folder.path().join("out")).unwrap(), b"the dump before");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "{arguments}");
+    }
+}
+
 /// What `nohup` does to SIGHUP, and a shell's `&` to SIGINT.
 #[test]
 fn a_signal_that_was_ignored_stays_ignored() {
