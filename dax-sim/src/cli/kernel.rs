@@ -1,5 +1,6 @@
 //! `dax-sim kernel`: its options, its rounds, and the steps to a finished report.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -172,5 +173,11 @@ pub(super) fn run(options: &KernelOptions) -> Result<ExitCode, Failure> {
 /// The error of a run, such as a full file system.
 fn failed(options: &KernelOptions, error: std::io::Error) -> Failure {
     let path = options.file.display();
+    if error.kind() == ErrorKind::FileTooLarge {
+        return Failure::broken(format!(
+            "`{path}`, or a file beside it, may not be as large as asked for ({error}); no results were written; \
+             give a smaller `--size` or fewer threads, or raise the limit (`ulimit -f`)"
+        ));
+    }
     Failure::broken(format!("`{path}`: {error}; no results were written"))
 }

@@ -112,6 +112,7 @@ fn one_line(message: impl Display) -> String {
 ///   143 for SIGTERM);
 /// * 74 if the mapped file failed (see `signal`).
 pub fn run() -> ExitCode {
+    signal::outlive_file_size_limit();
     let cli = match Cli::try_parse_from(arguments()) {
         Ok(cli) => cli,
         Err(error) => return answer_unparsed(&error),

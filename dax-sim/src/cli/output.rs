@@ -95,7 +95,11 @@ impl OutputFile {
 
     /// The failure to write the file.
     pub(crate) fn failed(&self, error: io::Error) -> Failure {
-        Failure::broken(format!("cannot write `{}`: {error}", self.path.display()))
+        let remedy = match error.kind() {
+            io::ErrorKind::FileTooLarge => "; raise the limit on the size of a file (`ulimit -f`)",
+            _ => "",
+        };
+        Failure::broken(format!("cannot write `{}`: {error}{remedy}", self.path.display()))
     }
 
     fn folder(&self) -> &Path {

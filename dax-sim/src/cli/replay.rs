@@ -164,6 +164,9 @@ fn no_device(options: &ReplayOptions, error: DeviceError) -> Failure {
         DeviceError::NoSpace { place, size, free } => {
             needs(size, format!("`{}` has {free} free", place.display()))
         }
+        DeviceError::TooLarge { path, size } => {
+            needs(size, format!("`{}` may not be as large (`ulimit -f`)", path.display()))
+        }
         DeviceError::TooSmall { path, len, size } => needs(size, format!("`{}` holds {len}", path.display())),
         error => Failure::refused(error),
     }

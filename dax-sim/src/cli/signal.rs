@@ -1,5 +1,6 @@
-//! Handles signals where no crate does: it asks whether a signal is ignored, and ends the program
-//! with a message when the mapped file fails (SIGBUS).
+//! Handles signals that are no request to end: it ends the program with a message when the mapped
+//! file fails (SIGBUS), and survives a file that would become too large (SIGXFSZ). It also asks
+//! whether a signal is ignored.
 //!
 //! The kernel sends SIGBUS to a thread that touches a page of a mapping which the file no longer
 //! has, or which the medium cannot give. The copy that touched it cannot go on, so the program ends
@@ -34,7 +35,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+
+use signal_hook::consts::SIGXFSZ;
+use signal_hook::flag;
 
 use super::one_line;
 use crate::pmem::{Device, Undo};
@@ -49,6 +54,16 @@ const IO_ERROR: c_int = 74;
 /// EINVAL, if there is no such signal.
 pub(super) fn is_ignored(signal: c_int) -> io::Result<bool> {
     Ok(action(signal)?.sa_sigaction == libc::SIG_IGN)
+}
+
+/// From now on, a write past the limit on the size of a file (`ulimit -f`) fails with EFBIG. By
+/// default SIGXFSZ would end the program, which then could not put its files back.
+pub(super) fn outlive_file_size_limit() {
+    if !is_ignored(SIGXFSZ).unwrap_or(true) {
+        // The flag is not read: the call that the signal is about fails as well. If no handler can
+        // be installed, the signal does what it did.
+        let _ = flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
+    }
 }
 
 /// What the process does at the signal.

@@ -85,6 +85,17 @@ pub enum DeviceError {
         /// How many bytes are free.
         free: u64,
     },
+    /// A file may not have the requested size (EFBIG): the process has a limit, or the file system.
+    #[error(
+        "`{path}` may not have {size} bytes, which is more than the limit on the size of a file; ask for a smaller \
+         size, or raise the limit (`ulimit -f`)"
+    )]
+    TooLarge {
+        /// The path of the file, or `memfd` if the device is a memfd.
+        path: PathBuf,
+        /// The requested size in bytes.
+        size: u64,
+    },
     /// The user may not open this file for writing, the file system is read-only, or a process
     /// executes the file.
     #[error("`{path}` cannot be opened for writing ({source}); change its permissions, or name another file")]

@@ -163,9 +163,10 @@ impl Opened {
                 Ok(()) => return Ok(()),
                 Err(Errno::INTR) => {}
                 Err(Errno::OPNOTSUPP) => return self.fill(),
-                Err(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => {
+                Err(Errno::NOSPC | Errno::DQUOT) => {
                     return Err(self.no_space(free_space(&self.file).unwrap_or(0)));
                 }
+                Err(Errno::FBIG) => return Err(self.too_large()),
                 Err(e) => return Err(self.io("reserve the blocks of", e.into())),
             }
         }
@@ -182,10 +183,16 @@ impl Opened {
                 Err(e) if e.kind() == ErrorKind::StorageFull => {
                     return Err(self.no_space(free_space(&self.file).unwrap_or(0)));
                 }
+                Err(e) if e.kind() == ErrorKind::FileTooLarge => return Err(self.too_large()),
                 Err(e) => return Err(self.io("reserve the blocks of", e)),
             }
         }
         Ok(())
+    }
+
+    fn too_large(&self) -> DeviceError {
+        let path = self.path().unwrap_or(Path::new("memfd")).to_path_buf();
+        DeviceError::TooLarge { path, size: self.size }
     }
 
     fn no_space(&self, free: u64) -> DeviceError {

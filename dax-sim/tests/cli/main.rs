@@ -2,6 +2,7 @@
 
 mod blocks;
 mod doctor;
+mod file_size_limit;
 mod folders;
 mod help;
 mod kernel;
