@@ -6,8 +6,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
 
 use super::Failure;
 
@@ -78,19 +81,12 @@ impl OutputFile {
         write: impl FnOnce(&mut File) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let failed = |error| self.failed(error);
-        let sibling = sibling(self.folder());
-        let mut file = File::create_new(&sibling).map_err(failed)?;
-        let done = match fs::metadata(&self.path) {
-            Ok(old) => file.set_permissions(old.permissions()).map_err(failed),
-            Err(_) => Ok(()),
+        let mut new = NewFile::create(self.folder()).map_err(failed)?;
+        if let Ok(old) = fs::metadata(&self.path) {
+            new.file.set_permissions(old.permissions()).map_err(failed)?;
         }
-        .and_then(|()| write(&mut file))
-        .and_then(|()| fs::rename(&sibling, &self.path).map_err(failed));
-        if done.is_err() {
-            // If it cannot be removed either, it stays. The error says where to look.
-            let _ = fs::remove_file(&sibling);
-        }
-        done
+        write(&mut new.file)?;
+        new.rename_to(&self.path).map_err(failed)
     }
 
     /// The failure to write the file.
@@ -105,6 +101,60 @@ impl OutputFile {
     fn folder(&self) -> &Path {
         folder_of(&self.path)
     }
+}
+
+/// A file that has no name until it is complete, so that nothing is left if the program is killed
+/// before. If the file system or `/proc` does not allow this, it has a name that no other process
+/// uses. If it is dropped before the end, its name is removed.
+struct NewFile {
+    file: File,
+    sibling: PathBuf,
+    named: bool,
+}
+
+impl NewFile {
+    fn create(folder: &Path) -> io::Result<NewFile> {
+        let sibling = sibling(folder);
+        if let Some(file) = nameless(folder) {
+            return Ok(NewFile { file, sibling, named: false });
+        }
+        let file = File::create_new(&sibling)?;
+        Ok(NewFile { file, sibling, named: true })
+    }
+
+    fn rename_to(mut self, path: &Path) -> io::Result<()> {
+        if !self.named {
+            // The link that the kernel shows for the descriptor leads to the file itself.
+            linkat(CWD, in_proc(&self.file), CWD, &self.sibling, AtFlags::SYMLINK_FOLLOW)?;
+            self.named = true;
+        }
+        fs::rename(&self.sibling, path)?;
+        self.named = false;
+        Ok(())
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if self.named {
+            // If it cannot be removed, it stays. The error says where to look.
+            let _ = fs::remove_file(&self.sibling);
+        }
+    }
+}
+
+/// A file without a name in `folder`, which can be given a name later. `None` where this is not
+/// possible.
+fn nameless(folder: &Path) -> Option<File> {
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    // As a new file of the standard library: the kernel takes the umask away.
+    let file = File::from(openat(CWD, folder, flags, Mode::from_raw_mode(0o666)).ok()?);
+    let (named, found) = (fs::metadata(in_proc(&file)).ok()?, file.metadata().ok()?);
+    ((named.dev(), named.ino()) == (found.dev(), found.ino())).then_some(file)
+}
+
+fn in_proc(file: &File) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
 /// Where results go by default. If `cargo run` has started this program it is the target folder of
@@ -241,6 +291,29 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         OutputFile::check(&path).unwrap().write(b"new").unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    /// With and without a name meanwhile, the new file has the permissions of any new file.
+    #[test]
+    fn a_new_file_is_as_any_other_and_has_no_name_before_it_is_complete() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new");
+        let other = File::create(folder.path().join("other")).unwrap().metadata().unwrap().mode();
+        let named = || {
+            let sibling = sibling(folder.path());
+            NewFile { file: File::create_new(&sibling).unwrap(), sibling, named: true }
+        };
+        let usual = || NewFile::create(folder.path()).unwrap();
+        for create in [&usual as &dyn Fn() -> NewFile, &named] {
+            drop(create());
+            let mut new = create();
+            assert_eq!(entries(folder.path()), 1 + usize::from(new.named));
+            new.file.write_all(b"new").unwrap();
+            new.rename_to(&path).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"new");
+            assert_eq!((fs::metadata(&path).unwrap().mode(), entries(folder.path())), (other, 2));
+            fs::remove_file(&path).unwrap();
+        }
     }
 
     #[test]

@@ -99,6 +99,29 @@ fn a_replay_heeds_a_signal_within_an_operation_and_within_the_digest() {
     }
 }
 
+/// Without a file of the user's nothing is put back, so the signal ends the program at once.
+#[test]
+fn a_replay_that_is_killed_while_it_dumps_leaves_no_file() {
+    let folder = TempDir::new().unwrap();
+    let place = folder.path().canonicalize().unwrap();
+    std::fs::write(place.join("ops"), "fsync 0x0 0x0 0x0\ntruncate 0x0 0x8000000000 0x7\n").unwrap();
+    let arguments = words("replay ops --size-max 512G --dump out");
+    let mut run = Running::start(heeding_signals(dax_sim(&place, &arguments)));
+    // By then the log is closed. So an open file in the folder is the dump.
+    assert!(run.said.next().unwrap().unwrap().contains("ops:2: warning: "));
+    let open = format!("/proc/{}/fd", run.child.id());
+    let dumps = || {
+        let files = std::fs::read_dir(&open).unwrap().filter_map(|entry| entry.ok()?.path().read_link().ok());
+        files.into_iter().any(|file| file.starts_with(&place))
+    };
+    while !dumps() {
+        std::thread::yield_now();
+    }
+    kill_process(Pid::from_child(&run.child), Signal::TERM).unwrap();
+    assert_eq!(run.end(), (String::new(), None));
+    assert_eq!(std::fs::read_dir(&place).unwrap().count(), 1);
+}
+
 /// What `nohup` does to SIGHUP, and a shell's `&` to SIGINT.
 #[test]
 fn a_signal_that_was_ignored_stays_ignored() {
