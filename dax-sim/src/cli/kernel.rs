@@ -114,7 +114,7 @@ pub(super) fn run(options: &KernelOptions) -> Result<ExitCode, Failure> {
     let mut rates: Vec<(Point, Vec<f64>)> =
         options.round(0).into_iter().map(|point| (point, Vec::new())).collect();
     let samples = rates.len() * rounds;
-    let watched = MappedFile::watch_files(bench.addresses(), &bench.files()).map_err(Failure::broken)?;
+    let watched = MappedFile::watch_files(&bench.files()).map_err(Failure::broken)?;
     say(format_args!(
         "{samples} samples of {} ms, at least {} in all",
         options.duration_ms,

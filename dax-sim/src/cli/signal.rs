@@ -4,9 +4,9 @@
 //!
 //! The kernel sends SIGBUS to a thread that touches a page of a mapping which the file no longer
 //! has, or which the medium cannot give. The copy that touched it cannot go on, so the program ends
-//! at once: the handler writes one line, puts the file back as it was found, and exits with 74
+//! at once: the handler writes one line, puts the files back as they were found, and exits with 74
 //! (`EX_IOERR`). Rust's standard library has a handler of its own for SIGBUS (a stack that
-//! overflows). It gets every signal that is not about the mapping.
+//! overflows). It gets every signal that is not about a mapping.
 //!
 //! # Invariants
 //!
@@ -42,7 +42,7 @@ use signal_hook::consts::SIGXFSZ;
 use signal_hook::flag;
 
 use super::one_line;
-use crate::pmem::{Device, Undo};
+use crate::pmem::{Device, Mapped, Undo};
 
 /// `EX_IOERR` of sysexits.h.
 const IO_ERROR: c_int = 74;
@@ -80,29 +80,34 @@ fn action(signal: c_int) -> io::Result<libc::sigaction> {
 
 /// What the handler needs, made before it is installed.
 struct Prepared {
-    mapped: Range<usize>,
-    /// The message, before and after the offset.
-    text: [String; 2],
-    /// What the handler undoes to the mapped files.
     files: Vec<PreparedFile>,
+    /// The end of the message, which follows the offset.
+    end_of_text: &'static str,
     /// The process' action at SIGBUS before.
     before: libc::sigaction,
 }
 
 /// A file that is mapped.
 struct PreparedFile {
+    mapped: Range<usize>,
+    /// The message up to the offset, which names the file.
+    text: String,
     file: RawFd,
+    /// What the handler undoes to the file.
     undo: Undo,
     /// The file's name as it was opened, with its device and inode.
     name: Option<(CString, u64, u64)>,
 }
 
 impl PreparedFile {
-    fn new(file: &File, undo: Undo, path: Option<&Path>) -> io::Result<PreparedFile> {
+    fn new(mapped: &Mapped<'_>, clear: &str) -> io::Result<PreparedFile> {
+        let &Mapped { file, undo, path, ref addresses } = mapped;
         let found = file.metadata()?;
         let name = path.and_then(|path| CString::new(path.as_os_str().as_bytes()).ok());
         let name = name.map(|name| (name, found.dev(), found.ino()));
-        Ok(PreparedFile { file: file.as_raw_fd(), undo, name })
+        let shown = one_line(path.unwrap_or(Path::new("memfd")).display());
+        let text = format!("{clear}error: `{shown}` failed at offset ");
+        Ok(PreparedFile { mapped: addresses.clone(), text, file: file.as_raw_fd(), undo, name })
     }
 
     /// Called by the handler.
@@ -141,36 +146,22 @@ static TOLD: AtomicBool = AtomicBool::new(false);
 pub(super) struct MappedFile<'a>(PhantomData<&'a File>);
 
 impl MappedFile<'_> {
-    /// Installs the handler for the device's mapping. One mapping at a time has it.
+    /// Installs the handler for the device's mapping. One caller at a time has it.
     ///
     /// # Errors
     ///
     /// The system's error.
     pub(super) fn watch(device: &Device) -> io::Result<MappedFile<'_>> {
-        let (file, undo) = device.undo();
-        MappedFile::watch_files(device.addresses(), &[(file, undo, device.path())])
+        MappedFile::watch_files(&[device.mapped()])
     }
 
-    /// The same for addresses at which these files are mapped. The message names the first file.
-    pub(super) fn watch_files<'a>(
-        mapped: Range<usize>,
-        files: &[(&'a File, Undo, Option<&Path>)],
-    ) -> io::Result<MappedFile<'a>> {
+    /// The same for several files. The message names the file whose mapping failed.
+    pub(super) fn watch_files<'a>(files: &[Mapped<'a>]) -> io::Result<MappedFile<'a>> {
         // The line may hold an unfinished bar.
         let clear = if io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
-        let path = files.first().and_then(|(_, _, path)| *path).unwrap_or(Path::new("memfd"));
-        let shown = one_line(path.display());
         let prepared = Prepared {
-            mapped,
-            text: [
-                format!("{clear}error: `{shown}` failed at offset "),
-                " (SIGBUS): another process made it shorter, or its medium failed; nothing was written\n"
-                    .to_owned(),
-            ],
-            files: files
-                .iter()
-                .map(|(file, undo, path)| PreparedFile::new(file, *undo, *path))
-                .collect::<io::Result<_>>()?,
+            files: files.iter().map(|file| PreparedFile::new(file, clear)).collect::<io::Result<_>>()?,
+            end_of_text: " (SIGBUS): another process made it shorter, or its medium failed; nothing was written\n",
             before: action(libc::SIGBUS)?,
         };
         // Left behind on purpose: a handler may still be looking at it when the device goes
@@ -210,8 +201,9 @@ extern "C" fn on_sigbus(signal: c_int, info: *mut libc::siginfo_t, context: *mut
         // The mapping is about to go, and the signal is not about it.
         return by_default(signal, code);
     };
-    if code > 0 && prepared.mapped.contains(&address) {
-        prepared.end((address - prepared.mapped.start) as u64);
+    let failed = prepared.files.iter().find(|file| file.mapped.contains(&address));
+    if let (true, Some(file)) = (code > 0, failed) {
+        prepared.end(file, (address - file.mapped.start) as u64);
     }
     match prepared.before.sa_sigaction {
         libc::SIG_DFL => by_default(signal, code),
@@ -246,9 +238,9 @@ fn by_default(signal: c_int, code: c_int) {
 }
 
 impl Prepared {
-    /// Prints what has happened, puts the file back, and ends the program. If several threads come
-    /// here, one does it.
-    fn end(&self, offset: u64) -> ! {
+    /// Prints what has happened to `file`, puts all files back, and ends the program. If several
+    /// threads come here, one does it.
+    fn end(&self, file: &PreparedFile, offset: u64) -> ! {
         if TOLD.swap(true, Ordering::AcqRel) {
             loop {
                 // SAFETY: *Async-signal-safe*.
@@ -256,7 +248,7 @@ impl Prepared {
             }
         }
         let mut digits = [0; 20];
-        for part in [self.text[0].as_bytes(), decimal(offset, &mut digits), self.text[1].as_bytes()] {
+        for part in [file.text.as_bytes(), decimal(offset, &mut digits), self.end_of_text.as_bytes()] {
             // SAFETY: *Async-signal-safe*; `part` is readable. A standard error that is closed is
             // no reason to stay.
             unsafe { libc::write(libc::STDERR_FILENO, part.as_ptr().cast(), part.len()) };

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use rustix::fs::fdatasync;
 
-use crate::pmem::{self, BLOCK_SIZE, Backing, DeviceError, Opened, Undo, WriteBack};
+use crate::pmem::{self, BLOCK_SIZE, Backing, DeviceError, Mapped, Opened, WriteBack};
 use region::Region;
 
 /// The length of an operation, in bytes.
@@ -200,17 +200,14 @@ impl Bench {
         self.durability
     }
 
-    pub(crate) fn addresses(&self) -> std::ops::Range<usize> {
-        self.region.addresses()
-    }
-
-    /// The files, with what the end of the run does to each, and their names.
-    pub(crate) fn files(&self) -> Vec<(&File, Undo, Option<&Path>)> {
+    /// The files, each with the addresses at which it is mapped.
+    pub(crate) fn files(&self) -> Vec<Mapped<'_>> {
+        let start = self.region.addresses().start;
         std::iter::once(&self.one)
             .chain(&self.each)
             .map(|target| {
-                let (file, undo) = target.opened.undo();
-                (file, undo, target.opened.path())
+                let first = start + target.place;
+                target.opened.mapped_at(first..first + target.len)
             })
             .collect()
     }
@@ -266,12 +263,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let span = 3 << 16;
         let bench = Bench::open(&folder.path().join("file"), span, 2, false).unwrap();
-        let mut end = bench.addresses().start;
-        for target in std::iter::once(&bench.one).chain(&bench.each) {
-            let start = bench.addresses().start + target.place;
-            assert!(start.is_multiple_of(region::ALIGNMENT) && start >= end, "{target:?}");
-            end = start + target.len;
+        let region = bench.region.addresses();
+        let mut end = region.start;
+        for (file, len) in bench.files().into_iter().zip([2 * span, span, span]) {
+            let addresses = file.addresses;
+            assert!(addresses.start.is_multiple_of(region::ALIGNMENT), "{addresses:?}");
+            assert!(addresses.start >= end && addresses.len() == len, "{addresses:?}");
+            end = addresses.end;
         }
-        assert!(end <= bench.addresses().end);
+        assert!(end <= region.end);
     }
 }

@@ -41,7 +41,7 @@ pub use backing::Backing;
 pub(crate) use backing::{dax_attribute, detect, map_sync};
 pub use error::DeviceError;
 pub(crate) use extents::{Extent, of as extents_of};
-pub(crate) use open::{Opened, Undo, with_room};
+pub(crate) use open::{Mapped, Opened, Undo, with_room};
 pub use small_pages::SmallPages;
 pub use word::word_at;
 pub use write_back::WriteBack;
@@ -181,14 +181,14 @@ impl Device {
     }
 
     /// The addresses at which the file is mapped.
-    pub(crate) fn addresses(&self) -> std::ops::Range<usize> {
+    fn addresses(&self) -> std::ops::Range<usize> {
         let start = self.map.as_ptr().addr();
         start..start + self.map.len()
     }
 
-    /// The file, and what the end of the device does to it.
-    pub(crate) fn undo(&self) -> (&std::fs::File, Undo) {
-        self.file.undo()
+    /// The file, and where it is mapped.
+    pub(crate) fn mapped(&self) -> Mapped<'_> {
+        self.file.mapped_at(self.addresses())
     }
 
     /// Checks that the file has the length that it had after [`Device::open`], and has not lost

@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 use std::fs::{File, FileType, OpenOptions};
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -25,6 +26,17 @@ pub(crate) struct Opened {
     undo: Undo,
     /// The file's length and the bytes in its blocks, recorded once it is reserved.
     extent: (u64, u64),
+}
+
+/// A mapped file, as a report of a failed access needs it.
+#[derive(Clone, Debug)]
+pub(crate) struct Mapped<'a> {
+    pub(crate) file: &'a File,
+    /// What the end of the run does to the file.
+    pub(crate) undo: Undo,
+    pub(crate) path: Option<&'a Path>,
+    /// Where the file is mapped, from its first byte on.
+    pub(crate) addresses: Range<usize>,
 }
 
 /// What is undone when the device goes.
@@ -108,8 +120,9 @@ impl Opened {
         self.path.is_none()
     }
 
-    pub(crate) fn undo(&self) -> (&File, Undo) {
-        (&self.file, self.undo)
+    /// The file, which is mapped at `addresses`.
+    pub(crate) fn mapped_at(&self, addresses: Range<usize>) -> Mapped<'_> {
+        Mapped { file: &self.file, undo: self.undo, path: self.path(), addresses }
     }
 
     /// See [`Device::check_unchanged`](super::Device::check_unchanged).

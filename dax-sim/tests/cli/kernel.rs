@@ -170,6 +170,28 @@ fn a_file_that_another_process_cuts_ends_the_run_with_a_message_and_leaves_none(
     assert_eq!((code, entries(&folder).len()), (Some(74), 0));
 }
 
+/// The file of a thread is cut, which is mapped behind other files.
+#[test]
+fn the_file_that_fails_is_named_with_the_offset_in_it() {
+    for which in [0, 1] {
+        let folder = TempDir::new().unwrap();
+        let mut run = Running::start(dax_sim(folder.path(), &words(LONG)));
+        run.until_it_runs();
+        let name =
+            entries(&folder).into_iter().filter(|name| name.starts_with(".dax-sim-")).nth(which).unwrap();
+        let file = fs::File::options().write(true).open(folder.path().join(&name)).unwrap();
+        while run.child.try_wait().unwrap().is_none() {
+            file.set_len(0).unwrap();
+        }
+        let (said, code) = run.end();
+        let (before, offset) = said.split_once("` failed at offset ").expect(&said);
+        assert!(before.ends_with(&format!("/{name}")) && said.lines().count() == 1, "{said}");
+        let offset: u64 = offset.split_once(' ').unwrap().0.parse().unwrap();
+        assert!(offset < 64 << 10, "{said}");
+        assert_eq!((code, entries(&folder).len()), (Some(74), 0));
+    }
+}
+
 fn entries(folder: &TempDir) -> Vec<String> {
     let names = fs::read_dir(folder.path()).unwrap();
     let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
