@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::input::{self, Unread};
 use super::interrupt::Interrupt;
 use super::locks::LockOptions;
 use super::output::{self, OutputDir, OutputFile, same_file};
@@ -42,6 +43,9 @@ const ROUNDS: usize = 6;
 /// If there is time, more rounds tell more than longer samples.
 const MORE_ROUNDS: usize = 12;
 const ENOUGH_FOR_MORE_ROUNDS: Duration = Duration::from_millis(150);
+
+/// Length of the longest JSON of an earlier run, in bytes: a hundred times that of a large run.
+const LONGEST_BASELINE: usize = 64 << 20;
 
 const PAGE: &str = "compare.html";
 
@@ -310,8 +314,10 @@ impl CompareOptions {
             )));
         }
         let refuse = |why: String| Failure::refused(format!("cannot use --baseline `{name}`: {why}"));
-        let text = fs::read(path).map_err(|error| {
-            refuse(format!("{error}; name the JSON of an earlier run, such as compare.json beside its page"))
+        let remedy = "name the JSON of an earlier run, such as compare.json beside its page";
+        let text = input::read(path, LONGEST_BASELINE, remedy).map_err(|unread| match unread {
+            Unread::Failed(error) => refuse(format!("{error}; {remedy}")),
+            Unread::TooLong { .. } => refuse(unread.to_string()),
         })?;
         Earlier::parse(&name, &text).map(Some).map_err(refuse)
     }

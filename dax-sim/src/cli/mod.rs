@@ -3,6 +3,7 @@
 mod compare;
 mod completions;
 mod doctor;
+mod input;
 mod interrupt;
 mod kernel;
 mod locks;

@@ -6,8 +6,6 @@
 mod table;
 
 use std::fmt::Display;
-use std::fs::File;
-use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,6 +14,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use super::input::{self, Unread};
 use super::locks::LockOptions;
 use super::value::{self, List};
 use super::{BROKEN, Failure, answer, one_line, progress, say};
@@ -174,14 +173,13 @@ pub(super) fn run(options: &RaceOptions) -> Result<ExitCode, Failure> {
 
 /// The scenario in a file, which lives as long as the program.
 fn read(path: &Path) -> Result<&'static Scenario, Failure> {
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(LONGEST_SCENARIO as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|error| Failure::refused(format!("cannot read the scenario {}: {error}", path.display())))?;
-    if bytes.len() > LONGEST_SCENARIO {
-        let text = format!("the file is longer than {LONGEST_SCENARIO} bytes; a scenario is a few lines");
-        return Err(Failure::at_line(path, 1, text));
-    }
+    let bytes = input::read(path, LONGEST_SCENARIO, "a scenario is a few lines");
+    let bytes = bytes.map_err(|unread| match unread {
+        Unread::Failed(error) => {
+            Failure::refused(format!("cannot read the scenario {}: {error}", path.display()))
+        }
+        Unread::TooLong { .. } => Failure::at_line(path, 1, unread),
+    })?;
     let text = std::str::from_utf8(&bytes).map_err(|error| {
         let line = 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() as u64;
         let byte = bytes.get(error.valid_up_to()).copied().unwrap_or_default();

@@ -12,7 +12,7 @@ use super::interrupt::Interrupt;
 use super::locks::LockOptions;
 use super::output::{OutputFile, same_file};
 use super::signal::MappedFile;
-use super::{Failure, answer, complain, say, value};
+use super::{Failure, answer, complain, input, say, value};
 use crate::error::FsError;
 use crate::file::File as SimulatedFile;
 use crate::fs::MAX_FILE_SIZE;
@@ -20,6 +20,9 @@ use crate::pmem::DeviceError;
 use crate::replay::run::{self, OtherSize, ReplayError, Trimmed};
 use crate::replay::{BadLine, log};
 use crate::variant::{Mix, Variant};
+
+/// Length of the longest log, in bytes: some millions of lines.
+const LONGEST_LOG: usize = 256 << 20;
 
 /// Options of `dax-sim replay`.
 #[derive(Args, Clone, Debug)]
@@ -82,8 +85,8 @@ fn size_max(text: &str) -> Result<u64, String> {
 /// Replays the log, and prints the size and the SHA-256 of what the file holds in the end.
 pub(super) fn run(options: &ReplayOptions) -> Result<ExitCode, Failure> {
     let name = options.log.display();
-    let unreadable = |error| Failure::refused(format!("cannot read the log `{name}`: {error}"));
-    let log = std::fs::read(&options.log).map_err(unreadable)?;
+    let unreadable = |why| Failure::refused(format!("cannot read the log `{name}`: {why}"));
+    let log = input::read(&options.log, LONGEST_LOG, "name a log as fsx records it").map_err(unreadable)?;
     let dump = options.dump.as_deref().map(OutputFile::check).transpose()?;
     if let Some(dump) = dump.as_ref().filter(|dump| same_file(dump.path(), &options.log)) {
         let path = dump.path().display();

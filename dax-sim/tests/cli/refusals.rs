@@ -134,3 +134,14 @@ fn an_error_names_the_help_of_its_command() {
         assert_eq!(text(&run(Path::new("."), arguments).stderr).lines().last(), Some(help));
     }
 }
+
+#[test]
+fn endless_files_are_read_up_to_a_bound() {
+    for (arguments, named) in [
+        ("replay /dev/zero", ["`/dev/zero`", "268435456 bytes", "as fsx records it"]),
+        ("--baseline /dev/zero", ["`/dev/zero`", "67108864 bytes", "compare.json"]),
+        ("race --scenario /dev/zero", ["/dev/zero:1: ", "65536 bytes", "a few lines"]),
+    ] {
+        refused(&super::words(arguments), &named);
+    }
+}
