@@ -238,7 +238,10 @@ fn the_grid_leads_to_all_leaves_that_begin_at_round_points() {
 /// Each request begins behind the one before, give or take as many as are under way at a time.
 #[test]
 fn a_hot_spot_that_moves_up_is_not_cut_in_vain() {
-    for (under_way, max_leaves) in [(1, 64), (2, 64), (64, 1024), (512, 1024)] {
+    // Under Miri each takes minutes.
+    let locks: &[(u64, u16)] =
+        if cfg!(miri) { &[(2, 64)] } else { &[(1, 64), (2, 64), (64, 1024), (512, 1024)] };
+    for &(under_way, max_leaves) in locks {
         let partition =
             Partition::new(Settings { max_leaves: NonZeroU16::new(max_leaves), ..Settings::DEFAULT });
         let seed = &mut 1;
@@ -288,6 +291,7 @@ fn share_that_crosses(
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "it takes minutes, and calls no code that is unsafe")]
 fn a_leaf_is_cut_where_few_requests_cross() {
     let by_the_rule = |spans: &[Span; 8], bounds| {
         let mut contention = Contention::NONE;
