@@ -413,8 +413,8 @@ impl RangeLock {
     /// * The request has more than 65535 ranges. The number of ranges is the number that
     ///   [`ManyGuard::ranges`] would return.
     /// * The request must wait, and its ranges lie in more than 131071 parts of its locks. A part
-    ///   counts once for each range in the part. [`Builder::max_leaves`] bounds the number of parts
-    ///   of a lock.
+    ///   counts once for each range in the part.
+    ///   [`Builder::max_leaves`](crate::Builder::max_leaves) bounds the number of parts of a lock.
     ///
     /// On a 64-bit machine both bounds are so large that no request can reach them.
     pub fn acquire_many<'a>(requests: impl IntoIterator<Item = Request<'a>>) -> ManyGuard<'a> {
