@@ -117,7 +117,7 @@ fn wakers_that_panic_while_a_guard_is_dropped_by_unwinding_are_swallowed() {
     assert!(lock.try_write(..).is_some());
 }
 
-/// The waker's drop panics while the upgrade is taken back, then the timer's drop after that.
+/// Any one call of user code panics in the poll that gives up the upgrade.
 #[test]
 fn an_upgrade_that_is_given_up_while_user_code_panics_releases_the_range() {
     let lock = Arc::new(RangeLock::new());
