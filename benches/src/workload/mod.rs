@@ -24,6 +24,9 @@ use crate::rival::{Rival, Scope};
 use crate::rivals::{self, Visitor};
 use crate::sample::{Footprint, Waits};
 
+/// The name of W7's reference, whose threads pass the work round in a fixed order.
+pub const TOKEN_RING: &str = "token ring";
+
 /// What is done under and around a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Workload {

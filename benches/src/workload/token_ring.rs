@@ -23,7 +23,7 @@ pub(super) struct TokenRing;
 
 impl Contender for TokenRing {
     fn name(&self) -> &'static str {
-        "token ring"
+        super::TOKEN_RING
     }
 
     fn scope(&self) -> Scope {
