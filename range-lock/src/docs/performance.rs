@@ -4,9 +4,11 @@
 //!
 //! To acquire and release a free range in an otherwise empty part of the lock, a thread takes an
 //! internal mutex twice and writes one cache line. In a range lock that has not been cut, and that
-//! no other thread uses, the acquire and release take 0.8 to 1.0 times as long as a lock and unlock
-//! of one uncontended `parking_lot::RwLock`. (These figures are medians of one thread on an AMD
-//! EPYC.)
+//! no other thread uses, the acquire and release have about 140 instructions, two of them locked. A
+//! lock and unlock of one uncontended `parking_lot::RwLock` have about 20, two of them locked. The
+//! ratio of the times depends on the CPU. On an AMD EPYC of CPU family 25 the range lock takes 1.5
+//! to 1.7 times as long as the `RwLock`. On another AMD EPYC an earlier version took 0.8 to 0.9
+//! times as long. (These figures are medians of one thread.)
 //!
 //! With n requests in the same part, acquiring and releasing take O(log n) steps each. A release
 //! also looks again at the requests that are [registered](super::internals#registrations) with the
@@ -24,24 +26,26 @@
 //! parts do not contend for a mutex.
 //!
 //! In a lock that has been cut, a thread first looks for the part of its request. In a lock that
-//! has one part again, the look takes about 3 ns. An uncontended acquire and release take 5 ns in a
-//! lock that has not been cut. With empty critical sections, two threads that write in different
-//! places do 1.4 to 1.6 times the operations that they do in a lock of one part. They do 0.75 to
-//! 0.9 times the operations of one thread in a lock that has not been cut. Two threads that read
-//! random blocks gain almost nothing from a cut if the CPUs are near. If the CPUs are far, these
-//! threads do less than half of the operations that they do in a lock of one part.
+//! has one part again, the look takes about 5 ns. In a lock that has not been cut, an uncontended
+//! acquire and release take 10 ns.
+//!
+//! With empty critical sections, two threads that write in different places do 1.2 to 1.3 times the
+//! operations that they do in a lock of one part. They do 1.0 to 1.2 times the operations of one
+//! thread in a lock that has not been cut. Two threads that read random blocks are slower in a lock
+//! that has been cut. They do 0.7 times (near) or 0.3 to 0.4 times (far) the operations that they
+//! do in a lock of one part.
 //!
 //! The table is for two threads with empty critical sections, which lock 4 KiB blocks of one file.
 //! The table has the operations per second under the range lock, divided by the operations per
 //! second under one shared `parking_lot::RwLock`. A cache line moves from one of the two CPUs to
-//! the other in 30 ns (near) or in 160 ns (far). The quotients are medians. All figures are from an
-//! AMD EPYC with two hardware threads:
+//! the other in 48 ns (near) or in 209 ns (far). The quotients are medians. All figures are from
+//! the EPYC of family 25, with two hardware threads:
 //!
 //! | two threads | near CPUs | far CPUs |
 //! |---|---|---|
-//! | write in different places | 1.5 | 1.8 |
-//! | mostly read random blocks | 1.7 | 0.6 |
-//! | read one block | 1.5 | 1.2 |
+//! | write in different places | 0.9 | 1.3 |
+//! | mostly read random blocks | 1.5 | 0.5 |
+//! | read one block | 2.6 | 1.6 |
 //!
 //! The largest gain comes from critical sections that overlap in time, because threads in disjoint
 //! ranges run their sections in parallel. If the sections sleep, do I/O or copy pages, the cost of
@@ -52,7 +56,7 @@
 //! * **Nearly always the whole domain.** In a lock that has been cut, a request for `..` costs more
 //!   than with one `RwLock`, because its thread takes the mutex of every part. If no other requests
 //!   come in between, the lock joins the parts again. After that, an uncontended acquire and
-//!   release of `..` take 7.5 ns with the range lock, and 5 ns with one `parking_lot::RwLock` (on
+//!   release of `..` take 14 ns with the range lock, and 6 ns with one `parking_lot::RwLock` (on
 //!   an AMD EPYC).
 //! * **One hot range.** In strict order, a release often grants the range to a sleeping thread,
 //!   which must first wake up. [`fairness`](super::fairness#what-it-costs) describes this cost, and
@@ -76,14 +80,14 @@
 //! * **Fixed blocks, where each request is for one block.** If false conflicts do not matter, an
 //!   array of locks is often faster than a range lock. An example is two threads on an AMD EPYC
 //!   that only or mostly read random blocks. With an array of 1024 `parking_lot::RwLock`s of 8
-//!   bytes each, the threads do 1.3 to 1.5 times as many operations as with a range lock. If the
-//!   two threads write in different places, they do 1.1 to 2.2 times as many operations with the
-//!   range lock as with the array.
+//!   bytes each, the threads do 2.4 to 3.0 times as many operations as with a range lock. If the
+//!   two threads write in different places, they do 0.5 times (near CPUs) or 1.6 times (far CPUs)
+//!   as many operations with the range lock as with the array.
 //! * **CPUs far apart**, where a cache line takes 150 ns or more to move from one CPU to the other.
 //!   With a range lock that has been cut, two threads that read random places fetch a line from
 //!   each other at about every second operation. With one `RwLock`, the lock's line stays with a
 //!   thread for several operations in a row. So two threads that only or mostly read random places
-//!   do 1.8 to 2.0 times as many operations with one `parking_lot::RwLock` as with the range lock
+//!   do 1.9 to 2.5 times as many operations with one `parking_lot::RwLock` as with the range lock
 //!   (on an AMD EPYC).
 //!
 //! `docs/benchmarks.md` in the repository has the figures of this lock and of nine other locks.
