@@ -29,7 +29,7 @@
 //! has one part again, the look takes about 5 ns. In a lock that has not been cut, an uncontended
 //! acquire and release take 10 ns.
 //!
-//! With empty critical sections, two threads that write in different places do 1.2 to 1.3 times the
+//! With empty critical sections, two threads that write in different places do 1.2 to 1.4 times the
 //! operations that they do in a lock of one part. They do 1.0 to 1.2 times the operations of one
 //! thread in a lock that has not been cut. Two threads that read random blocks are slower in a lock
 //! that has been cut. They do 0.7 times (near) or 0.3 to 0.4 times (far) the operations that they
