@@ -1,9 +1,9 @@
 //! Finds out where the threads run, and how far apart their CPUs are.
 //!
 //! On a virtual machine two CPUs may be neighbours in one core now, and far from each other a
-//! minute later. A cache line then changes hands in 40 ns or in 240. What two threads achieve
-//! differs up to three times, in both directions. So this time is measured before and after each
-//! sample, and samples are never pooled across states.
+//! minute later. A cache line then changes hands in tens of ns or in some 200. What two threads
+//! achieve differs up to three times, in both directions. So this time is measured before and after
+//! each sample, and samples are never pooled across states.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -159,3 +159,31 @@ impl Bound {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::{Cell, contenders};
+
+    /// A bound whose sides are not run has no figure, and no row.
+    #[test]
+    fn both_sides_of_each_bound_are_run() {
+        let (cells, contenders) = (Cell::all(), contenders());
+        for bound in &BOUNDS {
+            let sides = match bound.quotient {
+                Quotient::Fairness(of) => [of, of],
+                Quotient::Rates(one, other)
+                | Quotient::Times(one, other)
+                | Quotient::Fairnesses(one, other)
+                | Quotient::LongestWaits(one, other) => [one, other],
+            };
+            for (workload, threads, rival) in sides {
+                let is_run =
+                    cells.iter().any(|cell| cell.workload.name() == workload && cell.threads == threads);
+                assert!(is_run, "{}: {workload} with {threads} threads is not run", bound.what);
+                let is_there = contenders.iter().any(|contender| contender.name() == rival);
+                assert!(is_there, "{}: there is no rival {rival}", bound.what);
+            }
+        }
+    }
+}

@@ -6,9 +6,9 @@
 //! internal mutex twice and writes one cache line. In a range lock that has not been cut, and that
 //! no other thread uses, the acquire and release have about 140 instructions, two of them locked. A
 //! lock and unlock of one uncontended `parking_lot::RwLock` have about 20, two of them locked. The
-//! ratio of the times depends on the CPU. On an AMD EPYC of CPU family 25 the range lock takes 1.5
-//! to 1.7 times as long as the `RwLock`. On another AMD EPYC an earlier version took 0.8 to 0.9
-//! times as long. (These figures are medians of one thread.)
+//! ratio of the times depends on the CPU. On an AMD EPYC (CPU family 25, model 1) the range lock
+//! takes 1.5 to 1.7 times as long as the `RwLock`. On two other AMD EPYCs earlier versions took 0.8
+//! to 0.9 and 1.2 times as long. (These figures are medians of one thread.)
 //!
 //! With n requests in the same part, acquiring and releasing take O(log n) steps each. A release
 //! also looks again at the requests that are [registered](super::internals#registrations) with the
@@ -39,7 +39,7 @@
 //! The table has the operations per second under the range lock, divided by the operations per
 //! second under one shared `parking_lot::RwLock`. A cache line moves from one of the two CPUs to
 //! the other in 48 ns (near) or in 209 ns (far). The quotients are medians. All figures are from
-//! the EPYC of family 25, with two hardware threads:
+//! the first of these EPYCs, with two hardware threads:
 //!
 //! | two threads | near CPUs | far CPUs |
 //! |---|---|---|
