@@ -34,7 +34,7 @@
 //! | platform | what is known |
 //! |---|---|
 //! | Linux, x86-64 | every change is tested here |
-//! | Linux, 32-bit and other 64-bit | not tested; a request may have 65535 ranges on 32 bits |
+//! | Linux, 32-bit and other 64-bit | not tested; on 32 bits a request that waits may have 65535 ranges, and a fault is known: an upgrade of a `ManyGuard` with 262,144 ranges or more does not wait for readers |
 //! | macOS, the BSDs, Windows | not tested; `parking_lot_core`, which parks the threads, has code of its own for them |
 //! | WebAssembly | not tested; in a browser std has no clock, so requests wait as futures and timed methods panic |
 //! | `no_std` | does not build: it needs threads, `Arc` and a clock |

@@ -56,10 +56,11 @@
 //! that is asleep. These rules are part of the contract:
 //!
 //! * The lock grants a new request immediately if every request in its way is asleep and has been
-//!   passed fewer than `n` times. This rule has three exceptions. A `try_` method that does not
-//!   wait passes no request. A request of several locks passes a request only if all its locks
-//!   allow the passing. A new request with more than 256 waiting
-//!   [entries](super::internals#registrations) in its way passes no request.
+//!   passed fewer than `n` times. Each conflicting range of a request of several ranges counts as
+//!   one pass. This rule has three exceptions. A `try_` method that does not wait passes no
+//!   request. A request of several locks passes a request only if all its locks allow the passing.
+//!   A new request with more than 256 waiting [entries](super::internals#registrations) in its way
+//!   passes no request.
 //! * When no request keeps a sleeping request out any more, the lock wakes up the thread or task of
 //!   this request. When the thread or task runs, it has the range, unless another request or an
 //!   upgrade has passed the sleeping request by then.

@@ -4,7 +4,7 @@
 //!
 //! To acquire and release a free range in an otherwise empty part of the lock, a thread takes an
 //! internal mutex twice and writes one cache line. In a range lock that has not been cut, and that
-//! no other thread uses, the acquire and release have about 140 instructions, two of them locked. A
+//! no other thread uses, the acquire and release have about 95 instructions, two of them locked. A
 //! lock and unlock of one uncontended `parking_lot::RwLock` have about 20, two of them locked. The
 //! ratio of the times depends on the CPU. On an AMD EPYC (CPU family 25, model 1) the range lock
 //! takes 1.5 to 1.7 times as long as the `RwLock`. On two other AMD EPYCs earlier versions took 0.8

@@ -91,7 +91,8 @@ impl Builder {
     /// grants a new request immediately under two conditions. At most 256 waiting
     /// [entries](crate::docs::internals#registrations) of earlier requests are in the way of the
     /// new request. Each of these earlier requests sleeps, and fewer than `n` requests have passed
-    /// it.
+    /// it. If the new request has several ranges that conflict with an earlier request, each of
+    /// these ranges counts as one request that passes.
     ///
     /// * If no request keeps a sleeping request out any more, the lock wakes up the thread or task
     ///   of the sleeping request. The thread or task has the range when it runs, unless another
